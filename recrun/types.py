@@ -1,0 +1,35 @@
+"""Types for settings: what a component writes in its signature to bound its parameters.
+
+They are ordinary annotations, so type checkers see `int` or `float`; the parser reads the bounds and refuses values
+outside them before anything is built.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+
+PositiveInt = Annotated[int, Ge(1)]
+NonNegativeInt = Annotated[int, Ge(0)]
+PositiveFloat = Annotated[float, Gt(0)]
+NonNegativeFloat = Annotated[float, Ge(0)]
+Fraction = Annotated[float, Ge(0), Lt(1)]
+"""A share of a whole that must leave something over: 0 <= x < 1 (dropout, momentum, held-out ratios)."""
+UnitInterval = Annotated[float, Ge(0), Le(1)]
+
+__all__ = [
+    "Annotated",
+    "Fraction",
+    "Ge",
+    "Gt",
+    "Le",
+    "Literal",
+    "Lt",
+    "MinLen",
+    "NonNegativeFloat",
+    "NonNegativeInt",
+    "PositiveFloat",
+    "PositiveInt",
+    "UnitInterval",
+]
