@@ -1,0 +1,190 @@
+"""The grammar of a sweep's arguments: `KEY=V1,V2` is an axis, `KEY=VALUE` a setting all trials share.
+
+A comma separates two values unless it stands inside `[...]`, `{...}` or quotes, so lists and quoted text are single
+values. Values keep the text they were written as; what it means is for the config layer to say.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from recrun.errors import Fault
+
+_CLOSING: Final = {"[": "]", "{": "}"}
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value as it was written.
+
+    Args:
+        text: the value, without the blanks around it.
+        column: where it begins in its argument, counted from 1.
+    """
+
+    text: str
+    column: int
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One `KEY=...` argument.
+
+    Args:
+        key: the setting's name.
+        values: one value, or several for an axis.
+        position: the argument's place among the `KEY=...` arguments, counted from 1.
+    """
+
+    key: str
+    values: tuple[Value, ...]
+    position: int
+
+    @property
+    def is_axis(self) -> bool:
+        """Whether the trials differ in this setting."""
+        return len(self.values) > 1
+
+    def fault(self, message: str, column: int | None = None) -> Fault:
+        """Return a fault at this argument."""
+        return Fault(message, key=self.key, file=_place(self.position), column=column)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The settings of a sweep, in the order in which they were given; the grid is the product of its axes."""
+
+    settings: tuple[Setting, ...] = ()
+
+    @property
+    def axes(self) -> tuple[Setting, ...]:
+        """The settings with several values."""
+        return tuple(setting for setting in self.settings if setting.is_axis)
+
+    @property
+    def n_trials(self) -> int:
+        """The number of points, which may be more than anyone could list."""
+        return math.prod(len(setting.values) for setting in self.settings)
+
+    def __iter__(self) -> Iterator[tuple[Value, ...]]:
+        """Yield one value per setting for each trial, row-major: the last axis moves fastest."""
+        return itertools.product(*(setting.values for setting in self.settings))
+
+
+def parse_grid(arguments: Sequence[str]) -> tuple[Grid, list[Fault]]:
+    """Read a sweep's `KEY=...` arguments.
+
+    Args:
+        arguments: the arguments as the shell passed them.
+
+    Returns:
+        The grid of all that could be read, and every fault in the rest.
+
+    >>> grid, faults = parse_grid(["lr=1e-3,1e-4", "monitors=[recall@10,ndcg@10]"])
+    >>> [[value.text for value in trial] for trial in grid]
+    [['1e-3', '[recall@10,ndcg@10]'], ['1e-4', '[recall@10,ndcg@10]']]
+    """
+    settings: dict[str, Setting] = {}
+    faults: list[Fault] = []
+    for position, argument in enumerate(arguments, start=1):
+        key, equals, text = argument.partition("=")
+        if not equals or not key.isidentifier():
+            faults.append(Fault(f"expected KEY=VALUE or KEY=V1,V2, found {argument!r}", file=_place(position)))
+            continue
+        values, found = _read_values(text, Setting(key, (), position), len(key) + 2)
+        faults += found
+        if key in settings:
+            message = f"is given twice, as arguments {settings[key].position} and {position}; give it once"
+            faults.append(Setting(key, (), position).fault(message, 1))
+        elif values:
+            settings[key] = Setting(key, tuple(values), position)
+    return Grid(tuple(settings.values())), faults
+
+
+def _read_values(text: str, setting: Setting, first_column: int) -> tuple[list[Value], list[Fault]]:
+    """Return the values of one argument and what is wrong with them."""
+    pieces, fault = _split(text)
+    if fault is not None:
+        message, offset = fault
+        return [], [setting.fault(message, first_column + offset)]
+    values: dict[str, Value] = {}
+    faults = []
+    for number, (offset, piece) in enumerate(pieces, start=1):
+        stripped = piece.strip()
+        value = Value(stripped, first_column + offset + len(piece) - len(piece.lstrip()))
+        if not stripped:
+            where = f"value {number} of {len(pieces)} is" if len(pieces) > 1 else "the value is"
+            faults.append(setting.fault(f"{where} empty; write '' for empty text, null for none", value.column))
+        elif stripped in values:
+            faults.append(setting.fault(f"the value {stripped} is given twice", value.column))
+        else:
+            values[stripped] = value
+    return list(values.values()), faults
+
+
+@dataclass
+class _Scanner:
+    """Where in a value the reader stands: inside which quotes, and inside which brackets."""
+
+    quote: str = ""
+    opened_at: int = 0
+    brackets: list[tuple[str, int]] = field(default_factory=list)
+    at_start: bool = True
+
+
+def _split(text: str) -> tuple[list[tuple[int, str]], tuple[str, int] | None]:
+    """Split at the commas that separate values.
+
+    As in YAML, a quote opens quoted text only where a value begins, so the apostrophe of `it's` is a letter.
+
+    Returns:
+        The pieces with their offsets, and None; or nothing, and a message with the offset it is about.
+    """
+    scanner = _Scanner()
+    cuts = []
+    offset = 0
+    while offset < len(text):
+        character = text[offset]
+        if scanner.quote:
+            offset += _quoted(text, offset, scanner)
+            continue
+        if character in "'\"" and scanner.at_start:
+            scanner.quote, scanner.opened_at = character, offset
+        elif character in _CLOSING:
+            scanner.brackets.append((character, offset))
+        elif character in _CLOSING.values():
+            if not scanner.brackets or _CLOSING[scanner.brackets[-1][0]] != character:
+                return [], (f"{character!r} closes nothing; put the value in quotes if it is text", offset)
+            scanner.brackets.pop()
+        elif character == "," and not scanner.brackets:
+            cuts.append(offset)
+        opens = character in ",[{" or (character == ":" and bool(scanner.brackets))
+        scanner.at_start = opens or (scanner.at_start and character.isspace())
+        offset += 1
+    if scanner.quote:
+        return [], (f"the quote {scanner.quote} is not closed", scanner.opened_at)
+    if scanner.brackets:
+        bracket, opened_at = scanner.brackets[-1]
+        return [], (f"{bracket!r} is not closed; put the value in quotes if it is text", opened_at)
+    starts = [0, *(cut + 1 for cut in cuts)]
+    return [(start, text[start:end]) for start, end in zip(starts, [*cuts, len(text)], strict=True)], None
+
+
+def _quoted(text: str, offset: int, scanner: _Scanner) -> int:
+    """Take one step inside quotes; return how many characters it covers."""
+    character = text[offset]
+    if scanner.quote == '"' and character == "\\":
+        return 2
+    if character == scanner.quote:
+        if character == "'" and text[offset + 1 : offset + 2] == "'":
+            return 2
+        scanner.quote, scanner.at_start = "", False
+    return 1
+
+
+def _place(position: int) -> str:
+    return f"argument {position}"

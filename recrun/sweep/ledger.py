@@ -1,0 +1,261 @@
+"""The sweep folder: which trials there are, how each stands, and the lock that keeps a second sweep out.
+
+    <runs>/sweeps/<description>-<hash>/
+        sweep.json   every trial with its state; rewritten whole after each change
+        sweep.csv    the same as a table
+        lock         held while the sweep or one of its trials runs
+        trials/      <i>.yaml, the config of trial i; <i>.log, what its process printed
+
+The name carries a hash of the trials' configs, so the same command finds the same folder. What is done is read from
+the trials' run folders, never believed from the ledger alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from recrun.errors import ConfigError
+from recrun.monitors import parse_monitor, smaller_is_better
+from recrun.runs import RunFolder
+from recrun.sweep.outcomes import holds_config, is_number, read_result, run_folder
+from recrun.sweep.plan import Plan, Trial
+from recrun.utils import atomic_write
+from recrun.yamlfile import dump_mapping
+
+SCHEMA: Final = 1
+PENDING, RUNNING, DONE, FAILED, INTERRUPTED = "pending", "running", "done", "failed", "interrupted"
+
+
+@dataclass
+class Row:
+    """How one trial stands.
+
+    Args:
+        trial: the point of the grid.
+        run_id: the name of the run folder of the current attempt.
+        run: that folder.
+        status: pending, running, done, failed or interrupted.
+        was_done: whether an earlier sweep had finished it.
+        valid: the validation metrics at the best epoch, once done.
+        best_epoch: that epoch.
+        cause: why it failed or was interrupted.
+        exit_code: of its process; -N for one that signal N killed.
+        seconds: how long it took.
+        started: when it started, on the monotonic clock.
+    """
+
+    trial: Trial
+    run_id: str
+    run: RunFolder
+    status: str = PENDING
+    was_done: bool = False
+    valid: Mapping[str, float] | None = None
+    best_epoch: int | None = None
+    cause: str | None = None
+    exit_code: int | None = None
+    seconds: float | None = None
+    started: float | None = None
+
+
+class Ledger:
+    """The state of one sweep, in memory and in its folder.
+
+    Use it as a context manager: entering takes the lock and finds what earlier attempts finished.
+
+    Args:
+        plan: the sweep.
+        runs: the root of all run folders.
+
+    Raises:
+        ConfigError: on entering, the same sweep is already running.
+    """
+
+    def __init__(self, plan: Plan, runs: Path) -> None:
+        self.plan = plan
+        self.runs = runs
+        self.folder = runs / "sweeps" / plan.name
+        self.rows = [Row(trial, trial.id, run_folder(runs, trial.config, trial.id)) for trial in plan.trials]
+        self._lock: int | None = None
+
+    def __enter__(self) -> Ledger:
+        self.trials_folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(self.folder / "lock")
+        self.recover()
+        for row in self.rows:
+            atomic_write(self.config_path(row), dump_mapping(dict(row.trial.config)))
+        self.save()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def lock_descriptor(self) -> int:
+        """The descriptor of the lock; whoever inherits it holds the lock as well."""
+        if self._lock is None:
+            raise RuntimeError("the ledger is not open")
+        return self._lock
+
+    @property
+    def trials_folder(self) -> Path:
+        """Where the trials' configs and logs are."""
+        return self.folder / "trials"
+
+    def config_path(self, row: Row) -> Path:
+        """Return the file that holds a trial's resolved config."""
+        return self.trials_folder / f"{row.trial.index}.yaml"
+
+    def log_path(self, row: Row) -> Path:
+        """Return the file that collects what a trial's process prints."""
+        return self.trials_folder / f"{row.trial.index}.log"
+
+    def recover(self) -> None:
+        """Find the trials that are done, and a run folder of its own for the next attempt of each other one."""
+        for row in self.rows:
+            attempt = 1
+            while row.run.path.exists():
+                result = read_result(row.run)
+                if result is not None and holds_config(row.run, row.trial.config):
+                    self._take(row, result)
+                    row.was_done = True
+                    break
+                attempt += 1
+                row.run_id = f"{row.trial.id}-{attempt}"
+                row.run = run_folder(self.runs, row.trial.config, row.run_id)
+
+    def begin(self, row: Row) -> None:
+        """Record that a trial's process is about to start."""
+        row.status, row.cause, row.exit_code = RUNNING, None, None
+        row.started = time.monotonic()
+        self.save()
+
+    def end(self, row: Row, status: str, seconds: float | None, exit_code: int | None, cause: str | None) -> None:
+        """Record how a trial ended; one that is said to be done must have left a result."""
+        row.status, row.seconds, row.exit_code, row.cause = status, seconds, exit_code, cause
+        if status == DONE:
+            result = read_result(row.run)
+            if result is None:
+                row.status, row.cause = FAILED, f"ended without a result in {row.run.path}"
+            else:
+                self._take(row, result)
+        self.save()
+
+    def ranked(self) -> list[Row]:
+        """Return the rows by the validation criterion, the best first; what has no value comes last, in grid order."""
+        criterion = self.plan.which4best
+        sign = 1.0 if smaller_is_better(parse_monitor(criterion)) else -1.0
+
+        def key(row: Row) -> tuple[int, float, int]:
+            value = (row.valid or {}).get(criterion)
+            order = [DONE, RUNNING, PENDING, INTERRUPTED, FAILED].index(row.status)
+            return (order, sign * value if value is not None else 0.0, row.trial.index)
+
+        return sorted(self.rows, key=key)
+
+    @property
+    def best(self) -> int | None:
+        """The index of the best trial so far, or None."""
+        first = self.ranked()[0]
+        return first.trial.index if first.status == DONE else None
+
+    @property
+    def status(self) -> str:
+        """How the sweep as a whole stands."""
+        found = {row.status for row in self.rows}
+        return next((status for status in (RUNNING, PENDING, INTERRUPTED, FAILED) if status in found), DONE)
+
+    def document(self) -> dict[str, Any]:
+        """Return the content of `sweep.json`."""
+        return {
+            "schema": SCHEMA,
+            "sweep": str(self.folder),
+            "status": self.status,
+            "which4best": self.plan.which4best,
+            "best": self.best,
+            "axes": {key: list(values) for key, values in self.plan.axes.items()},
+            "trials": [
+                {
+                    "overrides": dict(row.trial.overrides),
+                    "status": row.status,
+                    "run": _path(row),
+                    "valid": None if row.valid is None else dict(row.valid),
+                    "cause": row.cause,
+                    "best_epoch": row.best_epoch,
+                    "seconds": row.seconds,
+                    "exit_code": row.exit_code,
+                }
+                for row in self.rows
+            ],
+        }
+
+    def save(self) -> None:
+        """Write `sweep.json` and `sweep.csv`, each whole or not at all."""
+        atomic_write(self.folder / "sweep.json", json.dumps(self.document(), indent=2, allow_nan=False) + "\n")
+        atomic_write(self.folder / "sweep.csv", self._table())
+
+    def _take(self, row: Row, result: Mapping[str, Any]) -> None:
+        """Take over the result of a finished run; one without the criterion's value cannot be compared."""
+        valid = result.get("valid")
+        numbers = {name: value for name, value in valid.items() if is_number(value)} if isinstance(valid, dict) else {}
+        if self.plan.which4best not in numbers:
+            row.status, row.cause = FAILED, f"no value of {self.plan.which4best} on validation in {row.run.path}"
+            return
+        row.status, row.cause, row.valid, row.best_epoch = DONE, None, numbers, result.get("best_epoch")
+        seconds = result.get("seconds")
+        if row.seconds is None and isinstance(seconds, dict) and is_number(seconds.get("total")):
+            row.seconds = seconds["total"]
+
+    def _table(self) -> str:
+        metrics = list(dict.fromkeys(name for row in self.rows for name in row.valid or ()))
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        keys = list(self.plan.trials[0].overrides)
+        writer.writerow(["trial", *keys, "status", *metrics, "best_epoch", "seconds", "run", "cause"])
+        for row in self.rows:
+            values = [as_text(row.trial.overrides[key]) for key in keys]
+            numbers = [(row.valid or {}).get(name) for name in metrics]
+            writer.writerow(
+                [row.trial.index, *values, row.status, *numbers, row.best_epoch, row.seconds, _path(row), row.cause]
+            )
+        return text.getvalue()
+
+
+def _path(row: Row) -> str | None:
+    """Return the trial's run folder, or None when it has none (yet)."""
+    return str(row.run.path) if row.status != PENDING and row.run.path.exists() else None
+
+
+def as_text(value: Any) -> str:
+    """Return a setting's value as it reads in a table: text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _lock(path: Path) -> int:
+    """Take the lock, or say who holds it.
+
+    The lock belongs to the open file, so it ends with the last process that has it, however that process ended.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.read(descriptor, 32).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise ConfigError(
+            f"this sweep is already running (started by process {holder or 'unknown'}): {path.parent}; "
+            "wait for it and its trials to end, or stop them"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor

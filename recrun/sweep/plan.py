@@ -1,0 +1,236 @@
+"""From a sweep's arguments to its trials, each with a config that was checked before any of them starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from recrun.errors import ConfigError, Fault
+from recrun.registry import DATASETS
+from recrun.resolve import Resolved, resolve
+from recrun.sweep.grammar import Grid, Setting, Value, parse_grid
+
+MAX_TRIALS: Final = 10_000
+"""A larger grid is refused: it is a slip of the keyboard, or a job for a search and not for a grid."""
+
+NO_TEST: Final = "eval_test=false"
+"""Handed to every trial: a sweep chooses by validation and never reads test."""
+
+_REFUSED: Final = {
+    "eval_test": "a sweep never reads test: it compares trials on validation, and test is for the one model chosen at the "
+    "end; leave this out, then score the best trial with 'recrun eval --checkpoint RUN'",
+    "id": "a sweep names the run folders of its trials itself; leave this out",
+    "resume": "issue the same sweep again to go on with it; leave this out",
+}
+_NOT_SWEPT: Final = {
+    "which4best": "trials are compared by one criterion; give one value",
+    "eval_valid": "trials are compared on validation; give one value",
+    "verbose": "changes no result; give one value",
+}
+_NOT_OF_THE_RESULT: Final = ("id", "resume", "verbose")
+
+
+Resolver = Callable[[str | None, Sequence[str]], Resolved]
+"""`resolve(config, overrides)`; raises a ConfigError that holds every fault."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the grid.
+
+    Args:
+        index: its place in the grid, counted from 0.
+        id: the name of its run folder.
+        overrides: the settings given on the command line with this trial's values, typed.
+        arguments: the same as `KEY=VALUE` text, as written.
+        config: the whole resolved config.
+    """
+
+    index: int
+    id: str
+    overrides: Mapping[str, Any]
+    arguments: tuple[str, ...]
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep that can start.
+
+    Args:
+        name: the name of its folder; the same command has the same name, another config or grid another one.
+        which4best: the metric, on validation, by which trials are compared.
+        axes: what varies, with the typed values.
+        trials: the points of the grid, in order.
+    """
+
+    name: str
+    which4best: str
+    axes: Mapping[str, tuple[Any, ...]]
+    trials: tuple[Trial, ...]
+
+
+def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolver = resolve) -> Plan:
+    """Read a sweep's arguments and check the config of every trial.
+
+    Args:
+        config: the base config, as for `recrun train`.
+        arguments: `KEY=V1,V2` and `KEY=VALUE` arguments.
+        resolver: how a config is checked.
+
+    Raises:
+        ConfigError: with every fault of the arguments and of the trials' configs.
+    """
+    grid, faults = parse_grid(arguments)
+    faults += _refusals(grid)
+    if not grid.axes and not faults:
+        raise ConfigError("no setting has several values; write KEY=V1,V2, or use 'recrun train' for a single run")
+    if grid.n_trials > MAX_TRIALS:
+        raise ConfigError([*faults, Fault(f"the grid has {grid.n_trials:,} trials; at most {MAX_TRIALS:,} are accepted")])
+    configs, found = _resolve_all(grid, config, resolver)
+    # With an argument missing, a fault that points at no argument may only be its consequence.
+    faults += [fault for fault in found if not faults or (fault.file or "").startswith("argument ")]
+    if not faults:
+        faults += [*_repeated_values(grid, configs), *_several_criteria(configs)]
+    if faults:
+        raise ConfigError(sorted(dict.fromkeys(faults), key=_reading_order))
+    return _build(grid, configs)
+
+
+def refuse_without_validation(config: Mapping[str, Any]) -> Fault | None:
+    """Return the fault of a config that leaves a sweep nothing to compare its trials by, or None.
+
+    A data set says with the trait `validation=True` that it ships a validation part of its own; one that says nothing
+    is asked by the run itself, which refuses `which4best` when there is no validation part.
+    """
+    remedy = "and a sweep never falls back on test"
+    if config.get("eval_valid") is False:
+        return Fault(f"false leaves nothing to compare trials by, {remedy}", key="eval_valid")
+    if config.get("valid_ratio") == 0 and not _may_ship_validation(str(config.get("dataset"))):
+        return Fault(f"0 leaves no validation part to compare trials by, {remedy}", key="valid_ratio")
+    return None
+
+
+def _may_ship_validation(dataset: str) -> bool:
+    return dataset not in DATASETS or bool(DATASETS.describe(dataset).traits.get("validation", True))
+
+
+def _refusals(grid: Grid) -> list[Fault]:
+    faults = [setting.fault(_REFUSED[setting.key], 1) for setting in grid.settings if setting.key in _REFUSED]
+    return faults + [
+        setting.fault(_NOT_SWEPT[setting.key], setting.values[1].column)
+        for setting in grid.axes
+        if setting.key in _NOT_SWEPT
+    ]
+
+
+def _resolve_all(grid: Grid, config: str | None, resolver: Resolver) -> tuple[list[Mapping[str, Any]], list[Fault]]:
+    """Resolve every trial; return the configs, and every fault once, at the place where the user can mend it."""
+    configs: list[Mapping[str, Any]] = []
+    where: dict[Fault, list[tuple[Value, ...]]] = {}
+    accepted = [setting for setting in grid.settings if setting.key not in _REFUSED]
+    for values in grid:
+        chosen = [value for setting, value in zip(grid.settings, values, strict=True) if setting in accepted]
+        try:
+            resolved = resolver(config, [*_arguments(accepted, chosen), NO_TEST]).config
+        except ConfigError as error:
+            for fault in error.faults:
+                where.setdefault(_relocate(fault, accepted, chosen), []).append(values)
+        else:
+            configs.append(resolved)
+            refusal = refuse_without_validation(resolved)
+            if refusal is not None:
+                where.setdefault(refusal, []).append(values)
+    return configs, [_say_which(fault, grid, trials) for fault, trials in where.items()]
+
+
+def _relocate(fault: Fault, settings: Sequence[Setting], values: Sequence[Value]) -> Fault:
+    """Move a fault from a trial's own argument to the sweep's argument and column."""
+    match = re.fullmatch(r"argument (\d+)", fault.file or "")
+    if match is None or int(match[1]) > len(settings):
+        return fault
+    setting, value = settings[int(match[1]) - 1], values[int(match[1]) - 1]
+    column, value_column = fault.column, len(setting.key) + 2
+    if column is not None and column >= value_column:
+        column += value.column - value_column
+    return replace(fault, file=f"argument {setting.position}", column=column)
+
+
+def _say_which(fault: Fault, grid: Grid, trials: Sequence[tuple[Value, ...]]) -> Fault:
+    """Name a trial in a fault that only a combination of values has."""
+    if len(trials) == grid.n_trials:
+        return fault
+    for setting, value in zip(grid.settings, trials[0], strict=True):
+        if fault.file == f"argument {setting.position}" and (fault.column or 0) >= value.column:
+            if len(trials) == grid.n_trials // len(setting.values):
+                return fault
+    pairs = zip(grid.settings, trials[0], strict=True)
+    values = " ".join(f"{setting.key}={value.text}" for setting, value in pairs if setting.is_axis)
+    return replace(fault, message=f"{fault.message} (with {values})")
+
+
+def _repeated_values(grid: Grid, configs: Sequence[Mapping[str, Any]]) -> list[Fault]:
+    """Return a fault for each value of an axis that means the same as an earlier one, such as 1e-3 and 0.001."""
+    faults = []
+    first: dict[tuple[str, str], Value] = {}
+    for values, config in zip(grid, configs, strict=True):
+        for setting, value in zip(grid.settings, values, strict=True):
+            earlier = first.setdefault((setting.key, _canonical(config[setting.key])), value)
+            if earlier != value:
+                message = f"the value {value.text} is given twice: it means the same as {earlier.text}"
+                faults.append(setting.fault(message, value.column))
+    return faults
+
+
+def _several_criteria(configs: Sequence[Mapping[str, Any]]) -> list[Fault]:
+    criteria = list(dict.fromkeys(config["which4best"] for config in configs))
+    if len(criteria) == 1:
+        return []
+    message = f"must be set: trials would be compared by different criteria ({', '.join(criteria)})"
+    return [Fault(message, key="which4best")]
+
+
+def _build(grid: Grid, configs: Sequence[Mapping[str, Any]]) -> Plan:
+    axes: dict[str, dict[str, Any]] = {setting.key: {} for setting in grid.axes}
+    for config in configs:
+        for key, values in axes.items():
+            values.setdefault(_canonical(config[key]), config[key])
+    content = [{key: value for key, value in config.items() if key not in _NOT_OF_THE_RESULT} for config in configs]
+    digest = hashlib.sha256(_canonical({"axes": list(axes), "trials": content}).encode()).hexdigest()[:10]
+    width = len(str(len(configs) - 1))
+    trials = [
+        Trial(
+            index=index,
+            id=f"{digest}-{index:0{width}d}",
+            overrides={setting.key: config[setting.key] for setting in grid.settings},
+            arguments=tuple(_arguments(grid.settings, values)),
+            config=config,
+        )
+        for index, (values, config) in enumerate(zip(grid, configs, strict=True))
+    ]
+    name = re.sub(r"[^\w.@=+-]+", "_", str(configs[0]["description"])).strip(".")[:80]
+    return Plan(
+        name=f"{name or 'sweep'}-{digest}",
+        which4best=configs[0]["which4best"],
+        axes={key: tuple(values.values()) for key, values in axes.items()},
+        trials=tuple(trials),
+    )
+
+
+def _arguments(settings: Sequence[Setting], values: Sequence[Value]) -> list[str]:
+    return [f"{setting.key}={value.text}" for setting, value in zip(settings, values, strict=True)]
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+
+
+def _reading_order(fault: Fault) -> tuple[int, int, int, str]:
+    """Arguments first, in their order; then files by line."""
+    match = re.fullmatch(r"argument (\d+)", fault.file or "")
+    return (int(match[1]) if match else sys.maxsize, fault.line or 0, fault.column or 0, fault.file or "")

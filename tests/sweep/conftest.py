@@ -1,0 +1,93 @@
+"""A small world for sweeps: a config layer with a few settings, and trials that are short Python programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recrun.dict2obj import Config
+from recrun.parser import Parser, read_overrides
+from recrun.resolve import Resolved
+from recrun.settings import RUN, TRAINING
+from recrun.signature import Parameter
+from recrun.sweep.ledger import Ledger, Row
+from recrun.sweep.plan import Plan, plan_sweep
+from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
+
+COMPONENTS = (
+    Parameter("lr", PositiveFloat, 1e-3),
+    Parameter("weight_decay", NonNegativeFloat, 0.0),
+    Parameter("hidden", list[PositiveInt], [64]),
+    Parameter("valid_ratio", NonNegativeFloat, 0.1),
+)
+
+
+def resolve_small(config: str | None, overrides: Sequence[str] = ()) -> Resolved:
+    """Resolve overrides as `recrun.resolve` does, for one fixed set of settings."""
+    given = read_overrides(overrides)
+    values = Parser([*RUN, *TRAINING, *COMPONENTS]).resolve(given)
+    values["description"] = values["description"] or "Small"
+    values["which4best"] = values["which4best"] or values["monitors"][-1]
+    return Resolved(Config(values), {}, str(config), frozenset(given))
+
+
+@pytest.fixture
+def plan() -> Callable[..., Plan]:
+    """Plan a sweep from its arguments with the small config layer."""
+    return lambda *arguments: plan_sweep(None, arguments, resolver=resolve_small)
+
+
+# A trial of its own kind: it finds its settings and its run folder as `recrun train` does, then does what the test's
+# body says. `done(value)` leaves the files of a finished run.
+_PRELUDE = """
+import json, os, signal, sys, time
+from pathlib import Path
+config_path, run = Path(sys.argv[1]), Path(sys.argv[2])
+given = dict(argument.split("=", 1) for argument in sys.argv[3:])
+run.mkdir(parents=True)
+(run / "config.yaml").write_text(config_path.read_text())
+
+def evaluated(epoch, value):
+    with (run / "metrics.jsonl").open("a") as lines:
+        lines.write(json.dumps({"epoch": epoch, "split": "valid", "recall@20": value}) + "\\n")
+
+def done(value, **others):
+    valid = {"recall@20": value, **others}
+    result = {"run": str(run), "status": "done", "best_epoch": 1, "valid": valid, "seconds": {"total": 0.5}}
+    (run / "metrics.json").write_text(json.dumps(result))
+"""
+
+
+@dataclass
+class Program:
+    """Builds the command of a trial that runs a given body; `started` lists the trials in the order of their starts."""
+
+    body: str
+    started: list[int] = field(default_factory=list)
+
+    def __call__(self, ledger: Ledger, row: Row) -> list[str]:
+        self.started.append(row.trial.index)
+        code = _PRELUDE + self.body
+        where = [str(ledger.config_path(row)), str(row.run.path)]
+        return [sys.executable, "-S", "-c", code, *where, *row.trial.arguments]
+
+
+@pytest.fixture
+def program() -> type[Program]:
+    """The class that makes a trial's command from the body of a program."""
+    return Program
+
+
+@pytest.fixture
+def ledger(plan: Callable[..., Plan], tmp_path: Path) -> Callable[..., Ledger]:
+    """Make the ledger of a sweep in a temporary runs folder."""
+
+    def make(*arguments: str, **_: Any) -> Ledger:
+        return Ledger(plan("which4best=recall@20", *arguments), tmp_path / "runs")
+
+    return make

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from recrun.errors import ConfigError, Fault
+from recrun.resolve import Resolved
+from recrun.sweep.plan import Plan, plan_sweep, refuse_without_validation
+
+Planner = Callable[..., Plan]
+
+
+def faults_of(plan: Planner, *arguments: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        plan(*arguments)
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_every_trial_has_typed_overrides_and_a_whole_config_without_test(plan: Planner) -> None:
+    found = plan("lr=1e-3,1e-4", "hidden=[64,32],[128,64]", "epochs=2")
+    assert [dict(trial.overrides) for trial in found.trials] == [
+        {"lr": 1e-3, "hidden": [64, 32], "epochs": 2},
+        {"lr": 1e-3, "hidden": [128, 64], "epochs": 2},
+        {"lr": 1e-4, "hidden": [64, 32], "epochs": 2},
+        {"lr": 1e-4, "hidden": [128, 64], "epochs": 2},
+    ]
+    assert found.axes == {"lr": (1e-3, 1e-4), "hidden": ([64, 32], [128, 64])}
+    assert all(trial.config["eval_test"] is False for trial in found.trials)
+    assert all(trial.config["seed"] == 1 for trial in found.trials)
+    assert found.trials[2].arguments == ("lr=1e-4", "hidden=[64,32]", "epochs=2")
+
+
+def test_the_same_sweep_has_the_same_name_however_its_values_are_written(plan: Planner) -> None:
+    first = plan("lr=1e-3,1e-4", "epochs=2")
+    assert plan("lr=0.001,0.0001", "epochs=2").name == first.name
+    assert [trial.id for trial in plan("lr=1e-3,1e-4", "epochs=2").trials] == [trial.id for trial in first.trials]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("lr=1e-3,1e-4", "epochs=3"),
+        ("lr=1e-3,1e-5", "epochs=2"),
+        ("lr=1e-4,1e-3", "epochs=2"),
+        ("lr=1e-3,1e-4", "epochs=2", "seed=2"),
+        ("lr=1e-3,1e-4", "epochs=2", "description=other"),
+    ],
+)
+def test_another_grid_or_config_has_another_name(plan: Planner, arguments: tuple[str, ...]) -> None:
+    assert plan(*arguments).name != plan("lr=1e-3,1e-4", "epochs=2").name
+
+
+def test_a_description_with_separators_makes_one_folder_name(plan: Planner) -> None:
+    name = plan("lr=1,2", "description='a/../b, c'").name
+    assert "/" not in name
+    assert name.startswith("a_.._b_c-")
+
+
+def test_every_fault_of_every_trial_is_reported_once_at_the_value_it_is_about(plan: Planner) -> None:
+    assert faults_of(plan, "epohs=3", "lr=1e-3,-1,x", "epochs=2, many", "seed=") == [
+        "argument 1:7: epohs: unknown setting; did you mean 'epochs'?",
+        "argument 2:9: lr: expected a number > 0, found -1 (an integer)",
+        "argument 2:12: lr: expected a number > 0, found 'x' (text)",
+        "argument 3:11: epochs: expected an integer >= 0, found 'many' (text)",
+        "argument 4:6: seed: the value is empty; write '' for empty text, null for none",
+    ]
+
+
+def test_values_that_mean_the_same_are_one_value_given_twice(plan: Planner) -> None:
+    assert faults_of(plan, "lr=1e-3,0.001") == [
+        "argument 1:9: lr: the value 0.001 is given twice: it means the same as 1e-3"
+    ]
+
+
+def test_a_sweep_refuses_to_read_test_and_says_why(plan: Planner) -> None:
+    (fault,) = faults_of(plan, "lr=1,2", "eval_test=true")
+    assert fault.startswith("argument 2:1: eval_test: a sweep never reads test")
+
+
+def test_settings_that_belong_to_the_sweep_itself_are_refused_together(plan: Planner) -> None:
+    found = faults_of(plan, "id=a", "resume=true", "which4best=recall@20,ndcg@20", "lr=1,2")
+    assert [fault.split(": ")[1] for fault in found] == ["id", "resume", "which4best"]
+
+
+def test_a_sweep_without_an_axis_points_to_train(plan: Planner) -> None:
+    assert faults_of(plan, "lr=1e-3") == [
+        "no setting has several values; write KEY=V1,V2, or use 'recrun train' for a single run"
+    ]
+
+
+def test_a_grid_that_is_too_large_is_refused_before_it_is_built(plan: Planner) -> None:
+    axes = [f"axis{number}=" + ",".join(map(str, range(50))) for number in range(12)]
+    (fault,) = faults_of(plan, *axes)
+    assert "at most 10,000" in fault
+
+
+def test_monitors_that_change_the_criterion_need_one_criterion(plan: Planner) -> None:
+    (fault,) = faults_of(plan, "monitors=[recall@20],[ndcg@20]")
+    assert fault.startswith("which4best: must be set")
+
+
+def test_a_sweep_without_validation_is_refused(plan: Planner) -> None:
+    (fault,) = faults_of(plan, "lr=1,2", "eval_valid=false")
+    assert fault.startswith("eval_valid: false leaves nothing to compare trials by")
+
+
+def test_the_validation_hook_knows_the_settings_that_leave_none() -> None:
+    assert refuse_without_validation({"eval_valid": True, "valid_ratio": 0.1, "dataset": "Synthetic"}) is None
+    fault = refuse_without_validation({"eval_valid": False})
+    assert fault is not None
+    assert fault.key == "eval_valid"
+
+
+def test_a_fault_that_only_a_combination_has_names_a_trial_with_it() -> None:
+    def resolve(config: str | None, overrides: Sequence[str]) -> Resolved:
+        chosen: dict[str, Any] = dict(override.split("=") for override in overrides)
+        faults = [Fault("is wrong everywhere", key="c", file="base.yaml", line=9, column=1)]
+        if chosen["a"] == "2" and chosen["b"] == "4":
+            faults.append(Fault("cannot go together", key="b", file="base.yaml", line=7, column=3))
+        raise ConfigError(faults)
+
+    with pytest.raises(ConfigError) as caught:
+        plan_sweep("base.yaml", ["a=1,2", "b=3,4"], resolver=resolve)
+    assert [str(fault) for fault in caught.value.faults] == [
+        "base.yaml:7:3: b: cannot go together (with a=2 b=4)",
+        "base.yaml:9:1: c: is wrong everywhere",
+    ]
