@@ -1,0 +1,40 @@
+"""Tags: what a field is, so that code can ask for "the user's id" instead of a column's name."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Tag(Enum):
+    """One property of a field; a field has any number of them.
+
+    `USER`, `ITEM`: whom the value describes. `ID`: the value names that user or item. `SPARSE`, `DENSE`: a category, or
+    a number; fields add this one themselves. `FEATURE`: an input of the model. `TARGET`: what is to be predicted.
+    `RATING`, `TIMESTAMP`: the strength and the moment of an interaction.
+    """
+
+    USER = "user"
+    ITEM = "item"
+    ID = "id"
+    SPARSE = "sparse"
+    DENSE = "dense"
+    FEATURE = "feature"
+    TARGET = "target"
+    RATING = "rating"
+    TIMESTAMP = "timestamp"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+USER = Tag.USER
+ITEM = Tag.ITEM
+ID = Tag.ID
+SPARSE = Tag.SPARSE
+DENSE = Tag.DENSE
+FEATURE = Tag.FEATURE
+TARGET = Tag.TARGET
+RATING = Tag.RATING
+TIMESTAMP = Tag.TIMESTAMP
+
+__all__ = ["DENSE", "FEATURE", "ID", "ITEM", "RATING", "SPARSE", "TARGET", "TIMESTAMP", "USER", "Tag"]
