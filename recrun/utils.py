@@ -69,3 +69,8 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def draw_seed() -> int:
+    """Return a fresh seed for a run that asked for one (`seed: -1`)."""
+    return int.from_bytes(os.urandom(4), "little") % 2**31

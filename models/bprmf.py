@@ -1,0 +1,63 @@
+"""Matrix factorisation trained on sampled items.
+
+Shapes: B users in a batch, K negatives, U users, I items, D embedding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from recrun.architectures import RecSysArch
+from recrun.data.fields import Tokenizer
+from recrun.data.tags import ID, ITEM, USER
+from recrun.registry import MODELS
+from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+
+@MODELS.register("bprmf", loss="bpr")
+class BPRMF(RecSysArch):
+    """Score a user and an item by the product of their embeddings.
+
+    *Source:* Rendle, Freudenthaler, Gantner, Schmidt-Thieme, "BPR: Bayesian Personalized Ranking from Implicit
+    Feedback", UAI 2009, section 4.3.1.
+
+    Args:
+        embedding_dim: length of the embeddings.
+        init_std: standard deviation of the embeddings' first values.
+        embedding_decay: weight of the L2 term on the embeddings of a batch, half their squared norms over B.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        embedding_dim: PositiveInt = 64,
+        init_std: PositiveFloat = 0.01,
+        embedding_decay: NonNegativeFloat = 0.0,
+    ) -> None:
+        super().__init__()
+        self.tokenizer = Tokenizer(data.fields.groupby(ID))
+        self.tokenizer.embed(embedding_dim, ID)
+        self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
+        self.embedding_decay = embedding_decay
+        self.initialize(init_std)
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
+        return (self.User.look_up(users) * self.Item.look_up(items)).sum(-1)
+
+    def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
+        """Return the L2 term on the batch's embeddings."""
+        if self.embedding_decay == 0:
+            return 0.0
+        squares = self.User.look_up(users).square().sum() + self.Item.look_up(items).square().sum()
+        return self.embedding_decay * 0.5 * squares / len(users)
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Return the embeddings of all users and all items."""
+        return self.User.embeddings.weight, self.Item.embeddings.weight

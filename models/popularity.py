@@ -1,0 +1,38 @@
+"""Everybody is recommended what most users chose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from recrun.architectures import ClosedFormArch
+from recrun.registry import MODELS
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+
+@MODELS.register("popularity")
+class Popularity(ClosedFormArch):
+    """Score an item by the number of its training interactions, the same for every user.
+
+    *Source:* the non-personalised baseline, for example in Cremonesi, Koren, Turrin, "Performance of Recommender
+    Algorithms on Top-N Recommendation Tasks", RecSys 2010, section 3.1.
+    """
+
+    counts: Tensor
+
+    def __init__(self, data: TrainingData) -> None:
+        super().__init__()
+        self.n_users = data.n_users
+        self.register_buffer("counts", torch.zeros(data.n_items))
+
+    def fit(self, data: TrainingData) -> None:
+        """Count each item's interactions."""
+        self.counts.copy_(torch.from_numpy(data.item_counts()))
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Return one dimension: 1 for each user, the count for each item."""
+        return self.counts.new_ones(self.n_users, 1), self.counts[:, None]

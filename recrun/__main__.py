@@ -1,0 +1,5 @@
+"""`python -m recrun` is `recrun`."""
+
+from recrun.cli.main import main
+
+main()

@@ -1,0 +1,104 @@
+"""What a model is to recrun: the bases that model files derive from.
+
+Shapes: B users in a batch, K sampled negatives, U users, I items, D embedding.
+
+`RecSysArch` carries models that are trained by gradient descent, `ClosedFormArch` those that are fitted once. Both are
+ranked the same way: `vectors()` where the scores are one matrix product (the fast path), else `score(users)`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from recrun.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recrun.criterions import BaseCriterion
+    from recrun.data.interactions import TrainingData
+
+Batch = Mapping[str, Tensor]
+
+
+class RecSysArch(nn.Module):
+    """Base of every model; as it stands, of those that score sampled items.
+
+    A registered model is constructed as `Model(data, **settings)`: `data` is the training part of the data set, and the
+    keyword-only parameters of the constructor are its settings.
+    """
+
+    user_column: ClassVar[str] = "user"
+    item_column: ClassVar[str] = "item"
+
+    def initialize(self, std: float = 1e-2) -> None:
+        """Draw embeddings from N(0, std²) and weights of linear layers by Xavier's rule; biases become zero.
+
+        Args:
+            std: standard deviation of the embeddings, > 0.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=std)
+            elif isinstance(module, nn.Linear):
+                nn.init.xavier_normal_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def vectors(self) -> tuple[Tensor, Tensor] | None:
+        """Return ((U, D) users, (I, D) items) whose products are the scores, or None if there are no such vectors."""
+        return None
+
+    def score(self, users: Tensor) -> Tensor:
+        """Return the scores (B, I) of all items for some users (B,).
+
+        Raises:
+            ConfigError: the model defines neither `vectors` nor `score`.
+        """
+        vectors = self.vectors()
+        if vectors is None:
+            raise ConfigError(f"{type(self).__name__} can rank nothing: it defines neither vectors() nor score()")
+        return vectors[0][users] @ vectors[1].T
+
+    def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
+        """Return the loss of a batch, a scalar to call `backward()` on.
+
+        Args:
+            batch: users (B, 1) and items (B, 1 + K) with the positive first.
+            criterion: the chosen loss.
+        """
+        users, items = batch[self.user_column], batch[self.item_column]
+        if criterion.ranks_all_items:
+            loss = criterion.from_all(self.score(users[:, 0]), items[:, 0])
+        else:
+            loss = criterion.from_scores(self(users, items))
+        return loss + self.penalty(users, items)
+
+    def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
+        """Return what is added to the loss of a batch, such as an L2 term on its rows; nothing by default."""
+        return 0.0
+
+
+class ClosedFormArch(RecSysArch):
+    """Base of models that are computed from the training data at once, without gradients.
+
+    What `fit` computes must be kept in buffers, so that checkpoints hold it.
+    """
+
+    @abstractmethod
+    def fit(self, data: TrainingData) -> None:
+        """Compute the model from the training interactions."""
+
+    def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
+        """Refuse: there is nothing to descend."""
+        raise ConfigError(f"{type(self).__name__} is fitted in closed form and has no training loss")
+
+
+@torch.no_grad()
+def n_parameters(model: nn.Module) -> int:
+    """Return how many numbers a model learns: its parameters, or its buffers when it has none."""
+    trained = sum(parameter.numel() for parameter in model.parameters())
+    return trained or sum(buffer.numel() for buffer in model.buffers())

@@ -1,0 +1,134 @@
+"""Checkpoints: complete, atomic, and data only.
+
+A checkpoint is one safetensors file. Its tensors are named `t0, t1, ...`; its header carries a JSON document with the
+nested state in which `{"$tensor": "t0"}` stands for a tensor, the schema version, and a digest of all tensors. Nothing
+in it is code, and reading it runs none. One file is replaced by one rename, so a reader sees the old state or the new
+one, never half of either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from recrun.errors import CheckpointError
+from recrun.utils import atomic_write
+
+SCHEMA: Final = 1
+FILE_NAME: Final = "checkpoint.safetensors"
+_TENSOR: Final = "$tensor"
+_PAIRS: Final = "$pairs"
+_PICKLES: Final = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
+
+
+def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
+    """Write a state to a file, whole or not at all.
+
+    Args:
+        path: the file; its folder must exist.
+        state: nested dicts and lists of tensors, numpy arrays, numbers, text, booleans and None.
+
+    Raises:
+        CheckpointError: the file cannot be written; an older one is left as it was.
+        TypeError: the state holds something else.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    tree = _pack(state, tensors)
+    document = {"schema": SCHEMA, "digest": _digest(tensors), "state": tree}
+    try:
+        atomic_write(path, save(tensors, metadata={"recrun": json.dumps(document)}))
+    except OSError as error:
+        raise CheckpointError(f"cannot write the checkpoint {path}: {error.strerror}") from error
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read back what `save_checkpoint` wrote; tensors come on the CPU.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, not a checkpoint of recrun, or of a newer version.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / FILE_NAME
+    if not file.is_file():
+        raise CheckpointError(f"there is no checkpoint at {path}")
+    if file.suffix in _PICKLES:
+        raise CheckpointError(f"{file} is not read: pickled files can run code. Checkpoints are {FILE_NAME} files")
+    try:
+        with safe_open(str(file), framework="pt", device="cpu") as handle:
+            metadata = handle.metadata() or {}
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{file} is damaged or not a checkpoint: {error}") from error
+    return _unpack_document(file, metadata, tensors)
+
+
+def _unpack_document(file: Path, metadata: Mapping[str, str], tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
+    if "recrun" not in metadata:
+        raise CheckpointError(f"{file} is a safetensors file, but not a checkpoint of recrun")
+    try:
+        document = json.loads(metadata["recrun"])
+        schema, digest, tree = document["schema"], document["digest"], document["state"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise CheckpointError(f"{file} is damaged: its header cannot be read") from None
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise CheckpointError(f"{file} has schema {schema}; this version of recrun reads up to {SCHEMA}: upgrade recrun")
+    if digest != _digest(tensors):
+        raise CheckpointError(f"{file} is damaged: its content does not match its digest")
+    try:
+        state = _unpack(tree, tensors)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise CheckpointError(f"{file} is damaged: its header does not fit its tensors") from None
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{file} is damaged: its state is not a mapping")
+    return state
+
+
+def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else b"")
+    return digest.hexdigest()
+
+
+def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """Return `value` as JSON data, moving its tensors into `tensors`."""
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(value)
+    if isinstance(value, torch.Tensor):
+        name = f"t{len(tensors)}"
+        tensors[name] = value.detach().to("cpu").contiguous().clone()
+        return {_TENSOR: name}
+    if isinstance(value, Mapping):
+        if all(isinstance(key, str) and not key.startswith("$") for key in value):
+            return {key: _pack(item, tensors) for key, item in value.items()}
+        return {_PAIRS: [[_pack(key, tensors), _pack(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return [_pack(item, tensors) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"a checkpoint cannot hold a {type(value).__name__}")
+
+
+def _unpack(tree: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
+    if isinstance(tree, list):
+        return [_unpack(item, tensors) for item in tree]
+    if isinstance(tree, dict):
+        if tree.keys() == {_TENSOR}:
+            return tensors[tree[_TENSOR]]
+        if tree.keys() == {_PAIRS}:
+            return {key: _unpack(item, tensors) for key, item in tree[_PAIRS]}
+        return {key: _unpack(item, tensors) for key, item in tree.items()}
+    return tree

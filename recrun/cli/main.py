@@ -1,0 +1,103 @@
+"""The `recrun` command: finds the subcommands, and turns errors into one red line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+import recrun
+from recrun.errors import ConfigError, RecrunError, TrainingError, nearest
+
+_NOT_COMMANDS = {"__init__", "main", "options"}
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """Subcommands are the modules of this package; one is imported when it is asked for."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Return the names of all subcommands."""
+        return sorted(path.stem.rstrip("_") for path in Path(__file__).parent.glob("*.py") if path.stem not in _NOT_COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Import and return a subcommand."""
+        if name not in self.list_commands(context):
+            return None
+        module = import_module(f"recrun.cli.{name}_" if name in ("list", "eval") else f"recrun.cli.{name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the subcommand, and suggest the nearest one when there is none."""
+        if args and not args[0].startswith("-") and args[0] not in self.list_commands(context):
+            guess = nearest(args[0], self.list_commands(context))
+            hint = f"; did you mean {guess!r}?" if guess else ""
+            context.fail(f"no command {args[0]!r}{hint} Commands: {', '.join(self.list_commands(context))}")
+        return super().resolve_command(context, args)
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(recrun.__version__, message="recrun %(version)s")
+@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> None:
+    """Train, evaluate, sweep and compare recommenders from YAML configs.
+
+    \b
+    Example:
+        recrun train bprmf lr=1e-3
+    """
+    context.obj = {"debug": debug}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 3 a sweep with failed trials, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        code = cli.main(args=arguments, prog_name="recrun", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort) as error:
+        _say(str(error) or "interrupted")
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone (`recrun list models | head`); nothing more can be said to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except RecrunError as error:
+        if debug:
+            traceback.print_exc()
+        for line in map(str, error.faults) if isinstance(error, ConfigError) else [str(error)]:
+            _say(line)
+        code = EXIT_FAILED if isinstance(error, TrainingError) else EXIT_USAGE
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        _say(f"{type(error).__name__}: {error}{_where(error)} (--debug shows the traceback)")
+        code = EXIT_FAILED
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(line: str) -> None:
+    click.secho(f"error: {line}", fg="red", err=True, color=False if "NO_COLOR" in os.environ else None)
+
+
+def _where(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" [{frames[-1].filename}:{frames[-1].lineno}]" if frames else ""
+
+
+if __name__ == "__main__":
+    main()

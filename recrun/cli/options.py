@@ -1,0 +1,66 @@
+"""Options and arguments that several commands share, and how results are printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from recrun.errors import ConfigError, Fault
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _debug(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
+    return value
+
+
+debug_option = click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors.")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+
+runs_option = click.option(
+    "--runs", default="runs", show_default=True, metavar="DIR", type=click.Path(file_okay=False), help="Folder of run folders."
+)
+
+config_arguments = click.argument("arguments", nargs=-1, metavar="[CONFIG] [KEY=VALUE ...]")
+
+
+def verbosity_options(function: F) -> F:
+    """Add -q and -v, which set `verbose` to 0 and 2."""
+    function = click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors.")(function)
+    return click.option("-v", "--verbose", "loud", is_flag=True, help="Say more.")(function)
+
+
+def split_arguments(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:
+    """Return the config (the first argument that is not KEY=VALUE, if any) and the overrides.
+
+    Raises:
+        ConfigError: a later argument is not KEY=VALUE.
+    """
+    if arguments and "=" not in arguments[0]:
+        config, overrides = arguments[0], arguments[1:]
+    else:
+        config, overrides = None, arguments
+    stray = [argument for argument in overrides if "=" not in argument]
+    if stray:
+        raise ConfigError([Fault(f"expected KEY=VALUE, found {argument!r}", file="command line") for argument in stray])
+    return config, list(overrides)
+
+
+def with_verbosity(overrides: list[str], quiet: bool, loud: bool) -> list[str]:
+    """Return the overrides with what -q or -v means.
+
+    Raises:
+        click.UsageError: both were given.
+    """
+    if quiet and loud:
+        raise click.UsageError("-q and -v contradict each other")
+    return overrides + (["verbose=0"] if quiet else []) + (["verbose=2"] if loud else [])
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on stdout; numbers are not rounded."""
+    click.echo(json.dumps(document, indent=2, default=str))

@@ -1,0 +1,434 @@
+"""The Coach: the loop that trains, evaluates and keeps the best model.
+
+    resume
+    for each epoch:  save_checkpoint -> evaluate -> train -> step
+    summary
+
+It knows a model, a data pipe, a loss, an optimizer and a device. It does not know YAML, the command line, or sweeps.
+An epoch number is the number of epochs the model has been trained, so the evaluation labelled 0 is of the untrained
+model, and the numbers beside one label belong to one state of the model.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from torch import nn
+
+from recrun import devices
+from recrun.architectures import ClosedFormArch
+from recrun.checkpoint import load_checkpoint, save_checkpoint
+from recrun.errors import CheckpointError, ConfigError, TrainingError
+from recrun.interrupts import Interrupted, Interrupts
+from recrun.loader import Loader, n_rows
+from recrun.meters import LossTrace, Meters, require_all
+from recrun.monitors import LOSS, Reporter, Reporters, parse_monitor, smaller_is_better
+from recrun.outcome import describe_run, record_end, result_of, usual_reporters
+from recrun.progress import Best, Progress, random_state, restore_random_state
+from recrun.runs import RunFolder, run_for
+
+if TYPE_CHECKING:
+    from recrun.data.postprocessing.base import Pipe
+
+_CHECK_EVERY: Final = 100
+"""Steps between looks at the loss: each look waits for the device."""
+_REPORT_SECONDS: Final = 0.1
+
+ReporterFactory = Callable[[RunFolder, "int | None"], Sequence[Reporter]]
+
+
+class Coach:
+    """Trains a model on a pipe and evaluates it.
+
+    Subclasses may write their own `train_per_epoch` and `evaluate`; what stands here serves every registered model.
+
+    Args:
+        model: what is trained.
+        dataset: the pipe that yields batches; its `base` is the data set.
+        criterion: the loss; None for a closed-form model.
+        optimizer: None for a closed-form model.
+        lr_scheduler: stepped after each epoch; None to keep the learning rate.
+        device: "auto", "cpu", "cuda:0" ..., or a torch device.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        dataset: Pipe,
+        criterion: Any = None,
+        optimizer: torch.optim.Optimizer | None = None,
+        lr_scheduler: Any = None,
+        device: str | torch.device = "auto",
+    ) -> None:
+        self.device = devices.select(device) if isinstance(device, str) else device
+        self.model: Any = model.to(self.device)
+        self.dataset = dataset
+        self.criterion = criterion
+        self.optimizer: Any = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.fields = dataset.fields
+        self.dataloader: Any = ()
+        self.progress = Progress()
+        self.reporters = Reporter()
+        self.users: dict[str, tuple[int, int]] = {}
+        self._losses = LossTrace()
+        self._interrupts = Interrupts()
+        self._closed_form = isinstance(model, ClosedFormArch)
+        self._checkpoint_time = self._report_time = time.monotonic()
+
+    def compile(
+        self,
+        cfg: Any,
+        monitors: Sequence[str],
+        *,
+        run: RunFolder | None = None,
+        reporters: ReporterFactory | None = None,
+    ) -> None:
+        """Take the settings of the run, and open its folder.
+
+        Args:
+            cfg: a compiled Parser or Config.
+            monitors: metrics to compute, such as "recall@20"; "loss" is always kept for training.
+            run: the run folder; made (or reopened, with `resume: true`) when None.
+            reporters: makes those who are told of the run; the usual ones when None.
+
+        Raises:
+            ConfigError: a monitor is not known, `which4best` is not monitored, or a run cannot be opened.
+        """
+        self._take_settings(cfg, monitors)
+        names = self.meters.names
+        wanted = self.cfg.get("which4best")
+        self.which4best = names[-1] if wanted is None else parse_monitor(wanted)
+        if self.which4best not in names:
+            raise ConfigError(f"which4best is {wanted}, which is not among the monitors: {', '.join(map(str, names))}")
+        self.epochs: int = 1 if self._closed_form else self.cfg["epochs"]
+        self.validates: bool = self.cfg["eval_valid"] and len(self.dataset.base.interactions("valid")) > 0
+        if self.cfg.get("early_stop_patience") is not None and not self.validates:
+            raise ConfigError("early_stop_patience is set, and there is no validation part to stop by")
+        self.run = run or run_for(self.cfg)
+        self._make_reporters = reporters or usual_reporters(self.cfg)
+
+    def score(self, split: str, cfg: Any, monitors: Sequence[str], reporters: Sequence[Reporter] = ()) -> dict[str, float]:
+        """Evaluate the model as it is on one split, outside any run.
+
+        Args:
+            split: "valid" or "test".
+            cfg: a compiled Parser or Config.
+            monitors: metrics to compute.
+            reporters: who is told of the progress.
+        """
+        self._take_settings(cfg, monitors)
+        self.reporters = Reporters(reporters)
+        try:
+            return self._evaluate_split(split, self.progress.epoch)[0]
+        finally:
+            self.reporters.close()
+
+    def fit(self) -> dict[str, Any]:
+        """Train to the end, and return the final numbers (the content of metrics.json).
+
+        Raises:
+            TrainingError: the loss stopped being finite, or a monitor was never given a value.
+            Interrupted: the run was asked to stop; its state is saved.
+        """
+        with self.run.lock(), Interrupts(self._say_interrupted) as self._interrupts:
+            try:
+                self.resume()
+                for epoch in range(self.progress.epoch, self.epochs):
+                    self.save_checkpoint(epoch)
+                    self.validate(epoch)
+                    if self._is_stale():
+                        break
+                    self.train(epoch)
+                    self.step(epoch)
+                self.save_checkpoint(self.progress.epoch, force=True)
+                self.validate(self.progress.epoch, force=True)
+                result = self.summary()
+                record_end(self, "done")
+                return result
+            except BaseException as error:
+                record_end(self, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", error)
+                raise
+            finally:
+                self.reporters.close()
+
+    def resume(self) -> None:
+        """Continue from the run's last checkpoint, if it has one, and tell the reporters that the run begins.
+
+        Raises:
+            CheckpointError: the checkpoint is damaged, or is not of this model.
+        """
+        file = self.run.checkpoint_file("last")
+        resumed_from = None
+        if file.exists():
+            state = load_checkpoint(file)
+            self._load(state)
+            resumed_from = self.progress.epoch
+        self.reporters = Reporters(self._make_reporters(self.run, resumed_from))
+        self.run.update_run(status="running")
+        self.reporters.start(describe_run(self, resumed_from))
+
+    def save_checkpoint(self, epoch: int, *, force: bool = False) -> None:
+        """Write the last checkpoint when it is due: every `checkpoint_freq` epochs, or when forced."""
+        if self._closed_form or not (force or epoch % self.cfg["checkpoint_freq"] == 0):
+            return
+        self._check_losses()
+        state = {
+            "config": dict(self.cfg),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict() if self.optimizer is not None else None,
+            "lr_scheduler": self.lr_scheduler.state_dict() if self.lr_scheduler is not None else None,
+            "progress": self.progress.state_dict(),
+            "rng": random_state(self.device),
+        }
+        self._write("last", state)
+        self._checkpoint_time = time.monotonic()
+
+    def validate(self, epoch: int, *, force: bool = False) -> None:
+        """Evaluate on the validation part when it is due, and keep the model if it is the best so far."""
+        due = force or epoch % self.cfg.get("eval_freq", 1) == 0
+        untrained = self._closed_form and epoch == 0
+        if not due or untrained or self.progress.evaluated == epoch:
+            return
+        if not self.validates:
+            if force:  # with nothing to choose by, the last model is the one to keep
+                self._keep_best(Best(epoch, math.nan, {}))
+            return
+        values, seconds = self._evaluate_split("valid", epoch)
+        value, best = values[str(self.which4best)], self.progress.best
+        sign = -1 if smaller_is_better(self.which4best) else 1
+        is_best = best is None or sign * value > sign * best.value
+        self.progress.stale = 0 if is_best else self.progress.stale + 1
+        if is_best:
+            self._keep_best(Best(epoch, value, values))
+        self.progress.evaluated = epoch
+        self.progress.history.append("valid", epoch, values)
+        self.reporters.evaluated(epoch, "valid", values, is_best, seconds)
+
+    def train(self, epoch: int) -> None:
+        """Train one epoch, or what is left of it."""
+        start = time.perf_counter()
+        self.model.train()
+        if self._closed_form:
+            self._interrupts.at_once = True  # there is nothing to save before it is done
+            self.model.fit(self.dataset.base.training_data())
+            self._interrupts.at_once = False
+        else:
+            self.dataloader = self._loader("train", epoch)
+            self.train_per_epoch()
+        self._check_losses()
+        loss = {LOSS: self.progress.loss.average} if self.progress.loss.count else {}
+        values = loss | self.meters.take("train")
+        self.progress.loss.reset()
+        self.progress.epoch, self.progress.step = epoch + 1, 0
+        self.progress.history.append("train", epoch + 1, values)
+        self.reporters.trained(epoch + 1, values, self._spend("train", start))
+
+    def step(self, epoch: int) -> None:
+        """Step the schedule of the learning rate after an epoch."""
+        if self.lr_scheduler is None:
+            return
+        if getattr(self.lr_scheduler, "needs_value", False):
+            points = self.progress.history.values.get("valid", {}).get(str(self.which4best), [])
+            if points:
+                self.lr_scheduler.step(points[-1][1])
+        else:
+            self.lr_scheduler.step()
+
+    def summary(self) -> dict[str, Any]:
+        """Score test once with the best model, and write the final numbers and the summary."""
+        best = self.progress.best
+        if best is None:
+            raise TrainingError("the run ended without an evaluation")
+        self.model.load_state_dict(load_checkpoint(self.run.checkpoint_file("best"))["model"])
+        test: dict[str, float] | None = None
+        if self.cfg["eval_test"]:
+            test, seconds = self._evaluate_split("test", best.epoch)
+            self.run.record_test_evaluation(test, "best", "train")
+            self.progress.history.append("test", best.epoch, test)
+            self.reporters.evaluated(best.epoch, "test", test, False, seconds)
+        result = result_of(self, best, test)
+        self.run.write_json(self.run.metrics_file, result)
+        self.reporters.finish(result)
+        return result
+
+    # --- what a subclass may write -----------------------------------------------------------------------------------
+
+    def train_per_epoch(self) -> None:
+        """Train on every batch of `self.dataloader`."""
+        for batch in self.dataloader:
+            loss = self.model.training_loss(batch, self.criterion)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            self.monitor(loss, n=n_rows(batch), mode="mean", prefix="train", pool=[LOSS])
+
+    def evaluate(self, prefix: str = "valid") -> None:
+        """Rank all items for every user of a split, and monitor every metric."""
+        from recrun.ranking import evaluate_ranking
+
+        base = self.dataset.base
+        result = evaluate_ranking(
+            self.model,
+            seen=base.seen(prefix),
+            relevant=base.csr(prefix),
+            n_items=base.n_items,
+            metrics=self.meters.names,
+            device=self.device,
+            memory_mb=self.cfg.get("eval_memory", 512),
+            progress=lambda done, total: self._after_block(prefix, done, total),
+        )
+        self.users[prefix] = (result.n_users, result.n_skipped)
+        for name, value in result.values.items():
+            self.monitor(value, n=result.n_users, mode="mean", prefix=prefix, pool=[name])
+
+    def monitor(
+        self, *values: Any, n: int = 1, mode: str = "mean", prefix: str = "train", pool: Sequence[str] | None = None
+    ) -> None:
+        """Add to the running means of some monitors.
+
+        Args:
+            values: one number (or scalar tensor), or dense predictions (B, N) and targets (B, N).
+            n: how many rows a single number stands for.
+            mode: "mean" or "sum": which of the two a single number is.
+            prefix: "train", "valid" or "test".
+            pool: the monitors: "LOSS", a metric at all its monitored cutoffs ("NDCG"), or one of them ("ndcg@20");
+                all of them when None.
+
+        Raises:
+            RegistryError: the pool names something that is no metric.
+        """
+        names = self.meters.select(pool)
+        if len(values) == 2:
+            self.meters.add_predictions(*values, prefix, names)
+            return
+        for name in names:
+            if name.name == LOSS and prefix == "train":
+                self._losses.add(values[0], n, mode)
+            else:
+                self.meters.add_value(float(values[0]), n, mode, prefix, name)
+
+    # --- between the steps -------------------------------------------------------------------------------------------
+
+    def _take_settings(self, cfg: Any, monitors: Sequence[str]) -> None:
+        self.cfg: Mapping[str, Any] = getattr(cfg, "config", cfg)
+        names = [name for name in dict.fromkeys(map(parse_monitor, monitors)) if name.name != LOSS]
+        if not names:
+            raise ConfigError("monitors lists no metric besides the loss; add one, such as ndcg@20")
+        self.meters = Meters(names)
+
+    def _loader(self, mode: str, epoch: int) -> Loader:
+        training = mode == "train"
+        return Loader(
+            self.dataset,
+            mode=mode,
+            seed=self.cfg["seed"],
+            epoch=epoch,
+            device=self.device,
+            skip=self.progress.step if training else 0,
+            ahead=training and self.cfg.get("num_workers", 0) > 0,
+            on_step=self._after_step if training else None,
+        )
+
+    def _evaluate_split(self, split: str, epoch: int) -> tuple[dict[str, float], float]:
+        """Return every monitored value of a split, and the seconds it took."""
+        start = time.perf_counter()
+        self.meters.take(split)
+        self.users.pop(split, None)
+        self.dataloader = self._loader(split, epoch)
+        self.model.eval()
+        with torch.no_grad():
+            self.evaluate(prefix=split)
+        self.users.setdefault(split, (self.meters.count(split), 0))
+        values = self.meters.take(split)
+        require_all(values, self.meters.names, split)
+        return {str(name): values[str(name)] for name in self.meters.names}, self._spend("evaluate", start)
+
+    def _after_step(self, step: int) -> None:
+        """Look after the run between two steps: the losses, the reporters, a due checkpoint, a wish to stop."""
+        self.progress.step = step
+        if len(self._losses) >= _CHECK_EVERY:
+            self._check_losses()
+        if self._is_time_to_report():
+            self.reporters.step(self.progress.epoch, step, self.dataset.n_batches("train"))
+        if self._interrupts.requested:
+            self._save_and_stop()
+        elif time.monotonic() - self._checkpoint_time > 60 * self.cfg.get("checkpoint_minutes", math.inf):
+            self.save_checkpoint(self.progress.epoch, force=True)
+
+    def _after_block(self, split: str, done: int, total: int) -> None:
+        if self._interrupts.requested:
+            self._save_and_stop()
+        if self._is_time_to_report():
+            self.reporters.evaluating(self.progress.epoch, split, done, total)
+
+    def _is_time_to_report(self) -> bool:
+        now = time.monotonic()
+        if now - self._report_time < _REPORT_SECONDS:
+            return False
+        self._report_time = now
+        return True
+
+    def _save_and_stop(self) -> None:
+        self.save_checkpoint(self.progress.epoch, force=True)
+        raise Interrupted(f"interrupted; continue with: recrun train --resume {self.run.path}")
+
+    def _say_interrupted(self, signal_name: str) -> None:
+        self.reporters.message(f"{signal_name}: saving and stopping; once more stops at once", "warning")
+
+    def _check_losses(self) -> None:
+        """Take the losses since the last look into the mean; stop the run at one that is not finite."""
+        looked_at = len(self._losses)
+        bad = self._losses.drain(self.progress.loss)
+        if bad is None:
+            return
+        step = max(self.progress.step - looked_at + bad + 1, 1)
+        spoilt = [name for name, tensor in self.model.named_parameters() if not bool(tensor.isfinite().all())]
+        last = self.run.checkpoint_file("last")
+        raise TrainingError(
+            f"the loss is not finite in epoch {self.progress.epoch + 1}, step {step}"
+            + (f" (nor, by now, {', '.join(spoilt[:3])})" if spoilt else "")
+            + "; try a smaller lr. "
+            + (f"The last good checkpoint is {last}" if last.exists() else "There is no checkpoint yet")
+        )
+
+    def _is_stale(self) -> bool:
+        patience = self.cfg.get("early_stop_patience")
+        if patience is None or self.progress.stale < patience:
+            return False
+        self.reporters.message(f"stopped early: no better {self.which4best} in {self.progress.stale} evaluations")
+        return True
+
+    def _keep_best(self, best: Best) -> None:
+        self.progress.best = best
+        state = {"config": dict(self.cfg), "model": self.model.state_dict(), "epoch": best.epoch}
+        self._write("best", state)
+
+    def _write(self, which: str, state: Mapping[str, Any]) -> None:
+        try:
+            save_checkpoint(self.run.checkpoint_file(which), state)
+        except CheckpointError as error:
+            raise TrainingError(f"{error}; the run stops, and its last complete checkpoint is kept") from error
+
+    def _spend(self, activity: str, start: float) -> float:
+        seconds = time.perf_counter() - start
+        self.progress.seconds[activity] += seconds
+        return seconds
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        try:
+            self.model.load_state_dict(state["model"])
+            if self.optimizer is not None:
+                self.optimizer.load_state_dict(state["optimizer"])
+            if self.lr_scheduler is not None:
+                self.lr_scheduler.load_state_dict(state["lr_scheduler"])
+            self.progress = Progress.from_state_dict(state["progress"])
+            restore_random_state(state["rng"], self.device)
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise CheckpointError(f"{self.run.checkpoint_file('last')} does not fit this run: {reason}") from error
