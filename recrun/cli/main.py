@@ -13,7 +13,7 @@ import click
 import recrun
 from recrun.errors import ConfigError, RecrunError, TrainingError, nearest
 
-_NOT_COMMANDS = {"__init__", "main", "options"}
+_NOT_COMMANDS = {"main", "options"}
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -25,7 +25,8 @@ class Commands(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the names of all subcommands."""
-        return sorted(path.stem.rstrip("_") for path in Path(__file__).parent.glob("*.py") if path.stem not in _NOT_COMMANDS)
+        modules = {path.stem for path in Path(__file__).parent.glob("[!_]*.py")} - _NOT_COMMANDS
+        return sorted(module.rstrip("_") for module in modules)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Import and return a subcommand."""

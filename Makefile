@@ -1,0 +1,71 @@
+# Everything a user or a developer does with the clone. `make help` lists the targets.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SOURCES := recrun models tests examples benchmarks
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
+
+# One stamp per set of packages: made again when the metadata or the pins change.
+$(VENV)/made:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/installed: $(VENV)/made setup.cfg pyproject.toml constraints.txt
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+.PHONY: install
+install: $(VENV)/installed ## make .venv and install recrun into it
+
+.PHONY: demo
+demo: $(VENV)/installed ## install, and train matrix factorisation on the embedded data set
+	$(BIN)/recrun train configs/bprmf.yaml
+
+.PHONY: test
+test: $(VENV)/installed-dev ## install with the developer's extras, and run all tests
+	$(BIN)/python -m pytest
+
+.PHONY: test-fast
+test-fast: $(VENV)/installed-dev ## run the tests that are not marked slow
+	$(BIN)/python -m pytest -m 'not slow'
+
+.PHONY: check
+check: $(VENV)/installed-dev ## check format, lint and types
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/installed-dev ## format the sources and mend what lint can mend
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+.PHONY: coverage
+coverage: $(VENV)/installed-dev ## run the tests and report which lines they reach
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine
+	$(BIN)/coverage report
+
+.PHONY: bench
+bench: $(VENV)/installed-dev ## run the benchmarks and print their tables
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+.PHONY: wheel
+wheel: $(VENV)/installed-dev ## build a wheel into dist/
+	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+
+.PHONY: clean
+clean: ## remove what was made: .venv, caches, builds
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
