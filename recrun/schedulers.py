@@ -1,0 +1,203 @@
+"""Learning rate schedules, stepped once per epoch by the training loop.
+
+A scheduler is built by `factory(optimizer, epochs, **settings)`. Epoch e, counted from 0, is trained with the rate that
+stands in the optimizer after e calls of `step`. Rates follow from the base rate and e in closed form rather than from
+the rate before, so a schedule's state is a few plain numbers and a resumed run continues exactly the same series.
+
+Trait `needs_value`: `step` wants the value that chooses the best epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch.optim import Optimizer
+
+from recrun.errors import ConfigError, Fault
+from recrun.registry import SCHEDULERS
+from recrun.types import Annotated, Gt, Le, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+
+class Schedule:
+    """Set the rate of every parameter group from its base rate and the epoch.
+
+    Args:
+        optimizer: whose rates are set; their present values are the base rates.
+        rate: function of (base rate, epoch) that returns the epoch's rate.
+    """
+
+    def __init__(self, optimizer: Optimizer, rate: Callable[[float, int], float]) -> None:
+        self._optimizer = optimizer
+        self._rate = rate
+        self._base_rates = [float(group["lr"]) for group in optimizer.param_groups]
+        self.epoch = 0
+        self._apply()
+
+    @property
+    def rates(self) -> list[float]:
+        """The present rate of each parameter group."""
+        return [float(group["lr"]) for group in self._optimizer.param_groups]
+
+    def step(self, value: float | None = None) -> None:
+        """Go on to the next epoch.
+
+        Args:
+            value: how good the model is, larger is better; only `Plateau` looks at it.
+        """
+        self.epoch += 1
+        self._apply()
+
+    def _apply(self) -> None:
+        for group, base in zip(self._optimizer.param_groups, self._base_rates, strict=True):
+            group["lr"] = self._rate(base, self.epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs: plain numbers."""
+        return {"epoch": self.epoch, "base_rates": list(self._base_rates)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over a state that `state_dict` returned, and set the optimizer's rates by it."""
+        self.epoch = int(state["epoch"])
+        self._base_rates = [float(rate) for rate in state["base_rates"]]
+        self._apply()
+
+
+class Plateau(Schedule):
+    """Lower the rate when the value that chooses the best epoch has stopped improving.
+
+    Args:
+        optimizer: whose rates are set.
+        gamma: factor of the rate at each reduction.
+        patience: how many values in a row may fail to improve; the next that fails lowers the rate.
+        smallest: the rate does not go below this.
+    """
+
+    def __init__(self, optimizer: Optimizer, gamma: float, patience: int, smallest: float) -> None:
+        self._patience = patience
+        self._best = -math.inf
+        self._n_bad = 0
+        self._n_reductions = 0
+        super().__init__(optimizer, lambda base, _: max(base * gamma**self._n_reductions, min(base, smallest)))
+
+    def step(self, value: float | None = None) -> None:
+        """Go on to the next epoch.
+
+        Args:
+            value: how good the model is, larger is better (pass minus a loss), None when this epoch was not evaluated.
+                NaN is no improvement.
+        """
+        if value is not None and value > self._best:
+            self._best, self._n_bad = float(value), 0
+        elif value is not None:
+            self._n_bad += 1
+            if self._n_bad > self._patience:
+                self._n_reductions, self._n_bad = self._n_reductions + 1, 0
+        super().step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs: plain numbers; `best` is None before the first value."""
+        best = None if self._best == -math.inf else self._best
+        return {**super().state_dict(), "best": best, "n_bad": self._n_bad, "n_reductions": self._n_reductions}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over a state that `state_dict` returned, and set the optimizer's rates by it."""
+        self._best = -math.inf if state["best"] is None else float(state["best"])
+        self._n_bad, self._n_reductions = int(state["n_bad"]), int(state["n_reductions"])
+        super().load_state_dict(state)
+
+
+@SCHEDULERS.register("none")
+def constant(optimizer: Optimizer, epochs: int) -> Schedule:
+    """Keep the rate as it is."""
+    return Schedule(optimizer, lambda base, epoch: base)
+
+
+@SCHEDULERS.register("step")
+def step(
+    optimizer: Optimizer,
+    epochs: int,
+    *,
+    lr_step_size: PositiveInt = 30,
+    lr_gamma: Annotated[float, Gt(0), Le(1)] = 0.1,
+) -> Schedule:
+    """Multiply the rate by a factor every few epochs: lr · γ^⌊e / size⌋.
+
+    Args:
+        lr_step_size: epochs between two reductions.
+        lr_gamma: factor of each reduction.
+    """
+    return Schedule(optimizer, lambda base, epoch: base * lr_gamma ** (epoch // lr_step_size))
+
+
+@SCHEDULERS.register("exponential")
+def exponential(optimizer: Optimizer, epochs: int, *, lr_gamma: Annotated[float, Gt(0), Le(1)] = 0.95) -> Schedule:
+    """Multiply the rate by a factor every epoch: lr · γ^e.
+
+    Args:
+        lr_gamma: factor of each epoch.
+    """
+    return Schedule(optimizer, lambda base, epoch: base * lr_gamma**epoch)
+
+
+@SCHEDULERS.register("cosine")
+def cosine(optimizer: Optimizer, epochs: int, *, lr_min: NonNegativeFloat = 0.0) -> Schedule:
+    """Lower the rate along half a cosine: lr_min + (lr - lr_min) (1 + cos(π e / epochs)) / 2.
+
+    The first epoch has the full rate; `lr_min` is reached after the last one, and kept if training goes on.
+
+    *Source:* Loshchilov and Hutter, ICLR 2017 (SGDR), eq. 5, without restarts.
+
+    Args:
+        lr_min: the rate at the end; at most the starting rate.
+
+    Raises:
+        ConfigError: `lr_min` is above the starting rate.
+    """
+    _require_below(optimizer, lr_min)
+
+    def rate(base: float, epoch: int) -> float:
+        progress = min(epoch / max(epochs, 1), 1.0)
+        return lr_min + (base - lr_min) * (1 + math.cos(math.pi * progress)) / 2
+
+    return Schedule(optimizer, rate)
+
+
+@SCHEDULERS.register("warmup")
+def warmup(optimizer: Optimizer, epochs: int, *, warmup_epochs: NonNegativeInt = 5) -> Schedule:
+    """Raise the rate in equal steps to its full value, then keep it: lr · min(1, (e + 1) / (warmup_epochs + 1)).
+
+    Args:
+        warmup_epochs: how many epochs are trained below the full rate.
+    """
+    return Schedule(optimizer, lambda base, epoch: base * min(1.0, (epoch + 1) / (warmup_epochs + 1)))
+
+
+@SCHEDULERS.register("plateau", needs_value=True)
+def plateau(
+    optimizer: Optimizer,
+    epochs: int,
+    *,
+    lr_gamma: Annotated[float, Gt(0), Le(1)] = 0.5,
+    lr_patience: NonNegativeInt = 5,
+    lr_min: NonNegativeFloat = 0.0,
+) -> Schedule:
+    """Multiply the rate by a factor when the value that chooses the best epoch has not improved for a while.
+
+    Args:
+        lr_gamma: factor of each reduction.
+        lr_patience: evaluations in a row that may fail to improve; the next that fails lowers the rate.
+        lr_min: the rate does not go below this.
+
+    Raises:
+        ConfigError: `lr_min` is above the starting rate.
+    """
+    _require_below(optimizer, lr_min)
+    return Plateau(optimizer, lr_gamma, lr_patience, lr_min)
+
+
+def _require_below(optimizer: Optimizer, lr_min: float) -> None:
+    lowest = min(float(group["lr"]) for group in optimizer.param_groups)
+    if lr_min > lowest:
+        raise ConfigError(Fault(f"expected at most lr, {lowest:g}, found {lr_min:g}", key="lr_min"))
