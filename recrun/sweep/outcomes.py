@@ -20,7 +20,7 @@ INTERRUPTED_EXIT: Final = 130
 _TAIL: Final = 1 << 16
 _MAX_CAUSE: Final = 500
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-_ERROR: Final = re.compile(r"(?:recrun: )?error\b|[\w.]*(?:Error|Exception|Interrupt)\b(?::|$)", re.IGNORECASE)
+_ERROR: Final = re.compile(r"(error: )|[\w.]*(?:Error|Exception|Interrupt)(?::|$)")
 
 
 _OF_THE_FOLDER: Final = ("id", "resume", "verbose")
@@ -41,14 +41,17 @@ def read_result(run: RunFolder) -> dict[str, Any] | None:
 
 
 def holds_config(run: RunFolder, config: Mapping[str, Any]) -> bool:
-    """Return whether a run was made with this config; a seed of -1 agrees with whatever was drawn."""
+    """Return whether a run was made with this config.
+
+    A run records paths in full, and the seed that was drawn where the config says -1.
+    """
     try:
         found = read_mapping(run.config_file)
     except ConfigError:
         return False
     drawn = ("seed",) if config.get("seed") == -1 else ()
     return all(
-        key in found and found[key].value == value
+        key in found and _settled(key, found[key].value) == _settled(key, value)
         for key, value in config.items()
         if key not in _OF_THE_FOLDER and key not in drawn
     )
@@ -95,10 +98,21 @@ def last_error(log: Path, offset: int = 0) -> str:
     newest = ""
     for line in _last_lines(log, offset):
         text = _ESCAPES.sub("", line).strip()
-        if _ERROR.match(text):
-            return _shorten(text)
+        if match := _ERROR.match(text):
+            return _shorten(text.removeprefix(match[1] or ""))
         newest = newest or text
     return _shorten(newest)
+
+
+def _settled(key: str, value: Any) -> Any:
+    """Return a setting's value with its path in full, if it is one or names a user's own file."""
+    if isinstance(value, str):
+        path, _, name = value.rpartition(":")
+        if key == "root":
+            return str(Path(value).resolve())
+        if path.endswith(".py"):
+            return f"{Path(path).resolve()}:{name}"
+    return value
 
 
 def is_number(value: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +23,8 @@ NO_TEST: Final = "eval_test=false"
 """Handed to every trial: a sweep chooses by validation and never reads test."""
 
 _REFUSED: Final = {
-    "eval_test": "a sweep never reads test: it compares trials on validation, and test is for the one model chosen at the "
-    "end; leave this out, then score the best trial with 'recrun eval --checkpoint RUN'",
+    "eval_test": "a sweep never reads test: validation compares the trials, and test is for the one that is chosen; "
+    "leave this out, then score the best trial with 'recrun eval --checkpoint RUN'",
     "id": "a sweep names the run folders of its trials itself; leave this out",
     "resume": "issue the same sweep again to go on with it; leave this out",
 }
@@ -64,12 +65,14 @@ class Plan:
 
     Args:
         name: the name of its folder; the same command has the same name, another config or grid another one.
+        config_path: the file the base config came from.
         which4best: the metric, on validation, by which trials are compared.
         axes: what varies, with the typed values.
         trials: the points of the grid, in order.
     """
 
     name: str
+    config_path: str
     which4best: str
     axes: Mapping[str, tuple[Any, ...]]
     trials: tuple[Trial, ...]
@@ -91,15 +94,18 @@ def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolv
     if not grid.axes and not faults:
         raise ConfigError("no setting has several values; write KEY=V1,V2, or use 'recrun train' for a single run")
     if grid.n_trials > MAX_TRIALS:
-        raise ConfigError([*faults, Fault(f"the grid has {grid.n_trials:,} trials; at most {MAX_TRIALS:,} are accepted")])
-    configs, found = _resolve_all(grid, config, resolver)
+        raise ConfigError(
+            [*faults, Fault(f"the grid has {grid.n_trials:,} trials; at most {MAX_TRIALS:,} are accepted")]
+        )
+    resolved, found = _resolve_all(grid, config, resolver)
+    configs = [each.config for each in resolved]
     # With an argument missing, a fault that points at no argument may only be its consequence.
     faults += [fault for fault in found if not faults or (fault.file or "").startswith("argument ")]
     if not faults:
         faults += [*_repeated_values(grid, configs), *_several_criteria(configs)]
     if faults:
         raise ConfigError(sorted(dict.fromkeys(faults), key=_reading_order))
-    return _build(grid, configs)
+    return _build(grid, configs, resolved[0].path)
 
 
 def refuse_without_validation(config: Mapping[str, Any]) -> Fault | None:
@@ -129,24 +135,24 @@ def _refusals(grid: Grid) -> list[Fault]:
     ]
 
 
-def _resolve_all(grid: Grid, config: str | None, resolver: Resolver) -> tuple[list[Mapping[str, Any]], list[Fault]]:
-    """Resolve every trial; return the configs, and every fault once, at the place where the user can mend it."""
-    configs: list[Mapping[str, Any]] = []
+def _resolve_all(grid: Grid, config: str | None, resolver: Resolver) -> tuple[list[Resolved], list[Fault]]:
+    """Resolve every trial; return what came out, and every fault once, at the place where the user can mend it."""
+    trials: list[Resolved] = []
     where: dict[Fault, list[tuple[Value, ...]]] = {}
     accepted = [setting for setting in grid.settings if setting.key not in _REFUSED]
     for values in grid:
         chosen = [value for setting, value in zip(grid.settings, values, strict=True) if setting in accepted]
         try:
-            resolved = resolver(config, [*_arguments(accepted, chosen), NO_TEST]).config
+            resolved = resolver(config, [*_arguments(accepted, chosen), NO_TEST])
         except ConfigError as error:
             for fault in error.faults:
                 where.setdefault(_relocate(fault, accepted, chosen), []).append(values)
         else:
-            configs.append(resolved)
-            refusal = refuse_without_validation(resolved)
+            trials.append(resolved)
+            refusal = refuse_without_validation(resolved.config)
             if refusal is not None:
                 where.setdefault(refusal, []).append(values)
-    return configs, [_say_which(fault, grid, trials) for fault, trials in where.items()]
+    return trials, [_say_which(fault, grid, found) for fault, found in where.items()]
 
 
 def _relocate(fault: Fault, settings: Sequence[Setting], values: Sequence[Value]) -> Fault:
@@ -162,15 +168,19 @@ def _relocate(fault: Fault, settings: Sequence[Setting], values: Sequence[Value]
 
 
 def _say_which(fault: Fault, grid: Grid, trials: Sequence[tuple[Value, ...]]) -> Fault:
-    """Name a trial in a fault that only a combination of values has."""
+    """Name, in a fault that only some trials have, the values that they share."""
     if len(trials) == grid.n_trials:
         return fault
-    for setting, value in zip(grid.settings, trials[0], strict=True):
-        if fault.file == f"argument {setting.position}" and (fault.column or 0) >= value.column:
-            if len(trials) == grid.n_trials // len(setting.values):
-                return fault
-    pairs = zip(grid.settings, trials[0], strict=True)
-    values = " ".join(f"{setting.key}={value.text}" for setting, value in pairs if setting.is_axis)
+    shared = {
+        setting: values[0]
+        for setting, *values in zip(grid.settings, *trials, strict=True)
+        if setting.is_axis and len(set(values)) == 1
+    }
+    if math.prod(len(setting.values) for setting in shared) * len(trials) != grid.n_trials:
+        shared = {setting: value for setting, value in zip(grid.settings, trials[0], strict=True) if setting.is_axis}
+    elif [fault.file] == [f"argument {setting.position}" for setting in shared]:
+        return fault  # it stands where that value does
+    values = " ".join(f"{setting.key}={value.text}" for setting, value in shared.items())
     return replace(fault, message=f"{fault.message} (with {values})")
 
 
@@ -195,7 +205,7 @@ def _several_criteria(configs: Sequence[Mapping[str, Any]]) -> list[Fault]:
     return [Fault(message, key="which4best")]
 
 
-def _build(grid: Grid, configs: Sequence[Mapping[str, Any]]) -> Plan:
+def _build(grid: Grid, configs: Sequence[Mapping[str, Any]], config_path: str) -> Plan:
     axes: dict[str, dict[str, Any]] = {setting.key: {} for setting in grid.axes}
     for config in configs:
         for key, values in axes.items():
@@ -216,6 +226,7 @@ def _build(grid: Grid, configs: Sequence[Mapping[str, Any]]) -> Plan:
     name = re.sub(r"[^\w.@=+-]+", "_", str(configs[0]["description"])).strip(".")[:80]
     return Plan(
         name=f"{name or 'sweep'}-{digest}",
+        config_path=config_path,
         which4best=configs[0]["which4best"],
         axes={key: tuple(values.values()) for key, values in axes.items()},
         trials=tuple(trials),

@@ -42,6 +42,9 @@ class Listener:
     def stopping(self, at_once: bool) -> None:
         """The user asked to stop: running trials save first, or are killed at once."""
 
+    def end(self) -> None:
+        """The sweep is over, whether it went well or not."""
+
 
 class Interrupts:
     """Counts the requests to stop (SIGINT, SIGTERM, SIGHUP) while it is entered, in place of ending the process."""
@@ -71,8 +74,9 @@ def train_command(ledger: Ledger, row: Row) -> list[str]:
     The config is the copy in the sweep folder, so that editing the original while a sweep runs changes nothing; the
     overrides are in it already and are repeated to be seen in the run's own record.
     """
-    command = [sys.executable, "-m", "recrun", "train", str(ledger.config_path(row)), *row.trial.arguments, NO_TEST]
-    return [*command, "--runs", str(ledger.runs), "--id", row.run_id, "--json"]
+    settings = [*row.trial.arguments, NO_TEST, f"id={row.run_id}"]
+    config = str(ledger.config_path(row))
+    return [sys.executable, "-m", "recrun", "train", config, *settings, "--runs", str(ledger.runs), "--json"]
 
 
 def run_sweep(
@@ -124,6 +128,7 @@ def run_sweep(
         finally:
             if running:  # the ledger or the listener failed: leave no process behind
                 engine.stop()
+            listener.end()
         interrupted = interrupts.count > 0 and ledger.status != DONE
         if interrupted:
             for row in waiting:

@@ -104,7 +104,9 @@ def test_any_text_is_read_or_refused_with_columns_inside_it(arguments: list[str]
 
 
 @given(
-    st.lists(st.sampled_from(["1e-3", "[1,2]", "{a: [1,2]}", "'x,y'", '"p,q"', "plain", "a b"]), min_size=1, unique=True)
+    st.lists(
+        st.sampled_from(["1e-3", "[1,2]", "{a: [1,2]}", "'x,y'", '"p,q"', "plain", "a b"]), min_size=1, unique=True
+    )
 )
 @settings(deadline=None)
 def test_joining_values_with_commas_and_reading_them_back_gives_the_same_values(values: list[str]) -> None:

@@ -113,10 +113,12 @@ def test_the_validation_hook_knows_the_settings_that_leave_none() -> None:
     assert fault.key == "eval_valid"
 
 
-def test_a_fault_that_only_a_combination_has_names_a_trial_with_it() -> None:
+def test_a_fault_that_only_some_trials_have_names_the_values_they_share() -> None:
     def resolve(config: str | None, overrides: Sequence[str]) -> Resolved:
         chosen: dict[str, Any] = dict(override.split("=") for override in overrides)
         faults = [Fault("is wrong everywhere", key="c", file="base.yaml", line=9, column=1)]
+        if chosen["a"] == "2":
+            faults.append(Fault("needs another a", key="d", file="base.yaml", line=1, column=1))
         if chosen["a"] == "2" and chosen["b"] == "4":
             faults.append(Fault("cannot go together", key="b", file="base.yaml", line=7, column=3))
         raise ConfigError(faults)
@@ -124,6 +126,7 @@ def test_a_fault_that_only_a_combination_has_names_a_trial_with_it() -> None:
     with pytest.raises(ConfigError) as caught:
         plan_sweep("base.yaml", ["a=1,2", "b=3,4"], resolver=resolve)
     assert [str(fault) for fault in caught.value.faults] == [
+        "base.yaml:1:1: d: needs another a (with a=2)",
         "base.yaml:7:3: b: cannot go together (with a=2 b=4)",
         "base.yaml:9:1: c: is wrong everywhere",
     ]

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recrun.cli.main import main
+from recrun.cli.sweep import split_config
+
+SMALL = ["n_users=60", "n_items=50", "n_interactions=900", "epochs=1", "batch_size=256", "device=cpu", "threads=1"]
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `recrun sweep` as a user does, in a folder of its own."""
+    command = [sys.executable, "-m", "recrun", "sweep", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, env=dict(os.environ))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "config"),
+    [((), None), (("lr=1,2",), None), (("bprmf", "lr=1,2"), "bprmf"), (("a b.yaml",), "a b.yaml")],
+)
+def test_the_config_is_the_first_argument_without_an_equals_sign(
+    arguments: tuple[str, ...], config: str | None
+) -> None:
+    assert split_config(arguments)[0] == config
+
+
+def test_all_faults_are_printed_together_with_their_places_and_nothing_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit:
+        main(["sweep", "bprmf", "lr=1e-3,,x", "epohs=2,3", "eval_test=true", "monitors=[ndcg@20,recall]", "nonsense"])
+    assert exit.value.code == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    lines = output.err.splitlines()
+    assert lines[0] == "error: argument 1:9: lr: value 2 of 3 is empty; write '' for empty text, null for none"
+    assert lines[1].startswith("error: argument 1:10: lr: expected a number > 0, found 'x'")
+    assert lines[2] == "error: argument 2:7: epohs: unknown setting; did you mean 'epochs'?"
+    assert lines[3].startswith("error: argument 3:1: eval_test: a sweep never reads test")
+    assert lines[-1] == "error: argument 5: expected KEY=VALUE or KEY=V1,V2, found 'nonsense'"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_quiet_and_verbose_contradict_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main(["sweep", "lr=1,2", "-q", "-v"])
+    assert exit.value.code == 2
+    assert "contradict" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_real_sweep_trains_ranks_skips_what_is_done_and_never_reads_test(tmp_path: Path) -> None:
+    arguments = ["bprmf", "lr=1e-2,1e-3", *SMALL, "--json"]
+    first = run(tmp_path, *arguments, "--jobs", "2")
+    assert first.returncode == 0, first.stderr
+    document = json.loads(first.stdout)
+    assert [trial["status"] for trial in document["trials"]] == ["done", "done"]
+    assert [trial["overrides"]["lr"] for trial in document["trials"]] == [0.01, 0.001]
+    assert document == json.loads((tmp_path / document["sweep"] / "sweep.json").read_text())
+    for trial in document["trials"]:
+        folder = tmp_path / trial["run"]
+        assert json.loads((folder / "metrics.json").read_text())["test"] is None
+        assert json.loads((folder / "run.json").read_text())["test_evaluations"] == []
+        assert '"split": "test"' not in (folder / "metrics.jsonl").read_text()
+
+    again = run(tmp_path, *arguments, "-q")
+    assert json.loads(again.stdout) == document
+    assert len(list((tmp_path / "runs" / "bprmf" / "Synthetic").iterdir())) == 2
+
+
+@pytest.mark.slow
+def test_a_trial_that_fails_under_way_gives_exit_code_3_and_its_cause(tmp_path: Path) -> None:
+    result = run(tmp_path, "bprmf", "lr=1e-2,1e30", *SMALL, "epochs=1")
+    assert result.returncode == 2  # epochs is given twice
+    arguments = [setting for setting in SMALL if not setting.startswith("epochs")]
+    result = run(tmp_path, "bprmf", "dataset=Synthetic", "lr=1e-2,1e30", *arguments, "epochs=3")
+    assert result.returncode == 3, result.stderr
+    assert "not finite" in result.stdout
+    assert "1 of 2 trials are not done" in result.stdout
