@@ -90,8 +90,6 @@ class Ledger:
         self.trials_folder.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self.folder / "lock")
         self.recover()
-        for row in self.rows:
-            atomic_write(self.config_path(row), dump_mapping(dict(row.trial.config)))
         self.save()
         return self
 
@@ -135,7 +133,8 @@ class Ledger:
                 row.run = run_folder(self.runs, row.trial.config, row.run_id)
 
     def begin(self, row: Row) -> None:
-        """Record that a trial's process is about to start."""
+        """Record that a trial's process is about to start, and write the config it starts from."""
+        atomic_write(self.config_path(row), dump_mapping(dict(row.trial.config)))
         row.status, row.cause, row.exit_code = RUNNING, None, None
         row.started = time.monotonic()
         self.save()

@@ -139,28 +139,41 @@ def _resolve_all(grid: Grid, config: str | None, resolver: Resolver) -> tuple[li
     """Resolve every trial; return what came out, and every fault once, at the place where the user can mend it."""
     trials: list[Resolved] = []
     where: dict[Fault, list[tuple[Value, ...]]] = {}
-    accepted = [setting for setting in grid.settings if setting.key not in _REFUSED]
     for values in grid:
-        chosen = [value for setting, value in zip(grid.settings, values, strict=True) if setting in accepted]
         try:
-            resolved = resolver(config, [*_arguments(accepted, chosen), NO_TEST])
+            resolved = resolver(config, [*_arguments(_accepted(grid, values)), NO_TEST])
         except ConfigError as error:
-            for fault in error.faults:
-                where.setdefault(_relocate(fault, accepted, chosen), []).append(values)
+            found = error.faults
         else:
             trials.append(resolved)
             refusal = refuse_without_validation(resolved.config)
-            if refusal is not None:
-                where.setdefault(refusal, []).append(values)
-    return trials, [_say_which(fault, grid, found) for fault, found in where.items()]
+            found = [] if refusal is None else [refusal]
+        for fault in found:
+            where.setdefault(fault, []).append(values)
+    return trials, [placed for fault, points in where.items() for placed in _place(fault, grid, points)]
 
 
-def _relocate(fault: Fault, settings: Sequence[Setting], values: Sequence[Value]) -> Fault:
+def _accepted(grid: Grid, values: Sequence[Value]) -> list[tuple[Setting, Value]]:
+    pairs = zip(grid.settings, values, strict=True)
+    return [(setting, value) for setting, value in pairs if setting.key not in _REFUSED]
+
+
+def _place(fault: Fault, grid: Grid, trials: Sequence[tuple[Value, ...]]) -> list[Fault]:
+    """Return a fault that some trials have as the sweep's user should read it: once for each place it points at."""
+    if len(trials) == grid.n_trials:
+        return [_relocate(fault, _accepted(grid, trials[0]))]
+    placed: dict[Fault, list[tuple[Value, ...]]] = {}
+    for values in trials:
+        placed.setdefault(_relocate(fault, _accepted(grid, values)), []).append(values)
+    return [_say_which(each, grid, points) for each, points in placed.items()]
+
+
+def _relocate(fault: Fault, settings: Sequence[tuple[Setting, Value]]) -> Fault:
     """Move a fault from a trial's own argument to the sweep's argument and column."""
     match = re.fullmatch(r"argument (\d+)", fault.file or "")
     if match is None or int(match[1]) > len(settings):
         return fault
-    setting, value = settings[int(match[1]) - 1], values[int(match[1]) - 1]
+    setting, value = settings[int(match[1]) - 1]
     column, value_column = fault.column, len(setting.key) + 2
     if column is not None and column >= value_column:
         column += value.column - value_column
@@ -218,7 +231,7 @@ def _build(grid: Grid, configs: Sequence[Mapping[str, Any]], config_path: str) -
             index=index,
             id=f"{digest}-{index:0{width}d}",
             overrides={setting.key: config[setting.key] for setting in grid.settings},
-            arguments=tuple(_arguments(grid.settings, values)),
+            arguments=tuple(_arguments(_accepted(grid, values))),
             config=config,
         )
         for index, (values, config) in enumerate(zip(grid, configs, strict=True))
@@ -233,8 +246,8 @@ def _build(grid: Grid, configs: Sequence[Mapping[str, Any]], config_path: str) -
     )
 
 
-def _arguments(settings: Sequence[Setting], values: Sequence[Value]) -> list[str]:
-    return [f"{setting.key}={value.text}" for setting, value in zip(settings, values, strict=True)]
+def _arguments(settings: Sequence[tuple[Setting, Value]]) -> list[str]:
+    return [f"{setting.key}={value.text}" for setting, value in settings]
 
 
 def _canonical(value: Any) -> str:

@@ -333,6 +333,7 @@ def test_a_lower_limit_of_threads_that_the_user_set_is_kept() -> None:
 
 def test_a_trial_is_a_train_command_on_a_copy_of_its_config_without_test(ledger: MakeLedger) -> None:
     with ledger("lr=1e-3,1e-2", "description='a b'") as ours:
+        ours.begin(ours.rows[1])
         command = train_command(ours, ours.rows[1])
         copy = ours.folder / "trials" / "1.yaml"
         assert command == [
