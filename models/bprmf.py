@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from recrun.architectures import RecSysArch
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
 from recrun.registry import MODELS
-from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
+from recrun.types import Literal, NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @MODELS.register("bprmf", loss="bpr")
 class BPRMF(RecSysArch):
-    """Score a user and an item by the product of their embeddings.
+    """Score a user and an item by the product (or the cosine) of their embeddings.
 
     *Source:* Rendle, Freudenthaler, Gantner, Schmidt-Thieme, "BPR: Bayesian Personalized Ranking from Implicit
     Feedback", UAI 2009, section 4.3.1.
@@ -30,6 +31,7 @@ class BPRMF(RecSysArch):
         embedding_dim: length of the embeddings.
         init_std: standard deviation of the embeddings' first values.
         embedding_decay: weight of the L2 term on the embeddings of a batch, half their squared norms over B.
+        similarity: "dot" for the product of the embeddings, "cosine" for that of their directions.
     """
 
     def __init__(
@@ -39,17 +41,19 @@ class BPRMF(RecSysArch):
         embedding_dim: PositiveInt = 64,
         init_std: PositiveFloat = 0.01,
         embedding_decay: NonNegativeFloat = 0.0,
+        similarity: Literal["dot", "cosine"] = "dot",
     ) -> None:
         super().__init__()
         self.tokenizer = Tokenizer(data.fields.groupby(ID))
         self.tokenizer.embed(embedding_dim, ID)
         self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
         self.embedding_decay = embedding_decay
+        self.similarity = similarity
         self.initialize(init_std)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
-        return (self.User.look_up(users) * self.Item.look_up(items)).sum(-1)
+        return (self._scale(self.User.look_up(users)) * self._scale(self.Item.look_up(items))).sum(-1)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the L2 term on the batch's embeddings."""
@@ -59,5 +63,8 @@ class BPRMF(RecSysArch):
         return self.embedding_decay * 0.5 * squares / len(users)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the embeddings of all users and all items."""
-        return self.User.embeddings.weight, self.Item.embeddings.weight
+        """Return the embeddings of all users and all items, or their directions."""
+        return self._scale(self.User.embeddings.weight), self._scale(self.Item.embeddings.weight)
+
+    def _scale(self, embeddings: Tensor) -> Tensor:
+        return F.normalize(embeddings, dim=-1) if self.similarity == "cosine" else embeddings

@@ -1,8 +1,8 @@
 """Checkpoints: complete, atomic, and data only.
 
-A checkpoint is one safetensors file. Its tensors are named `t0, t1, ...`; its header carries a JSON document with the
-nested state in which `{"$tensor": "t0"}` stands for a tensor, the schema version, and a digest of all tensors. Nothing
-in it is code, and reading it runs none. One file is replaced by one rename, so a reader sees the old state or the new
+A checkpoint is one safetensors file. Its tensors are named `t0, t1, ...`; its header carries the nested state as JSON,
+in which `{"$tensor": "t0"}` stands for a tensor, the schema version, and a digest of all of it. Nothing in it is code,
+and reading it runs none. One file is replaced by one rename, so a reader sees the old state or the new
 one, never half of either.
 """
 
@@ -41,10 +41,10 @@ def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
         TypeError: the state holds something else.
     """
     tensors: dict[str, torch.Tensor] = {}
-    tree = _pack(state, tensors)
-    document = {"schema": SCHEMA, "digest": _digest(tensors), "state": tree}
+    tree = json.dumps(_pack(state, tensors))
+    metadata = {"recrun.schema": str(SCHEMA), "recrun.digest": _digest(tree, tensors), "recrun.state": tree}
     try:
-        atomic_write(path, save(tensors, metadata={"recrun": json.dumps(document)}))
+        atomic_write(path, save(tensors, metadata=metadata))
     except OSError as error:
         raise CheckpointError(f"cannot write the checkpoint {path}: {error.strerror}") from error
 
@@ -72,19 +72,17 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def _unpack_document(file: Path, metadata: Mapping[str, str], tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
-    if "recrun" not in metadata:
+    schema, digest, tree = (metadata.get(f"recrun.{key}") for key in ("schema", "digest", "state"))
+    if schema is None or digest is None or tree is None:
         raise CheckpointError(f"{file} is a safetensors file, but not a checkpoint of recrun")
-    try:
-        document = json.loads(metadata["recrun"])
-        schema, digest, tree = document["schema"], document["digest"], document["state"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise CheckpointError(f"{file} is damaged: its header cannot be read") from None
-    if not isinstance(schema, int) or schema > SCHEMA:
-        raise CheckpointError(f"{file} has schema {schema}; this version of recrun reads up to {SCHEMA}: upgrade recrun")
-    if digest != _digest(tensors):
+    if not schema.isdecimal() or int(schema) > SCHEMA:
+        raise CheckpointError(
+            f"{file} has schema {schema}; this version of recrun reads up to {SCHEMA}: upgrade recrun"
+        )
+    if digest != _digest(tree, tensors):
         raise CheckpointError(f"{file} is damaged: its content does not match its digest")
     try:
-        state = _unpack(tree, tensors)
+        state = _unpack(json.loads(tree), tensors)
     except (KeyError, TypeError, ValueError, RecursionError):
         raise CheckpointError(f"{file} is damaged: its header does not fit its tensors") from None
     if not isinstance(state, dict):
@@ -92,8 +90,8 @@ def _unpack_document(file: Path, metadata: Mapping[str, str], tensors: dict[str,
     return state
 
 
-def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
-    digest = hashlib.sha256()
+def _digest(tree: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256(tree.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())

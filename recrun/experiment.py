@@ -71,6 +71,7 @@ def build(resolved: Resolved) -> Coach:
     optimizer = OPTIMIZERS.get(optimizer_spec.name)(model.parameters(), **resolved.arguments("optimizer"))
     scheduler = SCHEDULERS.get(config.lr_scheduler)(optimizer, config.epochs, **resolved.arguments("lr_scheduler"))
     criterion = LOSSES.get(resolved.components["loss"].name)(**resolved.arguments("loss"))
+    criterion.bind(data.n_items)
     return Coach(
         model=model,
         dataset=_training_pipe(resolved, dataset, data),

@@ -1,0 +1,166 @@
+"""Checkpoints: complete, atomic, and never code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save
+
+from recrun.checkpoint import SCHEMA, load_checkpoint, save_checkpoint
+from recrun.errors import CheckpointError
+
+
+def test_a_nested_state_comes_back_as_it_was(tmp_path: Path) -> None:
+    model = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "progress": {"epoch": 3, "best": None, "value": float("nan"), "history": [[0, 0.5]]},
+        "words": np.arange(4),
+        "empty": torch.zeros(0, 3),
+    }
+    save_checkpoint(tmp_path / "checkpoint.safetensors", state)
+    loaded = load_checkpoint(tmp_path)
+
+    assert loaded["progress"]["epoch"] == 3
+    assert loaded["progress"]["value"] != loaded["progress"]["value"]
+    assert loaded["optimizer"]["state"].keys() == {0, 1}, "integer keys stay integers"
+    assert torch.equal(loaded["model"]["weight"], model.weight)
+    assert torch.equal(loaded["optimizer"]["state"][0]["exp_avg"], optimizer.state_dict()["state"][0]["exp_avg"])
+    assert loaded["words"].tolist() == [0, 1, 2, 3]
+    assert loaded["empty"].shape == (0, 3)
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4) | st.integers(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(state=st.dictionaries(st.text(max_size=5), plain, max_size=4))
+def test_any_plain_state_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, state: dict[str, Any]) -> None:
+    path = tmp_path_factory.mktemp("checkpoint") / "checkpoint.safetensors"
+    save_checkpoint(path, {"state": state, "tensor": torch.ones(2)})
+    assert load_checkpoint(path)["state"] == state
+
+
+def test_what_is_not_data_is_refused_when_saving(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="cannot hold a function"):
+        save_checkpoint(tmp_path / "c.safetensors", {"hook": test_what_is_not_data_is_refused_when_saving})
+
+
+def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, {"epoch": 1})
+
+    def full_disk(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        save_checkpoint(path, {"epoch": 2})
+    assert load_checkpoint(path) == {"epoch": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.safetensors"], "no temporary file stays behind"
+
+
+class _Malicious:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.pkl", "checkpoint.safetensors", "model.ckpt"])
+def test_a_pickle_is_never_run(tmp_path: Path, name: str) -> None:
+    target = tmp_path / "created-by-the-pickle"
+    (tmp_path / name).write_bytes(pickle.dumps(_Malicious(target)))
+    with pytest.raises(CheckpointError):
+        load_checkpoint(tmp_path / name)
+    assert not target.exists()
+
+
+def _header(metadata: dict[str, str]) -> bytes:
+    header = json.dumps({"__metadata__": metadata}).encode()
+    return struct.pack("<Q", len(header)) + header
+
+
+def _state(tree: str, *, schema: int | str = SCHEMA, digest: str | None = None) -> dict[str, str]:
+    digest = hashlib.sha256(tree.encode()).hexdigest() if digest is None else digest
+    return {"recrun.schema": str(schema), "recrun.digest": digest, "recrun.state": tree}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "damaged"),
+        (b"\x00" * 100, "damaged"),
+        (b"PK\x03\x04 not a tensor file", "damaged"),
+        (struct.pack("<Q", 1 << 60) + b"{}", "damaged"),
+        (_header({}), "not a checkpoint of recrun"),
+        (_header(_state("{}", schema=SCHEMA + 1)), "upgrade recrun"),
+        (_header(_state("{}", schema="one")), "schema one"),
+        (_header(_state("{}", digest="0")), "does not match its digest"),
+        (_header(_state("not json")), "does not fit"),
+        (_header(_state("[1, 2]")), "not a mapping"),
+        (_header(_state('{"a": {"$tensor": "t7"}}')), "does not fit"),
+        (_header(_state("[" * 100_000)), "does not fit"),
+    ],
+)
+def test_a_hostile_file_gives_one_clear_error(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(path)
+
+
+def test_a_foreign_safetensors_file_is_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(save({"weight": torch.ones(2)}))
+    with pytest.raises(CheckpointError, match="not a checkpoint of recrun"):
+        load_checkpoint(path)
+
+
+def test_every_flipped_bit_and_every_truncation_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    original = {"epoch": 3, "weights": torch.arange(6.0)}
+    save_checkpoint(path, original)
+    content = path.read_bytes()
+    random = np.random.default_rng(0)
+    unnoticed = 0
+    for position in [*range(0, len(content), 5), *range(len(content) - 24, len(content))]:
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << int(random.integers(8))
+        path.write_bytes(bytes(damaged))
+        try:
+            loaded = load_checkpoint(path)
+        except CheckpointError:
+            continue
+        # A flip in the header's blanks changes nothing that is read.
+        unnoticed += not (loaded["epoch"] == 3 and torch.equal(loaded["weights"], original["weights"]))
+    assert unnoticed == 0
+    for length in range(0, len(content), 7):
+        path.write_bytes(content[:length])
+        with pytest.raises(CheckpointError):
+            load_checkpoint(path)
+
+
+def test_a_missing_checkpoint_names_the_path(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="there is no checkpoint at"):
+        load_checkpoint(tmp_path / "nothing")
