@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from recrun.data.fieldtuple import FieldTuple, list_tags
+from recrun.data.tagged import TaggedTuple, list_tags
 from recrun.data.tags import DENSE, SPARSE, Tag
 from recrun.data.transformers import Label2Index, Transformer, make_transformer
 from recrun.errors import DataError
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DenseField", "Field", "FieldTuple", "Fielder", "SparseField", "Tokenizer", "is_missing"]
 
-Fielder = FieldTuple
 TransformerLike = str | Transformer | Callable[[np.ndarray], np.ndarray]
 
 
@@ -245,6 +244,13 @@ class DenseField(Field):
     def fit(self, values: np.ndarray) -> DenseField:
         super().fit(values)
         return self
+
+
+class FieldTuple(TaggedTuple[Field]):
+    """The fields of a data set or of a pipe: see `TaggedTuple` for `[]`, `groupby` and `groupbynot`."""
+
+
+Fielder = FieldTuple
 
 
 def is_missing(values: np.ndarray) -> np.ndarray:

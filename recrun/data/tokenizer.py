@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from recrun.data.fields import Field, FieldTuple
+from recrun.data.fields import Field
+from recrun.data.tagged import TaggedTuple, list_tags
 from recrun.data.tags import DENSE, Tag
 from recrun.errors import DataError
 
@@ -94,7 +95,7 @@ class Tokenizer(nn.Module):
 
     def __init__(self, fields: Iterable[Field]) -> None:
         super().__init__()
-        self.fields = FieldTuple(EmbeddedField(field) for field in fields)
+        self.fields = TaggedTuple(EmbeddedField(field) for field in fields)
         self.embeddings = nn.ModuleDict()
 
     def embed(self, dim: int, *tags: Tag, sparse: bool = False) -> Tokenizer:
@@ -149,11 +150,11 @@ class Tokenizer(nn.Module):
         """
         return sum(field.dimension for field in (self._some(tags) if tags else self._embedded()))
 
-    def groupby(self, *tags: Tag) -> FieldTuple[EmbeddedField]:
+    def groupby(self, *tags: Tag) -> TaggedTuple[EmbeddedField]:
         """Return the fields that have all of `tags`."""
         return self.fields.groupby(*tags)
 
-    def groupbynot(self, *tags: Tag) -> FieldTuple[EmbeddedField]:
+    def groupbynot(self, *tags: Tag) -> TaggedTuple[EmbeddedField]:
         """Return the fields that lack at least one of `tags`."""
         return self.fields.groupbynot(*tags)
 
@@ -166,14 +167,14 @@ class Tokenizer(nn.Module):
     def __len__(self) -> int:
         return len(self.fields)
 
-    def _embedded(self) -> FieldTuple[EmbeddedField]:
-        return FieldTuple(field for field in self.fields if field.is_embedded)
+    def _embedded(self) -> TaggedTuple[EmbeddedField]:
+        return TaggedTuple(field for field in self.fields if field.is_embedded)
 
-    def _some(self, tags: tuple[Tag, ...]) -> FieldTuple[EmbeddedField]:
+    def _some(self, tags: tuple[Tag, ...]) -> TaggedTuple[EmbeddedField]:
         fields = self.fields.groupby(*tags)
         if not len(fields):
             there = "; ".join(repr(field.field) for field in self.fields) or "none"
-            raise DataError(f"no field has the tags {', '.join(tag.name for tag in tags)}; there are: {there}")
+            raise DataError(f"no field has the tags {list_tags(tags)}; there are: {there}")
         return fields
 
 

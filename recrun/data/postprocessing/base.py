@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -236,7 +236,7 @@ class Source(Pipe):
 
     @property
     def base(self) -> RecDataSet:
-        return self  # type: ignore[return-value]
+        return cast("RecDataSet", self)
 
     @abstractmethod
     def interactions(self, split: Mode) -> Interactions:
@@ -309,10 +309,10 @@ def check_mode(mode: str) -> Mode:
     """
     if mode not in MODES:
         raise DataError(unknown("mode", mode, MODES))
-    return mode  # type: ignore[return-value]
+    return mode
 
 
-def follows_data_set(source: Pipe, step: str) -> None:
+def draws_from(source: Pipe, step: str) -> None:
     """Check that a step which makes its own rows stands where no row would be lost by that.
 
     Raises:

@@ -1,16 +1,19 @@
-"""FieldTuple: fields that are found by their tags."""
+"""TaggedTuple: things that are found by their tags."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Generic, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, overload
 
 from recrun.data.tags import Tag
 from recrun.errors import DataError
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 class Tagged(Protocol):
-    """What `FieldTuple` needs of its members."""
+    """What `TaggedTuple` needs of its members."""
 
     name: str
     tags: frozenset[Tag]
@@ -19,20 +22,20 @@ class Tagged(Protocol):
 F = TypeVar("F", bound=Tagged)
 
 
-class FieldTuple(tuple[F, ...], Generic[F]):
-    """Fields that can be found by tags.
+class TaggedTuple(tuple[F, ...], Generic[F]):
+    """Things with a name and tags, found by these.
 
     `fields[USER, ID]` is the one field with both tags, `fields["user"]` the one of that name; `fields[0]` and slices
     work as for any tuple.
 
-    >>> from recrun.data.fields import SparseField
+    >>> from recrun.data.fields import FieldTuple, SparseField
     >>> from recrun.data.tags import ID, ITEM, USER
     >>> fields = FieldTuple([SparseField("user", tags=(USER, ID)), SparseField("item", tags=(ITEM, ID))])
     >>> fields[ITEM, ID].name, len(fields.groupby(ID)), len(fields.groupbynot(USER))
     ('item', 2, 1)
     """
 
-    def __new__(cls, fields: Iterable[F] = ()) -> FieldTuple[F]:
+    def __new__(cls, fields: Iterable[F] = ()) -> Self:
         self = super().__new__(cls, fields)
         names = [field.name for field in self]
         repeated = sorted({name for name in names if names.count(name) > 1})
@@ -40,21 +43,21 @@ class FieldTuple(tuple[F, ...], Generic[F]):
             raise DataError(f"field names must differ; repeated: {', '.join(repeated)}")
         return self
 
-    def groupby(self, *tags: Tag) -> FieldTuple[F]:
+    def groupby(self, *tags: Tag) -> Self:
         """Return the fields that have all of `tags`."""
-        return FieldTuple(field for field in self if field.tags.issuperset(tags))
+        return type(self)(field for field in self if field.tags.issuperset(tags))
 
-    def groupbynot(self, *tags: Tag) -> FieldTuple[F]:
+    def groupbynot(self, *tags: Tag) -> Self:
         """Return the fields that lack at least one of `tags`: those that `groupby` leaves."""
-        return FieldTuple(field for field in self if not field.tags.issuperset(tags))
+        return type(self)(field for field in self if not field.tags.issuperset(tags))
 
     @overload  # type: ignore[override]
-    def __getitem__(self, key: slice) -> FieldTuple[F]: ...
+    def __getitem__(self, key: slice) -> Self: ...
     @overload
     def __getitem__(self, key: int | str | Tag | tuple[Tag, ...]) -> F: ...
-    def __getitem__(self, key: int | slice | str | Tag | tuple[Tag, ...]) -> F | FieldTuple[F]:
+    def __getitem__(self, key: int | slice | str | Tag | tuple[Tag, ...]) -> F | Self:
         if isinstance(key, slice):
-            return FieldTuple(super().__getitem__(key))
+            return type(self)(super().__getitem__(key))
         if isinstance(key, int):
             return super().__getitem__(key)
         if isinstance(key, str):

@@ -1,0 +1,77 @@
+"""split_ and batch_: the stream in batches of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from recrun.data.postprocessing.base import Batch, Mode, Pipe, PostProcessor, chunks, count_rows
+from recrun.errors import DataError
+
+
+class Split(PostProcessor):
+    """Cuts chunks into batches, joining the end of one chunk to the beginning of the next.
+
+    Args:
+        source: the pipe before it; arrays or tensors.
+        batch_size: rows in a batch.
+        drop_last: leave out the last batch when it is not full.
+
+    Raises:
+        DataError: the batch size is not positive.
+    """
+
+    def __init__(self, source: Pipe, batch_size: int, *, drop_last: bool = False) -> None:
+        super().__init__(source)
+        if batch_size < 1:
+            raise DataError(f"a batch has at least one row; found batch size {batch_size}")
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+
+    def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
+        waiting: list[Batch] = []
+        n_waiting = 0
+        for chunk in self.source.iterate(mode, seed=seed, epoch=epoch):
+            n_rows = count_rows(chunk)
+            start = min(self.batch_size - n_waiting, n_rows) if waiting else 0
+            if start:
+                waiting.append(_cut(chunk, 0, start))
+                n_waiting += start
+                if n_waiting == self.batch_size:
+                    yield concatenate(waiting)
+                    waiting, n_waiting = [], 0
+            full = start + (n_rows - start) // self.batch_size * self.batch_size
+            for begin in range(start, full, self.batch_size):
+                yield _cut(chunk, begin, begin + self.batch_size)
+            if full < n_rows:
+                waiting, n_waiting = [_cut(chunk, full, n_rows)], n_rows - full
+        if waiting and not self.drop_last:
+            yield concatenate(waiting)
+
+    def sizes(self, mode: Mode) -> list[int] | None:
+        sizes = self.source.sizes(mode)
+        if sizes is None:
+            return None
+        batches = [stop - start for start, stop in chunks(sum(sizes), self.batch_size)]
+        return [size for size in batches if size == self.batch_size or not self.drop_last]
+
+
+def concatenate(batches: Sequence[Batch]) -> Batch:
+    """Return batches of the same columns as one; a single batch is returned as it is."""
+    if len(batches) == 1:
+        return batches[0]
+    return {name: _join([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def _join(columns: Sequence[Any]) -> Any:
+    if isinstance(columns[0], np.ndarray):
+        return np.concatenate(columns)
+    import torch
+
+    return torch.cat(list(columns))
+
+
+def _cut(batch: Batch, start: int, stop: int) -> Batch:
+    return {name: column[start:stop] for name, column in batch.items()}

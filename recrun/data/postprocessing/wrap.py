@@ -1,0 +1,42 @@
+"""wrap_: one pipe for train, others for valid and test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from recrun.data.postprocessing.base import Mode, Pipe, check_mode
+from recrun.errors import DataError
+
+
+class Wrap(Pipe):
+    """Serves each mode from a pipe of its own.
+
+    Args:
+        trainpipe: serves train.
+        validpipe: serves valid.
+        testpipe: serves test; `validpipe` when None.
+    """
+
+    def __init__(self, trainpipe: Pipe, validpipe: Pipe, testpipe: Pipe | None = None) -> None:
+        self._pipes = {"train": trainpipe, "valid": validpipe, "test": testpipe or validpipe}
+        if any(pipe.base is not trainpipe.base for pipe in self._pipes.values()):
+            raise DataError("wrap_ joins pipes that begin at the same data set, so that their ids mean the same")
+        if len({pipe.yields_groups for pipe in self._pipes.values()}) > 1:
+            raise DataError("wrap_ joins pipes that all end in group_, or none; group_ may also follow wrap_")
+        self.yields_groups = trainpipe.yields_groups
+        self.fields = trainpipe.fields
+
+    @property
+    def base(self) -> Any:
+        return self._pipes["train"].base
+
+    @property
+    def is_sharded(self) -> bool:
+        return any(pipe.is_sharded for pipe in self._pipes.values())
+
+    def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Any]:
+        return self._pipes[check_mode(mode)].iterate(mode, seed=seed, epoch=epoch)
+
+    def sizes(self, mode: Mode) -> list[int] | None:
+        return self._pipes[check_mode(mode)].sizes(mode)
