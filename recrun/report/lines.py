@@ -1,0 +1,179 @@
+"""How a run reads in plain text: numbers, durations, and the line of each event."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def number(value: Any) -> str:
+    """Return a value in a width that suits a table: metrics with four decimals, very small or large ones shortened.
+
+    >>> [number(x) for x in (0.15537, 2e-7, 1234.5678, float("nan"), 29858, None)]
+    ['0.1554', '2e-07', '1235', 'nan', '29,858', '-']
+    """
+    if value is None:
+        return "-"
+    if isinstance(value, (bool, str)):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    real = float(value) + 0.0  # turns -0.0 into 0.0
+    if not math.isfinite(real):
+        return str(real)
+    return f"{real:.4f}" if real == 0 or 1e-3 <= abs(real) < 100 else f"{real:.4g}"
+
+
+def clock(seconds: float | None) -> str:
+    """Return a time as h:mm:ss.
+
+    >>> clock(3723.9), clock(None)
+    ('1:02:03', '-:--:--')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return "-:--:--"
+    whole = max(int(seconds), 0)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time as one reads it aloud.
+
+    >>> duration(0.01234), duration(12.34), duration(185), duration(7500)
+    ('0.01 s', '12.3 s', '3 min 05 s', '2 h 05 min')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    if seconds < 59.95:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole // 60 % 60:02} min"
+
+
+def values_text(values: Mapping[str, Any]) -> str:
+    """Return metrics and their values on one line.
+
+    >>> values_text({"recall@20": 0.15537, "ndcg@20": 0.131})
+    'recall@20 0.1554  ndcg@20 0.1310'
+    """
+    return "  ".join(f"{name} {number(value)}" for name, value in values.items())
+
+
+def statistics_text(statistics: Mapping[str, Any]) -> str:
+    """Return the counts of a data set on one line; mappings within are written out after their own keys' names.
+
+    >>> statistics_text({"n_users": 943, "n_items": 1682, "rows": {"train": 80000, "test": 20000}, "density": 0.063})
+    '943 users, 1,682 items, 80,000 train, 20,000 test, density 0.063'
+    """
+    parts = []
+    for key, value in _flat(statistics):
+        name = key.removeprefix("n_").replace("_", " ")
+        if isinstance(value, int) and not isinstance(value, bool):
+            parts.append(f"{value:,} {name}")
+        elif isinstance(value, float):
+            parts.append(f"{name} {value:.3g}")
+        elif value is not None:
+            parts.append(f"{name} {value}")
+    return ", ".join(parts)
+
+
+def facts(info: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what is worth saying when a run starts, as (label, text).
+
+    Args:
+        info: what `Reporter.start` gets; keys that are missing or None are left out.
+    """
+    found = []
+    model = _present(info, "model")
+    if info.get("n_parameters") is not None:
+        model += f", {info['n_parameters']:,} parameters"
+    if info.get("device") is not None:
+        model += f", on {info['device']}"
+    if model:
+        found.append(("model", model.removeprefix(", ")))
+    data = ": ".join(filter(None, [_present(info, "dataset"), statistics_text(info.get("statistics") or {})]))
+    if data:
+        found.append(("data", data))
+    if info.get("run") is not None:
+        found.append(("run", str(info["run"])))
+    if info.get("resumed_from") is not None:
+        found.append(("resumed", f"after epoch {info['resumed_from']}"))
+    return found
+
+
+def more_facts(info: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what is said besides when the user asks for more."""
+    found = []
+    if info.get("epochs") is not None:
+        steps = f" of {info['n_steps']:,} steps" if info.get("n_steps") else ""
+        found.append(("epochs", f"{info['epochs']:,}{steps}"))
+    if info.get("monitors"):
+        found.append(("watches", ", ".join(str(name) for name in info["monitors"])))
+    if info.get("which4best"):
+        found.append(("chooses", f"by {info['which4best']}"))
+    return found
+
+
+def epoch_label(epoch: int, epochs: int | None) -> str:
+    """Return "epoch 5/500", padded so that lines of one run align."""
+    return f"epoch {epoch}" if not epochs else f"epoch {epoch:>{len(str(epochs))}}/{epochs}"
+
+
+def trained_line(epoch: int, epochs: int | None, values: Mapping[str, Any], seconds: float) -> str:
+    """Return the line of an epoch of training."""
+    return f"{epoch_label(epoch, epochs)}  train  {values_text(values)}  [{duration(seconds)}]"
+
+
+def chosen_text(result: Mapping[str, Any]) -> str:
+    """Return which epoch the numbers of a result belong to and what chose it."""
+    epoch = result.get("best_epoch")
+    where = "" if epoch is None else f"at epoch {epoch}"
+    if result.get("valid") is None:
+        return f"{where}, without validation".removeprefix(", ")
+    criterion = result.get("which4best")
+    return f"{where}, best by valid {criterion}".removeprefix(", ") if criterion else where
+
+
+def users_text(users: Mapping[str, Any] | None) -> str:
+    """Return how many users were ranked and how many skipped, or "" when that is not known.
+
+    >>> users_text({"valid": 900, "test": 943, "skipped": 12})
+    'users ranked: 900 valid, 943 test; 12 skipped (nothing to find)'
+    """
+    if not users:
+        return ""
+    counts = {split: count for split, count in users.items() if split != "skipped" and count is not None}
+    ranked = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    skipped = "" if users.get("skipped") is None else f"{users['skipped']:,} skipped (nothing to find)"
+    return "; ".join(filter(None, [ranked and f"users ranked: {ranked}", skipped]))
+
+
+def seconds_text(seconds: Mapping[str, Any] | None) -> str:
+    """Return what a run's time went into, or "" when that is not known.
+
+    >>> seconds_text({"train": 100.0, "evaluate": 20.0, "total": 125.0})
+    'time: train 1 min 40 s, evaluate 20.0 s, total 2 min 05 s'
+    """
+    return "time: " + ", ".join(f"{part} {duration(value)}" for part, value in seconds.items()) if seconds else ""
+
+
+def result_lines(result: Mapping[str, Any]) -> list[str]:
+    """Return the lines that end a log."""
+    head = f"{result.get('status', 'done')} {chosen_text(result)}".strip()
+    lines = [f"{split:<5}  {values_text(result[split])}" for split in ("valid", "test") if result.get(split)]
+    return [head, *lines, *filter(None, [users_text(result.get("users")), seconds_text(result.get("seconds"))])]
+
+
+def _present(info: Mapping[str, Any], key: str) -> str:
+    return "" if info.get(key) is None else str(info[key])
+
+
+def _flat(mapping: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value)
+        else:
+            yield str(key), value

@@ -1,0 +1,78 @@
+"""metrics.jsonl: what was measured, a line of JSON for each epoch and split, readable while the run goes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from recrun.monitors import Reporter
+from recrun.utils import atomic_write
+
+
+class MetricsWriter(Reporter):
+    """Appends `{"epoch": e, "split": s, "values": {...}, "seconds": t, "best": b}` for each epoch and split.
+
+    Values that are not finite are null, as JSON has no word for them. An epoch and split appear once: a second
+    measurement takes the place of the first. A resumed run drops the lines of the epochs it does again.
+
+    Args:
+        path: the file; its folder must exist.
+        resumed_from: the epoch the run goes on from; lines of later epochs are dropped. None leaves what is there.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, path: str | Path, resumed_from: int | None = None) -> None:
+        self._path = Path(path)
+        self._written: set[tuple[int, str]] = set()
+        self._keep(lambda line: resumed_from is None or line["epoch"] <= resumed_from)
+
+    def start(self, info: Mapping[str, Any]) -> None:
+        resumed_from = info.get("resumed_from")
+        if resumed_from is not None:
+            self._keep(lambda line: line["epoch"] <= resumed_from)
+
+    def trained(self, epoch: int, values: Mapping[str, float], seconds: float) -> None:
+        self._append(epoch, "train", values, False, seconds)
+
+    def evaluated(self, epoch: int, split: str, values: Mapping[str, float], is_best: bool, seconds: float) -> None:
+        self._append(epoch, split, values, is_best, seconds)
+
+    def _append(self, epoch: int, split: str, values: Mapping[str, float], is_best: bool, seconds: float) -> None:
+        if (epoch, split) in self._written:
+            self._keep(lambda line: (line["epoch"], line["split"]) != (epoch, split))
+        line = {
+            "epoch": epoch,
+            "split": split,
+            "values": {name: _finite(value) for name, value in values.items()},
+            "seconds": seconds,
+            "best": bool(is_best),
+        }
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line, allow_nan=False) + "\n")
+        self._written.add((epoch, split))
+
+    def _keep(self, wanted: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Drop the lines that are not wanted, and a last line that a killed run left torn."""
+        text = self._path.read_text(encoding="utf-8", errors="replace") if self._path.exists() else ""
+        lines = [(line, parsed) for line in text.splitlines() if (parsed := _parse(line)) and wanted(parsed)]
+        self._written = {(parsed["epoch"], parsed["split"]) for _, parsed in lines}
+        kept = "".join(f"{line}\n" for line, _ in lines)
+        if kept != text:
+            atomic_write(self._path, kept)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    try:
+        parsed = json.loads(line)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) and isinstance(parsed.get("epoch"), int) and "split" in parsed else None

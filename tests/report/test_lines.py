@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import doctest
+
+import pytest
+
+import recrun.report.lines
+from recrun.report.lines import chosen_text, clock, duration, facts, number, users_text
+
+
+def test_the_examples_in_the_docstrings_hold():
+    result = doctest.testmod(recrun.report.lines)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.0000"),
+        (-0.0, "0.0000"),
+        (99.99, "99.9900"),
+        (-0.25, "-0.2500"),
+        (123456.0, "1.235e+05"),
+        (True, "True"),
+    ],
+)
+def test_numbers_have_the_width_of_a_column(value, text):
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(59.96, "1 min 00 s"), (0.0, "0.00 s"), (3599.7, "1 h 00 min"), (None, "-")]
+)
+def test_durations_never_show_sixty_seconds(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_a_clock_survives_what_is_not_a_time():
+    assert [clock(value) for value in (float("nan"), float("inf"), -1.0)] == ["-:--:--", "-:--:--", "0:00:00"]
+
+
+def test_only_known_facts_are_told():
+    assert facts({}) == []
+    assert facts({"device": "cuda:1", "dataset": "Synthetic"}) == [("model", "on cuda:1"), ("data", "Synthetic")]
+    assert users_text({"skipped": 3}) == "3 skipped (nothing to find)"
+    assert chosen_text({"valid": {"auc": 0.5}}) == ""
