@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from recrun.report.events import EventWriter
     from recrun.report.live import LiveReporter
     from recrun.report.log import LogWriter
-    from recrun.report.metrics_file import MetricsWriter
-    from recrun.report.summary import write_summary
-    from recrun.report.tables import component_table, parameter_table, result_table, table
+    from recrun.report.metrics_file import MetricsWriter, read_metrics
+    from recrun.report.summary import SummaryWriter, write_summary
+    from recrun.report.tables import component_table, evaluation_table, parameter_table, result_table, table
+    from recrun.report.usual import usual_reporters
 
 _PLACES = {
     "stderr_console": "console",
@@ -24,11 +25,15 @@ _PLACES = {
     "LiveReporter": "live",
     "LogWriter": "log",
     "MetricsWriter": "metrics_file",
+    "read_metrics": "metrics_file",
+    "SummaryWriter": "summary",
     "write_summary": "summary",
     "component_table": "tables",
+    "evaluation_table": "tables",
     "parameter_table": "tables",
     "result_table": "tables",
     "table": "tables",
+    "usual_reporters": "usual",
 }
 
 __all__ = [
@@ -36,12 +41,16 @@ __all__ = [
     "LiveReporter",
     "LogWriter",
     "MetricsWriter",
+    "SummaryWriter",
     "component_table",
+    "evaluation_table",
     "parameter_table",
+    "read_metrics",
     "result_table",
     "stderr_console",
     "stdout_console",
     "table",
+    "usual_reporters",
     "write_summary",
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,6 +113,14 @@ class Board:
         self.started_at = self.now()
         self.version += 1
 
+    def recall(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Take over what was measured before the run was resumed, as `read_metrics` returns it."""
+        for line in lines:
+            if line["split"] == "train":
+                self.trained(line["epoch"], line["values"], line["seconds"])
+            else:
+                self.evaluated(line["epoch"], line["split"], line["values"], line["best"], line["seconds"])
+
     def step(self, step: int, n_steps: int | None, loss: float | None) -> None:
         """Note a training step of the current epoch."""
         if self.training is None or step < self.training.done:
@@ -142,7 +150,8 @@ class Board:
         row = Row(epoch, split, train, dict(values), self._train_seconds, seconds, is_best)
         self._train_seconds = 0.0
         self.ranking = None
-        self.rows.append(row)
+        # A resumed run evaluates the epoch it goes on from once more.
+        self.rows = [*(other for other in self.rows if (other.epoch, other.split) != (epoch, split)), row]
         self.version += 1
         return row
 

@@ -63,21 +63,20 @@ def values_text(values: Mapping[str, Any]) -> str:
 
 
 def statistics_text(statistics: Mapping[str, Any]) -> str:
-    """Return the counts of a data set on one line; mappings within are written out after their own keys' names.
+    """Return the counts and the density of a data set on one line; mappings within are written out.
 
     >>> statistics_text({"n_users": 943, "n_items": 1682, "rows": {"train": 80000, "test": 20000}, "density": 0.063})
     '943 users, 1,682 items, 80,000 train, 20,000 test, density 0.063'
     """
-    parts = []
-    for key, value in _flat(statistics):
-        name = key.removeprefix("n_").replace("_", " ")
-        if isinstance(value, int) and not isinstance(value, bool):
-            parts.append(f"{value:,} {name}")
-        elif isinstance(value, float):
-            parts.append(f"{name} {value:.3g}")
-        elif value is not None:
-            parts.append(f"{name} {value}")
+    parts = [f"{value:,} {_name(key)}" for key, value in _flat(statistics) if type(value) is int]
+    if isinstance(statistics.get("density"), float):
+        parts.append(f"density {statistics['density']:.3g}")
     return ", ".join(parts)
+
+
+def _more_statistics_text(statistics: Mapping[str, Any]) -> str:
+    values = [(key, value) for key, value in _flat(statistics) if isinstance(value, float) and key != "density"]
+    return ", ".join(f"{_name(key)} {value:.3g}" for key, value in values)
 
 
 def facts(info: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -101,12 +100,15 @@ def facts(info: Mapping[str, Any]) -> list[tuple[str, str]]:
         found.append(("run", str(info["run"])))
     if info.get("resumed_from") is not None:
         found.append(("resumed", f"after epoch {info['resumed_from']}"))
-    return found
+    return found + [("note", str(note)) for note in info.get("notes") or ()]
 
 
 def more_facts(info: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what is said besides when the user asks for more."""
     found = []
+    more = _more_statistics_text(info.get("statistics") or {})
+    if more:
+        found.append(("more", more))
     if info.get("epochs") is not None:
         steps = f" of {info['n_steps']:,} steps" if info.get("n_steps") else ""
         found.append(("epochs", f"{info['epochs']:,}{steps}"))
@@ -169,6 +171,10 @@ def result_lines(result: Mapping[str, Any]) -> list[str]:
 
 def _present(info: Mapping[str, Any], key: str) -> str:
     return "" if info.get(key) is None else str(info[key])
+
+
+def _name(key: str) -> str:
+    return key.removeprefix("n_").replace("_", " ")
 
 
 def _flat(mapping: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -39,6 +39,10 @@ class LiveReporter(Reporter):
         self._live: Live | None = None
         self._draws = verbose > 0 and is_live(console)
         self._closed = False
+
+    def recall(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Begin with the rows of an earlier part of the run, as `read_metrics` returns them; nothing is printed."""
+        self._board.recall(lines)
 
     def start(self, info: Mapping[str, Any]) -> None:
         self._board.start(info)

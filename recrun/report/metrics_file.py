@@ -12,6 +12,17 @@ from recrun.monitors import Reporter
 from recrun.utils import atomic_write
 
 
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+    """Return the lines of a metrics.jsonl, in their order; null values come back as NaN.
+
+    Lines that are torn or foreign are left out, and a file that is missing has none.
+    """
+    lines = [parsed for _, parsed in _lines(Path(path))]
+    for line in lines:
+        line["values"] = {name: math.nan if value is None else value for name, value in line["values"].items()}
+    return lines
+
+
 class MetricsWriter(Reporter):
     """Appends `{"epoch": e, "split": s, "values": {...}, "seconds": t, "best": b}` for each epoch and split.
 
@@ -58,21 +69,25 @@ class MetricsWriter(Reporter):
 
     def _keep(self, wanted: Callable[[Mapping[str, Any]], bool]) -> None:
         """Drop the lines that are not wanted, and a last line that a killed run left torn."""
-        text = self._path.read_text(encoding="utf-8", errors="replace") if self._path.exists() else ""
-        lines = [(line, parsed) for line in text.splitlines() if (parsed := _parse(line)) and wanted(parsed)]
-        self._written = {(parsed["epoch"], parsed["split"]) for _, parsed in lines}
-        kept = "".join(f"{line}\n" for line, _ in lines)
-        if kept != text:
+        lines = [(text, line) for text, line in _lines(self._path) if wanted(line)]
+        self._written = {(line["epoch"], line["split"]) for _, line in lines}
+        kept = "".join(f"{text}\n" for text, _ in lines)
+        if self._path.exists() and kept != self._path.read_text(encoding="utf-8", errors="replace"):
             atomic_write(self._path, kept)
+
+
+def _lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    texts = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    return [(text, line) for text in texts if (line := _parse(text)) is not None]
 
 
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _parse(line: str) -> dict[str, Any] | None:
+def _parse(text: str) -> dict[str, Any] | None:
     try:
-        parsed = json.loads(line)
+        line = json.loads(text)
     except ValueError:
         return None
-    return parsed if isinstance(parsed, dict) and isinstance(parsed.get("epoch"), int) and "split" in parsed else None
+    return line if isinstance(line, dict) and {"epoch", "split", "values"} <= line.keys() else None

@@ -6,14 +6,18 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from recrun.errors import ConfigError, RegistryError
-from recrun.monitors import MonitorHistory, parse_monitor, smaller_is_better
+from recrun.monitors import MonitorHistory, Reporter, parse_monitor, smaller_is_better
 from recrun.report.lines import chosen_text, number, seconds_text, users_text
+from recrun.report.metrics_file import read_metrics
 from recrun.report.plots import plot_course
 from recrun.utils import atomic_write
+
+if TYPE_CHECKING:
+    from recrun.runs import RunFolder
 
 _SPLITS = ("train", "valid", "test")
 
@@ -41,6 +45,35 @@ def write_summary(
     page = target / "SUMMARY.md"
     atomic_write(page, "\n\n".join(_sections(result, courses, config)) + "\n")
     return page
+
+
+class SummaryWriter(Reporter):
+    """Writes the summary of a run folder when the run is done, from its metrics.jsonl and run.json.
+
+    What was measured before a resume is in that file as well, so the courses are whole.
+
+    Args:
+        run: the run folder.
+        config: the resolved config.
+    """
+
+    def __init__(self, run: RunFolder, config: Mapping[str, Any]) -> None:
+        self._run = run
+        self._config = config
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        history = MonitorHistory()
+        for line in read_metrics(self._run.metrics_lines_file):
+            history.append(line["split"], line["epoch"], line["values"])
+        environment = _environment(self._run.read_run()) if self._run.run_file.exists() else None
+        write_summary(self._run.summary_folder, {**result, "environment": environment}, history, self._config)
+
+
+def _environment(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of run.json numbers may depend on besides the config, one entry a line."""
+    git = record.get("git") or {}
+    commit = {"commit": f"{git['commit']}{' with changes' if git.get('dirty') else ''}"} if git.get("commit") else {}
+    return {**(record.get("versions") or {}), **(record.get("hardware") or {}), **commit}
 
 
 _Course = tuple[str, str, list[tuple[int, float]]]

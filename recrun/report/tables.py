@@ -13,7 +13,8 @@ from rich.text import Text
 
 from recrun.report.console import in_ascii
 from recrun.report.lines import chosen_text, number, seconds_text, users_text
-from recrun.signature import REQUIRED, Component, type_name
+from recrun.signature import REQUIRED, Component
+from recrun.values import type_name
 
 _LINE = 80
 """A result whose metrics would take a longer line stands upright: one row for each metric."""
@@ -88,6 +89,21 @@ def result_table(result: Mapping[str, Any]) -> Group:
         result: the content of metrics.json.
     """
     splits = {split: result[split] for split in ("valid", "test") if result.get(split)}
+    notes = [users_text(result.get("users")), seconds_text(result.get("seconds"))]
+    return _scores(f"Result {chosen_text(result)}".strip(), splits, notes)
+
+
+def evaluation_table(result: Mapping[str, Any]) -> Group:
+    """Return the numbers of one evaluation of a checkpoint.
+
+    Args:
+        result: the document of `recrun eval --json`.
+    """
+    note = "" if result.get("users") is None else users_text({result["split"]: result["users"]})
+    return _scores(f"Checkpoint {result['checkpoint']}", {result["split"]: result["metrics"]}, [note])
+
+
+def _scores(head: str, splits: Mapping[str, Mapping[str, Any]], notes: Sequence[str]) -> Group:
     names = list(dict.fromkeys(name for values in splits.values() for name in values))
     if sum(len(name) + 3 for name in names) + len("valid") <= _LINE:
         rows = [(split, *(values.get(name) for name in names)) for split, values in splits.items()]
@@ -95,9 +111,7 @@ def result_table(result: Mapping[str, Any]) -> Group:
     else:
         rows = [(name, *(values.get(name) for values in splits.values())) for name in names]
         grid = table(None, ("", *splits), rows)
-    head = Text(f"Result {chosen_text(result)}".strip(), style="bold")
-    notes = filter(None, [users_text(result.get("users")), seconds_text(result.get("seconds"))])
-    return Group(head, grid, *(Text(note, style="dim") for note in notes))
+    return Group(Text(head, style="bold"), grid, *(Text(note, style="dim") for note in notes if note))
 
 
 def _cell(value: Any) -> RenderableType:

@@ -5,7 +5,7 @@ import doctest
 import pytest
 
 import recrun.report.lines
-from recrun.report.lines import chosen_text, clock, duration, facts, number, users_text
+from recrun.report.lines import chosen_text, clock, duration, facts, more_facts, number, users_text
 
 
 def test_the_examples_in_the_docstrings_hold():
@@ -45,3 +45,10 @@ def test_only_known_facts_are_told():
     assert facts({"device": "cuda:1", "dataset": "Synthetic"}) == [("model", "on cuda:1"), ("data", "Synthetic")]
     assert users_text({"skipped": 3}) == "3 skipped (nothing to find)"
     assert chosen_text({"valid": {"auc": 0.5}}) == ""
+
+
+def test_the_counts_come_first_and_the_rest_for_those_who_ask():
+    statistics = {"users": 10, "train": 90, "density": 0.09, "interactions_per_user": 9.0, "columns": ["rating"]}
+    info = {"dataset": "File", "statistics": statistics, "notes": ["the cache was damaged"]}
+    assert facts(info) == [("data", "File: 10 users, 90 train, density 0.09"), ("note", "the cache was damaged")]
+    assert more_facts(info) == [("more", "interactions per user 9")]

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from recrun.report.metrics_file import MetricsWriter
+from recrun.report.metrics_file import MetricsWriter, read_metrics
 
 
 def _lines(path) -> list[dict]:
@@ -78,3 +78,10 @@ def test_values_that_are_not_finite_are_null(tmp_path):
     path = tmp_path / "metrics.jsonl"
     MetricsWriter(path).evaluated(1, "valid", {"auc": math.nan, "loss": math.inf}, False, 1.0)
     assert _lines(path)[0]["values"] == {"auc": None, "loss": None}
+    (line,) = read_metrics(path)
+    assert line["epoch"] == 1
+    assert all(map(math.isnan, line["values"].values()))
+
+
+def test_a_file_that_is_missing_has_no_lines(tmp_path):
+    assert read_metrics(tmp_path / "metrics.jsonl") == []

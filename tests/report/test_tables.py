@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from recrun.report.tables import component_table, parameter_table, result_table, table
+from recrun.report.tables import component_table, evaluation_table, parameter_table, result_table, table
 from recrun.signature import REQUIRED, Component, Parameter
 from recrun.types import PositiveInt
 
@@ -86,3 +86,21 @@ def test_a_result_without_validation_has_one_row(screen, history_and_result):
 
 def test_a_result_that_was_not_measured_is_drawn_too(screen):
     assert _text(screen, result_table({"valid": {"auc": float("nan")}, "test": None}))[-1].split() == ["valid", "nan"]
+
+
+def test_an_evaluation_has_one_row(screen):
+    document = {
+        "run": None,
+        "checkpoint": "best.safetensors",
+        "split": "test",
+        "metrics": {"ndcg@20": 0.25},
+        "users": 5,
+    }
+    lines = _text(screen, evaluation_table(document))
+    assert lines == [
+        "Checkpoint best.safetensors",
+        "       ndcg@20",
+        "─" * 14,
+        "test    0.2500",
+        "users ranked: 5 test",
+    ]
