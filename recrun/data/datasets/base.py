@@ -1,0 +1,228 @@
+"""What all data sets are: files or a generator at one end, disjoint train, valid and test parts at the other."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from recrun import __version__, utils
+from recrun.data import cache, tags
+from recrun.data.datasets.preparation import Preparation, Prepared, prepare
+from recrun.data.datasets.sources import SourceFile, check_content, locate
+from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
+from recrun.data.formats.base import Table
+from recrun.data.interactions import CSR, ITEM, RATING, TIMESTAMP, USER, WEIGHT, Interactions, TrainingData, union
+from recrun.data.postprocessing.base import Mode, Source, check_mode
+from recrun.data.splits import PARTS
+
+
+class RecDataSet(Source):
+    """A data set: users, items, and who met what, in three disjoint parts.
+
+    A data set of one's own derives from this class: its keyword-only parameters are its settings, `sources` names its
+    files, `read` turns them into tables, and the constructor ends with `super().__init__(root, Preparation(...))`. The
+    rest (finding files, filtering, splitting, caching) is done here.
+
+    Attributes:
+        name: the name of the class.
+        settings: the values of the constructor's keyword-only parameters.
+        fields: the fields of the users' and items' ids, and of every further column.
+        n_users: U, the number of users in all parts together.
+        n_items: I, likewise.
+        user_ids: original id of each user (U,), integers or text.
+        item_ids: original id of each item (I,).
+        hashes: SHA-256 of each file's decompressed content, and of the three parts under "split".
+        notes: what a user should be told.
+    """
+
+    folders: ClassVar[tuple[str, ...]] = ()
+    """Usual names of the folder that holds the files, below `root`."""
+    published: ClassVar[Mapping[str, int]] = {}
+    """Known counts of what the files hold: "users", "items", and rows by table."""
+
+    settings: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> RecDataSet:
+        # Settings are recorded here so that none can be forgotten in the key of the cache.
+        self = super().__new__(cls)
+        signature = inspect.signature(cls.__init__)
+        bound = signature.bind_partial(self, *args, **kwargs)
+        bound.apply_defaults()
+        keyword_only = [p.name for p in signature.parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+        self.settings = {name: bound.arguments[name] for name in keyword_only if name in bound.arguments}
+        return self
+
+    def __init__(self, root: str | Path, preparation: Preparation) -> None:
+        """Load the data set, from the cache if the same was prepared before.
+
+        Args:
+            root: the folder that data is looked for in.
+            preparation: how rows are filtered and split.
+
+        Raises:
+            DataError: files are missing or malformed, or cannot be split as asked.
+        """
+        self.name = type(self).__name__
+        self.notes: list[str] = []
+        preparation.check()
+        prepared, self.hashes = self._load(root, preparation)
+        self.user_ids, self.item_ids = prepared.user_ids, prepared.item_ids
+        self.n_users, self.n_items = len(self.user_ids), len(self.item_ids)
+        self._parts = prepared.parts
+        self._rows: dict[str, CSR] = {}
+        self._training_data: TrainingData | None = None
+        self._shipped = dict(prepared.shipped)
+        self.notes = [*prepared.notes, *self._unlike_published(), *self.notes]
+        self.fields = self._make_fields()
+
+    def sources(self) -> Sequence[SourceFile]:
+        """Return the files that the data set is read from; none for one that is generated."""
+        return ()
+
+    def locations(self, root: Path) -> list[Path]:
+        """Return the folders that the files are looked for in, in order; the last is `root`."""
+        return [root / self.name, *(root / folder for folder in self.folders), root]
+
+    @abstractmethod
+    def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
+        """Return the data set's tables: one under "all", to be split, or those under "train", "test" and maybe "valid".
+
+        Args:
+            files: the path of each file that `sources` names.
+        """
+
+    def rename(
+        self, files: Mapping[str, Path], user_ids: np.ndarray, item_ids: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the original ids of users and items, where the tables hold other ones."""
+        return user_ids, item_ids
+
+    def interactions(self, split: Mode) -> Interactions:
+        """Return one part: "train", "valid" (empty when there is none) or "test". The only way to a part's rows."""
+        return self._parts[check_mode(split)]
+
+    def csr(self, split: Mode) -> CSR:
+        """Return each user's items in one part, ascending, made once."""
+        if split not in self._rows:
+            self._rows[split] = self.interactions(split).csr(self.n_users)
+        return self._rows[split]
+
+    def seen(self, split: Mode) -> CSR:
+        """Return each user's items that ranking for a part leaves out: train for valid, train and valid for test."""
+        if check_mode(split) == "train":
+            return CSR.empty(self.n_users)
+        return self.csr("train") if split == "valid" else union(self.csr("train"), self.csr("valid"))
+
+    def training_data(self) -> TrainingData:
+        """Return all that a model may see: fields, sizes and the train part."""
+        if self._training_data is None:
+            self._training_data = TrainingData(self.fields, self.n_users, self.n_items, self.interactions("train"))
+        return self._training_data
+
+    def describe(self) -> dict[str, Any]:
+        """Return statistics: users, items, rows of each part, density, and how active users and items are."""
+        n_rows = {part: len(self._parts[part]) for part in PARTS}
+        total = sum(n_rows.values())
+        return {
+            "users": self.n_users,
+            "items": self.n_items,
+            **n_rows,
+            "density": total / (self.n_users * self.n_items),
+            "interactions_per_user": total / self.n_users,
+            "interactions_per_item": total / self.n_items,
+            "columns": list(self._parts["train"].columns),
+            "notes": list(self.notes),
+        }
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{len(self._parts[part]):,} {part}" for part in PARTS)
+        return f"{self.name}({self.n_users:,} users, {self.n_items:,} items, {rows})"
+
+    def _load(self, root: str | Path, preparation: Preparation) -> tuple[Prepared, dict[str, str]]:
+        sources = self.sources()
+        if not sources:
+            prepared = prepare(self.read({}), preparation)
+            return prepared, {"split": _hash(prepared)}
+        files = locate(self.name, self.locations(Path(root).expanduser()), sources)
+        folder = cache.entry_folder(self.name, self._made_from(files))
+        entry = cache.load(folder)
+        if entry is not None:
+            prepared, hashes = _from_entry(entry)
+            if hashes.get("split") == _hash(prepared):
+                return prepared, hashes
+            self.notes.append(f"the cache at {folder} was damaged and is built anew")
+            cache.discard(folder)
+        hashes, notes = check_content(self.name, sources, files)
+        prepared = prepare(self.read(files), preparation)
+        user_ids, item_ids = self.rename(files, prepared.user_ids, prepared.item_ids)
+        prepared = Prepared(prepared.parts, user_ids, item_ids, prepared.shipped, (*notes, *prepared.notes))
+        hashes["split"] = _hash(prepared)
+        reason = cache.store(folder, _to_entry(prepared, hashes))
+        if reason:
+            self.notes.append(f"the data is not cached ({reason}); set RECRUN_CACHE to a folder that can be written")
+        return prepared, hashes
+
+    def _made_from(self, files: Mapping[str, Path]) -> dict[str, Any]:
+        """Return what decides how the data comes out: the files' bytes, the settings, and the code that reads them."""
+        code = inspect.getsourcefile(type(self))
+        return {
+            "recrun": __version__,
+            "files": {name: [path.suffix, utils.sha256_file(path)] for name, path in files.items()},
+            "settings": self.settings,
+            "code": utils.sha256_file(code) if code and Path(code).is_file() else "",
+        }
+
+    def _unlike_published(self) -> list[str]:
+        unlike = [
+            f"{self._shipped.get(name, 0):,} {name} instead of {count:,}"
+            for name, count in self.published.items()
+            if self._shipped.get(name) != count
+        ]
+        return [f"{self.name} is not as published: {', '.join(unlike)}"] if unlike else []
+
+    def _make_fields(self) -> FieldTuple:
+        fields: list[Field] = [
+            SparseField(USER, tags=(tags.USER, tags.ID), transformer="none", count=self.n_users),
+            SparseField(ITEM, tags=(tags.ITEM, tags.ID), transformer="none", count=self.n_items),
+        ]
+        known = {RATING: (tags.RATING, tags.TARGET), WEIGHT: (tags.RATING,), TIMESTAMP: (tags.TIMESTAMP,)}
+        for name, values in self._parts["train"].columns.items():
+            fields.append(DenseField(name, tags=known.get(name, (tags.FEATURE,)), dtype=values.dtype))
+        return FieldTuple(fields)
+
+
+def _to_entry(prepared: Prepared, hashes: Mapping[str, str]) -> cache.Entry:
+    arrays = {"user_ids": prepared.user_ids, "item_ids": prepared.item_ids}
+    for part, rows in prepared.parts.items():
+        arrays |= {f"{part}/users": rows.users, f"{part}/items": rows.items}
+        arrays |= {f"{part}/columns/{name}": values for name, values in rows.columns.items()}
+    return cache.Entry(
+        arrays, {"hashes": dict(hashes), "shipped": dict(prepared.shipped), "notes": list(prepared.notes)}
+    )
+
+
+def _from_entry(entry: cache.Entry) -> tuple[Prepared, dict[str, str]]:
+    arrays, parts = entry.arrays, {}
+    for part in PARTS:
+        prefix = f"{part}/columns/"
+        columns = {name[len(prefix) :]: values for name, values in arrays.items() if name.startswith(prefix)}
+        parts[part] = Interactions(arrays[f"{part}/users"], arrays[f"{part}/items"], columns)
+    facts = entry.facts
+    prepared = Prepared(parts, arrays["user_ids"], arrays["item_ids"], facts["shipped"], tuple(facts["notes"]))
+    return prepared, dict(facts["hashes"])
+
+
+def _hash(prepared: Prepared) -> str:
+    """Return the SHA-256 of the parts and ids: equal exactly when a model would see, and be asked, the same."""
+    digest = hashlib.sha256()
+    for name, values in _to_entry(prepared, {}).arrays.items():
+        little_endian = values.astype(values.dtype.newbyteorder("<"), copy=False)
+        digest.update(f"{name} {little_endian.dtype.str} {little_endian.shape}\n".encode())
+        digest.update(np.ascontiguousarray(little_endian).view(np.uint8).data)
+    return digest.hexdigest()

@@ -1,0 +1,133 @@
+"""A user's own files, in any of the formats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from recrun.data.datasets.base import RecDataSet
+from recrun.data.datasets.preparation import WHOLE, Preparation
+from recrun.data.datasets.sources import SourceFile
+from recrun.data.formats.base import COMPRESSIONS, Layout, Table
+from recrun.errors import DataError, unknown
+from recrun.registry import DATASETS, FORMATS
+from recrun.types import Fraction, NonNegativeInt
+
+
+@DATASETS.register("File")
+class File(RecDataSet):
+    """Interactions from files of your own: one file that is split here, or one for each part.
+
+    The format follows from the file's name where it can: csv, tsv, parquet, inter (RecBole), data (`user item rating
+    timestamp`); others are named with `format`: lightgcn, sequences, pairs, triples.
+    """
+
+    def __init__(
+        self,
+        root: str | Path = ".",
+        *,
+        path: str | None = None,
+        train_path: str | None = None,
+        valid_path: str | None = None,
+        test_path: str | None = None,
+        format: str | None = None,
+        separator: str | None = None,
+        header: bool | None = None,
+        encoding: str = "utf-8",
+        user_column: str | None = None,
+        item_column: str | None = None,
+        rating_column: str | None = None,
+        time_column: str | None = None,
+        split: Literal["ratio", "leave_one_out", "time", "user_time"] = "ratio",
+        test_ratio: Fraction = 0.1,
+        valid_ratio: Fraction = 0.1,
+        split_seed: NonNegativeInt = 0,
+        rating_threshold: float | None = None,
+        min_user_interactions: NonNegativeInt = 0,
+        min_item_interactions: NonNegativeInt = 0,
+        duplicates: Literal["first", "last"] = "last",
+    ) -> None:
+        """Load the files.
+
+        Args:
+            root: the folder that the paths start from.
+            path: the file that holds all interactions, to be split.
+            train_path: the file of the train part, where the parts are given.
+            valid_path: the file of the validation part; without it `valid_ratio` of train is held out.
+            test_path: the file of the test part.
+            format: name of the files' format (see `recrun list formats`); null goes by the file's name.
+            separator: what stands between two columns, one or several characters; null finds out.
+            header: whether the first line holds the columns' names; null finds out.
+            encoding: encoding of text files.
+            user_column: name of the column of users (without a header its number, from 1); null looks for usual names.
+            item_column: name of the column of items.
+            rating_column: name of the column of ratings, if any.
+            time_column: name of the column of times (numbers, or dates), if any.
+            split: held out is a random share of each user's interactions, each user's latest one, the latest of all,
+                or the latest share of each user's.
+            test_ratio: share of the interactions that is tested on; not for leave_one_out and given parts.
+            valid_ratio: share of the interactions that is validated on (of train, with given parts); 0 for none.
+            split_seed: seed of what is held out at random.
+            rating_threshold: the least rating that counts as an interaction; null counts all.
+            min_user_interactions: least number of interactions of a user; a k-core together with the next one.
+            min_item_interactions: least number of interactions of an item.
+            duplicates: which of several interactions of a user with an item is kept, the first or the last in time.
+
+        Raises:
+            DataError: files are missing or malformed, or cannot be split as asked.
+        """
+        self._paths = _paths(path, {"train": train_path, "valid": valid_path, "test": test_path})
+        self._formats = {part: _format(name, format) for part, name in self._paths.items()}
+        self._layout = Layout(separator, header, encoding, user_column, item_column, rating_column, time_column)
+        if WHOLE not in self._paths and split != "ratio":
+            raise DataError(f"split={split} splits one file (path), and the parts are given already; leave split out")
+        preparation = Preparation(
+            split=split if WHOLE in self._paths else "given",
+            test_ratio=test_ratio,
+            valid_ratio=valid_ratio,
+            split_seed=split_seed,
+            rating_threshold=rating_threshold,
+            min_user_interactions=min_user_interactions,
+            min_item_interactions=min_item_interactions,
+            duplicates=duplicates,
+        )
+        super().__init__(root, preparation)
+
+    def locations(self, root: Path) -> list[Path]:
+        return [root]
+
+    def sources(self) -> Sequence[SourceFile]:
+        return [SourceFile(name) for name in dict.fromkeys(self._paths.values())]
+
+    def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
+        return {part: FORMATS.get(self._formats[part])(files[name], self._layout) for part, name in self._paths.items()}
+
+
+def _paths(whole: str | None, parts: Mapping[str, str | None]) -> dict[str, str]:
+    given = {part: _plain(name) for part, name in parts.items() if name is not None}
+    if whole is not None and not given:
+        return {WHOLE: _plain(whole)}
+    if whole is None and {"train", "test"} <= set(given):
+        if len(set(given.values())) < len(given):
+            raise DataError(f"two parts cannot be one file: {given}")
+        return given
+    found = {"path": whole, **{f"{part}_path": name for part, name in given.items()}}
+    shown = ", ".join(f"{key}={name}" for key, name in found.items() if name is not None) or "neither"
+    raise DataError(f"File needs either path, or train_path and test_path (and maybe valid_path); found {shown}")
+
+
+def _plain(name: str) -> str:
+    """Return a file's name without the ending of a compression, which is looked for anyway."""
+    return next((name.removesuffix(ending) for ending in COMPRESSIONS if ending and name.endswith(ending)), name)
+
+
+def _format(name: str, chosen: str | None) -> str:
+    if chosen is not None:
+        if chosen not in FORMATS:
+            raise DataError(unknown("format", chosen, FORMATS.names()))
+        return chosen
+    for component in FORMATS:
+        if Path(name).suffix.lower() in component.traits.get("extensions", []):
+            return component.name
+    raise DataError(f"the name of {name} does not tell its format; set format to one of: {', '.join(FORMATS.names())}")

@@ -1,0 +1,177 @@
+"""The MovieLens data sets of GroupLens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from recrun.data import filters
+from recrun.data.datasets.base import RecDataSet
+from recrun.data.datasets.preparation import WHOLE, Preparation, union_ids
+from recrun.data.datasets.sources import SourceFile
+from recrun.data.formats.base import Ids, Layout, Table, data_error
+from recrun.data.formats.delimited import read_csv, read_udata
+from recrun.errors import DataError
+from recrun.registry import DATASETS
+from recrun.types import Fraction, NonNegativeInt
+
+_GROUPLENS = "https://files.grouplens.org/datasets/movielens"
+_FOLDS = {
+    "u1": "18c6014a4b2c7324f250a63f8904a7b16b2b19f911129e346141507b0cbac950",
+    "u2": "4de658d1e04ed9104629509a2e2528fce833ac8e048280183f1df167632038c3",
+    "u3": "0f548b51c78327de4c156461d3e430b7e5579fe2b5681586a59416e48fd35f6d",
+    "u4": "7c02ad0a1e7ab1083c8b9d4b627203a051dd7b5eab46d99fa44de33470de8db9",
+    "u5": "351cc52e0d15b6c721466276fc24671d40936899e3d01fadeaf312915b8c5634",
+    "ua": "d0497e202417720f57a184ec8c66be2d1afa4ff41bb53787c57b28d6bf79bc42",
+    "ub": "d54a72d05730d5892062734b2bec73e976f9b713d18c828a18b968d6cce442da",
+}
+
+
+@DATASETS.register("MovieLens100K")
+class MovieLens100K(RecDataSet):
+    """MovieLens 100K: 943 users, 1,682 films, 100,000 ratings from 1 to 5 with times.
+
+    *Source:* Harper and Konstan, "The MovieLens Datasets: History and Context", ACM TiiS 2015.
+    """
+
+    folders = ("ml-100k",)
+    published: ClassVar[Mapping[str, int]] = {"users": 943, "items": 1_682, "interactions": 100_000}
+
+    def __init__(
+        self,
+        root: str | Path = ".",
+        *,
+        split: Literal["ratio", "leave_one_out", "time", "user_time", "given"] = "ratio",
+        fold: Literal["u1", "u2", "u3", "u4", "u5", "ua", "ub"] | None = None,
+        test_ratio: Fraction = 0.1,
+        valid_ratio: Fraction = 0.1,
+        split_seed: NonNegativeInt = 0,
+        rating_threshold: float | None = None,
+        min_user_interactions: NonNegativeInt = 0,
+        min_item_interactions: NonNegativeInt = 0,
+    ) -> None:
+        """Load the data set.
+
+        Args:
+            root: the folder that data is looked for in.
+            split: held out is a random share of each user's interactions, each user's latest one, the latest of all,
+                the latest share of each user's, or a given fold.
+            fold: the fold that `split: given` tests on: u1 to u5 (20 % each), ua and ub (10 of each user); else null.
+            test_ratio: share of the interactions that is tested on; not for leave_one_out and given folds.
+            valid_ratio: share of the interactions that is validated on (of the rest, with a given fold); 0 for none.
+            split_seed: seed of what is drawn at random.
+            rating_threshold: the least rating that counts as an interaction; null counts all.
+            min_user_interactions: least number of interactions of a user; a k-core together with the next one.
+            min_item_interactions: least number of interactions of an item.
+
+        Raises:
+            DataError: files are missing or malformed, or cannot be split as asked.
+        """
+        if (split == "given") != (fold is not None):
+            raise DataError(f"split=given and fold ({', '.join(_FOLDS)}) go together; found split={split}, fold={fold}")
+        self._fold = fold
+        preparation = Preparation(
+            split=split,
+            test_ratio=test_ratio,
+            valid_ratio=valid_ratio,
+            split_seed=split_seed,
+            rating_threshold=rating_threshold,
+            min_user_interactions=min_user_interactions,
+            min_item_interactions=min_item_interactions,
+        )
+        super().__init__(root, preparation)
+
+    def sources(self) -> Sequence[SourceFile]:
+        url = f"{_GROUPLENS}/ml-100k.zip"
+        checksum = "sha256:06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"
+        files = [SourceFile("u.data", url, checksum)]
+        if self._fold is not None:
+            files.append(SourceFile(f"{self._fold}.test", url, f"sha256:{_FOLDS[self._fold]}"))
+        return files
+
+    def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
+        ratings = read_udata(files["u.data"], Layout())
+        if self._fold is None:
+            return {WHOLE: ratings}
+        test = read_udata(files[f"{self._fold}.test"], Layout())
+        return {"train": _without(ratings, test), "test": test}
+
+
+@DATASETS.register("MovieLensLatestSmall")
+class MovieLensLatestSmall(RecDataSet):
+    """MovieLens latest-small, for development: 610 users, 9,724 films, 100,836 ratings from 0.5 to 5 with times.
+
+    *Source:* Harper and Konstan, "The MovieLens Datasets: History and Context", ACM TiiS 2015.
+    """
+
+    folders = ("ml-latest-small",)
+    published: ClassVar[Mapping[str, int]] = {"users": 610, "items": 9_724, "interactions": 100_836}
+
+    def __init__(
+        self,
+        root: str | Path = ".",
+        *,
+        split: Literal["ratio", "leave_one_out", "time", "user_time"] = "ratio",
+        test_ratio: Fraction = 0.1,
+        valid_ratio: Fraction = 0.1,
+        split_seed: NonNegativeInt = 0,
+        rating_threshold: float | None = None,
+        min_user_interactions: NonNegativeInt = 0,
+        min_item_interactions: NonNegativeInt = 0,
+    ) -> None:
+        """Load the data set.
+
+        Args:
+            root: the folder that data is looked for in.
+            split: held out is a random share of each user's interactions, each user's latest one, the latest of all,
+                or the latest share of each user's.
+            test_ratio: share of the interactions that is tested on; not for leave_one_out.
+            valid_ratio: share of the interactions that is validated on; 0 for none.
+            split_seed: seed of what is drawn at random.
+            rating_threshold: the least rating that counts as an interaction; null counts all.
+            min_user_interactions: least number of interactions of a user; a k-core together with the next one.
+            min_item_interactions: least number of interactions of an item.
+
+        Raises:
+            DataError: files are missing or malformed, or cannot be split as asked.
+        """
+        preparation = Preparation(
+            split=split,
+            test_ratio=test_ratio,
+            valid_ratio=valid_ratio,
+            split_seed=split_seed,
+            rating_threshold=rating_threshold,
+            min_user_interactions=min_user_interactions,
+            min_item_interactions=min_item_interactions,
+        )
+        super().__init__(root, preparation)
+
+    def sources(self) -> Sequence[SourceFile]:
+        checksum = "sha256:aa289ca83157595d0df6aea1be6a4ded676ddc4385472e8313a8ed9805352646"
+        return [SourceFile("ratings.csv", f"{_GROUPLENS}/ml-latest-small.zip", checksum)]
+
+    def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
+        return {WHOLE: read_csv(files["ratings.csv"], Layout(separator=",", header=True))}
+
+
+def _without(table: Table, removed: Table) -> Table:
+    """Return the rows of a table whose user and item are not in another one, all of whose rows must be in the first."""
+    users, items = (union_ids([getattr(table, what), getattr(removed, what)]) for what in ("users", "items"))
+    keys = filters.pair_keys(users.codes, items.codes)
+    ours, theirs = keys[: len(table)], keys[len(table) :]
+    missing = ~np.isin(theirs, ours)
+    if missing.any():
+        line = removed.line_of(int(missing.argmax()))
+        raise data_error(removed.path, line, f"this interaction is not in {table.path}")
+    kept = np.flatnonzero(~np.isin(ours, theirs))
+    return replace(
+        table,
+        users=Ids(users.codes[kept], users.names),
+        items=Ids(items.codes[kept], items.names),
+        columns={name: values[kept] for name, values in table.columns.items()},
+        line_of=lambda row: table.line_of(int(kept[row])),
+    )

@@ -1,0 +1,300 @@
+"""From the tables of a data set's files to its train, valid and test parts.
+
+Original ids become internal ones (their rank in ascending order), rows are filtered, and every row gets one label. What
+is decided on the way and a user would not expect is written into notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recrun.data import filters, splits
+from recrun.data.formats.base import Ids, Table
+from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT, Interactions, sorted_distinct, stable_order
+from recrun.errors import DataError
+from recrun.utils import generator
+
+WHOLE = "all"
+"""The key of a table that is not split yet."""
+DEFAULT_TEST_RATIO = 0.1
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How rows are filtered and split. See `docs/data.md` for what each means to a user.
+
+    Args:
+        split: "ratio", "leave_one_out", "time", "user_time", or "given" for tables that are parts already.
+        test_ratio: share of test; not for "given" and "leave_one_out".
+        valid_ratio: share of valid; 0 for none. Parts that come with a valid part keep theirs.
+        split_seed: seed of random splits.
+        min_user_interactions: k-core over users.
+        min_item_interactions: k-core over items.
+        rating_threshold: the least rating that counts as an interaction; None counts all.
+        duplicates: which one of several interactions of a user with an item is kept, "first" or "last" in time.
+    """
+
+    split: str = "given"
+    test_ratio: float = DEFAULT_TEST_RATIO
+    valid_ratio: float = 0.1
+    split_seed: int = 0
+    min_user_interactions: int = 0
+    min_item_interactions: int = 0
+    rating_threshold: float | None = None
+    duplicates: str = "last"
+
+    def check(self) -> None:
+        """Check what a single option's type cannot tell.
+
+        Raises:
+            DataError: the shares leave nothing for train, or a share is set that the split does not use.
+        """
+        if self.split in ("given", "leave_one_out"):
+            if self.test_ratio != DEFAULT_TEST_RATIO:
+                parts = (
+                    "the parts are given" if self.split == "given" else "split=leave_one_out tests on one interaction"
+                )
+                raise DataError(f"test_ratio {self.test_ratio} has no meaning here: {parts}; leave it out")
+        elif self.test_ratio + self.valid_ratio >= 1:
+            raise DataError(
+                f"test_ratio {self.test_ratio} and valid_ratio {self.valid_ratio} together must be less than 1, "
+                f"so that something is left for train"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A data set, ready to use.
+
+    Args:
+        parts: the interactions of "train", "valid" and "test"; rows by user, then by time where there is one.
+        user_ids: original id of each internal one (U,).
+        item_ids: likewise (I,).
+        shipped: what the files held before anything was filtered or held out: "users", "items", "interactions", and the
+            rows of each table.
+        notes: what a user should know.
+    """
+
+    parts: Mapping[str, Interactions]
+    user_ids: np.ndarray
+    item_ids: np.ndarray
+    shipped: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class _Rows:
+    """The rows of all tables under one numbering; `labels` is None until they are split."""
+
+    users: Ids
+    items: Ids
+    columns: dict[str, np.ndarray]
+    labels: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.users.codes)
+
+    def take(self, index: np.ndarray) -> _Rows:
+        columns = {name: values[index] for name, values in self.columns.items()}
+        users, items = (Ids(ids.codes[index], ids.names) for ids in (self.users, self.items))
+        return _Rows(users, items, columns, None if self.labels is None else self.labels[index])
+
+
+def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
+    """Return the parts of a data set.
+
+    Args:
+        tables: one table under "all", to be split here, or those of the given parts ("train", "test", maybe "valid").
+        preparation: how rows are filtered and split.
+
+    Raises:
+        DataError: given parts overlap; a filter leaves nothing; the split needs a time or rating that is not there.
+    """
+    preparation.check()
+    notes = [note for table in tables.values() for note in table.notes]
+    rows = _merge(tables, notes)
+    shipped = {"users": len(rows.users.names), "items": len(rows.items.names), "interactions": len(rows)}
+    shipped |= {name: len(table) for name, table in tables.items()}
+    if rows.labels is not None:
+        _refuse_overlap(tables, rows)
+    rows = _filter(rows, preparation, notes)
+    order = _by_user_and_time(rows.users.codes, rows.columns.get(TIMESTAMP))
+    rows = rows if order is None else rows.take(order)
+    labels = _split(tables, rows, preparation)
+    parts = {name: _part(rows, np.flatnonzero(labels == label)) for label, name in enumerate(splits.PARTS)}
+    if not len(parts["train"]):
+        raise DataError("no interaction is left for train")
+    notes += _unknown_in_train(parts, rows)
+    return Prepared(parts, rows.users.names, rows.items.names, shipped, tuple(dict.fromkeys(notes)))
+
+
+def _merge(tables: Mapping[str, Table], notes: list[str]) -> _Rows:
+    parts = list(tables.values())
+    names = [name for name in parts[0].columns if all(name in table.columns for table in parts)]
+    dropped = sorted({name for table in parts for name in table.columns} - set(names))
+    if dropped:
+        notes.append(f"not every file has {', '.join(dropped)}; left out")
+    labels = None
+    if WHOLE not in tables:
+        labels = np.repeat(
+            np.array([splits.PARTS.index(name) for name in tables], dtype=np.int8), list(map(len, parts))
+        )
+    columns = {name: np.concatenate([table.columns[name] for table in parts]) for name in names}
+    users = union_ids([table.users for table in parts])
+    return _Rows(users, union_ids([table.items for table in parts]), columns, labels)
+
+
+def union_ids(columns: Sequence[Ids]) -> Ids:
+    """Return several columns of ids, one after the other, under one numbering."""
+    if len(columns) == 1:
+        return columns[0]
+    if not all(ids.are_integers for ids in columns):
+        columns = [_as_text(ids) for ids in columns]
+    names = sorted_distinct(np.concatenate([ids.names for ids in columns]))
+    codes = [np.searchsorted(names, ids.names).astype(np.int32)[ids.codes] for ids in columns]
+    return Ids(np.concatenate(codes), names)
+
+
+def _as_text(ids: Ids) -> Ids:
+    return Ids(ids.codes, ids.names.astype(np.str_)) if ids.are_integers else ids
+
+
+def _refuse_overlap(tables: Mapping[str, Table], rows: _Rows) -> None:
+    assert rows.labels is not None
+    keys = filters.pair_keys(rows.users.codes, rows.items.codes)
+    if not filters.has_repeats(keys):
+        return
+    order = np.argsort(keys, kind="stable")
+    again = keys[order[1:]] == keys[order[:-1]]
+    again &= rows.labels[order[1:]] != rows.labels[order[:-1]]
+    if not again.any():
+        return
+    at = int(order[1:][again].min())
+    earlier = int(order[:-1][again][order[1:][again].argmin()])
+    (path, line), (other_path, other_line) = (_origin(tables, row) for row in (at, earlier))
+    user, item = rows.users.names[rows.users.codes[at]], rows.items.names[rows.items.codes[at]]
+    raise DataError(
+        f"{path}:{line}: user {user} and item {item} are in {other_path}:{other_line} too; train, valid and test must "
+        f"not overlap ({int(again.sum())} such pairs)"
+    )
+
+
+def _origin(tables: Mapping[str, Table], row: int) -> tuple[str, int]:
+    for table in tables.values():
+        if row < len(table):
+            return str(table.path), table.line_of(row)
+        row -= len(table)
+    raise AssertionError("a row that is in no table")
+
+
+def _filter(rows: _Rows, preparation: Preparation, notes: list[str]) -> _Rows:
+    n_before = len(rows)
+    if preparation.rating_threshold is not None:
+        name = next((name for name in (RATING, WEIGHT) if name in rows.columns), None)
+        if name is None:
+            raise DataError("rating_threshold is set, but the data has no rating; name its column with rating_column")
+        rows = rows.take(np.flatnonzero(rows.columns[name] >= preparation.rating_threshold))
+        _refuse_nothing(rows, f"no {name} reaches rating_threshold {preparation.rating_threshold}")
+    keys = filters.pair_keys(rows.users.codes, rows.items.codes)
+    distinct = filters.without_repeats(keys, rows.columns.get(TIMESTAMP), preparation.duplicates)
+    if not distinct.all():
+        n_repeats = len(rows) - int(distinct.sum())
+        notes.append(
+            f"{n_repeats} repeated interactions of a user with an item; the {preparation.duplicates} ones are kept"
+        )
+        rows = rows.take(np.flatnonzero(distinct))
+    minima = preparation.min_user_interactions, preparation.min_item_interactions
+    if max(minima) > 1:
+        mask = filters.k_core(
+            rows.users.codes, rows.items.codes, min_user_interactions=minima[0], min_item_interactions=minima[1]
+        )
+        rows = rows.take(np.flatnonzero(mask))
+        _refuse_nothing(rows, f"no interactions have {minima[0]} by their user and {minima[1]} by their item")
+    return rows if len(rows) == n_before else _renumber(rows)
+
+
+def _refuse_nothing(rows: _Rows, reason: str) -> None:
+    if not len(rows):
+        raise DataError(f"the filters leave nothing: {reason}")
+
+
+def _renumber(rows: _Rows) -> _Rows:
+    """Return the rows under a numbering of the ids that still occur."""
+    columns = []
+    for ids in (rows.users, rows.items):
+        occurs = np.bincount(ids.codes, minlength=len(ids.names)) > 0
+        table = np.cumsum(occurs, dtype=np.int32) - np.int32(1)
+        columns.append(Ids(table[ids.codes], ids.names[occurs]))
+    return _Rows(columns[0], columns[1], rows.columns, rows.labels)
+
+
+def _by_user_and_time(users: np.ndarray, times: np.ndarray | None) -> np.ndarray | None:
+    """Return the stable order by user, then time (N,), or None when the rows are in it."""
+    if times is None:
+        return stable_order(users)
+    if times.dtype.kind == "i" and len(times):
+        first, span = int(times.min()), int(times.max()) - int(times.min()) + 1
+        if span.bit_length() + int(users.max()).bit_length() < 62:
+            return stable_order(users.astype(np.int64) * span + (times - first))
+    return np.lexsort((times, users))
+
+
+def _split(tables: Mapping[str, Table], rows: _Rows, preparation: Preparation) -> np.ndarray:
+    users, n_users = rows.users.codes, len(rows.users.names)
+    rng = generator(preparation.split_seed, 0, "split")
+    shares = {"test_ratio": preparation.test_ratio, "valid_ratio": preparation.valid_ratio}
+    if rows.labels is not None:
+        if "valid" in tables or not preparation.valid_ratio:
+            return rows.labels
+        labels: np.ndarray = rows.labels.copy()
+        train = np.flatnonzero(labels == splits.TRAIN)
+        shares["test_ratio"] = 0.0
+        labels[train] = splits.by_ratio(users[train], n_users, rng=rng, **shares)
+        return labels
+    if preparation.split == "ratio":
+        return splits.by_ratio(users, n_users, rng=rng, **shares)
+    times = _times(tables[WHOLE], rows, preparation.split)
+    if preparation.split == "leave_one_out":
+        return splits.leave_one_out(users, times, n_users, with_valid=preparation.valid_ratio > 0)
+    if preparation.split == "user_time":
+        return splits.by_user_time(users, times, n_users, **shares)
+    if preparation.split == "time":
+        return splits.by_time(times, **shares)
+    raise DataError(f"there is no split {preparation.split!r}; there are: ratio, leave_one_out, time, user_time")
+
+
+def _times(table: Table, rows: _Rows, split: str) -> np.ndarray:
+    if TIMESTAMP not in rows.columns:
+        raise DataError(
+            f"split={split} needs the time of each interaction, and {table.path} has none; name its column with "
+            f"time_column, or use split=ratio"
+        )
+    if table.time_is_order and split == "time":
+        raise DataError(
+            f"split=time needs times that compare between users, and {table.path} only tells the order of each user's "
+            f"own interactions; use split=user_time, leave_one_out or ratio"
+        )
+    return rows.columns[TIMESTAMP]
+
+
+def _part(rows: _Rows, index: np.ndarray) -> Interactions:
+    columns = {name: values[index] for name, values in rows.columns.items()}
+    return Interactions(rows.users.codes[index], rows.items.codes[index], columns)
+
+
+def _unknown_in_train(parts: Mapping[str, Interactions], rows: _Rows) -> list[str]:
+    """Return notes on users and items that are held out although train lacks them."""
+    notes = []
+    for part in ("valid", "test"):
+        for what, ids in (("users", rows.users), ("items", rows.items)):
+            known, held_out = (
+                np.bincount(getattr(parts[name], what), minlength=len(ids.names)) > 0 for name in ("train", part)
+            )
+            n_unknown = int((held_out & ~known).sum())
+            if n_unknown:
+                share = f"{n_unknown} of {int(held_out.sum())} {what} in {part}"
+                notes.append(f"{share} have no interaction in train; they are kept")
+    return notes

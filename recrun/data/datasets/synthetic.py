@@ -1,0 +1,190 @@
+"""Interactions made up in memory: popular items, active users, and tastes that a model can find.
+
+U users, I items, C clusters, N interactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from recrun.data.datasets.base import RecDataSet
+from recrun.data.datasets.preparation import WHOLE, Preparation
+from recrun.data.formats.base import Ids, Table
+from recrun.data.interactions import RATING, TIMESTAMP, sorted_distinct
+from recrun.errors import DataError
+from recrun.registry import DATASETS
+from recrun.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, UnitInterval
+from recrun.utils import generator
+
+_FIRST_TIME = 1_600_000_000
+_DURATION = 2 * 365 * 86_400
+_N_TASTES = 2
+_FIRST_TASTE = 0.7
+_ROUNDS = 200
+
+
+@DATASETS.register("Synthetic")
+class Synthetic(RecDataSet):
+    """Made-up interactions, seeded and in memory: nothing to download, and popularity alone is not enough.
+
+    Every item belongs to one of `n_clusters` and every user likes two of them. An interaction is drawn from the liked
+    clusters with probability `taste_strength`, else from all items; within either by popularity. The popularity of
+    items and the activity of users follow power laws of their rank. A user meets an item once.
+    """
+
+    def __init__(
+        self,
+        root: str | Path = ".",
+        *,
+        n_users: PositiveInt = 2000,
+        n_items: PositiveInt = 1500,
+        n_interactions: PositiveInt = 60000,
+        n_clusters: PositiveInt = 20,
+        popularity_exponent: NonNegativeFloat = 0.7,
+        activity_exponent: NonNegativeFloat = 0.5,
+        taste_strength: UnitInterval = 0.85,
+        with_ratings: bool = False,
+        data_seed: NonNegativeInt = 0,
+        split: Literal["ratio", "leave_one_out", "time", "user_time"] = "ratio",
+        test_ratio: Fraction = 0.1,
+        valid_ratio: Fraction = 0.1,
+        split_seed: NonNegativeInt = 0,
+    ) -> None:
+        """Generate the data set.
+
+        Args:
+            root: not used.
+            n_users: number of users; where interactions are few, some may have none.
+            n_items: number of items; some may never be met.
+            n_interactions: number of interactions in all parts together.
+            n_clusters: number of tastes.
+            popularity_exponent: weight of the item of popularity rank r is r to the minus this; 0 makes all equal.
+            activity_exponent: likewise for users.
+            taste_strength: share of interactions that follow the user's taste rather than everyone's.
+            with_ratings: add a column "rating", 1 to 5 in halves, higher where the taste is met.
+            data_seed: seed of what is generated.
+            split: held out is a random share of each user's interactions, each user's latest one, the latest of all,
+                or the latest share of each user's.
+            test_ratio: share of the interactions that is tested on (not for leave_one_out).
+            valid_ratio: share of the interactions that is validated on; 0 for none.
+            split_seed: seed of what is held out at random.
+
+        Raises:
+            DataError: more interactions are asked for than there is room for.
+        """
+        preparation = Preparation(split=split, test_ratio=test_ratio, valid_ratio=valid_ratio, split_seed=split_seed)
+        super().__init__(root, preparation)
+
+    def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
+        wanted = self.settings
+        n_users, n_items, n_interactions = wanted["n_users"], wanted["n_items"], wanted["n_interactions"]
+        if n_interactions > n_users * max(n_items // 2, 1):
+            raise DataError(
+                f"n_interactions {n_interactions} is too large: a user meets half of the items at most, so "
+                f"there is room for {n_users * max(n_items // 2, 1)}"
+            )
+        rng = generator(wanted["data_seed"], 0, "synthetic")
+        counts = _activity(n_users, n_items, n_interactions, wanted["activity_exponent"], rng)
+        world = _World(wanted, rng)
+        users, items = world.draw(counts, rng)
+        columns = {TIMESTAMP: _times(users, n_users, rng)}
+        if wanted["with_ratings"]:
+            columns[RATING] = world.rate(users, items, rng)
+        ids = (Ids(users, np.arange(n_users, dtype=np.int64)), Ids(items, np.arange(n_items, dtype=np.int64)))
+        return {WHOLE: Table(Path("Synthetic"), *ids, columns)}
+
+
+class _World:
+    """Who likes what: items sorted by cluster, with their weights added up."""
+
+    def __init__(self, wanted: Mapping[str, float], rng: np.random.Generator) -> None:
+        self.n_users, self.n_items = int(wanted["n_users"]), int(wanted["n_items"])
+        self.taste_strength = wanted["taste_strength"]
+        n_clusters = min(int(wanted["n_clusters"]), self.n_items)
+        # The first items fill every cluster, so that none is empty.
+        clusters = np.concatenate([np.arange(n_clusters), rng.integers(n_clusters, size=self.n_items - n_clusters)])
+        self.clusters_I = clusters[rng.permutation(self.n_items)]
+        self.tastes_UT = rng.integers(n_clusters, size=(self.n_users, _N_TASTES))
+        weights = _power_law(self.n_items, wanted["popularity_exponent"], rng)
+        self.by_cluster = np.argsort(self.clusters_I, kind="stable")
+        self.cumulated = np.cumsum(weights[self.by_cluster])
+        ends = np.cumsum(np.bincount(self.clusters_I, minlength=n_clusters))
+        self.borders_C = np.concatenate([[0.0], self.cumulated[ends - 1]])
+
+    def draw(self, counts: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return (users, items), int32, with as many different items of each user as `counts` (U,) says."""
+        bits = (self.n_items - 1).bit_length()
+        keys = np.zeros(0, dtype=np.int64)
+        lacking = counts
+        for attempt in range(_ROUNDS):
+            users = np.repeat(np.arange(self.n_users), lacking)
+            # Whoever has met almost all they like turns to anything else in the end.
+            items = (
+                self._items_for(users, rng) if attempt < _ROUNDS // 10 else rng.integers(self.n_items, size=len(users))
+            )
+            fresh = sorted_distinct((users.astype(np.int64) << bits) | items)
+            keys = np.sort(np.concatenate([keys, _without(fresh, keys)]))
+            lacking = counts - np.bincount(keys >> bits, minlength=self.n_users)
+            if not lacking.any():
+                return (keys >> bits).astype(np.int32), (keys & ((1 << bits) - 1)).astype(np.int32)
+        raise DataError("n_interactions is too large for n_users and n_items with this activity_exponent")
+
+    def _items_for(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return an item for each entry of `users` (N,), by taste or by popularity alone."""
+        chance = rng.random((3, len(users)))
+        cluster = np.where(chance[0] < _FIRST_TASTE, self.tastes_UT[users, 0], self.tastes_UT[users, 1])
+        by_taste = chance[1] < self.taste_strength
+        start = np.where(by_taste, self.borders_C[cluster], 0.0)
+        stop = np.where(by_taste, self.borders_C[cluster + 1], self.cumulated[-1])
+        places = np.searchsorted(self.cumulated, start + chance[2] * (stop - start), side="right")
+        items: np.ndarray = self.by_cluster[np.minimum(places, self.n_items - 1)]
+        return items
+
+    def rate(self, users: np.ndarray, items: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return ratings float32 (N,), 1 to 5 in halves: the item's quality, one more for a liked cluster, noise."""
+        quality = rng.normal(3.0, 0.5, size=self.n_items)
+        liked = (self.tastes_UT[users] == self.clusters_I[items][:, None]).any(axis=1)
+        ratings: np.ndarray = quality[items] + liked + rng.normal(0.0, 0.5, size=len(users))
+        ratings = np.clip(np.round(2 * ratings) / 2, 1.0, 5.0)
+        return ratings.astype(np.float32)
+
+
+def _power_law(n: int, exponent: float, rng: np.random.Generator) -> np.ndarray:
+    """Return weights (n,) of a power law of the rank, in random order."""
+    return rng.permutation(np.arange(1, n + 1, dtype=np.float64) ** -exponent)
+
+
+def _activity(n_users: int, n_items: int, n_interactions: int, exponent: float, rng: np.random.Generator) -> np.ndarray:
+    """Return the number of interactions of each user, int64 (U,): at most half of the items, given sum."""
+    most = max(n_items // 2, 1)
+    weights = _power_law(n_users, exponent, rng)
+    counts = np.zeros(n_users, dtype=np.int64)
+    while (missing := n_interactions - int(counts.sum())) > 0:
+        open_weights = np.where(counts < most, weights, 0.0)
+        share = open_weights / open_weights.sum() * missing
+        added = np.floor(share).astype(np.int64)
+        rest = missing - int(added.sum())
+        added[np.argsort(added - share, kind="stable")[:rest]] += 1
+        counts = np.minimum(counts + added, most)
+    return counts
+
+
+def _without(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the values that are not in the sorted array `known`."""
+    if not len(known):
+        return values
+    places = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    absent: np.ndarray = values[known[places] != values]
+    return absent
+
+
+def _times(users: np.ndarray, n_users: int, rng: np.random.Generator) -> np.ndarray:
+    """Return a moment for each interaction, int64 seconds (N,): users join one after the other and stay."""
+    joined = rng.random(n_users) * 0.8
+    moments: np.ndarray = joined[users] + rng.random(len(users)) * (1.0 - joined[users])
+    moments = _FIRST_TIME + moments * _DURATION
+    return moments.astype(np.int64)

@@ -1,0 +1,67 @@
+"""Which interactions are kept: masks over rows for repeated pairs, ratings below a threshold, and k-cores."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def pair_keys(users: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Return one integer per pair, equal only for equal pairs and ascending by user, then item: int64 (N,)."""
+    bits = int(items.max(initial=0)).bit_length()
+    keys: np.ndarray = (users.astype(np.int64) << bits) | items
+    return keys
+
+
+def has_repeats(keys: np.ndarray) -> bool:
+    """Return whether a key occurs twice."""
+    ordered = np.sort(keys)
+    return bool((ordered[1:] == ordered[:-1]).any())
+
+
+def without_repeats(keys: np.ndarray, times: np.ndarray | None, keep: str) -> np.ndarray:
+    """Return the mask of rows that are the first or last of their key.
+
+    Args:
+        keys: from `pair_keys`, (N,).
+        times: what "first" and "last" mean, (N,); among equal times, and without times, the order of the rows.
+        keep: "first" or "last".
+
+    Returns:
+        bool (N,).
+    """
+    mask = np.ones(len(keys), dtype=bool)
+    if not has_repeats(keys):
+        return mask
+    order = np.argsort(keys, kind="stable") if times is None else np.lexsort((times, keys))
+    ordered = keys[order]
+    same = ordered[1:] == ordered[:-1]
+    mask[order[1:][same] if keep == "first" else order[:-1][same]] = False
+    return mask
+
+
+def k_core(
+    users: np.ndarray, items: np.ndarray, *, min_user_interactions: int, min_item_interactions: int
+) -> np.ndarray:
+    """Return the mask of the largest set of rows in which every user and item has the minimum number of them.
+
+    Dropping an item can push a user below the minimum and the other way round: both are repeated until nothing moves.
+
+    Args:
+        users: int (N,); pairs are counted once a row.
+        items: int (N,).
+        min_user_interactions: least number of rows of a user; 0 and 1 keep all.
+        min_item_interactions: likewise of an item.
+
+    Returns:
+        bool (N,), possibly all False.
+    """
+    kept = np.arange(len(users), dtype=np.int64)
+    while len(kept):
+        enough = np.bincount(users[kept])[users[kept]] >= min_user_interactions
+        enough &= np.bincount(items[kept])[items[kept]] >= min_item_interactions
+        if enough.all():
+            break
+        kept = kept[enough]
+    mask = np.zeros(len(users), dtype=bool)
+    mask[kept] = True
+    return mask

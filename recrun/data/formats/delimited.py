@@ -1,0 +1,229 @@
+"""Text with a column separator: csv and tsv, `u.data`, RecBole's `.inter`, pairs and weighted triples."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recrun.data.formats.base import BLOCK, Layout, Table, data_error, open_binary, read_binary
+from recrun.data.formats.columns import find_columns
+from recrun.data.formats.frames import frame_to_table
+from recrun.data.formats.rows import STAND_IN, TextShape, explain_rows
+from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
+from recrun.data.splits import rank_within_user
+from recrun.registry import FORMATS
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SEPARATORS = (",", "\t", ";", "|", "::", " ")
+_SAMPLE = 1 << 16
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """What a format fixes about its files; None is found out from the first line.
+
+    Args:
+        separator: between columns.
+        header: whether the first line names the columns.
+        quoted: whether a value may stand in double quotes.
+        positions: the roles of the columns of a file without header, in order.
+        n_columns: how many columns there must be.
+    """
+
+    separator: str | None = None
+    header: bool | None = None
+    quoted: bool = False
+    positions: tuple[str, ...] = (USER, ITEM, RATING, TIMESTAMP)
+    n_columns: int | None = None
+
+
+@FORMATS.register("csv", extensions=[".csv"], order="time column")
+def read_csv(path: Path, layout: Layout) -> Table:
+    """Read columns with a separator between (any; found from the first line), with or without a line of names."""
+    return _read(path, layout, _Dialect(quoted=True))
+
+
+@FORMATS.register("tsv", extensions=[".tsv"], order="time column")
+def read_tsv(path: Path, layout: Layout) -> Table:
+    """Read columns separated by tabs, with or without a line of names."""
+    return _read(path, layout, _Dialect(separator="\t"))
+
+
+@FORMATS.register("inter", extensions=[".inter"], order="time column")
+def read_inter(path: Path, layout: Layout) -> Table:
+    """Read a RecBole atomic file: tabs between columns, names with types (`user_id:token`) in the first line."""
+    return _read(path, layout, _Dialect(separator="\t", header=True))
+
+
+@FORMATS.register("udata", extensions=[".data", ".base"], order="time column")
+def read_udata(path: Path, layout: Layout) -> Table:
+    """Read `user item rating timestamp` lines with tabs between and no line of names, as in MovieLens 100K."""
+    return _read(path, layout, _Dialect(separator="\t", header=False))
+
+
+@FORMATS.register("triples", order="none")
+def read_triples(path: Path, layout: Layout) -> Table:
+    """Read `user item weight` lines without a line of names; the weight becomes the column "weight"."""
+    table = _read(path, layout, _Dialect(header=False, positions=(USER, ITEM, RATING), n_columns=3))
+    return replace(table, columns={WEIGHT: table.columns[RATING]})
+
+
+@FORMATS.register("pairs", order="lines")
+def read_pairs(path: Path, layout: Layout) -> Table:
+    """Read `user item` lines without a line of names; each user's lines stand in the order of time."""
+    table = _read(path, layout, _Dialect(header=False, positions=(USER, ITEM), n_columns=2))
+    order = rank_within_user(table.users.codes, len(table.users.names))
+    return replace(table, columns={TIMESTAMP: order}, time_is_order=True)
+
+
+def read_list(path: Path) -> Table:
+    """Read an `org_id remap_id` list, shipped beside LightGCN's files: original ids as users, the others as items."""
+    layout = Layout(separator=" ", header=True, user_column="org_id", item_column="remap_id")
+    return _read(path, layout, _Dialect())
+
+
+def guess_separator(line: str) -> str:
+    """Return the separator of a file from a line of it: of the usual ones, the one that occurs most often.
+
+    >>> guess_separator("user;item;rating"), guess_separator("1::1193::5::978300760")
+    (';', '::')
+    """
+    counts = {separator: line.strip().count(separator) for separator in SEPARATORS}
+    best = max(SEPARATORS, key=lambda separator: counts[separator] - (separator == " ") * 1e-3)
+    return best if counts[best] else ","
+
+
+def looks_like_header(fields: list[str]) -> bool:
+    """Return whether the fields of a first line are names: none of them is a number."""
+    return not any(re.fullmatch(r"\s*[-+]?[\d.]+([eE][-+]?\d+)?\s*", field) for field in fields)
+
+
+def _read(path: Path, layout: Layout, dialect: _Dialect) -> Table:
+    first, second = _first_lines(path, layout.encoding)
+    separator = layout.separator or dialect.separator or guess_separator(first)
+    names = _fields(first, separator, dialect.quoted)
+    header = next((known for known in (layout.header, dialect.header) if known is not None), looks_like_header(names))
+    hint = _separator_hint(first, separator, len(names))
+    if dialect.n_columns not in (None, len(names)):
+        expected = " ".join(role if role != RATING else WEIGHT for role in dialect.positions)
+        raise data_error(path, 1, f"expected lines `{expected}`, found {len(names)} columns{hint}")
+    notes: tuple[str, ...] = ()
+    if not header:
+        names, layout = [str(i + 1) for i in range(len(names))], _by_position(layout, dialect, len(names))
+    positions = find_columns(path, names, layout, hint)
+    if not header and dialect.header is None:
+        notes = (f"{path.name}: no line of names; the columns were taken as {', '.join(positions)}",)
+    shape = TextShape(separator, header, dialect.quoted, layout.encoding, len(names), positions)
+    time = _fields(second, separator, dialect.quoted)[positions[TIMESTAMP] :][:1] if TIMESTAMP in positions else []
+    frame = _parse(path, shape, time[0] if time else "")
+    return frame_to_table(frame, path, 1 + header, partial(explain_rows, path, shape), notes)
+
+
+def _first_lines(path: Path, encoding: str) -> tuple[str, str]:
+    """Return the first two lines; of a file with one line, that line twice."""
+    with open_binary(path) as stream:
+        sample = stream.read(_SAMPLE)
+    if not sample.strip():
+        raise data_error(path, None, "is empty")
+    lines = sample.decode(encoding, errors="replace").removeprefix("\ufeff").splitlines()
+    return lines[0], (lines[1] if len(lines) > 1 else lines[0])
+
+
+def _fields(line: str, separator: str, quoted: bool) -> list[str]:
+    if not quoted or len(separator) > 1:
+        return line.split(separator)
+    return next(csv.reader([line], delimiter=separator), [])
+
+
+def _separator_hint(line: str, separator: str, n_columns: int) -> str:
+    other = guess_separator(line)
+    if n_columns > 1 or other == separator or other not in line:
+        return ""
+    return f" (with separator {separator!r} there is one column; is the separator {other!r}?)"
+
+
+def _by_position(layout: Layout, dialect: _Dialect, n_columns: int) -> Layout:
+    """Return the layout of a file without names: columns are called "1", "2", ... and have the format's usual roles."""
+    chosen = [layout.user_column, layout.item_column, layout.rating_column, layout.time_column]
+    taken = set(chosen)
+    for index, role in enumerate(dialect.positions[:n_columns]):
+        place = (USER, ITEM, RATING, TIMESTAMP).index(role)
+        if chosen[place] is None and str(index + 1) not in taken:
+            chosen[place] = str(index + 1)
+    user, item, rating, time = chosen
+    return replace(layout, user_column=user, item_column=item, rating_column=rating, time_column=time)
+
+
+def _parse(path: Path, shape: TextShape, time: str) -> pl.DataFrame:
+    """Return the needed columns of the file, called by their roles; the time's type is tried from a value of it."""
+    import polars as pl
+
+    times = [pl.Int64, pl.Float64] if re.fullmatch(r"\s*-?\d+\s*", time) else [pl.Float64, pl.String]
+    source = _source(path, shape)
+    for attempt, time_type in enumerate(times):
+        try:
+            frame = _read_frame(
+                source, shape, {USER: pl.String, ITEM: pl.String, RATING: pl.Float32, TIMESTAMP: time_type}
+            )
+            break
+        except pl.exceptions.PolarsError as error:
+            if TIMESTAMP in shape.positions and attempt + 1 < len(times):
+                continue
+            reason = str(error).splitlines()[0]
+            raise explain_rows(path, shape) or data_error(path, None, f"cannot be read ({reason})") from error
+    if len(shape.positions) < shape.n_columns and not _is_rectangular(path, shape, frame.height):
+        fault = explain_rows(path, shape)
+        if fault:
+            raise fault
+    return frame
+
+
+def _source(path: Path, shape: TextShape) -> Path | bytes:
+    """Return what polars can read: the file itself, or its text recoded to UTF-8 with a separator of one byte."""
+    recode = shape.encoding.lower().replace("-", "") not in ("utf8", "ascii")
+    if not recode and len(shape.separator.encode()) == 1:
+        return path
+    try:
+        text = read_binary(path).decode(shape.encoding)
+    except UnicodeDecodeError as error:
+        raise explain_rows(path, shape) or data_error(path, None, f"is not {shape.encoding} text") from error
+    except LookupError as error:
+        raise data_error(path, None, f"there is no encoding {shape.encoding!r}") from error
+    return (text if len(shape.separator) == 1 else text.replace(shape.separator, STAND_IN)).encode("utf-8")
+
+
+def _read_frame(source: Path | bytes, shape: TextShape, types: dict[str, Any]) -> pl.DataFrame:
+    import polars as pl
+
+    roles = {position: role for role, position in shape.positions.items()}
+    names = [roles.get(i, f"_{i}") for i in range(shape.n_columns)]
+    frame = pl.read_csv(
+        source,
+        has_header=False,
+        skip_rows=int(shape.header),
+        separator=shape.separator if len(shape.separator.encode()) == 1 else STAND_IN,
+        quote_char='"' if shape.quoted else None,
+        columns=sorted(roles),
+        schema={name: types.get(name, pl.String) for name in names},
+    )
+    return frame.select(list(shape.positions))
+
+
+def _is_rectangular(path: Path, shape: TextShape, n_rows: int) -> bool:
+    """Return whether a text has as many separators as its rows and columns need; True where quotes make that uncertain.
+
+    polars does not look at columns nobody asked for, so rows with too few or too many would pass.
+    """
+    separator, n_separators = shape.separator.encode(shape.encoding), 0
+    with open_binary(path) as stream:
+        while block := stream.read(BLOCK):
+            if shape.quoted and b'"' in block:
+                return True
+            n_separators += block.count(separator)
+    return n_separators == (n_rows + shape.header) * (shape.n_columns - 1)

@@ -1,0 +1,226 @@
+"""Interactions in columns, and the compressed rows (one per user) that training, masking and ranking read.
+
+U users, I items, N interactions; internal ids are integers from 0, users in rows, items in columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+    from recrun.data.fields import FieldTuple
+
+USER = "user"
+ITEM = "item"
+RATING = "rating"
+WEIGHT = "weight"
+TIMESTAMP = "timestamp"
+
+
+def stable_order(keys: np.ndarray) -> np.ndarray | None:
+    """Return the order that sorts `keys` and leaves equal keys as they stand, or None when they are sorted already.
+
+    Args:
+        keys: non-negative integers, shape (N,).
+
+    Returns:
+        int64 (N,), or None.
+    """
+    if len(keys) < 2 or bool((keys[1:] >= keys[:-1]).all()):
+        return None
+    bits = int(len(keys) - 1).bit_length()
+    if int(keys.max()).bit_length() + bits > 62:
+        return np.argsort(keys, kind="stable")
+    # Key and position in one integer: no two are equal, so the fast unstable sort gives the stable order.
+    packed = (keys.astype(np.int64) << bits) | np.arange(len(keys), dtype=np.int64)
+    packed.sort()
+    packed &= (1 << bits) - 1
+    return packed
+
+
+def sorted_distinct(values: np.ndarray) -> np.ndarray:
+    """Return the distinct values, ascending; many times faster on large arrays than numpy's `unique`, which hashes."""
+    ordered = np.sort(values)
+    if len(ordered) < 2:
+        return ordered
+    return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
+
+
+@dataclass(frozen=True, eq=False)
+class CSR:
+    """Compressed sparse rows of item ids: row u holds `indices[indptr[u]:indptr[u + 1]]`.
+
+    Args:
+        indptr: where each row starts and the last one ends, int64 (U + 1,).
+        indices: the rows' items one after the other, int32 (nnz,).
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+
+    @classmethod
+    def from_pairs(
+        cls, rows: np.ndarray, columns: np.ndarray, n_rows: int, *, sort: bool = True, unique: bool = True
+    ) -> CSR:
+        """Build the rows from pairs (row, column), given in any order.
+
+        Args:
+            rows: row of each pair, integers in [0, n_rows), shape (N,).
+            columns: column of each pair, integers >= 0, shape (N,).
+            n_rows: the number of rows, some of which may be empty.
+            sort: order each row by column; otherwise pairs stay in the order given.
+            unique: drop repeated pairs; only with `sort`.
+        """
+        if sort and len(rows):
+            bits = int(columns.max()).bit_length()
+            keys = (rows.astype(np.int64) << bits) | columns
+            if bool((keys[1:] < keys[:-1]).any()):
+                keys.sort()
+            if unique:
+                repeated = keys[1:] == keys[:-1]
+                if bool(repeated.any()):
+                    keys = keys[np.concatenate(([True], ~repeated))]
+            rows, columns = keys >> bits, keys & ((1 << bits) - 1)
+        else:
+            order = stable_order(rows)
+            if order is not None:
+                rows, columns = rows[order], columns[order]
+        indptr = np.zeros(n_rows + 1, dtype=np.int64)
+        np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
+        return cls(indptr, columns.astype(np.int32, copy=False))
+
+    @classmethod
+    def empty(cls, n_rows: int) -> CSR:
+        """Return rows that hold nothing."""
+        return cls(np.zeros(n_rows + 1, dtype=np.int64), np.zeros(0, dtype=np.int32))
+
+    @property
+    def n_rows(self) -> int:
+        """The number of rows, U."""
+        return len(self.indptr) - 1
+
+    @property
+    def nnz(self) -> int:
+        """The number of stored pairs."""
+        return len(self.indices)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """How many items each row holds, int64 (U,)."""
+        return np.diff(self.indptr)
+
+    def row(self, u: int) -> np.ndarray:
+        """Return the items of one row, int32, without copying."""
+        return self.indices[self.indptr[u] : self.indptr[u + 1]]
+
+    def rows(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the selected rows as (indptr (B + 1,), indices) of their own, in the order asked for.
+
+        Args:
+            users: row numbers, integers (B,); may repeat.
+        """
+        users = np.asarray(users)
+        starts = self.indptr[users]
+        lengths = self.indptr[users + 1] - starts
+        indptr = np.zeros(len(users) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=indptr[1:])
+        positions = np.arange(indptr[-1], dtype=np.int64)
+        positions += np.repeat(starts - indptr[:-1], lengths)
+        return indptr, self.indices[positions]
+
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return (rows int32 (nnz,), columns int32 (nnz,)), row by row."""
+        return np.repeat(np.arange(self.n_rows, dtype=np.int32), self.lengths), self.indices
+
+    def to_scipy(self, n_columns: int) -> csr_matrix:
+        """Return a scipy matrix (U, n_columns) of float32 ones at the stored pairs."""
+        from scipy.sparse import csr_matrix
+
+        ones = np.ones(self.nnz, dtype=np.float32)
+        return csr_matrix((ones, self.indices, self.indptr), shape=(self.n_rows, n_columns))
+
+
+def union(first: CSR, second: CSR) -> CSR:
+    """Return the rows that hold what either of two CSRs with equally many rows holds, sorted, without repetition."""
+    if not first.nnz or not second.nnz:
+        return second if not first.nnz else first
+    rows, columns = zip(first.pairs(), second.pairs(), strict=True)
+    return CSR.from_pairs(np.concatenate(rows), np.concatenate(columns), first.n_rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Interactions in columns: row i says that user `users[i]` met item `items[i]`.
+
+    Args:
+        users: internal ids, int32 (N,).
+        items: internal ids, int32 (N,).
+        columns: further columns (N,) by field name: "rating" float32, "timestamp" int64 or float64, ...
+    """
+
+    users: np.ndarray
+    items: np.ndarray
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def take(self, index: np.ndarray | slice) -> Interactions:
+        """Return the rows that `index` (positions, a mask or a slice) selects, in its order."""
+        columns = {name: values[index] for name, values in self.columns.items()}
+        return Interactions(self.users[index], self.items[index], columns)
+
+    def csr(self, n_users: int) -> CSR:
+        """Return each user's items, ascending, each once."""
+        return CSR.from_pairs(self.users, self.items, n_users)
+
+    def histories(self, n_users: int) -> CSR:
+        """Return each user's items in the order of time; equal times, or no times at all, leave the rows' own order."""
+        rows, columns = self.users, self.items
+        if TIMESTAMP in self.columns:
+            times = self.columns[TIMESTAMP]
+            by_user_then_time = (rows[1:] > rows[:-1]) | ((rows[1:] == rows[:-1]) & (times[1:] >= times[:-1]))
+            if not bool(by_user_then_time.all()):
+                order = np.lexsort((times, rows))
+                rows, columns = rows[order], columns[order]
+        return CSR.from_pairs(rows, columns, n_users, sort=False)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """All that a model may see of a data set: its fields, its sizes and its train interactions.
+
+    Args:
+        fields: the data set's fields.
+        n_users: U, counting users that only occur in other parts.
+        n_items: I, likewise.
+        interactions: the train part.
+    """
+
+    fields: FieldTuple
+    n_users: int
+    n_items: int
+    interactions: Interactions
+
+    @cached_property
+    def _csr(self) -> CSR:
+        return self.interactions.csr(self.n_users)
+
+    def csr(self) -> CSR:
+        """Return each user's train items, ascending, each once."""
+        return self._csr
+
+    def matrix(self) -> Any:
+        """Return the interaction matrix (U, I): scipy CSR of float32 ones."""
+        return self.csr().to_scipy(self.n_items)
+
+    def item_counts(self) -> np.ndarray:
+        """Return how many users each item was met by in train, int64 (I,)."""
+        return np.bincount(self.csr().indices, minlength=self.n_items).astype(np.int64, copy=False)

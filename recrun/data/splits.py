@@ -1,0 +1,137 @@
+"""Who is train, valid and test: one label per interaction, so that the parts are disjoint by construction.
+
+N interactions, U users. Every rule leaves each user's train row with at least one interaction, but for the split by
+global time, which may not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recrun.data.interactions import stable_order
+from recrun.errors import DataError
+
+PARTS = ("train", "valid", "test")
+TRAIN, VALID, TEST = 0, 1, 2
+
+
+def rank_within_user(users: np.ndarray, n_users: int, order: np.ndarray | None = None) -> np.ndarray:
+    """Return the place of each interaction among those of its user, from 0.
+
+    Args:
+        users: int (N,).
+        n_users: U.
+        order: a permutation of the rows whose order counts within each user; None: the rows as they stand.
+
+    Returns:
+        int64 (N,).
+    """
+    grouped = users if order is None else users[order]
+    by_user = stable_order(grouped)
+    starts = np.zeros(n_users + 1, dtype=np.int64)
+    np.cumsum(np.bincount(users, minlength=n_users), out=starts[1:])
+    ranks = np.arange(len(users), dtype=np.int64)
+    ranks -= np.repeat(starts[:-1], np.diff(starts))
+    for permutation in (by_user, order):
+        if permutation is not None:
+            scattered = np.empty_like(ranks)
+            scattered[permutation] = ranks
+            ranks = scattered
+    return ranks
+
+
+def held_out_counts(counts: np.ndarray, ratio: float) -> np.ndarray:
+    """Return how many of `counts` interactions a ratio holds out: to the nearest integer, halves up, never all.
+
+    >>> held_out_counts(np.array([0, 1, 4, 5, 10]), 0.1).tolist()
+    [0, 0, 0, 1, 1]
+    """
+    nearest = np.floor(counts * ratio + 0.5 + 1e-9).astype(np.int64)
+    held_out: np.ndarray = np.minimum(nearest, np.maximum(counts - 1, 0))
+    return held_out
+
+
+def by_ratio(
+    users: np.ndarray, n_users: int, *, test_ratio: float, valid_ratio: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Label a random share of each user's interactions as test, and another as valid.
+
+    The test part does not depend on `valid_ratio`.
+
+    Args:
+        users: int (N,).
+        n_users: U.
+        test_ratio: share of each user's interactions; see `held_out_counts` for the rounding.
+        valid_ratio: share of each user's interactions (of all, not of what test leaves over).
+        rng: the source of chance.
+
+    Returns:
+        int8 (N,): 0 train, 1 valid, 2 test.
+    """
+    ranks = rank_within_user(users, n_users, rng.permutation(len(users)))
+    return _label(users, ranks, *_shares(users, n_users, test_ratio, valid_ratio))
+
+
+def by_user_time(
+    users: np.ndarray, times: np.ndarray, n_users: int, *, test_ratio: float, valid_ratio: float
+) -> np.ndarray:
+    """Label the latest share of each user's interactions as test, and the share before it as valid.
+
+    Among equal times the later row is the later one. Arguments and labels as in `by_ratio`.
+    """
+    return _label(users, _rank_from_latest(users, times, n_users), *_shares(users, n_users, test_ratio, valid_ratio))
+
+
+def leave_one_out(users: np.ndarray, times: np.ndarray, n_users: int, *, with_valid: bool) -> np.ndarray:
+    """Label each user's latest interaction as test and, if asked, the one before it as valid.
+
+    Users with too few for every part (2; 3 with a valid part) stay in train altogether, as is usual for SASRec.
+    """
+    counts = np.bincount(users, minlength=n_users)
+    enough = (counts >= 2 + with_valid).astype(np.int64)
+    return _label(users, _rank_from_latest(users, times, n_users), enough, enough * with_valid)
+
+
+def by_time(times: np.ndarray, *, test_ratio: float, valid_ratio: float) -> np.ndarray:
+    """Label all interactions from one moment on as test, and those from an earlier moment on as valid.
+
+    The moments are the times at which the ratios are reached; interactions of one time are never torn apart.
+
+    Raises:
+        DataError: train would be empty, because too many interactions share the earliest time.
+    """
+    ordered = np.sort(times)
+    labels = np.zeros(len(times), dtype=np.int8)
+    n_test = int(held_out_counts(np.array([len(times)]), test_ratio)[0])
+    n_valid = int(held_out_counts(np.array([len(times)]), valid_ratio)[0])
+    for label, n_later in ((VALID, n_test + n_valid if n_valid else 0), (TEST, n_test)):
+        if n_later:
+            moment = ordered[max(len(times) - n_later, 0)]
+            if moment == ordered[0]:
+                raise DataError(
+                    f"split=time leaves no interaction in train: {int((times == moment).sum())} of {len(times)} have "
+                    f"the earliest time {moment}; use another split or smaller ratios"
+                )
+            labels[times >= moment] = label
+    return labels
+
+
+def _shares(users: np.ndarray, n_users: int, test_ratio: float, valid_ratio: float) -> tuple[np.ndarray, np.ndarray]:
+    counts = np.bincount(users, minlength=n_users)
+    n_test = held_out_counts(counts, test_ratio)
+    n_valid = np.minimum(held_out_counts(counts, valid_ratio), np.maximum(counts - n_test - 1, 0))
+    return n_test, n_valid
+
+
+def _label(users: np.ndarray, ranks: np.ndarray, n_test: np.ndarray, n_valid: np.ndarray) -> np.ndarray:
+    """Label the first `n_test` ranks of each user as test and the next `n_valid` as valid."""
+    labels = np.zeros(len(users), dtype=np.int8)
+    labels[ranks < (n_test + n_valid)[users]] = VALID
+    labels[ranks < n_test[users]] = TEST
+    return labels
+
+
+def _rank_from_latest(users: np.ndarray, times: np.ndarray, n_users: int) -> np.ndarray:
+    ranks = rank_within_user(users, n_users, np.argsort(times, kind="stable"))
+    from_latest: np.ndarray = np.bincount(users, minlength=n_users)[users] - 1 - ranks
+    return from_latest
