@@ -88,7 +88,7 @@ def check(data: TrainingData, sampler: NegativeSampler, weights: np.ndarray) -> 
     seen = data.matrix().astype(np.float64)
     per_user = (len(users) / data.n_users) / (weights.sum() - seen @ weights)
     expected = weights * (per_user.sum() - seen.T @ per_user)
-    # The counts of a user's draws vary less than Poisson by a part in the number of items; the test is on the safe side.
+    # A user's draws vary less than Poisson counts by one part in the number of items, so p-values err upwards by that.
     statistic = float(((drawn - expected) ** 2 / expected).sum())
     return wrong, float(chi2.sf(statistic, data.n_items - 1))
 

@@ -119,7 +119,7 @@ class Tokenizer(nn.Module):
                 module = nn.Linear(1, dim, bias=False)
             else:
                 module = nn.Embedding(field.count, dim, sparse=sparse)
-            self.embeddings[_module_name(field.name)] = module
+            self.embeddings[self._module_name(field.name)] = module
             field._embeddings = module
         return self
 
@@ -177,8 +177,9 @@ class Tokenizer(nn.Module):
             raise DataError(f"no field has the tags {list_tags(tags)}; there are: {there}")
         return fields
 
-
-def _module_name(name: str) -> str:
-    """Return a name under which torch can register a module: without dots, and not one of ModuleDict's own."""
-    name = name.replace(".", "_")
-    return f"{name}_" if hasattr(nn.ModuleDict, name) or hasattr(nn.ModuleDict(), name) else name
+    def _module_name(self, name: str) -> str:
+        """Return a name under which torch can register a module: without dots, and not taken, even by a method."""
+        name = name.replace(".", "_")
+        while hasattr(self.embeddings, name):
+            name += "_"
+        return name

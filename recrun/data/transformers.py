@@ -68,8 +68,8 @@ class Label2Index(Transformer):
 
     >>> numbers = Label2Index()
     >>> numbers.fit(np.array(["b", "a", "b"]))
-    >>> numbers.transform(np.array(["b", "b", "a"])), numbers.labels[1]
-    (array([1, 1, 0]), 'b')
+    >>> numbers.transform(np.array(["b", "b", "a"])), numbers.labels.tolist()
+    (array([1, 1, 0]), ['a', 'b'])
     """
 
     def __init__(self, labels: np.ndarray | None = None) -> None:
