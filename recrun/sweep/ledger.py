@@ -29,7 +29,7 @@ from recrun.runs import RunFolder
 from recrun.sweep.outcomes import holds_config, is_number, read_result, run_folder
 from recrun.sweep.plan import Plan, Trial
 from recrun.utils import atomic_write
-from recrun.yamlfile import dump_mapping
+from recrun.yamltext import dump_mapping
 
 SCHEMA: Final = 1
 PENDING, RUNNING, DONE, FAILED, INTERRUPTED = "pending", "running", "done", "failed", "interrupted"
@@ -134,7 +134,7 @@ class Ledger:
 
     def begin(self, row: Row) -> None:
         """Record that a trial's process is about to start, and write the config it starts from."""
-        atomic_write(self.config_path(row), dump_mapping(dict(row.trial.config)))
+        atomic_write(self.config_path(row), dump_mapping({**row.trial.config, "id": None, "resume": False}))
         row.status, row.cause, row.exit_code = RUNNING, None, None
         row.started = time.monotonic()
         self.save()

@@ -46,7 +46,7 @@ def holds_config(run: RunFolder, config: Mapping[str, Any]) -> bool:
     A run records paths in full, and the seed that was drawn where the config says -1.
     """
     try:
-        found = read_mapping(run.config_file)
+        found = read_mapping(run.config_file).checked()
     except ConfigError:
         return False
     drawn = ("seed",) if config.get("seed") == -1 else ()

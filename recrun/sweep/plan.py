@@ -111,19 +111,23 @@ def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolv
 def refuse_without_validation(config: Mapping[str, Any]) -> Fault | None:
     """Return the fault of a config that leaves a sweep nothing to compare its trials by, or None.
 
-    A data set says with the trait `validation=True` that it ships a validation part of its own; one that says nothing
-    is asked by the run itself, which refuses `which4best` when there is no validation part.
+    With `valid_ratio: 0` only a data set that comes with a validation part has one: `File` with a `valid_path`, or one
+    that says so by the trait `validation=True`. What a user's own class does is not known before it runs; a trial that
+    turns out to have no validation part fails for want of its criterion.
     """
     remedy = "and a sweep never falls back on test"
     if config.get("eval_valid") is False:
         return Fault(f"false leaves nothing to compare trials by, {remedy}", key="eval_valid")
-    if config.get("valid_ratio") == 0 and not _may_ship_validation(str(config.get("dataset"))):
+    if config.get("valid_ratio") == 0 and not _may_ship_validation(config):
         return Fault(f"0 leaves no validation part to compare trials by, {remedy}", key="valid_ratio")
     return None
 
 
-def _may_ship_validation(dataset: str) -> bool:
-    return dataset not in DATASETS or bool(DATASETS.describe(dataset).traits.get("validation", True))
+def _may_ship_validation(config: Mapping[str, Any]) -> bool:
+    dataset = str(config.get("dataset"))
+    if config.get("valid_path") is not None or dataset not in DATASETS:
+        return True
+    return bool(DATASETS.describe(dataset).traits.get("validation", False))
 
 
 def _refusals(grid: Grid) -> list[Fault]:

@@ -60,7 +60,7 @@ def test_a_description_with_separators_makes_one_folder_name(plan: Planner) -> N
 
 def test_every_fault_of_every_trial_is_reported_once_at_the_value_it_is_about(plan: Planner) -> None:
     assert faults_of(plan, "epohs=3", "lr=1e-3,-1,x", "epochs=2, many", "seed=") == [
-        "argument 1:7: epohs: unknown setting; did you mean 'epochs'?",
+        "argument 1:1: epohs: unknown setting; did you mean 'epochs'?",
         "argument 2:9: lr: expected a number > 0, found -1 (an integer)",
         "argument 2:12: lr: expected a number > 0, found 'x' (text)",
         "argument 3:11: epochs: expected an integer >= 0, found 'many' (text)",
@@ -106,11 +106,20 @@ def test_a_sweep_without_validation_is_refused(plan: Planner) -> None:
     assert fault.startswith("eval_valid: false leaves nothing to compare trials by")
 
 
-def test_the_validation_hook_knows_the_settings_that_leave_none() -> None:
-    assert refuse_without_validation({"eval_valid": True, "valid_ratio": 0.1, "dataset": "Synthetic"}) is None
-    fault = refuse_without_validation({"eval_valid": False})
-    assert fault is not None
-    assert fault.key == "eval_valid"
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ({"dataset": "Synthetic", "valid_ratio": 0.1}, None),
+        ({"dataset": "Synthetic", "valid_ratio": 0.1, "eval_valid": False}, "eval_valid"),
+        ({"dataset": "Synthetic", "valid_ratio": 0.0}, "valid_ratio"),
+        ({"dataset": "File", "valid_ratio": 0.0, "valid_path": None}, "valid_ratio"),
+        ({"dataset": "File", "valid_ratio": 0.0, "valid_path": "valid.csv"}, None),
+        ({"dataset": "./mine.py:Mine", "valid_ratio": 0.0}, None),
+    ],
+)
+def test_what_leaves_no_validation_part_is_refused(settings: dict[str, Any], refused: str | None) -> None:
+    fault = refuse_without_validation({"eval_valid": True, **settings})
+    assert (fault.key if fault else None) == refused
 
 
 def test_a_fault_that_only_some_trials_have_names_the_values_they_share() -> None:
