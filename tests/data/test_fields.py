@@ -33,6 +33,7 @@ def test_an_unknown_name_of_the_module_is_an_attribute_error() -> None:
 def test_fields_add_their_kind_to_the_tags() -> None:
     assert SparseField("user", tags=(USER, ID)).tags == {USER, ID, SPARSE}
     assert DenseField("age", tags=USER).tags == {USER, DENSE}
+    assert repr(USER) == "USER"
     assert repr(SparseField("user", tags=USER)) == "SparseField('user', tags=(USER, SPARSE))"
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from recrun.data.fields import FieldTuple
+from recrun.data.postprocessing.chunks import Batch, chunks
 from recrun.data.tags import ID, ITEM, USER, Tag
 from recrun.errors import DataError, unknown
 
@@ -25,13 +26,7 @@ if TYPE_CHECKING:
     from recrun.data.sampling import NegativeSampler
 
 Mode = Literal["train", "valid", "test"]
-Batch = dict[str, Any]
 MODES: tuple[Mode, ...] = ("train", "valid", "test")
-
-CHUNK_ROWS = 1 << 20
-"""The most rows that travel together; what bounds the memory of a stream."""
-CHUNK_CELLS = 1 << 22
-"""The most cells of an item column that travel together: wide rows come in shorter chunks."""
 
 
 class Pipe(ABC):
@@ -280,25 +275,6 @@ class PostProcessor(Pipe):
 
     def sizes(self, mode: Mode) -> list[int] | None:
         return self.source.sizes(mode)
-
-
-def chunks(n_rows: int, size: int = CHUNK_ROWS) -> Iterator[tuple[int, int]]:
-    """Yield the borders of successive chunks of at most `size` rows.
-
-    >>> list(chunks(5, 2))
-    [(0, 2), (2, 4), (4, 5)]
-    """
-    return ((start, min(start + size, n_rows)) for start in range(0, n_rows, size))
-
-
-def chunk_rows(width: int) -> int:
-    """Return how many rows of `width` cells travel together."""
-    return max(1, min(CHUNK_ROWS, CHUNK_CELLS // max(1, width)))
-
-
-def count_rows(batch: Batch) -> int:
-    """Return the number of rows of a batch."""
-    return len(next(iter(batch.values())))
 
 
 def check_mode(mode: str) -> Mode:

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from recrun.data.interactions import union
-from recrun.data.postprocessing.base import Batch, Mode, Pipe, PostProcessor, check_mode, chunk_rows, chunks, count_rows
+from recrun.data.postprocessing.base import Mode, Pipe, PostProcessor, check_mode
+from recrun.data.postprocessing.chunks import Batch, chunk_rows, chunks, count_rows
 from recrun.data.sampling import NegativeSampler, UniformNegatives
 from recrun.data.tags import ID, ITEM, USER
 from recrun.data.unseen import UnseenItems, refuse_short_of

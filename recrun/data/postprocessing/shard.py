@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-from recrun.data.postprocessing.base import Batch, Mode, Pipe, PostProcessor, count_rows
+from recrun.data.postprocessing.base import Mode, Pipe, PostProcessor
+from recrun.data.postprocessing.chunks import Batch, count_rows
 from recrun.errors import DataError
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from recrun.data.postprocessing.base import Batch, Mode, PostProcessor, chunks, count_rows
+from recrun.data.postprocessing.base import Mode, PostProcessor
+from recrun.data.postprocessing.chunks import Batch, chunks, count_rows
 from recrun.data.postprocessing.split import concatenate
 from recrun.utils import generator
 

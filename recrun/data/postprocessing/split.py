@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from recrun.data.postprocessing.base import Batch, Mode, Pipe, PostProcessor, chunks, count_rows
+from recrun.data.postprocessing.base import Mode, Pipe, PostProcessor
+from recrun.data.postprocessing.chunks import Batch, chunks, count_rows
 from recrun.errors import DataError
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recrun.data.postprocessing.base import Batch, Mode, PostProcessor
+from recrun.data.postprocessing.base import Mode, PostProcessor
+from recrun.data.postprocessing.chunks import Batch
 
 
 class ToTensor(PostProcessor):

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from recrun.data.interactions import CSR
-from recrun.data.postprocessing.base import Batch, Mode, Pipe, PostProcessor, check_mode, chunks, draws_from
+from recrun.data.postprocessing.base import Mode, Pipe, PostProcessor, check_mode, draws_from
+from recrun.data.postprocessing.chunks import Batch, chunks
 from recrun.data.tags import ID, ITEM, USER
 from recrun.errors import DataError
 

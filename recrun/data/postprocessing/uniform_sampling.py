@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from recrun.data.postprocessing.base import Batch, Mode, Pipe, PostProcessor, check_mode, chunk_rows, chunks, draws_from
+from recrun.data.postprocessing.base import Mode, Pipe, PostProcessor, check_mode, draws_from
+from recrun.data.postprocessing.chunks import Batch, chunk_rows, chunks
 from recrun.data.sampling import NegativeSampler, UniformNegatives
 from recrun.data.tags import ID, ITEM, USER
 from recrun.errors import DataError

@@ -55,6 +55,7 @@ def test_a_mode_that_is_none_is_refused_with_those_that_there_are(small: Any) ->
 
 
 def test_an_empty_part_yields_nothing(make_set: Any) -> None:
+    assert list(make_set([], n_users=1, n_items=2).shuffle_().iterate("train", seed=0, epoch=0)) == []
     pipe = make_set([(0, 0)], n_users=1, n_items=2).shuffle_().negatives_for_eval_(1).tensor_().split_(4)
     assert list(pipe.iterate("valid", seed=0, epoch=0)) == []
     assert pipe.n_batches("valid") == 0

@@ -66,7 +66,7 @@ def test_a_batch_without_rows_is_refused(batch_size: int) -> None:
 def test_the_number_of_batches_is_unknown_where_the_rows_are() -> None:
     pipe = Chunks([1], False)
     pipe.sizes = lambda mode: None  # type: ignore[method-assign]
-    for step in (pipe.split_(3), pipe.shard_(), pipe.shuffle_(), pipe.shard_().split_(2)):
+    for step in (pipe.split_(3), pipe.shard_(), pipe.shuffle_(), pipe.shard_().split_(2), pipe.negatives_for_eval_(1)):
         assert step.sizes("train") is None
         assert step.n_batches("train") is None
         assert step.n_rows("train") is None
