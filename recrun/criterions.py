@@ -30,8 +30,8 @@ class BaseCriterion(nn.Module):
     """Hold what all losses share: the reduction, the doors of the training loop, and plain regularisation.
 
     A loss is one decorated subclass whose `forward` returns `self.reduce(terms)`. One called as `forward(pos, neg)`
-    needs no more; one called as `forward(preds, targets)` sets `pointwise = True`; others override the door that their
-    traits name.
+    needs no more; one called as `forward(preds, targets)` sets `pointwise = True`; one over all items sets
+    `ranks_all_items = True` and overrides `from_all`.
 
     Args:
         reduction: "mean" or "sum" of the loss's terms, or "none" to return them as they are.
@@ -41,6 +41,7 @@ class BaseCriterion(nn.Module):
     """
 
     pointwise = False
+    ranks_all_items = False
 
     def __init__(self, reduction: Reduction = "mean") -> None:
         super().__init__()
@@ -215,6 +216,8 @@ class CrossEntropy4Logits(BaseCriterion):
 
     *Source:* Liang, Krishnan, Hoffman and Jebara, WWW 2018, eq. 2, for one item of the row.
     """
+
+    ranks_all_items = True
 
     def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of `scores` (B, n) with the right column of each row in `targets` (B,) int64; terms (B,)."""

@@ -18,7 +18,7 @@ from recrun.dict2obj import Config
 from recrun.errors import CheckpointError, ConfigError, Fault, nearest
 from recrun.launcher import Coach, ReporterFactory
 from recrun.monitors import Reporter
-from recrun.parser import read_overrides
+from recrun.configfile import read_overrides
 from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, SAMPLERS, SCHEDULERS
 from recrun.resolve import Resolved, resolve, resolve_given
 from recrun.runs import RunFolder, locate_checkpoint, run_for
@@ -30,7 +30,11 @@ EVALUATION_KEYS: Final = frozenset({"monitors", "which4best", "device", "threads
 
 
 def prepare(
-    resolved: Resolved, *, runs: str | Path = "runs", run: RunFolder | None = None, reporters: ReporterFactory | None = None
+    resolved: Resolved,
+    *,
+    runs: str | Path = "runs",
+    run: RunFolder | None = None,
+    reporters: ReporterFactory | None = None,
 ) -> Coach:
     """Build everything a config names and open its run folder; `fit()` is all that is left to do.
 
@@ -153,7 +157,9 @@ def _resolve_checkpoint(file: Path, state: dict[str, Any], overrides: Sequence[s
     """Return the config that a checkpoint carries, with the settings of evaluation changed."""
     given = read_overrides(overrides)
     faults = [
-        value.fault("cannot be changed for an evaluation; it is part of what was trained", key, nearest(key, EVALUATION_KEYS))
+        value.fault(
+            "cannot be changed for an evaluation; it is part of what was trained", key, nearest(key, EVALUATION_KEYS)
+        )
         for key, value in given.items()
         if key not in EVALUATION_KEYS
     ]

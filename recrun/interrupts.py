@@ -8,8 +8,6 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-from typing_extensions import Self
-
 
 class Interrupted(KeyboardInterrupt):
     """The run was asked to stop, and has saved its state."""
@@ -31,7 +29,7 @@ class Interrupts:
         self._notify = notify
         self._previous: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._handle)

@@ -30,6 +30,7 @@ from recrun.monitors import LOSS, Reporter, Reporters, parse_monitor, smaller_is
 from recrun.outcome import describe_run, record_end, result_of, usual_reporters
 from recrun.progress import Best, Progress, random_state, restore_random_state
 from recrun.runs import RunFolder, run_for
+from recrun.schedulers import Schedule
 
 if TYPE_CHECKING:
     from recrun.data.postprocessing.base import Pipe
@@ -113,7 +114,9 @@ class Coach:
         self.run = run or run_for(self.cfg)
         self._make_reporters = reporters or usual_reporters(self.cfg)
 
-    def score(self, split: str, cfg: Any, monitors: Sequence[str], reporters: Sequence[Reporter] = ()) -> dict[str, float]:
+    def score(
+        self, split: str, cfg: Any, monitors: Sequence[str], reporters: Sequence[Reporter] = ()
+    ) -> dict[str, float]:
         """Evaluate the model as it is on one split, outside any run.
 
         Args:
@@ -201,8 +204,7 @@ class Coach:
             return
         values, seconds = self._evaluate_split("valid", epoch)
         value, best = values[str(self.which4best)], self.progress.best
-        sign = -1 if smaller_is_better(self.which4best) else 1
-        is_best = best is None or sign * value > sign * best.value
+        is_best = best is None or self._goodness(value) > self._goodness(best.value)
         self.progress.stale = 0 if is_best else self.progress.stale + 1
         if is_best:
             self._keep_best(Best(epoch, value, values))
@@ -233,11 +235,10 @@ class Coach:
         """Step the schedule of the learning rate after an epoch."""
         if self.lr_scheduler is None:
             return
-        if getattr(self.lr_scheduler, "needs_value", False):
-            points = self.progress.history.values.get("valid", {}).get(str(self.which4best), [])
-            if points:
-                self.lr_scheduler.step(points[-1][1])
-        else:
+        if isinstance(self.lr_scheduler, Schedule):
+            evaluated = self.validates and self.progress.evaluated == epoch
+            self.lr_scheduler.step(self._goodness(self._last_valid()) if evaluated else None)
+        else:  # a script's own scheduler of torch
             self.lr_scheduler.step()
 
     def summary(self) -> dict[str, Any]:
@@ -403,6 +404,13 @@ class Coach:
             return False
         self.reporters.message(f"stopped early: no better {self.which4best} in {self.progress.stale} evaluations")
         return True
+
+    def _goodness(self, value: float) -> float:
+        """Return the criterion's value with the sign that makes larger better."""
+        return -value if smaller_is_better(self.which4best) else value
+
+    def _last_valid(self) -> float:
+        return self.progress.history.values["valid"][str(self.which4best)][-1][1]
 
     def _keep_best(self, best: Best) -> None:
         self.progress.best = best

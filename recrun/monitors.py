@@ -139,7 +139,7 @@ class Reporter:
         """An evaluation is over."""
 
     def message(self, text: str, level: str = "info") -> None:
-        """Something to tell the user; level is "info", "warning" or "error"."""
+        """Something to tell the user; level is "debug", "info", "warning" or "error"."""
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """The run is done; `result` is the content of metrics.json."""

@@ -91,4 +91,5 @@ def record_end(coach: Coach, status: str, error: BaseException | None = None) ->
     except OSError as failure:
         coach.reporters.message(f"run.json could not be written: {failure}", "warning")
     if error is not None:
-        coach.reporters.message(f"{status}: {error}", "error" if status == "failed" else "warning")
+        # The caller shows the error; this is for the run's log.
+        coach.reporters.message(f"{status}: {error}", "debug")

@@ -74,7 +74,7 @@ class LiveReporter(Reporter):
             self._print(_plain_row(row, self._board.epochs))
 
     def message(self, text: str, level: str = "info") -> None:
-        if level == "info" and self._verbose < 1:
+        if self._verbose < {"debug": 2, "info": 1}.get(level, 0):
             return
         prefix = "" if level == "info" else f"{level}: "
         self._print(prefix + text, _STYLES.get(level, ""))
