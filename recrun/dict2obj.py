@@ -15,7 +15,8 @@ class Config(Mapping[str, Any]):
         values: the settings.
 
     Raises:
-        ConfigError: on reading a key that is not there, or on writing.
+        AttributeError, KeyError: on reading a key that is not there.
+        ConfigError: on writing.
 
     >>> cfg = Config({"lr": 0.001})
     >>> cfg.lr, cfg["lr"], dict(cfg)
@@ -37,10 +38,12 @@ class Config(Mapping[str, Any]):
         return len(self._values)
 
     def __getattr__(self, key: str) -> Any:
+        if key.startswith("_"):
+            raise AttributeError(key)
         try:
             return self._values[key]
         except KeyError:
-            # An AttributeError keeps hasattr(), copy and pickle-free introspection working as for any object.
+            # An AttributeError keeps hasattr() and getattr() with a default working as for any object.
             guess = nearest(key, self._values)
             raise AttributeError(f"no setting {key!r}" + (f"; did you mean {guess!r}?" if guess else "")) from None
 
@@ -52,6 +55,10 @@ class Config(Mapping[str, Any]):
     def __repr__(self) -> str:
         return f"Config({self._values!r})"
 
+    def __reduce__(self) -> tuple[type[Config], tuple[dict[str, Any]]]:
+        # Copies and worker processes make it anew: its attributes cannot be set.
+        return Config, (self._values,)
+
     def replace(self, **changes: Any) -> Config:
         """Return a new Config with some values changed.
 
@@ -60,5 +67,7 @@ class Config(Mapping[str, Any]):
         """
         foreign = [key for key in changes if key not in self._values]
         if foreign:
-            raise ConfigError([Fault("unknown setting", key=key, suggestion=nearest(key, self._values)) for key in foreign])
+            raise ConfigError(
+                [Fault("unknown setting", key=key, suggestion=nearest(key, self._values)) for key in foreign]
+            )
         return Config({**self._values, **changes})

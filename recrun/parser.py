@@ -8,21 +8,21 @@ the same object; the first adds the settings of the components it resolves, the 
 from __future__ import annotations
 
 import argparse
+import copy
 import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Final, NoReturn
 
 from recrun.dict2obj import Config
-from recrun.errors import ConfigError, Fault, nearest
+from recrun.errors import ConfigError, Fault, nearest, reading_order
+from recrun.flags import TAKEN, read_flags
 from recrun.registry import OPTIMIZERS
 from recrun.settings import RUN, TRAINING
-from recrun.signature import REQUIRED, Parameter, type_name
-from recrun.yamlfile import Given, Place, read_mapping, read_value
-
-COMMAND_LINE = "command line"
+from recrun.signature import REQUIRED, Parameter
+from recrun.values import Misfit, fit, shown, type_name
+from recrun.yamlfile import Given
 
 
 class Parser:
@@ -67,63 +67,84 @@ class Parser:
         return getattr(self._config, name)
 
     def declare(self, parameters: Iterable[Parameter]) -> None:
-        """Add settings.
+        """Add settings; of one that is declared already, the first default counts.
 
         Raises:
-            ConfigError: a name is declared twice with different types.
+            ConfigError: a name is declared twice with different types, or could not be read as an attribute.
         """
+        faults = []
         for parameter in parameters:
             known = self._parameters.get(parameter.name)
-            if known is not None and known.annotation != parameter.annotation:
-                raise ConfigError(
-                    Fault(
-                        f"{known.owner} declares it as {type_name(known.annotation)}, "
-                        f"{parameter.owner} as {type_name(parameter.annotation)}; they cannot be used together",
-                        key=parameter.name,
-                    )
+            if parameter.name in _RESERVED:
+                faults.append(
+                    Fault(f"{parameter.owner} cannot have a setting of this name; it is taken", parameter.name)
                 )
-            if known is None:
+            elif known is None:
                 self._parameters[parameter.name] = parameter
+            elif known.annotation != parameter.annotation:
+                types = f"{type_name(known.annotation)}, {parameter.owner} as {type_name(parameter.annotation)}"
+                message = f"{known.owner} declares it as {types}; they cannot be used together"
+                faults.append(Fault(message, parameter.name))
+        if faults:
+            raise ConfigError(faults)
 
     def add_argument(
         self,
         *flags: str,
-        type: Callable[[str], Any] = str,
+        type: Any = str,
         default: Any = None,
         choices: Sequence[Any] | None = None,
         help: str = "",
         action: str | None = None,
+        required: bool = False,
     ) -> None:
         """Declare a script's own setting, as `argparse` does; it becomes a key of YAML as well.
 
         Args:
             flags: `--embedding-dim`, with short forms beside it; the long one names the key (`embedding_dim`).
-            type: int, float, str, bool, or any callable that makes the value from text.
+            type: a type that a setting can have (int, float, str, bool, list[int], those of `recrun.types`), or a
+                callable that makes the value from text.
             default: the value when nobody sets it.
             choices: the values allowed.
             help: one sentence for `--help`.
             action: "store_true" or "store_false" for a switch.
+            required: refuse to start without a value.
 
         Raises:
-            ConfigError: no long flag, a name taken with another type, or an action that is not known.
+            ConfigError: no long flag, a flag or name that is taken, a default that does not fit, or an unknown action.
         """
-        long = [flag for flag in flags if flag.startswith("--")]
-        if not long:
-            raise ConfigError(f"add_argument needs a long flag such as '--embedding-dim', found {', '.join(flags)!r}")
-        name = long[0].lstrip("-").replace("-", "_")
-        annotation: Any = type if type in (int, float, str, bool) else Any
+        name = self._name_of(flags)
         if action in ("store_true", "store_false"):
-            annotation, default = bool, action == "store_false"
+            type, default = bool, action == "store_false"
         elif action not in (None, "store"):
-            raise ConfigError(f"add_argument takes the actions store, store_true and store_false, found {action!r}")
-        if choices is not None:
-            annotation = typing.Literal[tuple(choices)]
-        elif default is None and annotation is not Any:
+            raise ConfigError(Fault(f"expected the action store, store_true or store_false, found {action!r}", name))
+        is_type = type in (int, float, str, bool, list, dict) or typing.get_origin(type) is not None
+        annotation: Any = typing.Literal[tuple(choices)] if choices is not None else type if is_type else Any
+        if default is None and annotation is not Any and not required:
             annotation = annotation | None
-        self.declare([Parameter(name, annotation, default, help, "script")])
+        self.declare([Parameter(name, annotation, REQUIRED if required else default, help, "script")])
         self._flags[name] = flags
         if annotation is Any:
             self._converters[name] = type
+        if default is not None:
+            self.set_defaults(**{name: default})
+
+    def _name_of(self, flags: Sequence[str]) -> str:
+        """Return the key that flags declare; refuse flags that are taken."""
+        long = [flag for flag in flags if flag.startswith("--")]
+        name = long[0].lstrip("-").replace("-", "_") if long else ""
+        if not name.isidentifier():
+            raise ConfigError(f"add_argument needs a long flag such as '--embedding-dim', found {', '.join(flags)!r}")
+        taken = {*TAKEN, *(flag for known in self._flags.values() for flag in known)}
+        doubles = [flag for flag in flags if flag in taken]
+        if doubles:
+            raise ConfigError(Fault(f"the flag {doubles[0]} is taken", name))
+        if name in self._parameters:
+            message = (
+                f"is a setting of {self._parameters[name].owner} already; set_defaults({name}=...) changes its default"
+            )
+            raise ConfigError(Fault(message, name))
+        return name
 
     def set_defaults(self, **values: Any) -> None:
         """Set defaults that YAML and the command line override.
@@ -145,25 +166,25 @@ class Parser:
     def compile(self, argv: Sequence[str] | None = None) -> Config:
         """Read a script's command line (`--config file.yaml`, `--lr 1e-3`), seed the generators, and return the Config.
 
-        Faults are printed as `argparse` prints its own, and the script ends with exit code 2.
+        Faults are printed, all of them, and the script ends with exit code 2.
 
         Args:
             argv: the arguments; those of the script when None.
         """
+        arguments = sys.argv[1:] if argv is None else list(argv)
+        reading = read_flags(arguments, self._parameters, self._flags, self._defaults)
+        values, faults = self.check(reading.given, complete=reading.complete)
+        faults += [*reading.faults, *self._unknown(reading.given)]
+        if faults:
+            _exit_with(faults)
+        # Only now: importing torch takes a while, and nobody who asked for help should wait for it.
         from recrun.utils import draw_seed, seed_everything
 
-        arguments = self._argument_parser().parse_args(sys.argv[1:] if argv is None else list(argv))
-        try:
-            given = read_config(arguments.config) if arguments.config else {}
-            given |= self._given_by_flags(vars(arguments))
-            values = self.resolve(given)
-        except ConfigError as error:
-            sys.stderr.write("".join(f"error: {fault}\n" for fault in error.faults))
-            raise SystemExit(2) from None
         if values.get("seed") == -1:
             values["seed"] = draw_seed()
         self._config = Config(values)
-        seed_everything(self._config.seed)
+        if "seed" in values:
+            seed_everything(values["seed"])
         return self._config
 
     def resolve(self, given: Mapping[str, Given]) -> dict[str, Any]:
@@ -175,122 +196,76 @@ class Parser:
         Raises:
             ConfigError: unknown keys and wrong values, all of them.
         """
+        values, faults = self.check(given)
+        faults += self._unknown(given)
+        if faults:
+            raise ConfigError(sorted(faults, key=reading_order))
+        return values
+
+    def check(self, given: Mapping[str, Given], *, complete: bool = True) -> tuple[dict[str, Any], list[Fault]]:
+        """Return the value of every declared setting that has a good one, and what is wrong with the others.
+
+        Args:
+            given: what YAML and the command line set; keys that are not declared are left alone.
+            complete: whether what is not given was not written: else a required setting may be missing.
+        """
         faults: list[Fault] = []
         values: dict[str, Any] = {}
-        for key in given:
-            if key not in self._parameters:
-                faults.append(given[key].fault("unknown setting", key, nearest(key, self._parameters)))
         for key, parameter in self._parameters.items():
             if key in given:
-                values[key], fault = self._check(key, given[key])
-                faults += [fault] if fault else []
+                value, fault = self._check(key, given[key])
+                if fault is None:
+                    values[key] = value
+                else:
+                    faults.append(fault)
                 continue
-            # A list default is copied: two parsers never share one that can be changed.
-            default = self._defaults.get(key, parameter.default)
-            values[key] = list(default) if isinstance(default, list) else default
-            if default is REQUIRED:
-                faults.append(Fault(f"must be set: {parameter.owner} needs {type_name(parameter.annotation)}", key=key))
-        if faults:
-            raise ConfigError(faults)
-        return values
+            # A default is copied: two parsers never share a list that can be changed.
+            default = copy.deepcopy(self._defaults.get(key, parameter.default))
+            if default is not REQUIRED:
+                values[key] = default
+            elif complete:
+                faults.append(Fault(f"must be set: {parameter.owner} needs {type_name(parameter.annotation)}", key))
+        return values, faults
+
+    def _unknown(self, given: Mapping[str, Given]) -> list[Fault]:
+        return [
+            value.key_fault("unknown setting", key, nearest(key, self._parameters))
+            for key, value in given.items()
+            if key not in self._parameters
+        ]
 
     def _check(self, key: str, given: Given) -> tuple[Any, Fault | None]:
         """Return the value a setting takes from what was given, or the fault."""
         annotation = self._parameters[key].annotation
-        if key in self._converters and isinstance(given.value, str):
+        if key in self._converters:
+            return self._convert(key, given)
+        misfit = Misfit()
+        # Text may be written without quotes where it looks like something else: `id: 007`.
+        for candidate in [given.value] if given.value is None or given.text is None else [given.value, given.text]:
             try:
-                return self._converters[key](given.value), None
-            except (TypeError, ValueError) as error:
-                return None, given.fault(f"cannot be made from {given.value!r}: {error}", key)
-        candidates = [given.value]
-        if given.text is not None and not isinstance(given.value, str) and given.value is not None:
-            candidates.append(given.text)
-        for candidate in candidates:
-            try:
-                return _adapter(annotation).validate_python(candidate), None
-            except ValueError:
-                continue
-        return None, given.fault(f"expected {type_name(annotation)}, found {found(given.value)}", key)
+                return fit(annotation, candidate), None
+            except Misfit as error:
+                misfit = error if misfit.position is None else misfit
+        expected, position = f"expected {type_name(annotation)}", misfit.position
+        if position is not None:
+            message = f"{expected}; element {position + 1} is {shown(given.value[position])}"
+            return None, given.fault(message, key, item=position)
+        message = f"{expected}, found {shown(given.value, given.text)}"
+        return None, given.fault(message, key, self._nearest_choice(annotation, given.value))
 
-    def _argument_parser(self) -> argparse.ArgumentParser:
-        parser = argparse.ArgumentParser(argument_default=argparse.SUPPRESS, allow_abbrev=False)
-        parser.add_argument("--config", default=None, metavar="FILE", help="YAML file with settings")
-        for name, parameter in self._parameters.items():
-            flags = self._flags.get(name, ("--" + name.replace("_", "-"),))
-            spellings = dict.fromkeys([*flags, "--" + name.replace("_", "-"), "--" + name])
-            text = f"{parameter.help} ({type_name(parameter.annotation)}; default: {parameter.default})".replace("%", "%%")
-            if parameter.annotation is bool:
-                parser.add_argument(*spellings, dest=name, help=text, nargs="?", const="true", metavar="true|false")
-            else:
-                parser.add_argument(*spellings, dest=name, help=text, metavar=name.upper())
-        return parser
+    def _convert(self, key: str, given: Given) -> tuple[Any, Fault | None]:
+        text = given.text if given.text is not None else given.value
+        if not isinstance(text, str):
+            return given.value, None
+        try:
+            return self._converters[key](text), None
+        except (TypeError, ValueError, argparse.ArgumentTypeError) as error:
+            return None, given.fault(f"cannot be made from {text!r}: {error}", key)
 
-    def _given_by_flags(self, arguments: Mapping[str, Any]) -> dict[str, Given]:
-        given = {}
-        for name, text in arguments.items():
-            if name != "config":
-                given[name] = read_value(text, Place("--" + name.replace("_", "-")))
-        return given
-
-
-def read_config(path: str | Path) -> dict[str, Given]:
-    """Read a YAML config and what it `extends`, nearest file first.
-
-    Raises:
-        ConfigError: a file cannot be read or is faulty, or the files extend each other in a circle.
-    """
-    return _read_chain(Path(path), ())
-
-
-def read_overrides(arguments: Sequence[str]) -> dict[str, Given]:
-    """Read `KEY=VALUE` arguments; values are written as in YAML.
-
-    Raises:
-        ConfigError: with every argument that is not `KEY=VALUE`, repeats a key, or holds no YAML value.
-    """
-    faults: list[Fault] = []
-    given: dict[str, Given] = {}
-    for position, argument in enumerate(arguments, start=1):
-        key, equals, text = argument.partition("=")
-        place = Place(f"argument {position}", column=len(key) + 2)
-        if not equals or not key.isidentifier():
-            faults.append(Fault(f"expected KEY=VALUE, found {argument!r}", file=f"argument {position}"))
-        elif key in given:
-            faults.append(place.fault("the key is set twice", key))
-        else:
-            try:
-                given[key] = read_value(text, place)
-            except ConfigError as error:
-                faults += [replace(fault, key=key) for fault in error.faults]
-    if faults:
-        raise ConfigError(faults)
-    return given
-
-
-def found(value: Any) -> str:
-    """Return how a wrong value is shown in a message."""
-    kind = {bool: "true or false", int: "an integer", float: "a number", str: "text", list: "a list", dict: "a mapping"}
-    if value is None:
-        return "null"
-    shown = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return f"{shown} ({kind.get(type(value), type(value).__name__)})"
-
-
-def _read_chain(path: Path, seen: tuple[Path, ...]) -> dict[str, Given]:
-    given = read_mapping(path)
-    base = given.pop("extends", None)
-    if base is None:
-        return given
-    if not isinstance(base.value, str):
-        raise ConfigError(base.fault("expected the path of a YAML file", "extends"))
-    target = path.parent / base.value
-    here = (*seen, path.resolve())
-    if target.resolve() in here:
-        raise ConfigError(base.fault(f"{base.value} extends this file in turn", "extends"))
-    if not target.exists():
-        raise ConfigError(base.fault(f"there is no file {str(target)!r}", "extends"))
-    return _read_chain(target, here) | given
+    @staticmethod
+    def _nearest_choice(annotation: Any, value: Any) -> str | None:
+        choices = [choice for choice in typing.get_args(annotation) if isinstance(choice, str)]
+        return nearest(value, choices) if isinstance(value, str) else None
 
 
 def _script_settings() -> list[Parameter]:
@@ -301,8 +276,11 @@ def _script_settings() -> list[Parameter]:
     return list(settings.values())
 
 
-def _adapter(annotation: Any) -> Any:
-    # pydantic takes a tenth of a second to import: only when there is something to check.
-    from pydantic import ConfigDict, TypeAdapter
+def _exit_with(faults: Iterable[Fault]) -> NoReturn:
+    for fault in sorted(faults, key=reading_order):
+        sys.stderr.write(f"error: {fault}\n")
+    raise SystemExit(2)
 
-    return TypeAdapter(annotation, config=ConfigDict(strict=True, allow_inf_nan=False))
+
+_RESERVED: Final = frozenset(name for thing in (Config, Parser) for name in dir(thing)) | {"extends", "help"}
+"""Names that a setting cannot have: as an attribute they would be something else."""

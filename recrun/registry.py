@@ -12,18 +12,15 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Iterator
-from functools import lru_cache
-from importlib.metadata import entry_points
-from pathlib import Path
+from functools import cache
 from typing import Any, TypeVar
 
 from recrun.errors import RegistryError, unknown
-from recrun.signature import Component, Unreadable, argument_help, read_parameters, resolve_annotation
-from recrun.signature import REQUIRED, Parameter
+from recrun.signature import REQUIRED, Component, Parameter, Unreadable, argument_help, resolve_annotation
+from recrun.sources import describe_definition, find_module, package_modules, parse_file, parse_once, registrations
+from recrun.userfiles import cause, is_file_reference, load_reference
 
 T = TypeVar("T")
 
@@ -32,15 +29,17 @@ class Registry:
     """The registered things of one kind.
 
     Args:
-        kind: the singular word used in messages and in the entry-point group ("model").
+        kind: the singular word used in messages ("model").
         constant: the name this registry is bound to, as it stands before `.register` in the sources ("MODELS").
         place: the package or module whose sources hold the built-in things.
+        plural: the word after `recrun.` in the entry-point group, and in `recrun list`.
     """
 
-    def __init__(self, kind: str, constant: str, place: str) -> None:
+    def __init__(self, kind: str, constant: str, place: str, plural: str) -> None:
         self.kind = kind
         self.constant = constant
         self.place = place
+        self.plural = plural
         self._objects: dict[str, Any] = {}
         self._registered: dict[str, Component] = {}
 
@@ -56,9 +55,12 @@ class Registry:
         """
 
         def decorate(thing: T) -> T:
-            known = self._objects.get(name)
-            if known is not None and _identity(known) != _identity(thing):
-                raise RegistryError(f"{self.kind} {name!r} is registered twice: {_identity(known)} and {_identity(thing)}")
+            identity = _identity(thing)
+            known = [_identity(self._objects[name])] if name in self._objects else []
+            if not identity.startswith((f"{self.place}:", f"{self.place}.")) and name in self._index():
+                known.append(self._index()[name].target)
+            if any(other != identity for other in known):
+                raise RegistryError(f"{self.kind} {name!r} is registered twice: {known[0]} and {identity}")
             self._objects[name] = thing
             self._registered[name] = describe_object(self.kind, name, thing, traits)
             return thing
@@ -73,23 +75,39 @@ class Registry:
         return name in self._index() or name in self._registered or name in self._entry_points()
 
     def __iter__(self) -> Iterator[Component]:
-        return (self.describe(name) for name in self.names())
+        """Describe everything registered, but for what `problems` names."""
+        return iter(self._survey()[0])
+
+    def problems(self) -> list[str]:
+        """Return a message for each thing of another package that cannot be used."""
+        return self._survey()[1]
+
+    def _survey(self) -> tuple[list[Component], list[str]]:
+        components, problems = [], []
+        for name in self.names():
+            try:
+                components.append(self.describe(name))
+            except RegistryError as error:
+                if name not in self._entry_points():
+                    raise
+                problems.append(str(error))
+        return components, problems
 
     def describe(self, name: str) -> Component:
-        """Return what is known of `name` without importing a built-in thing.
+        """Return what is known of `name`, from its source where that says enough, else by importing it.
 
         Args:
             name: a registered name, or `path/to/file.py:Name`.
 
         Raises:
-            RegistryError: there is no such thing; the message names the nearest one.
+            RegistryError: there is no such thing (the message names the nearest one), or it cannot be read.
         """
-        if _is_file_reference(name):
+        if is_file_reference(name):
             return self._describe_file(name)
+        if name in self._entry_points():
+            return self._describe_entry_point(name)
         if name in self._index():
             return self._index()[name]
-        if name not in self._registered and name in self._entry_points():
-            self.get(name)
         if name in self._registered:
             return self._registered[name]
         raise RegistryError(unknown(self.kind, name, self.names()))
@@ -102,17 +120,17 @@ class Registry:
         """
         if name in self._objects:
             return self._objects[name]
-        if _is_file_reference(name):
-            path, _, attribute = name.rpartition(":")
-            return _attribute(load_file(path), attribute, name)
-        if name in self._index():
-            module = self._index()[name].target.partition(":")[0]
-        elif name in self._entry_points():
-            point = self._entry_points()[name]
-            return self._objects.get(name) or self.register(name)(point.load())
-        else:
+        if is_file_reference(name):
+            return load_reference(name)
+        if name in self._entry_points():
+            return self._load_entry_point(name)
+        if name not in self._index():
             raise RegistryError(unknown(self.kind, name, self.names()))
-        importlib.import_module(module)
+        module = self._index()[name].target.partition(":")[0]
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise RegistryError(f"{self.kind} {name!r} cannot be imported: {error}") from error
         if name not in self._objects:
             raise RegistryError(f"importing {module} did not register {self.kind} {name!r}")
         return self._objects[name]
@@ -120,41 +138,76 @@ class Registry:
     def _index(self) -> dict[str, Component]:
         return _read_place(self.kind, self.constant, self.place)
 
-    def _entry_points(self) -> dict[str, Any]:
-        return _find_entry_points(f"recrun.{self.kind}s")
+    def _entry_points(self) -> dict[str, list[Any]]:
+        return _entry_points().get(f"recrun.{self.plural}", {})
+
+    def _entry_point(self, name: str) -> Any:
+        """Return the entry point of a name.
+
+        Raises:
+            RegistryError: several packages claim the name, or one claims a built-in one.
+        """
+        points = self._entry_points()[name]
+        claims = [f"{point.value} of {point.dist.name if point.dist else 'a package'}" for point in points]
+        if name in self._index():
+            claims.append(f"{self._index()[name].target} of recrun")
+        if len(claims) > 1:
+            raise RegistryError(
+                f"{self.kind} {name!r} is registered twice: {' and '.join(claims)}; uninstall one of them"
+            )
+        return points[0]
+
+    def _describe_entry_point(self, name: str) -> Component:
+        point = self._entry_point(name)
+        path = find_module(point.module)
+        if path is not None:
+            source = parse_file(path, point.module)
+            node = source.definitions().get(point.attr)
+            if node is not None:
+                traits = next((traits for _, traits in registrations(node, self.constant)), {})
+                try:
+                    return describe_definition(self.kind, name, point.value, node, source, traits)
+                except Unreadable:
+                    pass  # The imported object may tell what its text does not.
+        self._load_entry_point(name)
+        return self._registered[name]
+
+    def _load_entry_point(self, name: str) -> Any:
+        point = self._entry_point(name)
+        try:
+            thing = point.load()
+            if name not in self._objects:
+                self.register(name)(thing)
+        except (Exception, SystemExit) as error:
+            where = f"entry point {point.name} = {point.value}"
+            raise RegistryError(f"{self.kind} {name!r} ({where}) cannot be loaded: {cause(error)}") from error
+        return self._objects[name]
 
     def _describe_file(self, reference: str) -> Component:
         path, _, attribute = reference.rpartition(":")
-        tree = parse_file(path)
-        for node in tree.body:
-            if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == attribute:
-                traits = next((traits for _, traits in _registrations(node, self.constant)), {})
-                try:
-                    return _describe_node(self.kind, reference, reference, node, tree, traits)
-                except Unreadable:
-                    return describe_object(self.kind, reference, self.get(reference), traits)
-        defined = [node.name for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))]
-        raise RegistryError(f"{path}: {unknown('class or function', attribute, defined)}")
+        source = parse_file(path)
+        node = source.definitions().get(attribute)
+        if node is None:
+            raise RegistryError(f"{path}: {unknown('class or function', attribute, source.definitions())}")
+        traits = next((traits for _, traits in registrations(node, self.constant)), {})
+        try:
+            return describe_definition(self.kind, reference, reference, node, source, traits)
+        except Unreadable:
+            return describe_object(self.kind, reference, self.get(reference), traits)
 
 
-MODELS = Registry("model", "MODELS", "recrun.models")
-LOSSES = Registry("loss", "LOSSES", "recrun.criterions")
-DATASETS = Registry("dataset", "DATASETS", "recrun.data.datasets")
-FORMATS = Registry("format", "FORMATS", "recrun.data.formats")
-METRICS = Registry("metric", "METRICS", "recrun.metrics")
-OPTIMIZERS = Registry("optimizer", "OPTIMIZERS", "recrun.optimizers")
-SCHEDULERS = Registry("lr_scheduler", "SCHEDULERS", "recrun.schedulers")
-SAMPLERS = Registry("sampler", "SAMPLERS", "recrun.data.sampling")
+MODELS = Registry("model", "MODELS", "recrun.models", "models")
+LOSSES = Registry("loss", "LOSSES", "recrun.criterions", "losses")
+DATASETS = Registry("dataset", "DATASETS", "recrun.data.datasets", "datasets")
+FORMATS = Registry("format", "FORMATS", "recrun.data.formats", "formats")
+METRICS = Registry("metric", "METRICS", "recrun.metrics", "metrics")
+OPTIMIZERS = Registry("optimizer", "OPTIMIZERS", "recrun.optimizers", "optimizers")
+SCHEDULERS = Registry("lr_scheduler", "SCHEDULERS", "recrun.schedulers", "lr_schedulers")
+SAMPLERS = Registry("sampler", "SAMPLERS", "recrun.data.sampling", "samplers")
 
 REGISTRIES: dict[str, Registry] = {
-    "models": MODELS,
-    "losses": LOSSES,
-    "datasets": DATASETS,
-    "formats": FORMATS,
-    "metrics": METRICS,
-    "optimizers": OPTIMIZERS,
-    "lr_schedulers": SCHEDULERS,
-    "samplers": SAMPLERS,
+    registry.plural: registry
+    for registry in (MODELS, LOSSES, DATASETS, FORMATS, METRICS, OPTIMIZERS, SCHEDULERS, SAMPLERS)
 }
 
 
@@ -178,58 +231,8 @@ def describe_object(kind: str, name: str, thing: Any, traits: dict[str, Any]) ->
     return Component(kind, name, _identity(thing), tuple(parameters), doc, bases, dict(traits))
 
 
-def load_file(path: str | Path) -> Any:
-    """Import a user's own Python file as a module of its own, once.
-
-    Raises:
-        RegistryError: there is no such file, or it fails while it is imported.
-    """
-    file = Path(path).resolve()
-    if not file.is_file():
-        raise RegistryError(f"there is no file {str(path)!r}")
-    name = f"recrun_user.{file.stem}_{abs(hash(str(file))):x}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise RegistryError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise RegistryError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-    return module
-
-
-def parse_file(path: str | Path) -> ast.Module:
-    """Return the syntax tree of a Python file.
-
-    Raises:
-        RegistryError: the file is missing, unreadable, or not Python.
-    """
-    try:
-        return ast.parse(Path(path).read_bytes(), filename=str(path))
-    except OSError as error:
-        raise RegistryError(f"cannot read {path}: {error.strerror}") from error
-    except (SyntaxError, ValueError) as error:
-        raise RegistryError(f"{path} is not valid Python: {error}") from error
-
-
-def _is_file_reference(name: str) -> bool:
-    path, colon, attribute = name.rpartition(":")
-    return bool(colon) and path.endswith(".py") and attribute.isidentifier()
-
-
 def _identity(thing: Any) -> str:
     return f"{thing.__module__}:{thing.__qualname__}"
-
-
-def _attribute(module: Any, attribute: str, reference: str) -> Any:
-    if not hasattr(module, attribute):
-        raise RegistryError(f"{reference}: {unknown('name', attribute, [n for n in vars(module) if n[0] != '_'])}")
-    return getattr(module, attribute)
 
 
 def _constructor_doc(thing: Any) -> str:
@@ -238,69 +241,36 @@ def _constructor_doc(thing: Any) -> str:
     return "\n\n" + inspect.cleandoc(thing.__init__.__doc__)
 
 
-@lru_cache(maxsize=None)
-def _find_entry_points(group: str) -> dict[str, Any]:
-    return {point.name: point for point in entry_points(group=group)}
+@cache
+def _entry_points() -> dict[str, dict[str, list[Any]]]:
+    """Return what other packages register, by group and name."""
+    from importlib.metadata import distributions
+
+    groups: dict[str, dict[str, list[Any]]] = {}
+    seen = set()
+    for distribution in distributions():
+        # Most packages have nothing for recrun: their text is not worth parsing.
+        if "[recrun." not in (distribution.read_text("entry_points.txt") or ""):
+            continue
+        name = distribution.metadata["Name"]
+        if name not in seen:
+            seen.add(name)
+            for point in distribution.entry_points:
+                groups.setdefault(point.group, {}).setdefault(point.name, []).append(point)
+    return groups
 
 
-@lru_cache(maxsize=None)
+@cache
 def _read_place(kind: str, constant: str, place: str) -> dict[str, Component]:
     components: dict[str, Component] = {}
-    for module, path in _sources(place):
-        text = path.read_text(encoding="utf-8")
-        if f"{constant}.register(" not in text:
+    for module, path in package_modules(place):
+        if f"{constant}.register(" not in path.read_text(encoding="utf-8"):
             continue
-        tree = ast.parse(text, filename=str(path))
-        for node in tree.body:
-            if not isinstance(node, (ast.ClassDef, ast.FunctionDef)):
-                continue
-            for name, traits in _registrations(node, constant):
+        source = parse_once(path, module)
+        for node in source.definitions().values():
+            for name, traits in registrations(node, constant):
+                target = f"{source.module}:{node.name}"
                 if name in components:
-                    raise RegistryError(f"{kind} {name!r} is registered twice: {components[name].target} and {module}")
-                target = f"{module}:{node.name}"
-                components[name] = _describe_node(kind, name, target, node, tree, traits)
+                    raise RegistryError(f"{kind} {name!r} is registered twice: {components[name].target} and {target}")
+                components[name] = describe_definition(kind, name, target, node, source, traits)
     return components
-
-
-def _sources(place: str) -> list[tuple[str, Path]]:
-    """Return (module name, path) of a module, or of a package's modules, without importing either."""
-    spec = importlib.util.find_spec(place)
-    if spec is None or spec.origin is None:
-        raise RegistryError(f"there is no module {place}")
-    if spec.submodule_search_locations is None:
-        return [(place, Path(spec.origin))]
-    files = sorted(path for folder in spec.submodule_search_locations for path in Path(folder).glob("*.py"))
-    return [(place if path.stem == "__init__" else f"{place}.{path.stem}", path) for path in files]
-
-
-def _registrations(node: ast.ClassDef | ast.FunctionDef, constant: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for decorator in node.decorator_list:
-        match decorator:
-            case ast.Call(
-                func=ast.Attribute(value=ast.Name(id=registry), attr="register"), args=[ast.Constant(value=str() as name)]
-            ) if registry == constant:
-                yield name, {str(word.arg): ast.literal_eval(word.value) for word in decorator.keywords}
-
-
-def _describe_node(
-    kind: str, name: str, target: str, node: ast.ClassDef | ast.FunctionDef, tree: ast.Module, traits: dict[str, Any]
-) -> Component:
-    """Describe a class or function from its syntax tree, following base classes within the same file."""
-    doc = ast.get_docstring(node) or ""
-    owner = f"{kind} {name}"
-    if isinstance(node, ast.FunctionDef):
-        return Component(kind, name, target, read_parameters(node, doc, owner), doc, (), traits)
-    classes = {other.name: other for other in tree.body if isinstance(other, ast.ClassDef)}
-    constructor: ast.FunctionDef | None = None
-    bases: list[str] = []
-    current: ast.ClassDef | None = node
-    while current is not None:
-        found = [item for item in current.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
-        constructor = constructor or (found[0] if found else None)
-        own_bases = [ast.unparse(base).rpartition(".")[2] for base in current.bases]
-        bases += own_bases
-        current = next((classes[base] for base in own_bases if base in classes), None)
-    if constructor is None:
-        return Component(kind, name, target, (), doc, tuple(bases), traits)
-    doc = "\n\n".join(part for part in (doc, ast.get_docstring(constructor) or "") if part)
-    return Component(kind, name, target, read_parameters(constructor, doc, owner), doc, tuple(bases), traits)

@@ -6,23 +6,22 @@ checked in a fraction of a second, and every fault is reported together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from recrun import devices
+from recrun.configfile import find_config, read_arguments, read_config
 from recrun.dict2obj import Config
-from recrun.errors import ConfigError, Fault, RegistryError, nearest, unknown
-from recrun.monitors import LOSS, parse_monitor
-from recrun.parser import Parser, read_config, read_overrides
+from recrun.errors import ConfigError, Fault, RegistryError, edits, nearest, reading_order, unknown
+from recrun.parser import Parser
 from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, SAMPLERS, SCHEDULERS, Registry
+from recrun.rules import Facts, contradictions, settle
 from recrun.settings import RUN, TRAINING
-from recrun.signature import Component
-from recrun.yamlfile import Given
-
-CONFIG_IN_FOLDER: Final = "recrun.yaml"
-DEFAULT_CONFIG: Final = "bprmf"
+from recrun.signature import Component, Parameter
+from recrun.userfiles import is_file_reference
+from recrun.yamlfile import Given, Reading
 
 COMPONENTS: Final[dict[str, Registry]] = {
     "model": MODELS,
@@ -33,6 +32,10 @@ COMPONENTS: Final[dict[str, Registry]] = {
     "sampler": SAMPLERS,
 }
 """The settings that choose a component, in the order in which their own settings are declared."""
+
+_OF_ANY_MODEL: Final = ("model", "dataset")
+_OF_SAMPLING: Final = ("sampler", "positives")
+_DEFAULTS: Final = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,41 @@ class Resolved:
         return {parameter.name: self.config[parameter.name] for parameter in self.components[setting].parameters}
 
 
+@dataclass
+class Choice:
+    """The components that a config names.
+
+    Args:
+        components: those that are known, by the setting that chooses them.
+        unknown: the settings whose component cannot be told; their own settings may be any of its kind.
+        faults: what is wrong with the names.
+    """
+
+    components: dict[str, Component] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def is_closed_form(self) -> bool:
+        """Whether the model is known to be fitted without gradients."""
+        return "model" in self.components and "ClosedFormArch" in self.components["model"].bases
+
+    @property
+    def samples(self) -> bool:
+        """Whether training draws negative items."""
+        loss = self.components.get("loss")
+        return not self.is_closed_form and (loss is None or loss.traits.get("negatives") != "none")
+
+    def settings(self) -> list[Parameter]:
+        """Return the settings of the run itself, without those of its components."""
+        training = () if self.is_closed_form else TRAINING
+        return [each for each in (*RUN, *training) if self.samples or each.name not in _OF_SAMPLING]
+
+    def possible(self) -> list[Parameter]:
+        """Return the settings of every component that might have been meant."""
+        return [each for setting in self.unknown for known in COMPONENTS[setting] for each in known.parameters]
+
+
 def resolve(config: str | Path | None, overrides: Sequence[str] = ()) -> Resolved:
     """Find, read and check a config.
 
@@ -72,17 +110,8 @@ def resolve(config: str | Path | None, overrides: Sequence[str] = ()) -> Resolve
     Raises:
         ConfigError: with every fault found.
     """
-    path = find_config(config)
-    faults: list[Fault] = []
-    given: dict[str, Given] = {}
-    for read, source in ((read_config, path), (read_overrides, overrides)):
-        try:
-            given |= read(source)  # type: ignore[operator]
-        except ConfigError as error:
-            faults += error.faults
-    if faults:
-        raise ConfigError(faults)
-    return resolve_given(given, str(path))
+    reading, path = read(config, overrides)
+    return _check(reading, path)
 
 
 def resolve_given(given: Mapping[str, Given], path: str) -> Resolved:
@@ -91,161 +120,112 @@ def resolve_given(given: Mapping[str, Given], path: str) -> Resolved:
     Raises:
         ConfigError: with every fault found.
     """
-    components, faults = _choose_components(given)
-    trains = "optimizer" in components
-    parser = Parser((*RUN, *TRAINING) if trains or "model" not in components else RUN)
-    for component in components.values():
+    return _check(Reading(dict(given)), path)
+
+
+def read(config: str | Path | None, overrides: Sequence[str] = ()) -> tuple[Reading, str]:
+    """Return what a config and overrides say, and the path of the config; arguments as for `resolve`."""
+    try:
+        path = str(find_config(config))
+        reading = read_config(path)
+    except ConfigError as error:
+        path, reading = str(config), Reading({}, error.faults, complete=False)
+    arguments = read_arguments(overrides)
+    complete = reading.complete and not arguments.faults
+    return Reading(reading.given | arguments.given, reading.faults + arguments.faults, complete), path
+
+
+def choose(reading: Reading) -> Choice:
+    """Return the components that a config names, and what is wrong with the names."""
+    choice = Choice()
+    for setting, registry in COMPONENTS.items():
+        if (choice.is_closed_form and setting not in _OF_ANY_MODEL) or (setting == "sampler" and not choice.samples):
+            continue
+        chosen = reading.given.get(setting)
+        if chosen is None and not reading.complete:
+            choice.unknown.add(setting)
+            continue
+        chosen = chosen or Given(_DEFAULTS[setting])
+        name = chosen.value if chosen.value is None or chosen.text is None else chosen.text
+        if name is None and setting == "loss" and "model" in choice.components:
+            name = choice.components["model"].traits.get("loss", "bpr")
+        if not isinstance(name, str):
+            choice.unknown.add(setting)
+            if setting == "model" and name is None:
+                choice.faults.append(chosen.fault(f"must be set (available: {', '.join(registry.names())})", setting))
+            continue
+        try:
+            choice.components[setting] = registry.describe(_from_here(name, chosen))
+        except RegistryError as error:
+            choice.unknown.add(setting)
+            choice.faults.append(_explain_name(registry, name, chosen, setting, error))
+    return choice
+
+
+def _check(reading: Reading, path: str) -> Resolved:
+    choice = choose(reading)
+    faults = [*reading.faults, *choice.faults]
+    parser = Parser(choice.settings())
+    for component in choice.components.values():
         try:
             parser.declare(component.parameters)
         except ConfigError as error:
             faults += error.faults
-    applicable = {key: value for key, value in given.items() if key in parser.parameters}
-    for key in given.keys() - applicable.keys():
-        faults.append(_explain_unknown(key, given[key], parser, components))
-    try:
-        values = parser.resolve(applicable)
-    except ConfigError as error:
-        faults += error.faults
-        values = {}
-    if values:
-        _fill_in(values, components)
-        faults += list(_contradictions(values, components, given))
+    parser.declare(each for each in choice.possible() if each.name not in parser.parameters)
+    strangers = [key for key in reading.given if key not in parser.parameters]
+    faults += [_explain_key(key, reading.given[key], parser, choice) for key in strangers]
+    values, found = parser.check(reading.given, complete=reading.complete and not choice.unknown)
+    faults += found
+    values |= {setting: component.name for setting, component in choice.components.items() if setting in values}
+    facts = Facts(values, choice.components, reading.given)
+    faults += [*settle(values, facts), *contradictions(facts)]
     if faults:
-        raise ConfigError(sorted(faults, key=lambda f: (f.file or "", f.line or 0, f.column or 0)))
-    return Resolved(Config(values), components, path, frozenset(given))
+        placed = [fault if fault.file is not None else replace(fault, file=path) for fault in faults]
+        raise ConfigError(sorted(dict.fromkeys(placed), key=reading_order))
+    return Resolved(Config(values), choice.components, path, frozenset(reading.given))
 
 
-def find_config(config: str | Path | None) -> Path:
-    """Return the path of a config: an existing path wins, else the bundled config of that stem.
-
-    Raises:
-        ConfigError: there is neither.
-    """
-    if config is None:
-        here = Path(CONFIG_IN_FOLDER)
-        return here if here.exists() else bundled_configs()[DEFAULT_CONFIG]
-    if Path(config).exists():
-        return Path(config)
-    bundled = bundled_configs()
-    name = str(config).removesuffix(".yaml").removeprefix("configs/")
-    if name in bundled:
-        return bundled[name]
-    message = f"there is no file {str(config)!r}, and no bundled config of that name. Bundled: {', '.join(bundled)}"
-    raise ConfigError(Fault(message, suggestion=nearest(name, bundled)))
+def _from_here(name: str, given: Given) -> str:
+    """Return a component's name; a file is looked up beside the config that names it, else in the working folder."""
+    if not is_file_reference(name):
+        return name
+    path, _, attribute = name.rpartition(":")
+    is_in_file = given.place is not None and given.place.line is not None
+    folder = os.path.dirname(given.place.file) if given.place is not None and is_in_file else ""
+    return f"{os.path.abspath(os.path.join(folder, os.path.expanduser(path)))}:{attribute}"
 
 
-def bundled_configs() -> dict[str, Path]:
-    """Return the configs that come with recrun, by name (`bprmf`, `gowalla/bprmf`)."""
-    import recrun.configs
-
-    folder = Path(next(iter(recrun.configs.__path__)))
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
-
-
-def _choose_components(given: Mapping[str, Given]) -> tuple[dict[str, Component], list[Fault]]:
-    """Return the components that a config names, and what is wrong with the names."""
-    defaults = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
-    components: dict[str, Component] = {}
-    faults: list[Fault] = []
-    for setting, registry in COMPONENTS.items():
-        model = components.get("model")
-        if setting not in ("model", "dataset") and (model is None or "ClosedFormArch" in model.bases):
-            continue
-        chosen = given.get(setting, Given(defaults[setting]))
-        name = chosen.value
-        if name is None and setting == "loss" and model is not None:
-            name = model.traits.get("loss", "bpr")
-        if name is None:
-            faults.append(chosen.fault(f"must be set. Available: {', '.join(registry.names())}", setting))
-        elif isinstance(name, str):
-            try:
-                components[setting] = registry.describe(name)
-            except RegistryError:
-                components_fault = chosen.fault(unknown(registry.kind, name, registry.names()), setting)
-                faults.append(components_fault if ".py:" not in name else _file_fault(registry, name, chosen, setting))
-    loss = components.get("loss")
-    if loss is not None and loss.traits.get("negatives") == "none":
-        components.pop("sampler", None)
-    return components, faults
-
-
-def _file_fault(registry: Registry, name: str, chosen: Given, setting: str) -> Fault:
-    try:
-        registry.describe(name)
-    except RegistryError as error:
+def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, error: RegistryError) -> Fault:
+    """Say why a component's name is not taken."""
+    if is_file_reference(name) or name in registry:
         return chosen.fault(str(error), setting)
-    return chosen.fault("cannot be read", setting)
+    if ".py" in name:
+        return chosen.fault(f"expected a registered name or path/to/file.py:Name, found {name!r}", setting)
+    available = registry.names()
+    message = f"unknown {registry.kind} {name!r} (available: {', '.join(available)})"
+    return chosen.fault(message, setting, nearest(name, available))
 
 
-def _explain_unknown(key: str, given: Given, parser: Parser, components: Mapping[str, Component]) -> Fault:
+def _explain_key(key: str, given: Given, parser: Parser, choice: Choice) -> Fault:
     """Say why a key is not taken: it is nobody's, or it belongs to something this run does not use."""
-    model = components.get("model")
-    if model is not None and key in {parameter.name for parameter in TRAINING}:
-        return given.fault(f"model {model.name} is fitted in closed form and takes no training settings; remove it", key)
+    guess = nearest(key, parser.parameters)
+    if choice.is_closed_form and key in {parameter.name for parameter in TRAINING}:
+        name = choice.components["model"].name
+        return given.key_fault(f"model {name} is fitted in closed form and takes no training settings; remove it", key)
+    if key in _OF_SAMPLING:
+        name = choice.components["loss"].name
+        return given.key_fault(f"loss {name} looks at all items and samples none; remove it", key)
     owners = [
         f"{component.kind} {component.name}"
-        for setting, registry in COMPONENTS.items()
+        for registry in COMPONENTS.values()
         for component in registry
         if key in {parameter.name for parameter in component.parameters}
     ]
-    if owners:
-        using = ", ".join(f"{setting}: {component.name}" for setting, component in components.items())
-        return given.fault(f"is a setting of {', '.join(owners[:4])}, which this run does not use ({using})", key)
-    return given.fault("unknown setting", key, nearest(key, parser.parameters))
-
-
-def _fill_in(values: dict[str, Any], components: Mapping[str, Component]) -> None:
-    """Write out the values that follow from others, so that the resolved config says everything."""
-    values["description"] = values["description"] or components["model"].name.rpartition(":")[2]
-    if "loss" in components:
-        values["loss"] = components["loss"].name
-    values["monitors"] = list(dict.fromkeys(monitor.strip().lower() for monitor in values["monitors"]))
-    ranked = [monitor for monitor in values["monitors"] if monitor != LOSS]
-    if values["which4best"] is None and ranked:
-        values["which4best"] = ranked[-1]
-    elif values["which4best"] is not None:
-        values["which4best"] = values["which4best"].strip().lower()
-
-
-def _contradictions(
-    values: Mapping[str, Any], components: Mapping[str, Component], given: Mapping[str, Given]
-) -> Iterator[Fault]:
-    """Yield what is well typed, one by one, and cannot work together."""
-
-    def fault(key: str, message: str, suggestion: str | None = None) -> Fault:
-        return given.get(key, Given(None)).fault(message, key, suggestion)
-
-    for monitor in values["monitors"]:
-        try:
-            parse_monitor(monitor)
-        except ConfigError as error:
-            yield fault("monitors", error.faults[0].message)
-    which4best = values["which4best"]
-    if which4best is None:
-        yield fault("monitors", "lists no metric that can choose the best epoch; add one, such as ndcg@20")
-    elif which4best not in values["monitors"] or which4best == LOSS:
-        choices = [monitor for monitor in values["monitors"] if monitor != LOSS]
-        yield fault("which4best", f"must be one of the monitors: {', '.join(choices)}", nearest(which4best, choices))
-    try:
-        devices.check_syntax(values["device"])
-    except ConfigError as error:
-        yield fault("device", error.faults[0].message)
-    validates = values["eval_valid"] and values.get("valid_ratio") != 0
-    if values.get("early_stop_patience") is not None and not validates:
-        reason = "eval_valid: false" if not values["eval_valid"] else "valid_ratio: 0"
-        yield fault("early_stop_patience", f"stops by the validation metric, and {reason} leaves none")
-    if "lr_scheduler" in components and components["lr_scheduler"].traits.get("needs_value") and not validates:
-        yield fault("lr_scheduler", f"{values['lr_scheduler']} follows the validation metric, and this run has none")
-    loss = components.get("loss")
-    needed = loss.traits.get("min_negatives", 1) if loss else 1
-    if "n_negatives" in values and values["n_negatives"] < needed:
-        yield fault("n_negatives", f"loss {values['loss']} needs at least {needed} negatives, found {values['n_negatives']}")
-    if values["id"] is not None and not _is_file_name(values["id"]):
-        yield fault("id", f"must be the name of a folder, found {values['id']!r}")
-
-
-def _is_file_name(text: str) -> bool:
-    return bool(text) and text not in (".", "..") and "/" not in text and "\\" not in text and text.isprintable()
+    if owners and (guess is None or edits(guess, key) > 1):
+        using = ", ".join(f"{setting} {component.name}" for setting, component in choice.components.items())
+        others = f"{', '.join(owners[:3])}{' and others' if len(owners) > 3 else ''}"
+        return given.key_fault(f"is a setting of {others}; this run uses {using}", key)
+    return given.key_fault("unknown setting", key, guess)
 
 
 def describe_anything(name: str) -> list[Component]:
@@ -254,10 +234,16 @@ def describe_anything(name: str) -> list[Component]:
     Raises:
         RegistryError: nothing is.
     """
+    if is_file_reference(name):
+        return [_registry_of(name).describe(name)]
     matches = [registry.describe(name) for registry in REGISTRIES.values() if name in registry]
-    if not matches and ".py:" in name:
-        matches = [MODELS.describe(name)]
     if not matches:
-        everything = [known for registry in REGISTRIES.values() for known in registry.names()]
+        everything = {known for registry in REGISTRIES.values() for known in registry.names()}
         raise RegistryError(unknown("component", name, everything))
     return matches
+
+
+def _registry_of(reference: str) -> Registry:
+    """Return the registry in which something of a user's own file belongs, as its base class tells."""
+    bases = MODELS.describe(reference).bases
+    return LOSSES if "BaseCriterion" in bases else DATASETS if "RecDataSet" in bases else MODELS

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from recrun.errors import CheckpointError, ConfigError, Fault
 from recrun.utils import atomic_write
-from recrun.yamlfile import dump_mapping
+from recrun.yamltext import dump_mapping
 
 SCHEMA_VERSION: Final = 1
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"

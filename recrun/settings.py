@@ -21,19 +21,31 @@ def _training(name: str, annotation: object, default: object, help: str) -> Para
 
 
 RUN: Final[tuple[Parameter, ...]] = (
-    _run("description", str | None, None, "name of the experiment, part of the run folder's path; the model's name if null"),
+    _run(
+        "description",
+        str | None,
+        None,
+        "name of the experiment, part of the run folder's path; the model's name if null",
+    ),
     _run("root", str, "data", "folder that holds the data sets"),
     _run("dataset", str, "Synthetic", "data set: a registered name, or ./file.py:Name"),
     _run("model", str | None, None, "model: a registered name, or ./file.py:Name"),
     _run("device", str, "auto", "auto, cpu, cuda, cuda:N, N or mps"),
-    _run("seed", Annotated[int, Ge(-1)], 1, "seed of initialisation and sampling; -1 draws one and records it"),
+    _run(
+        "seed",
+        Annotated[int, Ge(-1), Le(2**32 - 1)],
+        1,
+        "seed of initialisation and sampling; -1 draws one and records it",
+    ),
     _run(
         "monitors",
         list[str],
         ["recall@10", "recall@20", "ndcg@10", "ndcg@20"],
         "metrics to compute; loss is always kept for training",
     ),
-    _run("which4best", str | None, None, "monitor that chooses the best epoch on validation; the last one listed if null"),
+    _run(
+        "which4best", str | None, None, "monitor that chooses the best epoch on validation; the last one listed if null"
+    ),
     _run("eval_valid", bool, True, "evaluate on the validation part"),
     _run("eval_test", bool, True, "score test once, at the end, with the best model"),
     _run("eval_memory", PositiveInt, 512, "memory that ranking may use besides the model, in MB"),
@@ -58,8 +70,12 @@ TRAINING: Final[tuple[Parameter, ...]] = (
         "an epoch visits every train interaction once, or draws as many by choosing users uniformly",
     ),
     _training("eval_freq", PositiveInt, 1, "epochs between evaluations"),
-    _training("early_stop_patience", PositiveInt | None, None, "evaluations without a better one before training stops"),
+    _training(
+        "early_stop_patience", PositiveInt | None, None, "evaluations without a better one before training stops"
+    ),
     _training("checkpoint_freq", PositiveInt, 1, "epochs between checkpoints"),
     _training("checkpoint_minutes", PositiveFloat, 5.0, "a checkpoint is also written when the last one is this old"),
-    _training("num_workers", NonNegativeInt, 0, "0 samples between the steps, 1 or more in a thread beside them; same batches"),
+    _training(
+        "num_workers", NonNegativeInt, 0, "0 samples between the steps, 1 or more in a thread beside them; same batches"
+    ),
 )

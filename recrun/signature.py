@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import re
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,7 +34,7 @@ class Parameter:
 
     Args:
         name: the key.
-        annotation: its type, as Python writes it (`int`, `PositiveFloat`, `list[int]`, `Literal["a", "b"]`, `str | None`).
+        annotation: its type: `int`, `PositiveFloat`, `list[int]`, `Literal["a", "b"]`, `str | None` and the like.
         default: the value when nobody sets it, or `REQUIRED`.
         help: one sentence for the user.
         owner: what declares it, as shown in messages ("run", "training", "model bprmf").
@@ -92,7 +91,6 @@ _NAMES: Final[dict[str, Any]] = {
     "Any": Any,
     "Optional": Optional,
     "Union": Union,
-    "Sequence": list,
     **{name: getattr(recrun.types, name) for name in recrun.types.__all__},
 }
 
@@ -105,8 +103,17 @@ def resolve_annotation(node: ast.expr) -> Any:
     """Return the type that an annotation's syntax tree names, from the types that settings may have.
 
     Raises:
-        Unreadable: the annotation uses a name that is not a settings type.
+        Unreadable: the annotation uses a name that is not a settings type, or is malformed.
     """
+    try:
+        return _resolve(node)
+    except (TypeError, ValueError, SyntaxError) as error:
+        raise Unreadable(
+            f"line {node.lineno}: {ast.unparse(node)!r} is not a type that a setting can have: {error}"
+        ) from None
+
+
+def _resolve(node: ast.expr) -> Any:
     match node:
         case ast.Name(id=name) if name in _NAMES:
             return _NAMES[name]
@@ -115,17 +122,18 @@ def resolve_annotation(node: ast.expr) -> Any:
         case ast.Constant(value=None):
             return None
         case ast.Constant(value=str() as text):
-            return resolve_annotation(ast.parse(text, mode="eval").body)
+            return _resolve(ast.parse(text, mode="eval").body)
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return Union[resolve_annotation(left), resolve_annotation(right)]
+            return Union[_resolve(left), _resolve(right)]  # noqa: UP007 - the parts are values
         case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
             values = choices.elts if isinstance(choices, ast.Tuple) else [choices]
             return typing.Literal[tuple(ast.literal_eval(value) for value in values)]
         case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[base, *bounds])):
-            return typing.Annotated[(resolve_annotation(base), *map(_bound, bounds))]
+            parts = (_resolve(base), *map(_bound, bounds))
+            return typing.Annotated[parts]
         case ast.Subscript(value=outer, slice=inner):
-            arguments = inner.elts if isinstance(inner, ast.Tuple) else [inner]
-            return resolve_annotation(outer)[tuple(resolve_annotation(argument) for argument in arguments)]
+            arguments = tuple(map(_resolve, inner.elts if isinstance(inner, ast.Tuple) else [inner]))
+            return _resolve(outer)[arguments if len(arguments) > 1 else arguments[0]]
     raise Unreadable(f"line {node.lineno}: {ast.unparse(node)!r} is not a type that a setting can have")
 
 
@@ -175,35 +183,3 @@ def read_parameters(function: ast.FunctionDef, doc: str, owner: str) -> tuple[Pa
         annotation = resolve_annotation(argument.annotation)
         parameters.append(Parameter(argument.arg, annotation, value, helps.get(argument.arg, ""), owner))
     return tuple(parameters)
-
-
-def type_name(annotation: Any) -> str:
-    """Return how a setting's type reads in a message.
-
-    >>> type_name(recrun.types.PositiveInt), type_name(list[float]), type_name(Union[str, None])
-    ('an integer >= 1', 'a list of numbers', 'text or null')
-    """
-    plain = {int: "an integer", float: "a number", str: "text", bool: "true or false", type(None): "null", None: "null"}
-    if annotation in plain:
-        return plain[annotation]
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Annotated:
-        bounds = []
-        for bound in arguments[1:]:
-            for sign, attribute in ((">=", "ge"), (">", "gt"), ("<=", "le"), ("<", "lt")):
-                if hasattr(bound, attribute):
-                    bounds.append(f"{sign} {getattr(bound, attribute)}")
-        return f"{type_name(arguments[0])} {' and '.join(bounds)}".strip()
-    if origin is typing.Literal:
-        return "one of " + ", ".join(str(argument) for argument in arguments)
-    if origin in (Union, types.UnionType):
-        return " or ".join(type_name(argument) for argument in arguments)
-    if origin is list:
-        return f"a list of {_plural(type_name(arguments[0]))}"
-    if origin is dict or annotation is dict:
-        return "a mapping"
-    return getattr(annotation, "__name__", str(annotation))
-
-
-def _plural(name: str) -> str:
-    return {"text": "texts"}.get(name, re.sub(r"^an? (\w+)", r"\1s", name))

@@ -47,7 +47,7 @@ def _components(what: str) -> list[dict[str, Any]]:
 
 
 def _configs() -> list[dict[str, Any]]:
-    from recrun.resolve import bundled_configs
+    from recrun.configfile import bundled_configs
 
     rows = []
     for name, path in bundled_configs().items():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from recrun.cli.options import debug_option, json_option, print_json
-from recrun.resolve import describe_anything
-from recrun.signature import REQUIRED, Component, type_name
+
+if TYPE_CHECKING:
+    from recrun.signature import Component
 
 
 @click.command("show")
@@ -18,32 +19,40 @@ from recrun.signature import REQUIRED, Component, type_name
 def command(name: str, as_json: bool) -> None:
     """Show a registered thing: its description, source, and settings with types and defaults.
 
-    NAME is a registered name, or ./file.py:Name for a model of your own.
+    NAME is a registered name, or ./file.py:Name for a model, loss or data set of your own.
 
     \b
     Example:
         recrun show bprmf
     """
-    documents = [_document(component) for component in describe_anything(name)]
-    if as_json:
-        print_json(documents[0] if len(documents) == 1 else documents)
-        return
-    from recrun.report.console import stdout_console
-    from recrun.report.tables import table
+    from recrun.resolve import describe_anything
 
-    for document in documents:
-        click.echo(f"{document['kind']} {document['name']}  ({document['target']})")
-        click.echo(document["summary"])
-        if document["source"]:
-            click.echo(f"Source: {document['source']}")
-        rows = [list(parameter.values()) for parameter in document["parameters"]]
-        if rows:
-            stdout_console().print(table(None, ["setting", "type", "default", "help"], rows))
-        else:
-            click.echo("It takes no settings of its own.")
+    components = describe_anything(name)
+    if as_json:
+        print_json([_document(component) for component in components])
+        return
+    for component in components:
+        _print(component)
+
+
+def _print(component: Component) -> None:
+    from recrun.report.console import stdout_console
+    from recrun.report.tables import parameter_table
+
+    click.echo(f"{component.kind} {component.name}  ({component.target})")
+    click.echo(component.summary)
+    if component.source:
+        click.echo(f"Source: {component.source}")
+    if component.parameters:
+        stdout_console().print(parameter_table(component))
+    else:
+        click.echo("It takes no settings of its own.")
 
 
 def _document(component: Component) -> dict[str, Any]:
+    from recrun.signature import REQUIRED
+    from recrun.values import json_schema, type_name
+
     return {
         "kind": component.kind,
         "name": component.name,
@@ -54,7 +63,9 @@ def _document(component: Component) -> dict[str, Any]:
             {
                 "name": parameter.name,
                 "type": type_name(parameter.annotation),
-                "default": "required" if parameter.default is REQUIRED else parameter.default,
+                "schema": json_schema(parameter.annotation),
+                "required": parameter.default is REQUIRED,
+                "default": None if parameter.default is REQUIRED else parameter.default,
                 "help": parameter.help,
             }
             for parameter in component.parameters

@@ -59,7 +59,7 @@ def command(
         config = str(run.config_file)
     resolved = resolve(config, overrides)
     if print_config:
-        from recrun.yamlfile import dump_mapping
+        from recrun.yamltext import dump_mapping
 
         click.echo(dump_mapping(dict(resolved.config)), nl=False)
         return

@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from recrun.cli.options import debug_option, json_option, print_json
-from recrun.errors import ConfigError, Fault
-from recrun.resolve import resolve
+from recrun.errors import Fault
 
 
 @click.command("validate")
@@ -22,23 +21,29 @@ def command(configs: tuple[str, ...], as_json: bool) -> None:
     Example:
         recrun validate configs/bprmf.yaml configs/ease.yaml
     """
-    reports = [_check(config) for config in configs]
+    faults = {config: _faults_of(config) for config in configs}
     if as_json:
-        print_json({"configs": [{**report, "faults": [vars(fault) for fault in report["faults"]]} for report in reports]})
+        reports = [
+            {"path": config, "ok": not found, "faults": [vars(fault) for fault in found]}
+            for config, found in faults.items()
+        ]
+        print_json({"configs": reports})
     else:
-        for report in reports:
-            for fault in report["faults"]:
+        for config, found in faults.items():
+            for fault in found:
                 click.echo(str(fault))
-            if report["ok"]:
-                click.echo(f"{report['path']}: ok")
-    if not all(report["ok"] for report in reports):
+            if not found:
+                click.echo(f"{config}: ok")
+    if any(faults.values()):
         raise SystemExit(2)
 
 
-def _check(config: str) -> dict[str, object]:
-    faults: list[Fault] = []
+def _faults_of(config: str) -> list[Fault]:
+    from recrun.errors import ConfigError
+    from recrun.resolve import resolve
+
     try:
         resolve(config)
     except ConfigError as error:
-        faults = error.faults
-    return {"path": config, "ok": not faults, "faults": faults}
+        return error.faults
+    return []

@@ -1,0 +1,175 @@
+"""What is well written, setting by setting, and cannot work together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from recrun import devices
+from recrun.errors import ConfigError, Fault, nearest
+from recrun.monitors import LOSS, parse_monitor
+from recrun.signature import Component
+from recrun.yamlfile import Given
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a config.
+
+    Args:
+        values: the settings that have a good value; those with a fault of their own are missing.
+        components: the chosen components that are known, by the setting that chooses them.
+        given: what the file and the arguments set.
+    """
+
+    values: Mapping[str, Any]
+    components: Mapping[str, Component]
+    given: Mapping[str, Given]
+
+    def has(self, *keys: str) -> bool:
+        """Return whether all these settings have a good value."""
+        return all(key in self.values for key in keys)
+
+    def fault(
+        self, message: str, key: str, *others: str, suggestion: str | None = None, item: int | None = None
+    ) -> Fault:
+        """Return a fault of a key, at the place where it was given, or else the first of the others was."""
+        for each in (key, *others):
+            if each in self.given:
+                return self.given[each].fault(message, key, suggestion, item)
+        return Fault(message, key, suggestion=suggestion)
+
+    def trait(self, setting: str, name: str, default: Any = None) -> Any:
+        """Return a trait of the component that a setting chooses."""
+        component = self.components.get(setting)
+        return default if component is None else component.traits.get(name, default)
+
+    @property
+    def without_validation(self) -> str | None:
+        """Say what leaves the run without a validation metric, or None when it has one."""
+        if self.values.get("eval_valid") is False:
+            return "eval_valid: false"
+        ships_one = self.trait("dataset", "validation", False) or self.values.get("valid_path")
+        if self.values.get("valid_ratio") == 0 and not ships_one:
+            return "valid_ratio: 0"
+        return None
+
+
+def settle(values: dict[str, Any], facts: Facts) -> list[Fault]:
+    """Write out the values that follow from others, so that a resolved config says everything.
+
+    Returns:
+        What is wrong with the monitors, whose names are brought into one spelling here.
+    """
+    faults = []
+    if values.get("description", "") is None and "model" in facts.components:
+        values["description"] = facts.components["model"].name.rpartition(":")[2]
+    monitors: list[str] = []
+    for position, text in enumerate(values.get("monitors", ())):
+        try:
+            monitors.append(str(parse_monitor(text)))
+        except ConfigError as error:
+            fault = error.faults[0]
+            faults.append(facts.fault(fault.message, "monitors", suggestion=fault.suggestion, item=position))
+    if faults:
+        del values["monitors"]
+    elif "monitors" in values:
+        values["monitors"] = list(dict.fromkeys(monitors))
+    if "which4best" in values:
+        values["which4best"] = _settled_criterion(values["which4best"], values.get("monitors", ()))
+    return faults
+
+
+def _settled_criterion(which4best: str | None, monitors: list[str]) -> str | None:
+    if which4best is None:
+        return next((monitor for monitor in reversed(monitors) if monitor != LOSS), None)
+    try:
+        return str(parse_monitor(which4best))
+    except ConfigError:
+        return which4best
+
+
+def _which4best_is_a_monitor(facts: Facts) -> Iterator[Fault]:
+    if not facts.has("monitors", "which4best"):
+        return
+    criterion = facts.values["which4best"]
+    choices = [monitor for monitor in facts.values["monitors"] if monitor != LOSS]
+    if not choices:
+        yield facts.fault("lists no metric that can choose the best epoch; add one, such as ndcg@20", "monitors")
+    elif criterion not in choices:
+        message = f"expected one of the monitors ({', '.join(choices)}), found {criterion!r}"
+        yield facts.fault(message, "which4best", suggestion=nearest(criterion, choices))
+
+
+def _device_is_written_as_one(facts: Facts) -> Iterator[Fault]:
+    if facts.has("device"):
+        try:
+            devices.check_syntax(facts.values["device"])
+        except ConfigError as error:
+            yield facts.fault(error.faults[0].message, "device", suggestion=error.faults[0].suggestion)
+
+
+def _folder_names(facts: Facts) -> Iterator[Fault]:
+    name = facts.values.get("id")
+    if name is not None and (
+        name in ("", ".", "..") or "/" in name or "\\" in name or not name.isprintable() or len(name) > 100
+    ):
+        yield facts.fault(f"expected the name of a folder, found {name!r}", "id")
+
+
+def _what_needs_validation(facts: Facts) -> Iterator[Fault]:
+    reason = facts.without_validation
+    if reason is None:
+        return
+    cause = reason.partition(":")[0]
+    if facts.values.get("early_stop_patience") is not None:
+        message = f"training stops by the validation metric, and {reason} leaves none"
+        yield facts.fault(message, "early_stop_patience", cause)
+    if facts.trait("lr_scheduler", "needs_value"):
+        message = f"{facts.values.get('lr_scheduler')} follows the validation metric, and {reason} leaves none"
+        yield facts.fault(message, "lr_scheduler", cause)
+
+
+def _enough_negatives(facts: Facts) -> Iterator[Fault]:
+    needed = facts.trait("loss", "min_negatives", 1)
+    if facts.has("n_negatives") and facts.values["n_negatives"] < needed:
+        found = facts.values["n_negatives"]
+        message = f"loss {facts.components['loss'].name} needs at least {needed} negatives, found {found}"
+        yield facts.fault(message, "n_negatives", "loss")
+
+
+def _scores_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
+    if facts.trait("loss", "scores") != "cosine" or "model" not in facts.components:
+        return
+    model, loss = facts.components["model"].name, facts.components["loss"].name
+    if "similarity" not in {parameter.name for parameter in facts.components["model"].parameters}:
+        if facts.trait("model", "scores") != "cosine":
+            yield facts.fault(
+                f"{loss} takes cosines, and model {model} does not give them; choose another loss", "loss", "model"
+            )
+    elif facts.has("similarity") and facts.values["similarity"] != "cosine":
+        message = f"loss {loss} takes cosines: expected cosine, found {facts.values['similarity']}"
+        yield facts.fault(message, "similarity", "loss")
+
+
+def _momentum_for_nesterov(facts: Facts) -> Iterator[Fault]:
+    if facts.values.get("nesterov") and facts.values.get("momentum") == 0:
+        yield facts.fault("needs a momentum above 0, found momentum: 0", "nesterov", "momentum")
+
+
+RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
+    _which4best_is_a_monitor,
+    _device_is_written_as_one,
+    _folder_names,
+    _what_needs_validation,
+    _enough_negatives,
+    _scores_that_the_loss_can_take,
+    _momentum_for_nesterov,
+)
+
+
+def contradictions(facts: Facts) -> Iterator[Fault]:
+    """Yield every fault of combination; rules whose settings have faults of their own are passed over."""
+    for rule in RULES:
+        yield from rule(facts)

@@ -1,0 +1,64 @@
+"""A user's own Python files, named in a config as `path/to/file.py:Name`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+from recrun.errors import RegistryError, unknown
+
+
+def is_file_reference(name: str) -> bool:
+    """Return whether a name is `path/to/file.py:Name` rather than a registered one."""
+    path, colon, attribute = name.rpartition(":")
+    return bool(colon) and path.endswith(".py") and attribute.isidentifier()
+
+
+def load_reference(reference: str) -> Any:
+    """Import the file of `path/to/file.py:Name` and return what it calls Name.
+
+    Raises:
+        RegistryError: there is no such file or name, or the file fails while it is imported.
+    """
+    path, _, attribute = reference.rpartition(":")
+    module = load_file(path)
+    if not hasattr(module, attribute):
+        raise RegistryError(f"{reference}: {unknown('name', attribute, [n for n in vars(module) if n[0] != '_'])}")
+    return getattr(module, attribute)
+
+
+def load_file(path: str | Path) -> Any:
+    """Import a user's own Python file as a module of its own, once.
+
+    Raises:
+        RegistryError: there is no such file, or it fails while it is imported.
+    """
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise RegistryError(f"there is no file {str(path)!r}")
+    name = f"recrun_user_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}_{file.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise RegistryError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    # Its neighbours can be imported, as by a script; what is installed comes first.
+    sys.path.append(str(file.parent))
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise RegistryError(f"{path} cannot be imported: {cause(error)}") from error
+    finally:
+        sys.path.remove(str(file.parent))
+    return module
+
+
+def cause(error: BaseException) -> str:
+    """Return the type and the first line of an error that somebody else's code raised."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]

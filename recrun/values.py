@@ -1,0 +1,211 @@
+"""Types of settings at work: does a value fit, how does the type read in a message, what is its JSON Schema.
+
+A setting's type is an ordinary annotation made of int, float, str, bool, None, list, dict, Literal, unions, and the
+bounds of `recrun.types`. Values are those YAML can write.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import types
+import typing
+from typing import Any, Final, Union
+
+from recrun.types import MinLen
+
+_LARGEST: Final = 2**63 - 1
+"""Integers beyond 64 bits are refused: no library underneath could take them."""
+
+_BOUNDS: Final = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
+_PLAIN: Final = {int: "an integer", float: "a number", str: "text", bool: "true or false", Any: "any value"}
+
+
+class Misfit(ValueError):
+    """A value that its setting cannot take; `position` is the element of a list that is to blame, or None."""
+
+    def __init__(self, position: int | None = None) -> None:
+        super().__init__(position)
+        self.position = position
+
+
+def fit(annotation: Any, value: Any) -> Any:
+    """Return the value as its setting takes it: an integer where a number is wanted becomes a float, lists are copied.
+
+    Raises:
+        Misfit: it is of another type, or out of bounds; text is never taken for a number, nor 1 for true.
+
+    >>> fit(float, 1), fit(list[int], [1, 2])
+    (1.0, [1, 2])
+    """
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation is Any:
+        return value
+    if origin is typing.Annotated:
+        fitted = fit(arguments[0], value)
+        if not all(_within(bound, fitted) for bound in arguments[1:]):
+            raise Misfit
+        return fitted
+    if origin is typing.Literal:
+        for choice in arguments:
+            if type(choice) is type(value) and choice == value:
+                return value
+        raise Misfit
+    if origin in (Union, types.UnionType):
+        return _fit_any(arguments, value)
+    if annotation is list or origin is list:
+        return _fit_list(arguments[0] if arguments else Any, value)
+    if annotation is dict or origin is dict:
+        return _fit_dict(arguments[1] if arguments else Any, value)
+    return _fit_scalar(annotation, value)
+
+
+def _fit_scalar(annotation: Any, value: Any) -> Any:
+    if annotation is float and type(value) in (int, float):
+        number = float(value) if isinstance(value, float) or abs(value) <= _LARGEST else math.inf
+        if math.isfinite(number):
+            return number
+        raise Misfit
+    kind = type(None) if annotation is None else annotation
+    if type(value) is not kind or (isinstance(value, int) and abs(value) > _LARGEST):
+        raise Misfit
+    return value
+
+
+def _fit_any(choices: tuple[Any, ...], value: Any) -> Any:
+    misfit = Misfit()
+    # A whole number is an integer to a setting that may be either.
+    for choice in sorted(choices, key=lambda choice: choice is float):
+        try:
+            return fit(choice, value)
+        except Misfit as error:
+            misfit = error if error.position is not None else misfit
+    raise misfit
+
+
+def _fit_list(element: Any, value: Any) -> list[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise Misfit
+    fitted = []
+    for position, each in enumerate(value):
+        try:
+            fitted.append(fit(element, each))
+        except Misfit:
+            raise Misfit(position) from None
+    return fitted
+
+
+def _fit_dict(element: Any, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Misfit
+    return {key: fit(element, each) for key, each in value.items()}
+
+
+def _within(bound: Any, value: Any) -> bool:
+    if isinstance(bound, MinLen):
+        return len(value) >= bound.min_length
+    checks = {"ge": value.__ge__, "gt": value.__gt__, "le": value.__le__, "lt": value.__lt__}
+    return all(bool(check(getattr(bound, name))) for name, check in checks.items() if hasattr(bound, name))
+
+
+def type_name(annotation: Any) -> str:
+    """Return how a setting's type reads in a message.
+
+    >>> from recrun.types import PositiveInt
+    >>> type_name(PositiveInt), type_name(list[float]), type_name(Union[str, None])
+    ('an integer >= 1', 'a list of numbers', 'text or null')
+    """
+    if annotation in (None, type(None)):
+        return "null"
+    if annotation in _PLAIN:
+        return _PLAIN[annotation]
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        signs = [
+            f"{sign} {getattr(bound, name)}"
+            for bound in arguments[1:]
+            for name, sign in _BOUNDS
+            if hasattr(bound, name)
+        ]
+        lengths = [f"with at least {bound.min_length}" for bound in arguments[1:] if isinstance(bound, MinLen)]
+        return " ".join([type_name(arguments[0]), " and ".join(signs), *lengths]).replace("  ", " ").strip()
+    if origin is typing.Literal:
+        return "one of " + ", ".join(str(argument) for argument in arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join(type_name(argument) for argument in arguments)
+    if origin is list:
+        return f"a list of {_plural(type_name(arguments[0]))}"
+    if annotation is list:
+        return "a list"
+    if annotation is dict or origin is dict:
+        return "a mapping"
+    return getattr(annotation, "__name__", str(annotation))
+
+
+def _plural(name: str) -> str:
+    return {"text": "texts"}.get(name, re.sub(r"^an? (\w+)", r"\1s", name))
+
+
+def shown(value: Any, text: str | None = None) -> str:
+    """Return how a value that does not fit is shown in a message, as it was written if that is known.
+
+    >>> shown("ten"), shown(1000.0, "1e3"), shown(None)
+    ("'ten' (text)", '1e3 (a number)', 'null')
+    """
+    if value is None:
+        return "null"
+    kinds = {
+        bool: "true or false",
+        int: "an integer",
+        float: "a number",
+        str: "text",
+        list: "a list",
+        dict: "a mapping",
+    }
+    if isinstance(value, str) or text is None:
+        text = {True: "true", False: "false"}[value] if isinstance(value, bool) else _short_repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({kinds.get(type(value), type(value).__name__)})"
+
+
+def _short_repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # an integer of more digits than Python converts
+        return "a number of thousands of digits"
+
+
+def json_schema(annotation: Any) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of what a setting takes in YAML; text may be written as a bare number as well.
+
+    >>> from recrun.types import PositiveInt
+    >>> json_schema(PositiveInt)
+    {'type': 'integer', 'minimum': 1}
+    """
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        words = {
+            "ge": "minimum",
+            "gt": "exclusiveMinimum",
+            "le": "maximum",
+            "lt": "exclusiveMaximum",
+            "min_length": "minItems",
+        }
+        bounds = {
+            word: getattr(bound, name)
+            for bound in arguments[1:]
+            for name, word in words.items()
+            if hasattr(bound, name)
+        }
+        return {**json_schema(arguments[0]), **bounds}
+    if origin is typing.Literal:
+        return {"enum": list(arguments)}
+    if origin in (Union, types.UnionType):
+        return {"anyOf": [json_schema(argument) for argument in arguments]}
+    if annotation is list or origin is list:
+        return {"type": "array", **({"items": json_schema(arguments[0])} if arguments else {})}
+    if annotation is dict or origin is dict:
+        return {"type": "object"}
+    scalars: dict[Any, Any] = {int: "integer", float: "number", bool: "boolean", str: ["string", "number", "boolean"]}
+    if annotation in (None, type(None)):
+        return {"type": "null"}
+    return {"type": scalars[annotation]} if annotation in scalars else {}

@@ -1,0 +1,124 @@
+"""The YAML that configs are written in: what of YAML is understood, and what its scalars mean.
+
+It is the YAML 1.2 core schema without anchors, aliases and tags: `1e-3` is a number, `yes` is text, and nothing but
+data can come out of it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import yaml
+
+MAX_DEPTH: Final = 16
+"""Lists and mappings nested deeper than this are refused."""
+
+
+class NotYaml(Exception):
+    """A text that is not YAML, or holds what a config may not."""
+
+    def __init__(self, message: str, mark: yaml.Mark | None, *, is_second_document: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.mark = mark
+        self.is_second_document = is_second_document
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes of the YAML 1.2 core schema, without anchors, aliases and tags."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own protocol
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise NotYaml("anchors and aliases are not supported; write the value out", event.start_mark)
+        if getattr(event, "tag", None) is not None:
+            raise NotYaml(f"the tag {event.tag!r} is not supported; write plain values", event.start_mark)
+        if self.depth > MAX_DEPTH:
+            raise NotYaml(f"is nested too deeply: more than {MAX_DEPTH} levels", event.start_mark)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+_INT: Final = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT: Final = re.compile(
+    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+)
+_BOOL: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_NULL: Final = ("", "~", "null", "Null", "NULL")
+
+
+def _resolve(kind: str, pattern: str, first: str) -> None:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(f"^(?:{pattern})$"), list(first) or [""])
+
+
+_resolve("bool", "|".join(_BOOL), "tTfF")
+_resolve("null", "|".join(_NULL), "~nN")
+_resolve("null", "", "")
+_resolve("int", _INT.pattern, "-+0123456789")
+_resolve("float", _FLOAT.pattern, "-+0123456789.")
+
+_HINTS: Final = {
+    "mapping values are not allowed here": "a value that holds ': ' must be in quotes",
+    "could not find expected ':'": "expected 'key: value'",
+    "that cannot start any token": "a value that begins with it must be in quotes",
+    "but got '<stream end>'": "a bracket is not closed",
+    "found unexpected end of stream": "a quote is not closed",
+}
+
+
+def compose(text: str) -> Any:
+    """Return the root node of a text, or None when it holds nothing.
+
+    Raises:
+        NotYaml: it is not YAML.
+    """
+    try:
+        return yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        if mark is not None and mark.index < len(text) and text[mark.index] == "\t":
+            raise NotYaml("not valid YAML: a tab stands where only blanks may", mark) from None
+        detail = " ".join(part for part in (error.context, error.problem) if part)
+        if "expected a single document" in detail:
+            raise NotYaml("a second YAML document begins here; expected one", mark, is_second_document=True) from None
+        hint = next((f"; {hint}" for part, hint in _HINTS.items() if part in detail), "")
+        raise NotYaml(f"not valid YAML: {detail}{hint}", mark) from None
+    except yaml.YAMLError as error:
+        raise NotYaml(f"not valid YAML: {error}", None) from None
+    except RecursionError:
+        raise NotYaml("is nested too deeply", None) from None
+
+
+def construct(node: yaml.Node, faults: list[tuple[str, yaml.Node]]) -> Any:
+    """Return a node's value: text, numbers, booleans, null, lists and mappings of these."""
+    if isinstance(node, yaml.SequenceNode):
+        return [construct(child, faults) for child in node.value]
+    if isinstance(node, yaml.MappingNode):
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = key_node.value
+            if not isinstance(key_node, yaml.ScalarNode):
+                faults.append(("a key must be text", key_node))
+            elif key in result:
+                faults.append((f"the key {key!r} is set twice", key_node))
+            else:
+                result[key] = construct(value_node, faults)
+        return result
+    text, kind = node.value, node.tag.rpartition(":")[2]
+    try:
+        if kind == "bool":
+            return _BOOL[text]
+        if kind == "int":
+            return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+        if kind == "float":
+            return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+    except ValueError:
+        faults.append(("is a number of too many digits", node))
+        return None
+    return None if kind == "null" else text
