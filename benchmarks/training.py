@@ -89,6 +89,8 @@ class RowGradient:
             self.weight.grad = self._cleared()
         self.weight.grad.index_add_(0, index, grad)
         self.touched.append(index)
+        if len(self.touched) > 64:  # someone else does the zeroing, or many batches are accumulated
+            self.touched, self.is_dense = [], True
 
     def _cleared(self) -> Tensor:
         if self.buffer is None:
