@@ -221,6 +221,7 @@ class Coach:
             self.model.fit(self.dataset.base.training_data())
             self._interrupts.at_once = False
         else:
+            self._n_steps = self.dataset.n_batches("train")
             self.dataloader = self._loader("train", epoch)
             self.train_per_epoch()
         self._check_losses()
@@ -356,7 +357,8 @@ class Coach:
         if len(self._losses) >= _CHECK_EVERY:
             self._check_losses()
         if self._is_time_to_report():
-            self.reporters.step(self.progress.epoch, step, self.dataset.n_batches("train"))
+            loss = self.progress.loss.average if self.progress.loss.count else None
+            self.reporters.step(self.progress.epoch, step, self._n_steps, loss)
         if self._interrupts.requested:
             self._save_and_stop()
         elif time.monotonic() - self._checkpoint_time > 60 * self.cfg.get("checkpoint_minutes", math.inf):

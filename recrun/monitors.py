@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from recrun.errors import ConfigError, RegistryError
+from recrun.errors import ConfigError, Fault, RegistryError, nearest
 from recrun.registry import METRICS
 
 LOSS = "loss"
@@ -39,15 +40,17 @@ def parse_monitor(text: str) -> MetricName:
         return MetricName(LOSS)
     try:
         traits = METRICS.describe(name).traits
-    except RegistryError as error:
-        raise ConfigError(str(error)) from None
+    except RegistryError:
+        known = METRICS.names()
+        message = f"unknown metric {name!r} (available: {', '.join(known)})"
+        raise ConfigError(Fault(message, suggestion=nearest(name, known))) from None
     if not traits.get("cutoff", False):
         if at:
             raise ConfigError(f"{name} takes no cutoff; write {name!r}")
         return MetricName(name)
     if not at:
         raise ConfigError(f"{name} needs a cutoff; write for example '{name}@10'")
-    if not cutoff.isdecimal() or int(cutoff) < 1:
+    if not (cutoff.isascii() and cutoff.isdecimal() and 0 < len(cutoff) < 10 and int(cutoff) > 0):
         raise ConfigError(f"the cutoff of {name} must be an integer >= 1, found {cutoff!r}")
     return MetricName(name, int(cutoff))
 
@@ -126,8 +129,11 @@ class Reporter:
     def start(self, info: Mapping[str, Any]) -> None:
         """The run begins; `info` describes it (model, dataset, epochs, n_steps, device, run, monitors ...)."""
 
-    def step(self, epoch: int, step: int, n_steps: int | None) -> None:
-        """A training step of the current epoch is done (called some ten times a second at most)."""
+    def step(self, epoch: int, step: int, n_steps: int | None, loss: float | None = None) -> None:
+        """A training step of the current epoch is done (called some ten times a second at most).
+
+        `loss` is the mean over the epoch so far, None before it was first looked at.
+        """
 
     def evaluating(self, epoch: int, split: str, done: int, total: int) -> None:
         """`done` of `total` users are ranked."""
@@ -149,7 +155,7 @@ class Reporter:
 
 
 class Reporters(Reporter):
-    """Passes everything on to several reporters, in their order."""
+    """Passes everything on to several reporters, in their order; `close` reaches all of them, whatever one raises."""
 
     def __init__(self, reporters: Iterable[Reporter]) -> None:
         self._reporters = list(reporters)
@@ -160,7 +166,10 @@ class Reporters(Reporter):
         methods: list[Callable[..., None]] = [getattr(reporter, name) for reporter in self._reporters]
 
         def call_all(*args: Any, **kwargs: Any) -> None:
-            for method in methods:
-                method(*args, **kwargs)
+            with ExitStack() as stack:
+                for method in reversed(methods) if name == "close" else ():
+                    stack.callback(method)
+                for method in () if name == "close" else methods:
+                    method(*args, **kwargs)
 
         return call_all

@@ -31,8 +31,10 @@ def command(
     if config is not None:
         raise click.UsageError(f"expected KEY=VALUE, found {config!r}; the run's own config is used")
     from recrun.experiment import evaluate
+    from recrun.report import LiveReporter, stderr_console
 
-    result = evaluate(checkpoint, with_verbosity(given, quiet, loud), split=split)
+    shown = [] if as_json or quiet else [LiveReporter(stderr_console(), 1)]
+    result = evaluate(checkpoint, with_verbosity(given, quiet, loud), split=split, reporters=shown)
     if as_json:
         print_json(result)
         return

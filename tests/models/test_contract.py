@@ -13,19 +13,15 @@ from recrun.checkpoint import load_checkpoint, save_checkpoint
 from recrun.experiment import build
 from recrun.launcher import Coach
 from recrun.registry import MODELS
-from recrun.resolve import Resolved, resolve
+from recrun.resolve import resolve
 
-SMALL = ["dataset=Synthetic", "n_users=120", "n_items=80", "n_interactions=2400", "seed=3", "device=cpu", "threads=1"]
+SMALL = ["dataset=Synthetic", "n_users=120", "n_items=80", "n_interactions=2400", "device=cpu", "threads=1"]
 QUICK = ["epochs=12", "batch_size=256", "lr=0.01"]
 
 
-def _resolve(name: str, *overrides: str) -> Resolved:
+def _coach(name: str, seed: int = 3) -> Coach:
     closed_form = "ClosedFormArch" in MODELS.describe(name).bases
-    return resolve(name, [*SMALL, *([] if closed_form else QUICK), *overrides])
-
-
-def _coach(name: str, *overrides: str) -> Coach:
-    return build(_resolve(name, *overrides))
+    return build(resolve(name, [*SMALL, *([] if closed_form else QUICK), f"seed={seed}"]))
 
 
 def _train(coach: Coach, name: str, epochs: int = 12) -> list[float]:
@@ -115,7 +111,7 @@ def test_the_same_seed_gives_the_same_model(trained: tuple[str, Coach, list[floa
 def test_the_state_survives_a_checkpoint(trained: tuple[str, Coach, list[float]], tmp_path: Path) -> None:
     name, coach, _ = trained
     save_checkpoint(tmp_path / "checkpoint.safetensors", {"model": coach.model.state_dict()})
-    fresh = _coach(name, "seed=4")
+    fresh = _coach(name, seed=4)
     fresh.model.load_state_dict(load_checkpoint(tmp_path)["model"])
     assert torch.equal(_scores(coach), _scores(fresh))
 
