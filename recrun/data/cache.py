@@ -59,7 +59,7 @@ def load(folder: Path) -> Entry | None:
     """Return an entry, or None when there is none or it is damaged."""
     try:
         description = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
-        arrays = {name: _load_array(folder / file) for name, file in description["arrays"].items()}
+        arrays = {name: _load_array(folder / Path(file).name) for name, file in description["arrays"].items()}
         return Entry(arrays, description["facts"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

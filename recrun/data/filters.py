@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from recrun.data.interactions import stable_order
+
 
 def pair_keys(users: np.ndarray, items: np.ndarray) -> np.ndarray:
     """Return one integer per pair, equal only for equal pairs and ascending by user, then item: int64 (N,)."""
@@ -18,13 +20,12 @@ def has_repeats(keys: np.ndarray) -> bool:
     return bool((ordered[1:] == ordered[:-1]).any())
 
 
-def without_repeats(keys: np.ndarray, times: np.ndarray | None, keep: str) -> np.ndarray:
+def without_repeats(keys: np.ndarray, keep: str) -> np.ndarray:
     """Return the mask of rows that are the first or last of their key.
 
     Args:
         keys: from `pair_keys`, (N,).
-        times: what "first" and "last" mean, (N,); among equal times, and without times, the order of the rows.
-        keep: "first" or "last".
+        keep: "first" or "last", in the order of the rows.
 
     Returns:
         bool (N,).
@@ -32,7 +33,8 @@ def without_repeats(keys: np.ndarray, times: np.ndarray | None, keep: str) -> np
     mask = np.ones(len(keys), dtype=bool)
     if not has_repeats(keys):
         return mask
-    order = np.argsort(keys, kind="stable") if times is None else np.lexsort((times, keys))
+    order = stable_order(keys)
+    order = np.arange(len(keys)) if order is None else order
     ordered = keys[order]
     same = ordered[1:] == ordered[:-1]
     mask[order[1:][same] if keep == "first" else order[:-1][same]] = False

@@ -45,6 +45,31 @@ def stable_order(keys: np.ndarray) -> np.ndarray | None:
     return packed
 
 
+def chronological_order(users: np.ndarray, times: np.ndarray | None) -> np.ndarray | None:
+    """Return the order by user, then time, that leaves equal ones as they stand; None when the rows are in it.
+
+    Args:
+        users: int (N,).
+        times: (N,), or None to order by user only.
+
+    Returns:
+        int64 (N,), or None.
+    """
+    if times is None or len(users) < 2:
+        return stable_order(users)
+    if bool(((users[1:] > users[:-1]) | ((users[1:] == users[:-1]) & (times[1:] >= times[:-1]))).all()):
+        return None
+    # Two stable sorts of integers, the minor key first, are much faster than numpy's lexsort.
+    if times.dtype.kind == "i":
+        by_time = stable_order(times - times.min())
+    else:
+        by_time = np.argsort(times, kind="stable")
+    if by_time is None:
+        return stable_order(users)
+    by_user = stable_order(users[by_time])
+    return by_time if by_user is None else by_time[by_user]
+
+
 def sorted_distinct(values: np.ndarray) -> np.ndarray:
     """Return the distinct values, ascending; many times faster on large arrays than numpy's `unique`, which hashes."""
     ordered = np.sort(values)
@@ -184,12 +209,9 @@ class Interactions:
     def histories(self, n_users: int) -> CSR:
         """Return each user's items in the order of time; equal times, or no times at all, leave the rows' own order."""
         rows, columns = self.users, self.items
-        if TIMESTAMP in self.columns:
-            times = self.columns[TIMESTAMP]
-            by_user_then_time = (rows[1:] > rows[:-1]) | ((rows[1:] == rows[:-1]) & (times[1:] >= times[:-1]))
-            if not bool(by_user_then_time.all()):
-                order = np.lexsort((times, rows))
-                rows, columns = rows[order], columns[order]
+        order = chronological_order(rows, self.columns.get(TIMESTAMP))
+        if order is not None:
+            rows, columns = rows[order], columns[order]
         return CSR.from_pairs(rows, columns, n_users, sort=False)
 
 

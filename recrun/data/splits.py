@@ -95,24 +95,26 @@ def leave_one_out(users: np.ndarray, times: np.ndarray, n_users: int, *, with_va
 def by_time(times: np.ndarray, *, test_ratio: float, valid_ratio: float) -> np.ndarray:
     """Label all interactions from one moment on as test, and those from an earlier moment on as valid.
 
-    The moments are the times at which the ratios are reached; interactions of one time are never torn apart.
+    A moment is the time at which the share of all interactions is reached, counted from the end, or from the first of
+    test; interactions of one time are never torn apart, so the parts may come out larger than asked for.
 
     Raises:
         DataError: train would be empty, because too many interactions share the earliest time.
     """
     ordered = np.sort(times)
     labels = np.zeros(len(times), dtype=np.int8)
-    n_test = int(held_out_counts(np.array([len(times)]), test_ratio)[0])
-    n_valid = int(held_out_counts(np.array([len(times)]), valid_ratio)[0])
-    for label, n_later in ((VALID, n_test + n_valid if n_valid else 0), (TEST, n_test)):
-        if n_later:
-            moment = ordered[max(len(times) - n_later, 0)]
+    for label, ratio in ((TEST, test_ratio), (VALID, valid_ratio)):
+        n_held_out = int(held_out_counts(np.array([len(times)]), ratio)[0])
+        if n_held_out:
+            moment = ordered[max(len(ordered) - n_held_out, 0)]
             if moment == ordered[0]:
+                n_earliest = int((times == moment).sum())
                 raise DataError(
-                    f"split=time leaves no interaction in train: {int((times == moment).sum())} of {len(times)} have "
-                    f"the earliest time {moment}; use another split or smaller ratios"
+                    f"split=time leaves no interaction in train: {n_earliest} of {len(times)} have the earliest time "
+                    f"{moment}; use another split or smaller ratios"
                 )
-            labels[times >= moment] = label
+            labels[(times >= moment) & (labels == TRAIN)] = label
+            ordered = ordered[: np.searchsorted(ordered, moment)]
     return labels
 
 

@@ -13,13 +13,14 @@ import numpy as np
 
 from recrun.data import filters, splits
 from recrun.data.formats.base import Ids, Table
-from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT, Interactions, sorted_distinct, stable_order
-from recrun.errors import DataError
+from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT, Interactions, chronological_order, sorted_distinct
+from recrun.errors import DataError, unknown
 from recrun.utils import generator
 
 WHOLE = "all"
 """The key of a table that is not split yet."""
 DEFAULT_TEST_RATIO = 0.1
+_SPLITS = ("ratio", "leave_one_out", "time", "user_time", "given")
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,10 @@ class Preparation:
         """Check what a single option's type cannot tell.
 
         Raises:
-            DataError: the shares leave nothing for train, or a share is set that the split does not use.
+            DataError: there is no such split, nothing would be left for train, or a share is set that does not count.
         """
+        if self.split not in _SPLITS:
+            raise DataError(unknown("split", self.split, _SPLITS))
         if self.split in ("given", "leave_one_out"):
             if self.test_ratio != DEFAULT_TEST_RATIO:
                 parts = (
@@ -120,13 +123,13 @@ def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
     shipped |= {name: len(table) for name, table in tables.items()}
     if rows.labels is not None:
         _refuse_overlap(tables, rows)
-    rows = _filter(rows, preparation, notes)
-    order = _by_user_and_time(rows.users.codes, rows.columns.get(TIMESTAMP))
-    rows = rows if order is None else rows.take(order)
+    order = chronological_order(rows.users.codes, rows.columns.get(TIMESTAMP))
+    rows = _filter(rows if order is None else rows.take(order), preparation, notes)
     labels = _split(tables, rows, preparation)
     parts = {name: _part(rows, np.flatnonzero(labels == label)) for label, name in enumerate(splits.PARTS)}
     if not len(parts["train"]):
         raise DataError("no interaction is left for train")
+    notes += [f"{part} is empty: no user has enough interactions" for part in _unfilled(parts, tables, preparation)]
     notes += _unknown_in_train(parts, rows)
     return Prepared(parts, rows.users.names, rows.items.names, shipped, tuple(dict.fromkeys(notes)))
 
@@ -191,6 +194,7 @@ def _origin(tables: Mapping[str, Table], row: int) -> tuple[str, int]:
 
 
 def _filter(rows: _Rows, preparation: Preparation, notes: list[str]) -> _Rows:
+    """Return the rows that are kept, of rows that stand in the order of time."""
     n_before = len(rows)
     if preparation.rating_threshold is not None:
         name = next((name for name in (RATING, WEIGHT) if name in rows.columns), None)
@@ -199,7 +203,7 @@ def _filter(rows: _Rows, preparation: Preparation, notes: list[str]) -> _Rows:
         rows = rows.take(np.flatnonzero(rows.columns[name] >= preparation.rating_threshold))
         _refuse_nothing(rows, f"no {name} reaches rating_threshold {preparation.rating_threshold}")
     keys = filters.pair_keys(rows.users.codes, rows.items.codes)
-    distinct = filters.without_repeats(keys, rows.columns.get(TIMESTAMP), preparation.duplicates)
+    distinct = filters.without_repeats(keys, preparation.duplicates)
     if not distinct.all():
         n_repeats = len(rows) - int(distinct.sum())
         notes.append(
@@ -231,17 +235,6 @@ def _renumber(rows: _Rows) -> _Rows:
     return _Rows(columns[0], columns[1], rows.columns, rows.labels)
 
 
-def _by_user_and_time(users: np.ndarray, times: np.ndarray | None) -> np.ndarray | None:
-    """Return the stable order by user, then time (N,), or None when the rows are in it."""
-    if times is None:
-        return stable_order(users)
-    if times.dtype.kind == "i" and len(times):
-        first, span = int(times.min()), int(times.max()) - int(times.min()) + 1
-        if span.bit_length() + int(users.max()).bit_length() < 62:
-            return stable_order(users.astype(np.int64) * span + (times - first))
-    return np.lexsort((times, users))
-
-
 def _split(tables: Mapping[str, Table], rows: _Rows, preparation: Preparation) -> np.ndarray:
     users, n_users = rows.users.codes, len(rows.users.names)
     rng = generator(preparation.split_seed, 0, "split")
@@ -261,9 +254,7 @@ def _split(tables: Mapping[str, Table], rows: _Rows, preparation: Preparation) -
         return splits.leave_one_out(users, times, n_users, with_valid=preparation.valid_ratio > 0)
     if preparation.split == "user_time":
         return splits.by_user_time(users, times, n_users, **shares)
-    if preparation.split == "time":
-        return splits.by_time(times, **shares)
-    raise DataError(f"there is no split {preparation.split!r}; there are: ratio, leave_one_out, time, user_time")
+    return splits.by_time(times, **shares)
 
 
 def _times(table: Table, rows: _Rows, split: str) -> np.ndarray:
@@ -283,6 +274,13 @@ def _times(table: Table, rows: _Rows, split: str) -> np.ndarray:
 def _part(rows: _Rows, index: np.ndarray) -> Interactions:
     columns = {name: values[index] for name, values in rows.columns.items()}
     return Interactions(rows.users.codes[index], rows.items.codes[index], columns)
+
+
+def _unfilled(parts: Mapping[str, Interactions], tables: Mapping[str, Table], preparation: Preparation) -> list[str]:
+    """Return the parts that were asked for and hold nothing."""
+    wanted = {"test": WHOLE in tables and (preparation.test_ratio > 0 or preparation.split == "leave_one_out")}
+    wanted["valid"] = "valid" not in tables and preparation.valid_ratio > 0
+    return [part for part, is_wanted in wanted.items() if is_wanted and not len(parts[part])]
 
 
 def _unknown_in_train(parts: Mapping[str, Interactions], rows: _Rows) -> list[str]:

@@ -127,7 +127,8 @@ class _World:
                 self._items_for(users, rng) if attempt < _ROUNDS // 10 else rng.integers(self.n_items, size=len(users))
             )
             fresh = sorted_distinct((users.astype(np.int64) << bits) | items)
-            keys = np.sort(np.concatenate([keys, _without(fresh, keys)]))
+            # The stable sort merges two sorted runs in linear time.
+            keys = np.sort(np.concatenate([keys, _without(fresh, keys)]), kind="stable")
             lacking = counts - np.bincount(keys >> bits, minlength=self.n_users)
             if not lacking.any():
                 return (keys >> bits).astype(np.int32), (keys & ((1 << bits) - 1)).astype(np.int32)

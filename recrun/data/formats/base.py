@@ -35,6 +35,14 @@ class Ids:
     names: np.ndarray
 
     @classmethod
+    def of(cls, values: np.ndarray) -> Ids:
+        """Code a column of integers >= 0 or of text, shape (N,)."""
+        if values.dtype.kind in "iu":
+            return cls.of_integers(values.astype(np.int64, copy=False))
+        names, codes = np.unique(values.astype(np.str_), return_inverse=True)
+        return cls(codes.astype(np.int32), names)
+
+    @classmethod
     def of_integers(cls, values: np.ndarray) -> Ids:
         """Code a column of integers >= 0, shape (N,)."""
         if not len(values):
@@ -77,6 +85,13 @@ class Table:
     line_of: Callable[[int], int] = lambda row: row + 1
     time_is_order: bool = False
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, users: np.ndarray, items: np.ndarray, columns: dict[str, np.ndarray] | None = None, path: str = "data"
+    ) -> Table:
+        """Make a table of columns of original ids, integers >= 0 or text, each of shape (N,)."""
+        return cls(Path(path), Ids.of(users), Ids.of(items), dict(columns or {}))
 
     def __len__(self) -> int:
         return len(self.users.codes)

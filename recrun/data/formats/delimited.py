@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from dataclasses import dataclass, replace
@@ -127,6 +128,10 @@ def _read(path: Path, layout: Layout, dialect: _Dialect) -> Table:
 
 def _first_lines(path: Path, encoding: str) -> tuple[str, str]:
     """Return the first two lines; of a file with one line, that line twice."""
+    try:
+        codecs.lookup(encoding)
+    except LookupError as error:
+        raise data_error(path, None, f"there is no encoding {encoding!r}") from error
     with open_binary(path) as stream:
         sample = stream.read(_SAMPLE)
     if not sample.strip():
@@ -193,9 +198,9 @@ def _source(path: Path, shape: TextShape) -> Path | bytes:
         text = read_binary(path).decode(shape.encoding)
     except UnicodeDecodeError as error:
         raise explain_rows(path, shape) or data_error(path, None, f"is not {shape.encoding} text") from error
-    except LookupError as error:
-        raise data_error(path, None, f"there is no encoding {shape.encoding!r}") from error
-    return (text if len(shape.separator) == 1 else text.replace(shape.separator, STAND_IN)).encode("utf-8")
+    if len(shape.separator.encode()) > 1:
+        text = text.replace(shape.separator, STAND_IN)
+    return text.encode("utf-8")
 
 
 def _read_frame(source: Path | bytes, shape: TextShape, types: dict[str, Any]) -> pl.DataFrame:

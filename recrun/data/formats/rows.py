@@ -42,10 +42,11 @@ def explain_rows(path: Path, shape: TextShape) -> DataError | None:
     """Return the error for the first row that is not as the others should be, or None when all are well formed."""
     with open_binary(path) as stream:
         try:
-            for line, row in _rows(io.TextIOWrapper(stream, encoding=shape.encoding, newline=""), shape):
-                message = _complaint(row, shape)
-                if message:
-                    return data_error(path, line, message)
+            with io.TextIOWrapper(stream, encoding=shape.encoding, newline="") as text:
+                for line, row in _rows(text, shape):
+                    message = _complaint(row, shape)
+                    if message:
+                        return data_error(path, line, message)
         except UnicodeDecodeError as error:
             return _undecodable(path, shape, error)
         except csv.Error as error:
