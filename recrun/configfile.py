@@ -64,7 +64,7 @@ def read_arguments(arguments: Sequence[str]) -> Reading:
         key_place, place = Place(file, None, 1), Place(file, None, len(key) + 2)
         if not equals or not key.strip():
             hint = ", without blanks around '='" if argument == "=" or argument.startswith("=") else ""
-            reading.faults.append(Fault(f"expected KEY=VALUE{hint}, found {argument!r}", file=file))
+            reading.faults.append(Fault(f"expected KEY=VALUE{hint}, found {argument[:80]!r}", file=file))
         elif key in reading.given:
             reading.faults.append(key_place.fault("is set twice", key))
         elif key == EXTENDS:

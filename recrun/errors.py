@@ -34,7 +34,7 @@ class Fault:
     def __str__(self) -> str:
         where = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
         text = self.message if self.suggestion is None else f"{self.message}; did you mean {self.suggestion!r}?"
-        return ": ".join(_on_one_line(part) for part in (where, self.key, text) if part)
+        return ": ".join(_on_one_line(part) for part in (where, self.key[:80], text) if part)
 
 
 class RecrunError(Exception):

@@ -251,6 +251,8 @@ class Parser:
             message = f"{expected}; element {position + 1} is {shown(given.value[position])}"
             return None, given.fault(message, key, item=position)
         message = f"{expected}, found {shown(given.value, given.text)}"
+        if isinstance(given.value, dict) and given.text is None:
+            message += "; text that holds ': ' must be in quotes"
         return None, given.fault(message, key, self._nearest_choice(annotation, given.value))
 
     def _convert(self, key: str, given: Given) -> tuple[Any, Fault | None]:

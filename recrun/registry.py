@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, TypeVar
 
+from recrun.entrypoints import find_entry_points
 from recrun.errors import RegistryError, unknown
 from recrun.signature import REQUIRED, Component, Parameter, Unreadable, argument_help, resolve_annotation
 from recrun.sources import describe_definition, find_module, package_modules, parse_file, parse_once, registrations
@@ -139,7 +140,7 @@ class Registry:
         return _read_place(self.kind, self.constant, self.place)
 
     def _entry_points(self) -> dict[str, list[Any]]:
-        return _entry_points().get(f"recrun.{self.plural}", {})
+        return find_entry_points().get(f"recrun.{self.plural}", {})
 
     def _entry_point(self, name: str) -> Any:
         """Return the entry point of a name.
@@ -239,25 +240,6 @@ def _constructor_doc(thing: Any) -> str:
     if not inspect.isclass(thing) or "__init__" not in vars(thing) or not thing.__init__.__doc__:
         return ""
     return "\n\n" + inspect.cleandoc(thing.__init__.__doc__)
-
-
-@cache
-def _entry_points() -> dict[str, dict[str, list[Any]]]:
-    """Return what other packages register, by group and name."""
-    from importlib.metadata import distributions
-
-    groups: dict[str, dict[str, list[Any]]] = {}
-    seen = set()
-    for distribution in distributions():
-        # Most packages have nothing for recrun: their text is not worth parsing.
-        if "[recrun." not in (distribution.read_text("entry_points.txt") or ""):
-            continue
-        name = distribution.metadata["Name"]
-        if name not in seen:
-            seen.add(name)
-            for point in distribution.entry_points:
-                groups.setdefault(point.group, {}).setdefault(point.name, []).append(point)
-    return groups
 
 
 @cache

@@ -209,7 +209,7 @@ def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, er
 def _explain_key(key: str, given: Given, parser: Parser, choice: Choice) -> Fault:
     """Say why a key is not taken: it is nobody's, or it belongs to something this run does not use."""
     guess = nearest(key, parser.parameters)
-    if choice.is_closed_form and key in {parameter.name for parameter in TRAINING}:
+    if choice.is_closed_form and key in _training_keys():
         name = choice.components["model"].name
         return given.key_fault(f"model {name} is fitted in closed form and takes no training settings; remove it", key)
     if key in _OF_SAMPLING:
@@ -226,6 +226,13 @@ def _explain_key(key: str, given: Given, parser: Parser, choice: Choice) -> Faul
         others = f"{', '.join(owners[:3])}{' and others' if len(owners) > 3 else ''}"
         return given.key_fault(f"is a setting of {others}; this run uses {using}", key)
     return given.key_fault("unknown setting", key, guess)
+
+
+def _training_keys() -> set[str]:
+    """Return the keys that only a model trained by gradient descent has, of its own or of what trains it."""
+    registries = [registry for setting, registry in COMPONENTS.items() if setting not in _OF_ANY_MODEL]
+    own = [parameter for registry in registries for component in registry for parameter in component.parameters]
+    return {parameter.name for parameter in (*TRAINING, *own)}
 
 
 def describe_anything(name: str) -> list[Component]:

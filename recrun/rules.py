@@ -84,16 +84,24 @@ def settle(values: dict[str, Any], facts: Facts) -> list[Fault]:
 def _settled_criterion(which4best: str | None, monitors: list[str]) -> str | None:
     if which4best is None:
         return next((monitor for monitor in reversed(monitors) if monitor != LOSS), None)
+    return str(parse_monitor(which4best)) if _is_monitor(which4best) else which4best
+
+
+def _is_monitor(text: str) -> bool:
     try:
-        return str(parse_monitor(which4best))
+        parse_monitor(text)
     except ConfigError:
-        return which4best
+        return False
+    return True
 
 
 def _which4best_is_a_monitor(facts: Facts) -> Iterator[Fault]:
+    criterion = facts.values.get("which4best")
     if not facts.has("monitors", "which4best"):
+        # What the monitors should have been is not known; what no metric is called cannot be one of them.
+        if criterion is not None and not _is_monitor(criterion):
+            yield facts.fault(f"expected one of the monitors, found {criterion!r}", "which4best")
         return
-    criterion = facts.values["which4best"]
     choices = [monitor for monitor in facts.values["monitors"] if monitor != LOSS]
     if not choices:
         yield facts.fault("lists no metric that can choose the best epoch; add one, such as ndcg@20", "monitors")

@@ -87,6 +87,8 @@ def compose(text: str) -> Any:
         detail = " ".join(part for part in (error.context, error.problem) if part)
         if "expected a single document" in detail:
             raise NotYaml("a second YAML document begins here; expected one", mark, is_second_document=True) from None
+        if "end of stream" in detail or "<stream end>" in detail:
+            mark = error.context_mark or mark  # where it began, not where the text ran out
         hint = next((f"; {hint}" for part, hint in _HINTS.items() if part in detail), "")
         raise NotYaml(f"not valid YAML: {detail}{hint}", mark) from None
     except yaml.YAMLError as error:

@@ -17,7 +17,7 @@ import yaml
 from recrun.errors import ConfigError, Fault
 from recrun.yamldialect import NotYaml, compose, construct
 
-MAX_BYTES: Final = 1 << 18
+MAX_BYTES: Final = 1 << 16
 """A config larger than this is refused unread: it is some other file."""
 
 
@@ -252,7 +252,7 @@ def _read_text(path: Path, name: str, reading: Reading) -> str | None:
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig", errors="replace")) + 1
         message = f"is not UTF-8 text: byte 0x{content[error.start]:02x} cannot be decoded"
         reading.refuse(Fault(message, file=name, line=before.count(b"\n") + 1, column=column))
-        return content.decode("utf-8-sig", errors="replace")
+        return content.decode("utf-8-sig", errors="ignore")
 
 
 _CONTROL: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -266,4 +266,4 @@ def _without_controls(text: str, start: Place, reading: Reading) -> str:
             column = forbidden.start() + 1 + (start.column - 1 if start.column and not number else 0)
             place = Place(start.file, None if start.line is None else start.line + number, column)
             reading.faults.append(place.fault(f"the character U+{ord(forbidden.group()):04X} is not allowed in YAML"))
-    return _CONTROL.sub("\ufffd", text)
+    return _CONTROL.sub("", text)

@@ -7,23 +7,28 @@ from typing import Any
 import click
 
 from recrun.cli.options import debug_option, json_option, print_json, runs_option
-from recrun.registry import REGISTRIES
-
-WHAT = (*REGISTRIES, "configs", "runs")
+from recrun.errors import unknown
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(WHAT), metavar="|".join(WHAT))
+@click.argument("what")
 @runs_option
 @json_option
 @debug_option
 def command(what: str, runs: str, as_json: bool) -> None:
-    """List models, losses, data sets, metrics, optimizers ..., the bundled configs, or the runs.
+    """List what there is to choose from, or what was run.
+
+    WHAT is models, losses, datasets, metrics, optimizers, lr_schedulers, samplers, formats, configs or runs.
 
     \b
     Example:
         recrun list models
     """
+    from recrun.registry import REGISTRIES
+
+    choices = (*REGISTRIES, "configs", "runs")
+    if what not in choices:
+        raise click.UsageError(unknown("kind", what, choices))
     rows = _runs(runs) if what == "runs" else _configs() if what == "configs" else _components(what)
     if as_json:
         print_json(rows)
@@ -39,6 +44,10 @@ def command(what: str, runs: str, as_json: bool) -> None:
 
 
 def _components(what: str) -> list[dict[str, Any]]:
+    from recrun.registry import REGISTRIES
+
+    for problem in REGISTRIES[what].problems():
+        click.echo(f"warning: {problem}", err=True)
     rows = []
     for component in REGISTRIES[what]:
         traits = {name: value for name, value in component.traits.items() if name == "kind"}

@@ -8,8 +8,6 @@ from typing import Any, TypeVar
 
 import click
 
-from recrun.errors import ConfigError, Fault
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -22,7 +20,12 @@ debug_option = click.option("--debug", is_flag=True, expose_value=False, help="S
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 
 runs_option = click.option(
-    "--runs", default="runs", show_default=True, metavar="DIR", type=click.Path(file_okay=False), help="Folder of run folders."
+    "--runs",
+    default="runs",
+    show_default=True,
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Folder of run folders.",
 )
 
 config_arguments = click.argument("arguments", nargs=-1, metavar="[CONFIG] [KEY=VALUE ...]")
@@ -35,29 +38,22 @@ def verbosity_options(function: F) -> F:
 
 
 def split_arguments(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:
-    """Return the config (the first argument that is not KEY=VALUE, if any) and the overrides.
-
-    Raises:
-        ConfigError: a later argument is not KEY=VALUE.
-    """
+    """Return the config (the first argument, if it is not KEY=VALUE) and all that follows it."""
     if arguments and "=" not in arguments[0]:
-        config, overrides = arguments[0], arguments[1:]
-    else:
-        config, overrides = None, arguments
-    stray = [argument for argument in overrides if "=" not in argument]
-    if stray:
-        raise ConfigError([Fault(f"expected KEY=VALUE, found {argument!r}", file="command line") for argument in stray])
-    return config, list(overrides)
+        return arguments[0], list(arguments[1:])
+    return None, list(arguments)
 
 
 def with_verbosity(overrides: list[str], quiet: bool, loud: bool) -> list[str]:
     """Return the overrides with what -q or -v means.
 
     Raises:
-        click.UsageError: both were given.
+        click.UsageError: both were given, or `verbose` is set as well.
     """
     if quiet and loud:
         raise click.UsageError("-q and -v contradict each other")
+    if (quiet or loud) and any(override.startswith("verbose=") for override in overrides):
+        raise click.UsageError("-q and -v set verbose; give one or the other")
     return overrides + (["verbose=0"] if quiet else []) + (["verbose=2"] if loud else [])
 
 

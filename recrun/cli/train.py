@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,9 @@ from recrun.cli.options import (
     verbosity_options,
     with_verbosity,
 )
-from recrun.resolve import Resolved, resolve
+
+if TYPE_CHECKING:
+    from recrun.resolve import Resolved
 
 
 @click.command("train")
@@ -47,6 +49,8 @@ def command(
     Example:
         recrun train configs/bprmf.yaml lr=5e-4 epochs=10
     """
+    from recrun.resolve import resolve
+
     config, overrides = split_arguments(arguments)
     overrides = with_verbosity(overrides, quiet, loud)
     run = None

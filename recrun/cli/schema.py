@@ -1,0 +1,26 @@
+"""`recrun schema`: the JSON Schema of a config, for editors."""
+
+from __future__ import annotations
+
+import click
+
+from recrun.cli.options import debug_option, print_json
+
+
+@click.command("schema")
+@click.argument("config", required=False)
+@click.option("--json", is_flag=True, expose_value=False, help="The output is JSON with and without this.")
+@debug_option
+def command(config: str | None) -> None:
+    """Print the JSON Schema (2020-12) of all keys, or of those that apply to CONFIG.
+
+    An editor that knows YAML completes and checks a config by it, for example with the first line
+    `# yaml-language-server: $schema=recrun.schema.json`.
+
+    \b
+    Example:
+        recrun schema configs/bprmf.yaml > recrun.schema.json
+    """
+    from recrun.schema import config_schema
+
+    print_json(config_schema(config))
