@@ -110,6 +110,8 @@ def _read(path: Path, layout: Layout, dialect: _Dialect) -> Table:
     separator = layout.separator or dialect.separator or guess_separator(first)
     names = _fields(first, separator, dialect.quoted)
     header = next((known for known in (layout.header, dialect.header) if known is not None), looks_like_header(names))
+    if header and not second:
+        raise data_error(path, None, "holds no interactions, only a line of names")
     hint = _separator_hint(first, separator, len(names))
     if dialect.n_columns not in (None, len(names)):
         expected = " ".join(role if role != RATING else WEIGHT for role in dialect.positions)
@@ -121,13 +123,17 @@ def _read(path: Path, layout: Layout, dialect: _Dialect) -> Table:
     if not header and dialect.header is None:
         notes = (f"{path.name}: no line of names; the columns were taken as {', '.join(positions)}",)
     shape = TextShape(separator, header, dialect.quoted, layout.encoding, len(names), positions)
-    time = _fields(second, separator, dialect.quoted)[positions[TIMESTAMP] :][:1] if TIMESTAMP in positions else []
+    time = (
+        _fields(second or first, separator, dialect.quoted)[positions[TIMESTAMP] :][:1]
+        if TIMESTAMP in positions
+        else []
+    )
     frame = _parse(path, shape, time[0] if time else "")
     return frame_to_table(frame, path, 1 + header, partial(explain_rows, path, shape), notes)
 
 
 def _first_lines(path: Path, encoding: str) -> tuple[str, str]:
-    """Return the first two lines; of a file with one line, that line twice."""
+    """Return the first line, and the next that is not blank, or "" where there is none."""
     try:
         codecs.lookup(encoding)
     except LookupError as error:
@@ -137,7 +143,7 @@ def _first_lines(path: Path, encoding: str) -> tuple[str, str]:
     if not sample.strip():
         raise data_error(path, None, "is empty")
     lines = sample.decode(encoding, errors="replace").removeprefix("\ufeff").splitlines()
-    return lines[0], (lines[1] if len(lines) > 1 else lines[0])
+    return lines[0], next((line for line in lines[1:] if line.strip()), "")
 
 
 def _fields(line: str, separator: str, quoted: bool) -> list[str]:

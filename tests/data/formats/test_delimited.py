@@ -145,6 +145,7 @@ def test_times_are_numbers_or_dates(tmp_path: Path, times: list[str], expected: 
         ("", {}, "x.csv: is empty"),
         (" \n\n", {}, "x.csv: is empty"),
         ("user,item\n", {}, "x.csv: holds no interactions"),
+        ("user,item\n\n \n", {}, "x.csv: holds no interactions"),
         ("user,item,rating\n1,2,3\n4,5\n", {}, "x.csv:3: expected 3 columns, found 2: '4,5'"),
         ("user,item,rating\n1,2,3\n4,5,6,7\n", {}, "x.csv:3: expected 3 columns, found 4: '4,5,6,7'"),
         ("user,item,title\n1,2,a\n4,5,a,b\n", {}, "x.csv:3: expected 3 columns, found 4: '4,5,a,b'"),
