@@ -20,7 +20,15 @@ from typing import Any, TypeVar
 from recrun.entrypoints import find_entry_points
 from recrun.errors import RegistryError, unknown
 from recrun.signature import REQUIRED, Component, Parameter, Unreadable, argument_help, resolve_annotation
-from recrun.sources import describe_definition, find_module, package_modules, parse_file, parse_once, registrations
+from recrun.sources import (
+    NOT_FOLLOWED,
+    describe_definition,
+    find_module,
+    package_modules,
+    parse_file,
+    parse_once,
+    registrations,
+)
 from recrun.userfiles import cause, is_file_reference, load_reference
 
 T = TypeVar("T")
@@ -215,7 +223,7 @@ REGISTRIES: dict[str, Registry] = {
 def describe_object(kind: str, name: str, thing: Any, traits: dict[str, Any]) -> Component:
     """Describe an imported class or function: the counterpart of reading its source."""
     constructor = thing.__init__ if inspect.isclass(thing) else thing
-    doc = inspect.cleandoc((thing.__doc__ or "") + _constructor_doc(thing))
+    doc = _documentation(thing)
     helps = argument_help(doc)
     parameters = []
     for parameter in inspect.signature(constructor).parameters.values():
@@ -236,10 +244,14 @@ def _identity(thing: Any) -> str:
     return f"{thing.__module__}:{thing.__qualname__}"
 
 
-def _constructor_doc(thing: Any) -> str:
-    if not inspect.isclass(thing) or "__init__" not in vars(thing) or not thing.__init__.__doc__:
-        return ""
-    return "\n\n" + inspect.cleandoc(thing.__init__.__doc__)
+def _documentation(thing: Any) -> str:
+    """Return the docstring of a class and that of its constructor, or the docstring of a function."""
+    docs = [thing.__doc__]
+    if inspect.isclass(thing):
+        owner = next(above for above in inspect.getmro(thing) if "__init__" in vars(above))
+        # What torch or Python say of their own constructors says nothing of this class.
+        docs.append(None if owner.__module__.partition(".")[0] in NOT_FOLLOWED else vars(owner)["__init__"].__doc__)
+    return "\n\n".join(inspect.cleandoc(doc) for doc in docs if doc)
 
 
 @cache

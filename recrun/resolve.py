@@ -95,8 +95,13 @@ class Choice:
         return [each for each in (*RUN, *training) if self.samples or each.name not in _OF_SAMPLING]
 
     def possible(self) -> list[Parameter]:
-        """Return the settings of every component that might have been meant."""
-        return [each for setting in self.unknown for known in COMPONENTS[setting] for each in known.parameters]
+        """Return the settings of every component that might have been meant; where types differ, any will do."""
+        merged: dict[str, Parameter] = {}
+        for each in (each for setting in self.unknown for known in COMPONENTS[setting] for each in known.parameters):
+            known_type = merged.setdefault(each.name, each).annotation
+            if known_type != each.annotation:
+                merged[each.name] = replace(merged[each.name], annotation=known_type | each.annotation)
+        return list(merged.values())
 
 
 def resolve(config: str | Path | None, overrides: Sequence[str] = ()) -> Resolved:

@@ -107,7 +107,7 @@ def _which4best_is_a_monitor(facts: Facts) -> Iterator[Fault]:
         yield facts.fault("lists no metric that can choose the best epoch; add one, such as ndcg@20", "monitors")
     elif criterion not in choices:
         message = f"expected one of the monitors ({', '.join(choices)}), found {criterion!r}"
-        yield facts.fault(message, "which4best", suggestion=nearest(criterion, choices))
+        yield facts.fault(message, "which4best", suggestion=nearest(str(criterion), choices))
 
 
 def _device_is_written_as_one(facts: Facts) -> Iterator[Fault]:

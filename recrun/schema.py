@@ -75,6 +75,9 @@ def _by_name(components: Iterable[Component]) -> dict[str, list[Parameter]]:
 def _shared_property(declared: list[Parameter]) -> dict[str, Any]:
     """Return the schema of a key that several components have; a default or help that differs is left out."""
     schema = _property(declared[0])
+    kinds = {repr(parameter.annotation): _value(parameter) for parameter in declared}
+    if len(kinds) > 1:
+        schema = {"anyOf": list(kinds.values()), "default": declared[0].default}
     owners = ", ".join(dict.fromkeys(parameter.owner for parameter in declared))
     helps = {parameter.help for parameter in declared}
     schema["description"] = f"{declared[0].help} ({owners})" if len(helps) == 1 else f"setting of {owners}"

@@ -18,7 +18,7 @@ from recrun.signature import Component, Unreadable, read_parameters
 
 Definition = ast.ClassDef | ast.FunctionDef
 
-_NOT_FOLLOWED: Final = ("torch", "abc", "typing", "collections")
+NOT_FOLLOWED: Final = ("torch", "builtins", "abc", "typing", "collections")
 """Base classes of these packages declare no settings, and reading torch's sources takes long."""
 
 
@@ -51,7 +51,7 @@ class Source:
         if isinstance(local, ast.ClassDef):
             return local, self
         for module, rest in self._imported_as(name):
-            source = None if module.partition(".")[0] in _NOT_FOLLOWED else read_module(module, self.path.parent)
+            source = None if module.partition(".")[0] in NOT_FOLLOWED else read_module(module, self.path.parent)
             found = source._look_up(rest, depth + 1) if source is not None else None
             if found is not None:
                 return found
@@ -145,7 +145,10 @@ def _find_spec(name: str) -> Any:
         if n > 1 and folders is None:
             return None
         found = (finder.find_spec(prefix, folders) for finder in sys.meta_path if hasattr(finder, "find_spec"))
-        spec = next((each for each in found if each is not None), None)
+        try:
+            spec = next((each for each in found if each is not None), None)
+        except (ImportError, KeyError):  # a package of several folders, that is only laid out when imported
+            return None
         if spec is None:
             return None
     return spec

@@ -1,0 +1,56 @@
+"""The command line run in this process, and in one of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from recrun.cli.main import main
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: its exit code, what it printed, and the folder it ran in."""
+
+    code: int
+    out: str
+    err: str
+    folder: Path
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the command made no file."""
+        return [path.name for path in self.folder.iterdir() if path.name == "runs"] == []
+
+
+@pytest.fixture
+def recrun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """Run `recrun` with arguments, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Outcome:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit:
+            main(list(arguments))
+        printed = capsys.readouterr()
+        return Outcome(int(exit.value.code or 0), printed.out, printed.err, tmp_path)
+
+    return run
+
+
+def modules_after(*arguments: str, names: tuple[str, ...]) -> list[str]:
+    """Return which of some modules a command has imported when it ends."""
+    code = (
+        "import sys\nfrom recrun.cli.main import main\n"
+        f"try: main({list(arguments)!r})\nexcept SystemExit: pass\n"
+        f"sys.stderr.write('\\nIMPORTED ' + ' '.join(n for n in {names!r} if n in sys.modules))"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return output.stderr.rpartition("IMPORTED ")[2].split()
