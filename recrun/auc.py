@@ -1,0 +1,103 @@
+"""The area under each user's ROC curve, exactly: how often a relevant item scores above another, ties counting half.
+
+Shapes: B users, W items of a tile, R relevant items of the user that has most of them.
+
+The count is kept over a stream of tiles: each is sorted once, and the relevant items' scores are looked up in it. All
+sums are of halves and whole numbers, so they do not depend on the tiles.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Array = NDArray[Any]
+
+
+def count_below(scores_BW: Tensor, targets_BR: Tensor, n_masked_B: Tensor) -> Tensor:
+    """Return how many scores of its row each target exceeds, plus half of those that it equals.
+
+    Args:
+        scores_BW: (B, W); masked ones hold -inf.
+        targets_BR: scores to compare, (B, R), of the same type.
+        n_masked_B: how many scores of each row are masked and do not count, int64 (B,).
+
+    Returns:
+        float64 (B, R).
+    """
+    if scores_BW.device.type == "cpu":
+        sorted_BW = torch.from_numpy(np.sort(scores_BW.numpy(), axis=1))  # vectorised, unlike torch's
+    else:
+        sorted_BW = torch.sort(scores_BW, dim=1).values
+    targets_BR = targets_BR.contiguous()
+    masked = n_masked_B[:, None]
+    below = torch.maximum(torch.searchsorted(sorted_BW, targets_BR), masked) - masked
+    not_above = torch.maximum(torch.searchsorted(sorted_BW, targets_BR, right=True), masked) - masked
+    return (below + not_above).double() / 2
+
+
+def n_wins(scores_BN: Tensor, relevant_BN: Tensor) -> Tensor:
+    """Return the pairs (relevant, other) in order plus half the ties, for dense scores without masked ones.
+
+    Args:
+        scores_BN: (B, N), free of NaN.
+        relevant_BN: bool (B, N).
+
+    Returns:
+        float64 (B,).
+    """
+    n_masked_B = torch.zeros(len(scores_BN), dtype=torch.int64, device=scores_BN.device)
+    below_BN = count_below(scores_BN, scores_BN, n_masked_B)
+    # Among themselves n relevant items win n² / 2, each item's tie with itself included.
+    return torch.where(relevant_BN, below_BN, 0.0).sum(dim=1) - relevant_BN.sum(dim=1).double() ** 2 / 2
+
+
+class AUCCounter:
+    """Wins of each user's relevant items over the others, over all tiles given.
+
+    Every tile is first shown to `look_up`, then to `count`.
+
+    Args:
+        rows_N: row of each relevant item, ascending, (N,).
+        items_N: the items, (N,); none of them masked.
+        n_rows: B.
+        scores: a tensor of the type and on the device of the tiles.
+    """
+
+    def __init__(self, rows_N: Array, items_N: Array, n_rows: int, scores: Tensor) -> None:
+        self.n_relevant_B = np.bincount(rows_N, minlength=n_rows)
+        starts_B = np.cumsum(self.n_relevant_B) - self.n_relevant_B
+        self._rows_N, self._items_N = rows_N, items_N
+        self._places_N = np.arange(len(rows_N)) - starts_B[rows_N]
+        shape = (n_rows, int(self.n_relevant_B.max(initial=1)))
+        self._targets_BR = scores.new_zeros(shape)
+        counted_BR = np.zeros(shape, dtype=bool)
+        counted_BR[rows_N, self._places_N] = True
+        self._counted_BR = torch.from_numpy(counted_BR).to(scores.device)
+        self._wins_B = torch.zeros(n_rows, dtype=torch.float64, device=scores.device)
+
+    def look_up(self, scores_BW: Tensor, first: int) -> None:
+        """Note the scores of the relevant items among `first ... first + W - 1`."""
+        inside_N = (self._items_N >= first) & (self._items_N < first + scores_BW.shape[1])
+        indices = (self._rows_N[inside_N], self._places_N[inside_N], self._items_N[inside_N] - first)
+        rows, places, columns = (torch.from_numpy(index).to(scores_BW.device) for index in indices)
+        self._targets_BR[rows, places] = scores_BW[rows, columns]
+
+    def count(self, scores_BW: Tensor, n_masked_B: Array) -> None:
+        """Add the wins over a tile's items.
+
+        Args:
+            scores_BW: (B, W), free of NaN; masked ones hold -inf.
+            n_masked_B: how many of each row are masked, (B,).
+        """
+        masked_B = torch.from_numpy(n_masked_B).to(scores_BW.device)
+        below_BR = count_below(scores_BW, self._targets_BR, masked_B)
+        self._wins_B += torch.where(self._counted_BR, below_BR, 0.0).sum(dim=1)
+
+    def wins(self) -> NDArray[np.float64]:
+        """Return the pairs (relevant, other) in order plus half the ties, (B,)."""
+        return self._wins_B.cpu().numpy() - self.n_relevant_B.astype(np.float64) ** 2 / 2

@@ -1,0 +1,202 @@
+"""The k best items of each user, exactly: by score, ties by the smaller item id, whatever the order of the tiles.
+
+Shapes: B users, I items, W items of a tile, G groups of items, K places, N candidates.
+
+Scores arrive as a stream of tiles (B, W). From each tile the scores that can still be among the K best are picked out,
+some dozens a user, and merged with the best so far by sorting (score, -id) pairs. Picking them out reads a tile once:
+the maximum of every group of 16 items gives, in one vectorised pass, a bound that at least K scores of the tile reach;
+only groups whose maximum reaches the bound are looked into. Everything at the bound is a candidate, so no tie is lost.
+
+A score of -inf marks an item that is ruled out (seen, or excluded by the model): it takes no place. NaN stops.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recrun.errors import TrainingError
+
+GROUP = 16
+"""Items per group; tiles whose width is a multiple of it are read in place, others are copied."""
+_COARSE_GROUPS_PER_PLACE = 8
+_MAX_CANDIDATES_PER_PLACE = 8
+
+Array = NDArray[Any]
+
+
+class _Candidates(NamedTuple):
+    """Scores that can be among the K best of a tile; rows ascend."""
+
+    rows: Array  # (N,)
+    columns: Array  # (N,)
+    scores: Array  # (N,)
+
+
+def top_k(scores: Tensor, k: int) -> Tensor:
+    """Return the ids of the k best-scored items of each row, the best first.
+
+    Of equal scores the smaller id comes first. Fewer than k items, or scores of -inf, leave places empty.
+
+    Args:
+        scores: (B, I), any floating type; not changed.
+        k: places, >= 1; may exceed I.
+
+    Returns:
+        int64 (B, k) on the device of the scores; empty places, which come last, are -1.
+
+    Raises:
+        TrainingError: a score is NaN.
+
+    >>> top_k(torch.tensor([[1.0, 3.0, 3.0, -torch.inf]]), 4).tolist()
+    [[1, 2, 0, -1]]
+    """
+    best = TopK(len(scores), k)
+    best.update(scores)
+    return torch.from_numpy(best.items()).to(scores.device)
+
+
+class TopK:
+    """The k best items of B users, over all tiles given so far.
+
+    Args:
+        n_rows: B.
+        k: K >= 1.
+        users: what to call the rows in messages, (B,); their numbers when None.
+    """
+
+    def __init__(self, n_rows: int, k: int, users: Array | None = None) -> None:
+        self.k = k
+        self.users = np.arange(n_rows) if users is None else users
+        # A complex number sorts by its real part, then by its imaginary one: (score, -id), in double precision.
+        self._best_BK = np.full((n_rows, k), complex(-np.inf, -np.inf))
+
+    def update(self, scores_BW: Tensor, first_item: int = 0) -> None:
+        """Take in the scores of the items `first_item ... first_item + W - 1`.
+
+        Args:
+            scores_BW: (B, W), any floating type.
+            first_item: id of the first column.
+
+        Raises:
+            TrainingError: a score is NaN; the message names the row and the item.
+        """
+        if scores_BW.shape[1] == 0 or len(scores_BW) == 0:
+            return
+        scores_BW = _readable(scores_BW.detach())
+        # The lowest finite number as the floor leaves -inf out.
+        floor_B = np.maximum(self._best_BK[:, 0].real, torch.finfo(scores_BW.dtype).min)
+        found = _pick(scores_BW, min(self.k, scores_BW.shape[1]), floor_B)
+        if found is None:
+            raise nan_error(scores_BW, self.users, first_item)
+        if not len(found.rows):
+            return
+        counts_B = np.bincount(found.rows, minlength=len(scores_BW))
+        starts_B = np.cumsum(counts_B) - counts_B
+        places_N = np.arange(len(found.rows)) - starts_B[found.rows]
+        merged = np.full((len(scores_BW), self.k + int(counts_B.max())), complex(-np.inf, -np.inf))
+        merged[:, : self.k] = self._best_BK
+        pairs_N = np.empty(len(found.rows), dtype=np.complex128)
+        pairs_N.real = found.scores
+        pairs_N.imag = -(found.columns + first_item)
+        merged[found.rows, self.k + places_N] = pairs_N
+        merged.sort(axis=1)
+        self._best_BK = merged[:, -self.k :]
+
+    def items(self) -> NDArray[np.int64]:
+        """Return the ids (B, K), the best first; empty places, which come last, are -1."""
+        ranked_BK = self._best_BK[:, ::-1]
+        filled_BK = ranked_BK.real > -np.inf
+        return np.where(filled_BK, -ranked_BK.imag, -1.0).astype(np.int64)
+
+
+def _readable(scores_BW: Tensor) -> Tensor:
+    """Return the scores in a type that numpy knows, without changing any value."""
+    if scores_BW.dtype in (torch.float32, torch.float64):
+        return scores_BW
+    return scores_BW.float()
+
+
+def _pick(scores_BW: Tensor, k: int, floor_B: Array) -> _Candidates | None:
+    """Return the scores not below `floor_B` that may be among the tile's k best, or None when there is NaN."""
+    if scores_BW.device.type == "cpu":
+        if scores_BW.shape[1] >= 2 * k * GROUP:
+            return _pick_by_groups(scores_BW, k, floor_B)
+        if scores_BW.shape[1] <= 4 * k:
+            return _pick_above(scores_BW, k, floor_B)
+    bound_B = torch.topk(scores_BW, k, dim=1).values[:, -1].cpu().numpy()
+    return _pick_above(scores_BW, k, np.fmax(bound_B, floor_B))
+
+
+def _pick_by_groups(scores_BW: Tensor, k: int, floor_B: Array) -> _Candidates | None:
+    n_rows, width = scores_BW.shape
+    n_groups = -(-width // GROUP)
+    if width % GROUP:
+        scores_BW = torch.nn.functional.pad(scores_BW, (0, n_groups * GROUP - width), value=-torch.inf)
+    scores_BW = scores_BW.contiguous()
+    # Group g holds the columns g, g + G, g + 2G ...: maxima of whole rows are many times faster than of neighbours.
+    best_BG = torch.amax(scores_BW.view(n_rows, GROUP, n_groups), dim=1)
+    bound_B = np.fmax(_kth_of_maxima(best_BG, k), floor_B)
+    best = best_BG.numpy()
+    bound_B = bound_B.astype(best.dtype)
+    reaching_N = np.flatnonzero(best >= bound_B[:, None])
+    if len(reaching_N) > _MAX_CANDIDATES_PER_PLACE * k * n_rows or np.isnan(best).any():
+        return _pick_above(scores_BW, k, bound_B)
+    rows_N, groups_N = np.divmod(reaching_N, n_groups)
+    members_G = np.arange(GROUP) * n_groups
+    flat = scores_BW.view(-1).numpy()
+    members = np.take(flat, (rows_N * scores_BW.shape[1] + groups_N)[:, None] + members_G)
+    chosen = np.flatnonzero(members >= bound_B[rows_N][:, None])
+    pairs, member = np.divmod(chosen, GROUP)
+    return _Candidates(rows_N[pairs], groups_N[pairs] + member * n_groups, members.ravel()[chosen])
+
+
+def _kth_of_maxima(best_BG: Tensor, k: int) -> Array:
+    """Return a score (B,) that at least k items reach: the k-th largest maximum of coarser groups."""
+    n_rows, n_groups = best_BG.shape
+    n_merged = n_groups // (_COARSE_GROUPS_PER_PLACE * k)
+    if n_merged > 1:
+        n_coarse = n_groups // n_merged
+        best_BG = torch.amax(best_BG[:, : n_coarse * n_merged].reshape(n_rows, n_merged, n_coarse), dim=1)
+    maxima = best_BG.numpy()
+    return np.asarray(np.partition(maxima, maxima.shape[1] - k, axis=1)[:, maxima.shape[1] - k])
+
+
+def _pick_above(scores_BW: Tensor, k: int, bound_B: Array) -> _Candidates | None:
+    """Return every score that reaches the bound; where too many are equal, those of the k best and smallest ids."""
+    if bool(scores_BW.isnan().any()):
+        return None
+    bound = torch.from_numpy(bound_B).to(scores_BW.dtype).to(scores_BW.device)
+    reaching_BW = scores_BW >= bound[:, None]
+    if int(reaching_BW.sum()) > max(_MAX_CANDIDATES_PER_PLACE * k * len(scores_BW), 1 << 14):
+        return _pick_row_by_row(scores_BW, k, bound_B)
+    rows_N, columns_N = reaching_BW.nonzero(as_tuple=True)
+    scores_N = scores_BW[rows_N, columns_N]
+    return _Candidates(rows_N.cpu().numpy(), columns_N.cpu().numpy(), scores_N.cpu().numpy())
+
+
+def _pick_row_by_row(scores_BW: Tensor, k: int, bound_B: Array) -> _Candidates:
+    """Return the k best of each row: for scores that are mostly equal, such as those of an untrained model."""
+    rows, columns, scores = [], [], []
+    for row, (scores_W, bound) in enumerate(zip(scores_BW, bound_B, strict=True)):
+        values = scores_W.cpu().numpy()
+        kth = max(np.partition(values, len(values) - k)[len(values) - k], bound)
+        above = np.flatnonzero(values > kth)
+        chosen = np.concatenate([above, np.flatnonzero(values == kth)[: k - len(above)]])
+        rows.append(np.full(len(chosen), row))
+        columns.append(chosen)
+        scores.append(values[chosen])
+    return _Candidates(np.concatenate(rows), np.concatenate(columns), np.concatenate(scores))
+
+
+def nan_error(scores_BW: Tensor, users: Array, first_item: int = 0) -> TrainingError:
+    """Return the error that names the first user and item whose score is NaN."""
+    row, column = scores_BW.isnan().nonzero()[0].tolist()
+    return TrainingError(
+        f"the model's score of item {first_item + column} for user {users[row]} (internal ids) is NaN, "
+        "so nothing can be ranked: the training has diverged, or the model divides by zero"
+    )
