@@ -50,7 +50,8 @@ class Config(Mapping[str, Any]):
     def __setattr__(self, key: str, value: Any) -> None:
         raise ConfigError(Fault("a compiled config is read-only; use replace()", key=key))
 
-    __delattr__ = __setattr__  # type: ignore[assignment]
+    def __delattr__(self, key: str) -> None:
+        raise ConfigError(Fault("a compiled config is read-only", key=key))
 
     def __repr__(self) -> str:
         return f"Config({self._values!r})"

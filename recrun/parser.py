@@ -219,10 +219,10 @@ class Parser:
                 else:
                     faults.append(fault)
                 continue
-            # A default is copied: two parsers never share a list that can be changed.
-            default = copy.deepcopy(self._defaults.get(key, parameter.default))
+            default = self._defaults.get(key, parameter.default)
             if default is not REQUIRED:
-                values[key] = default
+                # A copy: two parsers never share a list that can be changed.
+                values[key] = copy.deepcopy(default)
             elif complete:
                 faults.append(Fault(f"must be set: {parameter.owner} needs {type_name(parameter.annotation)}", key))
         return values, faults

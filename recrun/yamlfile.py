@@ -6,6 +6,7 @@ one. This is the parser's reading half; no other module reads YAML.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -239,7 +240,7 @@ def _read_text(path: Path, name: str, reading: Reading) -> str | None:
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        message = "is a folder; expected a YAML file" if path.is_dir() else f"cannot be read: {reason}"
+        message = "is a folder; expected a YAML file" if os.path.isdir(path) else f"cannot be read: {reason}"
         reading.refuse(Fault(message, file=name))
         return None
     if len(content) > MAX_BYTES:
@@ -255,7 +256,8 @@ def _read_text(path: Path, name: str, reading: Reading) -> str | None:
         return content.decode("utf-8-sig", errors="ignore")
 
 
-_CONTROL: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What is no line end to an editor is none here: U+0085, U+2028 and U+2029 are refused with the controls.
+_CONTROL: Final = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _without_controls(text: str, start: Place, reading: Reading) -> str:
