@@ -10,29 +10,34 @@ from recrun.data.interactions import stable_order
 def pair_keys(users: np.ndarray, items: np.ndarray) -> np.ndarray:
     """Return one integer per pair, equal only for equal pairs and ascending by user, then item: int64 (N,)."""
     bits = int(items.max(initial=0)).bit_length()
-    keys: np.ndarray = (users.astype(np.int64) << bits) | items
+    keys: np.ndarray = users.astype(np.int64)
+    keys <<= bits
+    keys |= items
     return keys
 
 
-def has_repeats(keys: np.ndarray) -> bool:
-    """Return whether a key occurs twice."""
-    ordered = np.sort(keys)
-    return bool((ordered[1:] == ordered[:-1]).any())
+def has_repeats(users: np.ndarray, items: np.ndarray) -> bool:
+    """Return whether a pair occurs twice."""
+    keys = pair_keys(users, items)
+    keys.sort()
+    return bool((keys[1:] == keys[:-1]).any())
 
 
-def without_repeats(keys: np.ndarray, keep: str) -> np.ndarray:
-    """Return the mask of rows that are the first or last of their key.
+def without_repeats(users: np.ndarray, items: np.ndarray, keep: str) -> np.ndarray:
+    """Return the mask of rows that are the first or last of their pair.
 
     Args:
-        keys: from `pair_keys`, (N,).
+        users: int (N,).
+        items: int (N,).
         keep: "first" or "last", in the order of the rows.
 
     Returns:
         bool (N,).
     """
-    mask = np.ones(len(keys), dtype=bool)
-    if not has_repeats(keys):
+    mask = np.ones(len(users), dtype=bool)
+    if not has_repeats(users, items):
         return mask
+    keys = pair_keys(users, items)
     order = stable_order(keys)
     order = np.arange(len(keys)) if order is None else order
     ordered = keys[order]

@@ -39,7 +39,9 @@ def stable_order(keys: np.ndarray) -> np.ndarray | None:
     if int(keys.max()).bit_length() + bits > 62:
         return np.argsort(keys, kind="stable")
     # Key and position in one integer: no two are equal, so the fast unstable sort gives the stable order.
-    packed = (keys.astype(np.int64) << bits) | np.arange(len(keys), dtype=np.int64)
+    packed = keys.astype(np.int64)
+    packed <<= bits
+    packed |= np.arange(len(keys), dtype=np.int32 if bits < 32 else np.int64)
     packed.sort()
     packed &= (1 << bits) - 1
     return packed
@@ -105,7 +107,9 @@ class CSR:
         """
         if sort and len(rows):
             bits = int(columns.max()).bit_length()
-            keys = (rows.astype(np.int64) << bits) | columns
+            keys = rows.astype(np.int64)
+            keys <<= bits
+            keys |= columns
             if bool((keys[1:] < keys[:-1]).any()):
                 keys.sort()
             if unique:

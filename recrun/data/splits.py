@@ -24,14 +24,15 @@ def rank_within_user(users: np.ndarray, n_users: int, order: np.ndarray | None =
         order: a permutation of the rows whose order counts within each user; None: the rows as they stand.
 
     Returns:
-        int64 (N,).
+        int32 (N,), int64 only from 2^31 rows on.
     """
     grouped = users if order is None else users[order]
     by_user = stable_order(grouped)
     starts = np.zeros(n_users + 1, dtype=np.int64)
     np.cumsum(np.bincount(users, minlength=n_users), out=starts[1:])
-    ranks = np.arange(len(users), dtype=np.int64)
-    ranks -= np.repeat(starts[:-1], np.diff(starts))
+    size = np.int32 if len(users) < 2**31 else np.int64
+    ranks = np.arange(len(users), dtype=size)
+    ranks -= np.repeat(starts[:-1].astype(size), np.diff(starts))
     for permutation in (by_user, order):
         if permutation is not None:
             scattered = np.empty_like(ranks)

@@ -7,7 +7,7 @@ is decided on the way and a user would not expect is written into notes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from recrun.utils import generator
 WHOLE = "all"
 """The key of a table that is not split yet."""
 DEFAULT_TEST_RATIO = 0.1
+_NO_IDS = Ids(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
 _SPLITS = ("ratio", "leave_one_out", "time", "user_time", "given")
 
 
@@ -123,6 +124,8 @@ def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
     shipped |= {name: len(table) for name, table in tables.items()}
     if rows.labels is not None:
         _refuse_overlap(tables, rows)
+    # What the tables held is in `rows` now; letting go of it keeps the peak of memory down.
+    tables = {name: replace(table, users=_NO_IDS, items=_NO_IDS, columns={}) for name, table in tables.items()}
     order = chronological_order(rows.users.codes, rows.columns.get(TIMESTAMP))
     rows = _filter(rows if order is None else rows.take(order), preparation, notes)
     labels = _split(tables, rows, preparation)
@@ -167,9 +170,9 @@ def _as_text(ids: Ids) -> Ids:
 
 def _refuse_overlap(tables: Mapping[str, Table], rows: _Rows) -> None:
     assert rows.labels is not None
-    keys = filters.pair_keys(rows.users.codes, rows.items.codes)
-    if not filters.has_repeats(keys):
+    if not filters.has_repeats(rows.users.codes, rows.items.codes):
         return
+    keys = filters.pair_keys(rows.users.codes, rows.items.codes)
     order = np.argsort(keys, kind="stable")
     again = keys[order[1:]] == keys[order[:-1]]
     again &= rows.labels[order[1:]] != rows.labels[order[:-1]]
@@ -202,8 +205,7 @@ def _filter(rows: _Rows, preparation: Preparation, notes: list[str]) -> _Rows:
             raise DataError("rating_threshold is set, but the data has no rating; name its column with rating_column")
         rows = rows.take(np.flatnonzero(rows.columns[name] >= preparation.rating_threshold))
         _refuse_nothing(rows, f"no {name} reaches rating_threshold {preparation.rating_threshold}")
-    keys = filters.pair_keys(rows.users.codes, rows.items.codes)
-    distinct = filters.without_repeats(keys, preparation.duplicates)
+    distinct = filters.without_repeats(rows.users.codes, rows.items.codes, preparation.duplicates)
     if not distinct.all():
         n_repeats = len(rows) - int(distinct.sum())
         notes.append(

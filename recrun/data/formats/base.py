@@ -18,7 +18,7 @@ import numpy as np
 from recrun.errors import DataError
 
 COMPRESSIONS = ("", ".gz", ".zst")
-BLOCK = 1 << 22
+BLOCK = 1 << 20
 MAX_ID_LENGTH = 512
 
 

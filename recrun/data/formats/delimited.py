@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from recrun.data.formats.base import BLOCK, Layout, Table, data_error, open_binary, read_binary
 from recrun.data.formats.columns import find_columns
 from recrun.data.formats.frames import frame_to_table
@@ -79,7 +81,7 @@ def read_triples(path: Path, layout: Layout) -> Table:
 def read_pairs(path: Path, layout: Layout) -> Table:
     """Read `user item` lines without a line of names; each user's lines stand in the order of time."""
     table = _read(path, layout, _Dialect(header=False, positions=(USER, ITEM), n_columns=2))
-    order = rank_within_user(table.users.codes, len(table.users.names))
+    order = rank_within_user(table.users.codes, len(table.users.names)).astype(np.int64)
     return replace(table, columns={TIMESTAMP: order}, time_is_order=True)
 
 
@@ -140,9 +142,16 @@ def _first_lines(path: Path, encoding: str) -> tuple[str, str]:
         raise data_error(path, None, f"there is no encoding {encoding!r}") from error
     with open_binary(path) as stream:
         sample = stream.read(_SAMPLE)
-    if not sample.strip():
+    text = sample.decode(encoding, errors="replace").removeprefix("\ufeff")
+    if not text.strip():
         raise data_error(path, None, "is empty")
-    lines = sample.decode(encoding, errors="replace").removeprefix("\ufeff").splitlines()
+    if "\0" in text:
+        raise data_error(
+            path,
+            text[: text.index("\0")].count("\n") + 1,
+            f"is not {encoding} text: found a byte 0; set encoding (utf-16?)",
+        )
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
     return lines[0], next((line for line in lines[1:] if line.strip()), "")
 
 

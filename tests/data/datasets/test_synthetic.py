@@ -9,7 +9,7 @@ import pytest
 
 from recrun.data.datasets import Synthetic
 from recrun.data.datasets.base import RecDataSet
-from recrun.data.filters import has_repeats, pair_keys
+from recrun.data.filters import has_repeats
 from recrun.errors import DataError
 
 PARTS = ("train", "valid", "test")
@@ -35,7 +35,7 @@ def test_the_sizes_are_the_ones_asked_for() -> None:
     data = Synthetic(n_users=300, n_items=200, n_interactions=6000)
     users, items = everything(data)
     assert (data.n_users, data.n_items, len(users)) == (300, 200, 6000)
-    assert not has_repeats(pair_keys(users, items))
+    assert not has_repeats(users, items)
     assert set(data.hashes) == {"split"}
     assert data.notes == []
 
@@ -105,7 +105,7 @@ def test_ratings_lie_between_1_and_5_when_asked_for() -> None:
 def test_extreme_sizes_come_out_whole(options: dict[str, Any]) -> None:
     users, items = everything(Synthetic(**options))
     assert len(users) == options["n_interactions"]
-    assert not has_repeats(pair_keys(users, items))
+    assert not has_repeats(users, items)
 
 
 def test_more_interactions_than_there_is_room_for_are_refused() -> None:
