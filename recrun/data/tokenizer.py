@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from recrun.data.fields import Field
 from recrun.data.tagged import TaggedTuple, list_tags
 from recrun.data.tags import DENSE, Tag
+from recrun.embedding import RowEmbedding
 from recrun.errors import DataError
 
 
@@ -118,7 +119,7 @@ class Tokenizer(nn.Module):
             if field.match(DENSE):
                 module = nn.Linear(1, dim, bias=False)
             else:
-                module = nn.Embedding(field.count, dim, sparse=sparse)
+                module = RowEmbedding(field.count, dim, sparse=sparse)
             self.embeddings[self._module_name(field.name)] = module
             field._embeddings = module
         return self
