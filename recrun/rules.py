@@ -9,6 +9,7 @@ from typing import Any, Final
 from recrun import devices
 from recrun.errors import ConfigError, Fault, nearest
 from recrun.monitors import LOSS, parse_monitor
+from recrun.registry import METRICS
 from recrun.signature import Component
 from recrun.yamlfile import Given
 
@@ -110,6 +111,23 @@ def _which4best_is_a_monitor(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(message, "which4best", suggestion=nearest(str(criterion), choices))
 
 
+def _monitors_that_a_ranking_has(facts: Facts) -> Iterator[Fault]:
+    if facts.trait("model", "predicts", False) or not facts.has("monitors"):
+        return
+    for monitor in facts.values["monitors"]:
+        metric = parse_monitor(monitor)
+        if metric.name != LOSS and METRICS.describe(metric.name).traits.get("kind") == "pointwise":
+            position = next(
+                (n for n, text in enumerate(_written_monitors(facts)) if text.lower().strip() == monitor), None
+            )
+            message = f"{monitor} compares predicted with true values, and this run ranks items; remove it"
+            yield facts.fault(message, "monitors", item=position)
+
+
+def _written_monitors(facts: Facts) -> list[str]:
+    return facts.given["monitors"].value if "monitors" in facts.given else []
+
+
 def _device_is_written_as_one(facts: Facts) -> Iterator[Fault]:
     if facts.has("device"):
         try:
@@ -168,6 +186,7 @@ def _momentum_for_nesterov(facts: Facts) -> Iterator[Fault]:
 
 RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _which4best_is_a_monitor,
+    _monitors_that_a_ranking_has,
     _device_is_written_as_one,
     _folder_names,
     _what_needs_validation,

@@ -90,7 +90,7 @@ def _property(parameter: Parameter) -> dict[str, Any]:
     schema = _value(parameter)
     if parameter.help:
         schema["description"] = parameter.help
-    if parameter.default is not REQUIRED:
+    if parameter.default is not REQUIRED and parameter.name != "model":
         schema["default"] = parameter.default
     return schema
 
@@ -106,7 +106,7 @@ def _value(parameter: Parameter) -> dict[str, Any]:
         return dict(_DEVICE)
     else:
         return json_schema(parameter.annotation)
-    if parameter.default is None:
+    if parameter.default is None and parameter.name != "model":
         schema["anyOf"] = [*schema["anyOf"], {"type": "null"}]
     return schema
 

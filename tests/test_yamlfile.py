@@ -129,7 +129,8 @@ def test_byte_order_mark_and_line_ends_of_windows_are_read(file: Path) -> None:
         (
             b"a: @x\n",
             [
-                "1:4: a: not valid YAML: while scanning for the next token found character '@' that cannot start any token; a value that begins with it must be in quotes"
+                "1:4: a: not valid YAML: while scanning for the next token found character '@' that cannot start any "
+                "token; a value that begins with it must be in quotes"
             ],
         ),
         (b"a: " + b"9" * 5000 + b"\n", ["1:4: a: is a number of too many digits"]),
@@ -197,8 +198,18 @@ def test_a_file_without_permission_is_one_fault(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1e-3", 1e-3), ("", None), ("[a, 1]", ["a", 1]), ("---", "---"), ("%x", "%x"), ("a#b", "a#b"), ("'a #b'", "a #b"), ("-1", -1), ("...", "...")],
-)  # fmt: skip
+    [
+        ("1e-3", 1e-3),
+        ("", None),
+        ("[a, 1]", ["a", 1]),
+        ("---", "---"),
+        ("%x", "%x"),
+        ("a#b", "a#b"),
+        ("'a #b'", "a #b"),
+        ("-1", -1),
+        ("...", "..."),
+    ],
+)
 def test_a_value_of_an_argument_means_what_it_means_in_a_file(text: str, value: Any) -> None:
     if text == "%x":
         given, faults = read_value(text, Place("argument 1", None, 4))
@@ -263,10 +274,50 @@ def _has_surrogate(value: Any) -> bool:
 
 
 FRAGMENTS = st.sampled_from(
-    ["model", "lr", ": ", ":", "\n", "\n\n", "  ", "- ", "[", "]", "{", "}", ",", "'", '"', "#", "&a ", "*a", "!!", "!",
-     "!!python/object/apply:os.system ['touch pwned']", "__import__('os').system('touch pwned')", "${HOME}", "`ls`", "%",
-     "---\n", "...", "|", ">", "? ", "\t", "1e-3", "null", "true", "\x00", "é", "\ud83d", "\\", "<<", "9" * 400, "@"]
-)  # fmt: skip
+    [
+        "model",
+        "lr",
+        ": ",
+        ":",
+        "\n",
+        "\n\n",
+        "  ",
+        "- ",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        "'",
+        '"',
+        "#",
+        "&a ",
+        "*a",
+        "!!",
+        "!",
+        "!!python/object/apply:os.system ['touch pwned']",
+        "__import__('os').system('touch pwned')",
+        "${HOME}",
+        "`ls`",
+        "%",
+        "---\n",
+        "...",
+        "|",
+        ">",
+        "? ",
+        "\t",
+        "1e-3",
+        "null",
+        "true",
+        "\x00",
+        "é",
+        "\ud83d",
+        "\\",
+        "<<",
+        "9" * 400,
+        "@",
+    ]
+)
 TEXTS = st.lists(FRAGMENTS | st.text(max_size=4), max_size=25).map("".join)
 
 _WATCHED = (

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+import recrun as package
+from recrun.cli import main as module
+from recrun.cli.main import cli
+from recrun.errors import CheckpointError, ConfigError, DataError, Fault, RegistryError, TrainingError
+
+from .conftest import Outcome, modules_after
+
+Run = Callable[..., Outcome]
+CONTEXT = click.Context(cli)
+COMMANDS = {name: cli.get_command(CONTEXT, name) for name in cli.list_commands(CONTEXT)}  # type: ignore[attr-defined]
+
+
+def test_every_command_is_a_file_of_its_own() -> None:
+    assert {"train", "eval", "sweep", "list", "show", "validate", "schema"} <= set(COMMANDS)
+    assert None not in COMMANDS.values()
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_names_every_command_with_an_example(recrun: Run, flag: str) -> None:
+    outcome = recrun(flag)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Example:\n" in outcome.out
+    assert all(f"\n  {name} " in outcome.out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_one_runnable_example(recrun: Run, name: str) -> None:
+    for flag in ("-h", "--help"):
+        outcome = recrun(name, flag)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert outcome.out.count(f"\n    Example:\n        recrun {name} ".replace("    ", "  ")) == 1 or (
+            outcome.out.count("Example:") == 1 and f"recrun {name}" in outcome.out.partition("Example:")[2]
+        )
+
+
+def test_the_version_is_that_of_the_package(recrun: Run) -> None:
+    assert recrun("--version").out == f"recrun {package.__version__}\n"
+
+
+def test_an_unknown_command_names_the_nearest(recrun: Run) -> None:
+    outcome = recrun("trian", "bprmf")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "no command 'trian'; did you mean 'train'?" in outcome.err
+
+
+@pytest.mark.parametrize("arguments", [("train", "--nonsense"), ("list",), ("show",), ("eval",), ("validate",)])
+def test_wrong_usage_is_exit_code_2(recrun: Run, arguments: tuple[str, ...]) -> None:
+    outcome = recrun(*arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "Usage: recrun" in outcome.err
+    assert outcome.is_untouched
+
+
+def _raise(error: BaseException) -> click.Command:
+    @click.command("fail")
+    @click.option("--debug", is_flag=True, expose_value=False)
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (ConfigError([Fault("one", "a"), Fault("two", "b")]), 2, "error: a: one\nerror: b: two\n"),
+        (RegistryError("no such thing"), 2, "error: no such thing\n"),
+        (DataError("no data"), 2, "error: no data\n"),
+        (CheckpointError("no checkpoint"), 2, "error: no checkpoint\n"),
+        (TrainingError("the loss is nan"), 1, "error: the loss is nan\n"),
+        (KeyboardInterrupt(), 130, "error: interrupted\n"),
+        (SystemExit(3), 3, ""),
+    ],
+)
+def test_an_error_is_a_line_and_an_exit_code(
+    recrun: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, line: str
+) -> None:
+    monkeypatch.setattr(module.Commands, "get_command", lambda *_: _raise(error))
+    outcome = recrun("show")
+    assert (outcome.code, outcome.out, outcome.err.lstrip("\n")) == (code, "", line)
+
+
+def test_an_error_that_is_not_ours_says_where_and_how_to_see_more(recrun: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.Commands, "get_command", lambda *_: _raise(ZeroDivisionError("by zero")))
+    outcome = recrun("show")
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: ZeroDivisionError: by zero [")
+    assert outcome.err.endswith("(--debug shows the traceback)\n")
+    assert len(outcome.err.splitlines()) == 1
+
+
+def test_debug_shows_the_traceback_before_or_after_the_command(recrun: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.Commands, "get_command", lambda *_: _raise(ConfigError("x")))
+    for arguments in (("--debug", "show"), ("show", "--debug")):
+        outcome = recrun(*arguments)
+        assert outcome.code == 2
+        assert "Traceback (most recent call last)" in outcome.err
+        assert outcome.err.endswith("error: x\n")
+    assert "Traceback" not in recrun("show").err
+
+
+def _on_a_terminal(**environment: str) -> str:
+    """Return what `recrun show nonsense` writes to a terminal."""
+    reader, writer = pty.openpty()
+    variables = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    command = [sys.executable, "-m", "recrun", "show", "nonsense"]
+    process = subprocess.Popen(command, stderr=writer, env={**variables, "TERM": "xterm", **environment})
+    os.close(writer)
+    written = b""
+    try:
+        while piece := os.read(reader, 4096):
+            written += piece
+    except OSError:  # the terminal is closed
+        pass
+    os.close(reader)
+    assert process.wait() == 2
+    return written.decode()
+
+
+def test_errors_are_red_on_a_terminal_unless_no_color_is_set() -> None:
+    assert _on_a_terminal().startswith("\x1b[31merror: unknown component 'nonsense'")
+    assert "\x1b" not in _on_a_terminal(NO_COLOR="1")
+
+
+def test_there_is_no_colour_where_there_is_no_terminal(recrun: Run) -> None:
+    assert "\x1b" not in recrun("show", "nonsense").err
+    assert "\x1b" not in recrun("list", "models").out
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m recrun schema | head -c 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "{", "")
+
+
+def test_python_m_recrun_is_recrun() -> None:
+    done = subprocess.run([sys.executable, "-m", "recrun", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"recrun {package.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("train", "--help"), ("sweep", "--help"), ("eval", "--help")])
+def test_asking_for_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    heavy = ("torch", "numpy", "polars", "scipy", "rich", "matplotlib", "yaml", "pydantic", "importlib.metadata")
+    assert modules_after(*arguments, names=heavy) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("", ()),
+        ("- a", ()),
+        ("model: bprfm", ()),
+        ("model: bprmf\nepohs: 1", ()),
+        ("model: bprmf\nlr: -1", ()),
+        ("model: bprmf\nmonitors: [recall]", ()),
+        ("model: bprmf", ("lr=x",)),
+        ("model: bprmf", ("epohs=1",)),
+        ("model: bprmf", ("stray",)),
+        ("model: bprmf\nmodel: ease", ()),
+        ("model:\tbprmf", ()),
+        ("model: ease\nlr: 1", ()),
+        ("model: &a bprmf", ()),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--print-config",), ("--dry-run",)])
+def test_training_starts_nothing_and_makes_no_folder_when_the_config_is_faulty(
+    recrun: Run, text: str, arguments: tuple[str, ...], options: tuple[str, ...]
+) -> None:
+    recrun("--version").folder.joinpath("a.yaml").write_text(text)
+    outcome = recrun("train", "a.yaml", *arguments, *options)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert all(line.startswith(("error: a.yaml", "error: argument 1")) for line in outcome.err.splitlines())
+    assert [path.name for path in outcome.folder.iterdir()] == ["a.yaml"]
+
+
+def test_print_config_prints_a_config_that_prints_itself(recrun: Run) -> None:
+    first = recrun("train", "bprmf", "lr=2e-3", "description=1e-3", "--print-config")
+    assert (first.code, first.err) == (0, "")
+    (first.folder / "printed.yaml").write_text(first.out)
+    assert recrun("train", "printed.yaml", "--print-config").out == first.out
+    assert first.is_untouched
+
+
+def test_quiet_and_loud_are_settings_and_cannot_contradict_them(recrun: Run) -> None:
+    assert "verbose: 0\n" in recrun("train", "bprmf", "-q", "--print-config").out
+    assert "verbose: 2\n" in recrun("train", "bprmf", "-v", "--print-config").out
+    for arguments in (("-q", "-v"), ("-q", "verbose=2")):
+        outcome = recrun("train", "bprmf", *arguments)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "-q and -v" in outcome.err
