@@ -139,7 +139,8 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
         "argument 2: expected KEY=VALUE, found 'lr'",
         "argument 3:13: valid_ratio: expected a number >= 0 and < 1, found 1 (an integer)",
         "argument 4:8: device: expected one of auto, cpu, cuda, cuda:N, N, mps, found 'cdua'; did you mean 'cuda'?",
-        "argument 5:21: early_stop_patience: training stops by the validation metric, and eval_valid: false leaves none",
+        "argument 5:21: early_stop_patience: training stops by the validation metric, "
+        "and eval_valid: false leaves none",
     ]
     assert faults[7].endswith("did you mean 'bpr'?")
 
@@ -244,15 +245,16 @@ def test_a_fault_says_where_what_was_expected_and_what_was_found(folder: Path, t
 
 
 def test_a_misspelt_component_does_not_make_its_own_settings_unknown(folder: Path) -> None:
-    text = "model: bprfm\nembedding_dim: x\nreg_weight: 3\nmomentum: 0.5\noptimizer: sdg\nfoo: 1\nsplit: given\ndataset: Movie\n"
+    text = "model: bprfm\nembedding_dim: x\nreg_weight: 3\nmomentum: 0.5\noptimizer: sdg\nfoo: 1\nsplit: given\n"
+    text += "dataset: Movie\n"
     keys = [fault.split(": ")[1] for fault in _faults_of(folder, text)]
     assert keys == ["model", "embedding_dim", "optimizer", "foo", "dataset"]
 
 
 def test_what_an_unreadable_line_may_have_said_is_not_missed(folder: Path) -> None:
     assert _faults_of(folder, "model: @x\nreg_weight: 3\nlr: x\n") == [
-        "a.yaml:1:8: model: not valid YAML: while scanning for the next token found character '@' that cannot start any "
-        "token; a value that begins with it must be in quotes",
+        "a.yaml:1:8: model: not valid YAML: while scanning for the next token found character '@' that cannot start "
+        "any token; a value that begins with it must be in quotes",
         "a.yaml:3:5: lr: expected a number > 0, found 'x' (text)",
     ]
     assert len(_faults("no_such_config", "lr=x", "foo=1")) == 3
@@ -281,7 +283,7 @@ def test_a_users_file_is_looked_up_beside_the_config_and_on_the_command_line_in_
 
 def test_settings_that_a_program_gives_need_no_place() -> None:
     assert resolve_given({"model": Given("ease")}, "checkpoint").config.model == "ease"
-    with pytest.raises(ConfigError, match="^checkpoint: lr: expected a number > 0, found 'x'"):
+    with pytest.raises(ConfigError, match=r"^checkpoint: lr: expected a number > 0, found 'x'"):
         resolve_given({"model": Given("bprmf"), "lr": Given("x")}, "checkpoint")
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -163,20 +164,31 @@ def test_defaults_of_the_runs_own_settings_fit() -> None:
 def _by_kind() -> dict[str, dict[str, list[Parameter]]]:
     """Return the settings by key and by what declares them: the run itself, or a kind of component."""
     declared: dict[str, dict[str, list[Parameter]]] = defaultdict(lambda: defaultdict(list))
-    for parameter in (*RUN, *TRAINING):
+    for parameter in RUN:
         declared[parameter.name]["run"].append(parameter)
+    for parameter in TRAINING:
+        declared[parameter.name]["training"].append(parameter)
     for registry in COMPONENTS.values():
-        for parameter in (parameter for component in registry for parameter in component.parameters):
-            declared[parameter.name][registry.kind].append(parameter)
+        for component in registry:
+            kind = "closed form" if "ClosedFormArch" in component.bases else registry.kind
+            for parameter in component.parameters:
+                declared[parameter.name][kind].append(parameter)
     return declared
+
+
+def _meet(one: str, other: str) -> bool:
+    """Whether two kinds of declarers can be in one run: what is fitted in closed form meets nothing that trains."""
+    kinds = {one, other}
+    return one != other and ("closed form" not in kinds or kinds <= {"closed form", "dataset", "run"})
 
 
 def test_components_that_may_meet_in_a_run_agree_on_the_type_and_default_of_a_key_they_share() -> None:
     """A model and an optimizer, say: of two defaults the one that counts would depend on their order."""
     for key, kinds in _by_kind().items():
-        if len(kinds) > 1:
-            seen = {repr((each.annotation, each.default)) for declared in kinds.values() for each in declared}
-            assert len(seen) == 1, f"{key}: {seen}"
+        for one, other in itertools.combinations(kinds, 2):
+            if _meet(one, other):
+                seen = {repr((each.annotation, each.default)) for each in kinds[one] + kinds[other]}
+                assert len(seen) == 1, f"{key}: {seen}"
 
 
 def test_a_key_of_several_components_of_one_kind_has_one_type_or_choices_of_the_same_sort() -> None:
