@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -166,7 +167,7 @@ def closing_lines(ledger: Ledger) -> Iterator[str]:
     if ledger.best is not None:
         row = ledger.rows[ledger.best]
         yield f"best    trial {row.trial.index}: {point(row, ledger)}"
-        yield f"score   recrun eval --checkpoint {row.run.path} --split test"
+        yield f"score   recrun eval --checkpoint {shlex.quote(str(row.run.path))} --split test"
     n_open = sum(row.status != DONE for row in ledger.rows)
     if n_open:
         yield f"again   {n_open} of {len(ledger.rows)} trials are not done; the same command repeats them"

@@ -49,7 +49,7 @@ class Row:
         best_epoch: that epoch.
         cause: why it failed or was interrupted.
         exit_code: of its process; -N for one that signal N killed.
-        seconds: how long it took.
+        seconds: how long it took: by the run's own account once it is done, else by the clock.
         started: when it started, on the monotonic clock.
     """
 
@@ -211,8 +211,10 @@ class Ledger:
             row.status, row.cause = FAILED, f"no value of {self.plan.which4best} on validation in {row.run.path}"
             return
         row.status, row.cause, row.valid, row.best_epoch = DONE, None, numbers, result.get("best_epoch")
+        row.exit_code = 0
+        # The run's own account, so that the ledger reads the same when it is made again from the run folders.
         seconds = result.get("seconds")
-        if row.seconds is None and isinstance(seconds, dict) and is_number(seconds.get("total")):
+        if isinstance(seconds, dict) and is_number(seconds.get("total")):
             row.seconds = seconds["total"]
 
     def _table(self) -> str:
@@ -251,10 +253,26 @@ def _lock(path: Path) -> int:
     except OSError:
         holder = os.read(descriptor, 32).decode(errors="replace").strip()
         os.close(descriptor)
-        raise ConfigError(
-            f"this sweep is already running (started by process {holder or 'unknown'}): {path.parent}; "
-            "wait for it and its trials to end, or stop them"
-        ) from None
+        raise ConfigError(_explain_lock(path.parent, holder)) from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def _explain_lock(folder: Path, holder: str) -> str:
+    if holder.isdecimal() and not _is_alive(int(holder)):
+        return (
+            f"trials of this sweep are still running, though process {holder} that started them is gone: {folder}; "
+            f"wait for them to end, or stop them ('pgrep -f {folder / 'trials'}' lists them)"
+        )
+    return f"this sweep is already running (process {holder or 'unknown'}): {folder}; wait for it to end, or stop it"
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is somebody else's
+        return True
+    return True

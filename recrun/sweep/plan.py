@@ -144,14 +144,15 @@ def _resolve_all(grid: Grid, config: str | None, resolver: Resolver) -> tuple[li
     trials: list[Resolved] = []
     where: dict[Fault, list[tuple[Value, ...]]] = {}
     for values in grid:
+        settings = _accepted(grid, values)
         try:
-            resolved = resolver(config, [*_arguments(_accepted(grid, values)), NO_TEST])
+            resolved = resolver(config, [*_arguments(settings), NO_TEST])
         except ConfigError as error:
             found = error.faults
         else:
             trials.append(resolved)
             refusal = refuse_without_validation(resolved.config)
-            found = [] if refusal is None else [refusal]
+            found = [] if refusal is None else [_point_out(refusal, settings)]
         for fault in found:
             where.setdefault(fault, []).append(values)
     return trials, [placed for fault, points in where.items() for placed in _place(fault, grid, points)]
@@ -160,6 +161,14 @@ def _resolve_all(grid: Grid, config: str | None, resolver: Resolver) -> tuple[li
 def _accepted(grid: Grid, values: Sequence[Value]) -> list[tuple[Setting, Value]]:
     pairs = zip(grid.settings, values, strict=True)
     return [(setting, value) for setting, value in pairs if setting.key not in _REFUSED]
+
+
+def _point_out(fault: Fault, settings: Sequence[tuple[Setting, Value]]) -> Fault:
+    """Return a fault of a setting at the trial's argument that sets it, if one does."""
+    for position, (setting, _) in enumerate(settings, start=1):
+        if setting.key == fault.key:
+            return replace(fault, file=f"argument {position}", column=len(setting.key) + 2)
+    return fault
 
 
 def _place(fault: Fault, grid: Grid, trials: Sequence[tuple[Value, ...]]) -> list[Fault]:

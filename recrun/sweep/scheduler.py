@@ -152,7 +152,8 @@ def _end(row: Row, outcome: Outcome, ledger: Ledger, stopped: bool) -> None:
     elif code == 0:
         status = DONE
     elif code == INTERRUPTED_EXIT:
-        status, cause = INTERRUPTED, "stopped; its state was saved"
+        saved = row.run.checkpoint_file("last").exists()
+        status, cause = INTERRUPTED, "stopped; its state was saved" if saved else "stopped before its first checkpoint"
     elif stopped and code in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGKILL):
         status, cause = INTERRUPTED, f"killed by {signal.Signals(-code).name} while stopping"
     else:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from recrun.dict2obj import Config
 from recrun.configfile import read_overrides
+from recrun.dict2obj import Config
 from recrun.parser import Parser
 from recrun.resolve import Resolved
 from recrun.settings import RUN, TRAINING

@@ -103,7 +103,7 @@ def test_monitors_that_change_the_criterion_need_one_criterion(plan: Planner) ->
 
 def test_a_sweep_without_validation_is_refused(plan: Planner) -> None:
     (fault,) = faults_of(plan, "lr=1,2", "eval_valid=false")
-    assert fault.startswith("eval_valid: false leaves nothing to compare trials by")
+    assert fault.startswith("argument 2:12: eval_valid: false leaves nothing to compare trials by")
 
 
 @pytest.mark.parametrize(
