@@ -1,7 +1,7 @@
 """Matrix factorisation as a script: its own Parser, model and Coach, on recrun's data and loop.
 
-    python examples/bprmf_script.py --root data --epochs 5 -eb 32
-    python examples/bprmf_script.py --config settings.yaml --lr 1e-3
+python examples/bprmf_script.py --root data --epochs 5 -eb 32
+python examples/bprmf_script.py --config settings.yaml --lr 1e-3
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Shapes: B users in a batch, K negatives, U users, I items, D embedding.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,7 +14,7 @@ from recrun.architectures import RecSysArch
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
 from recrun.registry import MODELS
-from recrun.types import Literal, NonNegativeFloat, PositiveFloat, PositiveInt
+from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData

@@ -38,7 +38,7 @@ class RowEmbedding(nn.Embedding):
         plain = self.sparse or self.padding_idx is not None or self.max_norm is not None or self.scale_grad_by_freq
         if plain or self.weight.device.type != "cpu" or not (torch.is_grad_enabled() and self.weight.requires_grad):
             return super().forward(input)
-        rows: Tensor = _RowLookUp.apply(self.weight, input.reshape(-1), self)
+        rows: Tensor = _RowLookUp.apply(self.weight, input.reshape(-1), self)  # type: ignore[no-untyped-call]
         return rows.view(*input.shape, self.embedding_dim)
 
     def add_gradient(self, index: Tensor, rows: Tensor) -> None:
@@ -58,7 +58,7 @@ class RowEmbedding(nn.Embedding):
         if kept is None or kept.shape != self.weight.shape or kept.dtype != self.weight.dtype:
             kept = torch.zeros_like(self.weight)
             # Whatever else adds to the gradient touches rows that are not remembered.
-            self.weight.register_hook(self._notice_dense)
+            self.weight.register_hook(self._notice_dense)  # type: ignore[no-untyped-call]
         elif self._is_dense:
             kept.zero_()
         else:
@@ -79,6 +79,6 @@ class _RowLookUp(torch.autograd.Function):
         return weight.index_select(0, index)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[None, None, None]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> tuple[None, None, None]:
         context.owner.add_gradient(*context.saved_tensors, gradient)
         return None, None, None

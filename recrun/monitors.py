@@ -110,7 +110,10 @@ class MonitorHistory:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the history as plain lists."""
-        return {split: {name: [list(p) for p in points] for name, points in series.items()} for split, series in self.values.items()}
+        return {
+            split: {name: [list(p) for p in points] for name, points in series.items()}
+            for split, series in self.values.items()
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over a history that `state_dict` returned."""

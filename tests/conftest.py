@@ -18,7 +18,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data sets: RECRUN_DATA, else ../shared/data beside the clone; the test is skipped without it."""
+    """Return the folder of real data sets: RECRUN_DATA, else ../shared/data; skip the test when there is none."""
     root = Path(os.environ.get("RECRUN_DATA", REPOSITORY.parent / "shared" / "data"))
     if not root.is_dir():
         pytest.skip(f"real data not found at {root} (set RECRUN_DATA)")
