@@ -46,7 +46,7 @@ def test_what_is_imported_is_declared(repository: Path) -> None:
         line.partition(">")[0].strip().lower()
         for line in _metadata(repository)["options"]["install_requires"].split("\n")
     }
-    names = {"yaml": "pyyaml", "annotated_types": "annotated-types"}
+    names = {"yaml": "pyyaml", "annotated_types": "annotated-types", "typing_extensions": "typing-extensions"}
     for file in [*(repository / "recrun").rglob("*.py"), *(repository / "models").rglob("*.py")]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             modules = []
