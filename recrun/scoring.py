@@ -23,9 +23,9 @@ from recrun.topk import GROUP
 
 Array = NDArray[Any]
 
-PIECE = 4096
+PIECE = 1 << 14
 """Items per matrix product; tiles are whole numbers of pieces."""
-_MAX_PIECES = 16
+_MAX_PIECES = 4
 """Pieces per tile: wider tiles gain nothing: they only leave the processor's caches sooner."""
 _PRODUCT_ROWS = {"cpu": 64}
 _DEVICE_ROWS = 1024
@@ -89,13 +89,13 @@ class ModelScores:
     """
 
     is_thread_safe = False
-    dtype = torch.float32
 
     def __init__(self, score: Callable[[Tensor], Tensor], n_items: int, device: torch.device, memory: int) -> None:
         self._score = score
         self._n_items = n_items
         self._device = device
-        self.rows = max(1, min(_SCORE_ROWS, memory // (4 * max(n_items, 1))))
+        self.dtype = torch.float64  # the widest there is, until the model has answered
+        self.rows = max(1, min(_SCORE_ROWS, memory // (8 * max(n_items, 1))))
 
     def open(self, users_B: Array) -> WriteTile:
         """Return what copies from the rows that the model scores for these users.
@@ -110,6 +110,7 @@ class ModelScores:
                 f"score() must return one score per user and item, of shape ({len(users_B)}, {self._n_items}); "
                 f"it returned {tuple(scores_BI.shape)}"
             )
+        self.dtype = _score_dtype(scores_BI.dtype)
 
         def write(tile_BW: Tensor, first: int) -> None:
             tile_BW.copy_(scores_BI[:, first : first + tile_BW.shape[1]])
@@ -204,9 +205,10 @@ class Tiler:
     def __init__(self, scores: Scores, n_items: int, device: torch.device, memory: int) -> None:
         self._scores = scores
         self._n_items = n_items
+        self._device = device
         n_pieces = min(memory // smallest_tile(scores), _MAX_PIECES, -(-n_items // PIECE))
         self.width = PIECE * max(1, n_pieces)
-        self._buffer = torch.empty(scores.rows * self.width, dtype=scores.dtype, device=device)
+        self._buffer: Tensor | None = None
 
     def open(self, users_B: Array, masked: tuple[Array, Array]) -> Block:
         """Return the scores of at most `scores.rows` users.
@@ -215,7 +217,11 @@ class Tiler:
             users_B: their ids.
             masked: rows (N,) and items (N,) to set to -inf, int64.
         """
-        return Block(self._scores.open(users_B), len(users_B), masked, self._n_items, self.width, self._buffer)
+        write = self._scores.open(users_B)
+        if self._buffer is None:
+            size = self._scores.rows * self.width
+            self._buffer = torch.empty(size, dtype=self._scores.dtype, device=self._device)
+        return Block(write, len(users_B), masked, self._n_items, self.width, self._buffer)
 
 
 def smallest_tile(scores: Scores) -> int:

@@ -139,31 +139,36 @@ def _pick_by_groups(scores_BW: Tensor, k: int, floor_B: Array) -> _Candidates | 
         scores_BW = torch.nn.functional.pad(scores_BW, (0, n_groups * GROUP - width), value=-torch.inf)
     scores_BW = scores_BW.contiguous()
     # Group g holds the columns g, g + G, g + 2G ...: maxima of whole rows are many times faster than of neighbours.
-    best_BG = torch.amax(scores_BW.view(n_rows, GROUP, n_groups), dim=1)
-    bound_B = np.fmax(_kth_of_maxima(best_BG, k), floor_B)
-    best = best_BG.numpy()
-    bound_B = bound_B.astype(best.dtype)
-    reaching_N = np.flatnonzero(best >= bound_B[:, None])
-    if len(reaching_N) > _MAX_CANDIDATES_PER_PLACE * k * n_rows or np.isnan(best).any():
+    best_BG = torch.amax(scores_BW.view(n_rows, GROUP, n_groups), dim=1).numpy()
+    bound_B = _kth_of_maxima(best_BG, k)
+    if bound_B is None:
+        return None
+    bound_B = np.maximum(bound_B, floor_B).astype(best_BG.dtype)
+    reaching_N = np.flatnonzero(best_BG >= bound_B[:, None])
+    if len(reaching_N) > _MAX_CANDIDATES_PER_PLACE * k * n_rows:
         return _pick_above(scores_BW, k, bound_B)
-    rows_N, groups_N = np.divmod(reaching_N, n_groups)
-    members_G = np.arange(GROUP) * n_groups
-    flat = scores_BW.view(-1).numpy()
-    members = np.take(flat, (rows_N * scores_BW.shape[1] + groups_N)[:, None] + members_G)
-    chosen = np.flatnonzero(members >= bound_B[rows_N][:, None])
-    pairs, member = np.divmod(chosen, GROUP)
-    return _Candidates(rows_N[pairs], groups_N[pairs] + member * n_groups, members.ravel()[chosen])
+    counts_B = np.diff(np.searchsorted(reaching_N, np.arange(n_rows + 1) * n_groups))
+    rows_N = np.repeat(np.arange(n_rows), counts_B)
+    # From the place of a maximum, row * G + g, to that of the group's first member, row * W + g.
+    places_N = reaching_N + rows_N * (n_groups * (GROUP - 1))
+    members_NM = np.take(scores_BW.view(-1).numpy(), places_N[:, None] + np.arange(GROUP) * n_groups)
+    chosen = np.flatnonzero(members_NM >= np.repeat(bound_B, counts_B)[:, None])
+    groups = chosen // GROUP
+    columns = (reaching_N - rows_N * n_groups)[groups] + (chosen % GROUP) * n_groups
+    return _Candidates(rows_N[groups], columns, members_NM.ravel()[chosen])
 
 
-def _kth_of_maxima(best_BG: Tensor, k: int) -> Array:
-    """Return a score (B,) that at least k items reach: the k-th largest maximum of coarser groups."""
+def _kth_of_maxima(best_BG: Array, k: int) -> Array | None:
+    """Return a score (B,) that at least k items reach: the k-th largest maximum of coarser groups; None with NaN."""
     n_rows, n_groups = best_BG.shape
-    n_merged = n_groups // (_COARSE_GROUPS_PER_PLACE * k)
+    n_merged = max(1, n_groups // (_COARSE_GROUPS_PER_PLACE * k))
+    n_coarse = n_groups // n_merged
+    coarse_BC, left = best_BG[:, : n_coarse * n_merged], best_BG[:, n_coarse * n_merged :]
     if n_merged > 1:
-        n_coarse = n_groups // n_merged
-        best_BG = torch.amax(best_BG[:, : n_coarse * n_merged].reshape(n_rows, n_merged, n_coarse), dim=1)
-    maxima = best_BG.numpy()
-    return np.asarray(np.partition(maxima, maxima.shape[1] - k, axis=1)[:, maxima.shape[1] - k])
+        coarse_BC = np.maximum.reduce(coarse_BC.reshape(n_rows, n_merged, n_coarse), axis=1)
+    if np.isnan(coarse_BC).any() or np.isnan(left).any():
+        return None
+    return np.asarray(np.partition(coarse_BC, n_coarse - k, axis=1)[:, n_coarse - k])
 
 
 def _pick_above(scores_BW: Tensor, k: int, bound_B: Array) -> _Candidates | None:
