@@ -61,6 +61,10 @@ class DataError(RecrunError):
     """Data that is missing, malformed, or cannot be split as asked."""
 
 
+class DownloadError(RecrunError):
+    """A download that failed, or brought something other than what was asked for."""
+
+
 class CheckpointError(RecrunError):
     """A checkpoint or run folder that is missing, damaged, or belongs to something else."""
 

@@ -171,7 +171,7 @@ class Registry:
         path = find_module(point.module)
         if path is not None:
             source = parse_file(path, point.module)
-            node = source.definitions().get(point.attr)
+            node = source.definitions.get(point.attr)
             if node is not None:
                 traits = next((traits for _, traits in registrations(node, self.constant)), {})
                 try:
@@ -195,9 +195,9 @@ class Registry:
     def _describe_file(self, reference: str) -> Component:
         path, _, attribute = reference.rpartition(":")
         source = parse_file(path)
-        node = source.definitions().get(attribute)
+        node = source.definitions.get(attribute)
         if node is None:
-            raise RegistryError(f"{path}: {unknown('class or function', attribute, source.definitions())}")
+            raise RegistryError(f"{path}: {unknown('class or function', attribute, source.definitions)}")
         traits = next((traits for _, traits in registrations(node, self.constant)), {})
         try:
             return describe_definition(self.kind, reference, reference, node, source, traits)
@@ -261,7 +261,7 @@ def _read_place(kind: str, constant: str, place: str) -> dict[str, Component]:
         if f"{constant}.register(" not in path.read_text(encoding="utf-8"):
             continue
         source = parse_once(path, module)
-        for node in source.definitions().values():
+        for node in source.definitions.values():
             for name, traits in registrations(node, constant):
                 target = f"{source.module}:{node.name}"
                 if name in components:

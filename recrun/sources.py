@@ -9,7 +9,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,8 +36,9 @@ class Source:
     path: Path
     tree: ast.Module
 
+    @cached_property
     def definitions(self) -> dict[str, Definition]:
-        """Return the top-level classes and functions by name."""
+        """The top-level classes and functions by name."""
         return {node.name: node for node in self.tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
 
     def find_class(self, expression: ast.expr) -> tuple[ast.ClassDef, Source] | None:
@@ -47,7 +48,7 @@ class Source:
     def _look_up(self, name: str, depth: int) -> tuple[ast.ClassDef, Source] | None:
         if depth > 10:
             return None
-        local = self.definitions().get(name)
+        local = self.definitions.get(name)
         if isinstance(local, ast.ClassDef):
             return local, self
         for module, rest in self._imported_as(name):
@@ -60,17 +61,25 @@ class Source:
     def _imported_as(self, name: str) -> Iterator[tuple[str, str]]:
         """Yield the (module, name within it) that a name of this module may stand for."""
         head, _, rest = name.partition(".")
-        for node in ast.walk(self.tree):
+        for written, module, imported in self._imports:
+            if imported and written == head:
+                yield (f"{module}.{imported}".lstrip("."), rest) if rest else (module, imported)
+            elif not imported and name.startswith(written + "."):
+                yield module, name[len(written) + 1 :]
+
+    @cached_property
+    def _imports(self) -> list[tuple[str, str, str]]:
+        """Every import of the module itself, not of its functions: (name here, module, name there or "")."""
+        found = []
+        open_nodes: list[ast.stmt] = list(self.tree.body)
+        for node in open_nodes:
             if isinstance(node, ast.ImportFrom):
-                package = self._absolute(node)
-                for alias in node.names:
-                    if (alias.asname or alias.name) == head:
-                        yield (f"{package}.{alias.name}".lstrip("."), rest) if rest else (package, alias.name)
+                found += [(alias.asname or alias.name, self._absolute(node), alias.name) for alias in node.names]
             elif isinstance(node, ast.Import):
-                for alias in node.names:
-                    written = alias.asname or alias.name
-                    if name.startswith(written + "."):
-                        yield alias.name, name[len(written) + 1 :]
+                found += [(alias.asname or alias.name, alias.name, "") for alias in node.names]
+            elif isinstance(node, (ast.If, ast.Try)):
+                open_nodes += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+        return found
 
     def _absolute(self, node: ast.ImportFrom) -> str:
         if not node.level:

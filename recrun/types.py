@@ -6,9 +6,44 @@ outside them before anything is built.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
+
+@dataclass(frozen=True)
+class Ge:
+    """At least `ge`: `Annotated[int, Ge(-1)]`."""
+
+    ge: float
+
+
+@dataclass(frozen=True)
+class Gt:
+    """More than `gt`."""
+
+    gt: float
+
+
+@dataclass(frozen=True)
+class Le:
+    """At most `le`."""
+
+    le: float
+
+
+@dataclass(frozen=True)
+class Lt:
+    """Less than `lt`."""
+
+    lt: float
+
+
+@dataclass(frozen=True)
+class MinLen:
+    """A list of at least `min_length` elements."""
+
+    min_length: int
+
 
 PositiveInt = Annotated[int, Ge(1)]
 NonNegativeInt = Annotated[int, Ge(0)]

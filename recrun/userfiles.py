@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,8 @@ def load_file(path: str | Path) -> Any:
     file = Path(path).resolve()
     if not file.is_file():
         raise RegistryError(f"there is no file {str(path)!r}")
-    name = f"recrun_user_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}_{file.stem}"
+    # The same name in every process.
+    name = f"recrun_user_{zlib.crc32(str(file).encode()):08x}_{file.stem}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)

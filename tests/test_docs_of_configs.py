@@ -18,8 +18,20 @@ from recrun.settings import RUN, TRAINING
 from recrun.values import type_name
 from recrun.yamltext import dump_value
 
-CONTEXT = click.Context(cli)
-COMMANDS = cli.list_commands(CONTEXT)  # type: ignore[attr-defined]
+
+def _leaves(group: click.Group, above: str = "") -> dict[str, click.Command]:
+    """Return every command by its words (`data fetch`), those of groups instead of the groups themselves."""
+    context = click.Context(group)
+    found: dict[str, click.Command] = {}
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        path = f"{above}{name}"
+        found |= _leaves(command, f"{path} ") if isinstance(command, click.Group) else {path: command}
+    return found
+
+
+COMMANDS = _leaves(cli)
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +101,11 @@ def test_the_example_of_a_config_is_one(config_page: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_and_option_is_named_with_an_example(commands_page: str, name: str) -> None:
-    section = _section(commands_page, name)
+    section = _section(commands_page, name.split()[0])
     examples = re.findall(r"```\n(.*?)```", section, flags=re.DOTALL)
     assert any(line.startswith(f"recrun {name}") for example in examples for line in example.splitlines())
-    command = cli.get_command(CONTEXT, name)  # type: ignore[attr-defined]
-    assert command is not None
     shared = _section("\n## all\n" + commands_page, "all")
-    for parameter in command.params:
+    for parameter in COMMANDS[name].params:
         for flag in parameter.opts if isinstance(parameter, click.Option) else ():
             assert re.search(rf"`{re.escape(flag)}\b", section) or f"`{flag}`" in shared, f"{name} {flag}"
 
@@ -106,15 +116,16 @@ def test_every_option_of_the_program_itself_is_named(commands_page: str) -> None
             assert flag in commands_page, flag
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_no_option_is_named_that_a_command_does_not_have(commands_page: str, name: str) -> None:
-    command = cli.get_command(CONTEXT, name)  # type: ignore[attr-defined]
-    assert command is not None
-    known = {flag for parameter in command.params for flag in parameter.opts} | {"-h", "--help"}
-    section = _section(commands_page, name)
+@pytest.mark.parametrize("word", sorted({name.split()[0] for name in COMMANDS}))
+def test_no_option_is_named_that_a_command_does_not_have(commands_page: str, word: str) -> None:
+    known = {"-h", "--help"}
+    for name, command in COMMANDS.items():
+        if name.split()[0] == word:
+            known |= {flag for parameter in command.params for flag in parameter.opts}
+    section = _section(commands_page, word)
     assert {flag for row in _table(section) for flag in re.findall(r"`(-{1,2}[a-z-]+)", row)} <= known
-    for example in re.findall(rf"^recrun {name} .*$", section, flags=re.MULTILINE):
-        assert {word for word in shlex.split(example, comments=True) if word.startswith("-")} <= known, example
+    for example in re.findall(rf"^recrun {word} .*$", section, flags=re.MULTILINE):
+        assert {part for part in shlex.split(example, comments=True) if part.startswith("-")} <= known, example
 
 
 def test_every_kind_that_can_be_listed_is_named(commands_page: str) -> None:

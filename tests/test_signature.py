@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import pytest
-from annotated_types import Ge, Lt
 
 from recrun.registry import REGISTRIES, Registry, describe_object
 from recrun.resolve import COMPONENTS
@@ -22,7 +21,7 @@ from recrun.signature import (
     read_parameters,
     resolve_annotation,
 )
-from recrun.types import Fraction, PositiveInt
+from recrun.types import Fraction, Ge, Lt, PositiveInt
 from recrun.values import fit, json_schema, type_name
 
 

@@ -20,7 +20,7 @@ def _write(folder: Path, **files: str) -> None:
 
 def _settings(path: Path, name: str) -> tuple[list[str], tuple[str, ...]]:
     source = parse_file(path)
-    component = describe_definition("model", name, name, source.definitions()[name], source, {})
+    component = describe_definition("model", name, name, source.definitions[name], source, {})
     return [parameter.name for parameter in component.parameters], component.bases
 
 
@@ -86,11 +86,11 @@ def test_a_signature_that_cannot_be_read_is_reported_with_its_file(tmp_path: Pat
 
 def test_registrations_are_read_with_their_traits(tmp_path: Path) -> None:
     _write(tmp_path, a="@MODELS.register('x', n=2, on=True)\n@OTHERS.register('y')\n@plain\nclass A: ...\n")
-    node = parse_file(tmp_path / "a.py").definitions()["A"]
+    node = parse_file(tmp_path / "a.py").definitions["A"]
     assert list(registrations(node, "MODELS")) == [("x", {"n": 2, "on": True})]
     _write(tmp_path, b="@MODELS.register('x', n=COUNT)\nclass A: ...\n")
     with pytest.raises(Unreadable, match="traits of 'x' must be literals"):
-        list(registrations(parse_file(tmp_path / "b.py").definitions()["A"], "MODELS"))
+        list(registrations(parse_file(tmp_path / "b.py").definitions["A"], "MODELS"))
 
 
 @pytest.mark.parametrize(

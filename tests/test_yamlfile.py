@@ -243,7 +243,13 @@ def test_what_is_no_value_is_refused_with_its_column_in_the_argument(text: str, 
     assert (faults[0].file, faults[0].line, faults[0].column) == ("argument 1", None, column)
 
 
-SCALARS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=20)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_subnormal=False)
+    | st.text(max_size=20)
+)
 WORDS = st.sampled_from(
     ["yes", "~", "null", "1e-3", "0x1", "- a", "a: b", "#", "...", "---", "./a.py:B", "*a", "\x7f\x85", "\U0001f600"]
 )
