@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -45,6 +46,7 @@ def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
     metadata = {"recrun.schema": str(SCHEMA), "recrun.digest": _digest(tree, tensors), "recrun.state": tree}
     try:
         atomic_write(path, save(tensors, metadata=metadata))
+        _sync_folder(Path(path).parent)
     except OSError as error:
         raise CheckpointError(f"cannot write the checkpoint {path}: {error.strerror}") from error
 
@@ -71,6 +73,15 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     return _unpack_document(file, metadata, tensors)
 
 
+def _sync_folder(folder: Path) -> None:
+    """Flush the rename itself, so that files written after this one cannot outlive it in a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _unpack_document(file: Path, metadata: Mapping[str, str], tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
     schema, digest, tree = (metadata.get(f"recrun.{key}") for key in ("schema", "digest", "state"))
     if schema is None or digest is None or tree is None:
@@ -95,7 +106,7 @@ def _digest(tree: str, tensors: Mapping[str, torch.Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else b"")
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
     return digest.hexdigest()
 
 

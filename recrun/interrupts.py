@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Final
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_GRACE_SECONDS: Final = 3.0
+_EXIT_INTERRUPTED: Final = 130
+_SHOW_CURSOR: Final = b"\x1b[?25h"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -16,35 +23,73 @@ class Interrupted(KeyboardInterrupt):
 class Interrupts:
     """Catches SIGINT and SIGTERM while it is entered.
 
+    Python runs a signal's handler between two of its own instructions, so a long call into torch holds it up. A thread
+    beside the work hears of the signal right away: it tells the user, and ends the process if the work cannot.
+
     Args:
-        notify: called once, with the name of the first signal.
+        notify: called once, from another thread, with the name of the first signal.
+        at_once: whether the first signal is to stop the work, because there is nothing to save (yet). May be changed
+            while it is entered.
 
     Outside the main thread, where Python delivers no signals, it catches none.
     """
 
-    def __init__(self, notify: Callable[[str], None] | None = None) -> None:
+    def __init__(self, notify: Callable[[str], None] | None = None, *, at_once: bool = False) -> None:
         self.requested = False
-        self.at_once = False
-        """Set while there is nothing to save: then the first signal stops the run too."""
+        self.at_once = at_once
         self._notify = notify
+        self._ended = threading.Event()
         self._previous: dict[signal.Signals, Any] = {}
+        self._previous_wakeup = -1
+        self._write_end = -1
+        self._watcher: threading.Thread | None = None
 
     def __enter__(self) -> Interrupts:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._handle)
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        read_end, self._write_end = os.pipe()
+        os.set_blocking(self._write_end, False)
+        self._previous_wakeup = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        self._watcher = threading.Thread(target=self._watch, args=(read_end,), name="recrun-signals", daemon=True)
+        self._watcher.start()
+        for number in _SIGNALS:
+            self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._ended.set()
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous.clear()
+        if self._watcher is not None:
+            signal.set_wakeup_fd(self._previous_wakeup)
+            os.close(self._write_end)
+            self._watcher.join(timeout=_GRACE_SECONDS)
+            self._watcher = None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested or self.at_once:
             raise KeyboardInterrupt
         self.requested = True
-        if self._notify is not None:
-            self._notify(signal.Signals(number).name)
+
+    def _watch(self, read_end: int) -> None:
+        n_signals = 0
+        with open(read_end, "rb", buffering=0) as pipe:
+            while received := pipe.read(1):
+                if received[0] not in _SIGNALS:
+                    continue
+                n_signals += 1
+                if n_signals > 1 or self.at_once:
+                    self._end_the_process()
+                elif self._notify is not None:
+                    self._notify(signal.Signals(received[0]).name)
+
+    def _end_the_process(self) -> None:
+        """Give the handler's exception a little time to end the work, then do it the hard way."""
+        if self._ended.wait(_GRACE_SECONDS):
+            return
+        if sys.stderr.isatty():
+            os.write(sys.stderr.fileno(), _SHOW_CURSOR)
+        os._exit(_EXIT_INTERRUPTED)

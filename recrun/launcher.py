@@ -11,32 +11,40 @@ model, and the numbers beside one label belong to one state of the model.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import nn
 
-from recrun import devices
+from recrun import devices, state
 from recrun.architectures import ClosedFormArch
 from recrun.checkpoint import load_checkpoint, save_checkpoint
-from recrun.errors import CheckpointError, ConfigError, TrainingError
+from recrun.errors import CheckpointError, ConfigError, Fault, TrainingError
+from recrun.guards import not_finite, not_numbers
 from recrun.interrupts import Interrupted, Interrupts
 from recrun.loader import Loader, n_rows
 from recrun.meters import LossTrace, Meters, require_all
 from recrun.monitors import LOSS, Reporter, Reporters, parse_monitor, smaller_is_better
-from recrun.outcome import describe_run, record_end, result_of, usual_reporters
-from recrun.progress import Best, Progress, random_state, restore_random_state
-from recrun.runs import RunFolder, run_for
-from recrun.schedulers import Schedule
+from recrun.outcome import close_reporters, describe_run, record_end, result_of, usual_reporters
+from recrun.progress import Best, Progress, undisturbed_random_state
+from recrun.resume import finished_result
+from recrun.runs import RunFolder
+from recrun.runsearch import run_for
+from recrun.schedulers import Plateau, Schedule
 
 if TYPE_CHECKING:
     from recrun.data.postprocessing.base import Pipe
 
 _CHECK_EVERY: Final = 100
 """Steps between looks at the loss: each look waits for the device."""
+_GUARD_SECONDS: Final = 1.0
+"""Seconds between looks at all parameters, besides the looks before each checkpoint and at the end of an epoch."""
 _REPORT_SECONDS: Final = 0.1
 
 ReporterFactory = Callable[[RunFolder, "int | None"], Sequence[Reporter]]
@@ -76,11 +84,12 @@ class Coach:
         self.dataloader: Any = ()
         self.progress = Progress()
         self.reporters = Reporter()
-        self.users: dict[str, tuple[int, int]] = {}
+        self.stopped_early = False
         self._losses = LossTrace()
         self._interrupts = Interrupts()
         self._closed_form = isinstance(model, ClosedFormArch)
-        self._checkpoint_time = self._report_time = time.monotonic()
+        self._has_begun = self._is_scoring_test = False
+        self._checkpoint_time = self._report_time = self._guard_time = time.monotonic()
 
     def compile(
         self,
@@ -88,14 +97,16 @@ class Coach:
         monitors: Sequence[str],
         *,
         run: RunFolder | None = None,
+        runs: str | Path = "runs",
         reporters: ReporterFactory | None = None,
     ) -> None:
-        """Take the settings of the run, and open its folder.
+        """Take the settings of the run, check that they can work with the data, and open the run's folder.
 
         Args:
             cfg: a compiled Parser or Config.
             monitors: metrics to compute, such as "recall@20"; "loss" is always kept for training.
             run: the run folder; made (or reopened, with `resume: true`) when None.
+            runs: the folder in which it is made.
             reporters: makes those who are told of the run; the usual ones when None.
 
         Raises:
@@ -111,7 +122,12 @@ class Coach:
         self.validates: bool = self.cfg["eval_valid"] and len(self.dataset.base.interactions("valid")) > 0
         if self.cfg.get("early_stop_patience") is not None and not self.validates:
             raise ConfigError("early_stop_patience is set, and there is no validation part to stop by")
-        self.run = run or run_for(self.cfg)
+        if isinstance(self.lr_scheduler, Plateau) and not self.validates:
+            message = "follows the validation metric, and there is no validation part"
+            raise ConfigError(Fault(f"{self.cfg.get('lr_scheduler')} {message}", key="lr_scheduler"))
+        if self.cfg["eval_test"] and not self.dataset.base.describe()["test"]:
+            raise ConfigError(Fault("the data has no test part to score; set it to false", key="eval_test"))
+        self.run = run or run_for(self.cfg, runs)
         self._make_reporters = reporters or usual_reporters(self.cfg)
 
     def score(
@@ -140,6 +156,10 @@ class Coach:
             Interrupted: the run was asked to stop; its state is saved.
         """
         with self.run.lock(), Interrupts(self._say_interrupted) as self._interrupts:
+            finished = finished_result(self.run, self.epochs)
+            if finished is not None:
+                logging.getLogger(__name__).warning("the run %s is done; nothing is left to train", self.run.path)
+                return finished
             try:
                 self.resume()
                 for epoch in range(self.progress.epoch, self.epochs):
@@ -151,50 +171,54 @@ class Coach:
                     self.step(epoch)
                 self.save_checkpoint(self.progress.epoch, force=True)
                 self.validate(self.progress.epoch, force=True)
+                if self._is_due(self.progress.epoch):  # else a run that is given more epochs goes on without it
+                    self.save_checkpoint(self.progress.epoch, force=True)
                 result = self.summary()
                 record_end(self, "done")
-                return result
             except BaseException as error:
-                record_end(self, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", error)
-                raise
-            finally:
-                self.reporters.close()
+                failure = self._explained(error)
+                if self._has_begun:
+                    record_end(self, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", failure)
+                close_reporters(self)
+                if failure is error:
+                    raise
+                raise failure from error
+            close_reporters(self)
+            return result
 
     def resume(self) -> None:
         """Continue from the run's last checkpoint, if it has one, and tell the reporters that the run begins.
 
         Raises:
-            CheckpointError: the checkpoint is damaged, or is not of this model.
+            CheckpointError: the checkpoint is damaged, or is not of this model and these settings.
+            DataError: the data is not what it was.
         """
-        file = self.run.checkpoint_file("last")
-        resumed_from = None
-        if file.exists():
-            state = load_checkpoint(file)
-            self._load(state)
-            resumed_from = self.progress.epoch
-        self.reporters = Reporters(self._make_reporters(self.run, resumed_from))
-        self.run.update_run(status="running")
-        self.reporters.start(describe_run(self, resumed_from))
+        saved = state.saved_state(self)
+        if saved is not None:
+            state.restore(self, saved)
+        self._has_begun = True
+        self.run.clean()
+        if saved is None:  # what an attempt without a checkpoint left is measured again
+            self.run.metrics_lines_file.unlink(missing_ok=True)
+        elif self.run.read_settings().get("epochs") != self.cfg["epochs"]:
+            self.run.write_config({**self.run.read_settings(), "epochs": self.cfg["epochs"]})
+        resumed_from = None if saved is None else self.progress.epoch
+        with undisturbed_random_state(self.device):
+            self.reporters = Reporters(self._make_reporters(self.run, resumed_from))
+            self.reporters.start(describe_run(self, resumed_from))
 
     def save_checkpoint(self, epoch: int, *, force: bool = False) -> None:
         """Write the last checkpoint when it is due: every `checkpoint_freq` epochs, or when forced."""
         if self._closed_form or not (force or epoch % self.cfg["checkpoint_freq"] == 0):
             return
-        self._check_losses()
-        state = {
-            "config": dict(self.cfg),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict() if self.optimizer is not None else None,
-            "lr_scheduler": self.lr_scheduler.state_dict() if self.lr_scheduler is not None else None,
-            "progress": self.progress.state_dict(),
-            "rng": random_state(self.device),
-        }
-        self._write("last", state)
+        self._check_numbers()
+        self._write("last", state.full_state(self))
+        state.forget_superseded(self.run)
         self._checkpoint_time = time.monotonic()
 
     def validate(self, epoch: int, *, force: bool = False) -> None:
         """Evaluate on the validation part when it is due, and keep the model if it is the best so far."""
-        due = force or epoch % self.cfg.get("eval_freq", 1) == 0
+        due = force or self._is_due(epoch)
         untrained = self._closed_form and epoch == 0
         if not due or untrained or self.progress.evaluated == epoch:
             return
@@ -202,7 +226,7 @@ class Coach:
             if force:  # with nothing to choose by, the last model is the one to keep
                 self._keep_best(Best(epoch, math.nan, {}))
             return
-        values, seconds = self._evaluate_split("valid", epoch)
+        values, seconds = self._score("valid", epoch)
         value, best = values[str(self.which4best)], self.progress.best
         is_best = best is None or self._goodness(value) > self._goodness(best.value)
         self.progress.stale = 0 if is_best else self.progress.stale + 1
@@ -220,11 +244,12 @@ class Coach:
             self._interrupts.at_once = True  # there is nothing to save before it is done
             self.model.fit(self.dataset.base.training_data())
             self._interrupts.at_once = False
+            self._refuse_spoilt(not_numbers(self.model), "the model is not finite after its fit")
         else:
             self._n_steps = self.dataset.n_batches("train")
             self.dataloader = self._loader("train", epoch)
             self.train_per_epoch()
-        self._check_losses()
+        self._check_numbers()
         loss = {LOSS: self.progress.loss.average} if self.progress.loss.count else {}
         values = loss | self.meters.take("train")
         self.progress.loss.reset()
@@ -247,11 +272,13 @@ class Coach:
         best = self.progress.best
         if best is None:
             raise TrainingError("the run ended without an evaluation")
+        self._is_scoring_test = True  # from here on the model is not the one to go on from
         self.model.load_state_dict(load_checkpoint(self.run.checkpoint_file("best"))["model"])
         test: dict[str, float] | None = None
         if self.cfg["eval_test"]:
-            test, seconds = self._evaluate_split("test", best.epoch)
-            self.run.record_test_evaluation(test, "best", "train")
+            place = self.run.begin_test_evaluation("best", by="train")
+            test, seconds = self._score("test", best.epoch)
+            self.run.end_test_evaluation(place, test)
             self.progress.history.append("test", best.epoch, test)
             self.reporters.evaluated(best.epoch, "test", test, False, seconds)
         result = result_of(self, best, test)
@@ -272,20 +299,21 @@ class Coach:
 
     def evaluate(self, prefix: str = "valid") -> None:
         """Rank all items for every user of a split, and monitor every metric."""
+        from recrun.data.postprocessing.base import check_mode
         from recrun.ranking import evaluate_ranking
 
-        base = self.dataset.base
+        base, split = self.dataset.base, check_mode(prefix)
         result = evaluate_ranking(
             self.model,
-            seen=base.seen(prefix),
-            relevant=base.csr(prefix),
+            seen=base.seen(split),
+            relevant=base.csr(split),
             n_items=base.n_items,
             metrics=self.meters.names,
             device=self.device,
             memory_mb=self.cfg.get("eval_memory", 512),
             progress=lambda done, total: self._after_block(prefix, done, total),
         )
-        self.users[prefix] = (result.n_users, result.n_skipped)
+        self.progress.users[prefix] = (result.n_users, result.n_skipped)
         for name, value in result.values.items():
             self.monitor(value, n=result.n_users, mode="mean", prefix=prefix, pool=[name])
 
@@ -334,39 +362,50 @@ class Coach:
             device=self.device,
             skip=self.progress.step if training else 0,
             ahead=training and self.cfg.get("num_workers", 0) > 0,
-            on_step=self._after_step if training else None,
+            on_step=self._after_step if training else lambda step: self._stop_if_asked(),
         )
+
+    def _score(self, split: str, epoch: int) -> tuple[dict[str, float], float]:
+        """Evaluate a split within the run, and stop the run at what is no number."""
+        try:
+            values, seconds = self._evaluate_split(split, epoch)
+        except TrainingError as error:
+            raise TrainingError(f"{error} (evaluating {split} after epoch {epoch}). {self._last_good()}") from error
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise TrainingError(f"{', '.join(bad)} on {split} after epoch {epoch} is not finite. {self._last_good()}")
+        return values, seconds
 
     def _evaluate_split(self, split: str, epoch: int) -> tuple[dict[str, float], float]:
         """Return every monitored value of a split, and the seconds it took."""
         start = time.perf_counter()
         self.meters.take(split)
-        self.users.pop(split, None)
+        self.progress.users.pop(split, None)
         self.dataloader = self._loader(split, epoch)
         self.model.eval()
         with torch.no_grad():
             self.evaluate(prefix=split)
-        self.users.setdefault(split, (self.meters.count(split), 0))
+        self.progress.users.setdefault(split, (self.meters.count(split), 0))
         values = self.meters.take(split)
         require_all(values, self.meters.names, split)
         return {str(name): values[str(name)] for name in self.meters.names}, self._spend("evaluate", start)
 
     def _after_step(self, step: int) -> None:
-        """Look after the run between two steps: the losses, the reporters, a due checkpoint, a wish to stop."""
+        """Look after the run between two steps: the numbers, the reporters, a due checkpoint, a wish to stop."""
         self.progress.step = step
         if len(self._losses) >= _CHECK_EVERY:
             self._check_losses()
+            if time.monotonic() - self._guard_time > _GUARD_SECONDS:
+                self._check_parameters()
         if self._is_time_to_report():
             loss = self.progress.loss.average if self.progress.loss.count else None
             self.reporters.step(self.progress.epoch, step, self._n_steps, loss)
-        if self._interrupts.requested:
-            self._save_and_stop()
-        elif time.monotonic() - self._checkpoint_time > 60 * self.cfg.get("checkpoint_minutes", math.inf):
+        self._stop_if_asked()
+        if time.monotonic() - self._checkpoint_time > 60 * self.cfg.get("checkpoint_minutes", math.inf):
             self.save_checkpoint(self.progress.epoch, force=True)
 
     def _after_block(self, split: str, done: int, total: int) -> None:
-        if self._interrupts.requested:
-            self._save_and_stop()
+        self._stop_if_asked()
         if self._is_time_to_report():
             self.reporters.evaluating(self.progress.epoch, split, done, total)
 
@@ -377,33 +416,66 @@ class Coach:
         self._report_time = now
         return True
 
-    def _save_and_stop(self) -> None:
-        self.save_checkpoint(self.progress.epoch, force=True)
+    def _stop_if_asked(self) -> None:
+        if not self._interrupts.requested:
+            return
+        if not self._is_scoring_test:
+            self.save_checkpoint(self.progress.epoch, force=True)
         raise Interrupted(f"interrupted; continue with: recrun train --resume {self.run.path}")
 
     def _say_interrupted(self, signal_name: str) -> None:
-        self.reporters.message(f"{signal_name}: saving and stopping; once more stops at once", "warning")
+        with suppress(ValueError, OSError):  # they may be closed by now, and the run about to end
+            self.reporters.message(f"{signal_name}: saving and stopping; once more stops at once", "warning")
+
+    def _check_numbers(self) -> None:
+        self._check_losses()
+        self._check_parameters()
 
     def _check_losses(self) -> None:
         """Take the losses since the last look into the mean; stop the run at one that is not finite."""
         looked_at = len(self._losses)
         bad = self._losses.drain(self.progress.loss)
-        if bad is None:
-            return
-        step = max(self.progress.step - looked_at + bad + 1, 1)
-        spoilt = [name for name, tensor in self.model.named_parameters() if not bool(tensor.isfinite().all())]
+        if bad is not None:
+            step = max(self.progress.step - looked_at + bad + 1, 1)
+            spoilt = not_finite(self.model)
+            also = f" (nor, by now, {', '.join(spoilt[:3])})" if spoilt else ""
+            where = f"in epoch {self.progress.epoch + 1}, step {step}"
+            raise TrainingError(f"the loss is not finite {where}{also}; try a smaller lr. {self._last_good()}")
+
+    def _check_parameters(self) -> None:
+        self._guard_time = time.monotonic()
+        where = f"in epoch {self.progress.epoch + 1}, by step {self.progress.step}"
+        self._refuse_spoilt(not_finite(self.model), f"the model is not finite {where}; try a smaller lr")
+
+    def _refuse_spoilt(self, names: Sequence[str], message: str) -> None:
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise TrainingError(f"{message}: {', '.join(names[:3])}{more}. {self._last_good()}")
+
+    def _last_good(self) -> str:
+        """Say where the last complete state is."""
         last = self.run.checkpoint_file("last")
-        raise TrainingError(
-            f"the loss is not finite in epoch {self.progress.epoch + 1}, step {step}"
-            + (f" (nor, by now, {', '.join(spoilt[:3])})" if spoilt else "")
-            + "; try a smaller lr. "
-            + (f"The last good checkpoint is {last}" if last.exists() else "There is no checkpoint yet")
-        )
+        if not self.run.path.exists():
+            return f"The folder {self.run.path} is gone"
+        return f"The last good checkpoint is {last}" if last.exists() else "There is no checkpoint yet"
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """Return an error of the file system as one of the run, which says what is left of it; others as they are."""
+        if not isinstance(error, OSError):
+            return error
+        file = f": {error.filename}" if error.filename else ""
+        reason = f"{error.strerror or error}{file}"
+        return TrainingError(f"the run {self.run.path} stopped: {reason}. {self._last_good()}")
+
+    def _is_due(self, epoch: int) -> bool:
+        frequency: int = self.cfg.get("eval_freq", 1)
+        return epoch % frequency == 0
 
     def _is_stale(self) -> bool:
         patience = self.cfg.get("early_stop_patience")
         if patience is None or self.progress.stale < patience:
             return False
+        self.stopped_early = True
         self.reporters.message(f"stopped early: no better {self.which4best} in {self.progress.stale} evaluations")
         return True
 
@@ -416,29 +488,17 @@ class Coach:
 
     def _keep_best(self, best: Best) -> None:
         self.progress.best = best
-        state = {"config": dict(self.cfg), "model": self.model.state_dict(), "epoch": best.epoch}
-        self._write("best", state)
+        if not self._closed_form:
+            state.keep_superseded(self.run)
+        self._write("best", {**state.model_state(self), "epoch": best.epoch})
 
-    def _write(self, which: str, state: Mapping[str, Any]) -> None:
+    def _write(self, which: str, content: Mapping[str, Any]) -> None:
         try:
-            save_checkpoint(self.run.checkpoint_file(which), state)
+            save_checkpoint(self.run.checkpoint_file(which), content)
         except CheckpointError as error:
-            raise TrainingError(f"{error}; the run stops, and its last complete checkpoint is kept") from error
+            raise TrainingError(f"{error}. {self._last_good()}") from error
 
     def _spend(self, activity: str, start: float) -> float:
         seconds = time.perf_counter() - start
         self.progress.seconds[activity] += seconds
         return seconds
-
-    def _load(self, state: Mapping[str, Any]) -> None:
-        try:
-            self.model.load_state_dict(state["model"])
-            if self.optimizer is not None:
-                self.optimizer.load_state_dict(state["optimizer"])
-            if self.lr_scheduler is not None:
-                self.lr_scheduler.load_state_dict(state["lr_scheduler"])
-            self.progress = Progress.from_state_dict(state["progress"])
-            restore_random_state(state["rng"], self.device)
-        except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise CheckpointError(f"{self.run.checkpoint_file('last')} does not fit this run: {reason}") from error

@@ -103,6 +103,16 @@ class Meters:
         """Return over how many rows a split's means were taken so far, 0 when there are none."""
         return max((meter.count for meter in self._meters.get(split, {}).values()), default=0)
 
+    def state_dict(self, split: str) -> dict[str, list[float]]:
+        """Return a split's means under way: total and count by metric."""
+        return {str(name): [meter.total, meter.count] for name, meter in self._meters.get(split, {}).items()}
+
+    def load_state_dict(self, split: str, state: Mapping[str, Sequence[float]]) -> None:
+        """Take over the means that `state_dict` returned."""
+        self._meters[split] = {
+            parse_monitor(name): AverageMeter(float(total), int(count)) for name, (total, count) in state.items()
+        }
+
     def _meter(self, split: str, name: MetricName) -> AverageMeter:
         return self._meters.setdefault(split, {}).setdefault(name, AverageMeter())
 

@@ -1,21 +1,20 @@
-"""What is told and written about a run: its description at the start, its numbers at the end, its record in run.json."""
+"""What is told and written about a run: what it is, at the start; its numbers, at the end; its record in run.json."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from recrun.architectures import n_parameters
+from recrun.errors import CheckpointError
 from recrun.monitors import LOSS, Reporter
-from recrun.provenance import cost, environment
+from recrun.provenance import code_hashes, cost, environment
 from recrun.runs import RunFolder, now
 
 if TYPE_CHECKING:
     from recrun.launcher import Coach
     from recrun.progress import Best
-
-_PROCESS_START = time.time()
 
 
 def usual_reporters(settings: Mapping[str, Any]) -> Any:
@@ -33,6 +32,7 @@ def describe_run(coach: Coach, resumed_from: int | None) -> dict[str, Any]:
     """Return what reporters are told when a run begins, and enter it into run.json."""
     base, settings = coach.dataset.base, coach.cfg
     statistics = base.describe()
+    record = coach.run.read_run()
     document = {
         "description": settings.get("description"),
         "model": settings.get("model") or type(coach.model).__name__,
@@ -43,12 +43,13 @@ def describe_run(coach: Coach, resumed_from: int | None) -> dict[str, Any]:
         "which4best": str(coach.which4best),
         "statistics": statistics,
         "data": dict(base.hashes),
+        "code": code_hashes(settings),
     }
-    if resumed_from is None:
-        coach.run.update_run(**document, **environment(), started=now(), test_evaluations=[])
+    if "started" not in record:
+        coach.run.update_run(**document, **environment(), started=now(), status="running", test_evaluations=[])
     else:
-        record = coach.run.read_run()
-        coach.run.update_run(resumed=[*record.get("resumed", []), {"at": now(), "epoch": resumed_from}])
+        entry = {"at": now(), "epoch": resumed_from, "changes": _changes(record, document)}
+        coach.run.update_run(resumed=[*record.get("resumed", []), entry], status="running", cause=None, ended=None)
     return {
         **document,
         "epochs": coach.epochs,
@@ -60,11 +61,18 @@ def describe_run(coach: Coach, resumed_from: int | None) -> dict[str, Any]:
     }
 
 
+def _changes(record: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a resumed run computes by that is not as it was when the run was started."""
+    now_ = {**environment(), "device": document["device"], "code": document["code"]}
+    kept = ("git", "versions", "hardware", "device", "code")
+    return {name: now_[name] for name in kept if record.get(name) != now_[name]}
+
+
 def result_of(coach: Coach, best: Best, test: Mapping[str, float] | None) -> dict[str, Any]:
     """Return the content of metrics.json."""
     seconds = coach.progress.seconds
-    users = {split: counted for split, (counted, _) in coach.users.items()}
-    skipped = {split: left_out for split, (_, left_out) in coach.users.items()}
+    users = {split: counted for split, (counted, _) in coach.progress.users.items()}
+    skipped = {split: left_out for split, (_, left_out) in coach.progress.users.items()}
     return {
         "run": str(coach.run.path),
         "status": "done",
@@ -75,6 +83,7 @@ def result_of(coach: Coach, best: Best, test: Mapping[str, float] | None) -> dic
         "users": {**users, "skipped": skipped.get("test", skipped.get("valid", 0))},
         "seconds": {**seconds, "total": sum(seconds.values())},
         "epochs": coach.progress.epoch,
+        "stopped_early": coach.stopped_early,
     }
 
 
@@ -86,10 +95,25 @@ def record_end(coach: Coach, status: str, error: BaseException | None = None) ->
             ended=now(),
             epochs_trained=coach.progress.epoch,
             cause=None if error is None else f"{type(error).__name__}: {error}",
-            cost=cost(_PROCESS_START),
+            cost=_total_cost(coach.run.read_run()),
         )
-    except OSError as failure:
-        coach.reporters.message(f"run.json could not be written: {failure}", "warning")
-    if error is not None:
-        # The caller shows the error; this is for the run's log.
-        coach.reporters.message(f"{status}: {error}", "debug")
+        if error is not None:
+            # The caller shows the error; this is for the run's log.
+            coach.reporters.message(f"{status}: {error}", "debug")
+    except (OSError, CheckpointError):
+        if error is None:
+            raise
+
+
+def close_reporters(coach: Coach) -> None:
+    """Close all reporters; each has written what it was told at once, so one that cannot be closed has lost nothing."""
+    with suppress(OSError):
+        coach.reporters.close()
+
+
+def _total_cost(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return what the run has cost by now: that of this process, and of those before it that came to an end."""
+    spent = cost()
+    before = record.get("cost") or {}
+    total = {name: round(spent[name] + before.get(name, 0.0), 3) for name in ("wall_seconds", "cpu_seconds")}
+    return {**total, "peak_memory_mb": max(spent["peak_memory_mb"], before.get("peak_memory_mb", 0.0))}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,7 @@ class Progress:
         stale: validations since the best one.
         loss: the mean loss of the epoch under way.
         history: what was monitored.
+        users: how many users were ranked and how many had nothing to find, by split, at its last evaluation.
         seconds: time spent, by activity.
     """
 
@@ -44,6 +46,7 @@ class Progress:
     stale: int = 0
     loss: AverageMeter = field(default_factory=AverageMeter)
     history: MonitorHistory = field(default_factory=MonitorHistory)
+    users: dict[str, tuple[int, int]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: {"train": 0.0, "evaluate": 0.0})
 
     def state_dict(self) -> dict[str, Any]:
@@ -56,6 +59,7 @@ class Progress:
             "stale": self.stale,
             "loss": vars(self.loss),
             "history": self.history.state_dict(),
+            "users": {split: list(counts) for split, counts in self.users.items()},
             "seconds": self.seconds,
         }
 
@@ -72,13 +76,14 @@ class Progress:
             stale=state["stale"],
             loss=AverageMeter(**state["loss"]),
             history=history,
+            users={split: (int(ranked), int(skipped)) for split, (ranked, skipped) in state["users"].items()},
             seconds=dict(state["seconds"]),
         )
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
     """Return the state of the global generators of Python, numpy, torch, and of the device."""
-    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     version, words, gauss = random.getstate()
     state: dict[str, Any] = {
         "python": [version, list(words), gauss],
@@ -90,12 +95,20 @@ def random_state(device: torch.device) -> dict[str, Any]:
     return state
 
 
+@contextmanager
+def undisturbed_random_state(device: torch.device) -> Iterator[None]:
+    """Leave the generators as they were on entering: some libraries draw from them when they are first imported."""
+    state = random_state(device)
+    yield
+    restore_random_state(state, device)
+
+
 def restore_random_state(state: Mapping[str, Any], device: torch.device) -> None:
     """Put the global generators back into the state that `random_state` returned."""
     version, words, gauss = state["python"]
     random.setstate((version, tuple(words), gauss))
     kind, keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((kind, keys.numpy(), position, has_gauss, cached))
+    np.random.set_state((kind, np.asarray(keys), position, has_gauss, cached))
     torch.set_rng_state(state["torch"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)

@@ -4,7 +4,8 @@ A scheduler is built by `factory(optimizer, epochs, **settings)`. Epoch e, count
 stands in the optimizer after e calls of `step`. Rates follow from the base rate and e in closed form rather than from
 the rate before, so a schedule's state is a few plain numbers and a resumed run continues exactly the same series.
 
-Trait `needs_value`: `step` wants the value that chooses the best epoch.
+Traits: `needs_value`: `step` wants the value that chooses the best epoch; `uses_epochs`: the rates depend on how many
+epochs there will be, so that a run cannot be given more of them later.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ def exponential(optimizer: Optimizer, epochs: int, *, lr_gamma: Annotated[float,
     return Schedule(optimizer, lambda base, epoch: base * lr_gamma**epoch)
 
 
-@SCHEDULERS.register("cosine")
+@SCHEDULERS.register("cosine", uses_epochs=True)
 def cosine(optimizer: Optimizer, epochs: int, *, lr_min: NonNegativeFloat = 0.0) -> Schedule:
     """Lower the rate along half a cosine: lr_min + (lr - lr_min) (1 + cos(π e / epochs)) / 2.
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from recrun.errors import CheckpointError, ConfigError
-from recrun.runs import RunFolder, find_runs, folder_name, locate_checkpoint, open_run, run_for
+from recrun.runs import RunFolder, folder_name, open_run
+from recrun.runsearch import find_runs, locate_checkpoint, run_for
 
 SETTINGS = {"description": "mf", "dataset": "Synthetic", "lr": 0.001, "id": None, "resume": False}
 
@@ -26,7 +27,7 @@ def test_a_new_run_has_its_folders_and_is_the_latest(tmp_path: Path) -> None:
 
 def test_an_id_is_never_used_twice(tmp_path: Path) -> None:
     run_for({**SETTINGS, "id": "a"}, tmp_path)
-    with pytest.raises(ConfigError, match="there is a run in .*a already; choose another id"):
+    with pytest.raises(ConfigError, match=r"there is a run in .*a already; choose another id"):
         run_for({**SETTINGS, "id": "a"}, tmp_path)
 
 
@@ -52,8 +53,8 @@ def test_resume_by_id_refuses_other_settings(tmp_path: Path) -> None:
 def test_the_ledger_grows_by_every_test_evaluation(tmp_path: Path) -> None:
     run = run_for(SETTINGS, tmp_path)
     run.update_run(status="done", test_evaluations=[])
-    run.record_test_evaluation({"ndcg@10": 0.1}, "best", "train")
-    run.record_test_evaluation({"ndcg@10": 0.1}, "best", "eval")
+    run.end_test_evaluation(run.begin_test_evaluation("best", by="train"), {"ndcg@10": 0.1})
+    run.end_test_evaluation(run.begin_test_evaluation("best", by="eval"), {"ndcg@10": 0.1})
     ledger = run.read_run()["test_evaluations"]
     assert [entry["by"] for entry in ledger] == ["train", "eval"]
     assert run.read_run()["status"] == "done"
@@ -128,4 +129,4 @@ def test_names_of_own_files_become_plain_folder_names() -> None:
 def test_a_folder_that_cannot_be_written_is_an_error_before_anything_starts(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file", encoding="utf-8")
     with pytest.raises(ConfigError, match="cannot make a run folder"):
-        RunFolder.create(tmp_path / "runs", "mf", "Synthetic")
+        RunFolder.create(tmp_path / "runs", SETTINGS)

@@ -67,7 +67,8 @@ def _configs() -> list[dict[str, Any]]:
 
 def _runs(root: str) -> list[dict[str, Any]]:
     from recrun.errors import CheckpointError
-    from recrun.runs import find_runs, read_json
+    from recrun.runs import read_json
+    from recrun.runsearch import find_runs
 
     rows = []
     for run in find_runs(root):

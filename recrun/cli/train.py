@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from recrun.cli.options import (
     config_arguments,
@@ -19,6 +20,7 @@ from recrun.cli.options import (
 
 if TYPE_CHECKING:
     from recrun.resolve import Resolved
+    from recrun.runs import RunFolder
 
 
 @click.command("train")
@@ -45,23 +47,21 @@ def command(
     CONFIG is a path or the name of a bundled config (`recrun list configs`); without it, recrun.yaml in the working
     folder, else the bundled bprmf. KEY=VALUE overrides a setting for this run.
 
+    With --resume, a run goes on in its folder with its own config. KEY=VALUE may then raise epochs, or change where and
+    how it computes (device, threads, ...), and nothing else.
+
     \b
     Example:
         recrun train configs/bprmf.yaml lr=5e-4 epochs=10
     """
-    from recrun.resolve import resolve
-
     config, overrides = split_arguments(arguments)
     overrides = with_verbosity(overrides, quiet, loud)
-    run = None
-    if resumed is not None:
-        from recrun.runs import open_run
-
-        run = open_run(resumed)
-        if config is not None:
-            raise click.UsageError("--resume continues a run with its own config; leave CONFIG out")
-        config = str(run.config_file)
-    resolved = resolve(config, overrides)
+    if resumed is not None and config is not None:
+        raise click.UsageError("--resume continues a run with its own config; leave CONFIG out")
+    source = click.get_current_context().get_parameter_source("runs")
+    if resumed is not None and source is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--resume continues a run in its own folder; leave --runs out")
+    resolved, run = _resolve(config, overrides) if resumed is None else _resolve_run(resumed, overrides)
     if print_config:
         from recrun.yamltext import dump_mapping
 
@@ -72,7 +72,7 @@ def command(
     if dry_run:
         _print_plan(resolved, as_json)
         return
-    result = _train(resolved, runs, run)
+    result = _finished(resolved, run) or _train(resolved, runs, run)
     if as_json:
         print_json(result)
     elif resolved.config.verbose:
@@ -82,10 +82,40 @@ def command(
         stdout_console().print(result_table(result))
 
 
-def _train(resolved: Resolved, runs: str, run: Any) -> dict[str, Any]:
-    from recrun.experiment import prepare
+def _resolve(config: str | None, overrides: list[str]) -> tuple[Resolved, None]:
+    from recrun.resolve import resolve
 
-    return prepare(resolved, runs=runs, run=run).fit()
+    return resolve(config, overrides), None
+
+
+def _resolve_run(path: str, overrides: list[str]) -> tuple[Resolved, RunFolder]:
+    from recrun.experiment import resolve_run
+    from recrun.runs import open_run
+
+    run = open_run(path)
+    return resolve_run(run, overrides), run
+
+
+def _finished(resolved: Resolved, run: RunFolder | None) -> dict[str, Any] | None:
+    """Return the result of a resumed run that has nothing left to do, and say so."""
+    from recrun.resume import finished_result
+
+    result = None if run is None else finished_result(run, resolved.config.get("epochs", 1))
+    if result is not None and resolved.config.verbose and run is not None:
+        early = " (it stopped early)" if result.get("stopped_early") else ""
+        click.echo(f"the run {run.path} is done{early}; nothing is left to train", err=True)
+    return result
+
+
+def _train(resolved: Resolved, runs: str, run: RunFolder | None) -> dict[str, Any]:
+    from recrun.interrupts import Interrupts
+
+    # Until the run itself looks after signals, there is nothing to save.
+    with Interrupts(at_once=True):
+        from recrun.experiment import prepare
+
+        coach = prepare(resolved, runs=runs, run=run)
+    return coach.fit()
 
 
 def _print_plan(resolved: Resolved, as_json: bool) -> None:

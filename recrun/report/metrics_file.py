@@ -27,11 +27,12 @@ class MetricsWriter(Reporter):
     """Appends `{"epoch": e, "split": s, "values": {...}, "seconds": t, "best": b}` for each epoch and split.
 
     Values that are not finite are null, as JSON has no word for them. An epoch and split appear once: a second
-    measurement takes the place of the first. A resumed run drops the lines of the epochs it does again.
+    measurement takes the place of the first. A resumed run drops the lines of the epochs it does again, and those of
+    test, which it scores again at its end.
 
     Args:
         path: the file; its folder must exist.
-        resumed_from: the epoch the run goes on from; lines of later epochs are dropped. None leaves what is there.
+        resumed_from: the epoch the run goes on from; None leaves what is there.
 
     Raises:
         OSError: the file cannot be written.
@@ -40,12 +41,12 @@ class MetricsWriter(Reporter):
     def __init__(self, path: str | Path, resumed_from: int | None = None) -> None:
         self._path = Path(path)
         self._written: set[tuple[int, str]] = set()
-        self._keep(lambda line: resumed_from is None or line["epoch"] <= resumed_from)
+        self._keep(lambda line: resumed_from is None or _stays(line, resumed_from))
 
     def start(self, info: Mapping[str, Any]) -> None:
         resumed_from = info.get("resumed_from")
         if resumed_from is not None:
-            self._keep(lambda line: line["epoch"] <= resumed_from)
+            self._keep(lambda line: _stays(line, resumed_from))
 
     def trained(self, epoch: int, values: Mapping[str, float], seconds: float) -> None:
         self._append(epoch, "train", values, False, seconds)
@@ -79,6 +80,11 @@ class MetricsWriter(Reporter):
 def _lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
     texts = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
     return [(text, line) for text in texts if (line := _parse(text)) is not None]
+
+
+def _stays(line: Mapping[str, Any], resumed_from: int) -> bool:
+    """Return whether a line is not measured again by a run that goes on from an epoch."""
+    return bool(line["epoch"] <= resumed_from and line["split"] != "test")
 
 
 def _finite(value: float) -> float | None:

@@ -9,7 +9,7 @@ from recrun.runs import RunFolder
 
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
-    run = RunFolder.create(tmp_path, "BPRMF", "Gowalla_m1")
+    run = RunFolder.create(tmp_path, {"description": "BPRMF", "dataset": "Gowalla_m1"})
     hardware = {"processor": "one", "cores": 2, "gpus": []}
     run.update_run(versions={"python": "3.12.1"}, hardware=hardware, git={"commit": "abc", "dirty": True})
     return run

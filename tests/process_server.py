@@ -1,0 +1,83 @@
+"""Starts `recrun` in processes of its own without paying for the imports each time, and can make them die at a point.
+
+It is a program, not a test: it reads one JSON request a line, forks, runs the command line in the child, and answers
+`{"pid": n}` at once and `{"code": n}` when the child has ended (-9 when SIGKILL ended it).
+
+Request: {"argv": [...], "output": file, "die": {"at": point, "call": n}}. The points are calls of the `os` module that
+the writing of files consists of, and the start of an evaluation on test; "torn" cuts the file that is to be flushed in
+half first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import sys
+from typing import Any
+
+import matplotlib.pyplot  # noqa: F401 - imported here so that no child pays for it
+import tensorboard.summary.writer.record_writer  # noqa: F401
+import torch._dynamo  # noqa: F401 - torch's optimizers import it
+
+import recrun.data.datasets.file
+import recrun.data.datasets.synthetic
+import recrun.experiment
+import recrun.launcher
+import recrun.report.summary
+from recrun.cli.main import main
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _arm(at: str, call: int) -> None:
+    """Make this process kill itself at the n-th call of something."""
+    name = "fsync" if at == "torn" else at
+    owner: Any = recrun.launcher.RunFolder if name in ("begin_test_evaluation", "end_test_evaluation") else os
+    original = getattr(owner, name)
+    calls = 0
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        if at == "torn" and not stat.S_ISREG(os.fstat(args[0]).st_mode):
+            return original(*args, **kwargs)
+        calls += 1
+        if calls == call:
+            if at == "torn":
+                os.ftruncate(args[0], os.fstat(args[0]).st_size // 2)
+            _die()
+        return original(*args, **kwargs)
+
+    setattr(owner, name, counted)
+
+
+def _run(request: dict[str, Any]) -> None:
+    os.setsid()
+    descriptor = os.open(request["output"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    if request.get("die"):
+        _arm(request["die"]["at"], request["die"]["call"])
+    try:
+        main(request["argv"])
+    except SystemExit as end:
+        os._exit(end.code if isinstance(end.code, int) else 0)
+
+
+def serve() -> None:
+    """Answer requests until there are no more."""
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            _run(json.loads(line))
+            os._exit(99)
+        print(json.dumps({"pid": pid}), flush=True)
+        _, status = os.waitpid(pid, 0)
+        print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), flush=True)
+
+
+if __name__ == "__main__":
+    serve()

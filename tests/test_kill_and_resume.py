@@ -1,0 +1,507 @@
+"""A run that is killed anywhere and resumed comes to the same digits as one that was never interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recrun.checkpoint import load_checkpoint
+
+SMALL = [
+    "n_users=150",
+    "n_items=80",
+    "n_interactions=3000",
+    "batch_size=64",
+    "embedding_dim=8",
+    "lr=0.02",
+    "epochs=4",
+    "monitors=[ndcg@10]",
+    "which4best=ndcg@10",
+    "device=cpu",
+    "threads=1",
+    "verbose=0",
+]
+
+DROPOUT_MODEL = '''
+import torch
+
+from recrun.architectures import RecSysArch
+
+
+class DropoutMF(RecSysArch):
+    """Score by the product of embeddings, some of whose entries are dropped in training."""
+
+    def __init__(self, data, *, embedding_dim: int = 8, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.users = torch.nn.Embedding(data.n_users, embedding_dim)
+        self.items = torch.nn.Embedding(data.n_items, embedding_dim)
+        self.dropout = torch.nn.Dropout(dropout)
+        self.initialize(0.1)
+
+    def forward(self, users, items):
+        return (self.dropout(self.users(users)) * self.items(items)).sum(-1)
+
+    def vectors(self):
+        return self.users.weight, self.items.weight
+'''
+
+
+class Server:
+    """Runs `recrun` commands, each in a process of its own; see process_server.py."""
+
+    def __init__(self, folder: Path) -> None:
+        self.output = folder / "output.txt"
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).parent / "process_server.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "RECRUN_CACHE": str(folder / "cache")},
+        )
+
+    def start(self, *argv: str, die: dict[str, Any] | None = None) -> int:
+        """Start a command and return its process id; `finish` must follow."""
+        self._ask({"argv": argv, "output": str(self.output), "die": die})
+        return int(self._answer()["pid"])
+
+    def finish(self) -> int:
+        """Wait for the command that runs, and return its exit code (-N for signal N)."""
+        return int(self._answer()["code"])
+
+    def run(self, *argv: str, die: dict[str, Any] | None = None) -> int:
+        """Run a command to its end."""
+        self.start(*argv, die=die)
+        return self.finish()
+
+    def text(self) -> str:
+        """Return what the last command printed."""
+        return self.output.read_text(encoding="utf-8")
+
+    def close(self) -> None:
+        """End the server."""
+        self._process.communicate()
+
+    def _ask(self, request: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"))
+    yield server
+    server.close()
+
+
+class Whole:
+    """What an uninterrupted run comes to, for each set of settings, computed once."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self._server, self._folder = server, folder
+        self._known: dict[tuple[str, ...], dict[str, Any]] = {}
+        self.seconds: dict[tuple[str, ...], float] = {}
+
+    def __call__(self, *options: str) -> dict[str, Any]:
+        if options not in self._known:
+            runs = self._folder / str(len(self._known))
+            start = time.monotonic()
+            assert self._server.run("train", *options, "--runs", str(runs)) == 0, self._server.text()
+            self.seconds[options] = time.monotonic() - start
+            self._known[options] = outcome(the_run(runs))
+        return self._known[options]
+
+
+@pytest.fixture(scope="module")
+def whole(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    return Whole(server, tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture(scope="module")
+def dropout_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    file = tmp_path_factory.mktemp("models") / "dropout_mf.py"
+    file.write_text(DROPOUT_MODEL, encoding="utf-8")
+    return f"{file}:DropoutMF"
+
+
+def the_run(runs: Path) -> Path:
+    """Return the only run below a folder."""
+    (run,) = all_runs(runs)
+    return run
+
+
+def all_runs(runs: Path) -> list[Path]:
+    """Return the runs below a folder, without what is still being made."""
+    return [run for run in runs.glob("*/*/[!.]*") if "latest" not in run.parts]
+
+
+def outcome(run: Path) -> dict[str, Any]:
+    """Return everything about a finished run that must not depend on how often it was interrupted."""
+    result = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    states = {which: load_checkpoint(run / "checkpoints" / which) for which in ("best", "last")}
+    progress = {key: value for key, value in states["last"]["progress"].items() if key != "seconds"}
+    return {
+        "numbers": {key: value for key, value in result.items() if key not in ("run", "seconds")},
+        "lines": sorted([line["epoch"], line["split"], line["values"], line["best"]] for line in lines),
+        "weights": {which: _bytes(state["model"]) for which, state in states.items()},
+        "optimizer": _bytes(states["last"]["optimizer"]),
+        "rng": _bytes(states["last"]["rng"]),
+        "best": states["best"]["epoch"],
+        "progress": json.dumps(progress),
+        "config": (run / "config.yaml").read_text(encoding="utf-8"),
+        "scalars": scalars(run),
+    }
+
+
+def _bytes(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _bytes(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_bytes(value) for value in tree]
+    return tree.numpy().tobytes() if hasattr(tree, "numpy") else tree
+
+
+def scalars(run: Path) -> list[tuple[str, int, float]]:
+    """Return the (tag, step, value) that TensorBoard's own reader finds in a run's event files."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run / "summary"))
+    events.Reload()
+    tags = events.Tags()["scalars"]
+    return sorted((tag, event.step, event.value) for tag in tags for event in events.Scalars(tag))
+
+
+def check(run: Path, expected: dict[str, Any]) -> None:
+    """Compare a run that was interrupted with an uninterrupted one, and look at what it left behind."""
+    found = outcome(run)
+    for part, value in expected.items():
+        assert found[part] == value, part
+    places = Counter((tag, step) for tag, step, _ in found["scalars"])
+    assert max(places.values()) == 1, "no step appears twice in the event files"
+    left = [str(path.relative_to(run)) for path in run.rglob(".*") if path.name not in (".lock", ".record-lock")]
+    assert left == [], "no temporary file stays behind"
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert record["status"] == "done"
+    ledger = [entry["metrics"] for entry in record["test_evaluations"]]
+    assert ledger[-1] == found["numbers"]["test"]
+    assert all(metrics in (None, ledger[-1]) for metrics in ledger)
+
+
+def resume_until_done(server: Server, run: Path, dies: list[dict[str, Any] | None]) -> int:
+    """Resume a run, killing it again at each of some points; return how often it was killed."""
+    killed = 0
+    for die in [*dies, None]:
+        code = server.run("train", "--resume", str(run), die=die)
+        assert code in (0, -signal.SIGKILL), server.text()
+        killed += code != 0
+    return killed
+
+
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize("at", ["fsync", *(pytest.param(at, marks=slow) for at in ("torn", "replace", "link"))])
+def test_a_run_killed_while_it_writes_a_file_resumes_to_the_same_bytes(
+    server: Server, whole: Whole, tmp_path: Path, at: str
+) -> None:
+    expected = whole("bprmf", *SMALL)
+    for call in (2, 4, 7, 12):
+        runs = tmp_path / str(call)
+        code = server.run("train", "bprmf", *SMALL, "--runs", str(runs), die={"at": at, "call": call})
+        if code == 0:
+            assert at == "link", "only a better model than the best so far is linked"
+            break
+        assert code == -signal.SIGKILL, server.text()
+        again = all_runs(runs)
+        if not again:
+            assert call <= 2, "a run has a folder as soon as its config and run.json are written"
+            continue
+        assert resume_until_done(server, again[0], [{"at": at, "call": call}]) <= 1
+        check(again[0], expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", ["fsync", "torn", "replace", "link", "unlink"])
+def test_a_run_survives_a_kill_at_every_single_write(server: Server, whole: Whole, tmp_path: Path, at: str) -> None:
+    expected = whole("bprmf", *SMALL)
+    rounds = 0
+    for call in range(1, 500):
+        runs = tmp_path / str(call)
+        if server.run("train", "bprmf", *SMALL, "--runs", str(runs), die={"at": at, "call": call}) == 0:
+            break
+        again = all_runs(runs)
+        if again:
+            resume_until_done(server, again[0], [])
+            check(again[0], expected)
+            rounds += 1
+        shutil.rmtree(runs)
+    print(f"{rounds} kills at {at}, all resumed to the same bytes")
+    assert rounds > 3
+
+
+@pytest.mark.parametrize("at", ["begin_test_evaluation", "end_test_evaluation"])
+def test_a_run_killed_while_test_is_scored_resumes_and_its_ledger_tells(
+    server: Server, whole: Whole, tmp_path: Path, at: str
+) -> None:
+    expected = whole("bprmf", *SMALL)
+    assert server.run("train", "bprmf", *SMALL, "--runs", str(tmp_path), die={"at": at, "call": 1}) == -signal.SIGKILL
+    run = the_run(tmp_path)
+    assert not (run / "metrics.json").exists()
+    assert server.run("train", "--resume", str(run)) == 0, server.text()
+    check(run, expected)
+    ledger = json.loads((run / "run.json").read_text(encoding="utf-8"))["test_evaluations"]
+    test = expected["numbers"]["test"]
+    begun = [] if at == "begin_test_evaluation" else [None]
+    assert [entry["metrics"] for entry in ledger] == [*begun, test]
+
+
+MODES = {
+    "plain": [],
+    "dropout": ["lr_scheduler=plateau", "lr_patience=0", "optimizer=adamw"],
+    "early": ["early_stop_patience=2", "epochs=30", "lr=0.05", "checkpoint_freq=2", "num_workers=1"],
+    "sparse": ["optimizer=lazy_adam", "eval_freq=3", "checkpoint_freq=4", "epochs=8", "lr_scheduler=cosine"],
+    "minutes": ["checkpoint_minutes=0.0001", "epochs=3", "optimizer=sgd", "momentum=0.9", "lr=0.1"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_killed_at_ten_random_moments_resumes_to_the_same_bytes(
+    server: Server, whole: Whole, tmp_path: Path, dropout_model: str, mode: str
+) -> None:
+    changed = {option.partition("=")[0] for option in MODES[mode]}
+    options = [option for option in SMALL if option.partition("=")[0] not in changed] + MODES[mode]
+    options = [*options, f"model={dropout_model}"] if mode == "dropout" else options
+    expected = whole("bprmf", *options)
+    duration = whole.seconds["bprmf", *options]
+    rng = random.Random(mode)
+    killed = 0
+    command = ["train", "bprmf", *options, "--runs", str(tmp_path)]
+    for _ in range(60):
+        pid = server.start(*command)
+        # Early moments are likelier: where most of a run is done, most lives would end by themselves.
+        time.sleep(duration * rng.random() ** 2 * 0.8)
+        os.kill(pid, signal.SIGKILL)
+        code = server.finish()
+        found = all_runs(tmp_path)
+        if found:
+            command = ["train", "--resume", str(found[0])]
+        killed += code != 0 and bool(found)
+        if killed == 10:
+            break
+    assert server.run("train", "--resume", str(the_run(tmp_path))) == 0, server.text()
+    check(the_run(tmp_path), expected)
+    print(f"{mode}: killed {killed} times, the same bytes")
+    assert killed == 10
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_ends_with_130_and_the_run_resumes(
+    server: Server, whole: Whole, tmp_path: Path, number: signal.Signals
+) -> None:
+    options = [*(option for option in SMALL if not option.startswith("epochs")), "epochs=15"]
+    expected = whole("bprmf", *options)
+    pid = server.start("train", "bprmf", *options, "--runs", str(tmp_path))
+    wait_for_lines(tmp_path, 5)
+    asked = time.monotonic()
+    os.kill(pid, number)
+    assert server.finish() == 130
+    assert time.monotonic() - asked < 5
+    assert f"{number.name}: saving and stopping; once more stops at once" in server.text()
+    run = the_run(tmp_path)
+    assert f"continue with: recrun train --resume {run}" in server.text()
+    assert "Traceback" not in server.text()
+    assert json.loads((run / "run.json").read_text(encoding="utf-8"))["status"] == "interrupted"
+    assert server.run("train", "--resume", str(run)) == 0, server.text()
+    check(run, expected)
+
+
+SLOW_MODEL = (
+    DROPOUT_MODEL.replace("def forward(self, users, items):", "def forward(self, users, items):\n        wait()")
+    + """
+
+def wait():
+    import time
+    from pathlib import Path
+
+    Path(__file__).with_name("waiting").touch()
+    time.sleep(600)
+"""
+)
+
+
+def test_the_second_signal_stops_at_once(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW_MODEL, encoding="utf-8")
+    pid = server.start(
+        "train", "bprmf", *SMALL, f"model={tmp_path / 'slow.py'}:DropoutMF", "--runs", str(tmp_path / "r")
+    )
+    wait_until((tmp_path / "waiting").exists)
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: "once more stops at once" in server.text())
+    os.kill(pid, signal.SIGTERM)
+    asked = time.monotonic()
+    assert server.finish() == 130
+    assert time.monotonic() - asked < 5
+    assert "Traceback" not in server.text()
+    assert json.loads((the_run(tmp_path / "r") / "run.json").read_text(encoding="utf-8"))["status"] == "interrupted"
+
+
+def wait_for_lines(runs: Path, n_lines: int) -> None:
+    """Wait until the run below a folder has measured something."""
+
+    def measured() -> bool:
+        return any(len(file.read_bytes().splitlines()) >= n_lines for file in runs.glob("*/*/*/metrics.jsonl"))
+
+    wait_until(measured)
+
+
+def wait_until(condition: Any) -> None:
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until, "it took too long"
+        time.sleep(0.01)
+
+
+def test_a_finished_run_that_is_resumed_says_so_and_changes_nothing(server: Server, tmp_path: Path) -> None:
+    assert server.run("train", "bprmf", *SMALL, "--runs", str(tmp_path)) == 0, server.text()
+    run = the_run(tmp_path)
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.rglob("*") if path.is_file()}
+    assert server.run("train", "--resume", str(run), "verbose=1") == 0
+    assert f"the run {run} is done; nothing is left to train" in server.text()
+    assert "ndcg@10" in server.text(), "its result is shown again"
+    assert before == {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in run.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], *(pytest.param(each, marks=slow) for each in (["eval_freq=3"], ["lr_scheduler=step", "lr_step_size=2"]))],
+)
+def test_a_finished_run_that_is_given_more_epochs_comes_to_what_the_longer_run_does(
+    server: Server, whole: Whole, tmp_path: Path, options: list[str]
+) -> None:
+    shorter = [*SMALL, *options]
+    longer = [*(option for option in shorter if not option.startswith("epochs")), "epochs=7"]
+    assert server.run("train", "bprmf", *shorter, "--runs", str(tmp_path)) == 0, server.text()
+    run = the_run(tmp_path)
+    assert server.run("train", "--resume", str(run), "epochs=7") == 0, server.text()
+    found, expected = outcome(run), whole("bprmf", *longer)
+    for part in ("numbers", "weights", "optimizer", "rng", "best", "progress"):
+        assert found[part] == expected[part], part
+    # The shorter run may have been evaluated at its end where the longer one was not.
+    assert [line for line in found["lines"] if line in expected["lines"]] == expected["lines"]
+    assert "epochs: 7" in found["config"]
+    assert len(json.loads((run / "run.json").read_text(encoding="utf-8"))["test_evaluations"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "change", "message"),
+    [
+        ([], "lr=0.5", "lr: cannot be changed in a run that is resumed: was 0.02, now 0.5"),
+        ([], "epochs=2", "epochs: cannot be changed in a run that is resumed: was 4, now 2"),
+        ([], "model=ease", "model: cannot be changed"),
+        ([], "learning_rate=1", "unknown setting"),
+        (["lr_scheduler=cosine"], "epochs=9", "epochs: cannot be changed in a run that is resumed: was 4, now 9"),
+    ],
+)
+def test_a_resume_refuses_what_would_change_the_numbers(
+    server: Server, tmp_path: Path, options: list[str], change: str, message: str
+) -> None:
+    server.run("train", "bprmf", *SMALL, *options, "--runs", str(tmp_path), die={"at": "fsync", "call": 12})
+    run = the_run(tmp_path)
+    before = (run / "run.json").read_bytes()
+    assert server.run("train", "--resume", str(run), change) == 2
+    assert message in server.text()
+    assert "Traceback" not in server.text()
+    assert (run / "run.json").read_bytes() == before
+
+
+def test_a_resume_may_change_how_it_computes(server: Server, whole: Whole, tmp_path: Path) -> None:
+    server.run("train", "bprmf", *SMALL, "--runs", str(tmp_path), die={"at": "fsync", "call": 12})
+    run = the_run(tmp_path)
+    changes = ["device=cpu", "threads=1", "num_workers=1", "eval_memory=64", "checkpoint_freq=2", "verbose=1"]
+    assert server.run("train", "--resume", str(run), *changes) == 0, server.text()
+    check(run, whole("bprmf", *SMALL))
+
+
+def test_a_resume_refuses_data_that_has_changed_and_names_the_file(server: Server, tmp_path: Path) -> None:
+    rng = random.Random(0)
+    pairs = {(rng.randrange(40), rng.randrange(30)) for _ in range(500)}
+    file = tmp_path / "ratings.csv"
+    file.write_text("user,item\n" + "".join(f"{user},{item}\n" for user, item in sorted(pairs)), encoding="utf-8")
+    options = ["dataset=File", "path=ratings.csv", f"root={tmp_path}", "epochs=3", "device=cpu", "verbose=0"]
+    runs = tmp_path / "runs"
+    server.run("train", "bprmf", *options, "--runs", str(runs), die={"at": "fsync", "call": 12})
+    run = the_run(runs)
+    before = (run / "run.json").read_bytes()
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"0,1\n", b"0,2\n", 1))
+    assert server.run("train", "--resume", str(run)) == 2
+    assert "was trained on other data: the file ratings.csv has another content" in server.text()
+    assert (run / "run.json").read_bytes() == before
+    file.write_bytes(content)
+    assert server.run("train", "--resume", str(run)) == 0, server.text()
+
+
+def test_a_config_that_was_edited_under_a_run_is_refused(server: Server, tmp_path: Path) -> None:
+    server.run("train", "bprmf", *SMALL, "--runs", str(tmp_path), die={"at": "fsync", "call": 12})
+    run = the_run(tmp_path)
+    config = run / "config.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("lr: 0.02", "lr: 0.5"), encoding="utf-8")
+    assert server.run("train", "--resume", str(run)) == 2
+    assert "made with other settings than the run has now: lr was 0.02, now 0.5" in server.text()
+
+
+def test_resume_true_in_the_config_continues_the_newest_unfinished_run(
+    server: Server, whole: Whole, tmp_path: Path
+) -> None:
+    command = ["train", "bprmf", *SMALL, "resume=true", "--runs", str(tmp_path)]
+    for call in (12, 5):
+        assert server.run(*command, die={"at": "fsync", "call": call}) == -signal.SIGKILL
+    assert server.run(*command) == 0, server.text()
+    check(the_run(tmp_path), whole("bprmf", *SMALL))
+    assert server.run(*command) == 0
+    assert len(all_runs(tmp_path)) == 2, "a finished run is not continued"
+
+
+def test_a_seed_that_was_drawn_is_kept_by_a_resume(server: Server, tmp_path: Path) -> None:
+    command = ["train", "bprmf", *SMALL, "seed=-1", "resume=true", "id=drawn", "--runs", str(tmp_path)]
+    assert server.run(*command, die={"at": "fsync", "call": 12}) == -signal.SIGKILL
+    assert server.run(*command) == 0, server.text()
+    record = json.loads((the_run(tmp_path) / "run.json").read_text(encoding="utf-8"))
+    assert record["seed"] >= 0
+    assert f"seed: {record['seed']}" in (the_run(tmp_path) / "config.yaml").read_text(encoding="utf-8")
+    assert len(record["resumed"]) == 1
+
+
+def test_a_second_process_is_refused(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW_MODEL, encoding="utf-8")
+    pid = server.start(
+        "train", "bprmf", *SMALL, f"model={tmp_path / 'slow.py'}:DropoutMF", "--runs", str(tmp_path / "r")
+    )
+    wait_until((tmp_path / "waiting").exists)
+    command = [sys.executable, "-m", "recrun", "train", "--resume", str(the_run(tmp_path / "r"))]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    os.kill(pid, signal.SIGKILL)
+    server.finish()
+    assert second.returncode == 2
+    assert "is being trained by another process" in second.stderr
+    assert "Traceback" not in second.stderr
