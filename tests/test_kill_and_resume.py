@@ -292,7 +292,8 @@ def test_a_run_killed_at_ten_random_moments_resumes_to_the_same_bytes(
     options = [option for option in SMALL if option.partition("=")[0] not in changed] + MODES[mode]
     options = [*options, f"model={dropout_model}"] if mode == "dropout" else options
     expected = whole("bprmf", *options)
-    duration = whole.seconds["bprmf", *options]
+    command = ["bprmf", *options]
+    duration = whole.seconds[tuple(command)]
     rng = random.Random(mode)
     killed = 0
     command = ["train", "bprmf", *options, "--runs", str(tmp_path)]
