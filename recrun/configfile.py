@@ -33,11 +33,12 @@ def find_config(config: str | Path | None) -> Path:
     if config is None:
         here = Path(CONFIG_IN_FOLDER)
         return here if here.exists() else bundled_configs()[DEFAULT_CONFIG]
-    # Unlike Path.exists, os.path.exists knows that what cannot be a path does not exist.
-    if os.path.exists(config):
-        return Path(config)
     bundled = bundled_configs()
     name = str(config).removesuffix(".yaml").removeprefix("configs/")
+    # A folder is no config: one that happens to have the name of a bundled config does not stand in its way.
+    # Unlike Path.exists, os.path.exists knows that what cannot be a path does not exist.
+    if os.path.exists(config) and not (os.path.isdir(config) and name in bundled):
+        return Path(config)
     if name in bundled:
         return bundled[name]
     message = f"there is no file {str(config)!r}, and no bundled config of that name (bundled: {', '.join(bundled)})"

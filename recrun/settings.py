@@ -78,4 +78,15 @@ TRAINING: Final[tuple[Parameter, ...]] = (
     _training(
         "num_workers", NonNegativeInt, 0, "0 samples between the steps, 1 or more in a thread beside them; same batches"
     ),
+    _training(
+        "draw_on",
+        Literal["auto", "host", "device"],
+        "auto",
+        "where batches are drawn: on the GPU if there is one with room for the interactions, always on the host, or "
+        "always on the device (uniform negatives only)",
+    ),
+    _training(
+        "precision", Literal["float32", "bf16"], "float32", "bf16 runs matrix products in bfloat16, the rest in float32"
+    ),
+    _training("compile", bool, False, "compile the model's forward pass with torch.compile"),
 )

@@ -42,6 +42,13 @@ def test_an_existing_path_wins_over_a_bundled_config(folder: Path) -> None:
     assert find_config("bprmf") == Path("bprmf")
 
 
+def test_a_folder_stands_in_nobodys_way_but_is_no_config(folder: Path) -> None:
+    (folder / "bprmf").mkdir()
+    (folder / "mine").mkdir()
+    assert find_config("bprmf") == bundled_configs()["bprmf"]
+    assert _faults(find_config("mine")) == ["mine: is a folder; expected a YAML file"]
+
+
 def test_without_a_config_it_is_that_of_the_working_folder_else_bprmf(folder: Path) -> None:
     assert find_config(None) == bundled_configs()["bprmf"]
     (folder / "recrun.yaml").write_text("model: ease\n")

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recrun.configfile import bundled_configs
+from recrun.dict2obj import Config
 from recrun.errors import ConfigError, RegistryError
 from recrun.resolve import describe_anything, resolve, resolve_given
 from recrun.yamlfile import Given
@@ -78,6 +79,33 @@ def test_whatever_the_values_what_is_printed_reads_back_to_the_same(
     assert (again.description, again.root, again.lr) == (values["description"], values["root"], values["lr"])
 
 
+@settings(deadline=None, max_examples=200)
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted({*resolve("bprmf").config, "momentum", "reg_weight", "epohs"})),
+        st.text(max_size=8)
+        | st.sampled_from(["null", "1e-3", "-1", "[a]", "ease", "cosine", "true", "99999999999999999999"]),
+        max_size=4,
+    )
+)
+def test_whatever_the_overrides_a_config_is_refused_or_reads_back_to_the_same(
+    tmp_path_factory: pytest.TempPathFactory, overrides: dict[str, str]
+) -> None:
+    try:
+        config = resolve("bprmf", [f"{key}={value}" for key, value in overrides.items()]).config
+    except ConfigError as error:
+        placeless = [fault for fault in error.faults if fault.file is None]
+    else:
+        placeless = []
+        _reads_back(config, tmp_path_factory.getbasetemp() / "printed.yaml")
+    assert placeless == []
+
+
+def _reads_back(config: Config, file: Path) -> None:
+    file.write_text(dump_mapping(config), encoding="utf-8")
+    assert dict(resolve(str(file)).config) == dict(config)
+
+
 def test_a_config_holds_the_settings_of_the_run_and_of_its_components_and_no_other() -> None:
     resolved = resolve("bprmf")
     assert resolved.trains
@@ -90,7 +118,7 @@ def test_a_config_holds_the_settings_of_the_run_and_of_its_components_and_no_oth
     assert not closed.trains
     assert set(closed.components) == {"model", "dataset"}
     assert "epochs" not in closed.config
-    assert closed.arguments("model") == {"reg_weight": closed.config.reg_weight}
+    assert closed.arguments("model")["reg_weight"] == closed.config.reg_weight == 100.0
 
     softmax = resolve("bprmf", ["loss=cross_entropy"])
     assert "sampler" not in softmax.components
@@ -198,11 +226,11 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
         ("model: ease\nepochz: 3", "a.yaml:2:1: epochz: unknown setting"),
         (
             "model: bprmf\nreg_weight: 3",
-            "a.yaml:2:1: reg_weight: is a setting of model ease; this run uses model bprmf, ",
+            "a.yaml:2:1: reg_weight: is a setting of model ease",
         ),
         (
             "model: bprmf\nmomentum: 0.5",
-            "a.yaml:2:1: momentum: is a setting of optimizer sgd; this run uses model bprmf, ",
+            "a.yaml:2:1: momentum: is a setting of optimizer sgd",
         ),
         (
             "model: bprmf\nloss: cross_entropy\nsampler: popularity",

@@ -43,7 +43,7 @@ def test_an_inherited_constructor_is_found_in_the_same_file_and_in_a_neighbour(t
 def test_a_model_that_derives_from_a_registered_one_has_its_settings_and_its_bases(tmp_path: Path) -> None:
     _write(tmp_path, mine="from recrun.models.ease import EASE\nclass Mine(EASE):\n    'Mine.'\n")
     settings, bases = _settings(tmp_path / "mine.py", "Mine")
-    assert settings == ["reg_weight"]
+    assert "reg_weight" in settings
     assert {"EASE", "ClosedFormArch", "RecSysArch"} <= set(bases)
 
 
