@@ -88,5 +88,5 @@ TRAINING: Final[tuple[Parameter, ...]] = (
     _training(
         "precision", Literal["float32", "bf16"], "float32", "bf16 runs matrix products in bfloat16, the rest in float32"
     ),
-    _training("compile", bool, False, "compile the model's forward pass with torch.compile"),
+    _training("compile_model", bool, False, "compile the model's forward pass with torch.compile"),
 )
