@@ -57,8 +57,9 @@ def test_only_the_command_line_imports_it() -> None:
     assert all(name.startswith("recrun/cli/") or name == "recrun/__main__.py" for name in _importers("recrun.cli"))
 
 
-def test_the_experiment_is_known_to_the_command_line_alone() -> None:
-    assert all(name.startswith("recrun/cli/") for name in _importers("recrun.experiment"))
+def test_the_experiment_is_known_to_the_command_line_and_to_what_runs_again_alone() -> None:
+    again = ("recrun/evaluation.py", "recrun/reproduce.py")
+    assert all(name.startswith("recrun/cli/") or name in again for name in _importers("recrun.experiment"))
 
 
 def test_the_launcher_knows_neither_configs_nor_sweeps() -> None:
@@ -74,7 +75,10 @@ def test_the_package_imports_no_model_by_name() -> None:
 
 def test_a_model_file_holds_the_mathematics_only() -> None:
     allowed = ("torch", "numpy", "scipy", "math", "typing", "collections", "__future__")
-    ours = ("recrun.architectures", "recrun.data", "recrun.registry", "recrun.types", "recrun.errors", "recrun.models")
+    ours = (
+        *("recrun.architectures", "recrun.data", "recrun.registry", "recrun.types", "recrun.errors", "recrun.models"),
+        *("recrun.memory", "recrun.sparse"),
+    )
     for name, tree in _modules().items():
         if name.startswith("models/"):
             strange = [m for m in _imports(tree) if not any(_within(m, package) for package in (*allowed, *ours))]

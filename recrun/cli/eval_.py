@@ -10,13 +10,13 @@ from recrun.cli.options import debug_option, json_option, print_json, verbosity_
 @click.command("eval")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]")
 @click.option("--checkpoint", required=True, metavar="RUN_OR_FILE", help="A run folder, its checkpoint, or a file.")
-@click.option("--split", type=click.Choice(["valid", "test"]), default="test", show_default=True, help="Which part to score.")
+@click.option(
+    "--split", type=click.Choice(["valid", "test"]), default="test", show_default=True, help="Which part to score."
+)
 @json_option
 @verbosity_options
 @debug_option
-def command(
-    overrides: tuple[str, ...], checkpoint: str, split: str, as_json: bool, quiet: bool, loud: bool
-) -> None:
+def command(overrides: tuple[str, ...], checkpoint: str, split: str, as_json: bool, quiet: bool, loud: bool) -> None:
     """Score a trained model on validation or test; every evaluation on test is recorded in its run.
 
     KEY=VALUE changes how it is evaluated: monitors, device, threads, eval_memory, root.
@@ -30,7 +30,7 @@ def command(
     config, given = split_arguments(overrides)
     if config is not None:
         raise click.UsageError(f"expected KEY=VALUE, found {config!r}; the run's own config is used")
-    from recrun.experiment import evaluate
+    from recrun.evaluation import evaluate
     from recrun.report import LiveReporter, stderr_console
 
     shown = [] if as_json or quiet else [LiveReporter(stderr_console(), 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -12,24 +13,37 @@ from recrun.errors import unknown
 
 @click.command("list")
 @click.argument("what")
+@click.argument("conditions", nargs=-1, metavar="[CONDITION ...]")
+@click.option("--sort", metavar="KEY", help="Sort runs by a key, smallest first; by -KEY, largest first.")
 @runs_option
 @json_option
 @debug_option
-def command(what: str, runs: str, as_json: bool) -> None:
+def command(what: str, conditions: tuple[str, ...], sort: str | None, runs: str, as_json: bool) -> None:
     """List what there is to choose from, or what was run.
 
     WHAT is models, losses, datasets, metrics, optimizers, lr_schedulers, samplers, formats, configs or runs.
 
+    Runs can be chosen by conditions, KEY=VALUE or with != < <= > >=, and sorted; KEY is a setting, a metric such as
+    valid.ndcg@20, or status, best_epoch, started, test_evaluations, name.
+
     \b
     Example:
-        recrun list models
+        recrun list runs model=bprmf "valid.ndcg@20>0.2" --sort lr
     """
     from recrun.registry import REGISTRIES
 
     choices = (*REGISTRIES, "configs", "runs")
     if what not in choices:
         raise click.UsageError(unknown("kind", what, choices))
-    rows = _runs(runs) if what == "runs" else _configs() if what == "configs" else _components(what)
+    if what == "runs":
+        _show_runs(runs, conditions, sort, as_json)
+        return
+    if conditions or sort is not None:
+        raise click.UsageError(f"conditions and --sort are for runs, not for {what}")
+    _show(_configs() if what == "configs" else _components(what), as_json, f"no {what}")
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:
     if as_json:
         print_json(rows)
         return
@@ -37,10 +51,24 @@ def command(what: str, runs: str, as_json: bool) -> None:
     from recrun.report.tables import table
 
     if not rows:
-        click.echo(f"no {what}" + (f" in {runs}" if what == "runs" else ""), err=True)
+        click.echo(nothing, err=True)
         return
-    shown = [_flat(row) for row in rows] if what == "runs" else rows
-    stdout_console().print(table(None, list(shown[0]), [list(row.values()) for row in shown]))
+    stdout_console().print(table(None, list(rows[0]), [list(row.values()) for row in rows]))
+
+
+def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, as_json: bool) -> None:
+    from recrun.runlist import list_runs, read_filter
+
+    rows = list_runs(root, conditions, sort)
+    if as_json:
+        print_json(rows)
+        return
+    keys = [read_filter(text, 1).key for text in conditions] + ([] if sort is None else [sort.removeprefix("-")])
+    nothing = f"no runs in {root}" + (" fulfil this" if conditions else "")
+    _show([_flat(row, dict.fromkeys(keys)) for row in rows], False, nothing)
+    for row in rows:
+        if row["status"] == "damaged":
+            click.echo(f"damaged: {row['cause']}", err=True)
 
 
 def _components(what: str) -> list[dict[str, Any]]:
@@ -65,39 +93,13 @@ def _configs() -> list[dict[str, Any]]:
     return rows
 
 
-def _runs(root: str) -> list[dict[str, Any]]:
-    from recrun.errors import CheckpointError
-    from recrun.runs import read_json
-    from recrun.runsearch import find_runs
+def _flat(row: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Return what of a run fits a line of a table, with the keys that were asked for."""
+    from recrun.runlist import shown_value
 
-    rows = []
-    for run in find_runs(root):
-        try:
-            record = run.read_run()
-            metrics = read_json(run.metrics_file) if run.metrics_file.exists() else {}
-        except CheckpointError:
-            record, metrics = {"status": "damaged"}, {}
-        rows.append(
-            {
-                "name": run.path.name,
-                "run": str(run.path),
-                "status": record.get("status", "damaged"),
-                "config": str(run.config_file),
-                "best_epoch": metrics.get("best_epoch"),
-                "which4best": record.get("which4best"),
-                "valid": metrics.get("valid"),
-                "test": metrics.get("test"),
-                "test_evaluations": len(record.get("test_evaluations", [])),
-            }
-        )
-    return rows
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """Return what of a run fits a line of a table."""
     criterion = row["which4best"] or ""
     numbers = {split: (row[split] or {}).get(criterion) for split in ("valid", "test")}
-    return {
+    line = {
         "run": row["run"],
         "status": row["status"],
         "best epoch": row["best_epoch"],
@@ -105,3 +107,4 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
         **numbers,
         "test evaluations": row["test_evaluations"],
     }
+    return line | {key: shown_value(row, key) for key in keys if key.replace("_", " ") not in line}

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 import recrun
-from recrun.errors import ConfigError, RecrunError, TrainingError, nearest
+from recrun.errors import ConfigError, DownloadError, RecrunError, TrainingError, nearest
 
 _NOT_COMMANDS = {"main", "options"}
 
@@ -71,7 +71,8 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
-        _say(str(error) or "interrupted")
+        # click raises its Abort from the KeyboardInterrupt, whose text says how to go on.
+        _say(str(error) or str(error.__cause__ or "") or "interrupted")
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone (`recrun list models | head`); nothing more can be said to them.
@@ -82,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
             traceback.print_exc()
         for line in map(str, error.faults) if isinstance(error, ConfigError) else [str(error)]:
             _say(line)
-        code = EXIT_FAILED if isinstance(error, TrainingError) else EXIT_USAGE
+        code = EXIT_FAILED if isinstance(error, (TrainingError, DownloadError)) else EXIT_USAGE
     except Exception as error:
         if debug:
             traceback.print_exc()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--resume", "resumed", metavar="RUN", help="Continue this run from its last checkpoint.")
 @click.option("--print-config", is_flag=True, help="Print the resolved config and stop.")
 @click.option("--dry-run", is_flag=True, help="Build and check everything, print sizes and steps, and stop.")
+@click.option("--profile", is_flag=True, help="Print at the end where the time went.")
 @runs_option
 @json_option
 @verbosity_options
@@ -37,6 +38,7 @@ def command(
     resumed: str | None,
     print_config: bool,
     dry_run: bool,
+    profile: bool,
     runs: str,
     as_json: bool,
     quiet: bool,
@@ -72,7 +74,7 @@ def command(
     if dry_run:
         _print_plan(resolved, as_json)
         return
-    result = _finished(resolved, run) or _train(resolved, runs, run)
+    result = _finished(resolved, run) or _train(resolved, runs, run, profile)
     if as_json:
         print_json(result)
     elif resolved.config.verbose:
@@ -89,7 +91,7 @@ def _resolve(config: str | None, overrides: list[str]) -> tuple[Resolved, None]:
 
 
 def _resolve_run(path: str, overrides: list[str]) -> tuple[Resolved, RunFolder]:
-    from recrun.experiment import resolve_run
+    from recrun.continuing import resolve_run
     from recrun.runs import open_run
 
     run = open_run(path)
@@ -107,7 +109,7 @@ def _finished(resolved: Resolved, run: RunFolder | None) -> dict[str, Any] | Non
     return result
 
 
-def _train(resolved: Resolved, runs: str, run: RunFolder | None) -> dict[str, Any]:
+def _train(resolved: Resolved, runs: str, run: RunFolder | None, profile: bool) -> dict[str, Any]:
     from recrun.interrupts import Interrupts
 
     # Until the run itself looks after signals, there is nothing to save.
@@ -115,7 +117,16 @@ def _train(resolved: Resolved, runs: str, run: RunFolder | None) -> dict[str, An
         from recrun.experiment import prepare
 
         coach = prepare(resolved, runs=runs, run=run)
-    return coach.fit()
+    if not profile:
+        return coach.fit()
+    from recrun.report.console import stderr_console
+    from recrun.report.tables import time_table
+    from recrun.stopwatch import Stopwatch
+
+    coach.stopwatch = Stopwatch(coach.device, waits=True)
+    result = coach.fit()
+    stderr_console().print(time_table(coach.stopwatch.table()))
+    return result
 
 
 def _print_plan(resolved: Resolved, as_json: bool) -> None:

@@ -1,0 +1,57 @@
+"""`recrun reproduce`: run a run again and compare every number."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from recrun.cli.options import debug_option, json_option, print_json, verbosity_options, with_verbosity
+
+
+@click.command("reproduce")
+@click.argument("run", metavar="RUN")
+@click.option("--runs", metavar="DIR", type=click.Path(file_okay=False), help="Folder of run folders [default: RUN's].")
+@json_option
+@verbosity_options
+@debug_option
+def command(run: str, runs: str | None, as_json: bool, quiet: bool, loud: bool) -> None:
+    """Run RUN again in a new run folder, with its config, threads and device, and compare every number with it.
+
+    Exits with 0 when all are equal to the last digit; else with 1, and says what is not the same as it was: data (by
+    file), code, versions, machine. A run on other data is not started.
+
+    \b
+    Example:
+        recrun reproduce runs/latest
+    """
+    from recrun.reproduce import reproduce
+
+    document = reproduce(run, with_verbosity([], quiet, loud), runs=runs)
+    if as_json:
+        print_json(document)
+    else:
+        _print(document)
+    sys.exit(0 if document["equal"] else 1)
+
+
+def _print(document: dict[str, Any]) -> None:
+    if document["equal"]:
+        click.echo(f"reproduced: all {document['compared']} numbers are equal, in {document['reproduction']}")
+        return
+    from recrun.report.console import stdout_console
+    from recrun.report.tables import table
+
+    differences = document["differences"]
+    if document["reproduction"] is None:
+        click.echo("not reproduced: the run was not started, as its data is not what it was")
+    else:
+        click.echo(f"not reproduced: {len(differences)} of {document['compared']} numbers differ")
+        rows = [(each["where"], repr(each["then"]), repr(each["now"])) for each in differences[:20]]
+        stdout_console().print(table(None, ("number", "then", "now"), rows))
+        if len(differences) > len(rows):
+            click.echo(f"... and {len(differences) - len(rows)} more (--json lists all)")
+    click.echo("not the same as then:" if document["reasons"] else "nothing known is different from then")
+    for reason in document["reasons"]:
+        click.echo(f"  {reason}")
