@@ -37,6 +37,7 @@ from recrun.resume import finished_result
 from recrun.runs import RunFolder
 from recrun.runsearch import run_for
 from recrun.schedulers import Plateau, Schedule
+from recrun.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from recrun.data.postprocessing.base import Pipe
@@ -83,6 +84,7 @@ class Coach:
         self.fields = dataset.fields
         self.dataloader: Any = ()
         self.progress = Progress()
+        self.stopwatch = Stopwatch(self.device)
         self.reporters = Reporter()
         self.stopped_early = False
         self._losses = LossTrace()
@@ -206,6 +208,7 @@ class Coach:
         with undisturbed_random_state(self.device):
             self.reporters = Reporters(self._make_reporters(self.run, resumed_from))
             self.reporters.start(describe_run(self, resumed_from))
+        self.stopwatch.book("start")
 
     def save_checkpoint(self, epoch: int, *, force: bool = False) -> None:
         """Write the last checkpoint when it is due: every `checkpoint_freq` epochs, or when forced."""
@@ -215,6 +218,7 @@ class Coach:
         self._write("last", state.full_state(self))
         state.forget_superseded(self.run)
         self._checkpoint_time = time.monotonic()
+        self.stopwatch.book("checkpoint")
 
     def validate(self, epoch: int, *, force: bool = False) -> None:
         """Evaluate on the validation part when it is due, and keep the model if it is the best so far."""
@@ -235,6 +239,7 @@ class Coach:
         self.progress.evaluated = epoch
         self.progress.history.append("valid", epoch, values)
         self.reporters.evaluated(epoch, "valid", values, is_best, seconds)
+        self.stopwatch.book("report")
 
     def train(self, epoch: int) -> None:
         """Train one epoch, or what is left of it."""
@@ -245,6 +250,7 @@ class Coach:
             self.model.fit(self.dataset.base.training_data())
             self._interrupts.at_once = False
             self._refuse_spoilt(not_numbers(self.model), "the model is not finite after its fit")
+            self.stopwatch.book("fit")
         else:
             self._n_steps = self.dataset.n_batches("train")
             self.dataloader = self._loader("train", epoch)
@@ -255,7 +261,9 @@ class Coach:
         self.progress.loss.reset()
         self.progress.epoch, self.progress.step = epoch + 1, 0
         self.progress.history.append("train", epoch + 1, values)
+        self.stopwatch.book("looking after")
         self.reporters.trained(epoch + 1, values, self._spend("train", start))
+        self.stopwatch.book("report")
 
     def step(self, epoch: int) -> None:
         """Step the schedule of the learning rate after an epoch."""
@@ -284,17 +292,24 @@ class Coach:
         result = result_of(self, best, test)
         self.run.write_json(self.run.metrics_file, result)
         self.reporters.finish(result)
+        self.stopwatch.book("report")
         return result
 
     # --- what a subclass may write -----------------------------------------------------------------------------------
 
     def train_per_epoch(self) -> None:
         """Train on every batch of `self.dataloader`."""
+        low_precision = self.cfg.get("precision", "float32") == "bf16"
         for batch in self.dataloader:
-            loss = self.model.training_loss(batch, self.criterion)
+            self.stopwatch.book("data")
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=low_precision):
+                loss = self.model.training_loss(batch, self.criterion)
+            self.stopwatch.book("forward")
             self.optimizer.zero_grad()
             loss.backward()
+            self.stopwatch.book("backward")
             self.optimizer.step()
+            self.stopwatch.book("optimizer")
             self.monitor(loss, n=n_rows(batch), mode="mean", prefix="train", pool=[LOSS])
 
     def evaluate(self, prefix: str = "valid") -> None:
@@ -388,6 +403,7 @@ class Coach:
         self.progress.users.setdefault(split, (self.meters.count(split), 0))
         values = self.meters.take(split)
         require_all(values, self.meters.names, split)
+        self.stopwatch.book("evaluation")
         return {str(name): values[str(name)] for name in self.meters.names}, self._spend("evaluate", start)
 
     def _after_step(self, step: int) -> None:
@@ -401,6 +417,7 @@ class Coach:
             loss = self.progress.loss.average if self.progress.loss.count else None
             self.reporters.step(self.progress.epoch, step, self._n_steps, loss)
         self._stop_if_asked()
+        self.stopwatch.book("looking after")
         if time.monotonic() - self._checkpoint_time > 60 * self.cfg.get("checkpoint_minutes", math.inf):
             self.save_checkpoint(self.progress.epoch, force=True)
 
@@ -491,6 +508,7 @@ class Coach:
         if not self._closed_form:
             state.keep_superseded(self.run)
         self._write("best", {**state.model_state(self), "epoch": best.epoch})
+        self.stopwatch.book("checkpoint")
 
     def _write(self, which: str, content: Mapping[str, Any]) -> None:
         try:

@@ -34,7 +34,7 @@ COMPONENTS: Final[dict[str, Registry]] = {
 """The settings that choose a component, in the order in which their own settings are declared."""
 
 _OF_ANY_MODEL: Final = ("model", "dataset")
-_OF_SAMPLING: Final = ("sampler", "positives")
+_OF_SAMPLING: Final = ("sampler",)
 _DEFAULTS: Final = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
 
 

@@ -179,6 +179,14 @@ def _scores_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(message, "similarity", "loss")
 
 
+def _what_a_device_can_draw(facts: Facts) -> Iterator[Fault]:
+    if facts.values.get("draw_on") == "device" and facts.values.get("sampler", "uniform") != "uniform":
+        sampler = facts.values["sampler"]
+        yield facts.fault(
+            f"only uniform negatives can be drawn on the device, found sampler: {sampler}", "draw_on", "sampler"
+        )
+
+
 def _momentum_for_nesterov(facts: Facts) -> Iterator[Fault]:
     if facts.values.get("nesterov") and facts.values.get("momentum") == 0:
         yield facts.fault("needs a momentum above 0, found momentum: 0", "nesterov", "momentum")
@@ -192,6 +200,7 @@ RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _what_needs_validation,
     _enough_negatives,
     _scores_that_the_loss_can_take,
+    _what_a_device_can_draw,
     _momentum_for_nesterov,
 )
 

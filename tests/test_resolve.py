@@ -122,7 +122,8 @@ def test_a_config_holds_the_settings_of_the_run_and_of_its_components_and_no_oth
 
     softmax = resolve("bprmf", ["loss=cross_entropy"])
     assert "sampler" not in softmax.components
-    assert not {"sampler", "positives", "n_negatives"} & set(softmax.config)
+    assert not {"sampler", "n_negatives"} & set(softmax.config)
+    assert softmax.config.positives == "interactions"
 
 
 def test_what_follows_from_other_settings_is_written_out(folder: Path) -> None:
@@ -235,10 +236,6 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
         (
             "model: bprmf\nloss: cross_entropy\nsampler: popularity",
             "a.yaml:3:1: sampler: loss cross_entropy looks at all items and samples none; remove it",
-        ),
-        (
-            "model: bprmf\nloss: cross_entropy\npositives: users",
-            "a.yaml:3:1: positives: loss cross_entropy looks at all items",
         ),
         (
             "model: bprmf\noptimizer: sgd\nnesterov: true",

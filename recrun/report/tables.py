@@ -103,6 +103,12 @@ def evaluation_table(result: Mapping[str, Any]) -> Group:
     return _scores(f"Checkpoint {result['checkpoint']}", {result["split"]: result["metrics"]}, [note])
 
 
+def time_table(rows: Sequence[tuple[str, float, float]]) -> Table:
+    """Return where a run's time went: rows of (activity, seconds, share)."""
+    shown = [(activity, f"{seconds:.2f}", f"{share:.1%}") for activity, seconds, share in rows]
+    return table("Where the time went", ["activity", "seconds", "share"], shown)
+
+
 def _scores(head: str, splits: Mapping[str, Mapping[str, Any]], notes: Sequence[str]) -> Group:
     names = list(dict.fromkeys(name for values in splits.values() for name in values))
     if sum(len(name) + 3 for name in names) + len("valid") <= _LINE:
