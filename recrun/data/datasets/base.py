@@ -20,6 +20,7 @@ from recrun.data.formats.base import Table
 from recrun.data.interactions import CSR, ITEM, RATING, TIMESTAMP, USER, WEIGHT, Interactions, TrainingData, union
 from recrun.data.postprocessing.base import Mode, Source, check_mode
 from recrun.data.splits import PARTS
+from recrun.errors import DataError
 
 
 class RecDataSet(Source):
@@ -43,6 +44,10 @@ class RecDataSet(Source):
 
     folders: ClassVar[tuple[str, ...]] = ()
     """Usual names of the folder that holds the files, below `root`."""
+    downloads: ClassVar[tuple[SourceFile, ...]] = ()
+    """Every file there is of the data set, and where it comes from; what `recrun data fetch` gets."""
+    terms: ClassVar[str] = ""
+    """What those who made the data ask of those who use it, in a sentence."""
     published: ClassVar[Mapping[str, int]] = {}
     """Known counts of what the files hold: "users", "items", and rows by table."""
 
@@ -82,12 +87,13 @@ class RecDataSet(Source):
         self.fields = self._make_fields()
 
     def sources(self) -> Sequence[SourceFile]:
-        """Return the files that the data set is read from; none for one that is generated."""
-        return ()
+        """Return the files that the data set is read from: `downloads`; none for one that is generated."""
+        return self.downloads
 
-    def locations(self, root: Path) -> list[Path]:
+    @classmethod
+    def locations(cls, root: Path) -> list[Path]:
         """Return the folders that the files are looked for in, in order; the last is `root`."""
-        return [root / self.name, *(root / folder for folder in self.folders), root]
+        return [root / cls.__name__, *(root / folder for folder in cls.folders), root]
 
     @abstractmethod
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
@@ -150,6 +156,7 @@ class RecDataSet(Source):
             prepared = prepare(self.read({}), preparation)
             return prepared, {"split": _hash(prepared)}
         files = locate(self.name, self.locations(Path(root).expanduser()), sources)
+        before = _states(files)
         folder = cache.entry_folder(self.name, self._made_from(files))
         entry = cache.load(folder)
         if entry is not None:
@@ -161,6 +168,7 @@ class RecDataSet(Source):
         hashes, notes = check_content(self.name, sources, files)
         prepared = prepare(self.read(files), preparation)
         user_ids, item_ids = self.rename(files, prepared.user_ids, prepared.item_ids)
+        _refuse_changed(files, before)
         prepared = Prepared(prepared.parts, user_ids, item_ids, prepared.shipped, (*notes, *prepared.notes))
         hashes["split"] = _hash(prepared)
         reason = cache.store(folder, _to_entry(prepared, hashes))
@@ -195,6 +203,20 @@ class RecDataSet(Source):
         for name, values in self._parts["train"].columns.items():
             fields.append(DenseField(name, tags=known.get(name, (tags.FEATURE,)), dtype=values.dtype))
         return FieldTuple(fields)
+
+
+def _states(files: Mapping[str, Path]) -> dict[str, tuple[int, int, int]]:
+    """Return what tells that a file was written to or replaced."""
+    states = {name: path.stat() for name, path in files.items()}
+    return {name: (state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states.items()}
+
+
+def _refuse_changed(files: Mapping[str, Path], before: Mapping[str, tuple[int, int, int]]) -> None:
+    """Refuse to go on with (and to cache) the halves of two versions of a file."""
+    after = _states(files)
+    changed = [str(path) for name, path in files.items() if after[name] != before[name]]
+    if changed:
+        raise DataError(f"{', '.join(changed)} changed while being read; start again when it is written")
 
 
 def _to_entry(prepared: Prepared, hashes: Mapping[str, str]) -> cache.Entry:

@@ -63,7 +63,7 @@ class File(RecDataSet):
             user_column: name of the column of users (without a header its number, from 1); null looks for usual names.
             item_column: name of the column of items.
             rating_column: name of the column of ratings, if any.
-            time_column: name of the column of times (numbers, or dates), if any.
+            time_column: name of the column of times (numbers, or dates), if any; "" reads none (so for ratings).
             split: held out is a random share of each user's interactions, each user's latest one, the latest of all,
                 or the latest share of each user's.
             test_ratio: share of the interactions that is tested on; not for leave_one_out and given parts.
@@ -78,7 +78,7 @@ class File(RecDataSet):
             DataError: files are missing or malformed, or cannot be split as asked.
         """
         self._paths = _paths(path, {"train": train_path, "valid": valid_path, "test": test_path})
-        self._formats = {part: _format(name, format) for part, name in self._paths.items()}
+        self._formats = {part: format_of(name, format) for part, name in self._paths.items()}
         self._layout = Layout(separator, header, encoding, user_column, item_column, rating_column, time_column)
         if WHOLE not in self._paths and split != "ratio":
             raise DataError(f"split={split} splits one file (path), and the parts are given already; leave split out")
@@ -94,7 +94,8 @@ class File(RecDataSet):
         )
         super().__init__(root, preparation)
 
-    def locations(self, root: Path) -> list[Path]:
+    @classmethod
+    def locations(cls, root: Path) -> list[Path]:
         return [root]
 
     def sources(self) -> Sequence[SourceFile]:
@@ -105,9 +106,9 @@ class File(RecDataSet):
 
 
 def _paths(whole: str | None, parts: Mapping[str, str | None]) -> dict[str, str]:
-    given = {part: _plain(name) for part, name in parts.items() if name is not None}
+    given = {part: plain_name(name) for part, name in parts.items() if name is not None}
     if whole is not None and not given:
-        return {WHOLE: _plain(whole)}
+        return {WHOLE: plain_name(whole)}
     if whole is None and {"train", "test"} <= set(given):
         if len(set(given.values())) < len(given):
             raise DataError(f"two parts cannot be one file: {given}")
@@ -117,12 +118,17 @@ def _paths(whole: str | None, parts: Mapping[str, str | None]) -> dict[str, str]
     raise DataError(f"File needs either path, or train_path and test_path (and maybe valid_path); found {shown}")
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a file's name without the ending of a compression, which is looked for anyway."""
     return next((name.removesuffix(ending) for ending in COMPRESSIONS if ending and name.endswith(ending)), name)
 
 
-def _format(name: str, chosen: str | None) -> str:
+def format_of(name: str, chosen: str | None = None) -> str:
+    """Return the format of a file: the chosen one, else the one that the ending of its name tells.
+
+    Raises:
+        DataError: there is no such format, or the name tells none.
+    """
     if chosen is not None:
         if chosen not in FORMATS:
             raise DataError(unknown("format", chosen, FORMATS.names()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,6 +25,19 @@ class LastFM(RecDataSet):
     """
 
     folders = ("lastfm-lightgcn", "lastfm")
+    downloads = (
+        SourceFile(
+            "data1.txt",
+            f"{_URL}/data1.txt",
+            "sha256:c82af3228cbbda2f55a39244de09ed93292894f1d0d9f1908ebb57e27598fded",
+        ),
+        SourceFile(
+            "test1.txt",
+            f"{_URL}/test1.txt",
+            "sha256:de4417c0e6123284ce59a0934bcf5288ec1ec8774a18a1eef453c9952dfa48f9",
+        ),
+    )
+    terms = "HetRec 2011: for research, not for commercial use; cite the workshop."
     published: ClassVar[Mapping[str, int]] = {"users": 1_880, "items": 4_489, "train": 42_135, "test": 10_533}
 
     def __init__(
@@ -58,20 +71,6 @@ class LastFM(RecDataSet):
             min_item_interactions=min_item_interactions,
         )
         super().__init__(root, preparation)
-
-    def sources(self) -> Sequence[SourceFile]:
-        return [
-            SourceFile(
-                "data1.txt",
-                f"{_URL}/data1.txt",
-                "sha256:c82af3228cbbda2f55a39244de09ed93292894f1d0d9f1908ebb57e27598fded",
-            ),
-            SourceFile(
-                "test1.txt",
-                f"{_URL}/test1.txt",
-                "sha256:de4417c0e6123284ce59a0934bcf5288ec1ec8774a18a1eef453c9952dfa48f9",
-            ),
-        ]
 
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
         layout = Layout(separator="\t")

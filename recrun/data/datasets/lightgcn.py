@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -20,6 +20,21 @@ from recrun.types import Fraction, NonNegativeInt
 
 _LIGHTGCN = "https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/master/data"
 _RECZOO = "https://huggingface.co/datasets/reczoo"
+"""Where the MD5 sums below are published, beside the files."""
+
+
+def _files(urls: Sequence[str], **checksums: str) -> tuple[SourceFile, ...]:
+    """Return the files whose checksums are given; `urls` are folders that hold them, the first to be tried first."""
+    return tuple(
+        SourceFile(
+            f"{name}.txt",
+            f"{urls[0]}/{name}.txt",
+            checksum,
+            optional=name.endswith("list"),
+            mirrors=tuple(f"{url}/{name}.txt" for url in urls[1:]),
+        )
+        for name, checksum in checksums.items()
+    )
 
 
 class _LightGCNText(RecDataSet):
@@ -90,14 +105,6 @@ def _original(path: Path, ids: np.ndarray) -> np.ndarray:
     return original
 
 
-def _files(url: str, **checksums: str) -> tuple[SourceFile, ...]:
-    names = ("train", "test", "user_list", "item_list")
-    return tuple(
-        SourceFile(f"{name}.txt", url.format(f"{name}.txt"), checksums.get(name, ""), optional=name.endswith("list"))
-        for name in names
-    )
-
-
 @DATASETS.register("Gowalla_m1")
 class Gowalla_m1(_LightGCNText):
     """Gowalla check-ins in the split of NGCF and LightGCN: 29,858 users, 40,981 places, 810,128 + 217,242 interactions.
@@ -107,15 +114,13 @@ class Gowalla_m1(_LightGCNText):
 
     folders = ("gowalla",)
     published: ClassVar[Mapping[str, int]] = {"users": 29_858, "items": 40_981, "train": 810_128, "test": 217_242}
-
-    def sources(self) -> tuple[SourceFile, ...]:
-        return _files(
-            f"{_LIGHTGCN}/gowalla/{{}}",
-            train="sha256:7244696fdeb23911319cf7b689f2e15a3c4c92549c873a5677b44e3f13cc3e62",
-            test="sha256:099a2a73924e4b754dc6efd730d764f492321b53c38eb93298850c83acf57be3",
-            user_list="sha256:5344c4d0deef610e1f148f23ad216a0db03b36f88834cd39a06786a672c5f5a1",
-            item_list="sha256:6b186f92890cc3f0c15a6dae5d6285f125a302bb8c5ea0cd9a16cf9c16347139",
-        )
+    downloads = _files(
+        (f"{_LIGHTGCN}/gowalla", f"{_RECZOO}/Gowalla_m1/resolve/main"),
+        train="sha256:7244696fdeb23911319cf7b689f2e15a3c4c92549c873a5677b44e3f13cc3e62",
+        test="sha256:099a2a73924e4b754dc6efd730d764f492321b53c38eb93298850c83acf57be3",
+        user_list="sha256:5344c4d0deef610e1f148f23ad216a0db03b36f88834cd39a06786a672c5f5a1",
+        item_list="sha256:6b186f92890cc3f0c15a6dae5d6285f125a302bb8c5ea0cd9a16cf9c16347139",
+    )
 
 
 @DATASETS.register("Yelp18_m1")
@@ -127,15 +132,13 @@ class Yelp18_m1(_LightGCNText):
 
     folders = ("yelp2018",)
     published: ClassVar[Mapping[str, int]] = {"users": 31_668, "items": 38_048, "train": 1_237_259, "test": 324_147}
-
-    def sources(self) -> tuple[SourceFile, ...]:
-        return _files(
-            f"{_LIGHTGCN}/yelp2018/{{}}",
-            train="md5:1b8b5d22a227e01d6de002c53d32b4c4",
-            test="md5:0d57d7399862c32152b045ec5d2698e7",
-            user_list="md5:ae4f810cd6e827f10fc418753c7d92f9",
-            item_list="md5:520fe559761ff2c654629201c807f353",
-        )
+    downloads = _files(
+        (f"{_RECZOO}/Yelp18_m1/resolve/main", f"{_LIGHTGCN}/yelp2018"),
+        train="md5:1b8b5d22a227e01d6de002c53d32b4c4",
+        test="md5:0d57d7399862c32152b045ec5d2698e7",
+        user_list="md5:ae4f810cd6e827f10fc418753c7d92f9",
+        item_list="md5:520fe559761ff2c654629201c807f353",
+    )
 
 
 @DATASETS.register("AmazonBooks_m1")
@@ -147,15 +150,13 @@ class AmazonBooks_m1(_LightGCNText):
 
     folders = ("amazon-book",)
     published: ClassVar[Mapping[str, int]] = {"users": 52_643, "items": 91_599, "train": 2_380_730, "test": 603_378}
-
-    def sources(self) -> tuple[SourceFile, ...]:
-        return _files(
-            f"{_RECZOO}/AmazonBooks_m1/tree/main",
-            train="md5:c916ecac04ca72300a016228258b41ed",
-            test="md5:30f8ccfea18d25007ba9fb9aba4e174d",
-            user_list="md5:132f8a5d6d35d5fdde1e0396488be235",
-            item_list="md5:5b1125ef3bf4118a7988f1fd8ce52ef9",
-        )
+    downloads = _files(
+        (f"{_RECZOO}/AmazonBooks_m1/resolve/main", f"{_LIGHTGCN}/amazon-book"),
+        train="md5:c916ecac04ca72300a016228258b41ed",
+        test="md5:30f8ccfea18d25007ba9fb9aba4e174d",
+        user_list="md5:132f8a5d6d35d5fdde1e0396488be235",
+        item_list="md5:5b1125ef3bf4118a7988f1fd8ce52ef9",
+    )
 
 
 @DATASETS.register("AmazonCDs_m1")
@@ -168,10 +169,8 @@ class AmazonCDs_m1(_LightGCNText):
 
     folders = ("amazon-cds",)
     published: ClassVar[Mapping[str, int]] = {"users": 43_169, "items": 35_648, "train": 604_475, "test": 172_951}
-
-    def sources(self) -> tuple[SourceFile, ...]:
-        return _files(
-            f"{_RECZOO}/AmazonCDs_m1/tree/main",
-            train="md5:2df6a35cac4373cf3eef95f75568da0a",
-            test="md5:d29acb66d0fb74bc3bc0791cbbce5cf2",
-        )
+    downloads = _files(
+        (f"{_RECZOO}/AmazonCDs_m1/resolve/main",),
+        train="md5:2df6a35cac4373cf3eef95f75568da0a",
+        test="md5:d29acb66d0fb74bc3bc0791cbbce5cf2",
+    )

@@ -19,6 +19,7 @@ from recrun.errors import DataError
 from recrun.registry import DATASETS
 from recrun.types import Fraction, NonNegativeInt
 
+_TERMS = "GroupLens: for research, with acknowledgement; no redistribution but under the terms of its README."
 _GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 _FOLDS = {
     "u1": "18c6014a4b2c7324f250a63f8904a7b16b2b19f911129e346141507b0cbac950",
@@ -31,6 +32,12 @@ _FOLDS = {
 }
 
 
+def _zipped(archive: str, name: str, sha256: str = "", *, optional: bool = False) -> SourceFile:
+    """Return a file that comes in one of GroupLens' archives."""
+    checksum = f"sha256:{sha256}" if sha256 else ""
+    return SourceFile(name, f"{_GROUPLENS}/{archive}.zip", checksum, optional, member=f"{archive}/{name}")
+
+
 @DATASETS.register("MovieLens100K")
 class MovieLens100K(RecDataSet):
     """MovieLens 100K: 943 users, 1,682 films, 100,000 ratings from 1 to 5 with times.
@@ -39,6 +46,12 @@ class MovieLens100K(RecDataSet):
     """
 
     folders = ("ml-100k",)
+    downloads = (
+        _zipped("ml-100k", "u.data", "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"),
+        *(_zipped("ml-100k", f"{fold}.test", checksum, optional=True) for fold, checksum in _FOLDS.items()),
+        _zipped("ml-100k", "README", optional=True),
+    )
+    terms = _TERMS
     published: ClassVar[Mapping[str, int]] = {"users": 943, "items": 1_682, "interactions": 100_000}
 
     def __init__(
@@ -86,12 +99,8 @@ class MovieLens100K(RecDataSet):
         super().__init__(root, preparation)
 
     def sources(self) -> Sequence[SourceFile]:
-        url = f"{_GROUPLENS}/ml-100k.zip"
-        checksum = "sha256:06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"
-        files = [SourceFile("u.data", url, checksum)]
-        if self._fold is not None:
-            files.append(SourceFile(f"{self._fold}.test", url, f"sha256:{_FOLDS[self._fold]}"))
-        return files
+        wanted = {"u.data", f"{self._fold}.test"}
+        return [replace(file, optional=False) for file in self.downloads if file.name in wanted]
 
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
         ratings = read_udata(files["u.data"], Layout())
@@ -109,6 +118,11 @@ class MovieLensLatestSmall(RecDataSet):
     """
 
     folders = ("ml-latest-small",)
+    downloads = (
+        _zipped("ml-latest-small", "ratings.csv", "aa289ca83157595d0df6aea1be6a4ded676ddc4385472e8313a8ed9805352646"),
+        _zipped("ml-latest-small", "README.txt", optional=True),
+    )
+    terms = _TERMS
     published: ClassVar[Mapping[str, int]] = {"users": 610, "items": 9_724, "interactions": 100_836}
 
     def __init__(
@@ -149,10 +163,6 @@ class MovieLensLatestSmall(RecDataSet):
             min_item_interactions=min_item_interactions,
         )
         super().__init__(root, preparation)
-
-    def sources(self) -> Sequence[SourceFile]:
-        checksum = "sha256:aa289ca83157595d0df6aea1be6a4ded676ddc4385472e8313a8ed9805352646"
-        return [SourceFile("ratings.csv", f"{_GROUPLENS}/ml-latest-small.zip", checksum)]
 
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
         return {WHOLE: read_csv(files["ratings.csv"], Layout(separator=",", header=True))}

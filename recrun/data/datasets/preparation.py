@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recrun.data import filters, splits
+from recrun.data.datasets.parts import refuse_overlap, unknown_in_train
 from recrun.data.formats.base import Ids, Table
 from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT, Interactions, chronological_order, sorted_distinct
 from recrun.errors import DataError, unknown
@@ -123,7 +124,7 @@ def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
     shipped = {"users": len(rows.users.names), "items": len(rows.items.names), "interactions": len(rows)}
     shipped |= {name: len(table) for name, table in tables.items()}
     if rows.labels is not None:
-        _refuse_overlap(tables, rows)
+        refuse_overlap(tables, rows.users, rows.items, rows.labels)
     # What the tables held is in `rows` now; letting go of it keeps the peak of memory down.
     tables = {name: replace(table, users=_NO_IDS, items=_NO_IDS, columns={}) for name, table in tables.items()}
     order = chronological_order(rows.users.codes, rows.columns.get(TIMESTAMP))
@@ -133,7 +134,7 @@ def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
     if not len(parts["train"]):
         raise DataError("no interaction is left for train")
     notes += [f"{part} is empty: no user has enough interactions" for part in _unfilled(parts, tables, preparation)]
-    notes += _unknown_in_train(parts, rows)
+    notes += unknown_in_train(parts, len(rows.users.names), len(rows.items.names), tables)
     return Prepared(parts, rows.users.names, rows.items.names, shipped, tuple(dict.fromkeys(notes)))
 
 
@@ -166,34 +167,6 @@ def union_ids(columns: Sequence[Ids]) -> Ids:
 
 def _as_text(ids: Ids) -> Ids:
     return Ids(ids.codes, ids.names.astype(np.str_)) if ids.are_integers else ids
-
-
-def _refuse_overlap(tables: Mapping[str, Table], rows: _Rows) -> None:
-    assert rows.labels is not None
-    if not filters.has_repeats(rows.users.codes, rows.items.codes):
-        return
-    keys = filters.pair_keys(rows.users.codes, rows.items.codes)
-    order = np.argsort(keys, kind="stable")
-    again = keys[order[1:]] == keys[order[:-1]]
-    again &= rows.labels[order[1:]] != rows.labels[order[:-1]]
-    if not again.any():
-        return
-    at = int(order[1:][again].min())
-    earlier = int(order[:-1][again][order[1:][again].argmin()])
-    (path, line), (other_path, other_line) = (_origin(tables, row) for row in (at, earlier))
-    user, item = rows.users.names[rows.users.codes[at]], rows.items.names[rows.items.codes[at]]
-    raise DataError(
-        f"{path}:{line}: user {user} and item {item} are in {other_path}:{other_line} too; train, valid and test must "
-        f"not overlap ({int(again.sum())} such pairs)"
-    )
-
-
-def _origin(tables: Mapping[str, Table], row: int) -> tuple[str, int]:
-    for table in tables.values():
-        if row < len(table):
-            return str(table.path), table.line_of(row)
-        row -= len(table)
-    raise AssertionError("a row that is in no table")
 
 
 def _filter(rows: _Rows, preparation: Preparation, notes: list[str]) -> _Rows:
@@ -283,18 +256,3 @@ def _unfilled(parts: Mapping[str, Interactions], tables: Mapping[str, Table], pr
     wanted = {"test": WHOLE in tables and (preparation.test_ratio > 0 or preparation.split == "leave_one_out")}
     wanted["valid"] = "valid" not in tables and preparation.valid_ratio > 0
     return [part for part, is_wanted in wanted.items() if is_wanted and not len(parts[part])]
-
-
-def _unknown_in_train(parts: Mapping[str, Interactions], rows: _Rows) -> list[str]:
-    """Return notes on users and items that are held out although train lacks them."""
-    notes = []
-    for part in ("valid", "test"):
-        for what, ids in (("users", rows.users), ("items", rows.items)):
-            known, held_out = (
-                np.bincount(getattr(parts[name], what), minlength=len(ids.names)) > 0 for name in ("train", part)
-            )
-            n_unknown = int((held_out & ~known).sum())
-            if n_unknown:
-                share = f"{n_unknown} of {int(held_out.sum())} {what} in {part}"
-                notes.append(f"{share} have no interaction in train; they are kept")
-    return notes

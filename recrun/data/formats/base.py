@@ -75,6 +75,7 @@ class Table:
         columns: other columns (N,): "rating" and "weight" float32, "timestamp" int64 or float64.
         line_of: the 1-based line (of a parquet file: row) that row i of the table came from.
         time_is_order: "timestamp" only counts a user's interactions, so that times of two users do not compare.
+        time_is_date: "timestamp" was written as dates, and counts the seconds since 1970.
         notes: what a user should know about how the file was read.
     """
 
@@ -84,6 +85,7 @@ class Table:
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     line_of: Callable[[int], int] = lambda row: row + 1
     time_is_order: bool = False
+    time_is_date: bool = False
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -126,17 +128,22 @@ def data_error(path: Path, line: int | None, message: str) -> DataError:
 
 
 @contextmanager
-def open_binary(path: Path) -> Iterator[BinaryIO]:
+def open_binary(path: Path, *, ending: str | None = None) -> Iterator[BinaryIO]:
     """Open a file for reading what it holds, decompressed by the ending of its name (.gz, .zst).
+
+    Args:
+        path: the file.
+        ending: tells the compression instead of the name.
 
     Raises:
         DataError: the file cannot be read, or is damaged, or nothing here can decompress it.
     """
+    ending = path.suffix if ending is None else ending
     try:
-        if path.suffix == ".gz":
+        if ending == ".gz":
             with gzip.open(path, "rb") as stream:
                 yield stream  # type: ignore[misc]
-        elif path.suffix == ".zst":
+        elif ending == ".zst":
             with _open_zstandard(path) as stream:
                 yield stream
         else:
@@ -154,10 +161,10 @@ def read_binary(path: Path) -> bytes:
         return stream.read()
 
 
-def content_digests(path: Path, algorithms: tuple[str, ...] = ("sha256",)) -> list[str]:
-    """Return hexadecimal digests of what a file holds, decompressed, read in blocks."""
+def content_digests(path: Path, algorithms: tuple[str, ...] = ("sha256",), *, ending: str | None = None) -> list[str]:
+    """Return hexadecimal digests of what a file holds, decompressed, read in blocks; `ending` as for `open_binary`."""
     digests = [hashlib.new(name, usedforsecurity=False) for name in algorithms]
-    with open_binary(path) as stream:
+    with open_binary(path, ending=ending) as stream:
         while block := stream.read(BLOCK):
             for digest in digests:
                 digest.update(block)

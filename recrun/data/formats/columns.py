@@ -35,7 +35,7 @@ def find_columns(path: Path, found: Sequence[str], layout: Layout, hint: str = "
     """Return the position of each role ("user", "item", "rating", "timestamp") among the columns of a file.
 
     A name in the layout must be there; otherwise well-known names are recognised, whatever their case and underscores.
-    Rating and time may be missing when nobody named them.
+    Rating and time may be missing when nobody named them, and are left out when they were named "".
 
     Args:
         path: the file, for messages.
@@ -49,11 +49,13 @@ def find_columns(path: Path, found: Sequence[str], layout: Layout, hint: str = "
     asked = dict(
         zip(_KNOWN, (layout.user_column, layout.item_column, layout.rating_column, layout.time_column), strict=True)
     )
-    bare = [re.sub(r":\w+$", "", name) for name in found]
+    bare = [bare_name(name) for name in found]
     positions: dict[str, int] = {}
     for role, name in asked.items():
+        if name == "" and role not in REQUIRED_ROLES:
+            continue
         if name is None:
-            matches = _recognised(role, bare)
+            matches = recognised(role, found)
         else:
             matches = [i for i, column in enumerate(found) if name in (column, bare[i])]
         if len(matches) > 1:
@@ -74,13 +76,19 @@ def find_columns(path: Path, found: Sequence[str], layout: Layout, hint: str = "
     return positions
 
 
-def _recognised(role: str, bare: Sequence[str]) -> list[int]:
-    plain = [re.sub(r"[\s_\-]", "", name).lower() for name in bare]
+def recognised(role: str, found: Sequence[str]) -> list[int]:
+    """Return the positions of the columns with the best-known name for a role; several when it is there twice."""
+    plain = [re.sub(r"[\s_\-]", "", bare_name(name)).lower() for name in found]
     for known in _KNOWN[role]:
         matches = [i for i, name in enumerate(plain) if name == known]
         if matches:
             return matches
     return []
+
+
+def bare_name(name: str) -> str:
+    """Return a column's name without the type that RecBole writes behind it (`user_id:token`)."""
+    return re.sub(r":\w+$", "", name)
 
 
 def _listed(found: Sequence[str], positions: Sequence[int] | None = None) -> str:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recrun.data.formats.base import BLOCK, Layout, Table, data_error, open_binary, read_binary
+from recrun.data.formats.base import Layout, Table, data_error, open_binary, read_binary
 from recrun.data.formats.columns import find_columns
 from recrun.data.formats.frames import frame_to_table
-from recrun.data.formats.rows import STAND_IN, TextShape, explain_rows
+from recrun.data.formats.rows import STAND_IN, TextShape, explain_rows, is_rectangular
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.splits import rank_within_user
 from recrun.registry import FORMATS
@@ -110,7 +110,9 @@ def looks_like_header(fields: list[str]) -> bool:
 def _read(path: Path, layout: Layout, dialect: _Dialect) -> Table:
     first, second = _first_lines(path, layout.encoding)
     separator = layout.separator or dialect.separator or guess_separator(first)
-    names = _fields(first, separator, dialect.quoted)
+    if not set(separator).isdisjoint('\r\n"'):
+        raise data_error(path, None, f"{separator!r} cannot be a separator")
+    names = split_line(first, separator, dialect.quoted)
     header = next((known for known in (layout.header, dialect.header) if known is not None), looks_like_header(names))
     if header and not second:
         raise data_error(path, None, "holds no interactions, only a line of names")
@@ -126,7 +128,7 @@ def _read(path: Path, layout: Layout, dialect: _Dialect) -> Table:
         notes = (f"{path.name}: no line of names; the columns were taken as {', '.join(positions)}",)
     shape = TextShape(separator, header, dialect.quoted, layout.encoding, len(names), positions)
     time = (
-        _fields(second or first, separator, dialect.quoted)[positions[TIMESTAMP] :][:1]
+        split_line(second or first, separator, dialect.quoted)[positions[TIMESTAMP] :][:1]
         if TIMESTAMP in positions
         else []
     )
@@ -155,10 +157,14 @@ def _first_lines(path: Path, encoding: str) -> tuple[str, str]:
     return lines[0], next((line for line in lines[1:] if line.strip()), "")
 
 
-def _fields(line: str, separator: str, quoted: bool) -> list[str]:
+def split_line(line: str, separator: str, quoted: bool) -> list[str]:
+    """Return the fields of one line, without the quotes around them where there may be some."""
     if not quoted or len(separator) > 1:
         return line.split(separator)
-    return next(csv.reader([line], delimiter=separator), [])
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return line.split(separator)
 
 
 def _separator_hint(line: str, separator: str, n_columns: int) -> str:
@@ -197,7 +203,8 @@ def _parse(path: Path, shape: TextShape, time: str) -> pl.DataFrame:
                 continue
             reason = str(error).splitlines()[0]
             raise explain_rows(path, shape) or data_error(path, None, f"cannot be read ({reason})") from error
-    if len(shape.positions) < shape.n_columns and not _is_rectangular(path, shape, frame.height):
+    # polars does not look at columns nobody asked for, so rows with too few or too many would pass.
+    if len(shape.positions) < shape.n_columns and not is_rectangular(source, shape):
         fault = explain_rows(path, shape)
         if fault:
             raise fault
@@ -233,17 +240,3 @@ def _read_frame(source: Path | bytes, shape: TextShape, types: dict[str, Any]) -
         schema={name: types.get(name, pl.String) for name in names},
     )
     return frame.select(list(shape.positions))
-
-
-def _is_rectangular(path: Path, shape: TextShape, n_rows: int) -> bool:
-    """Return whether a text has as many separators as its rows and columns need; True where quotes make that uncertain.
-
-    polars does not look at columns nobody asked for, so rows with too few or too many would pass.
-    """
-    separator, n_separators = shape.separator.encode(shape.encoding), 0
-    with open_binary(path) as stream:
-        while block := stream.read(BLOCK):
-            if shape.quoted and b'"' in block:
-                return True
-            n_separators += block.count(separator)
-    return n_separators == (n_rows + shape.header) * (shape.n_columns - 1)

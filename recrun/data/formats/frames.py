@@ -10,6 +10,7 @@ import numpy as np
 
 from recrun.data.formats.base import MAX_ID_LENGTH, Ids, Table, data_error
 from recrun.data.formats.columns import REQUIRED_ROLES
+from recrun.data.formats.times import check_times
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 from recrun.errors import DataError
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 Explain = Callable[[], DataError | None]
 """Looks for the row that is at fault, slowly; None when every row is well formed."""
 
+MISSING_WORDS = frozenset({"nan", "null", "none", "nil", "na", "n/a", "<na>", "#n/a", "undefined", "\\n", "-", "?"})
+"""What programs write where a value is missing, in lower case."""
 _POWERS_OF_TEN = 10 ** np.arange(1, 19, dtype=np.int64)
 _LARGEST_EXACT = 2.0**53
 
@@ -36,8 +39,20 @@ def frame_to_table(
         notes: what is known about the file already.
 
     Raises:
-        DataError: no rows; a missing value; a negative id; a rating or time that is not a finite number.
+        DataError: no rows; a missing value; a negative id; a rating or time that is not a finite number; times that
+            would be sorted wrongly.
     """
+    import polars as pl
+
+    try:
+        return _to_table(frame, path, first_line, explain, notes)
+    except pl.exceptions.PolarsError as error:
+        types = ", ".join(f"{name}: {kind}" for name, kind in frame.schema.items())
+        reason = str(error).splitlines()[0]
+        raise explain() or data_error(path, None, f"holds values that cannot be used ({types}; {reason})") from error
+
+
+def _to_table(frame: pl.DataFrame, path: Path, first_line: int, explain: Explain, notes: tuple[str, ...]) -> Table:
     frame, rows = _without_blank_rows(frame)
     if rows is not None:
         notes = (*notes, f"{path.name}: blank lines are skipped")
@@ -53,12 +68,14 @@ def frame_to_table(
         return first_line + (row if rows is None else int(rows[row]))
 
     users, items = (_ids(frame[role], path, line_of) for role in REQUIRED_ROLES)
-    columns = {}
+    columns, are_dates = {}, False
     if RATING in frame.columns:
         columns[RATING] = _numbers(frame[RATING], path, line_of, explain).astype(np.float32, copy=False)
     if TIMESTAMP in frame.columns:
-        columns[TIMESTAMP] = _times(frame[TIMESTAMP], path, line_of, explain)
-    return Table(path, users, items, columns, line_of, notes=notes)
+        times, are_dates = _times(frame[TIMESTAMP], path, line_of, explain)
+        columns[TIMESTAMP] = times
+        notes = (*notes, *check_times(times, path, line_of, are_dates=are_dates))
+    return Table(path, users, items, columns, line_of, time_is_date=are_dates, notes=notes)
 
 
 def _without_blank_rows(frame: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray | None]:
@@ -84,7 +101,12 @@ def _ids(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> Ids:
     try:
         numbers = values.cast(pl.Int64)
     except pl.exceptions.PolarsError:
-        return _text_ids(values.cast(pl.String), path, line_of)
+        text = values.cast(pl.String)
+        bare = text.str.strip_chars()
+        # Blanks around a column of numbers mean nothing; in text they are kept.
+        if bool((bare.str.len_bytes() != text.str.len_bytes()).any()) and _are_integers(bare):
+            return _ids(bare, path, line_of)
+        return _text_ids(text, path, line_of)
     if values.dtype.is_integer():
         return _integer_ids(numbers, path, line_of)
     values = values.cast(pl.String)
@@ -95,6 +117,12 @@ def _ids(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> Ids:
     if written == int((n_digits * np.bincount(ids.codes, minlength=len(ids.names))).sum()):
         return ids
     return _text_ids(values, path, line_of)
+
+
+def _are_integers(text: pl.Series) -> bool:
+    import polars as pl
+
+    return not text.cast(pl.Int64, strict=False).null_count()
 
 
 def _integer_ids(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> Ids:
@@ -120,10 +148,41 @@ def _text_ids(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> I
         found = f"one of {len(values[row])} characters" if values[row] else "an empty one"
         message = f"expected a {values.name} id of 1 to {MAX_ID_LENGTH} characters, found {found}"
         raise data_error(path, line_of(row), message)
+    doubtful = find_doubtful_ids(names)
+    if doubtful is not None:
+        place, message = doubtful
+        raise data_error(path, line_of(int(first_row[present[place]])), f"the {values.name} {message}")
     order = names.arg_sort().to_numpy()
     table = np.zeros(len(first_row), dtype=np.int32)
     table[present[order]] = np.arange(len(present), dtype=np.int32)
     return Ids(table[codes], names.gather(order).to_numpy().astype(np.str_))
+
+
+def find_doubtful_ids(names: pl.Series) -> tuple[int, str] | None:
+    """Return the place of a text id that surely is not meant as one, and what it is; None when all may be.
+
+    These are a word for a missing value where all other ids are numbers, and an id that differs from another one only
+    by the blanks around it.
+
+    Args:
+        names: distinct ids, text.
+    """
+    import polars as pl
+
+    is_missing = names.str.to_lowercase().is_in(list(MISSING_WORDS))
+    if (
+        bool(is_missing.any())
+        and not is_missing.all()
+        and not names.filter(~is_missing).cast(pl.Float64, strict=False).null_count()
+    ):
+        place = int(is_missing.arg_max() or 0)
+        return place, f"is {names[place]!r} where all other ids are numbers (a missing value?)"
+    again = names.str.strip_chars().is_duplicated()
+    if bool(again.any()):
+        places = again.arg_true().to_list()
+        place = next((each for each in places if names[each] != names[each].strip()), places[-1])
+        return place, f"is {names[place]!r}, which differs from another id only by the blanks around it"
+    return None
 
 
 def _numbers(values: pl.Series, path: Path, line_of: Callable[[int], int], explain: Explain) -> np.ndarray:
@@ -140,8 +199,11 @@ def _numbers(values: pl.Series, path: Path, line_of: Callable[[int], int], expla
     return numbers
 
 
-def _times(values: pl.Series, path: Path, line_of: Callable[[int], int], explain: Explain) -> np.ndarray:
-    """Return timestamps as int64 where all are whole numbers, else float64; dates become seconds since 1970 (UTC)."""
+def _times(values: pl.Series, path: Path, line_of: Callable[[int], int], explain: Explain) -> tuple[np.ndarray, bool]:
+    """Return timestamps as int64 where all are whole numbers, else float64, and whether they were dates.
+
+    Dates become seconds since 1970 (UTC).
+    """
     import polars as pl
 
     if values.dtype == pl.String:
@@ -152,13 +214,13 @@ def _times(values: pl.Series, path: Path, line_of: Callable[[int], int], explain
     if values.dtype.is_temporal():
         microseconds: np.ndarray = values.cast(pl.Datetime("us")).to_physical().to_numpy()
         seconds: np.ndarray = microseconds / 1e6 if (microseconds % 1_000_000).any() else microseconds // 1_000_000
-        return seconds
+        return seconds, True
     if values.dtype.is_integer():
         integers: np.ndarray = values.cast(pl.Int64).to_numpy()
-        return integers
+        return integers, False
     numbers = _numbers(values, path, line_of, explain)
     whole = bool(((numbers == np.floor(numbers)) & (np.abs(numbers) < _LARGEST_EXACT)).all())
-    return numbers.astype(np.int64) if whole else numbers
+    return numbers.astype(np.int64) if whole else numbers, False
 
 
 def _parse_dates(values: pl.Series) -> pl.Series | None:

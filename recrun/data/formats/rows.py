@@ -6,10 +6,13 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from recrun.data.formats.base import data_error, open_binary
+import numpy as np
+
+from recrun.data.formats.base import BLOCK, data_error, open_binary
 from recrun.data.interactions import RATING, TIMESTAMP
 from recrun.errors import DataError
 
@@ -43,8 +46,11 @@ def explain_rows(path: Path, shape: TextShape) -> DataError | None:
     with open_binary(path) as stream:
         try:
             with io.TextIOWrapper(stream, encoding=shape.encoding, newline="") as text:
+                are_dates: bool | None = None
                 for line, row in _rows(text, shape):
-                    message = _complaint(row, shape)
+                    if are_dates is None and TIMESTAMP in shape.positions and len(row) == shape.n_columns:
+                        are_dates = not _is_number(row[shape.positions[TIMESTAMP]])
+                    message = _complaint(row, shape, are_dates or False)
                     if message:
                         return data_error(path, line, message)
         except UnicodeDecodeError as error:
@@ -52,6 +58,39 @@ def explain_rows(path: Path, shape: TextShape) -> DataError | None:
         except csv.Error as error:
             return data_error(path, None, f"cannot be split into columns ({error})")
     return None
+
+
+def is_rectangular(source: Path | bytes, shape: TextShape) -> bool:
+    """Return whether every line of a text surely has as many separators as its columns need.
+
+    Args:
+        source: the file, or its text in UTF-8 with `STAND_IN` for a separator of several bytes.
+        shape: how it is laid out.
+    """
+    separator = shape.separator.encode() if len(shape.separator.encode()) == 1 else STAND_IN.encode()
+    with nullcontext(io.BytesIO(source)) if isinstance(source, bytes) else open_binary(source) as stream:
+        n_before, length_before, is_quoted, last = 0, 0, False, 0
+        while block := stream.read(BLOCK):
+            characters = np.frombuffer(block, dtype=np.uint8)
+            is_end, is_separator = characters == 10, characters == separator[0]
+            if shape.quoted and (is_quoted or b'"' in block):
+                # Between an odd quote and the next one, nothing ends and nothing separates.
+                within = ((characters == 34).cumsum() + is_quoted) % 2 == 1
+                is_end &= ~within
+                is_separator &= ~within
+                is_quoted = bool(within[-1])
+            ends = np.flatnonzero(is_end)
+            places = np.flatnonzero(is_separator)
+            n_until = np.append(np.searchsorted(places, ends), len(places))
+            n_separators = np.diff(n_until, prepend=-n_before)
+            lengths = np.diff(np.append(ends, len(block) - 1), prepend=-1 - length_before)
+            n_before, length_before = int(n_separators[-1]), int(lengths[-1])
+            is_return = np.concatenate(([last], characters[:-1]))[ends] == 13
+            is_blank = lengths[:-1] == np.where(is_return, 2, 1)
+            if ((n_separators[:-1] != shape.n_columns - 1) & ~is_blank).any():
+                return False
+            last = int(characters[-1])
+    return length_before == 0 or n_before == shape.n_columns - 1
 
 
 def _rows(text: io.TextIOWrapper, shape: TextShape) -> Iterator[tuple[int, list[str]]]:
@@ -67,14 +106,17 @@ def _rows(text: io.TextIOWrapper, shape: TextShape) -> Iterator[tuple[int, list[
             yield reader.line_num, row
 
 
-def _complaint(row: Sequence[str], shape: TextShape) -> str:
+def _complaint(row: Sequence[str], shape: TextShape, are_dates: bool) -> str:
+    """Return what is wrong with a row, or ""; times are dates in all rows or in none."""
     if len(row) != shape.n_columns:
         return f"expected {shape.n_columns} columns, found {len(row)}: {_shown(shape.separator.join(row))}"
     for role, position in shape.positions.items():
         value = row[position]
         if not value.strip():
             return f"the {role} is missing (column {position + 1})"
-        if role in (RATING, TIMESTAMP) and not _is_number(value) and not (role == TIMESTAMP and "-" in value[1:]):
+        if role == TIMESTAMP and are_dates and "-" in value[1:]:
+            continue
+        if role in (RATING, TIMESTAMP) and not _is_number(value):
             return f"expected a number as {role} (column {position + 1}), found {_shown(value)}"
     return ""
 

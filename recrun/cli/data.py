@@ -1,0 +1,148 @@
+"""`recrun data`: what data files hold, and where data sets come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recrun.cli.options import debug_option, json_option, print_json
+
+if TYPE_CHECKING:
+    from recrun.data.describe import Description
+    from recrun.signature import Parameter
+
+
+@click.group("data")
+def command() -> None:
+    """Look into data files, and download data sets.
+
+    \b
+    Example:
+        recrun data describe ratings.csv
+    """
+
+
+@command.command("describe")
+@click.argument("what", metavar="PATH|DATASET")
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]")
+@click.option(
+    "--lines",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="How many lines are named of each kind of fault.",
+)
+@json_option
+@debug_option
+def describe_command(what: str, settings: tuple[str, ...], lines: int, as_json: bool) -> None:
+    """Say what data holds, what is wrong with it, and what recrun does about that.
+
+    PATH is a file of interactions in any format, or a folder with a train and a test file; KEY=VALUE are settings of
+    the data set File (`recrun show File`), such as separator, user_column or test_path, where they are not to be found
+    out. DATASET is a registered data set (`recrun list datasets`); KEY=VALUE are root and its own settings.
+
+    Prints figures, every fault with its lines, and the settings that read the data. Exits with 2 where training would
+    refuse it.
+
+    \b
+    Example:
+        recrun data describe ratings.csv
+    """
+    from recrun.data.faults import ACTIONS
+    from recrun.report.console import stdout_console
+    from recrun.report.description import description_report
+    from recrun.yamltext import dump_mapping
+
+    description = _describe(what, settings, lines)
+    document = description.document()
+    if as_json:
+        print_json(document)
+    else:
+        report = description_report(document, ACTIONS, dump_mapping(description.settings))
+        stdout_console().print(report, soft_wrap=True)
+    if not description.is_usable:
+        raise SystemExit(2)
+
+
+def _describe(what: str, settings: tuple[str, ...], limit: int) -> Description:
+    from pathlib import Path
+
+    from recrun.registry import DATASETS
+    from recrun.userfiles import is_file_reference
+
+    path = Path(what).expanduser()
+    if path.exists() or not (what in DATASETS or is_file_reference(what)):
+        from recrun.data.describe import describe_path
+
+        component = DATASETS.describe("File")
+        values, given = _read(settings, component.parameters, refused=("path", "train_path"))
+        return describe_path(path, {key: values[key] for key in given}, limit=limit)
+    from recrun.data.describe import describe_dataset
+
+    values, given = _read(settings, (_root_setting(), *DATASETS.describe(what).parameters))
+    root = values.pop("root")
+    return describe_dataset(what, root, {key: values[key] for key in given if key != "root"})
+
+
+@command.command("fetch")
+@click.argument("name")
+@click.argument("settings", nargs=-1, metavar="[root=DIR]")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for data before trying again.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@json_option
+@debug_option
+def fetch_command(name: str, settings: tuple[str, ...], timeout: float, quiet: bool, as_json: bool) -> None:
+    """Download a data set, verify its checksums, and put it where recrun looks for it.
+
+    NAME is a registered data set (`recrun list datasets`). Its files go into its own folder in root, which is `data`
+    unless set. Files that are there already are verified and left alone; a download that broke off is continued.
+
+    \b
+    Example:
+        recrun data fetch MovieLens100K root=data
+    """
+    from recrun.data.download import Limits
+    from recrun.data.fetch import fetch, next_command
+    from recrun.report.console import stderr_console, stdout_console
+    from recrun.report.fetching import FetchView, fetched_report
+
+    root: str = _read(settings, [_root_setting()])[0]["root"]
+    with FetchView(stderr_console(), is_quiet=quiet) as view:
+        fetched = fetch(name, root, limits=Limits(timeout=timeout), watch=view)
+    if as_json:
+        print_json(fetched.document())
+    else:
+        stdout_console().print(fetched_report(fetched.document()))
+        click.echo(f"next: {next_command(fetched, root)}")
+
+
+def _read(
+    settings: tuple[str, ...], parameters: Iterable[Parameter], refused: tuple[str, ...] = ()
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the values of parameters, and which of them the arguments set.
+
+    Raises:
+        ConfigError: an argument is not KEY=VALUE, sets something else or what is `refused`, or has a wrong type.
+    """
+    from recrun.configfile import read_overrides
+    from recrun.parser import Parser
+
+    given = read_overrides(settings)
+    parser = Parser([parameter for parameter in parameters if parameter.name not in refused])
+    return parser.resolve(given), list(given)
+
+
+def _root_setting() -> Parameter:
+    from recrun.settings import RUN
+
+    return next(parameter for parameter in RUN if parameter.name == "root")
