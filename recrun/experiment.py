@@ -107,17 +107,7 @@ def _settle_seed(resolved: Resolved, runs: str | Path | None = None) -> Resolved
 
 def portable(resolved: Resolved) -> Config:
     """Return the config with whole paths, so that the run can be read from anywhere."""
-    return resolved.config.replace(root=str(Path(resolved.config.root).resolve()), **_absolute_references(resolved))
-
-
-def _absolute_references(resolved: Resolved) -> dict[str, str]:
-    """Return the settings that name a user's own file, with its whole path."""
-    absolute = {}
-    for setting, component in resolved.components.items():
-        path, _, attribute = component.name.rpartition(":")
-        if path.endswith(".py"):
-            absolute[setting] = f"{Path(path).resolve()}:{attribute}"
-    return absolute
+    return resolved.config.replace(root=str(Path(resolved.config.root).resolve()))
 
 
 def _set_up_torch(config: Config) -> None:

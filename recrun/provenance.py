@@ -21,7 +21,7 @@ SPLIT: Final = "split"
 """The entry of a data set's hashes that stands for its parts, not for a file."""
 _counted: Final = {"wall": time.time(), "cpu": 0.0}
 """Up to where `cost` has told what was used."""
-_PACKAGES: Final = ("recrun", "torch", "numpy", "scipy", "polars", "safetensors", "pydantic", "pyyaml")
+_PACKAGES: Final = ("recrun", "torch", "numpy", "scipy", "polars", "safetensors", "pyyaml")
 
 
 def environment() -> dict[str, Any]:

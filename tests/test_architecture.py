@@ -120,7 +120,7 @@ def test_nothing_is_pickled_and_no_unsafe_loader_is_used() -> None:
                 assert not pickles, f"{name}:{node.lineno}"
 
 
-HEAVY = ("torch", "polars", "scipy", "matplotlib", "tensorboard", "rich", "pydantic", "numpy")
+HEAVY = ("torch", "polars", "scipy", "matplotlib", "tensorboard", "rich", "numpy")
 
 
 @pytest.mark.parametrize(
