@@ -108,20 +108,18 @@ def read_filter(text: str, position: int) -> Filter:
 
 def describe(run: RunFolder) -> dict[str, Any]:
     """Return what is known of a run, as `recrun list runs --json` shows it; a damaged one is marked as such."""
-    record: dict[str, Any] = {}
-    metrics: dict[str, Any] = {}
-    settings: dict[str, Any] = {}
-    cause = None
-    try:
-        record = run.read_run()
-        settings = run.read_settings()
-        metrics = read_json(run.metrics_file) if run.metrics_file.exists() else {}
-        status = str(record.get("status"))
-        cause = record.get("cause")
-        if status == "running" and not run.is_running:
-            status = KILLED
-    except CheckpointError as error:
-        status, cause = DAMAGED, str(error)
+    found: list[dict[str, Any]] = []
+    problems = []
+    for read in (run.read_run, run.read_settings, lambda: _final_numbers(run)):
+        try:
+            found.append(read())
+        except CheckpointError as error:
+            found.append({})
+            problems.append(str(error))
+    record, settings, metrics = found
+    status = DAMAGED if problems else str(record.get("status"))
+    if status == "running" and not run.is_running:
+        status = KILLED
     ledger = record.get("test_evaluations")
     entries = [entry for entry in ledger if isinstance(entry, dict)] if isinstance(ledger, list) else []
     return {
@@ -135,7 +133,7 @@ def describe(run: RunFolder) -> dict[str, Any]:
         "valid": _numbers(metrics.get("valid")),
         "test": _numbers(metrics.get("test")),
         "test_evaluations": sum(entry.get("metrics") is not None for entry in entries),
-        "cause": cause,
+        "cause": problems[0] if problems else record.get("cause"),
         "settings": settings,
     }
 
@@ -181,6 +179,10 @@ def _order(value: Any) -> tuple[int, Any] | None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _final_numbers(run: RunFolder) -> dict[str, Any]:
+    return read_json(run.metrics_file) if run.metrics_file.exists() else {}
 
 
 def _numbers(values: Any) -> dict[str, Any] | None:

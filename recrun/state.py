@@ -58,13 +58,13 @@ def saved_state(coach: Coach) -> dict[str, Any] | None:
     """
     file = coach.run.checkpoint_file("last")
     state = load_checkpoint(file) if file.exists() else None
-    recorded = (state or coach.run.read_run()).get("data") or {}
+    if state is not None and not all(isinstance(state.get(part), dict) for part in ("config", "data", "model")):
+        raise CheckpointError(f"{file} holds no model with its config")
+    recorded = (coach.run.read_run() if state is None else state).get("data")
     if recorded:
         refuse_other_data(f"the run {coach.run.path}", recorded, coach.dataset.base.hashes)
     if state is None:
         return None
-    if not isinstance(state.get("config"), dict):
-        raise CheckpointError(f"{file} does not fit this run: it holds no config")
     changes = refused_changes(state["config"], coach.cfg)
     if changes:
         listed = "; ".join(f"{key} {change}" for key, change in changes.items())

@@ -68,7 +68,7 @@ def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, as_json
     _show([_flat(row, dict.fromkeys(keys)) for row in rows], False, nothing)
     for row in rows:
         if row["status"] == "damaged":
-            click.echo(f"damaged: {row['cause']}", err=True)
+            click.echo(f"warning: {row['cause']}", err=True)
 
 
 def _components(what: str) -> list[dict[str, Any]]:

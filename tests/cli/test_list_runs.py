@@ -1,0 +1,173 @@
+"""`recrun list runs`: conditions, order, damaged folders, and the count of looks at test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recrun.runs import RunFolder
+from recrun.runsearch import find_runs
+from tests.cli.conftest import modules_after
+
+
+def _run(
+    root: Path, id: str, *, status: str = "done", valid: float | None = 0.1, n_tests: int = 1, **settings: Any
+) -> RunFolder:
+    run = RunFolder.create(root, {"description": "mf", "dataset": "Synthetic", "model": "bprmf", "id": id, **settings})
+    ledger = [{"metrics": {"ndcg@20": 0.05}}] * n_tests
+    run.update_run(status=status, started=f"2026-01-0{len(id)}", which4best="ndcg@20", test_evaluations=ledger)
+    if valid is not None:
+        test = {"ndcg@20": valid / 2}
+        run.write_json(run.metrics_file, {"best_epoch": 3, "valid": {"ndcg@20": valid}, "test": test})
+    return run
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Runs of all kinds."""
+    root = tmp_path / "runs"
+    _run(root, "a", lr=0.001, valid=0.1)
+    _run(root, "bb", lr=0.01, valid=0.3, n_tests=2)
+    _run(root, "ccc", lr=0.1, valid=0.2, model="./my.py:Own", layers=[8, 4])
+    _run(root, "dddd", lr=0.001, valid=None, status="failed")
+    return root
+
+
+def _names(outcome: Any) -> list[str]:
+    assert outcome.code == 0, outcome.err
+    return [row["name"] for row in json.loads(outcome.out)]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "names"),
+    [
+        ([], ["a", "bb", "ccc", "dddd"]),
+        (["lr=1e-3"], ["a", "dddd"]),
+        (["lr=0.001", "status=done"], ["a"]),
+        (["lr!=1e-3"], ["bb", "ccc"]),
+        (["lr>=0.01"], ["bb", "ccc"]),
+        (["lr<0.01"], ["a", "dddd"]),
+        (["model=bprmf"], ["a", "bb", "dddd"]),
+        (["model=./my.py:Own"], ["ccc"]),
+        (["layers=[8, 4]"], ["ccc"]),
+        (["valid.ndcg@20>0.1"], ["bb", "ccc"]),
+        (["valid.NDCG@20 > 0.1", "test.ndcg@20<=0.1"], ["ccc"]),
+        (["status!=done"], ["dddd"]),
+        (["test_evaluations>1"], ["bb"]),
+        (["started>2026-01-02"], ["ccc", "dddd"]),
+        (["name=bb"], ["bb"]),
+        (["best_epoch=3", "valid.ndcg@20=0.3"], ["bb"]),
+    ],
+)
+def test_conditions_choose_runs(
+    recrun: Callable[..., Any], runs: Path, conditions: list[str], names: list[str]
+) -> None:
+    assert _names(recrun("list", "runs", *conditions, "--json")) == names
+
+
+@pytest.mark.parametrize(
+    ("sort", "names"),
+    [
+        ("valid.ndcg@20", ["a", "ccc", "bb", "dddd"]),
+        ("-valid.ndcg@20", ["bb", "ccc", "a", "dddd"]),
+        ("lr", ["a", "dddd", "bb", "ccc"]),
+        ("-name", ["dddd", "ccc", "bb", "a"]),
+    ],
+)
+def test_runs_are_sorted_and_those_without_a_value_come_last(
+    recrun: Callable[..., Any], runs: Path, sort: str, names: list[str]
+) -> None:
+    assert _names(recrun("list", "runs", "--sort", sort, "--json")) == names
+
+
+def test_the_table_shows_what_was_asked_for(recrun: Callable[..., Any], runs: Path) -> None:
+    outcome = recrun("list", "runs", "lr>0.001", "--sort", "-lr")
+    assert outcome.code == 0
+    head, _, *rows = outcome.out.splitlines()
+    assert "test evaluations" in head
+    assert head.split()[-1] == "lr"
+    assert [row.split()[0].rpartition("/")[2] for row in rows] == ["ccc", "bb"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lrr=1"], "argument 1:1: lrr: no run has such a setting or metric; did you mean 'lr'?"),
+        (["lr=1", "valid.ndgc@20>1"], "argument 2:1: valid.ndgc@20: no run has such a setting or metric"),
+        (["--sort", "valid.ndcg@5"], "--sort: valid.ndcg@5: no run has such a setting or metric"),
+        (["lr"], "argument 1: expected KEY=VALUE, KEY>VALUE or the like, found 'lr'"),
+        (["lr=[1"], "argument 1"),
+    ],
+)
+def test_a_condition_that_means_nothing_is_refused(
+    recrun: Callable[..., Any], runs: Path, arguments: list[str], message: str
+) -> None:
+    outcome = recrun("list", "runs", *arguments)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert outcome.out == ""
+
+
+def test_conditions_are_for_runs_only(recrun: Callable[..., Any]) -> None:
+    outcome = recrun("list", "models", "lr=1")
+    assert outcome.code == 2
+    assert "conditions and --sort are for runs, not for models" in outcome.err
+
+
+def test_damaged_folders_are_rows_marked_damaged(recrun: Callable[..., Any], runs: Path) -> None:
+    (runs / "mf/Synthetic/a/run.json").write_text("{half", encoding="utf-8")
+    (runs / "mf/Synthetic/bb/config.yaml").write_bytes(b"\xff\xfe")
+    (runs / "mf/Synthetic/ccc/metrics.json").write_text("[]", encoding="utf-8")
+    (runs / "mf/Synthetic/dddd/run.json").unlink()
+    _run(runs, "good", lr=1.0)
+    outcome = recrun("list", "runs")
+    assert outcome.code == 0
+    assert outcome.out.count("damaged") == 4
+    assert outcome.err.count("warning: ") == 4
+    rows = json.loads(recrun("list", "runs", "--json").out)
+    assert {row["name"]: row["status"] for row in rows} == {
+        **dict.fromkeys(["a", "bb", "ccc", "dddd"], "damaged"),
+        "good": "done",
+    }
+    assert _names(recrun("list", "runs", "status=damaged", "--json")) == ["a", "bb", "ccc", "dddd"]
+    assert _names(recrun("list", "runs", "lr!=7", "--json")) == ["a", "ccc", "dddd", "good"]
+
+
+def test_a_run_whose_process_died_is_called_killed(recrun: Callable[..., Any], runs: Path) -> None:
+    run = _run(runs, "dead", status="running", valid=None)
+    assert _names(recrun("list", "runs", "status=killed", "--json")) == ["dead"]
+    with run.lock():
+        assert _names(recrun("list", "runs", "status=running", "--json")) == ["dead"]
+
+
+def test_only_looks_at_test_that_gave_a_number_are_counted(recrun: Callable[..., Any], runs: Path) -> None:
+    run = _run(runs, "cut", n_tests=0)
+    run.begin_test_evaluation("best", by="train")
+    run.end_test_evaluation(run.begin_test_evaluation("best", by="train"), {"ndcg@20": 0.1})
+    (row,) = json.loads(recrun("list", "runs", "name=cut", "--json").out)
+    assert row["test_evaluations"] == 1
+
+
+def test_links_and_the_folders_of_sweeps_are_no_rows(runs: Path) -> None:
+    (runs / "sweeps/mf-0123456789/trials").mkdir(parents=True)
+    (runs / "sweeps/mf-0123456789/trials/0.yaml").write_text("lr: 1\n", encoding="utf-8")
+    (runs / "mf/Synthetic/link").symlink_to(runs / "mf/Synthetic/a", target_is_directory=True)
+    (runs / "mf/Synthetic/.building-00").mkdir()
+    (runs / "mf/Synthetic/.building-00/config.yaml").write_text("lr: 1\n", encoding="utf-8")
+    assert (runs / "latest").is_symlink()
+    assert [run.path.name for run in find_runs(runs)] == ["a", "bb", "ccc", "dddd"]
+
+
+def test_no_runs_are_no_error(recrun: Callable[..., Any]) -> None:
+    outcome = recrun("list", "runs", "lr=1")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "no runs in runs" in outcome.err
+    assert json.loads(recrun("list", "runs", "--json").out) == []
+
+
+def test_listing_runs_does_not_import_torch() -> None:
+    assert modules_after("list", "runs", "lr=1", "--sort", "lr", names=("torch", "polars", "pydantic")) == []
