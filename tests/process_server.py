@@ -3,6 +3,8 @@
 It is a program, not a test: it reads one JSON request a line, forks, runs the command line in the child, and answers
 `{"pid": n}` at once and `{"code": n}` when the child has ended (-9 when SIGKILL ended it).
 
+After `pid` it waits for an empty line before it answers with the code.
+
 Request: {"argv": [...], "output": file, "die": {"at": point, "call": n}}. The points are calls of the `os` module that
 the writing of files consists of, and the start of an evaluation on test; "torn" cuts the file that is to be flushed in
 half first.
@@ -69,12 +71,15 @@ def _run(request: dict[str, Any]) -> None:
 
 def serve() -> None:
     """Answer requests until there are no more."""
-    for line in sys.stdin:
+    while line := sys.stdin.readline():
         pid = os.fork()
         if pid == 0:
             _run(json.loads(line))
             os._exit(99)
         print(json.dumps({"pid": pid}), flush=True)
+        # Its number stays its own until the next request, so that whoever wants to kill it hits nobody else.
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        sys.stdin.readline()
         _, status = os.waitpid(pid, 0)
         print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), flush=True)
 

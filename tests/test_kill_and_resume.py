@@ -74,11 +74,12 @@ class Server:
 
     def start(self, *argv: str, die: dict[str, Any] | None = None) -> int:
         """Start a command and return its process id; `finish` must follow."""
-        self._ask({"argv": argv, "output": str(self.output), "die": die})
+        self._send(json.dumps({"argv": argv, "output": str(self.output), "die": die}))
         return int(self._answer()["pid"])
 
     def finish(self) -> int:
         """Wait for the command that runs, and return its exit code (-N for signal N)."""
+        self._send("")
         return int(self._answer()["code"])
 
     def run(self, *argv: str, die: dict[str, Any] | None = None) -> int:
@@ -94,9 +95,9 @@ class Server:
         """End the server."""
         self._process.communicate()
 
-    def _ask(self, request: dict[str, Any]) -> None:
+    def _send(self, line: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
     def _answer(self) -> dict[str, Any]:
