@@ -58,8 +58,8 @@ coverage: $(VENV)/installed-dev ## run the tests and report which lines they rea
 	$(BIN)/coverage report
 
 .PHONY: bench
-bench: $(VENV)/installed-dev ## run the benchmarks and print their tables
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: $(VENV)/installed-dev ## run the benchmarks and print one table of the targets
+	$(BIN)/python benchmarks/all.py
 
 .PHONY: wheel
 wheel: $(VENV)/installed-dev ## build a wheel into dist/

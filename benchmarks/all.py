@@ -1,0 +1,71 @@
+"""Run every benchmark, and print one table of the targets at the end.
+
+    python benchmarks/all.py [--only epoch startup] [--peers FOLDER]
+
+Each script runs in a process of its own, one after the other. Peers are measured only with `--peers`: they are
+installed into environments in that folder (see `benchmarks/peers/run.py`). A script that fails is said so, and the
+others go on; the exit code is then 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from _common import RECORD, machine, table
+
+FOLDER = Path(__file__).resolve().parent
+SCRIPTS = (
+    "startup",
+    "loading",
+    "sampling",
+    "training",
+    "epoch",
+    "evaluation",
+    "ranking_memory",
+    "job",
+    "growth",
+)
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=SCRIPTS, default=SCRIPTS, metavar="NAME", help=", ".join(SCRIPTS))
+    parser.add_argument("--peers", metavar="FOLDER", help="measure other libraries too, installed into this folder")
+    options = parser.parse_args()
+    commands = [[str(FOLDER / f"{name}.py")] for name in options.only if (FOLDER / f"{name}.py").exists()]
+    if options.peers:
+        commands.append([str(FOLDER / "peers" / "run.py"), "--venvs", options.peers])
+    failed = []
+    with tempfile.TemporaryDirectory() as temporary:
+        file = Path(temporary) / "targets.jsonl"
+        for command in commands:
+            name = Path(command[0]).name
+            print(f"\n== {name}", flush=True)
+            start = time.perf_counter()
+            ended = subprocess.run([sys.executable, *command], env={**os.environ, RECORD: str(file)}, check=False)
+            print(f"({name}: {time.perf_counter() - start:.0f} s)", flush=True)
+            if ended.returncode:
+                failed.append(name)
+        entries = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    print(f"\n== targets; {machine()}")
+    table(
+        ["target", "measured", "wanted", "met", "load", "script"],
+        [
+            [*(str(entry[key]) for key in ("target", "measured", "wanted", "met", "load", "script"))]
+            for entry in entries
+        ],
+    )
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""How time and memory grow with the size of the data.
+
+    python benchmarks/growth.py [--to 18] [--threads 2]
+
+Users, items and interactions are doubled together from 2^14, on made-up data with 8 interactions a user; a second
+series doubles the interactions alone, with 2^14 users and items. `--to 20` goes to 2^20 users and items. Every size is
+a process of its own. Measured are: making the data (`Synthetic`, with the split), loading the same rows from csv and
+again from the cache, drawing an epoch (shuffling and negatives), an epoch of BPR-MF with lazy_adam, a step with dense
+Adam, and an evaluation of 2,048 users and of all of them (up to 2^15 users and items: users x items grows fourfold).
+Peaks of memory are above what was there before. Exponents are of the last three doublings, so that what is paid once weighs less: 1 is
+linear. A step of dense Adam moves every row of every table, so it is linear in users + items whatever the batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+from _common import Peak, json_of, machine, python, record, run_child, seconds_of, slope, table, trained_by
+
+FIRST, EACH, ALL_USERS_UP_TO, SOME_USERS = 14, 8, 15, 2048
+PHASES = ("make", "csv", "cache", "draw", "epoch", "adam step", "evaluate 2048", "evaluate all")
+
+
+def measure(n: int, n_interactions: int, threads: int) -> dict[str, tuple[float, float | None]]:
+    """Return seconds and peak memory in MB of every phase, at one size."""
+    import numpy as np
+
+    sizes = [f"n_users={n}", f"n_items={n}", f"n_interactions={n_interactions}", "valid_ratio=0.01", "test_ratio=0.1"]
+    settings = ["dataset=Synthetic", *sizes, f"threads={threads}", "weight_decay=0"]
+    results: dict[str, tuple[float, float | None]] = {}
+
+    def enter(phase: str, task: Callable[[], object], repeat: int = 1, share: int = 1) -> None:
+        peak = Peak()
+        results[phase] = min(seconds_of(task) for _ in range(repeat)) / share, peak.mb()
+
+    from recrun.data.datasets import File, Synthetic
+    from recrun.ranking import evaluate_ranking
+
+    options = {"n_users": n, "n_items": n, "n_interactions": n_interactions, "valid_ratio": 0.01, "test_ratio": 0.1}
+    enter("make", lambda: Synthetic(**options))
+    with tempfile.TemporaryDirectory() as folder:
+        write_csv(Synthetic(**options), f"{folder}/rows.csv")
+        enter("csv", lambda: File(folder, path="rows.csv").training_data())
+        enter("cache", lambda: File(folder, path="rows.csv").training_data(), repeat=3)
+    with trained_by([*settings, "optimizer=lazy_adam"]) as coach:
+        enter("draw", lambda: sum(1 for _ in coach.dataset.iterate("train", seed=1, epoch=0)))
+        enter("epoch", lambda: coach.train(0))
+        base, model = coach.dataset.base, coach.model
+        model.eval()
+        relevant = base.csr("test")
+        some = np.flatnonzero(relevant.lengths)[:SOME_USERS]
+
+        def evaluate(rows: Any) -> None:
+            evaluate_ranking(
+                model,
+                seen=base.seen("test"),
+                relevant=rows,
+                n_items=base.n_items,
+                metrics=coach.meters.names,
+                device="cpu",
+            )
+
+        base.seen("test")
+        enter("evaluate 2048", lambda: evaluate(_only(relevant, some)), repeat=2)
+        if n <= 1 << ALL_USERS_UP_TO:
+            enter("evaluate all", lambda: evaluate(relevant))
+    with trained_by([*settings, "optimizer=adam"]) as coach:
+        batch = next(iter(coach.dataset.iterate("train", seed=1, epoch=0)))
+
+        def steps() -> None:
+            for _ in range(5):
+                loss = coach.model.training_loss(batch, coach.criterion)
+                coach.optimizer.zero_grad()
+                loss.backward()
+                coach.optimizer.step()
+
+        enter("adam step", steps, repeat=3, share=5)
+    return results
+
+
+def write_csv(data: Any, path: str) -> None:
+    """Write all interactions of a data set as csv."""
+    import numpy as np
+    import polars as pl
+
+    parts = [data.interactions(part) for part in ("train", "valid", "test")]
+    columns = {"user": [part.users for part in parts], "item": [part.items for part in parts]}
+    columns["timestamp"] = [part.columns["timestamp"] for part in parts]
+    pl.DataFrame({name: np.concatenate(arrays) for name, arrays in columns.items()}).write_csv(path)
+
+
+def _only(rows: Any, users: Any) -> Any:
+    """Return rows in which all users but some have nothing."""
+    import numpy as np
+
+    from recrun.data.interactions import CSR
+
+    indptr, items = rows.rows(users)
+    return CSR.from_pairs(np.repeat(users, np.diff(indptr)), items, rows.n_rows)
+
+
+def show(title: str, sizes: list[int], results: list[dict[str, Any]], names: list[str]) -> dict[str, float]:
+    """Print seconds and memory by size, and the exponents; return the exponents of time."""
+    print(f"\n{title}")
+    exponents: dict[str, float] = {}
+    for column, what in ((0, "seconds"), (1, "peak MB")):
+        rows: list[list[Any]] = [
+            [name, *(result[phase][column] if phase in result else None for phase in PHASES)]
+            for name, result in zip(names, results, strict=True)
+        ]
+        fitted: list[Any] = []
+        for phase in PHASES:
+            known = [
+                (size, result[phase][column])
+                for size, result in zip(sizes, results, strict=True)
+                if phase in result and result[phase][column]
+            ][-4:]
+            fitted.append(slope(*zip(*known, strict=True)) if len(known) > 1 else None)
+            if column == 0 and fitted[-1] is not None:
+                exponents[phase] = fitted[-1]
+        table([what, *PHASES], [*rows, ["exponent", *fitted]])
+    return exponents
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--to", type=int, default=18, help="binary logarithm of the largest number of users and items")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(*json.loads(options.measure))))
+        return
+    print(machine(options.threads))
+    powers = range(FIRST, max(options.to, FIRST + 1) + 1)
+    together = [(1 << power, EACH << power) for power in powers]
+    alone = [(1 << FIRST, EACH << power) for power in powers]
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        for size in dict.fromkeys([*together, *alone]):
+            command = python(__file__, "--measure", json.dumps([*size, options.threads]))
+            found[size] = json_of(run_child(command, RECRUN_CACHE=f"{temporary}/{size}").output)
+    titles = [f"2^{power}" for power in powers]
+    all_grow = show(
+        f"users = items = n, {EACH} n interactions",
+        [n for n, _ in together],
+        [found[size] for size in together],
+        titles,
+    )
+    one_grows = show(
+        f"2^{FIRST} users and items, {EACH} n interactions",
+        [m for _, m in alone],
+        [found[size] for size in alone],
+        titles,
+    )
+    for phase in ("make", "csv", "draw", "epoch"):
+        record(f"growth with interactions: {phase}", one_grows[phase], "exponent <= 1.1", one_grows[phase] <= 1.1, "")
+        record(f"growth with everything: {phase}", all_grow[phase], "exponent <= 1.2", all_grow[phase] <= 1.2, "")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What the scripts of peers share: options, Gowalla's text, and the document they print. Only Python and numpy."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+EMBEDDING_DIM, BATCH_SIZE, LEARNING_RATE = 64, 2048, 1e-3
+CUTOFFS = (10, 20)
+Pairs = tuple[np.ndarray, np.ndarray]
+
+
+def options(description: str | None) -> argparse.Namespace:
+    """Read the command line that all peers have."""
+    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with train.txt and test.txt (or .txt.gz)")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--evaluations", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+def read(folder: Path, part: str) -> Pairs:
+    """Return users (N,) and items (N,) of a part: a line per user, `user item item ...`."""
+    path = folder / f"{part}.txt"
+    text = gzip.decompress(Path(f"{path}.gz").read_bytes()) if not path.exists() else path.read_bytes()
+    lines = [np.array(line.split(), dtype=np.int64) for line in text.splitlines() if line.strip()]
+    users = np.concatenate([np.full(len(line) - 1, line[0]) for line in lines])
+    return users, np.concatenate([line[1:] for line in lines])
+
+
+def seconds_of(task: Callable[[], object]) -> float:
+    """Return the wall time that a task takes."""
+    start = time.perf_counter()
+    task()
+    return time.perf_counter() - start
+
+
+def report(package: str, epochs: list[float], evaluations: list[float], numbers: dict[str, float], note: str) -> None:
+    """Print what was measured, as JSON in one line."""
+    document: dict[str, Any] = {
+        "peer": package,
+        "version": version(package),
+        "epochs": epochs,
+        "evaluations": evaluations,
+        "numbers": {name: round(float(value), 6) for name, value in numbers.items()},
+        "note": note,
+    }
+    print(json.dumps(document), flush=True)

@@ -1,0 +1,50 @@
+"""BPR of implicit on Gowalla: seconds an epoch, and seconds of an evaluation.
+
+    python benchmarks/peers/with_implicit.py --data ../shared/data/gowalla
+
+Written from its documentation. Its BPR is plain stochastic gradient descent in C++, one pair at a time: no Adam and no
+batches. `ranking_metrics_at_k` computes precision, MAP, NDCG and AUC at one cutoff; it is run at 20.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from _peer import EMBEDDING_DIM, options, read, report, seconds_of
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = options(__doc__)
+    from implicit.bpr import BayesianPersonalizedRanking
+    from implicit.evaluation import ranking_metrics_at_k
+    from scipy.sparse import csr_matrix
+
+    parts = [read(arguments.data, part) for part in ("train", "test")]
+    shape = tuple(int(max(part[axis].max() for part in parts)) + 1 for axis in (0, 1))
+    train, test = (csr_matrix((np.ones(len(users), np.float32), (users, items)), shape) for users, items in parts)
+    model = BayesianPersonalizedRanking(
+        factors=EMBEDDING_DIM,
+        learning_rate=0.05,
+        iterations=arguments.epochs + 1,
+        verify_negative_samples=True,
+        num_threads=arguments.threads,
+        random_state=1,
+    )
+    ends: list[float] = []
+    model.fit(train, show_progress=False, callback=lambda *_: ends.append(time.perf_counter()))
+    epochs = [float(gap) for gap in np.diff(ends)]
+    numbers: dict[str, float] = {}
+
+    def evaluate() -> None:
+        numbers.update(
+            ranking_metrics_at_k(model, train, test, K=20, show_progress=False, num_threads=arguments.threads)
+        )
+
+    evaluations = [seconds_of(evaluate) for _ in range(arguments.evaluations)]
+    report("implicit", epochs, evaluations, numbers, "plain SGD in C++; 4 metrics at one cutoff")
+
+
+if __name__ == "__main__":
+    main()
