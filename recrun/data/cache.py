@@ -7,6 +7,7 @@ may be deleted at any time.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -110,16 +111,23 @@ def _move_into_place(building: Path, folder: Path) -> None:
         os.rename(building, folder)
     except OSError:
         # Another process was faster with the same content; what is there and damaged makes room.
-        if load(folder) is None:
-            discard(folder)
+        if load(folder) is not None:
+            return
+        discard(folder)
+        try:
             os.rename(building, folder)
+        except OSError:
+            if load(folder) is None:
+                raise
 
 
 def _sweep(parent: Path) -> None:
     """Remove what processes that were killed left half built."""
     for folder in parent.glob(f"{_BUILDING}*"):
-        if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER:
-            shutil.rmtree(folder, ignore_errors=True)
+        # Another process may remove it, or move it into place, at any moment.
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _reason(error: OSError) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from recrun.configfile import read_arguments
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.file import format_of, plain_name
 from recrun.data.datasets.preparation import WHOLE, Preparation, prepare, union_ids
@@ -81,8 +82,7 @@ class Description:
     @property
     def command(self) -> str:
         """The command that trains on the data."""
-        words = [shlex.quote(f"{key}={dump_value(value)}") for key, value in self.settings.items()]
-        return " ".join(["recrun train bprmf", *words])
+        return " ".join(["recrun train bprmf", *(_argument(key, value) for key, value in self.settings.items())])
 
     def document(self) -> dict[str, Any]:
         """Return everything as JSON can hold it."""
@@ -104,6 +104,15 @@ class Description:
             "command": self.command,
             "hashes": self.hashes,
         }
+
+
+def _argument(key: str, value: Any) -> str:
+    """Return KEY=VALUE for a shell, with quotes only where the value would be read as another one without them."""
+    argument = f"{key}={value}"
+    given = read_arguments([argument]).given.get(key)
+    if not isinstance(value, str) or given is None or given.value is None or given.text != value:
+        argument = f"{key}={dump_value(value)}"
+    return shlex.quote(argument)
 
 
 def describe_dataset(name: str, root: str, settings: Mapping[str, Any]) -> Description:
@@ -175,7 +184,7 @@ def _describe_file(part: str, path: Path, given: Mapping[str, Any], limit: int) 
     except DataError as error:
         report.table = scan(sniffed, report.faults)
         if not report.faults.is_refused:
-            report.faults.add("refused", str(error))
+            report.faults.add("empty" if "holds no interactions" in str(error) else "refused", str(error))
     else:
         report.table, report.is_read = table, True
         for fault in report.faults:

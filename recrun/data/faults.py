@@ -35,6 +35,7 @@ KINDS: Final = {
     "column": (REFUSE, "a column is missing, or there twice"),
     "column-name": (SETTING, "a column has no usual name"),
     "ragged": (REFUSE, "rows with too few or too many columns"),
+    "quotes": (REFUSE, "a quote that is not closed"),
     "missing-value": (REFUSE, "values are missing"),
     "missing-id": (REFUSE, "ids that stand for a missing value"),
     "not-a-number": (REFUSE, "text where a number belongs"),

@@ -16,7 +16,7 @@ import numpy as np
 
 from recrun.data.faults import Faults, shown
 from recrun.data.formats.base import MAX_ID_LENGTH, Table
-from recrun.data.formats.frames import MISSING_WORDS, frame_to_table
+from recrun.data.formats.frames import MISSING_WORDS, frame_to_table, wrong_types
 from recrun.data.formats.rows import STAND_IN
 from recrun.data.formats.times import suspicions
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
@@ -113,11 +113,20 @@ def _quoted_rows(sniffed: Sniffed, separator: str, faults: Faults) -> Iterator[t
             for line in chunk:
                 yield (line if len(separator) == 1 else line.replace(separator, STAND_IN)) + "\n"
 
-    reader = csv.reader(lines(), delimiter=separator if len(separator) == 1 else STAND_IN)
-    numbered = ((reader.line_num, row) for row in reader)
-    rows = ((number, row) for number, row in numbered if any(row) and not (sniffed.has_header and number == 1))
+    reader = csv.reader(lines(), delimiter=separator if len(separator) == 1 else STAND_IN, strict=False)
+
+    def rows() -> Iterator[tuple[int, list[str]]]:
+        before = 0
+        for row in reader:
+            if any(row) and not (sniffed.has_header and before == 0):
+                yield before + 1, row
+            if reader.line_num > before + 1 and row[-1].endswith("\n"):
+                faults.at("quotes", before + 1, "a quote that begins here is not closed")
+            before = reader.line_num
+
+    numbered = rows()
     try:
-        while chunk := list(islice(rows, _ROWS)):
+        while chunk := list(islice(numbered, _ROWS)):
             yield np.array([number for number, _ in chunk]), [row for _, row in chunk]
     except csv.Error as error:
         faults.at("ragged", reader.line_num, f"cannot be split into columns ({error})")
@@ -128,11 +137,11 @@ def _parquet(sniffed: Sniffed, faults: Faults) -> Iterator[pl.DataFrame]:
 
     names = [sniffed.names[place] for place in sniffed.roles.values()]
     frame = pl.read_parquet(sniffed.path, columns=names).rename(dict(zip(names, sniffed.roles, strict=True)))
-    try:
-        texts = frame.with_columns(pl.all().cast(pl.String).fill_null("")).with_row_index(_LINE, offset=1)
-    except pl.exceptions.PolarsError as error:
-        faults.add("not-data", f"holds columns that cannot be used ({str(error).splitlines()[0]})")
+    strange = wrong_types(frame.filter(~pl.all_horizontal(pl.all().is_null())))
+    if strange:
+        faults.add("column", strange)
         return
+    texts = frame.with_columns(pl.all().cast(pl.String).fill_null("")).with_row_index(_LINE, offset=1)
     yield _judge(texts.with_columns(pl.col(_LINE).cast(pl.Int64)), sniffed, faults)
 
 

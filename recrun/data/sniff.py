@@ -6,7 +6,6 @@ what the settings and the file's name say: sniffing finds the settings.
 
 from __future__ import annotations
 
-import codecs
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +14,9 @@ from typing import Any, Final
 
 from recrun.data import guesses
 from recrun.data.datasets.file import format_of, plain_name
-from recrun.data.faults import SETTING, Faults, shown
+from recrun.data.faults import REFUSE, SETTING, Faults, shown
 from recrun.data.filekinds import Survey, guess_encoding, is_parquet, survey
-from recrun.data.formats.base import Layout
+from recrun.data.formats.base import Layout, check_encoding
 from recrun.data.formats.delimited import guess_separator, looks_like_header, split_line
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 from recrun.data.roles import COLUMN_KEYS, find_roles, place_roles, roles_by_content
@@ -25,6 +24,7 @@ from recrun.errors import DataError
 
 LAYOUT_KEYS: Final = ("separator", "header", "encoding", *COLUMN_KEYS.values())
 _INTEGERS: Final = ("lightgcn", "sequences")
+_N_COLUMNS: Final = {"triples": 3, "pairs": 2}
 _FIXED: Final = {
     # What a format takes for granted: separator, line of names, roles by position.
     "csv": (None, None, (USER, ITEM, RATING, TIMESTAMP)),
@@ -114,7 +114,7 @@ def sniff(path: Path, given: Mapping[str, Any], faults: Faults) -> Sniffed:
         return sniffed
     found = survey(path)
     encoding = given.get("encoding") or guess_encoding(path, found)
-    _check_encoding(path, encoding)
+    check_encoding(path, encoding)
     lines = [line for line in found.lines(encoding) if line.strip()]
     if not lines:
         raise DataError(f"{path}: is empty")
@@ -132,13 +132,6 @@ def _format_by_name(path: Path) -> str | None:
         return format_of(plain_name(path.name))
     except DataError:
         return None
-
-
-def _check_encoding(path: Path, encoding: str) -> None:
-    try:
-        codecs.lookup(encoding)
-    except LookupError as error:
-        raise DataError(f"{path}: there is no encoding {encoding!r}") from error
 
 
 def _note_text(sniffed: Sniffed, lines: Sequence[str], faults: Faults) -> None:
@@ -177,11 +170,15 @@ def _sniff_integers(sniffed: Sniffed, lines: Sequence[str], chosen: str | None, 
         sniffed.settings["format"] = sniffed.format
         faults.add("format", "the file's name does not tell its format: lines of integers, `user item item ...`")
         sniffed.alternatives.append("format=sequences, if the items of each line stand in the order of time")
+    if sniffed.encoding not in ("utf-8", "latin-1", "cp1252"):
+        faults.add(
+            "encoding", f"format {sniffed.format} is read from UTF-8 only; found {sniffed.encoding}", action=REFUSE
+        )
     bad = sum(not all(token.isdecimal() for token in line.split()) for line in lines)
     separator = guesses.find_separator(lines)
     if bad > len(lines) // 2 and separator not in (None, " ", "\t"):
         message = f"format {sniffed.format} separates integers by blanks; the separator found is {separator!r}"
-        faults.add("separator", f"{message} (format: csv?)", action="refuse")
+        faults.add("separator", f"{message} (format: csv?)", action=REFUSE)
 
 
 def _sniff_table(sniffed: Sniffed, lines: Sequence[str], chosen: str | None, named: str | None, faults: Faults) -> None:
@@ -207,6 +204,9 @@ def _sniff_table(sniffed: Sniffed, lines: Sequence[str], chosen: str | None, nam
     if len(columns) != len(first):
         columns = [[] for _ in first]
     _settle_header(sniffed, first, faults)
+    n_columns = _N_COLUMNS.get(sniffed.format, len(first))
+    if len(first) != n_columns:
+        faults.add("column", f"format {sniffed.format} has {n_columns} columns; found {len(first)}")
     if header:
         sniffed.roles = find_roles(sniffed.names, columns, sniffed.settings, faults)
     else:
@@ -237,10 +237,7 @@ def _choose_format(
         found = f"separator {separator!r}, {'with' if header else 'without'} a line of names"
         faults.add("format", f"is not what its name says ({named}): {found}")
     else:
-        weights = (
-            len(first) == 3 and not header and guesses.are_integers(columns[2]) and not guesses.are_times(columns[2])
-        )
-        if weights and any(len(value.strip()) > 2 for value in columns[2]):
+        if len(columns) == len(first) == 3 and not header and _are_weights(columns[2]):
             natural = "triples"
         faults.add("format", f"the file's name does not tell its format: {natural}")
         if len(first) == 2 and not header and separator in (" ", "\t"):
@@ -262,16 +259,16 @@ def _is_quoted(columns: Sequence[Sequence[str]]) -> bool:
 def _settle_separator(sniffed: Sniffed, lines: Sequence[str], fixed: str | None, faults: Faults) -> None:
     separator = sniffed.separator
     if separator is None:
-        faults.add("separator", f"no separator cuts the lines into columns: {shown(lines[0])}", action="refuse")
+        faults.add("separator", f"no separator cuts the lines into columns: {shown(lines[0])}", action=REFUSE)
         return
     taken = sniffed.settings.get("separator") or fixed or guess_separator(lines[0])
     n_columns = len(split_line(lines[0], separator, sniffed.is_quoted))
     other = guesses.find_separator(lines)
     if n_columns == 1 and other is not None:
         message = f"with separator {separator!r} there is one column; the separator found is {other!r}"
-        faults.add("separator", message, action="refuse")
+        faults.add("separator", message, action=REFUSE)
     elif n_columns == 1:
-        faults.add("separator", f"no separator cuts the lines into columns: {shown(lines[0])}", action="refuse")
+        faults.add("separator", f"no separator cuts the lines into columns: {shown(lines[0])}", action=REFUSE)
     elif taken != separator:
         faults.add("separator", f"the separator found is {separator!r}; {taken!r} would be taken")
         sniffed.settings["separator"] = separator

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,18 @@ def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     reason = cache.store(tmp_path / "file" / "x", ENTRY)
     assert reason is not None
     assert str(tmp_path / "file") in reason
+
+
+def test_many_that_store_over_a_damaged_entry_at_once_all_succeed(tmp_path: Path) -> None:
+    for _ in range(20):
+        folder = tmp_path / "x"
+        folder.mkdir(exist_ok=True)
+        (folder / "entry.json").write_text("{}")
+        with ThreadPoolExecutor(8) as pool:
+            reasons = list(pool.map(lambda _, folder=folder: cache.store(folder, ENTRY), range(8)))
+        assert reasons == [None] * 8
+        assert same(cache.load(folder), ENTRY)
+        assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import shlex
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,10 @@ BAD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
     # what: (file name, content, kind of fault, what recrun does, lines)
     "empty": ("x.csv", b"", "empty", "refuse", []),
     "blank": ("x.csv", b"\n \n\t\n", "empty", "refuse", []),
-    "names only": ("x.csv", HEAD.encode(), "refused", "refuse", []),
+    "names only": ("x.csv", HEAD.encode(), "empty", "refuse", []),
+    "a quote not closed": ("x.csv", table('1,"50,3,978300000\n', "1,51,3,978300000\n"), "quotes", "refuse", [98]),
+    "utf-16 integers": ("x.txt", integers().decode().encode("utf-16"), "encoding", "refuse", []),
+    "text that begins like zlib": ("x.dat", b"x\x019\n" + b"0\x01\n" * 9, "missing-value", "refuse", [2, 3, 4, 5, 6]),
     "empty gzip": ("x.csv.gz", gzip.compress(b""), "empty", "refuse", []),
     "damaged gzip": ("x.csv.gz", gzip.compress(table())[:-30], "not-data", "refuse", []),
     "gzip by another name": ("x.csv", gzip.compress(table()), "not-data", "refuse", []),
@@ -162,7 +166,15 @@ BAD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
         [2, 3],
     ),
     "parquet below zero": ("x.parquet", parquet(user=[1, -2], item=[1, 2]), "negative-id", "refuse", [2]),
-    "parquet of lists": ("x.parquet", parquet(user=[[1], [2]], item=[1, 2]), "not-data", "refuse", []),
+    "parquet of lists": ("x.parquet", parquet(user=[[1], [2]], item=[1, 2]), "column", "refuse", []),
+    "parquet of structures": ("x.parquet", parquet(user=[{"a": 1}], item=[1]), "column", "refuse", []),
+    "parquet of durations": (
+        "x.parquet",
+        parquet(user=[1], item=[1], timestamp=[timedelta(1)]),
+        "column",
+        "refuse",
+        [],
+    ),
     "parquet not finite": (
         "x.parquet",
         parquet(user=[1, 2], item=[1, 2], rating=[1.0, float("nan")]),
@@ -270,7 +282,9 @@ def write(folder: Path, name: str, content: bytes) -> Path:
 
 
 def faults_of(description: Description) -> dict[str, DataFault]:
-    return {fault.kind: fault for report in description.files for fault in report.faults}
+    """The gravest fault of each kind."""
+    faults = [fault for report in description.files for fault in report.faults]
+    return {fault.kind: fault for fault in reversed(faults)}
 
 
 def load(description: Description) -> File:

@@ -127,6 +127,18 @@ def data_error(path: Path, line: int | None, message: str) -> DataError:
     return DataError(f"{path}: {message}" if line is None else f"{path}:{line}: {message}")
 
 
+def check_encoding(path: Path, encoding: str) -> None:
+    """Refuse what is not the name of a text encoding.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        b"text".decode(encoding, errors="replace")
+    except (LookupError, ValueError) as error:
+        raise data_error(path, None, f"there is no encoding {encoding!r}") from error
+
+
 @contextmanager
 def open_binary(path: Path, *, ending: str | None = None) -> Iterator[BinaryIO]:
     """Open a file for reading what it holds, decompressed by the ending of its name (.gz, .zst).

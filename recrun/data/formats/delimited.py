@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import re
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recrun.data.formats.base import Layout, Table, data_error, open_binary, read_binary
+from recrun.data.formats.base import Layout, Table, check_encoding, data_error, open_binary, read_binary
 from recrun.data.formats.columns import find_columns
 from recrun.data.formats.frames import frame_to_table
 from recrun.data.formats.rows import STAND_IN, TextShape, explain_rows, is_rectangular
@@ -138,10 +137,7 @@ def _read(path: Path, layout: Layout, dialect: _Dialect) -> Table:
 
 def _first_lines(path: Path, encoding: str) -> tuple[str, str]:
     """Return the first line, and the next that is not blank, or "" where there is none."""
-    try:
-        codecs.lookup(encoding)
-    except LookupError as error:
-        raise data_error(path, None, f"there is no encoding {encoding!r}") from error
+    check_encoding(path, encoding)
     with open_binary(path) as stream:
         sample = stream.read(_SAMPLE)
     text = sample.decode(encoding, errors="replace").removeprefix("\ufeff")
@@ -198,7 +194,7 @@ def _parse(path: Path, shape: TextShape, time: str) -> pl.DataFrame:
                 source, shape, {USER: pl.String, ITEM: pl.String, RATING: pl.Float32, TIMESTAMP: time_type}
             )
             break
-        except pl.exceptions.PolarsError as error:
+        except (pl.exceptions.PolarsError, OSError) as error:
             if TIMESTAMP in shape.positions and attempt + 1 < len(times):
                 continue
             reason = str(error).splitlines()[0]

@@ -52,6 +52,20 @@ def frame_to_table(
         raise explain() or data_error(path, None, f"holds values that cannot be used ({types}; {reason})") from error
 
 
+def wrong_types(frame: pl.DataFrame) -> str:
+    """Return which columns hold something that their role cannot be made of, and what; "" when none does."""
+    import polars as pl
+
+    found = []
+    for role, kind in frame.schema.items():
+        is_number = kind.is_numeric() and not (isinstance(kind, pl.Decimal) and kind.scale and role in REQUIRED_ROLES)
+        is_text = kind == pl.String or isinstance(kind, (pl.Categorical, pl.Enum))
+        is_other = kind in {RATING: (pl.Boolean,), TIMESTAMP: (pl.Date, pl.Datetime)}.get(role, ())
+        if not (is_number or is_text or is_other):
+            found.append(f"the {role} cannot be made of {kind}")
+    return "; ".join(found)
+
+
 def _to_table(frame: pl.DataFrame, path: Path, first_line: int, explain: Explain, notes: tuple[str, ...]) -> Table:
     frame, rows = _without_blank_rows(frame)
     if rows is not None:
@@ -63,6 +77,9 @@ def _to_table(frame: pl.DataFrame, path: Path, first_line: int, explain: Explain
             row = int(frame[name].is_null().arg_max() or 0)
             line = first_line + (row if rows is None else int(rows[row]))
             raise explain() or data_error(path, line, f"the {name} is missing")
+    strange = wrong_types(frame)
+    if strange:
+        raise data_error(path, None, strange)
 
     def line_of(row: int) -> int:
         return first_line + (row if rows is None else int(rows[row]))
@@ -95,7 +112,7 @@ def _ids(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> Ids:
 
     if values.dtype.is_float():
         fractions = values.to_numpy()
-        if not bool((np.isfinite(fractions) & (np.abs(fractions) < _LARGEST_EXACT) & (fractions % 1 == 0)).all()):
+        if not bool(((np.abs(fractions) < _LARGEST_EXACT) & (np.floor(fractions) == fractions)).all()):
             raise data_error(path, None, f"the {values.name} ids are fractions; expected integers or text")
         values = values.cast(pl.Int64)
     try:

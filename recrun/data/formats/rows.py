@@ -94,6 +94,7 @@ def is_rectangular(source: Path | bytes, shape: TextShape) -> bool:
 
 
 def _rows(text: io.TextIOWrapper, shape: TextShape) -> Iterator[tuple[int, list[str]]]:
+    """Yield (number of the line in which it begins, fields) of each row."""
     one_character = len(shape.separator) == 1
     lines: Iterator[str] = text if one_character else (line.replace(shape.separator, STAND_IN) for line in text)
     reader = csv.reader(
@@ -101,9 +102,11 @@ def _rows(text: io.TextIOWrapper, shape: TextShape) -> Iterator[tuple[int, list[
         delimiter=shape.separator if one_character else STAND_IN,
         quoting=csv.QUOTE_MINIMAL if shape.quoted else csv.QUOTE_NONE,
     )
+    before = 0
     for number, row in enumerate(reader):
         if row and not (number == 0 and shape.header):
-            yield reader.line_num, row
+            yield before + 1, row
+        before = reader.line_num
 
 
 def _complaint(row: Sequence[str], shape: TextShape, are_dates: bool) -> str:

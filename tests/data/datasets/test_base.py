@@ -159,6 +159,19 @@ def test_a_changed_file_is_noticed_even_when_time_and_size_are_the_same(root: Pa
     assert "is not the published file of Small" in Small(root).notes[0]
 
 
+def test_a_file_that_changes_while_it_is_read_is_refused_and_not_cached(root: Path) -> None:
+    class Slow(Small):
+        def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
+            tables = super().read(files)
+            with files["train.txt"].open("a") as file:
+                file.write("10 1\n")
+            return tables
+
+    with pytest.raises(DataError, match=r"train\.txt changed while being read; start again"):
+        Slow(root)
+    assert not (cache.cache_folder() / "data").exists()
+
+
 def test_every_setting_is_part_of_the_key(root: Path) -> None:
     assert Small(root).settings == {"valid_ratio": 0.25, "colour": "red"}
     Small(root, colour="blue")
