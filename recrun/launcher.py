@@ -388,7 +388,8 @@ class Coach:
             raise TrainingError(f"{error} (evaluating {split} after epoch {epoch}). {self._last_good()}") from error
         bad = [name for name, value in values.items() if not math.isfinite(value)]
         if bad:
-            raise TrainingError(f"{', '.join(bad)} on {split} after epoch {epoch} is not finite. {self._last_good()}")
+            undefined = "no finite value: it is defined for none of these users, or the model's scores overflow"
+            raise TrainingError(f"{', '.join(bad)} on {split} after epoch {epoch} has {undefined}. {self._last_good()}")
         return values, seconds
 
     def _evaluate_split(self, split: str, epoch: int) -> tuple[dict[str, float], float]:

