@@ -9,7 +9,7 @@ ranked the same way: `vectors()` where the scores are one matrix product (the fa
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -85,8 +85,14 @@ class RecSysArch(nn.Module):
 class ClosedFormArch(RecSysArch):
     """Base of models that are computed from the training data at once, without gradients.
 
-    What `fit` computes must be kept in buffers, so that checkpoints hold it.
+    What `fit` computes must be kept in buffers (`recrun.sparse.SparseMatrix` where it is sparse), so that checkpoints
+    hold it.
+
+    Attributes:
+        progress: is told (done, total) while a long `fit` works; None when nobody listens.
     """
+
+    progress: Callable[[int, int], None] | None = None
 
     @abstractmethod
     def fit(self, data: TrainingData) -> None:

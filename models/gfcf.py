@@ -1,0 +1,68 @@
+"""Graph filters in closed form.
+
+Shapes: B users in a batch, U users, I items, D embedding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recrun.architectures import ClosedFormArch
+from recrun.registry import MODELS
+from recrun.sparse import dense_product, scale_rows, truncated_svd
+from recrun.types import NonNegativeFloat, PositiveInt
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+
+@MODELS.register("gfcf")
+class GFCF(ClosedFormArch):
+    """Smooth a user's row over the graph of items, by a linear filter and an ideal low-pass filter.
+
+    With N = Du^-1/2 X Di^-1/2 the interactions normalized by the numbers of items (Du) and of users (Di), and V (I, D)
+    its right singular vectors of the largest singular values, the scores are
+    X (N'N + alpha Di^-1/2 V V' Di^1/2).
+
+    *Source:* Shen et al., "How Powerful is Graph Convolution for Recommendation?", CIKM 2021, section 4.3, equation 17.
+
+    Args:
+        embedding_dim: how many singular vectors the low-pass filter lets through.
+        alpha: weight of the low-pass filter.
+    """
+
+    user_vectors: Tensor
+    item_vectors: Tensor
+
+    def __init__(self, data: TrainingData, *, embedding_dim: PositiveInt = 64, alpha: NonNegativeFloat = 0.3) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.rows = data.matrix()
+        self.normalized = scale_rows(self.rows, data.csr().lengths.clip(1) ** -0.5)
+        self.normalized.data *= _roots(data)[self.normalized.indices] ** -1
+        self.transposed = self.normalized.T.tocsr()
+        self.register_buffer("user_vectors", torch.zeros(data.n_users, embedding_dim))
+        self.register_buffer("item_vectors", torch.zeros(data.n_items, embedding_dim))
+
+    def fit(self, data: TrainingData) -> None:
+        """Find the singular vectors that the low-pass filter lets through."""
+        _, _, right = truncated_svd(self.normalized, self.item_vectors.shape[1])
+        roots = _roots(data)[:, None]
+        self.user_vectors.copy_(torch.from_numpy(self.rows @ (right / roots)))
+        self.item_vectors.copy_(torch.from_numpy(right * roots))
+
+    def score(self, users: Tensor) -> Tensor:
+        """Return the scores (B, I) of all items for users (B,)."""
+        # From item to user to item in two products: the graph of items has many more edges than there are interactions.
+        steps = self.rows[users.cpu().numpy()] @ self.transposed
+        scores = torch.from_numpy(dense_product(steps, self.normalized)).to(users.device)
+        return scores.addmm_(self.user_vectors[users], self.item_vectors.T, alpha=self.alpha)
+
+
+def _roots(data: TrainingData) -> np.ndarray:
+    """Return the square roots of the items' numbers of users (I,), of items without any that of 1."""
+    return np.sqrt(data.item_counts().clip(1)).astype(np.float32)

@@ -1,0 +1,51 @@
+"""The interaction matrix, cut to its largest singular values.
+
+Shapes: U users, I items, D embedding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from recrun.architectures import ClosedFormArch
+from recrun.registry import MODELS
+from recrun.sparse import truncated_svd
+from recrun.types import PositiveInt
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+
+@MODELS.register("puresvd")
+class PureSVD(ClosedFormArch):
+    """Score by the interaction matrix that is left of the D largest singular values, missing entries taken as 0.
+
+    With V (I, D) the right singular vectors, the scores are X V V'.
+
+    *Source:* Cremonesi, Koren, Turrin, "Performance of Recommender Algorithms on Top-N Recommendation Tasks", RecSys
+    2010, section 3.3, equations 5 and 6.
+
+    Args:
+        embedding_dim: how many singular values are kept, at most the smaller number of users and items.
+    """
+
+    user_vectors: Tensor
+    item_vectors: Tensor
+
+    def __init__(self, data: TrainingData, *, embedding_dim: PositiveInt = 64) -> None:
+        super().__init__()
+        self.register_buffer("user_vectors", torch.zeros(data.n_users, embedding_dim))
+        self.register_buffer("item_vectors", torch.zeros(data.n_items, embedding_dim))
+
+    def fit(self, data: TrainingData) -> None:
+        """Factor the interaction matrix."""
+        left, values, right = truncated_svd(data.matrix(), self.item_vectors.shape[1])
+        self.user_vectors.copy_(torch.from_numpy(left * values))
+        self.item_vectors.copy_(torch.from_numpy(right))
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Return the users' rows in the space of the singular vectors, and these."""
+        return self.user_vectors, self.item_vectors

@@ -1,0 +1,79 @@
+"""Random walks of three steps on the graph of users and items.
+
+Shapes: B users in a batch, U users, I items.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recrun.architectures import ClosedFormArch
+from recrun.registry import MODELS
+from recrun.sparse import SparseMatrix, dense_product, item_weights, largest_of_product, scale_rows
+from recrun.types import NonNegativeFloat, PositiveInt
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+
+@MODELS.register("rp3beta")
+class RP3Beta(ClosedFormArch):
+    """Score an item by the chance of a walk user - item - user - item to end there, with popular items held back.
+
+    From item i the walk comes to item j with weight w_ij = sum over users v of (p_iv p_vj)^alpha / (users of j)^beta,
+    where p_iv = 1 / (users of i) and p_vj = 1 / (items of v). The scores are X W, the first step being the same for all
+    of a user's items, after W was cut to its largest entries.
+
+    *Source:* Paudel, Christoffel, Newell, Bernstein, "Updatable, Accurate, Diverse, and Scalable Recommendations for
+    Interactive Applications", ACM TiiS 2017, section 4: P3alpha (alpha) and RP3beta (beta).
+
+    Args:
+        n_neighbors: how many of an item's largest weights are kept.
+        alpha: exponent of the chances of a step.
+        beta: exponent of the popularity that scores are divided by.
+        neighbors_of: whose largest weights are kept: "source", of the item that a walk comes from (the paper);
+            "target", of the item that it comes to; "both", first the former, and of these, normalized, the latter.
+        normalize_neighbors: divide the kept weights from each item by their sum.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        n_neighbors: PositiveInt = 100,
+        alpha: NonNegativeFloat = 1.0,
+        beta: NonNegativeFloat = 0.5,
+        neighbors_of: Literal["source", "target", "both"] = "source",
+        normalize_neighbors: bool = False,
+    ) -> None:
+        super().__init__()
+        self.n_neighbors, self.alpha, self.beta = n_neighbors, alpha, beta
+        self.neighbors_of, self.normalize_neighbors = neighbors_of, normalize_neighbors
+        self.rows = data.matrix()
+        self.weights = SparseMatrix(data.n_items, data.n_items)
+
+    def fit(self, data: TrainingData) -> None:
+        """Walk two steps from every item, and keep where most walks end."""
+        rows, n_users = data.matrix(), data.item_counts().clip(1).astype(np.float64)
+        chances = scale_rows(rows, data.csr().lengths.clip(1).astype(np.float64) ** -self.alpha)
+        of_source, of_target = ((n_users**-exponent).astype(np.float32) for exponent in (self.alpha, self.beta))
+        if self.neighbors_of == "target":  # the rows are then the items that walks come to
+            of_source, of_target = of_target, of_source
+        nearest = largest_of_product(
+            rows.T.tocsr(),
+            chances,
+            self.n_neighbors,
+            weigh=lambda products, rows, columns: products * of_source[rows] * of_target[columns],
+            progress=self.progress,
+        )
+        weights = item_weights(nearest, self.n_neighbors, self.neighbors_of, normalize=self.normalize_neighbors)
+        self.weights.set(weights)
+
+    def score(self, users: Tensor) -> Tensor:
+        """Return the scores (B, I) of all items for users (B,)."""
+        scores = dense_product(self.rows[users.cpu().numpy()], self.weights.to_scipy())
+        return torch.from_numpy(scores).to(users.device)

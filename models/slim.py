@@ -1,0 +1,156 @@
+"""Sparse linear models of items.
+
+Shapes: B users in a batch, U users, I items, J items in a block that is fitted at once, K neighbours of an item.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from recrun.architectures import ClosedFormArch
+from recrun.memory import require_memory
+from recrun.registry import MODELS
+from recrun.sparse import SparseMatrix, dense_product, nearest_neighbors
+from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+_BLOCK_NUMBERS: Final = 1 << 22
+"""Entries of the Gram matrices, or of the weights, of a block."""
+_NEVER: Final = np.float32(-1)
+"""Stands for what an item shares with one that must get no weight: a descent never leaves 0 there."""
+
+Problem = tuple[Tensor, Tensor, Any]
+"""What each item's K candidates share with each other (J, K, K) and with it (J, K), and where its neighbours stand."""
+
+
+@MODELS.register("slim")
+class SLIM(ClosedFormArch):
+    """Reconstruct each item's column from those of its nearest neighbours, by few weights that are not negative.
+
+    Item j's weights w >= 0 (K,) minimise |x_j - X w|^2 / 2 + reg_weight / 2 |w|^2 + l1_weight |w|_1 over its
+    `n_neighbors` nearest items by the cosine, never itself; with as many neighbours as there are other items, this is
+    SLIM, with fewer it is fsSLIM. The scores are X W. Solved by coordinate descent, for many items at once.
+
+    *Source:* Ning, Karypis, "SLIM: Sparse Linear Methods for Top-N Recommender Systems", ICDM 2011, equation 3 and
+    section 4.3 (fsSLIM).
+
+    Args:
+        n_neighbors: how many items an item may be reconstructed from; memory and time grow with its square.
+        reg_weight: weight of the squared L2 norm.
+        l1_weight: weight of the L1 norm, which makes the weights sparse.
+        n_iterations: how often each weight is visited at most.
+        tolerance: stop when no weight changed by more than this.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        n_neighbors: PositiveInt = 100,
+        reg_weight: PositiveFloat = 10.0,
+        l1_weight: NonNegativeFloat = 1.0,
+        n_iterations: PositiveInt = 100,
+        tolerance: NonNegativeFloat = 1e-3,
+    ) -> None:
+        super().__init__()
+        self.n_neighbors = min(n_neighbors, max(1, data.n_items - 1))
+        self.reg_weight, self.l1_weight = reg_weight, l1_weight
+        self.n_iterations, self.tolerance = n_iterations, tolerance
+        self.rows = data.matrix()
+        self.weights = SparseMatrix(data.n_items, data.n_items)
+
+    def fit(self, data: TrainingData) -> None:
+        """Choose each item's neighbours, and fit their weights block by block."""
+        columns = data.matrix().T.tocsr()
+        gram = (columns @ columns.T).tocsr()
+        gram.sort_indices()
+        neighbors = nearest_neighbors(columns, self.n_neighbors)
+        # With most items as neighbours, one Gram matrix for all of them is less work than one for each item.
+        pose = _Shared(gram) if 2 * self.n_neighbors > data.n_items else _Separate(gram, self.n_neighbors)
+        # Items of about equally many neighbours share a block, so that little of it is padding.
+        order = np.argsort(-np.diff(neighbors.indptr), kind="stable")
+        blocks = []
+        for start in range(0, data.n_items, pose.n_targets):
+            targets = order[start : start + pose.n_targets]
+            blocks.append(self._fit_block(pose, neighbors[targets], targets))
+            if self.progress is not None:
+                self.progress(min(start + pose.n_targets, data.n_items), data.n_items)
+        weights = sparse.vstack(blocks, format="csr")[np.argsort(order)]
+        self.weights.set(weights.T.tocsr())
+
+    def score(self, users: Tensor) -> Tensor:
+        """Return the scores (B, I) of all items for users (B,)."""
+        scores = dense_product(self.rows[users.cpu().numpy()], self.weights.to_scipy())
+        return torch.from_numpy(scores).to(users.device)
+
+    def _fit_block(self, pose: _Shared | _Separate, neighbors: sparse.csr_matrix, targets: np.ndarray) -> Any:
+        """Return the weights (J, I) of the items `targets` (J,) from their neighbours (J, I)."""
+        n_shared_JKK, with_target_JK, places = pose(neighbors, targets)
+        fitted = neighbors.copy()
+        fitted.data = self._descend(n_shared_JKK, with_target_JK).numpy()[places]
+        fitted.eliminate_zeros()
+        return fitted
+
+    def _descend(self, n_shared_JKK: Tensor, with_target_JK: Tensor) -> Tensor:
+        """Return the weights (J, K) by cyclic coordinate descent, one coordinate of all J items at a time."""
+        weights_KJ = torch.zeros_like(with_target_JK).T.contiguous()
+        gains_JK = with_target_JK  # what is left to explain, X' (x_j - X w)
+        scales_KJ = n_shared_JKK.diagonal(dim1=1, dim2=2).T.contiguous()
+        divisors_KJ = scales_KJ + self.reg_weight
+        for _ in range(self.n_iterations):
+            before_KJ = weights_KJ.clone()
+            for coordinate, weights_J in enumerate(weights_KJ):
+                change_J = torch.addcmul(gains_JK[:, coordinate], scales_KJ[coordinate], weights_J)
+                change_J.sub_(self.l1_weight).clamp_(min=0).div_(divisors_KJ[coordinate]).sub_(weights_J)
+                weights_J += change_J
+                gains_JK.addcmul_(n_shared_JKK[:, coordinate], change_J[:, None], value=-1)
+            if float((weights_KJ - before_KJ).abs().max()) <= self.tolerance:
+                break
+        return weights_KJ.T
+
+
+class _Separate:
+    """Poses the problems of some items with a Gram matrix of each one's neighbours."""
+
+    def __init__(self, gram: sparse.csr_matrix, n_neighbors: int) -> None:
+        self.gram = gram
+        self.n_targets = max(1, _BLOCK_NUMBERS // n_neighbors**2)
+
+    def __call__(self, neighbors: sparse.csr_matrix, targets: np.ndarray) -> Problem:
+        lengths = np.diff(neighbors.indptr)
+        real_JK = np.arange(max(1, lengths.max())) < lengths[:, None]
+        items_JK = np.zeros(real_JK.shape, dtype=np.int64)
+        items_JK[real_JK] = neighbors.indices
+        with_target_JK = np.where(real_JK, self._entries(items_JK, targets[:, None]), _NEVER)
+        n_shared_JKK = self._entries(items_JK[:, :, None], items_JK[:, None, :])
+        return torch.from_numpy(n_shared_JKK), torch.from_numpy(with_target_JK), real_JK
+
+    def _entries(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return the entries of the Gram matrix at rows and columns, which are broadcast against each other."""
+        rows, columns = np.broadcast_arrays(rows, columns)
+        entries = np.asarray(self.gram[rows.ravel(), columns.ravel()]).reshape(rows.shape)
+        return entries.astype(np.float32, copy=False)
+
+
+class _Shared:
+    """Poses the problems of some items with the one Gram matrix of all items (K = I), where only neighbours can win."""
+
+    def __init__(self, gram: sparse.csr_matrix) -> None:
+        n_items = gram.shape[0]
+        require_memory(4 * n_items**2, f"slim with most of {n_items:,} items as neighbors", "lower n_neighbors")
+        self.gram = gram.toarray()
+        self.n_targets = max(1, _BLOCK_NUMBERS // n_items)
+
+    def __call__(self, neighbors: sparse.csr_matrix, targets: np.ndarray) -> Problem:
+        rows = np.repeat(np.arange(len(targets)), np.diff(neighbors.indptr))
+        with_target_JI = np.full(neighbors.shape, _NEVER, dtype=np.float32)
+        with_target_JI[rows, neighbors.indices] = self.gram[targets[rows], neighbors.indices]
+        n_shared_JII = torch.from_numpy(self.gram).expand(len(targets), -1, -1)
+        return n_shared_JII, torch.from_numpy(with_target_JI), (rows, neighbors.indices)

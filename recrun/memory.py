@@ -1,0 +1,68 @@
+"""How much memory is free, so that what cannot fit is refused before it is tried."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from recrun.errors import ConfigError, Fault
+
+_GROUPS: Final = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+"""Where version 2 and version 1 of control groups tell their limit, what is used, and what of it are pages of files."""
+
+
+def available_memory() -> int | None:
+    """Return the bytes of main memory that this process can still take, or None where the system does not tell.
+
+    A limit of the control group that the process runs in (as in a container) counts as the machine's own.
+    """
+    limits = (_free_of_machine(), *(_free_of_group(*group) for group in _GROUPS))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def require_memory(needed: int, purpose: str, advice: str, *, limit: float | None = None) -> None:
+    """Refuse what does not fit in memory.
+
+    Args:
+        needed: bytes.
+        purpose: what takes them, as the subject of "needs about 7.0 GB".
+        advice: what to do instead.
+        limit: GB that may be taken; what is free if None.
+
+    Raises:
+        ConfigError: it does not fit.
+    """
+    free = available_memory() if limit is None else int(limit * 1e9)
+    if free is not None and needed > free:
+        where = "are free" if limit is None else "are allowed by max_memory"
+        message = f"{purpose} needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB {where}; {advice}"
+        raise ConfigError(Fault(message, key="model"))
+
+
+def _free_of_machine() -> int | None:
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _free_of_group(folder: str, limit_file: str, used_file: str, file_pages: str) -> int | None:
+    try:
+        limit = int(Path(folder, limit_file).read_text(encoding="ascii"))
+        used = int(Path(folder, used_file).read_text(encoding="ascii"))
+        entries = (line.split() for line in Path(folder, "memory.stat").read_text(encoding="ascii").splitlines())
+        # Pages of files that were read lately count as used, and are given up when memory is wanted.
+        used -= next((int(value) for name, value in entries if name == file_pages), 0)
+    except (OSError, ValueError):  # no such group, or no limit ("max")
+        return None
+    return max(0, limit - used)

@@ -1,0 +1,51 @@
+"""What tests of single models share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from recrun.architectures import ClosedFormArch
+from recrun.data.fields import FieldTuple
+from recrun.data.interactions import Interactions, TrainingData
+
+Build = Callable[..., TrainingData]
+Fit = Callable[..., Tensor]
+
+
+@pytest.fixture(scope="session")
+def data_of() -> Build:
+    """Make training data from a table (U, I) in which 1 stands where user and item met."""
+
+    def build(table: np.ndarray | list[list[int]]) -> TrainingData:
+        users, items = np.nonzero(np.asarray(table))
+        interactions = Interactions(users.astype(np.int32), items.astype(np.int32))
+        return TrainingData(FieldTuple(), *np.shape(table), interactions)  # type: ignore[arg-type]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def scores_of(data_of: Build) -> Fit:
+    """Fit a model on a table (U, I), and return its scores of all users."""
+
+    def fit(model: type[ClosedFormArch], table: np.ndarray | list[list[int]], **settings: object) -> Tensor:
+        data = data_of(table)
+        fitted = model(data, **settings)  # type: ignore[call-arg, arg-type]
+        fitted.fit(data)
+        return fitted.score(torch.arange(data.n_users))
+
+    return fit
+
+
+@pytest.fixture(scope="session")
+def table() -> np.ndarray:
+    """Interactions of 30 users with 20 items, of uneven popularity; user 3 and item 5 have none."""
+    rng = np.random.default_rng(7)
+    table = (rng.random((30, 20)) < rng.uniform(0.05, 0.6, 20)).astype(np.int64)
+    table[3], table[:, 5] = 0, 0
+    return table
