@@ -3,7 +3,7 @@
 Shapes: B users, W items of a tile, R relevant items of the user that has most of them.
 
 The count is kept over a stream of tiles: each is sorted once, and the relevant items' scores are looked up in it. All
-sums are of halves and whole numbers, so they do not depend on the tiles.
+sums are of whole numbers, so they do not depend on the tiles.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor
 Array = NDArray[Any]
 
 
-def count_below(scores_BW: Tensor, targets_BR: Tensor, n_masked_B: Tensor) -> Tensor:
-    """Return how many scores of its row each target exceeds, plus half of those that it equals.
+def twice_below(scores_BW: Tensor, targets_BR: Tensor, n_masked_B: Tensor) -> Tensor:
+    """Return twice the number of scores of its row that each target exceeds, plus the number of those that it equals.
 
     Args:
         scores_BW: (B, W); masked ones hold -inf.
@@ -27,7 +27,7 @@ def count_below(scores_BW: Tensor, targets_BR: Tensor, n_masked_B: Tensor) -> Te
         n_masked_B: how many scores of each row are masked and do not count, int64 (B,).
 
     Returns:
-        float64 (B, R).
+        int64 (B, R).
     """
     if scores_BW.device.type == "cpu":
         sorted_BW = torch.from_numpy(np.sort(scores_BW.numpy(), axis=1))  # vectorised, unlike torch's
@@ -37,10 +37,10 @@ def count_below(scores_BW: Tensor, targets_BR: Tensor, n_masked_B: Tensor) -> Te
     masked = n_masked_B[:, None]
     below = torch.maximum(torch.searchsorted(sorted_BW, targets_BR), masked) - masked
     not_above = torch.maximum(torch.searchsorted(sorted_BW, targets_BR, right=True), masked) - masked
-    return (below + not_above).double() / 2
+    return below + not_above
 
 
-def n_wins(scores_BN: Tensor, relevant_BN: Tensor) -> Tensor:
+def n_wins(scores_BN: Tensor, relevant_BN: Tensor) -> NDArray[np.float64]:
     """Return the pairs (relevant, other) in order plus half the ties, for dense scores without masked ones.
 
     Args:
@@ -48,12 +48,13 @@ def n_wins(scores_BN: Tensor, relevant_BN: Tensor) -> Tensor:
         relevant_BN: bool (B, N).
 
     Returns:
-        float64 (B,).
+        float64 (B,), on the CPU.
     """
     n_masked_B = torch.zeros(len(scores_BN), dtype=torch.int64, device=scores_BN.device)
-    below_BN = count_below(scores_BN, scores_BN, n_masked_B)
+    twice_BN = twice_below(scores_BN, scores_BN, n_masked_B)
     # Among themselves n relevant items win n² / 2, each item's tie with itself included.
-    return torch.where(relevant_BN, below_BN, 0.0).sum(dim=1) - relevant_BN.sum(dim=1).double() ** 2 / 2
+    twice_B = torch.where(relevant_BN, twice_BN, 0).sum(dim=1) - relevant_BN.sum(dim=1) ** 2
+    return np.asarray(twice_B.cpu().numpy() / 2)
 
 
 class AUCCounter:
@@ -78,7 +79,7 @@ class AUCCounter:
         counted_BR = np.zeros(shape, dtype=bool)
         counted_BR[rows_N, self._places_N] = True
         self._counted_BR = torch.from_numpy(counted_BR).to(scores.device)
-        self._wins_B = torch.zeros(n_rows, dtype=torch.float64, device=scores.device)
+        self._twice_B = torch.zeros(n_rows, dtype=torch.int64, device=scores.device)
 
     def look_up(self, scores_BW: Tensor, first: int) -> None:
         """Note the scores of the relevant items among `first ... first + W - 1`."""
@@ -95,9 +96,9 @@ class AUCCounter:
             n_masked_B: how many of each row are masked, (B,).
         """
         masked_B = torch.from_numpy(n_masked_B).to(scores_BW.device)
-        below_BR = count_below(scores_BW, self._targets_BR, masked_B)
-        self._wins_B += torch.where(self._counted_BR, below_BR, 0.0).sum(dim=1)
+        twice_BR = twice_below(scores_BW, self._targets_BR, masked_B)
+        self._twice_B += torch.where(self._counted_BR, twice_BR, 0).sum(dim=1)
 
     def wins(self) -> NDArray[np.float64]:
         """Return the pairs (relevant, other) in order plus half the ties, (B,)."""
-        return self._wins_B.cpu().numpy() - self.n_relevant_B.astype(np.float64) ** 2 / 2
+        return np.asarray((self._twice_B.cpu().numpy() - self.n_relevant_B**2) / 2)

@@ -7,7 +7,8 @@ agree with `recrun.ranking.evaluate_ranking` to the last digit of the kernels.
 
 Targets are relevant where they are > 0. A prediction of -inf takes no place in a ranking; a large negative number, such
 as -1e10 for seen items, ranks last. Rows without relevant items (for `auroc` also those without others) are undefined:
-NaN with reduction "none", left out of "mean" and "sum". The mean of nothing is NaN.
+NaN with reduction "none", left out of "mean" and "sum". The mean of nothing is NaN. Results are on the CPU (not every
+device has double precision); rankings and sorting happen where the predictions are.
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName])
         metrics: of the kinds ranking, auc and pointwise; a row counts as a group of gauc.
 
     Returns:
-        By name, in the order asked for, float64 (B,) on the device of the predictions: NaN where undefined. The mean
+        By name, in the order asked for, float64 (B,) on the CPU: NaN where undefined. The mean
         over the defined rows of all batches is the metric.
 
     Raises:
@@ -166,7 +167,7 @@ def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName])
     values: dict[str, Tensor] = {}
     for metric, kind in kinds.items():
         if kind == "ranking":
-            values[str(metric)] = _apply(metric.name, hits_BK, n_relevant_B, metric.k, preds.device)
+            values[str(metric)] = _apply(metric.name, hits_BK, n_relevant_B, metric.k)
         elif kind == "auc" or metric.name == "gauc":
             values[str(metric)] = _row_auc(preds, targets)
         elif metric.name in _ROW_MEANS:
@@ -210,7 +211,7 @@ def _ranked(name: str, preds: Tensor, targets: Tensor, k: int | None, reduction:
     k = preds.shape[1] if k is None else k
     if k < 1:
         raise ValueError(f"k must be >= 1, found {k}")
-    return _reduce(_apply(name, *_hits(preds, targets, k), k, preds.device), reduction)
+    return _reduce(_apply(name, *_hits(preds, targets, k), k), reduction)
 
 
 def _hits(preds: Tensor, targets: Tensor, k: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
@@ -220,9 +221,9 @@ def _hits(preds: Tensor, targets: Tensor, k: int) -> tuple[NDArray[np.bool_], ND
     return hits_BK.cpu().numpy(), relevant_BN.sum(dim=1).cpu().numpy()
 
 
-def _apply(name: str, hits_BK: Any, n_relevant_B: Any, k: int | None, device: torch.device) -> Tensor:
+def _apply(name: str, hits_BK: Any, n_relevant_B: Any, k: int | None) -> Tensor:
     values_B = METRICS.get(name)(hits_BK, np.maximum(n_relevant_B, 1), k)
-    return torch.from_numpy(np.where(n_relevant_B > 0, values_B, np.nan)).to(device)
+    return torch.from_numpy(np.where(n_relevant_B > 0, values_B, np.nan))
 
 
 def _row_auc(preds: Tensor, targets: Tensor) -> Tensor:
@@ -231,9 +232,8 @@ def _row_auc(preds: Tensor, targets: Tensor) -> Tensor:
     preds = preds.detach() if preds.dtype in (torch.float32, torch.float64) else preds.detach().float()
     relevant_BN = targets > 0
     n_relevant_B = relevant_BN.sum(dim=1).cpu().numpy()
-    wins_B = n_wins(preds, relevant_BN).cpu().numpy()
-    auc_B = METRICS.get("auc")(wins_B, n_relevant_B, preds.shape[1] - n_relevant_B)
-    return torch.from_numpy(auc_B).to(preds.device)
+    auc_B = METRICS.get("auc")(n_wins(preds, relevant_BN), n_relevant_B, preds.shape[1] - n_relevant_B)
+    return torch.from_numpy(auc_B)
 
 
 def _absolute(preds: Tensor, targets: Tensor) -> Tensor:
@@ -258,7 +258,7 @@ _ROW_MEANS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mae": _absolute, "
 def _elements(name: str, error: Callable[[Tensor, Tensor], Tensor], preds: Tensor, targets: Tensor, k: Any) -> Tensor:
     _refuse_cutoff(name, k)
     _check(preds, targets)
-    return error(preds.detach(), targets)
+    return error(preds.detach().cpu(), targets.cpu())
 
 
 def _reduce(values: Tensor, reduction: Reduction) -> Tensor:

@@ -81,7 +81,7 @@ def evaluate_ranking(
         n_items: I.
         metrics: of the kinds ranking, auc and exposure. "Popularity" and "novelty" take `seen` for what was before.
         device: where to rank.
-        memory_mb: memory to use besides the model, the data and what the model's `score` allocates; at least some 4 MB
+        memory_mb: memory to use besides the model, the data and what the model's `score` allocates; at least some 16 MB
             are used.
         progress: called as `progress(done, total)` after each block of users.
 

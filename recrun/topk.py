@@ -139,10 +139,11 @@ def _pick_by_groups(scores_BW: Tensor, k: int, floor_B: Array) -> _Candidates | 
         scores_BW = torch.nn.functional.pad(scores_BW, (0, n_groups * GROUP - width), value=-torch.inf)
     scores_BW = scores_BW.contiguous()
     # Group g holds the columns g, g + G, g + 2G ...: maxima of whole rows are many times faster than of neighbours.
-    best_BG = torch.amax(scores_BW.view(n_rows, GROUP, n_groups), dim=1).numpy()
-    bound_B = _kth_of_maxima(best_BG, k)
+    maxima_BG = torch.amax(scores_BW.view(n_rows, GROUP, n_groups), dim=1)
+    bound_B = _kth_of_maxima(maxima_BG, k)
     if bound_B is None:
         return None
+    best_BG = maxima_BG.numpy()
     bound_B = np.maximum(bound_B, floor_B).astype(best_BG.dtype)
     reaching_N = np.flatnonzero(best_BG >= bound_B[:, None])
     if len(reaching_N) > _MAX_CANDIDATES_PER_PLACE * k * n_rows:
@@ -158,15 +159,14 @@ def _pick_by_groups(scores_BW: Tensor, k: int, floor_B: Array) -> _Candidates | 
     return _Candidates(rows_N[groups], columns, members_NM.ravel()[chosen])
 
 
-def _kth_of_maxima(best_BG: Array, k: int) -> Array | None:
+def _kth_of_maxima(maxima_BG: Tensor, k: int) -> Array | None:
     """Return a score (B,) that at least k items reach: the k-th largest maximum of coarser groups; None with NaN."""
-    n_rows, n_groups = best_BG.shape
+    n_rows, n_groups = maxima_BG.shape
     n_merged = max(1, n_groups // (_COARSE_GROUPS_PER_PLACE * k))
     n_coarse = n_groups // n_merged
-    coarse_BC, left = best_BG[:, : n_coarse * n_merged], best_BG[:, n_coarse * n_merged :]
-    if n_merged > 1:
-        coarse_BC = np.maximum.reduce(coarse_BC.reshape(n_rows, n_merged, n_coarse), axis=1)
-    if np.isnan(coarse_BC).any() or np.isnan(left).any():
+    merged_BG, left_BG = maxima_BG[:, : n_coarse * n_merged], maxima_BG[:, n_coarse * n_merged :]
+    coarse_BC = torch.amax(merged_BG.reshape(n_rows, n_merged, n_coarse), dim=1).numpy()
+    if np.isnan(coarse_BC).any() or np.isnan(left_BG.numpy()).any():
         return None
     return np.asarray(np.partition(coarse_BC, n_coarse - k, axis=1)[:, n_coarse - k])
 

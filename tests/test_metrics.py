@@ -8,6 +8,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -274,3 +275,10 @@ def test_every_metric_says_what_it_is(name: str) -> None:
     assert component.traits["kind"] in ("ranking", "exposure", "auc", "pointwise")
     assert component.doc.startswith("Return ")
     assert component.traits["cutoff"] is (component.traits["kind"] in ("ranking", "exposure"))
+
+
+def test_every_metric_is_in_the_docs(repository: Path) -> None:
+    text = (repository / "docs" / "metrics.md").read_text(encoding="utf-8")
+    for component in METRICS:
+        label = f"{component.name}@k" if component.traits["cutoff"] else component.name
+        assert f"| `{label}` |" in text, label
