@@ -16,6 +16,8 @@ from recrun.data.guesses import is_number
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 
 _INT64: Final = 2**63
+_MANY: Final = 10
+"""So many users that each having one interaction is no chance."""
 
 
 def examine_table(table: Table, faults: Faults) -> None:
@@ -40,6 +42,8 @@ def _examine_repeats(table: Table, faults: Faults) -> None:
         found = ((table.line_of(row), f"user {_user(table, row)} and item {_item(table, row)} again") for row in rows)
         faults.among("duplicates", len(rows), found)
     starts = np.flatnonzero(np.diff(users, prepend=-1))
+    if len(users) == len(table.users.names) >= _MANY:
+        faults.add("single")
     n_apart = int((np.bincount(users[starts], minlength=1) > 1).sum())
     if n_apart:
         faults.add("unsorted", count=n_apart)

@@ -57,6 +57,7 @@ KINDS: Final = {
     "time-ties": (KEEP, "users whose latest interactions have one time; the one further down counts as the latest"),
     "duplicates": (DROP, "a user's interactions with an item that it had before; one of them is kept"),
     "unsorted": (KEEP, "lines of one user do not stand together; their order between users does not matter"),
+    "single": (KEEP, "no user has a second interaction; is this a file of interactions?"),
     "second-line": (REFUSE, "users with a second line"),
     "no-items": (DROP, "users without items"),
     "overlap": (REFUSE, "interactions that another part has too"),

@@ -18,7 +18,7 @@ from recrun.data.faults import REFUSE, SETTING, Faults, shown
 from recrun.data.filekinds import Survey, guess_encoding, is_parquet, survey
 from recrun.data.formats.base import Layout, check_encoding
 from recrun.data.formats.delimited import guess_separator, looks_like_header, split_line
-from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
+from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.roles import COLUMN_KEYS, find_roles, place_roles, roles_by_content
 from recrun.errors import DataError
 
@@ -79,7 +79,8 @@ class Sniffed:
 
     def document(self) -> dict[str, Any]:
         """Return what is known as JSON can hold it."""
-        names = {role: self.names[place] for role, place in self.roles.items()}
+        called = {RATING: WEIGHT} if self.format == "triples" else {}
+        names = {called.get(role, role): self.names[place] for role, place in self.roles.items()}
         return {
             "format": self.format,
             "encoding": self.encoding or None,

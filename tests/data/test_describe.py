@@ -271,6 +271,13 @@ ODD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
         "keep",
         [],
     ),
+    "one line for each user": (
+        "x.csv",
+        b"user,item\n" + b"".join(b"%d,%d\n" % (i, i) for i in range(20)),
+        "single",
+        "keep",
+        [],
+    ),
     "users without items": ("x.txt", integers("50\n", "\n", "51\n"), "no-items", "drop", [11, 13]),
 }
 
