@@ -45,6 +45,7 @@ class _LightGCNText(RecDataSet):
         root: str | Path = ".",
         *,
         valid_ratio: Fraction = 0.1,
+        valid_from: Literal["random", "end"] = "random",
         split_seed: NonNegativeInt = 0,
         min_user_interactions: NonNegativeInt = 0,
         min_item_interactions: NonNegativeInt = 0,
@@ -55,7 +56,10 @@ class _LightGCNText(RecDataSet):
         Args:
             root: the folder that data is looked for in.
             valid_ratio: share of each user's train interactions held out for validation; 0 for no validation.
-            split_seed: seed of the choice of what is held out.
+            valid_from: hold out at random, or the last interactions of each user in the order of the file. The lines of
+                Gowalla are in the order of time as far as can be told, and its test part comes after them: their end
+                resembles test more than a random share does.
+            split_seed: seed of the choice of what is held out at random.
             min_user_interactions: least number of interactions of a user over all parts; a k-core with the next one.
             min_item_interactions: least number of interactions of an item over all parts.
             duplicates: which of several interactions of a user with an item is kept, the first or the last in the file.
@@ -67,6 +71,7 @@ class _LightGCNText(RecDataSet):
             root,
             Preparation(
                 valid_ratio=valid_ratio,
+                valid_from=valid_from,
                 split_seed=split_seed,
                 min_user_interactions=min_user_interactions,
                 min_item_interactions=min_item_interactions,

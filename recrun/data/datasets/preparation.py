@@ -33,6 +33,7 @@ class Preparation:
         split: "ratio", "leave_one_out", "time", "user_time", or "given" for tables that are parts already.
         test_ratio: share of test; not for "given" and "leave_one_out".
         valid_ratio: share of valid; 0 for none. Parts that come with a valid part keep theirs.
+        valid_from: where in each user's train rows valid is taken of given parts: "random", or the "end" of the row.
         split_seed: seed of random splits.
         min_user_interactions: k-core over users.
         min_item_interactions: k-core over items.
@@ -43,6 +44,7 @@ class Preparation:
     split: str = "given"
     test_ratio: float = DEFAULT_TEST_RATIO
     valid_ratio: float = 0.1
+    valid_from: str = "random"
     split_seed: int = 0
     min_user_interactions: int = 0
     min_item_interactions: int = 0
@@ -220,7 +222,10 @@ def _split(tables: Mapping[str, Table], rows: _Rows, preparation: Preparation) -
         labels: np.ndarray = rows.labels.copy()
         train = np.flatnonzero(labels == splits.TRAIN)
         shares["test_ratio"] = 0.0
-        labels[train] = splits.by_ratio(users[train], n_users, rng=rng, **shares)
+        if preparation.valid_from == "end":
+            labels[train] = splits.by_user_time(users[train], np.arange(len(train)), n_users, **shares)
+        else:
+            labels[train] = splits.by_ratio(users[train], n_users, rng=rng, **shares)
         return labels
     if preparation.split == "ratio":
         return splits.by_ratio(users, n_users, rng=rng, **shares)
