@@ -19,6 +19,7 @@ from recrun.launcher import Coach
 from recrun.monitors import Reporter
 from recrun.resolve import resolve
 from recrun.runs import RunFolder
+from recrun.utils import seed_everything
 
 SMALL = [
     "n_users=100",
@@ -288,3 +289,84 @@ def test_dense_predictions_and_numbers_share_the_monitors(tmp_path: Path) -> Non
     assert values["recall@1"] == pytest.approx(0.5), "the third row has nothing relevant and is left out"
     second = (1 / math.log2(3)) / (1 + 1 / math.log2(3))
     assert values["ndcg@2"] == pytest.approx((1 + second) / 2)
+
+
+def test_a_scripts_own_monitors_of_training_survive_an_interruption_within_an_epoch(tmp_path: Path) -> None:
+    def watch(coach: Coach, stop_at: tuple[int, int] | None) -> None:
+        train_per_epoch = coach.train_per_epoch
+
+        def monitored() -> None:
+            coach.dataloader = _watched(coach, coach.dataloader, stop_at)
+            train_per_epoch()
+
+        coach.train_per_epoch = monitored  # type: ignore[method-assign]
+
+    whole, _ = _prepare(tmp_path)
+    watch(whole, None)
+    whole.fit()
+    coach, _ = _prepare(tmp_path)
+    watch(coach, (2, 5))
+    with pytest.raises(Interrupted):
+        coach.fit()
+    resumed, recorder = _prepare(tmp_path, run=coach.run)
+    watch(resumed, None)
+    resumed.fit()
+    own = whole.progress.history.values["train"]["recall@10"]
+    assert len(own) == 4
+    assert resumed.progress.history.values["train"]["recall@10"] == own
+    assert resumed.progress.history.values == whole.progress.history.values
+    assert [event[1] for event in recorder.events if event[0] == "trained"] == [3, 4]
+
+
+def _watched(coach: Coach, batches: Any, stop_at: tuple[int, int] | None) -> Any:
+    for batch in batches:
+        n = len(batch["user"])
+        # Numbers that differ from step to step, so that a lost one shows in the mean.
+        coach.monitor(float(batch["user"].sum()) / 7, n=n, prefix="train", pool=["recall@10"])
+        if stop_at == (coach.progress.epoch, coach.progress.step):
+            coach._interrupts.requested = True
+        yield batch
+
+
+def test_plateau_without_validation_rows_is_refused(tmp_path: Path) -> None:
+    coach, _ = _prepare(tmp_path, "lr_scheduler=plateau")
+    coach.dataset.base._parts = {**coach.dataset.base._parts, "valid": coach.dataset.base._parts["valid"].take([])}
+    with pytest.raises(ConfigError, match="plateau follows the validation metric, and there is no validation part"):
+        coach.compile(coach.cfg, coach.cfg["monitors"])
+
+
+def test_a_reporter_that_fails_ends_the_run_as_a_failure_of_the_run(tmp_path: Path) -> None:
+    class Full(Recorder):
+        def trained(self, epoch: int, values: Mapping[str, float], seconds: float) -> None:
+            raise OSError(28, "No space left on device")
+
+        def close(self) -> None:
+            super().close()
+            raise OSError(28, "No space left on device")
+
+    coach, _ = _prepare(tmp_path)
+    recorder = Full()
+    coach._make_reporters = lambda run, epoch: [recorder]
+    with pytest.raises(TrainingError, match=r"stopped: No space left on device\. The last good checkpoint is"):
+        coach.fit()
+    assert recorder.events[-1] == ("close",)
+    assert coach.run.read_run()["status"] == "failed"
+
+
+def test_random_numbers_do_not_depend_on_what_reporters_draw(tmp_path: Path) -> None:
+    import random
+
+    class Drawing(Recorder):
+        def start(self, info: Mapping[str, Any]) -> None:
+            random.random()
+            torch.rand(1)
+
+    plain, _ = _prepare(tmp_path)
+    drawing, _ = _prepare(tmp_path)
+    drawing._make_reporters = lambda run, epoch: [Drawing()]
+    for coach in (plain, drawing):
+        seed_everything(1)
+        coach.fit()
+    one, other = (load_checkpoint(coach.run.checkpoint_file("last"))["rng"] for coach in (plain, drawing))
+    assert one["python"] == other["python"]
+    assert torch.equal(one["torch"], other["torch"])
