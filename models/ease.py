@@ -22,6 +22,8 @@ from recrun.types import PositiveFloat
 if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
+_COPIES: Final = 2
+"""What is needed, in matrices of weights: the model itself, and its checkpoint while that is read back."""
 _BLOCK: Final = 1024
 """Rows of the matrix that are worked on at once; temporary memory is for as many."""
 
@@ -31,8 +33,8 @@ class EASE(ClosedFormArch):
     """Reconstruct each user's row from the other items by ridge regression with a zero diagonal.
 
     With the Gram matrix G = X'X + reg_weight * 1 and P = G^-1, the weights are B = -P / diag(P) (each column by its own
-    diagonal entry), with a zero diagonal; the scores are X B. The weights take 4 I^2 bytes, and fitting takes place in
-    that memory.
+    diagonal entry), with a zero diagonal; the scores are X B. The weights take 4 I^2 bytes, fitting takes place in that
+    memory, and reading a checkpoint takes as much again.
 
     *Source:* Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019, equation 8 and algorithm 1.
 
@@ -47,7 +49,7 @@ class EASE(ClosedFormArch):
         self, data: TrainingData, *, reg_weight: PositiveFloat = 250.0, max_memory: PositiveFloat | None = None
     ) -> None:
         super().__init__()
-        needed = 4 * data.n_items * (data.n_items + 2 * _BLOCK)
+        needed = _COPIES * 4 * data.n_items**2
         advice = "take a model with sparse weights (slim, itemknn, rp3beta), or fewer items (min_item_interactions)"
         require_memory(needed, f"ease on {data.n_items:,} items", advice, limit=max_memory)
         self.reg_weight = reg_weight

@@ -28,7 +28,8 @@ class GFCF(ClosedFormArch):
     its right singular vectors of the largest singular values, the scores are
     X (N'N + alpha Di^-1/2 V V' Di^1/2).
 
-    *Source:* Shen et al., "How Powerful is Graph Convolution for Recommendation?", CIKM 2021, section 4.3, equation 17.
+    *Source:* Shen, Wu, Zhang, Shan, Zhang, Letaief, Li, "How Powerful is Graph Convolution for Recommendation?", CIKM
+    2021, the model GF-CF.
 
     Args:
         embedding_dim: how many singular vectors the low-pass filter lets through.

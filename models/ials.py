@@ -36,7 +36,7 @@ class IALS(ClosedFormArch):
 
     *Source:* Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008; in the form of
     Rendle, Krichene, Zhang, Koren, "Revisiting the Performance of iALS on Item Recommendation Benchmarks", RecSys 2022,
-    equations 2 to 7.
+    section 3.
 
     Args:
         embedding_dim: length of the embeddings.

@@ -27,8 +27,8 @@ class ItemKNN(ClosedFormArch):
     entries.
 
     *Source:* Sarwar, Karypis, Konstan, Riedl, "Item-Based Collaborative Filtering Recommendation Algorithms", WWW 2001,
-    section 3; Deshpande, Karypis, "Item-Based Top-N Recommendation Algorithms", ACM TOIS 2004, section 4, for the cut
-    by source and the normalization; the shrink term as in Bell, Koren, "Improved Neighborhood-based Collaborative
+    section 3; Deshpande, Karypis, "Item-Based Top-N Recommendation Algorithms", ACM TOIS 2004, for the cut by source
+    and the normalization; the shrink term as in Bell, Koren, "Improved Neighborhood-based Collaborative
     Filtering", KDD Cup 2007.
 
     Args:
@@ -37,7 +37,7 @@ class ItemKNN(ClosedFormArch):
             log(1 + I / the user's items); or "jaccard".
         shrink: added to the denominator of a similarity; favours those that rest on many common users.
         neighbors_of: whose largest similarities are kept: "source", of the item that a user has; "target", of the item
-            that is scored; "both", first the former, and of these, normalized, the latter.
+            that is scored; "both", first the former, and of these, normalized if asked for, the latter.
         normalize_neighbors: divide the kept similarities of each item that a user has by their sum.
     """
 
@@ -48,7 +48,7 @@ class ItemKNN(ClosedFormArch):
         n_neighbors: PositiveInt = 100,
         measure: Literal["cosine", "tfidf", "jaccard"] = "cosine",
         shrink: NonNegativeFloat = 0.0,
-        neighbors_of: Literal["source", "target", "both"] = "source",
+        neighbors_of: Literal["source", "target", "both"] = "target",
         normalize_neighbors: bool = False,
     ) -> None:
         super().__init__()

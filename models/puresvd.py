@@ -26,7 +26,7 @@ class PureSVD(ClosedFormArch):
     With V (I, D) the right singular vectors, the scores are X V V'.
 
     *Source:* Cremonesi, Koren, Turrin, "Performance of Recommender Algorithms on Top-N Recommendation Tasks", RecSys
-    2010, section 3.3, equations 5 and 6.
+    2010, the model PureSVD.
 
     Args:
         embedding_dim: how many singular values are kept, at most the smaller number of users and items.

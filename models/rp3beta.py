@@ -29,14 +29,16 @@ class RP3Beta(ClosedFormArch):
     of a user's items, after W was cut to its largest entries.
 
     *Source:* Paudel, Christoffel, Newell, Bernstein, "Updatable, Accurate, Diverse, and Scalable Recommendations for
-    Interactive Applications", ACM TiiS 2017, section 4: P3alpha (alpha) and RP3beta (beta).
+    Interactive Applications", ACM TiiS 2017; cutting twice and normalizing as in the code of Ferrari Dacrema, Boglio,
+    Cremonesi, Jannach, "A Troubling Analysis of Reproducibility and Progress in Recommender Systems Research", ACM TOIS
+    2021.
 
     Args:
         n_neighbors: how many of an item's largest weights are kept.
         alpha: exponent of the chances of a step.
         beta: exponent of the popularity that scores are divided by.
-        neighbors_of: whose largest weights are kept: "source", of the item that a walk comes from (the paper);
-            "target", of the item that it comes to; "both", first the former, and of these, normalized, the latter.
+        neighbors_of: whose largest weights are kept: "source", of the item that a walk comes from; "target", of the
+            item that it comes to; "both", first the former, and of these, normalized if asked for, the latter.
         normalize_neighbors: divide the kept weights from each item by their sum.
     """
 

@@ -38,8 +38,8 @@ class SLIM(ClosedFormArch):
     `n_neighbors` nearest items by the cosine, never itself; with as many neighbours as there are other items, this is
     SLIM, with fewer it is fsSLIM. The scores are X W. Solved by coordinate descent, for many items at once.
 
-    *Source:* Ning, Karypis, "SLIM: Sparse Linear Methods for Top-N Recommender Systems", ICDM 2011, equation 3 and
-    section 4.3 (fsSLIM).
+    *Source:* Ning, Karypis, "SLIM: Sparse Linear Methods for Top-N Recommender Systems", ICDM 2011, the
+    models SLIM and fsSLIM.
 
     Args:
         n_neighbors: how many items an item may be reconstructed from; memory and time grow with its square.

@@ -28,7 +28,7 @@ class UserKNN(ClosedFormArch):
 
     *Source:* Herlocker, Konstan, Borchers, Riedl, "An Algorithmic Framework for Performing Collaborative Filtering",
     SIGIR 1999, for ratings; for interactions without, Aiolli, "Efficient Top-N Recommendation for Very Large Scale
-    Binary Rated Datasets", RecSys 2013, section 3.
+    Binary Rated Datasets", RecSys 2013.
 
     Args:
         n_neighbors: how many similar users are kept of each user.

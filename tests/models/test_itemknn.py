@@ -62,15 +62,14 @@ def test_one_neighbour_of_the_item_a_user_has(scores_of: Callable[..., Tensor]) 
     # Each row keeps its largest: 0 -> 1, 1 -> 0, 2 -> 1 (s12 = 0.5 > s02 = 0.41).
     s01, s12 = 2 / 6**0.5, 0.5
     expected = [[s01, s01, 0], [s01, s01 + s12, 0], [0, s01, 0], [0, s12, 0]]
-    torch.testing.assert_close(scores_of(ItemKNN, ABC, n_neighbors=1), torch.tensor(expected))
+    torch.testing.assert_close(scores_of(ItemKNN, ABC, n_neighbors=1, neighbors_of="source"), torch.tensor(expected))
 
 
 def test_one_neighbour_of_the_item_that_is_scored(scores_of: Callable[..., Tensor]) -> None:
     # Each column keeps its largest: 0 from 1, 1 from 0, 2 from 1.
     s01, s12 = 2 / 6**0.5, 0.5
     expected = [[s01, s01, s12], [s01, s01, s12], [0, s01, 0], [0, 0, 0]]
-    scores = scores_of(ItemKNN, ABC, n_neighbors=1, neighbors_of="target")
-    torch.testing.assert_close(scores, torch.tensor(expected))
+    torch.testing.assert_close(scores_of(ItemKNN, ABC, n_neighbors=1), torch.tensor(expected))
 
 
 @pytest.mark.parametrize("measure", ["cosine", "tfidf", "jaccard"])
