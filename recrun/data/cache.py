@@ -92,9 +92,10 @@ def discard(folder: Path) -> None:
     """Remove an entry, at once for everyone who looks for it."""
     try:
         aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_BUILDING))
-        os.replace(folder, aside)
     except OSError:
         return
+    with contextlib.suppress(OSError):
+        os.replace(folder, aside)
     shutil.rmtree(aside, ignore_errors=True)
 
 
