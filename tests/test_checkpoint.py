@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import pickle
 import struct
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,56 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: p
         save_checkpoint(path, {"epoch": 2})
     assert load_checkpoint(path) == {"epoch": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.safetensors"], "no temporary file stays behind"
+
+
+class _FaultyFile:
+    """A file that takes half of what is written to it."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __enter__(self) -> _FaultyFile:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._file.close()
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data[: len(data) // 2])
+        self._file.flush()
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.ENOENT])
+@pytest.mark.parametrize("layer", ["mkstemp", "write", "fsync", "chmod", "replace", "open folder"])
+def test_a_fault_of_the_file_system_at_any_layer_leaves_one_whole_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layer: str, number: int
+) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    old, new = {"epoch": 1, "weights": torch.ones(1000)}, {"epoch": 2, "weights": torch.zeros(1000)}
+    save_checkpoint(path, old)
+    fdopen, open_file = os.fdopen, os.open
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        if layer == "write":
+            patch.setattr(os, "fdopen", lambda *args, **kwargs: _FaultyFile(fdopen(*args, **kwargs)))
+        elif layer == "open folder":
+            patch.setattr(os, "open", lambda name, flags, *rest: (open_file if flags else fail)(name, flags, *rest))
+        else:
+            patch.setattr(tempfile if layer == "mkstemp" else os, layer, fail)
+        with pytest.raises(CheckpointError, match="cannot write the checkpoint"):
+            save_checkpoint(path, new)
+    found = load_checkpoint(path)
+    # The folder is opened last, to flush it: by then the new one is in place.
+    expected = new if layer == "open folder" else old
+    assert found["epoch"] == expected["epoch"]
+    assert torch.equal(found["weights"], expected["weights"])
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+    save_checkpoint(path, new)
+    assert load_checkpoint(path)["epoch"] == 2
 
 
 class _Malicious:

@@ -370,3 +370,26 @@ def test_random_numbers_do_not_depend_on_what_reporters_draw(tmp_path: Path) -> 
     one, other = (load_checkpoint(coach.run.checkpoint_file("last"))["rng"] for coach in (plain, drawing))
     assert one["python"] == other["python"]
     assert torch.equal(one["torch"], other["torch"])
+
+
+def test_a_run_stopped_while_test_is_scored_keeps_the_state_it_would_go_on_from(tmp_path: Path) -> None:
+    options = ["lr=0.5", "epochs=5"]
+    whole, _ = _prepare(tmp_path, *options)
+    best = whole.fit()["best_epoch"]
+    assert best < 5, "the best model is another one than the last"
+    coach, _ = _prepare(tmp_path, *options)
+    after_block = coach._after_block
+
+    def stop(split: str, done: int, total: int) -> None:
+        coach._interrupts.requested = split == "test"
+        after_block(split, done, total)
+
+    coach._after_block = stop  # type: ignore[method-assign]
+    with pytest.raises(Interrupted):
+        coach.fit()
+    assert [entry["metrics"] for entry in coach.run.read_run()["test_evaluations"]] == [None]
+    ours, theirs = (load_checkpoint(each.run.checkpoint_file("last"))["model"] for each in (coach, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    resumed, _ = _prepare(tmp_path, *options, run=coach.run)
+    resumed.fit()
+    assert _numbers(resumed.run.metrics_file) == _numbers(whole.run.metrics_file)
