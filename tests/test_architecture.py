@@ -91,7 +91,8 @@ def test_only_the_experiment_and_a_scripts_parser_seed() -> None:
         for name, tree in _modules().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
-        and ast.unparse(node.func).rpartition(".")[2] in ("manual_seed", "seed_everything")
+        and ast.unparse(node.func)
+        in ("torch.manual_seed", "np.random.seed", "random.seed", "seed_everything", "utils.seed_everything")
     }
     assert seeders <= {"recrun/experiment.py", "recrun/parser.py", "recrun/utils.py"}
 
