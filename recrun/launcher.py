@@ -439,7 +439,9 @@ class Coach:
             return
         if not self._is_scoring_test:
             self.save_checkpoint(self.progress.epoch, force=True)
-        raise Interrupted(f"interrupted; continue with: recrun train --resume {self.run.path}")
+        by_command = self.cfg.get("model") is not None
+        how = f"recrun train --resume {self.run.path}" if by_command else f"resume: true, id: {self.run.path.name}"
+        raise Interrupted(f"interrupted; continue with: {how}")
 
     def _say_interrupted(self, signal_name: str) -> None:
         with suppress(ValueError, OSError):  # they may be closed by now, and the run about to end

@@ -259,6 +259,26 @@ def test_a_run_survives_a_kill_at_every_single_write(server: Server, whole: Whol
     assert rounds > 3
 
 
+def test_a_model_in_closed_form_that_is_killed_anywhere_comes_to_the_same_numbers(
+    server: Server, tmp_path: Path
+) -> None:
+    options = ["ease", "n_users=60", "n_items=40", "n_interactions=900", "device=cpu", "threads=1", "verbose=0"]
+    assert server.run("train", *options, "--runs", str(tmp_path / "whole")) == 0, server.text()
+    expected = json.loads((the_run(tmp_path / "whole") / "metrics.json").read_text(encoding="utf-8"))
+    for at, call in (("fsync", 3), ("replace", 4), ("fsync", 6), ("end_test_evaluation", 1), ("replace", 7)):
+        runs = tmp_path / f"{at}-{call}"
+        assert server.run("train", *options, "--runs", str(runs), die={"at": at, "call": call}) == -signal.SIGKILL
+        run = the_run(runs)
+        assert server.run("train", "--resume", str(run)) == 0, server.text()
+        found = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+        assert {**found, "run": None, "seconds": None} == {**expected, "run": None, "seconds": None}
+        lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        assert [json.loads(line)["split"] for line in lines] == ["train", "valid", "test"]
+        ledger = json.loads((run / "run.json").read_text(encoding="utf-8"))["test_evaluations"]
+        assert all(entry["metrics"] in (None, found["test"]) for entry in ledger)
+        assert len(ledger) == 2 if at == "end_test_evaluation" or call == 7 else len(ledger) == 1
+
+
 @pytest.mark.parametrize("at", ["begin_test_evaluation", "end_test_evaluation"])
 def test_a_run_killed_while_test_is_scored_resumes_and_its_ledger_tells(
     server: Server, whole: Whole, tmp_path: Path, at: str
