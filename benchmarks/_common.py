@@ -91,6 +91,7 @@ class Ended(NamedTuple):
     """A child process that has ended."""
 
     seconds: float
+    cpu: float
     peak_mb: float
     output: str
 
@@ -113,7 +114,7 @@ def run_child(command: Sequence[str], **environment: str) -> Ended:
         text = output.read().decode(errors="replace")
     if child.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {child.returncode}:\n{text[-2000:]}")
-    return Ended(seconds, usage.ru_maxrss / 1024, text)
+    return Ended(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text)
 
 
 def recrun(*arguments: str) -> list[str]:

@@ -7,8 +7,9 @@ series doubles the interactions alone, with 2^14 users and items. `--to 20` goes
 a process of its own. Measured are: making the data (`Synthetic`, with the split), loading the same rows from csv and
 again from the cache, drawing an epoch (shuffling and negatives), an epoch of BPR-MF with lazy_adam, a step with dense
 Adam, and an evaluation of 2,048 users and of all of them (up to 2^15 users and items: users x items grows fourfold).
-Peaks of memory are above what was there before. Exponents are of the last three doublings, so that what is paid once weighs less: 1 is
-linear. A step of dense Adam moves every row of every table, so it is linear in users + items whatever the batch.
+Peaks of memory are above what was there before. Exponents are of the last three doublings, so that what is paid once
+weighs less: 1 is linear. A step of dense Adam moves every row of every table, so it is linear in users + items whatever
+the batch.
 """
 
 from __future__ import annotations

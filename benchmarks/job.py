@@ -52,6 +52,7 @@ def main() -> None:
     table(
         [
             "wall s",
+            "cpu s",
             "training s",
             "evaluation s",
             "rest s",
@@ -63,6 +64,7 @@ def main() -> None:
         [
             [
                 ended.seconds,
+                ended.cpu,
                 seconds["train"],
                 seconds["evaluate"],
                 once,

@@ -88,9 +88,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PEERS, default=PEERS)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=2, help="epochs that count in each round")
+    parser.add_argument("--evaluations", type=int, default=1, help="evaluations in each round")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    arguments = ["--epochs", str(options.epochs), "--evaluations", "2", "--threads", str(options.threads)]
+    arguments = [f"--{name}={getattr(options, name)}" for name in ("epochs", "evaluations", "threads")]
     found: dict[str, dict[str, Any]] = {}
     failed: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as temporary:
