@@ -26,10 +26,10 @@ from recrun import devices, state
 from recrun.architectures import ClosedFormArch
 from recrun.checkpoint import load_checkpoint, save_checkpoint
 from recrun.errors import CheckpointError, ConfigError, Fault, TrainingError
-from recrun.guards import not_finite, not_numbers
+from recrun.guards import Guard
 from recrun.interrupts import Interrupted, Interrupts
 from recrun.loader import Loader, n_rows
-from recrun.meters import LossTrace, Meters, require_all
+from recrun.meters import Meters, require_all
 from recrun.monitors import LOSS, Reporter, Reporters, parse_monitor, smaller_is_better
 from recrun.outcome import close_reporters, describe_run, record_end, result_of, usual_reporters
 from recrun.progress import Best, Progress, undisturbed_random_state
@@ -42,10 +42,6 @@ from recrun.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from recrun.data.postprocessing.base import Pipe
 
-_CHECK_EVERY: Final = 100
-"""Steps between looks at the loss: each look waits for the device."""
-_GUARD_SECONDS: Final = 1.0
-"""Seconds between looks at all parameters, besides the looks before each checkpoint and at the end of an epoch."""
 _REPORT_SECONDS: Final = 0.1
 
 ReporterFactory = Callable[[RunFolder, "int | None"], Sequence[Reporter]]
@@ -87,11 +83,11 @@ class Coach:
         self.stopwatch = Stopwatch(self.device)
         self.reporters = Reporter()
         self.stopped_early = False
-        self._losses = LossTrace()
+        self._guard = Guard(self.model)
         self._interrupts = Interrupts()
         self._closed_form = isinstance(model, ClosedFormArch)
         self._has_begun = self._is_scoring_test = False
-        self._checkpoint_time = self._report_time = self._guard_time = time.monotonic()
+        self._checkpoint_time = self._report_time = time.monotonic()
 
     def compile(
         self,
@@ -130,6 +126,7 @@ class Coach:
         if self.cfg["eval_test"] and not self.dataset.base.describe()["test"]:
             raise ConfigError(Fault("the data has no test part to score; set it to false", key="eval_test"))
         self.run = run or run_for(self.cfg, runs)
+        self._guard = Guard(self.model, self.run)
         self._make_reporters = reporters or usual_reporters(self.cfg)
 
     def score(
@@ -178,7 +175,7 @@ class Coach:
                 result = self.summary()
                 record_end(self, "done")
             except BaseException as error:
-                failure = self._explained(error)
+                failure = self._guard.explain(error)
                 if self._has_begun:
                     record_end(self, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed", failure)
                 close_reporters(self)
@@ -214,7 +211,7 @@ class Coach:
         """Write the last checkpoint when it is due: every `checkpoint_freq` epochs, or when forced."""
         if self._closed_form or not (force or epoch % self.cfg["checkpoint_freq"] == 0):
             return
-        self._check_numbers()
+        self._guard.check(self.progress)
         self._write("last", state.full_state(self))
         state.forget_superseded(self.run)
         self._checkpoint_time = time.monotonic()
@@ -249,13 +246,13 @@ class Coach:
             self._interrupts.at_once = True  # there is nothing to save before it is done
             self.model.fit(self.dataset.base.training_data())
             self._interrupts.at_once = False
-            self._refuse_spoilt(not_numbers(self.model), "the model is not finite after its fit")
+            self._guard.check_fit()
             self.stopwatch.book("fit")
         else:
             self._n_steps = self.dataset.n_batches("train")
             self.dataloader = self._loader("train", epoch)
             self.train_per_epoch()
-        self._check_numbers()
+        self._guard.check(self.progress)
         loss = {LOSS: self.progress.loss.average} if self.progress.loss.count else {}
         values = loss | self.meters.take("train")
         self.progress.loss.reset()
@@ -354,7 +351,7 @@ class Coach:
             return
         for name in names:
             if name.name == LOSS and prefix == "train":
-                self._losses.add(values[0], n, mode)
+                self._guard.losses.add(values[0], n, mode)
             else:
                 self.meters.add_value(float(values[0]), n, mode, prefix, name)
 
@@ -385,11 +382,9 @@ class Coach:
         try:
             values, seconds = self._evaluate_split(split, epoch)
         except TrainingError as error:
-            raise TrainingError(f"{error} (evaluating {split} after epoch {epoch}). {self._last_good()}") from error
-        bad = [name for name, value in values.items() if not math.isfinite(value)]
-        if bad:
-            undefined = "no finite value: it is defined for none of these users, or the model's scores overflow"
-            raise TrainingError(f"{', '.join(bad)} on {split} after epoch {epoch} has {undefined}. {self._last_good()}")
+            reason = f"{error} (evaluating {split} after epoch {epoch}). {self._guard.last_good()}"
+            raise TrainingError(reason) from error
+        self._guard.check_metrics(values, f"{split} after epoch {epoch}")
         return values, seconds
 
     def _evaluate_split(self, split: str, epoch: int) -> tuple[dict[str, float], float]:
@@ -410,10 +405,7 @@ class Coach:
     def _after_step(self, step: int) -> None:
         """Look after the run between two steps: the numbers, the reporters, a due checkpoint, a wish to stop."""
         self.progress.step = step
-        if len(self._losses) >= _CHECK_EVERY:
-            self._check_losses()
-            if time.monotonic() - self._guard_time > _GUARD_SECONDS:
-                self._check_parameters()
+        self._guard.look(self.progress)
         if self._is_time_to_report():
             loss = self.progress.loss.average if self.progress.loss.count else None
             self.reporters.step(self.progress.epoch, step, self._n_steps, loss)
@@ -447,46 +439,6 @@ class Coach:
         with suppress(ValueError, OSError):  # they may be closed by now, and the run about to end
             self.reporters.message(f"{signal_name}: saving and stopping; once more stops at once", "warning")
 
-    def _check_numbers(self) -> None:
-        self._check_losses()
-        self._check_parameters()
-
-    def _check_losses(self) -> None:
-        """Take the losses since the last look into the mean; stop the run at one that is not finite."""
-        looked_at = len(self._losses)
-        bad = self._losses.drain(self.progress.loss)
-        if bad is not None:
-            step = max(self.progress.step - looked_at + bad + 1, 1)
-            spoilt = not_finite(self.model)
-            also = f" (nor, by now, {', '.join(spoilt[:3])})" if spoilt else ""
-            where = f"in epoch {self.progress.epoch + 1}, step {step}"
-            raise TrainingError(f"the loss is not finite {where}{also}; try a smaller lr. {self._last_good()}")
-
-    def _check_parameters(self) -> None:
-        self._guard_time = time.monotonic()
-        where = f"in epoch {self.progress.epoch + 1}, by step {self.progress.step}"
-        self._refuse_spoilt(not_finite(self.model), f"the model is not finite {where}; try a smaller lr")
-
-    def _refuse_spoilt(self, names: Sequence[str], message: str) -> None:
-        if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise TrainingError(f"{message}: {', '.join(names[:3])}{more}. {self._last_good()}")
-
-    def _last_good(self) -> str:
-        """Say where the last complete state is."""
-        last = self.run.checkpoint_file("last")
-        if not self.run.path.exists():
-            return f"The folder {self.run.path} is gone"
-        return f"The last good checkpoint is {last}" if last.exists() else "There is no checkpoint yet"
-
-    def _explained(self, error: BaseException) -> BaseException:
-        """Return an error of the file system as one of the run, which says what is left of it; others as they are."""
-        if not isinstance(error, OSError):
-            return error
-        file = f": {error.filename}" if error.filename else ""
-        reason = f"{error.strerror or error}{file}"
-        return TrainingError(f"the run {self.run.path} stopped: {reason}. {self._last_good()}")
-
     def _is_due(self, epoch: int) -> bool:
         frequency: int = self.cfg.get("eval_freq", 1)
         return epoch % frequency == 0
@@ -517,7 +469,7 @@ class Coach:
         try:
             save_checkpoint(self.run.checkpoint_file(which), content)
         except CheckpointError as error:
-            raise TrainingError(f"{error}. {self._last_good()}") from error
+            raise TrainingError(f"{error}. {self._guard.last_good()}") from error
 
     def _spend(self, activity: str, start: float) -> float:
         seconds = time.perf_counter() - start
