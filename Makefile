@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Whole files to each worker: fixtures of a module are made once. Each test computes with one thread.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 SOURCES := recrun models tests examples benchmarks
 
 .DEFAULT_GOAL := help
@@ -34,11 +36,11 @@ demo: $(VENV)/installed ## install, and train matrix factorisation on the embedd
 
 .PHONY: test
 test: $(VENV)/installed-dev ## install with the developer's extras, and run all tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 .PHONY: test-fast
 test-fast: $(VENV)/installed-dev ## run the tests that are not marked slow
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 .PHONY: check
 check: $(VENV)/installed-dev ## check format, lint and types
