@@ -119,14 +119,18 @@ class Whole:
     def __init__(self, server: Server, folder: Path) -> None:
         self._server, self._folder = server, folder
         self._known: dict[tuple[str, ...], dict[str, Any]] = {}
-        self.seconds: dict[tuple[str, ...], float] = {}
+        self.training_seconds: dict[tuple[str, ...], float] = {}
+        self.epoch_seconds: dict[tuple[str, ...], float] = {}
 
     def __call__(self, *options: str) -> dict[str, Any]:
         if options not in self._known:
             runs = self._folder / str(len(self._known))
-            start = time.monotonic()
             assert self._server.run("train", *options, "--runs", str(runs)) == 0, self._server.text()
-            self.seconds[options] = time.monotonic() - start
+            log = (the_run(runs) / "log.txt").stat()
+            started = (the_run(runs) / "config.yaml").stat().st_mtime
+            self.training_seconds[options] = log.st_mtime - started
+            result = json.loads((the_run(runs) / "metrics.json").read_text(encoding="utf-8"))
+            self.epoch_seconds[options] = result["seconds"]["total"]
             self._known[options] = outcome(the_run(runs))
         return self._known[options]
 
@@ -313,27 +317,49 @@ def test_a_run_killed_at_ten_random_moments_resumes_to_the_same_bytes(
     options = [option for option in SMALL if option.partition("=")[0] not in changed] + MODES[mode]
     options = [*options, f"model={dropout_model}"] if mode == "dropout" else options
     expected = whole("bprmf", *options)
-    command = ["bprmf", *options]
-    duration = whole.seconds[tuple(command)]
+    # From the start of the training to its end; what goes before is the same in every life.
+    duration = whole.training_seconds[("bprmf", *options)]
+    in_epochs = whole.epoch_seconds[("bprmf", *options)]
     rng = random.Random(mode)
-    killed = 0
-    command = ["train", "bprmf", *options, "--runs", str(tmp_path)]
-    for _ in range(60):
-        pid = server.start(*command)
-        # Early moments are likelier: where most of a run is done, most lives would end by themselves.
-        time.sleep(duration * rng.random() ** 2 * 0.8)
-        os.kill(pid, signal.SIGKILL)
-        code = server.finish()
-        found = all_runs(tmp_path)
-        if found:
-            command = ["train", "--resume", str(found[0])]
-        killed += code != 0 and bool(found)
+    killed, epochs = 0, set()
+    for attempt in range(20):
+        runs = tmp_path / str(attempt)
+        command, n_lives = ["train", "bprmf", *options, "--runs", str(runs)], 0
+        while True:
+            pid = server.start(*command)
+            n_lives += 1
+            has_started = killed < 10 and wait_for_start(runs, pid, n_lives)
+            if has_started:
+                # Within the epochs, or anywhere up to the end: there the summary takes most of the time.
+                time.sleep(rng.random() * rng.choice([in_epochs, duration]))
+                os.kill(pid, signal.SIGKILL)
+            code = server.finish()
+            assert code in (0, -signal.SIGKILL), server.text()
+            if code == 0:
+                break
+            killed += 1
+            command = ["train", "--resume", str(the_run(runs))]
+            last = the_run(runs) / "checkpoints/last"
+            epochs.add(load_checkpoint(last)["progress"]["epoch"] if any(last.glob("*.safetensors")) else -1)
+        check(the_run(runs), expected)
         if killed == 10:
             break
-    assert server.run("train", "--resume", str(the_run(tmp_path))) == 0, server.text()
-    check(the_run(tmp_path), expected)
-    print(f"{mode}: killed {killed} times, the same bytes")
+    print(f"{mode}: killed {killed} times in {attempt + 1} runs, with the last state of epochs {sorted(epochs)}")
     assert killed == 10
+    assert len(epochs) > 1
+
+
+def wait_for_start(runs: Path, pid: int, n_lives: int) -> bool:
+    """Wait until a run has begun to train for the n-th time; False if its process ended before."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        logs = [run / "log.txt" for run in all_runs(runs)]
+        if any(log.exists() and log.read_text(encoding="utf-8").count("INFO    start") >= n_lives for log in logs):
+            return True
+        if Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z":
+            return False
+        time.sleep(0.002)
+    raise AssertionError("the run did not start")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
