@@ -85,7 +85,11 @@ def test_global_time_never_tears_one_moment_apart() -> None:
     assert labels.tolist() == [TRAIN] * 6 + [TEST] * 4
 
 
-@given(st.lists(st.integers(0, 30), min_size=2, max_size=50), st.floats(0.01, 0.4), st.floats(0, 0.4, allow_subnormal=False))
+@given(
+    st.lists(st.integers(0, 30), min_size=2, max_size=50),
+    st.floats(0.01, 0.4),
+    st.floats(0, 0.4, allow_subnormal=False),
+)
 def test_nothing_in_train_is_later_than_anything_held_out(moments: list[int], test: float, valid: float) -> None:
     times = np.array(moments)
     try:
