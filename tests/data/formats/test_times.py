@@ -103,7 +103,10 @@ def test_an_early_time_is_noted(tmp_path: Path) -> None:
     )
 
 
-@given(st.lists(st.integers(-(2**62), 2**62) | st.floats(-1e18, 1e18), min_size=1, max_size=30), st.booleans())
+@given(
+    st.lists(st.integers(-(2**62), 2**62) | st.floats(-1e18, 1e18, allow_subnormal=False), min_size=1, max_size=30),
+    st.booleans(),
+)
 def test_any_times_give_suspicions_about_rows_that_are_there(times: list[float], are_dates: bool) -> None:
     values = np.array(times)
     for each in suspicions(values, are_dates=are_dates):
