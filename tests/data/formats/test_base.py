@@ -40,7 +40,11 @@ def test_a_damaged_zstandard_file_is_refused_with_what_to_do(tmp_path: Path) -> 
         read_binary(tmp_path / "x.zst")
 
 
-@pytest.mark.parametrize("content", [b"plain text", gzip.compress(CONTENT)[:-4], b"\x1f\x8b\x08\x00" + b"\xff" * 40])
+@pytest.mark.parametrize(
+    "content",
+    [b"plain text", gzip.compress(CONTENT)[:-4], b"\x1f\x8b\x08\x00" + b"\xff" * 40],
+    ids=["not gzip", "cut short", "no deflate stream"],
+)
 def test_a_damaged_gzip_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"x\.gz: the compressed file is damaged or cut short"):
