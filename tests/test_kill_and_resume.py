@@ -328,7 +328,9 @@ def test_a_run_killed_at_ten_random_moments_resumes_to_the_same_bytes(
         while True:
             pid = server.start(*command)
             n_lives += 1
-            has_started = killed < 10 and wait_for_start(runs, pid, n_lives)
+            # A run is killed thrice at most: once it is past its epochs, every later life is too.
+            wanted = n_lives <= 3 and (killed < 10 or len(epochs) == 1)
+            has_started = wanted and wait_for_start(runs, pid, n_lives)
             if has_started:
                 # Within the epochs, or anywhere up to the end: there the summary takes most of the time.
                 time.sleep(rng.random() * rng.choice([in_epochs, duration]))
@@ -342,10 +344,10 @@ def test_a_run_killed_at_ten_random_moments_resumes_to_the_same_bytes(
             last = the_run(runs) / "checkpoints/last"
             epochs.add(load_checkpoint(last)["progress"]["epoch"] if any(last.glob("*.safetensors")) else -1)
         check(the_run(runs), expected)
-        if killed == 10:
+        if killed >= 10 and len(epochs) > 1:
             break
     print(f"{mode}: killed {killed} times in {attempt + 1} runs, with the last state of epochs {sorted(epochs)}")
-    assert killed == 10
+    assert killed >= 10
     assert len(epochs) > 1
 
 
