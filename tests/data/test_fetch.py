@@ -317,5 +317,5 @@ def test_every_data_set_with_files_names_an_https_address_and_a_checksum_for_eac
 
 
 def test_the_shared_data_are_the_published_files(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("Gowalla_m1", "LastFM", "MovieLens100K", "MovieLensLatestSmall"):
+    for name in ("Gowalla_m1", "LastFM", "MovieLens100K", "MovieLensLatestSmall", "Beauty", "MovieLens1M"):
         assert {file.status for file in fetch(name, shared_data).files} == {"present"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recrun.data.datasets import File, Gowalla_m1, LastFM, MovieLens100K, MovieLensLatestSmall
+from recrun.data.datasets import Beauty, File, Gowalla_m1, LastFM, MovieLens1M, MovieLens100K, MovieLensLatestSmall
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.filters import pair_keys
 from recrun.errors import DataError
@@ -98,9 +98,27 @@ def test_sequence_files_split_by_leaving_one_out(shared_data: Path) -> None:
     assert sizes(data)[1:] == [22_363, 22_363]
     first = data.interactions("test").take(slice(0, 1))
     assert (data.user_ids[first.users[0]], data.item_ids[first.items[0]]) == (1, 5)
+    assert Beauty(shared_data).hashes["split"] == data.hashes["split"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "counts"), [(Beauty, (22_363, 12_101, 198_502)), (MovieLens1M, (6_040, 3_416, 999_611))]
+)
+def test_sets_of_sequences_have_the_published_counts_and_test_on_the_last_item(
+    shared_data: Path, dataset: type[RecDataSet], counts: tuple[int, int, int]
+) -> None:
+    data = dataset(shared_data)
+    assert (data.n_users, data.n_items, sum(sizes(data))) == counts
+    assert sizes(data)[1:] == [data.n_users, data.n_users]
+    assert n_distinct(data) == counts[2]
+    assert not any("published" in note for note in data.notes)
+    last = {part: data.interactions(part).columns["timestamp"] for part in ("valid", "test")}
+    assert np.array_equal(last["test"], data.csr("train").lengths + 1)
+    assert np.array_equal(last["valid"], data.csr("train").lengths)
 
 
 def test_pairs_in_time_order_split_by_leaving_one_out(shared_data: Path) -> None:
     data = File(shared_data, path="ml-1m/sasrec/ml-1m.txt", format="pairs", split="leave_one_out")
     assert (data.n_users, data.n_items, sum(sizes(data))) == (6_040, 3_416, 999_611)
     assert sizes(data)[1:] == [6_040, 6_040]
+    assert MovieLens1M(shared_data).hashes["split"] == data.hashes["split"]
