@@ -17,9 +17,11 @@ from recrun.criterions import (
     CCLLoss,
     CrossEntropy4Logits,
     GBCELoss,
+    HingeLoss,
     L1Loss,
     MSELoss,
     SampledSoftmax,
+    WARPLoss,
 )
 from recrun.errors import ConfigError, TrainingError
 from recrun.registry import LOSSES, describe_object
@@ -122,9 +124,34 @@ def test_gbce_without_calibration_is_bce() -> None:
     assert torch.allclose(loss.from_scores(scores_of()), BCELoss4Logits().from_scores(scores_of()))
 
 
-def test_gbce_asks_for_the_number_of_items() -> None:
-    with pytest.raises(TrainingError, match=r"call bind\(n_items\) first"):
-        GBCELoss().from_scores(scores_of())
+def test_losses_that_depend_on_it_ask_for_the_number_of_items() -> None:
+    for loss in (GBCELoss(), WARPLoss()):
+        with pytest.raises(TrainingError, match=r"call bind\(n_items\) first"):
+            loss.from_scores(scores_of())
+
+
+def test_hinge_worked_by_hand() -> None:
+    scores = torch.tensor([[1.0, 0.75, -3.0]])
+    assert HingeLoss().from_scores(scores).item() == pytest.approx((0.75 + 0.0) / 2)
+    assert HingeLoss(margin=0.0).from_scores(scores).item() == 0.0
+
+
+def test_warp_worked_by_hand() -> None:
+    scores = torch.tensor([[1.0, 0.75, -3.0, 2.0, -1.0], [5.0, 0.0, 1.0, 2.0, 3.0]])
+    # Row 0: 2 of 4 negatives violate, so of 10 other items 5: L(5) = 137/60, and hinges of 0.75 and 2. Row 1: none.
+    terms = build("warp", "none").from_scores(scores)
+    assert terms.tolist() == pytest.approx([137 / 60 * (0.75 + 2.0) / 2, 0.0], rel=1e-6)
+
+
+def test_warp_with_one_negative_is_the_papers_with_a_violator_at_the_first_draw() -> None:
+    terms = build("warp", "none").from_scores(torch.tensor([[0.5, 0.25]]))
+    assert terms.item() == pytest.approx(sum(1 / rank for rank in range(1, N_ITEMS)) * 0.75, rel=1e-6)
+
+
+def test_warp_weighs_a_violator_that_must_be_rare_as_the_first_rank() -> None:
+    loss = WARPLoss("none")
+    loss.bind(3)  # fewer other items than negatives
+    assert loss.from_scores(torch.tensor([[0.5, 0.5, -9.0, -9.0, -9.0]])).item() == pytest.approx(1.0, rel=1e-6)
 
 
 def test_bsl_worked_by_hand() -> None:

@@ -1,0 +1,28 @@
+"""Losses: what a model's scores are worth, chosen by name and independent of the model.
+
+Every loss has its natural call, for scripts, and a door through which the built-in training loop calls it:
+`from_scores` where negatives are sampled, `from_all` where every item is scored. Its traits tell the config layer what
+it needs before torch is imported: `negatives` is "sampled" or "none", `min_negatives` the fewest sampled negatives that
+make sense (1 unless given), and `scores="cosine"` marks a loss that needs scores bounded by [-1, 1].
+"""
+
+from recrun.criterions.base import BaseCriterion
+from recrun.criterions.contrastive import CCLLoss
+from recrun.criterions.pairwise import BPRLoss, HingeLoss, WARPLoss
+from recrun.criterions.pointwise import BCELoss4Logits, GBCELoss, L1Loss, MSELoss
+from recrun.criterions.softmax import BSLLoss, CrossEntropy4Logits, SampledSoftmax
+
+__all__ = [
+    "BCELoss4Logits",
+    "BPRLoss",
+    "BSLLoss",
+    "BaseCriterion",
+    "CCLLoss",
+    "CrossEntropy4Logits",
+    "GBCELoss",
+    "HingeLoss",
+    "L1Loss",
+    "MSELoss",
+    "SampledSoftmax",
+    "WARPLoss",
+]

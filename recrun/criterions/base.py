@@ -1,0 +1,115 @@
+"""What all losses share: the reduction, and the doors through which the training loop calls them.
+
+Letters in shapes: B rows of the batch (users, or positions of sequences), K sampled negatives, I items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from recrun.errors import ConfigError, Fault, TrainingError, nearest
+
+Reduction = Literal["mean", "sum", "none"]
+_REDUCTIONS = ("mean", "sum", "none")
+
+
+class BaseCriterion(nn.Module):
+    """Hold what all losses share: the reduction, the doors of the training loop, and plain regularisation.
+
+    A loss is one decorated subclass whose `forward` returns `self.reduce(terms)`. One called as `forward(pos, neg)`
+    needs no more; one called as `forward(preds, targets)` sets `pointwise = True`; one over all items sets
+    `ranks_all_items = True` and overrides `from_all`.
+
+    Args:
+        reduction: "mean" or "sum" of the loss's terms, or "none" to return them as they are.
+
+    Raises:
+        ConfigError: the reduction is not one of the three.
+    """
+
+    pointwise = False
+    ranks_all_items = False
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        super().__init__()
+        if reduction not in _REDUCTIONS:
+            guess = nearest(str(reduction), _REDUCTIONS)
+            message = f"expected one of {', '.join(_REDUCTIONS)}, found {reduction!r}"
+            raise ConfigError(Fault(message, key="reduction", suggestion=guess))
+        self.reduction = reduction
+        self.n_items: int | None = None
+
+    def bind(self, n_items: int) -> None:
+        """Take note of how many items there are, once, before training: some losses depend on it."""
+        self.n_items = n_items
+
+    def from_scores(self, scores: Tensor) -> Tensor:
+        """Return the loss of rows that hold a positive and its sampled negatives.
+
+        Args:
+            scores: (B, 1+K) floating; column 0 is the positive. To a pointwise loss its target is 1, the others' 0.
+
+        Raises:
+            TrainingError: the loss is not one over sampled negatives, or there are none.
+        """
+        if self.pointwise:
+            targets = torch.zeros_like(scores)
+            targets[:, 0] = 1
+            loss: Tensor = self(scores, targets)
+        else:
+            loss = self(scores[:, :1], scores[:, 1:])
+        return loss
+
+    def from_all(self, scores: Tensor, positives: Tensor) -> Tensor:
+        """Return the loss of rows that hold the scores of every item.
+
+        Args:
+            scores: (B, I) floating.
+            positives: (B,) int64, the right item of each row.
+
+        Raises:
+            TrainingError: the loss is one over sampled negatives.
+        """
+        raise TrainingError(f"{type(self).__name__} compares positives with sampled negatives, not with all items")
+
+    def reduce(self, terms: Tensor) -> Tensor:
+        """Return the mean or the sum of `terms`, or `terms` itself, as `reduction` says."""
+        if self.reduction == "mean":
+            return terms.mean()
+        return terms.sum() if self.reduction == "sum" else terms
+
+    @staticmethod
+    def regularize(params: Tensor | Iterable[Tensor], rtype: Literal["l1", "l2"] = "l2") -> Tensor:
+        """Return the penalty of parameters: the sum of |x| ("l1"), or half the sum of x² ("l2").
+
+        The batch's size is not divided out. Without any parameter the penalty is 0.
+
+        Raises:
+            ConfigError: `rtype` is neither.
+
+        >>> BaseCriterion.regularize(torch.tensor([3.0, -4.0])).item()
+        12.5
+        """
+        if rtype not in ("l1", "l2"):
+            raise ConfigError(f"rtype must be 'l1' or 'l2', found {rtype!r}")
+        tensors = [params] if isinstance(params, Tensor) else list(params)
+        parts = [tensor.abs().sum() if rtype == "l1" else tensor.square().sum() / 2 for tensor in tensors]
+        return torch.stack(parts).sum() if parts else torch.zeros(())
+
+
+def rows(pos: Tensor, neg: Tensor) -> tuple[Tensor, Tensor]:
+    """Return positives as (B, 1) and negatives as (B, K): two vectors must never spread to B x B pairs."""
+    pos_B1, neg_BK = pos.reshape(-1, 1), neg.unsqueeze(1) if neg.dim() == 1 else neg
+    if neg_BK.dim() != 2 or neg_BK.size(1) < 1 or pos_B1.size(0) != neg_BK.size(0):
+        found = f"{tuple(pos.shape)} and {tuple(neg.shape)}"
+        raise TrainingError(f"expected positives (B,) or (B, 1) and negatives (B,) or (B, K), K >= 1, found {found}")
+    return pos_B1, neg_BK
+
+
+def require_one_shape(preds: Tensor, targets: Tensor) -> None:
+    if preds.shape != targets.shape:
+        raise TrainingError(f"predictions {tuple(preds.shape)} and targets {tuple(targets.shape)} differ in shape")
