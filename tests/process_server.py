@@ -21,7 +21,6 @@ from typing import Any
 
 import matplotlib.pyplot  # noqa: F401 - imported here so that no child pays for it
 import tensorboard.summary.writer.record_writer  # noqa: F401
-import torch._dynamo  # noqa: F401 - torch's optimizers import it
 
 import recrun.data.datasets.file
 import recrun.data.datasets.synthetic

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -244,3 +247,17 @@ def test_sparse_adam_refuses_dense_gradients_by_name() -> None:
     parameter.grad = gradients(1)[0]
     with pytest.raises(TrainingError, match="choose optimizer: lazy_adam"):
         optimizer.step()
+
+
+def test_a_training_imports_no_compiler(tmp_path: Path) -> None:
+    small = "'dataset=Synthetic', 'n_users=60', 'n_items=40', 'n_interactions=700', 'epochs=2', 'device=cpu'"
+    program = f"""
+import sys
+from recrun.experiment import prepare
+from recrun.resolve import resolve
+prepare(resolve("bprmf", [{small}])).fit()
+assert "torch" in sys.modules
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "False"
