@@ -6,6 +6,6 @@ if __name__ != "recrun.models":
     # Imported from the clone's folder as plain `models`, every model would be registered a second time.
     raise ImportError("import recrun.models instead of models: the folder models/ is part of the recrun package")
 
-from recrun.architectures import ClosedFormArch, RecSysArch
+from recrun.architectures import ClosedFormArch, RecSysArch, RowsArch
 
-__all__ = ["ClosedFormArch", "RecSysArch"]
+__all__ = ["ClosedFormArch", "RecSysArch", "RowsArch"]

@@ -2,8 +2,9 @@
 
 Shapes: B users in a batch, K sampled negatives, U users, I items, D embedding.
 
-`RecSysArch` carries models that are trained by gradient descent, `ClosedFormArch` those that are fitted once. Both are
-ranked the same way: `vectors()` where the scores are one matrix product (the fast path), else `score(users)`.
+`RecSysArch` carries models that are trained by gradient descent, `RowsArch` those of them that are trained on users'
+whole rows, `ClosedFormArch` models that are fitted once. All are ranked the same way: `vectors()` where the scores are
+one matrix product (the fast path), else `score(users)`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor, nn
 
+from recrun.data.rows import UserRows
 from recrun.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -80,6 +82,37 @@ class RecSysArch(nn.Module):
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return what is added to the loss of a batch, such as an L2 term on its rows; nothing by default."""
         return 0.0
+
+
+class RowsArch(RecSysArch):
+    """Base of models that are trained on users' whole rows: a batch holds users (B, 1), and an epoch every user once.
+
+    In training, `forward(users)` returns the scores (B, I) of all items for users (B,).
+
+    Args:
+        data: the train part.
+    """
+
+    def __init__(self, data: TrainingData) -> None:
+        super().__init__()
+        self.rows = UserRows(data)
+
+    def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
+        """Return the loss of the rows of a batch's users.
+
+        Args:
+            batch: users (B, 1).
+            criterion: the chosen loss.
+        """
+        users = batch[self.user_column][:, 0]
+        if not criterion.compares_vectors:
+            loss = criterion.from_rows(self(users), self.rows.dense(users))
+        else:
+            vectors = self.vectors()
+            if vectors is None:
+                raise ConfigError(f"{type(self).__name__} has no vectors() for {type(criterion).__name__} to compare")
+            loss = criterion(vectors[0][users], vectors[1], *self.rows.pairs(users))
+        return loss
 
 
 class ClosedFormArch(RecSysArch):

@@ -12,13 +12,21 @@ from recrun.resolve import Resolved
 
 
 def training_pipe(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
-    """Return the pipe of an epoch's batches: users (B, 1) and items (B, 1 + K), the positive first.
-
-    A loss over all items takes no negatives (K = 0). With `draw_on: auto`, rows are drawn on a CUDA device that has
-    room for the interactions; there, and with `draw_on: device`, only uniform negatives can be drawn.
+    """Return the pipe of an epoch's batches, as the model is trained on interactions or on users' whole rows.
 
     Raises:
         DataError: a user has every item in train, and negatives are asked for.
+    """
+    if resolved.trains_on == "users":
+        return dataset.shard_().users_().shuffle_().tensor_().split_(resolved.config.batch_size)
+    return _interactions(resolved, dataset, data, device)
+
+
+def _interactions(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
+    """Return the pipe of users (B, 1) and items (B, 1 + K), the positive first.
+
+    A loss over all items takes no negatives (K = 0). With `draw_on: auto`, rows are drawn on a CUDA device that has
+    room for the interactions; there, and with `draw_on: device`, only uniform negatives can be drawn.
     """
     config = resolved.config
     by_user = config.positives == "users"

@@ -17,7 +17,7 @@ from recrun.dict2obj import Config
 from recrun.errors import ConfigError, Fault, RegistryError, edits, nearest, reading_order, unknown
 from recrun.parser import Parser
 from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, SAMPLERS, SCHEDULERS, Registry
-from recrun.rules import Facts, contradictions, settle
+from recrun.rules import Facts, contradictions, row_kind, settle
 from recrun.settings import RUN, TRAINING
 from recrun.signature import Component, Parameter
 from recrun.userfiles import is_file_reference
@@ -35,6 +35,7 @@ COMPONENTS: Final[dict[str, Registry]] = {
 
 _OF_ANY_MODEL: Final = ("model", "dataset")
 _OF_SAMPLING: Final = ("sampler",)
+_OF_INTERACTIONS: Final = ("positives", "draw_on")
 _DEFAULTS: Final = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
 
 
@@ -58,6 +59,11 @@ class Resolved:
     def trains(self) -> bool:
         """Whether the model is trained by gradient descent (else it is fitted once)."""
         return "optimizer" in self.components
+
+    @property
+    def trains_on(self) -> str:
+        """What a row of training is: one of the "interactions", or one of the "users" with all of theirs."""
+        return row_kind(self.components.get("model"))
 
     def arguments(self, setting: str) -> dict[str, Any]:
         """Return the keyword arguments of the component that a setting chooses."""
@@ -92,7 +98,10 @@ class Choice:
     def settings(self) -> list[Parameter]:
         """Return the settings of the run itself, without those of its components."""
         training = () if self.is_closed_form else TRAINING
-        return [each for each in (*RUN, *training) if self.samples or each.name not in _OF_SAMPLING]
+        absent: tuple[str, ...] = () if self.samples else _OF_SAMPLING
+        if row_kind(self.components.get("model")) != "interactions":
+            absent += _OF_INTERACTIONS
+        return [each for each in (*RUN, *training) if each.name not in absent]
 
     def possible(self) -> list[Parameter]:
         """Return the settings of every component that might have been meant; where types differ, any will do."""
@@ -220,6 +229,10 @@ def _explain_key(key: str, given: Given, parser: Parser, choice: Choice) -> Faul
     if key in _OF_SAMPLING:
         name = choice.components["loss"].name
         return given.key_fault(f"loss {name} looks at all items and samples none; remove it", key)
+    if key in _OF_INTERACTIONS:
+        model = choice.components["model"]
+        message = f"model {model.name} is trained on {row_kind(model)}, not on single interactions; remove it"
+        return given.key_fault(message, key)
     owners = [
         f"{component.kind} {component.name}"
         for registry in COMPONENTS.values()

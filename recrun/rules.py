@@ -9,7 +9,7 @@ from typing import Any, Final
 from recrun import devices
 from recrun.errors import ConfigError, Fault, nearest
 from recrun.monitors import LOSS, parse_monitor
-from recrun.registry import METRICS
+from recrun.registry import LOSSES, METRICS
 from recrun.signature import Component
 from recrun.yamlfile import Given
 
@@ -179,6 +179,37 @@ def _scores_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(message, "similarity", "loss")
 
 
+def row_kind(model: Component | None) -> str:
+    """Return what a row of training is to a model: one of the "interactions", or one of the "users" with all of theirs.
+
+    A model says it by its base class, or by the trait `trains_on`.
+    """
+    if model is None:
+        return "interactions"
+    return "users" if "RowsArch" in model.bases else str(model.traits.get("trains_on", "interactions"))
+
+
+def _rows_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
+    model, loss = facts.components.get("model"), facts.components.get("loss")
+    if model is None or loss is None or "ClosedFormArch" in model.bases:
+        return
+    of_users = loss.traits.get("trains_on") == "users"
+    if of_users and row_kind(model) != "users":
+        message = f"{loss.name} is over users' whole rows, and model {model.name} is trained on {row_kind(model)}"
+        yield facts.fault(f"{message}; choose another loss", "loss", "model")
+    elif not of_users and row_kind(model) == "users":
+        known = ", ".join(each.name for each in LOSSES if each.traits.get("trains_on") == "users")
+        message = f"model {model.name} is trained on users' whole rows, and {loss.name} is no loss over them"
+        yield facts.fault(f"{message} (those are: {known})", "loss", "model")
+
+
+def _vectors_that_the_loss_compares(facts: Facts) -> Iterator[Fault]:
+    if facts.trait("loss", "needs") == "vectors" and facts.trait("model", "vectors", True) is False:
+        loss, model = facts.components["loss"].name, facts.components["model"].name
+        message = f"{loss} compares vectors of users and items, and model {model} has none; choose another loss"
+        yield facts.fault(message, "loss", "model")
+
+
 def _what_a_device_can_draw(facts: Facts) -> Iterator[Fault]:
     if facts.values.get("draw_on") == "device" and facts.values.get("sampler", "uniform") != "uniform":
         sampler = facts.values["sampler"]
@@ -200,6 +231,8 @@ RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _what_needs_validation,
     _enough_negatives,
     _scores_that_the_loss_can_take,
+    _rows_that_the_loss_can_take,
+    _vectors_that_the_loss_compares,
     _what_a_device_can_draw,
     _momentum_for_nesterov,
 )

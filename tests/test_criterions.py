@@ -20,8 +20,10 @@ from recrun.criterions import (
     HingeLoss,
     L1Loss,
     MSELoss,
+    MultinomialLoss,
     SampledSoftmax,
     WARPLoss,
+    WholeDataLoss,
 )
 from recrun.errors import ConfigError, TrainingError
 from recrun.registry import LOSSES, describe_object
@@ -108,6 +110,30 @@ def test_sampled_softmax_worked_by_hand() -> None:
 def test_sampled_softmax_with_one_negative_is_bpr() -> None:
     scores = scores_of(negatives=1)
     assert torch.allclose(SampledSoftmax().from_scores(scores), BPRLoss().from_scores(scores))
+
+
+def test_multinomial_worked_by_hand() -> None:
+    scores = torch.tensor([[math.log(2.0), math.log(3.0), 0.0], [0.0, 0.0, 0.0]])
+    terms = MultinomialLoss("none")(scores, torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]))
+    assert terms.tolist() == pytest.approx([math.log(6 / 2) + math.log(6 / 3), 0.0], rel=1e-6)
+
+
+def test_whole_data_is_the_weighted_squared_error_of_all_cells() -> None:
+    random = torch.Generator().manual_seed(5)
+    users, items = (torch.randn(n, 3, generator=random, dtype=torch.float64) for n in (4, 7))
+    rows = torch.rand(4, 7, generator=random) < 0.4
+    rows[2] = False
+    weights = torch.where(rows, 1.0, 0.25)
+    expected = (weights * (users @ items.T - rows.double()).square()).sum(dim=1)
+    places, positives = rows.nonzero(as_tuple=True)
+    terms = WholeDataLoss("none", negative_weight=0.25)(users, items, places, positives)
+    torch.testing.assert_close(terms, expected)
+
+
+def test_losses_that_are_not_over_rows_refuse_them() -> None:
+    for name in ("bpr", "cross_entropy", "whole_data"):
+        with pytest.raises(TrainingError, match="no loss over users' whole rows"):
+            build(name).from_rows(torch.zeros(2, 3), torch.zeros(2, 3))
 
 
 def test_gbce_worked_by_hand() -> None:

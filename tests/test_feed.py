@@ -73,3 +73,14 @@ def test_low_precision_and_training_on_the_device_still_learn(tmp_path_factory: 
         coach.fit()
         losses = [value for _, value in coach.progress.history.values["train"]["loss"]]
         assert losses[-1] < losses[0]
+
+
+def test_a_model_trained_on_rows_gets_every_user_once_an_epoch_in_an_order_of_its_own() -> None:
+    options = ["n_users=60", "n_items=40", "n_interactions=900", "device=cpu", "batch_size=25"]
+    coach = build(resolve("enmf", options))
+    epochs = [list(coach.dataset.iterate("train", seed=1, epoch=epoch)) for epoch in (0, 1, 0)]
+    assert [batch["user"].shape for batch in epochs[0]] == [(25, 1), (25, 1), (10, 1)]
+    orders = [torch.cat([batch["user"][:, 0] for batch in epoch]).tolist() for epoch in epochs]
+    assert sorted(orders[0]) == list(range(60))
+    assert orders[0] == orders[2] != orders[1]
+    assert coach.dataset.n_batches("train") == 3

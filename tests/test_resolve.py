@@ -330,3 +330,32 @@ def test_checking_a_config_imports_neither_torch_nor_numpy(tmp_path: Path) -> No
         "print([name for name in heavy if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_model_trained_on_rows_has_no_settings_of_single_interactions(folder: Path) -> None:
+    config = resolve("multvae").config
+    assert not {"sampler", "positives", "draw_on", "n_negatives"} & set(config)
+    assert _faults("multvae", "positives=users", "draw_on=host") == [
+        f"argument {n}:1: {key}: model multvae is trained on users, not on single interactions; remove it"
+        for n, key in ((1, "positives"), (2, "draw_on"))
+    ]
+
+
+def test_losses_and_models_of_different_rows_are_refused_by_name(folder: Path) -> None:
+    assert _faults("bprmf", "loss=multinomial") == [
+        "argument 1:6: loss: multinomial is over users' whole rows, and model bprmf is trained on interactions; "
+        "choose another loss"
+    ]
+    assert _faults("multvae", "loss=cross_entropy") == [
+        "argument 1:6: loss: model multvae is trained on users' whole rows, and cross_entropy is no loss over them "
+        "(those are: multinomial, whole_data)"
+    ]
+
+
+def test_a_loss_of_vectors_is_refused_by_a_model_without(folder: Path) -> None:
+    assert _faults("multvae", "loss=whole_data") == [
+        "argument 1:6: loss: whole_data compares vectors of users and items, and model multvae has none; "
+        "choose another loss"
+    ]
+    (folder / "a.yaml").write_text("model: enmf\nloss: multinomial\nlr: 1e-3\n")
+    assert resolve("a.yaml").config.loss == "multinomial"

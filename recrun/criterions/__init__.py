@@ -1,15 +1,18 @@
 """Losses: what a model's scores are worth, chosen by name and independent of the model.
 
 Every loss has its natural call, for scripts, and a door through which the built-in training loop calls it:
-`from_scores` where negatives are sampled, `from_all` where every item is scored. Its traits tell the config layer what
-it needs before torch is imported: `negatives` is "sampled" or "none", `min_negatives` the fewest sampled negatives that
-make sense (1 unless given), and `scores="cosine"` marks a loss that needs scores bounded by [-1, 1].
+`from_scores` where negatives are sampled, `from_all` where every item is scored for one right item, `from_rows` where
+it is for a user's whole row. Its traits tell the config layer what it needs before torch is imported: `negatives` is
+"sampled" or "none", `min_negatives` the fewest sampled negatives that make sense (1 unless given), `scores="cosine"`
+marks a loss that needs scores bounded by [-1, 1], `trains_on="users"` one over users' whole rows, and `needs="vectors"`
+one that compares vectors of users and items.
 """
 
 from recrun.criterions.base import BaseCriterion
 from recrun.criterions.contrastive import CCLLoss
 from recrun.criterions.pairwise import BPRLoss, HingeLoss, WARPLoss
 from recrun.criterions.pointwise import BCELoss4Logits, GBCELoss, L1Loss, MSELoss
+from recrun.criterions.rows import MultinomialLoss, WholeDataLoss
 from recrun.criterions.softmax import BSLLoss, CrossEntropy4Logits, SampledSoftmax
 
 __all__ = [
@@ -23,6 +26,8 @@ __all__ = [
     "HingeLoss",
     "L1Loss",
     "MSELoss",
+    "MultinomialLoss",
     "SampledSoftmax",
     "WARPLoss",
+    "WholeDataLoss",
 ]

@@ -22,7 +22,8 @@ class BaseCriterion(nn.Module):
 
     A loss is one decorated subclass whose `forward` returns `self.reduce(terms)`. One called as `forward(pos, neg)`
     needs no more; one called as `forward(preds, targets)` sets `pointwise = True`; one over all items sets
-    `ranks_all_items = True` and overrides `from_all`.
+    `ranks_all_items = True` and overrides `from_all`; one over users' whole rows overrides `from_rows`. One that takes
+    vectors in place of scores sets `compares_vectors = True`.
 
     Args:
         reduction: "mean" or "sum" of the loss's terms, or "none" to return them as they are.
@@ -33,6 +34,7 @@ class BaseCriterion(nn.Module):
 
     pointwise = False
     ranks_all_items = False
+    compares_vectors = False
 
     def __init__(self, reduction: Reduction = "mean") -> None:
         super().__init__()
@@ -76,6 +78,18 @@ class BaseCriterion(nn.Module):
         """
         raise TrainingError(f"{type(self).__name__} compares positives with sampled negatives, not with all items")
 
+    def from_rows(self, scores: Tensor, rows: Tensor) -> Tensor:
+        """Return the loss of users' whole rows.
+
+        Args:
+            scores: (B, I) floating.
+            rows: (B, I), 1 where the user has the item, else 0.
+
+        Raises:
+            TrainingError: the loss is not one over users' rows.
+        """
+        raise TrainingError(f"{type(self).__name__} is no loss over users' whole rows; choose loss: multinomial")
+
     def reduce(self, terms: Tensor) -> Tensor:
         """Return the mean or the sum of `terms`, or `terms` itself, as `reduction` says."""
         if self.reduction == "mean":
@@ -101,7 +115,7 @@ class BaseCriterion(nn.Module):
         return torch.stack(parts).sum() if parts else torch.zeros(())
 
 
-def rows(pos: Tensor, neg: Tensor) -> tuple[Tensor, Tensor]:
+def as_rows(pos: Tensor, neg: Tensor) -> tuple[Tensor, Tensor]:
     """Return positives as (B, 1) and negatives as (B, K): two vectors must never spread to B x B pairs."""
     pos_B1, neg_BK = pos.reshape(-1, 1), neg.unsqueeze(1) if neg.dim() == 1 else neg
     if neg_BK.dim() != 2 or neg_BK.size(1) < 1 or pos_B1.size(0) != neg_BK.size(0):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.criterions.base import BaseCriterion, Reduction, rows
+from recrun.criterions.base import BaseCriterion, Reduction, as_rows
 from recrun.registry import LOSSES
 from recrun.types import NonNegativeFloat, PositiveFloat
 
@@ -39,6 +39,6 @@ class CCLLoss(BaseCriterion):
 
     def forward(self, pos: Tensor, neg: Tensor) -> Tensor:
         """Return the loss of `pos` (B,) or (B, 1) and `neg` (B,) or (B, K); terms (B,)."""
-        pos_B1, neg_BK = rows(pos, neg)
+        pos_B1, neg_BK = as_rows(pos, neg)
         excess_B = F.relu(neg_BK - self.margin).mean(dim=1)
         return self.reduce(1 - pos_B1[:, 0] + self.negative_weight * excess_B)

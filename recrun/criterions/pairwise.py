@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.criterions.base import BaseCriterion, Reduction, rows
+from recrun.criterions.base import BaseCriterion, Reduction, as_rows
 from recrun.errors import TrainingError
 from recrun.registry import LOSSES
 from recrun.types import NonNegativeFloat
@@ -30,7 +30,7 @@ class BPRLoss(BaseCriterion):
 
     def forward(self, pos: Tensor, neg: Tensor) -> Tensor:
         """Return the loss of `pos` (B,) or (B, 1) and `neg` (B,) or (B, K); a term for each element of `neg`."""
-        pos_B1, neg_BK = rows(pos, neg)
+        pos_B1, neg_BK = as_rows(pos, neg)
         return self.reduce(F.softplus(neg_BK - pos_B1).view_as(neg))
 
 
@@ -52,7 +52,7 @@ class HingeLoss(BaseCriterion):
 
     def forward(self, pos: Tensor, neg: Tensor) -> Tensor:
         """Return the loss of `pos` (B,) or (B, 1) and `neg` (B,) or (B, K); a term for each element of `neg`."""
-        pos_B1, neg_BK = rows(pos, neg)
+        pos_B1, neg_BK = as_rows(pos, neg)
         return self.reduce(F.relu(self.margin - pos_B1 + neg_BK).view_as(neg))
 
 
@@ -85,7 +85,7 @@ class WARPLoss(BaseCriterion):
         """
         if self.n_items is None:
             raise TrainingError("WARPLoss needs the number of items: call bind(n_items) first")
-        pos_B1, neg_BK = rows(pos, neg)
+        pos_B1, neg_BK = as_rows(pos, neg)
         excess_BK = F.relu(self.margin - pos_B1 + neg_BK)
         n_violators_B = (excess_BK > 0).sum(dim=1)
         rank_B = ((self.n_items - 1) * n_violators_B // neg_BK.size(1)).clamp(min=1)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.criterions.base import BaseCriterion, Reduction, require_one_shape, rows
+from recrun.criterions.base import BaseCriterion, Reduction, as_rows, require_one_shape
 from recrun.errors import TrainingError
 from recrun.registry import LOSSES
 from recrun.types import UnitInterval
@@ -58,7 +58,7 @@ class GBCELoss(BaseCriterion):
         """
         if self.n_items is None:
             raise TrainingError("GBCELoss needs the number of items: call bind(n_items) first")
-        pos_B1, neg_BK = rows(pos, neg)
+        pos_B1, neg_BK = as_rows(pos, neg)
         rate = neg_BK.size(1) / (self.n_items - 1)
         beta = self.calibration * (rate - 1) + 1
         return self.reduce(torch.cat([beta * F.softplus(-pos_B1), F.softplus(neg_BK)], dim=1))

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.criterions.base import BaseCriterion, Reduction, rows
+from recrun.criterions.base import BaseCriterion, Reduction, as_rows
 from recrun.errors import TrainingError
 from recrun.registry import LOSSES
 from recrun.types import PositiveFloat
@@ -60,7 +60,7 @@ class SampledSoftmax(BaseCriterion):
 
     def forward(self, pos: Tensor, neg: Tensor) -> Tensor:
         """Return the loss of `pos` (B,) or (B, 1) and `neg` (B,) or (B, K); terms (B,)."""
-        pos_B1, neg_BK = rows(pos, neg)
+        pos_B1, neg_BK = as_rows(pos, neg)
         logits = torch.cat([pos_B1, neg_BK], dim=1) / self.temperature
         return self.reduce(torch.logsumexp(logits, dim=1) - logits[:, 0])
 
@@ -91,6 +91,6 @@ class BSLLoss(BaseCriterion):
 
     def forward(self, pos: Tensor, neg: Tensor) -> Tensor:
         """Return the loss of `pos` (B,) or (B, 1) and `neg` (B,) or (B, K); terms (B,)."""
-        pos_B1, neg_BK = rows(pos, neg)
+        pos_B1, neg_BK = as_rows(pos, neg)
         hardest_B = self.temperature * (torch.logsumexp(neg_BK / self.temperature, dim=1) - math.log(neg_BK.size(1)))
         return self.reduce((hardest_B - pos_B1[:, 0]) / self.positive_temperature)

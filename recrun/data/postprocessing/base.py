@@ -101,6 +101,16 @@ class Pipe(ABC):
 
         return self._row_wise(Shuffle)
 
+    def users_(self) -> Pipe:
+        """Yield the users that have train items, each once, for models that are trained on whole rows.
+
+        Raises:
+            DataError: the pipe does not directly follow the data set, or train is empty.
+        """
+        from recrun.data.postprocessing.users import Users
+
+        return self._row_wise(Users)
+
     def subfield_(self, *tags: Tag) -> Pipe:
         """Keep the columns of the fields that have all of `tags`.
 

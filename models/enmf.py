@@ -1,0 +1,59 @@
+"""Matrix factorisation trained on all items at once, without drawing negatives.
+
+Shapes: B users in a batch, U users, I items, D embedding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recrun.architectures import RowsArch
+from recrun.registry import MODELS
+from recrun.types import Fraction, PositiveFloat, PositiveInt
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+
+@MODELS.register("enmf", loss="whole_data")
+class ENMF(RowsArch):
+    """Score by a weighted product of embeddings, trained on whole rows of users by squared errors over all items.
+
+    The score is Σ_d h_d p_ud q_id. In training, entries of p are dropped.
+
+    *Source:* Chen, Zhang, Zhang, Liu, Ma, "Efficient Neural Matrix Factorization without Sampling for Recommendation",
+    ACM TOIS 38(2), 2020, section 4 (the user-based loss).
+
+    Args:
+        embedding_dim: length of the embeddings.
+        init_std: standard deviation of the embeddings' first values.
+        dropout: share of the entries of users' embeddings that are dropped in training.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        embedding_dim: PositiveInt = 64,
+        init_std: PositiveFloat = 0.01,
+        dropout: Fraction = 0.3,
+    ) -> None:
+        super().__init__(data)
+        self.users = nn.Embedding(data.n_users, embedding_dim)
+        self.items = nn.Embedding(data.n_items, embedding_dim)
+        self.weights = nn.Parameter(torch.ones(embedding_dim))
+        self.dropout = dropout
+        self.initialize(init_std)
+
+    def forward(self, users: Tensor) -> Tensor:
+        """Return the scores (B, I) of all items for users (B,)."""
+        return self.score(users)
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Return users' embeddings (U, D), weighted and in training thinned out, and items' (I, D)."""
+        users = F.dropout(self.users.weight, self.dropout, self.training)
+        return users * self.weights, self.items.weight

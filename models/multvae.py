@@ -1,0 +1,95 @@
+"""A variational autoencoder over users' rows.
+
+Shapes: B users in a batch, I items, H hidden units, Z latent dimensions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recrun.architectures import Batch, RowsArch
+from recrun.registry import MODELS
+from recrun.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+if TYPE_CHECKING:
+    from recrun.criterions import BaseCriterion
+    from recrun.data.interactions import TrainingData
+
+
+@MODELS.register("multvae", loss="multinomial", vectors=False)
+class MultVAE(RowsArch):
+    """Squeeze each user's row through a few random latent numbers, and spread probability over the items from them.
+
+    The row, scaled to length 1 and in training with items dropped, gives mean and variance of z by one hidden layer
+    with tanh; z gives the scores by another. The loss is that of the row plus β times the divergence of z from N(0, 1),
+    with β rising to `kl_weight` over the first `kl_warmup_steps` batches trained. Ranking takes the scores at the mean.
+
+    *Source:* Liang, Krishnan, Hoffman, Jebara, "Variational Autoencoders for Collaborative Filtering", WWW 2018,
+    sections 2.1 to 2.3, and 2.2.2 for β.
+
+    Args:
+        hidden_dim: H, units of the hidden layers.
+        latent_dim: Z, length of what a row is squeezed into.
+        dropout: share of a row's items that are dropped in training.
+        kl_weight: β at its highest.
+        kl_warmup_steps: batches over which β rises from 0; 0 for the highest from the start.
+    """
+
+    n_steps: Tensor
+
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        hidden_dim: PositiveInt = 600,
+        latent_dim: PositiveInt = 200,
+        dropout: Fraction = 0.5,
+        kl_weight: NonNegativeFloat = 0.2,
+        kl_warmup_steps: NonNegativeInt = 20000,
+    ) -> None:
+        super().__init__(data)
+        self.dropout, self.kl_weight, self.kl_warmup_steps = dropout, kl_weight, kl_warmup_steps
+        self.inputs = nn.EmbeddingBag(data.n_items, hidden_dim, mode="sum")
+        self.input_bias = nn.Parameter(torch.zeros(hidden_dim))
+        self.latent = nn.Linear(hidden_dim, 2 * latent_dim)
+        self.hidden = nn.Linear(latent_dim, hidden_dim)
+        self.outputs = nn.Linear(hidden_dim, data.n_items)
+        self.initialize()
+        nn.init.xavier_normal_(self.inputs.weight)
+        # The batches trained so far; as a part of the state it survives a resume.
+        self.register_buffer("n_steps", torch.zeros((), dtype=torch.int64))
+
+    def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
+        """Return the loss of the rows of a batch's users (B, 1), with the divergence of their latent numbers."""
+        users = batch[self.user_column][:, 0]
+        mean_BZ, log_variance_BZ = self.encode(users)
+        latent_BZ = mean_BZ + torch.randn_like(mean_BZ) * torch.exp(log_variance_BZ / 2)
+        loss = criterion.from_rows(self.decode(latent_BZ), self.rows.dense(users))
+        divergence_B = (mean_BZ.square() + log_variance_BZ.exp() - 1 - log_variance_BZ).sum(dim=1) / 2
+        warmth = (self.n_steps / max(1, self.kl_warmup_steps)).clamp(max=1) if self.kl_warmup_steps else 1.0
+        self.n_steps += 1
+        return loss + self.kl_weight * warmth * divergence_B.mean()
+
+    def encode(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and logarithm of the variance, (B, Z) each, of the latent numbers of users (B,)."""
+        items_N, starts_B = self.rows.bags(users)
+        lengths_B = torch.cat([starts_B[1:], starts_B.new_tensor([len(items_N)])]) - starts_B
+        values_N = torch.repeat_interleave(lengths_B.to(self.input_bias.dtype).rsqrt(), lengths_B)
+        values_N = F.dropout(values_N, self.dropout, self.training)
+        # A row has few items: the sum of their weights is the product of the row with the whole matrix.
+        hidden_BH = torch.tanh(self.inputs(items_N, starts_B, values_N) + self.input_bias)
+        mean_BZ, log_variance_BZ = self.latent(hidden_BH).chunk(2, dim=1)
+        return mean_BZ, log_variance_BZ
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Return the scores (B, I) of latent numbers (B, Z)."""
+        scores: Tensor = self.outputs(torch.tanh(self.hidden(latent)))
+        return scores
+
+    def score(self, users: Tensor) -> Tensor:
+        """Return the scores (B, I) of all items for users (B,), at the mean of their latent numbers."""
+        return self.decode(self.encode(users)[0])

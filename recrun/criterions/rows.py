@@ -1,0 +1,67 @@
+"""Losses of users' whole rows: every item of the catalogue counts, and no negatives are drawn.
+
+Letters in shapes: B users of the batch, I items, N items of all their rows together, D embedding.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from recrun.criterions.base import BaseCriterion, Reduction
+from recrun.registry import LOSSES
+from recrun.types import PositiveFloat
+
+
+@LOSSES.register("multinomial", negatives="none", trains_on="users")
+class MultinomialLoss(BaseCriterion):
+    """Spread a user's probability over the items that the user has: a softmax over the catalogue, once for each.
+
+    Per user: -Σ log softmax(s)_i over the items i of the user.
+
+    *Source:* Liang, Krishnan, Hoffman and Jebara, WWW 2018, eq. 2.
+    """
+
+    def forward(self, scores: Tensor, rows: Tensor) -> Tensor:
+        """Return the loss of `scores` (B, I) against `rows` (B, I), 1 where the user has the item; terms (B,)."""
+        return self.reduce(-(F.log_softmax(scores, dim=1) * rows).sum(dim=1))
+
+    def from_rows(self, scores: Tensor, rows: Tensor) -> Tensor:
+        """Return the loss, as `forward` does."""
+        return self.forward(scores, rows)
+
+
+@LOSSES.register("whole_data", negatives="none", trains_on="users", needs="vectors")
+class WholeDataLoss(BaseCriterion):
+    """Predict 1 for the items of a user and 0, with a smaller weight, for all others: squared errors over all of them.
+
+    Per user: Σ (1 - s)² over the user's items + c₀ Σ s² over the others. With s = u·v the sum of s² over all items is
+    u'(V'V)u, so nothing of size B x I is computed.
+
+    *Source:* Chen, Zhang, Zhang, Liu and Ma, ACM TOIS 38(2), 2020 (ENMF), section 4, with one weight for all negatives
+    and with the constant that the paper leaves out.
+
+    Args:
+        negative_weight: c₀, the weight of an item that the user has not.
+    """
+
+    compares_vectors = True
+
+    def __init__(self, reduction: Reduction = "mean", *, negative_weight: PositiveFloat = 0.05) -> None:
+        super().__init__(reduction)
+        self.negative_weight = negative_weight
+
+    def forward(self, users: Tensor, items: Tensor, places: Tensor, positives: Tensor) -> Tensor:
+        """Return the loss of users' vectors `users` (B, D) and all items' `items` (I, D); terms (B,).
+
+        Args:
+            users: vectors of the batch's users.
+            items: vectors of all items.
+            places: which row of `users` each of their items belongs to, int64 (N,).
+            positives: the items, int64 (N,).
+        """
+        scores_N = (users[places] * items[positives]).sum(dim=1)
+        squares_B = ((users @ (items.T @ items)) * users).sum(dim=1)
+        of_positives_N = (1 - scores_N).square() - self.negative_weight * scores_N.square()
+        terms_B = (self.negative_weight * squares_B).index_add(0, places, of_positives_N)
+        return self.reduce(terms_B)
