@@ -6,18 +6,20 @@ Nothing is checked here but the writing itself; `recrun.parser` knows the settin
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 from recrun.errors import ConfigError, Fault, nearest
+from recrun.settings import FREE, NAMES
 from recrun.yamlfile import Given, Place, Reading, read_mapping, read_value
 
 CONFIG_IN_FOLDER: Final = "recrun.yaml"
 DEFAULT_CONFIG: Final = "bprmf"
 EXTENDS: Final = "extends"
+EXPECTED: Final = "expected"
 
 
 def find_config(config: str | Path | None) -> Path:
@@ -70,6 +72,8 @@ def read_arguments(arguments: Sequence[str]) -> Reading:
             reading.faults.append(key_place.fault("is set twice", key))
         elif key == EXTENDS:
             reading.faults.append(key_place.fault("belongs into a file; name the config itself instead", key))
+        elif key == EXPECTED:
+            reading.faults.append(key_place.fault("belongs into a file: numbers are expected of a whole config", key))
         else:
             given, faults = read_value(text, place)
             reading.faults += [replace(fault, key=key) for fault in faults]
@@ -89,6 +93,7 @@ def read_overrides(arguments: Sequence[str]) -> dict[str, Given]:
 
 def _read_chain(path: Path, above: tuple[str, ...]) -> Reading:
     reading = read_mapping(path)
+    reading.expected = reading.given.pop(EXPECTED, None)
     base = reading.given.pop(EXTENDS, None)
     if base is None:
         return reading
@@ -102,6 +107,16 @@ def _read_chain(path: Path, above: tuple[str, ...]) -> Reading:
         inherited.given | reading.given,
         [*reading.faults, *inherited.faults],
         reading.complete and inherited.complete,
+        reading.expected or (None if decides(reading.given, inherited.given) else inherited.expected),
+    )
+
+
+def decides(given: Mapping[str, Given], before: Mapping[str, Given]) -> bool:
+    """Return whether settings change what is computed, against those that were `given` before."""
+    deciding = {key: new for key, new in given.items() if key not in (*FREE, *NAMES)}
+    return any(
+        key not in before or (before[key].value, before[key].text) != (new.value, new.text)
+        for key, new in deciding.items()
     )
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from recrun.configfile import read_overrides
 from recrun.errors import ConfigError
 from recrun.resolve import Resolved, resolve
-from recrun.resume import FREE, refused_changes
+from recrun.resume import refused_changes
 from recrun.runs import RunFolder
+from recrun.settings import FREE
 
 
 def resolve_run(run: RunFolder, overrides: Sequence[str] = ()) -> Resolved:

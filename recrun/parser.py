@@ -284,5 +284,7 @@ def _exit_with(faults: Iterable[Fault]) -> NoReturn:
     raise SystemExit(2)
 
 
-_RESERVED: Final = frozenset(name for thing in (Config, Parser) for name in dir(thing)) | {"extends", "help"}
+_RESERVED: Final = frozenset(
+    [*dir(Config), *dir(Parser), "extends", "expected", "help"],
+)
 """Names that a setting cannot have: as an attribute they would be something else."""

@@ -12,7 +12,7 @@ from recrun.errors import CheckpointError
 from recrun.experiment import build, portable
 from recrun.provenance import code_hashes, data_differences, environment
 from recrun.resolve import resolve
-from recrun.runs import RunFolder, open_run, read_json
+from recrun.runs import RunFolder, finished_record, open_run, read_json
 
 _COMPARED: Final = ("valid", "test", "best_epoch", "which4best", "epochs", "users")
 _NOWHERE: Final = "absent"
@@ -71,21 +71,6 @@ def reproduce(path: str | Path, overrides: Sequence[str] = (), *, runs: str | Pa
         "differences": [vars(each) for each in differences],
         "reasons": reasons(record, coach.run.read_run()) if differences else [],
     }
-
-
-def finished_record(run: RunFolder) -> dict[str, Any]:
-    """Return the run.json of a run that has numbers to compare with.
-
-    Raises:
-        CheckpointError: it is damaged, or the run is not done.
-    """
-    record = run.read_run()
-    if record.get("status") != "done":
-        raise CheckpointError(
-            f"the run {run.path} is not done ({record.get('status')}): there is nothing to compare with"
-        )
-    read_json(run.metrics_file)
-    return record
 
 
 def conditions_of(record: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from recrun.configfile import find_config, read_arguments, read_config
+from recrun.configfile import decides, find_config, read_arguments, read_config
 from recrun.dict2obj import Config
 from recrun.errors import ConfigError, Fault, RegistryError, edits, nearest, reading_order, unknown
+from recrun.expected import Expected, read_expected, unmeasured
 from recrun.parser import Parser
 from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, SAMPLERS, SCHEDULERS, Registry
 from recrun.rules import Facts, contradictions, row_kind, settle
@@ -48,12 +49,14 @@ class Resolved:
         components: the chosen components by the setting that chooses them; a closed-form model has no loss.
         path: the file the config came from.
         given: the keys that the file or the overrides set.
+        expected: the numbers that the file says these settings give.
     """
 
     config: Config
     components: Mapping[str, Component]
     path: str
     given: frozenset[str]
+    expected: tuple[Expected, ...] = ()
 
     @property
     def trains(self) -> bool:
@@ -125,7 +128,7 @@ def resolve(config: str | Path | None, overrides: Sequence[str] = ()) -> Resolve
         ConfigError: with every fault found.
     """
     reading, path = read(config, overrides)
-    return _check(reading, path)
+    return _check(reading, path, as_written=not decides(read_arguments(overrides).given, {}))
 
 
 def resolve_given(given: Mapping[str, Given], path: str) -> Resolved:
@@ -146,7 +149,8 @@ def read(config: str | Path | None, overrides: Sequence[str] = ()) -> tuple[Read
         path, reading = str(config), Reading({}, error.faults, complete=False)
     arguments = read_arguments(overrides)
     complete = reading.complete and not arguments.faults
-    return Reading(reading.given | arguments.given, reading.faults + arguments.faults, complete), path
+    given = reading.given | arguments.given
+    return Reading(given, reading.faults + arguments.faults, complete, reading.expected), path
 
 
 def choose(reading: Reading) -> Choice:
@@ -176,7 +180,8 @@ def choose(reading: Reading) -> Choice:
     return choice
 
 
-def _check(reading: Reading, path: str) -> Resolved:
+def _check(reading: Reading, path: str, *, as_written: bool = True) -> Resolved:
+    """Check what was read; unless the settings are as the file has them, its expected numbers are not of them."""
     choice = choose(reading)
     faults = [*reading.faults, *choice.faults]
     parser = Parser(choice.settings())
@@ -193,10 +198,15 @@ def _check(reading: Reading, path: str) -> Resolved:
     values |= {setting: component.name for setting, component in choice.components.items() if setting in values}
     facts = Facts(values, choice.components, reading.given)
     faults += [*settle(values, facts), *contradictions(facts)]
+    expected: dict[int, Expected] = {}
+    if reading.expected is not None:
+        expected, found = read_expected(reading.expected)
+        faults += [*found, *(unmeasured(expected, facts, reading.expected) if as_written else ())]
     if faults:
         placed = [fault if fault.file is not None else replace(fault, file=path) for fault in faults]
         raise ConfigError(sorted(dict.fromkeys(placed), key=reading_order))
-    return Resolved(Config(values), choice.components, path, frozenset(reading.given))
+    known = tuple(expected.values()) if as_written else ()
+    return Resolved(Config(values), choice.components, path, frozenset(reading.given), known)
 
 
 def _from_here(name: str, given: Given) -> str:

@@ -8,19 +8,9 @@ from typing import Any, Final
 from recrun.errors import CheckpointError, RegistryError
 from recrun.registry import SCHEDULERS
 from recrun.runs import RunFolder, read_json
+from recrun.settings import FREE
 from recrun.yamltext import dump_value
 
-FREE: Final = (
-    "device",
-    "threads",
-    "verbose",
-    "num_workers",
-    "eval_memory",
-    "root",
-    "checkpoint_freq",
-    "checkpoint_minutes",
-)
-"""Settings that do not decide what is computed: how, where, and how it is shown and kept."""
 _NOT_COMPARED: Final = ("id", "resume")
 
 

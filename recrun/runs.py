@@ -215,6 +215,21 @@ def open_run(path: str | Path) -> RunFolder:
     return RunFolder(folder.resolve())
 
 
+def finished_record(run: RunFolder) -> dict[str, Any]:
+    """Return the run.json of a run that has numbers to compare with.
+
+    Raises:
+        CheckpointError: it is damaged, or the run is not done.
+    """
+    record = run.read_run()
+    if record.get("status") != "done":
+        raise CheckpointError(
+            f"the run {run.path} is not done ({record.get('status')}): there is nothing to compare with"
+        )
+    read_json(run.metrics_file)
+    return record
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON document that recrun wrote.
 

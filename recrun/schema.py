@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from recrun.configfile import EXTENDS
+from recrun.configfile import EXPECTED, EXTENDS
 from recrun.errors import ConfigError
+from recrun.expected import expected_schema
 from recrun.monitors import LOSS
 from recrun.registry import METRICS
 from recrun.resolve import COMPONENTS, Choice, choose, read
@@ -53,6 +54,7 @@ def config_schema(config: str | Path | None = None) -> dict[str, Any]:
         properties.setdefault(name, _shared_property(declared))
     inherited = "config whose settings this one inherits: a path from its own folder, or a bundled name"
     properties[EXTENDS] = {"type": "string", "description": inherited}
+    properties[EXPECTED] = expected_schema(_monitor(with_loss=False))
     required = ["model", *(p.name for c in choice.components.values() for p in c.parameters if p.default is REQUIRED)]
     return {
         "$schema": _DIALECT,

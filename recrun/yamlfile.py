@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -45,6 +45,7 @@ class Given:
         text: how a plain scalar was written (`1e-3`), for settings that are text; None for anything else.
         key_place: where its key was written.
         items: where the elements of a list were written.
+        within: where the entries of mappings in a list were written, key and value, by (element, key).
     """
 
     value: Any
@@ -52,6 +53,7 @@ class Given:
     text: str | None = None
     key_place: Place | None = None
     items: tuple[Place, ...] = ()
+    within: Mapping[tuple[int, str], tuple[Place, Place]] = field(default_factory=dict)
 
     def fault(self, message: str, key: str = "", suggestion: str | None = None, item: int | None = None) -> Fault:
         """Return a fault at the place where the value, or one element of it, was written."""
@@ -73,11 +75,13 @@ class Reading:
         given: the values by key.
         faults: everything found wrong.
         complete: whether every key was read, so that a key which is not `given` was not written.
+        expected: the numbers that a config says it gives, which are none of its settings.
     """
 
     given: dict[str, Given] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     complete: bool = True
+    expected: Given | None = None
 
     def refuse(self, fault: Fault) -> None:
         """Add a fault that leaves keys unread."""
@@ -157,7 +161,13 @@ class _Text:
         plain = node.value if isinstance(node, yaml.ScalarNode) and not node.style else None
         elements = node.value if isinstance(node, yaml.SequenceNode) else ()
         places = tuple(self.place(element.start_mark) for element in elements)
-        return Given(value, self.place(node.start_mark), plain, key_place, places)
+        within = {
+            (position, key.value): (self.place(key.start_mark), self.place(entry.start_mark))
+            for position, element in enumerate(elements)
+            for key, entry in (element.value if isinstance(element, yaml.MappingNode) else ())
+            if isinstance(key, yaml.ScalarNode)
+        }
+        return Given(value, self.place(node.start_mark), plain, key_place, places, within)
 
 
 def _read_entries(source: _Text, reading: Reading) -> None:

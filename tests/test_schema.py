@@ -20,7 +20,9 @@ def _errors(schema: dict[str, Any], document: dict[str, Any]) -> list[str]:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    return {key: given.value for key, given in read_config(path).checked().items()}
+    reading = read_config(path)
+    expected = {} if reading.expected is None else {"expected": reading.expected.value}
+    return {key: given.value for key, given in reading.checked().items()} | expected
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def test_every_bundled_config_and_its_resolved_form_are_valid(name: str, general
     for document in (_document(bundled_configs()[name]), dict(resolve(name).config)):
         assert _errors(general, document) == []
         assert _errors(own, document) == []
-    assert set(own["properties"]) == {*resolve(name).config, "extends"}
+    assert set(own["properties"]) == {*resolve(name).config, "extends", "expected"}
 
 
 @pytest.mark.parametrize(

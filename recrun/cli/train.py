@@ -65,9 +65,10 @@ def command(
         raise click.UsageError("--resume continues a run in its own folder; leave --runs out")
     resolved, run = _resolve(config, overrides) if resumed is None else _resolve_run(resumed, overrides)
     if print_config:
+        from recrun.expected import dump_expected
         from recrun.yamltext import dump_mapping
 
-        click.echo(dump_mapping(dict(resolved.config)), nl=False)
+        click.echo(dump_mapping(dict(resolved.config)) + dump_expected(resolved.expected), nl=False)
         return
     if resolved.config.verbose:
         click.echo(f"config: {resolved.path}", err=True)

@@ -1,0 +1,69 @@
+"""`recrun verify`: run a config and compare what it gives with what it says it gives."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from recrun.cli.options import (
+    debug_option,
+    json_option,
+    print_json,
+    runs_option,
+    verbosity_options,
+    with_verbosity,
+)
+
+
+@click.command("verify")
+@click.argument("arguments", nargs=-1, required=True, metavar="CONFIG ... [KEY=VALUE ...]")
+@click.option("--run", "finished", metavar="RUN", help="Compare this finished run of CONFIG; train nothing.")
+@runs_option
+@json_option
+@verbosity_options
+@debug_option
+def command(
+    arguments: tuple[str, ...], finished: str | None, runs: str, as_json: bool, quiet: bool, loud: bool
+) -> None:
+    """Run CONFIG in a new run folder, and compare its numbers with those that its `expected` says.
+
+    Shows what is published, expected and measured side by side. Exits with 0 when every number with a tolerance lies
+    within it, with 1 when one does not, with 2 when a config is faulty or expects nothing. KEY=VALUE overrides
+    settings; those that change what is computed are named in the result, as the numbers are not of them.
+
+    \b
+    Example:
+        recrun verify configs/bprmf.yaml
+    """
+    configs = [argument for argument in arguments if "=" not in argument]
+    overrides = with_verbosity([argument for argument in arguments if "=" in argument], quiet, loud)
+    if not configs:
+        raise click.UsageError("expected a CONFIG whose numbers are to be verified")
+    if finished is not None and len(configs) > 1:
+        raise click.UsageError("--run is a run of one config; give that one")
+    from recrun.verify import compare, read_claims, read_result, train
+
+    claims = read_claims(configs, overrides)
+    documents = []
+    for claim in claims:
+        result = train(claim, runs) if finished is None else read_result(claim, finished)
+        documents.append(compare(claim, result))
+        if not as_json:
+            _print(documents[-1])
+    inside = all(document["inside"] for document in documents)
+    if as_json:
+        print_json({"inside": inside, "configs": documents})
+    sys.exit(0 if inside else 1)
+
+
+def _print(document: Mapping[str, Any]) -> None:
+    from recrun.report.console import stdout_console
+    from recrun.report.expected import verification_lines, verification_table
+
+    output = stdout_console()
+    output.print(verification_table(document))
+    for line in verification_lines(document):
+        output.print(line, soft_wrap=True, markup=False, highlight=False)
