@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -128,8 +128,17 @@ def python(script: str, *arguments: str) -> list[str]:
 
 
 def json_of(output: str) -> Any:
-    """Return the JSON document in the last line of an output."""
-    return json.loads(output.strip().splitlines()[-1])
+    """Return the JSON document that an output ends with, over one line or many.
+
+    Raises:
+        ValueError: it ends with none.
+    """
+    lines = output.strip().splitlines()
+    for start in reversed(range(len(lines))):
+        if lines[start].startswith(("{", "[")):
+            with suppress(ValueError):
+                return json.loads("\n".join(lines[start:]))
+    raise ValueError(f"no JSON document at the end of: {output[-500:]}")
 
 
 def slope(sizes: Sequence[float], values: Sequence[float]) -> float:

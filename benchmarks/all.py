@@ -27,6 +27,7 @@ SCRIPTS = (
     "sampling",
     "training",
     "epoch",
+    "contention",
     "evaluation",
     "ranking_memory",
     "job",

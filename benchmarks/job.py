@@ -40,7 +40,7 @@ def main() -> None:
         run_child(recrun("train", str(config), *settings, "--dry-run", "--quiet"))
         profile = ["--profile"] if knows_profile else []
         ended = run_child(recrun("train", str(config), *settings, "--json", "--quiet", "--runs", runs, *profile))
-        result = json_of_document(ended.output)
+        result = json_of(ended.output)
         checkpoints = sum(file.stat().st_size for file in Path(result["run"]).rglob("*.safetensors"))
     seconds = result["seconds"]
     work = seconds["train"] + seconds["evaluate"]
@@ -76,20 +76,6 @@ def main() -> None:
         ],
     )
     record(f"share of training and evaluation, {options.epochs} epochs", 100 * share, ">= 90 %", share >= WANTED, "%")
-
-
-def json_of_document(output: str) -> dict[str, dict[str, float]]:
-    """Return the document that an output ends with, over one line or many."""
-    import json
-
-    start = output.find("{")
-    while start >= 0:
-        try:
-            document: dict[str, dict[str, float]] = json.loads(output[start:])
-            return document
-        except ValueError:
-            start = output.find("\n{", start + 1)
-    return dict(json_of(output))
 
 
 if __name__ == "__main__":
