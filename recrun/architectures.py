@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor, nn
 
+from recrun.data.postprocessing.sampled import CANDIDATES, LOG_Q
 from recrun.data.rows import UserRows
 from recrun.errors import ConfigError
 
@@ -69,15 +70,41 @@ class RecSysArch(nn.Module):
         """Return the loss of a batch, a scalar to call `backward()` on.
 
         Args:
-            batch: users (B, 1) and items (B, 1 + K) with the positive first.
+            batch: users (B, 1) and items (B, 1 + K) with the positive first; or the positive alone, with candidates
+                for negatives (B, K, M) of which the highest scored are taken.
             criterion: the chosen loss.
         """
         users, items = batch[self.user_column], batch[self.item_column]
-        if criterion.ranks_all_items:
+        if CANDIDATES in batch:
+            items = torch.cat([items, self.choose_hardest(users, batch[CANDIDATES])], dim=1)
+        if criterion.compares_vectors:
+            loss = criterion(*self.embed(users[:, 0], items[:, 0]))
+        elif criterion.ranks_all_items:
             loss = criterion.from_all(self.score(users[:, 0]), items[:, 0])
+        elif LOG_Q in batch:
+            loss = criterion.from_corrected(self(users, items), batch[LOG_Q])
         else:
             loss = criterion.from_scores(self(users, items))
-        return loss + self.penalty(users, items)
+        total: Tensor = loss + self.penalty(users, items)
+        return total
+
+    @torch.no_grad()
+    def choose_hardest(self, users: Tensor, candidates: Tensor) -> Tensor:
+        """Return of candidates (B, K, M) for users (B, 1) the highest scored of each M, (B, K)."""
+        scores: Tensor = self(users, candidates.flatten(1)).view_as(candidates)
+        hardest: Tensor = candidates.gather(2, scores.argmax(dim=2, keepdim=True))[..., 0]
+        return hardest
+
+    def embed(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the vectors (B, D) of users (B,) and of items (B,), for a loss that compares them.
+
+        Raises:
+            ConfigError: the model has none.
+        """
+        vectors = self.vectors()
+        if vectors is None:
+            raise ConfigError(f"{type(self).__name__} has no vectors() for the loss to compare")
+        return vectors[0][users], vectors[1][items]
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return what is added to the loss of a batch, such as an L2 term on its rows; nothing by default."""

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from recrun import devices
-from recrun.architectures import n_parameters
+from recrun.architectures import RecSysArch, n_parameters
 from recrun.dict2obj import Config
 from recrun.errors import ConfigError, Fault
 from recrun.feed import training_pipe
@@ -69,6 +69,9 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     scheduler = SCHEDULERS.get(config.lr_scheduler)(optimizer, config.epochs, **resolved.arguments("lr_scheduler"))
     criterion = LOSSES.get(resolved.components["loss"].name)(**resolved.arguments("loss"))
     criterion.bind(data.n_items)
+    if criterion.compares_vectors and getattr(type(model), "vectors", None) is RecSysArch.vectors:
+        message = f"{config.loss} compares vectors of users and items, and model {config.model} defines no vectors()"
+        raise ConfigError(Fault(message, key="loss"))
     return Coach(
         model=model,
         dataset=training_pipe(resolved, dataset, data, device),

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 
 from recrun.data.postprocessing.on_device import OnDevice, fits
+from recrun.data.postprocessing.sampled import Candidates, LogProbabilities, NegativesFromBatch
+from recrun.errors import ConfigError, Fault
 from recrun.registry import SAMPLERS
 from recrun.resolve import Resolved
 
@@ -16,6 +18,7 @@ def training_pipe(resolved: Resolved, dataset: Any, data: Any, device: torch.dev
 
     Raises:
         DataError: a user has every item in train, and negatives are asked for.
+        ConfigError: a sampler of the user's own does not tell the chances that a correction needs.
     """
     if resolved.trains_on == "users":
         return dataset.shard_().users_().shuffle_().tensor_().split_(resolved.config.batch_size)
@@ -23,24 +26,34 @@ def training_pipe(resolved: Resolved, dataset: Any, data: Any, device: torch.dev
 
 
 def _interactions(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
-    """Return the pipe of users (B, 1) and items (B, 1 + K), the positive first.
+    """Return the pipe of users (B, 1) and items (B, 1 + K), the positive first; or of positives (B, 1) with candidates.
 
     A loss over all items takes no negatives (K = 0). With `draw_on: auto`, rows are drawn on a CUDA device that has
     room for the interactions; there, and with `draw_on: device`, only uniform negatives can be drawn.
     """
     config = resolved.config
     by_user = config.positives == "users"
-    uniform = config.get("sampler", "uniform") == "uniform"
+    correct = config.get("logq_correction", False)
+    uniform = config.get("sampler", "uniform") == "uniform" and not correct
     room = uniform and fits(len(data.interactions), device)
     if config.draw_on == "device" or (config.draw_on == "auto" and room):
         n_negatives = config.get("n_negatives", 0)
         return OnDevice(dataset, batch_size=config.batch_size, n_negatives=n_negatives, by_user=by_user, device=device)
+    positives = dataset.uniform_sampling_(num_negatives=0) if by_user else dataset.shuffle_()
     if "sampler" not in resolved.components:
-        pipe = dataset.shard_().uniform_sampling_(num_negatives=0) if by_user else dataset.shard_().shuffle_()
-        return pipe.tensor_().split_(config.batch_size)
+        return positives.shard_().tensor_().split_(config.batch_size)
     sampler = SAMPLERS.get(config.sampler)(data, **resolved.arguments("sampler"))
+    if correct and not hasattr(sampler, "log_probability"):
+        message = f"sampler {config.sampler} does not tell the chances of its negatives: it has no log_probability()"
+        raise ConfigError(Fault(message, key="logq_correction"))
+    draws = resolved.components["sampler"].traits.get("draws", "rows")
+    if draws == "batch":
+        pipe = NegativesFromBatch(positives.shard_().split_(config.batch_size), sampler)
+        return (LogProbabilities(pipe, sampler) if correct else pipe).tensor_()
+    if draws == "candidates":
+        return Candidates(positives, sampler).shard_().tensor_().split_(config.batch_size)
     if by_user:
         pipe = dataset.shard_().uniform_sampling_(sampler=sampler)
     else:
         pipe = dataset.shard_().shuffle_().negatives_for_train_(sampler=sampler)
-    return pipe.tensor_().split_(config.batch_size)
+    return (LogProbabilities(pipe, sampler) if correct else pipe).tensor_().split_(config.batch_size)

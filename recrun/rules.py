@@ -165,6 +165,31 @@ def _enough_negatives(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(message, "n_negatives", "loss")
 
 
+def _enough_for_the_sampler(facts: Facts) -> Iterator[Fault]:
+    sampler, needed = facts.values.get("sampler"), facts.trait("sampler", "min_negatives", 1)
+    if facts.has("n_negatives") and facts.values["n_negatives"] < needed:
+        message = f"sampler {sampler} needs at least {needed} negatives, found {facts.values['n_negatives']}"
+        yield facts.fault(message, "n_negatives", "sampler")
+    if facts.trait("sampler", "draws") == "batch" and facts.values.get("batch_size") == 1:
+        message = f"sampler {sampler} takes negatives from the other rows of a batch, and with 1 row there are none"
+        yield facts.fault(message, "batch_size", "sampler")
+
+
+def _chances_that_are_known(facts: Facts) -> Iterator[Fault]:
+    if facts.values.get("logq_correction") is not True:
+        return
+    draws = facts.trait("sampler", "draws")
+    if draws == "candidates":
+        message = f"the chances of negatives that the model chooses are not known (sampler: {facts.values['sampler']})"
+        yield facts.fault(message, "logq_correction", "sampler")
+    if draws == "batch" and facts.values.get("positives") == "users":
+        message = "the chances of negatives from the batch are known for positives: interactions, found users"
+        yield facts.fault(message, "positives", "logq_correction")
+    if facts.values.get("draw_on") == "device":
+        message = "negatives with their chances (logq_correction) are drawn on the host, found device"
+        yield facts.fault(message, "draw_on", "logq_correction")
+
+
 def _scores_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
     if facts.trait("loss", "scores") != "cosine" or "model" not in facts.components:
         return
@@ -230,6 +255,8 @@ RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _folder_names,
     _what_needs_validation,
     _enough_negatives,
+    _enough_for_the_sampler,
+    _chances_that_are_known,
     _scores_that_the_loss_can_take,
     _rows_that_the_loss_can_take,
     _vectors_that_the_loss_compares,

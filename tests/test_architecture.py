@@ -74,7 +74,7 @@ def test_the_package_imports_no_model_by_name() -> None:
 
 
 def test_a_model_file_holds_the_mathematics_only() -> None:
-    allowed = ("torch", "numpy", "scipy", "math", "typing", "collections", "__future__")
+    allowed = ("torch", "numpy", "scipy", "math", "itertools", "typing", "collections", "__future__")
     ours = (
         *("recrun.architectures", "recrun.data", "recrun.registry", "recrun.types", "recrun.errors", "recrun.models"),
         *("recrun.memory", "recrun.sparse"),

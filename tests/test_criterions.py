@@ -16,6 +16,7 @@ from recrun.criterions import (
     BSLLoss,
     CCLLoss,
     CrossEntropy4Logits,
+    DirectAULoss,
     GBCELoss,
     HingeLoss,
     L1Loss,
@@ -134,6 +135,56 @@ def test_losses_that_are_not_over_rows_refuse_them() -> None:
     for name in ("bpr", "cross_entropy", "whole_data"):
         with pytest.raises(TrainingError, match="no loss over users' whole rows"):
             build(name).from_rows(torch.zeros(2, 3), torch.zeros(2, 3))
+
+
+def test_sampled_softmax_corrected_is_on_average_the_softmax_over_all_items() -> None:
+    random = torch.Generator().manual_seed(3)
+    scores = torch.randn(6, generator=random, dtype=torch.float64)
+    q = torch.tensor([0.4, 0.3, 0.1, 0.15, 0.05], dtype=torch.float64)  # of the items behind the positive
+    drawn = torch.multinomial(q, 40000, replacement=True, generator=random)
+    loss = SampledSoftmax(temperature=0.5, logq_correction=True)
+    row = torch.cat([scores[:1], scores[1:][drawn]])[None]
+    expected = CrossEntropy4Logits()(scores[None] / 0.5, torch.tensor([0]))
+    assert loss.from_corrected(row, q.log()[drawn][None]).item() == pytest.approx(expected.item(), rel=0.01)
+    plain = SampledSoftmax(temperature=0.5).from_scores(row)
+    assert plain.item() != pytest.approx(expected.item(), rel=0.1)
+
+
+def test_the_correction_worked_by_hand() -> None:
+    scores = torch.tensor([[math.log(2.0), math.log(3.0), 0.0]])
+    log_q = torch.tensor([[0.5, 0.125]]).log()
+    # exp(s) / (2 q): 3 / 1 and 1 / 0.25
+    assert SampledSoftmax(logq_correction=True).from_corrected(scores, log_q).item() == pytest.approx(
+        math.log((2 + 3 + 4) / 2), rel=1e-6
+    )
+
+
+def test_chances_are_taken_where_they_are_asked_for_and_nowhere_else() -> None:
+    scores = scores_of()
+    for call in (
+        lambda: SampledSoftmax(logq_correction=True).from_scores(scores),
+        lambda: SampledSoftmax().from_corrected(scores, scores[:, 1:]),
+        lambda: BPRLoss().from_corrected(scores, scores[:, 1:]),
+    ):
+        with pytest.raises(TrainingError, match="chances of"):
+            call()
+
+
+def test_directau_is_that_of_plain_loops_over_pairs() -> None:
+    random = torch.Generator().manual_seed(5)
+    users, items = (torch.randn(5, 3, generator=random, dtype=torch.float64) for _ in range(2))
+
+    def uniformity(vectors: Tensor) -> float:
+        unit = [vector / vector.norm() for vector in vectors]
+        pairs = [(a, b) for a in range(5) for b in range(a)]
+        return math.log(sum(math.exp(-2 * float((unit[a] - unit[b]).square().sum())) for a, b in pairs) / len(pairs))
+
+    distances = [float((u / u.norm() - v / v.norm()).square().sum()) for u, v in zip(users, items, strict=True)]
+    expected = [distance + 3 * (uniformity(users) + uniformity(items)) / 2 for distance in distances]
+    loss = DirectAULoss("none", uniformity_weight=3.0)
+    assert loss(users, items).tolist() == pytest.approx(expected)
+    assert loss(users[:1], items[:1]).tolist() == pytest.approx(distances[:1])
+    assert torch.autograd.gradcheck(loss, (users.requires_grad_(), items.requires_grad_()))
 
 
 def test_gbce_worked_by_hand() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -84,3 +86,92 @@ def test_a_model_trained_on_rows_gets_every_user_once_an_epoch_in_an_order_of_it
     assert sorted(orders[0]) == list(range(60))
     assert orders[0] == orders[2] != orders[1]
     assert coach.dataset.n_batches("train") == 3
+
+
+DRAWS = {
+    "in_batch": ["sampler=in_batch"],
+    "mixed": ["sampler=mixed"],
+    "dns": ["sampler=dns", "n_candidates=4"],
+    "corrected": ["loss=sampled_softmax", "logq_correction=true", "sampler=popularity"],
+    "corrected in batch": ["loss=sampled_softmax", "logq_correction=true", "sampler=in_batch"],
+}
+
+
+@pytest.mark.parametrize(
+    ("draw", "positives"),
+    [(draw, "interactions") for draw in DRAWS] + [(draw, "users") for draw in DRAWS if draw != "corrected in batch"],
+)
+def test_an_epoch_with_any_sampler_can_be_drawn_again_and_has_no_false_negatives(draw: str, positives: str) -> None:
+    coach = build(resolve("bprmf", [*SMALL, *DRAWS[draw], f"positives={positives}"]))
+    epochs = [list(coach.dataset.iterate("train", seed=1, epoch=epoch)) for epoch in (0, 0, 1)]
+    assert [len(batch["user"]) for batch in epochs[0]] == coach.dataset.sizes("train")
+    for first, again in zip(*epochs[:2], strict=True):
+        assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(a["item"], b["item"]) for a, b in zip(epochs[0], epochs[2], strict=True))
+    seen = coach.dataset.base.csr("train").to_scipy(coach.dataset.base.n_items).toarray()
+    for batch in epochs[0]:
+        users, items = batch["user"][:, 0].numpy(), batch["item"].numpy()
+        assert seen[users, items[:, 0]].all()
+        negatives = batch["candidates"].flatten(1).numpy() if draw == "dns" else items[:, 1:]
+        assert negatives.shape == (len(users), 8 if draw == "dns" else 2)
+        assert not seen[users[:, None], negatives].any()
+        assert ("log_q" in batch) == draw.startswith("corrected")
+    assert coach.model.training_loss(epochs[0][0], coach.criterion).isfinite()
+
+
+def test_the_model_takes_the_candidate_that_it_scores_highest() -> None:
+    coach = build(resolve("bprmf", [*SMALL, "sampler=dns", "n_candidates=4"]))
+    batch = next(iter(coach.dataset.iterate("train", seed=1, epoch=0)))
+    chosen = coach.model.choose_hardest(batch["user"], batch["candidates"])
+    with torch.no_grad():
+        scores = coach.model.score(batch["user"][:, 0])
+    for row in range(10):
+        for place in range(2):
+            candidates = batch["candidates"][row, place]
+            assert chosen[row, place] == candidates[scores[row, candidates].argmax()]
+    items = torch.cat([batch["item"], chosen], dim=1)
+    expected = coach.criterion.from_scores(coach.model(batch["user"], items))
+    torch.testing.assert_close(coach.model.training_loss(batch, coach.criterion), expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["sampler=mixed", "n_negatives=1"], "n_negatives: sampler mixed needs at least 2 negatives, found 1"),
+        (["sampler=in_batch", "batch_size=1"], "batch_size: sampler in_batch takes negatives from the other rows"),
+        (["sampler=dns", "draw_on=device"], "draw_on: only uniform negatives can be drawn on the device"),
+        (["sampler=dns", *DRAWS["corrected"][:2]], "logq_correction: the chances of negatives that the model chooses"),
+        ([*DRAWS["corrected in batch"], "positives=users"], "positives: the chances of negatives from the batch are"),
+        ([*DRAWS["corrected"][:2], "draw_on=device"], r"draw_on: negatives with their chances \(logq_correction\)"),
+        (["loss=directau", "n_negatives=2"], "n_negatives: is a setting of"),
+        (["model=neumf", "loss=directau"], "loss: directau compares vectors of users and items, and model neumf has"),
+    ],
+)
+def test_samplers_and_losses_that_do_not_go_together_are_refused_by_name(options: list[str], message: str) -> None:
+    changed = {option.partition("=")[0] for option in options}
+    others = [option for option in SMALL if option.partition("=")[0] not in changed]
+    with pytest.raises(ConfigError, match=message):
+        resolve("bprmf", [*others, *options])
+
+
+def test_a_model_of_ones_own_without_vectors_is_refused_by_a_loss_of_vectors(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import torch\nfrom recrun.architectures import RecSysArch\nclass Mine(RecSysArch):\n    'Score.'\n"
+        "    def __init__(self, data): super().__init__(); self.bias = torch.nn.Parameter(torch.zeros(3))\n"
+    )
+    (tmp_path / "mine.yaml").write_text("model: ./mine.py:Mine\nloss: directau\n")
+    resolved = resolve(tmp_path / "mine.yaml", ["n_users=60", "n_items=40", "n_interactions=900", "device=cpu"])
+    with pytest.raises(ConfigError, match=r"directau compares vectors .*mine.py:Mine defines no vectors\(\)"):
+        build(resolved)
+
+
+def test_a_sampler_of_ones_own_without_chances_is_refused_by_the_correction(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "class Mine:\n    'Draw.'\n    def __init__(self, data, *, n_negatives: int = 1): pass\n"
+    )
+    (tmp_path / "mine.yaml").write_text(
+        "model: bprmf\nsampler: ./mine.py:Mine\nloss: sampled_softmax\nlogq_correction: true\n"
+    )
+    resolved = resolve(tmp_path / "mine.yaml", ["n_users=60", "n_items=40", "n_interactions=900", "device=cpu"])
+    with pytest.raises(ConfigError, match=r"mine\.py:Mine does not tell the chances"):
+        build(resolved)

@@ -9,7 +9,7 @@ one that compares vectors of users and items.
 """
 
 from recrun.criterions.base import BaseCriterion
-from recrun.criterions.contrastive import CCLLoss
+from recrun.criterions.contrastive import CCLLoss, DirectAULoss
 from recrun.criterions.pairwise import BPRLoss, HingeLoss, WARPLoss
 from recrun.criterions.pointwise import BCELoss4Logits, GBCELoss, L1Loss, MSELoss
 from recrun.criterions.rows import MultinomialLoss, WholeDataLoss
@@ -22,6 +22,7 @@ __all__ = [
     "BaseCriterion",
     "CCLLoss",
     "CrossEntropy4Logits",
+    "DirectAULoss",
     "GBCELoss",
     "HingeLoss",
     "L1Loss",

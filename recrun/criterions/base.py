@@ -66,6 +66,18 @@ class BaseCriterion(nn.Module):
             loss = self(scores[:, :1], scores[:, 1:])
         return loss
 
+    def from_corrected(self, scores: Tensor, log_q: Tensor) -> Tensor:
+        """Return the loss of rows as for `from_scores`, with regard to the chances of their negatives.
+
+        Args:
+            scores: (B, 1+K) floating; column 0 is the positive.
+            log_q: (B, K) floating, the logarithm of the chance with which each negative was drawn.
+
+        Raises:
+            TrainingError: the loss has no such correction.
+        """
+        raise TrainingError(f"{type(self).__name__} does not correct for the chances of negatives")
+
     def from_all(self, scores: Tensor, positives: Tensor) -> Tensor:
         """Return the loss of rows that hold the scores of every item.
 

@@ -5,6 +5,9 @@ Letters in shapes: B rows of the batch, K sampled negatives, I items.
 
 from __future__ import annotations
 
+import math
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -42,3 +45,46 @@ class CCLLoss(BaseCriterion):
         pos_B1, neg_BK = as_rows(pos, neg)
         excess_B = F.relu(neg_BK - self.margin).mean(dim=1)
         return self.reduce(1 - pos_B1[:, 0] + self.negative_weight * excess_B)
+
+
+@LOSSES.register("directau", negatives="none", needs="vectors")
+class DirectAULoss(BaseCriterion):
+    """Draw the directions of a user and a positive item together, and spread users, and items, over the sphere.
+
+    Per row: |u - v|² + γ/2 · (log mean exp(-2|u - u'|²) + log mean exp(-2|v - v'|²)), with u and v scaled to length 1
+    and the means over all pairs of different rows of the batch. No negatives are drawn. Lengths are not trained: where
+    the model has a similarity, choose cosine.
+
+    *Source:* Wang, Yu, Ma, Zhang, Chen, Liu and Ma, KDD 2022 (DirectAU), section 4.
+
+    Args:
+        uniformity_weight: γ.
+    """
+
+    compares_vectors = True
+
+    def __init__(self, reduction: Reduction = "mean", *, uniformity_weight: NonNegativeFloat = 1.0) -> None:
+        super().__init__(reduction)
+        self.uniformity_weight = uniformity_weight
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return the loss of vectors `users` (B, D) and their positives' `items` (B, D); terms (B,).
+
+        A batch of one row has no pairs, and only the distance counts.
+        """
+        users_BD, items_BD = F.normalize(users, dim=-1), F.normalize(items, dim=-1)
+        distance_B = (users_BD - items_BD).square().sum(dim=-1)
+        spread = (_uniformity(users_BD) + _uniformity(items_BD)) / 2
+        return self.reduce(distance_B + self.uniformity_weight * spread)
+
+
+def _uniformity(directions: Tensor) -> Tensor:
+    """Return log mean exp(-2|x - y|²) over the pairs of different rows of unit vectors (B, D); 0 without pairs."""
+    n_rows = len(directions)
+    if n_rows < 2:
+        return directions.new_zeros(())
+    products_BB = directions @ directions.T
+    exponents_BB = (4 * products_BB - 4).masked_fill(
+        torch.eye(n_rows, dtype=torch.bool, device=products_BB.device), -torch.inf
+    )
+    return exponents_BB.flatten().logsumexp(dim=0) - math.log(n_rows * (n_rows - 1))

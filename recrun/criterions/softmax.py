@@ -45,24 +45,51 @@ class CrossEntropy4Logits(BaseCriterion):
 class SampledSoftmax(BaseCriterion):
     """Pick the positive among itself and its sampled negatives: cross entropy of their softmax.
 
-    Per row: -s⁺/τ + log(exp(s⁺/τ) + Σ exp(s⁻/τ)). With one negative and τ = 1 this is `bpr`. The sampling probabilities
-    are not corrected for: subtract their logarithms from the scores where they differ between items.
+    Per row: -s⁺/τ + log(exp(s⁺/τ) + Σ exp(s⁻/τ)). With one negative and τ = 1 this is `bpr`.
 
-    *Source:* Wu, Wang, Gao, Chen, Fu and Qiu, ACM TOIS 42(4), 2024 (the SSM loss).
+    With `logq_correction`, log(K q) is subtracted from s⁻/τ, with q the chance of the negative in one draw: the sum is
+    then the expectation of that over all items which the user has not, whatever the sampler. The positive is not drawn,
+    so nothing is subtracted from it (Yi et al. do so, whose positives are among their negatives).
+
+    *Source:* Wu, Wang, Gao, Chen, Fu and Qiu, ACM TOIS 42(4), 2024 (the SSM loss); for the correction Bengio and
+    Senécal, IEEE Transactions on Neural Networks 19(4), 2008, and Yi et al., RecSys 2019.
 
     Args:
         temperature: τ, what scores are divided by; some 0.1 for cosines.
+        logq_correction: weigh negatives by the chances with which the sampler draws them.
     """
 
-    def __init__(self, reduction: Reduction = "mean", *, temperature: PositiveFloat = 1.0) -> None:
+    def __init__(
+        self, reduction: Reduction = "mean", *, temperature: PositiveFloat = 1.0, logq_correction: bool = False
+    ) -> None:
         super().__init__(reduction)
         self.temperature = temperature
+        self.logq_correction = logq_correction
 
-    def forward(self, pos: Tensor, neg: Tensor) -> Tensor:
-        """Return the loss of `pos` (B,) or (B, 1) and `neg` (B,) or (B, K); terms (B,)."""
+    def forward(self, pos: Tensor, neg: Tensor, log_q: Tensor | None = None) -> Tensor:
+        """Return the loss of `pos` (B,) or (B, 1) and `neg` (B,) or (B, K); terms (B,).
+
+        Args:
+            pos: scores of positives.
+            neg: scores of negatives.
+            log_q: (B, K), the logarithms of their chances; needed for the correction, and without it not taken.
+
+        Raises:
+            TrainingError: chances are missing, or given without `logq_correction`.
+        """
+        if (log_q is None) == self.logq_correction:
+            raise TrainingError("logq_correction needs the chances of the negatives, and nothing else takes them")
         pos_B1, neg_BK = as_rows(pos, neg)
-        logits = torch.cat([pos_B1, neg_BK], dim=1) / self.temperature
+        neg_BK = neg_BK / self.temperature
+        if log_q is not None:
+            neg_BK = neg_BK - log_q - math.log(neg_BK.size(1))
+        logits = torch.cat([pos_B1 / self.temperature, neg_BK], dim=1)
         return self.reduce(torch.logsumexp(logits, dim=1) - logits[:, 0])
+
+    def from_corrected(self, scores: Tensor, log_q: Tensor) -> Tensor:
+        """Return the loss of `scores` (B, 1+K) with the chances of the negatives `log_q` (B, K)."""
+        loss: Tensor = self(scores[:, :1], scores[:, 1:], log_q)
+        return loss
 
 
 @LOSSES.register("bsl", negatives="sampled", min_negatives=2, scores="cosine")

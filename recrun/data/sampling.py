@@ -1,10 +1,13 @@
 """Samplers of negatives: items that a user has not in train.
 
-N users asked for, K negatives each, I items.
+N users asked for, B rows of a batch, K negatives each, M candidates for each of them, I items.
 
 A draw from all items that hits a seen item is replaced by an exact draw from the unseen ones. With p the target over
 all items and s the mass of the seen, an unseen item i comes up with p_i + s * p_i / (1 - s) = p_i / (1 - s): exactly
 the target among the unseen, after one round, whatever share of the items a user has seen.
+
+A sampler's trait `draws` tells when it draws: for single rows (without the trait), for a whole "batch", or "candidates"
+from which the model chooses when it is trained on them.
 """
 
 from __future__ import annotations
@@ -14,17 +17,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from recrun.data.alias import AliasTable, integer_weights
+from recrun.data.interactions import CSR
 from recrun.data.unseen import SeenItems, UnseenItems, refuse_short_of
 from recrun.registry import SAMPLERS
-from recrun.types import NonNegativeFloat, PositiveInt
+from recrun.types import NonNegativeFloat, PositiveInt, UnitInterval
 
 if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 _BLOCK: Final = 1 << 16
 """Draws made together: their temporary arrays stay in the processor's cache."""
-_RESOLUTION: Final = 1 << 40
-"""What the weights of all items are made to sum up to, about, when they become integers."""
 
 
 class NegativeSampler(ABC):
@@ -42,6 +45,7 @@ class NegativeSampler(ABC):
     def __init__(self, data: TrainingData, n_negatives: int, weights: np.ndarray | None) -> None:
         self.n_negatives = n_negatives
         self.n_items = data.n_items
+        self._weights = weights
         self._seen = SeenItems(data.csr(), data.n_items)
         self._unseen = UnseenItems(data.csr(), data.n_items, weights)
         refuse_short_of(min(1, n_negatives), self._unseen.mass, "negatives")
@@ -64,6 +68,17 @@ class NegativeSampler(ABC):
             hits = self._seen.find(owners, block)
             block[hits] = self._unseen.draw(owners[hits], rng)
         return items.reshape(len(users), self.n_negatives)
+
+    def log_probability(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the chance that one draw for a user is an item, float32 `(N, K)`.
+
+        Args:
+            users: internal ids `(N,)`.
+            items: unseen items of these users, `(N, K)`.
+        """
+        weights = np.ones(items.shape) if self._weights is None else self._weights[items]
+        chances = np.log(weights / self._unseen.mass[users][:, None])
+        return np.asarray(chances, dtype=np.float32)
 
     @abstractmethod
     def _propose(self, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -114,50 +129,121 @@ class PopularityNegatives(NegativeSampler):
         return self._table.draw(size, rng)
 
 
-class AliasTable:
-    """Draws item i with probability weights[i] / sum(weights), exactly, in constant time.
+@SAMPLERS.register("in_batch", draws="batch")
+class InBatchNegatives:
+    """Draw negatives from the positives of the other rows of a batch, those left out that the user has in train.
 
-    Each of the I columns holds an equal share of the mass: the lower part belongs to its own item, the rest to one
-    other (Walker, 1977). The columns are filled by one sweep over light and heavy items, written as two searches in
-    running sums instead of a loop.
+    Every position of the batch whose item the user has not is equally likely, so an item comes up in proportion to its
+    positives in the batch: with epochs over all interactions, to its popularity. Where a batch has no such position for
+    a user (a batch of one row, say), negatives are drawn uniformly from all unseen items.
 
-    Args:
-        weights: positive integers `(I,)`, with I * sum(weights) < 2**63.
-    """
-
-    def __init__(self, weights: np.ndarray) -> None:
-        self._share = int(weights.sum())
-        scaled = weights.astype(np.int64) * len(weights)
-        surplus = scaled - self._share
-        light, heavy = np.flatnonzero(surplus < 0), np.flatnonzero(surplus >= 0)
-        lacking, spare = np.cumsum(-surplus[light]), np.cumsum(surplus[heavy])
-        self._own = scaled
-        self._other = np.arange(len(weights), dtype=np.int32)
-        if len(light):
-            # A light column is filled by the first heavy item that has mass left when its turn comes.
-            self._other[light] = heavy[np.searchsorted(spare, lacking + surplus[light], side="right")]
-            # A heavy item keeps what is left when the light columns before have been filled; the next one fills it up.
-            self._own[heavy] = self._share + spare - lacking[np.searchsorted(lacking, spare)]
-            self._other[heavy[:-1]] = heavy[1:]
-
-    def draw(self, size: int, rng: np.random.Generator) -> np.ndarray:
-        """Return items, int32 `(size,)`."""
-        columns = rng.integers(0, len(self._own), size, dtype=np.int32)
-        heights = rng.integers(0, self._share, size)
-        items: np.ndarray = np.where(heights < self._own[columns], columns, self._other[columns])
-        return items
-
-
-def integer_weights(weights: np.ndarray, n_rows: int) -> np.ndarray:
-    """Return positive weights as integers in the same proportions.
+    *Source:* Hidasi, Karatzoglou, Baltrunas and Tikk, ICLR 2016 (GRU4Rec), section 3.2.2.
 
     Args:
-        weights: positive numbers `(I,)`.
-        n_rows: how often the sum must fit into 62 bits.
-
-    Returns:
-        int64 `(I,)`, at least 1 each.
+        data: the train part.
+        n_negatives: negatives behind each positive, drawn with repetition.
     """
-    total = min(_RESOLUTION, (1 << 61) // max(1, n_rows))
-    integers: np.ndarray = np.maximum(1, np.rint(weights / weights.sum() * total)).astype(np.int64)
-    return integers
+
+    def __init__(self, data: TrainingData, *, n_negatives: PositiveInt = 1) -> None:
+        self.n_negatives = n_negatives
+        self._rows = data.csr()
+        self._seen = SeenItems(self._rows, data.n_items)
+        self._uniform = UniformNegatives(data, n_negatives=1)
+        self._counts = np.maximum(np.bincount(data.interactions.items, minlength=data.n_items), 1)
+        owners, items = self._rows.pairs()
+        seen = np.bincount(owners, self._counts[items], minlength=data.n_users)
+        self._mass = np.maximum(self._counts.sum() - seen, 1)
+
+    def draw_from_batch(self, users: np.ndarray, positives: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return K negatives for each row of a batch, int32 `(B, K)`.
+
+        Args:
+            users: the rows' users, `(B,)`.
+            positives: the rows' items, `(B,)`.
+            rng: where randomness comes from.
+        """
+        owners = np.repeat(np.arange(len(users)), self.n_negatives)
+        items = positives[rng.integers(0, len(users), len(owners), dtype=np.int32)].astype(np.int32)
+        hits = self._seen.find(users[owners], items)
+        others = UnseenItems(self._seen_positions(users, np.sort(positives)), len(users))
+        has_others = others.mass[owners[hits]] > 0
+        positions = others.draw(owners[hits[has_others]], rng)
+        items[hits[has_others]] = np.sort(positives)[positions]
+        lost = hits[~has_others]
+        items[lost] = self._uniform.draw(users[owners[lost]], rng)[:, 0]
+        return items.reshape(len(users), self.n_negatives)
+
+    def log_probability(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the chance that one draw for a user is an item, float32 `(N, K)`.
+
+        The chance is that of the average batch of an epoch over all interactions: the item's share of the interactions
+        with items that the user has not.
+
+        Args:
+            users: internal ids `(N,)`.
+            items: unseen items of these users, `(N, K)`.
+        """
+        chances = np.log(self._counts[items] / self._mass[users][:, None])
+        return np.asarray(chances, dtype=np.float32)
+
+    def _seen_positions(self, users: np.ndarray, ordered: np.ndarray) -> CSR:
+        """Return for each row of a batch the places, in its items in ascending order, of those that its user has."""
+        indptr, items = self._rows.rows(users)
+        first, last = (np.searchsorted(ordered, items, side=side) for side in ("left", "right"))
+        lengths = last - first
+        ends = np.cumsum(lengths)
+        places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - lengths), lengths)
+        return CSR(np.concatenate(([0], ends))[indptr], places)
+
+
+@SAMPLERS.register("mixed", draws="batch", min_negatives=2)
+class MixedNegatives:
+    """Draw some negatives uniformly and the others from the batch, so that rare items come up as well.
+
+    *Source:* Yang, Yi, Cheng, Hong, Li, Wang, Xu and Chi, WWW 2020 companion (mixed negative sampling), section 3.
+
+    Args:
+        data: the train part.
+        n_negatives: negatives behind each positive.
+        uniform_share: share of them that is drawn uniformly, rounded so that there are some of either kind.
+    """
+
+    def __init__(self, data: TrainingData, *, n_negatives: PositiveInt = 2, uniform_share: UnitInterval = 0.5) -> None:
+        self.n_negatives = n_negatives
+        n_uniform = min(max(1, round(n_negatives * uniform_share)), n_negatives - 1)
+        self._uniform = UniformNegatives(data, n_negatives=n_uniform)
+        self._in_batch = InBatchNegatives(data, n_negatives=n_negatives - n_uniform)
+
+    def draw_from_batch(self, users: np.ndarray, positives: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return K negatives for each row of a batch, int32 `(B, K)`: the uniform ones first; arguments as there."""
+        uniform = self._uniform.draw(users, rng)
+        return np.concatenate((uniform, self._in_batch.draw_from_batch(users, positives, rng)), axis=1)
+
+    def log_probability(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the chance that one draw, of either kind by its share, is an item, `(N, K)`."""
+        share = self._uniform.n_negatives / self.n_negatives
+        parts = np.stack([each.log_probability(users, items) for each in (self._uniform, self._in_batch)])
+        parts += np.log([share, 1 - share], dtype=np.float32)[:, None, None]
+        mixture: np.ndarray = np.logaddexp(parts[0], parts[1])
+        return mixture
+
+
+@SAMPLERS.register("dns", draws="candidates")
+class DynamicNegatives:
+    """Draw several unseen items uniformly for each negative, of which the model takes the one that it scores highest.
+
+    *Source:* Zhang, Chen, Wang and Yu, SIGIR 2013 (dynamic negative item sampling), section 3.
+
+    Args:
+        data: the train part.
+        n_negatives: negatives behind each positive.
+        n_candidates: items from which each negative is chosen; 1 is uniform.
+    """
+
+    def __init__(self, data: TrainingData, *, n_negatives: PositiveInt = 1, n_candidates: PositiveInt = 5) -> None:
+        self.n_negatives, self.n_candidates = n_negatives, n_candidates
+        self._uniform = UniformNegatives(data, n_negatives=n_negatives * n_candidates)
+
+    def draw(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return the candidates for each user, int32 `(N, K, M)`; arguments as for other samplers."""
+        return self._uniform.draw(users, rng).reshape(len(users), self.n_negatives, self.n_candidates)

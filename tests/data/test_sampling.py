@@ -8,9 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
+from recrun.data.alias import AliasTable, integer_weights
 from recrun.data.fields import FieldTuple
 from recrun.data.interactions import Interactions, TrainingData
-from recrun.data.sampling import AliasTable, NegativeSampler, PopularityNegatives, UniformNegatives, integer_weights
+from recrun.data.sampling import (
+    DynamicNegatives,
+    InBatchNegatives,
+    MixedNegatives,
+    NegativeSampler,
+    PopularityNegatives,
+    UniformNegatives,
+)
 from recrun.errors import DataError
 from recrun.registry import SAMPLERS
 from recrun.utils import generator
@@ -44,7 +52,7 @@ SAMPLERS_UNDER_TEST = [
 
 
 def test_the_samplers_are_registered_with_their_settings() -> None:
-    assert SAMPLERS.names() == ["popularity", "uniform"]
+    assert SAMPLERS.names() == ["dns", "in_batch", "mixed", "popularity", "uniform"]
     assert [parameter.name for parameter in SAMPLERS.describe("popularity").parameters] == ["n_negatives", "alpha"]
     assert SAMPLERS.get("uniform") is UniformNegatives
 
@@ -153,3 +161,76 @@ def test_gowalla_has_no_false_negative(shared_data: Path) -> None:
         drawn = users * data.n_items + sampler.draw(users, generator(0, 0, "test"))[:, 0]
         places = np.minimum(np.searchsorted(codes, drawn), len(codes) - 1)
         assert not (codes[places] == drawn).any()
+
+
+def batch_of(table: np.ndarray, size: int, seed: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """Return users and positives of a batch of random interactions."""
+    users, items = np.nonzero(table)
+    chosen = np.random.default_rng(seed).permutation(len(users))[:size]
+    return users[chosen].astype(np.int64), items[chosen].astype(np.int64)
+
+
+def test_each_position_of_the_batch_that_is_no_item_of_the_user_has_its_exact_share(table: np.ndarray) -> None:
+    users, positives = batch_of(table, 30)
+    sampler = InBatchNegatives(data_of(table), n_negatives=20_000)
+    drawn = sampler.draw_from_batch(users, positives, generator(3, 0, "test"))
+    for row, user in enumerate(users):
+        in_batch = np.bincount(positives, minlength=table.shape[1])
+        weights = np.where(table[user], 0, in_batch)
+        weights = weights if weights.any() else np.where(table[user], 0, 1)
+        expected = 20_000 * weights / weights.sum()
+        counts = np.bincount(drawn[row], minlength=table.shape[1])
+        assert not counts[weights == 0].any()
+        possible = weights > 0
+        statistic = ((counts - expected)[possible] ** 2 / expected[possible]).sum()
+        assert possible.sum() == 1 or chi2.sf(statistic, possible.sum() - 1) > 1e-5
+
+
+def test_a_batch_with_nothing_for_a_user_gives_uniform_negatives(table: np.ndarray) -> None:
+    users, positives = np.array([2]), np.flatnonzero(table[2])[:1]
+    drawn = InBatchNegatives(data_of(table), n_negatives=400).draw_from_batch(users, positives, generator(3, 0, "test"))
+    assert set(drawn[0]) == set(np.flatnonzero(~table[2]))
+
+
+def test_mixed_negatives_are_uniform_ones_and_those_of_the_batch(table: np.ndarray) -> None:
+    users, positives = batch_of(table, 30)
+    sampler = MixedNegatives(data_of(table), n_negatives=40, uniform_share=0.25)
+    drawn = sampler.draw_from_batch(users, positives, generator(3, 0, "test"))
+    assert drawn.shape == (30, 40)
+    assert not table[users[:, None], drawn].any()
+    has_others = np.array([(~table[user][positives]).any() for user in users])
+    assert np.isin(drawn[has_others, 10:], positives).all()
+    assert not np.isin(drawn[:, :10], positives).all()
+    for share, n_uniform in ((0.0, 1), (1.0, 39)):
+        extreme = MixedNegatives(data_of(table), n_negatives=40, uniform_share=share)
+        assert extreme._uniform.n_negatives == n_uniform
+
+
+@pytest.mark.parametrize("alpha", [None, 0.0, 1.3])
+def test_the_chances_of_a_users_unseen_items_add_up_to_one(table: np.ndarray, alpha: float | None) -> None:
+    data = data_of(table)
+    sampler = UniformNegatives(data) if alpha is None else PopularityNegatives(data, alpha=alpha)
+    for user in (0, 20, 35):
+        unseen = np.flatnonzero(~table[user])
+        chances = np.exp(sampler.log_probability(np.array([user]), unseen[None])[0])
+        weights = np.maximum(table.sum(0), 1)[unseen] ** (alpha or 0.0)
+        np.testing.assert_allclose(chances, weights / weights.sum(), rtol=1e-5)
+
+
+def test_the_chances_of_negatives_from_the_batch_are_shares_of_the_interactions(table: np.ndarray) -> None:
+    data = data_of(table)
+    unseen = np.flatnonzero(~table[5])
+    popularity = np.maximum(table.sum(0), 1)[unseen]
+    in_batch = np.exp(InBatchNegatives(data).log_probability(np.array([5]), unseen[None])[0])
+    all_counts = np.maximum(table.sum(0), 1)
+    np.testing.assert_allclose(in_batch, popularity / (all_counts.sum() - all_counts[table[5]].sum()), rtol=1e-5)
+    mixed = MixedNegatives(data, n_negatives=4, uniform_share=0.25)
+    expected = 0.25 / len(unseen) + 0.75 * in_batch
+    np.testing.assert_allclose(np.exp(mixed.log_probability(np.array([5]), unseen[None])[0]), expected, rtol=1e-5)
+
+
+def test_candidates_are_unseen_items_for_each_negative(table: np.ndarray) -> None:
+    users = np.array([3, 20, 35])
+    drawn = DynamicNegatives(data_of(table), n_negatives=2, n_candidates=7).draw(users, generator(0, 0, "test"))
+    assert drawn.shape == (3, 2, 7)
+    assert not table[users[:, None, None], drawn].any()

@@ -1,0 +1,95 @@
+"""Matrix factorisation and a multilayer perceptron, on embeddings of their own, joined.
+
+Shapes: B users in a batch, K negatives, U users, I items, D embedding, H units of a hidden layer.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch import Tensor, nn
+
+from recrun.architectures import RecSysArch
+from recrun.errors import ConfigError, Fault
+from recrun.registry import MODELS
+from recrun.types import Fraction, PositiveFloat, PositiveInt
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+_CELLS: Final = 1 << 22
+"""Numbers of the first hidden layer that are computed at once when all items are scored."""
+
+
+@MODELS.register("neumf", loss="bce", vectors=False)
+class NeuMF(RecSysArch):
+    """Score by a linear layer over the product of two embeddings and the last layer of a perceptron over two others.
+
+    The perceptron is a tower: each layer has half the units of the one below, with ReLU behind it. Training starts from
+    random weights, without the paper's pre-training of the two parts.
+
+    *Source:* He, Liao, Zhang, Nie, Hu, Chua, "Neural Collaborative Filtering", WWW 2017, equation 12.
+
+    Args:
+        embedding_dim: length of the embeddings that are multiplied.
+        mlp_dim: length of the embeddings that the perceptron takes side by side.
+        n_layers: hidden layers of the perceptron; the last has 2 * mlp_dim / 2^n_layers units.
+        dropout: share of the units of each hidden layer that are dropped in training.
+        init_std: standard deviation of the embeddings' first values.
+
+    Raises:
+        ConfigError: the tower has more layers than its width can be halved.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        embedding_dim: PositiveInt = 32,
+        mlp_dim: PositiveInt = 32,
+        n_layers: PositiveInt = 3,
+        dropout: Fraction = 0.0,
+        init_std: PositiveFloat = 0.01,
+    ) -> None:
+        super().__init__()
+        widths = [2 * mlp_dim >> layer for layer in range(n_layers + 1)]
+        if not widths[-1]:
+            message = (
+                f"expected a tower of mlp_dim {mlp_dim}, of at most {widths.index(0) - 1} layers, found {n_layers}"
+            )
+            raise ConfigError(Fault(message, key="n_layers"))
+        self.users, self.items = nn.Embedding(data.n_users, embedding_dim), nn.Embedding(data.n_items, embedding_dim)
+        self.mlp_users, self.mlp_items = nn.Embedding(data.n_users, mlp_dim), nn.Embedding(data.n_items, mlp_dim)
+        # The first layer over two embeddings side by side is the sum of a layer over each.
+        self.from_user = nn.Linear(mlp_dim, widths[1], bias=False)
+        self.from_item = nn.Linear(mlp_dim, widths[1])
+        above = [nn.Linear(below, width) for below, width in pairwise(widths[1:])]
+        self.layers = nn.ModuleList(above)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(embedding_dim + widths[-1], 1)
+        self.initialize(init_std)
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
+        product = self.users(users) * self.items(items)
+        return self._join(product, self.from_user(self.mlp_users(users)) + self.from_item(self.mlp_items(items)))
+
+    def score(self, users: Tensor) -> Tensor:
+        """Return the scores (B, I) of all items for users (B,), computed for some of the items at a time."""
+        users_BD, from_users_BH = self.users(users), self.from_user(self.mlp_users(users))
+        size = max(1, _CELLS // from_users_BH.numel())
+        parts = []
+        for items, mlp_items in zip(self.items.weight.split(size), self.mlp_items.weight.split(size), strict=True):
+            hidden = from_users_BH[:, None] + self.from_item(mlp_items)
+            parts.append(self._join(users_BD[:, None] * items, hidden))
+        return torch.cat(parts, dim=1)
+
+    def _join(self, product: Tensor, hidden: Tensor) -> Tensor:
+        """Return the scores (B, n) of products (B, n, D) and of what the first layer gives before ReLU (B, n, H)."""
+        hidden = self.dropout(torch.relu(hidden))
+        for layer in self.layers:
+            hidden = self.dropout(torch.relu(layer(hidden)))
+        scores: Tensor = self.output(torch.cat([product, hidden], dim=-1))[..., 0]
+        return scores

@@ -1,0 +1,83 @@
+"""Matrix factorisation that adds a user's items to the user.
+
+Shapes: B users in a batch, K negatives, U users, I items, L items of a user's history, D embedding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recrun.architectures import RecSysArch
+from recrun.data.rows import UserRows
+from recrun.registry import MODELS
+from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+
+@MODELS.register("simplex", loss="ccl", scores="cosine")
+class SimpleX(RecSysArch):
+    """Score by the cosine of an item and a blend of the user's embedding with the average of the user's items.
+
+    The blend is g e_u + (1 - g) V p_u, with p_u the average of the embeddings of the items that the user has in train
+    (all of them, where the paper sets a limit; so a positive that is trained on is one of them). Of the paper's three
+    ways to aggregate, this is the average.
+
+    *Source:* Mao, Zhu, Wang, Dai, Dong, Xiao, He, "SimpleX: A Simple and Strong Baseline for Collaborative Filtering",
+    CIKM 2021, section 3.3.
+
+    Args:
+        embedding_dim: length of the embeddings.
+        init_std: standard deviation of the embeddings' first values.
+        user_weight: g, the share of the user's own embedding; with 1 this is matrix factorisation.
+        embedding_decay: weight of the L2 term on the embeddings of a batch, half their squared norms over B.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        embedding_dim: PositiveInt = 64,
+        init_std: PositiveFloat = 0.01,
+        user_weight: UnitInterval = 0.5,
+        embedding_decay: NonNegativeFloat = 0.0,
+    ) -> None:
+        super().__init__()
+        self.rows = UserRows(data)
+        self.users = nn.Embedding(data.n_users, embedding_dim)
+        self.items = nn.Embedding(data.n_items, embedding_dim)
+        self.map = nn.Linear(embedding_dim, embedding_dim, bias=False)
+        self.user_weight, self.embedding_decay = user_weight, embedding_decay
+        self.initialize(init_std)
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
+        users_B1D = self.blend(users[:, 0])[:, None]
+        return (users_B1D * F.normalize(self.items(items), dim=-1)).sum(-1)
+
+    def blend(self, users: Tensor) -> Tensor:
+        """Return the directions (B, D) of users (B,) with their items."""
+        items_N, starts_B = self.rows.bags(users)
+        history_BD = F.embedding_bag(items_N, self.items.weight, starts_B, mode="mean")
+        return F.normalize(self.user_weight * self.users(users) + (1 - self.user_weight) * self.map(history_BD), dim=-1)
+
+    def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
+        """Return the L2 term on the batch's embeddings."""
+        if self.embedding_decay == 0:
+            return 0.0
+        squares = self.users(users).square().sum() + self.items(items).square().sum()
+        return self.embedding_decay * 0.5 * squares / len(users)
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Return the directions of all users with their items (U, D), and of all items (I, D)."""
+        everybody = torch.arange(self.users.num_embeddings, device=self.users.weight.device)
+        return self.blend(everybody), F.normalize(self.items.weight, dim=-1)
+
+    def embed(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the directions (B, D) of users (B,) with their items, and of items (B,)."""
+        return self.blend(users), F.normalize(self.items(items), dim=-1)
