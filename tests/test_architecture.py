@@ -58,7 +58,7 @@ def test_only_the_command_line_imports_it() -> None:
 
 
 def test_the_experiment_is_known_to_the_command_line_and_to_what_runs_again_alone() -> None:
-    again = ("recrun/evaluation.py", "recrun/reproduce.py", "recrun/verify.py")
+    again = ("recrun/contract.py", "recrun/evaluation.py", "recrun/reproduce.py", "recrun/verify.py")
     assert all(name.startswith("recrun/cli/") or name in again for name in _importers("recrun.experiment"))
 
 

@@ -1,0 +1,43 @@
+"""`recrun check`: does a model keep what recrun expects of one."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from recrun.cli.options import debug_option, json_option, print_json
+
+
+@click.command("check")
+@click.argument("model")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]")
+@json_option
+@debug_option
+def command(model: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Try a model on small made-up data, rule by rule, and say what it does not keep.
+
+    MODEL is a registered name, or ./file.py:Name. KEY=VALUE sets its own settings, or how it is trained. Exits with 0
+    when every rule is kept, with 1 when one is not, with 2 when there is no such model or setting.
+
+    \b
+    Example:
+        recrun check bprmf
+    """
+    wrong = [override for override in overrides if "=" not in override]
+    if wrong:
+        raise click.UsageError(f"expected KEY=VALUE, found {wrong[0]!r}")
+    from recrun.contract import check
+
+    verdicts = check(model, overrides)
+    ok = all(verdict.ok for verdict in verdicts)
+    if as_json:
+        print_json({"model": model, "ok": ok, "rules": [vars(verdict) for verdict in verdicts]})
+    else:
+        for verdict in verdicts:
+            click.echo(f"{'ok    ' if verdict.ok else 'BROKEN'}  {verdict.rule}: {verdict.claim}")
+            if verdict.message:
+                click.echo(f"        {verdict.message}")
+        kept = sum(verdict.ok for verdict in verdicts)
+        click.echo(f"{model} keeps {kept} of {len(verdicts)} rules")
+    sys.exit(0 if ok else 1)

@@ -1,0 +1,42 @@
+"""`recrun new`: files to start from."""
+
+from __future__ import annotations
+
+import click
+
+from recrun.cli.options import debug_option, json_option, print_json
+
+
+@click.group("new")
+def command() -> None:
+    """Write files to start from.
+
+    \b
+    Example:
+        recrun new model my_mf
+    """
+
+
+@command.command("model")
+@click.argument("name")
+@json_option
+@debug_option
+def model_command(name: str, as_json: bool) -> None:
+    """Write a small model that works, with its config and its test, into the working folder.
+
+    NAME.py, NAME.yaml and test_NAME.py; nothing is overwritten.
+
+    \b
+    Example:
+        recrun new model my_mf
+    """
+    from recrun.scaffold import new_model
+
+    files = [str(file) for file in new_model(name)]
+    if as_json:
+        print_json({"files": files})
+        return
+    for file in files:
+        click.echo(f"wrote {file}")
+    title = "".join(part.capitalize() for part in name.split("_"))
+    click.echo(f"next: recrun train ./{name}.yaml, recrun check ./{name}.py:{title}, pytest test_{name}.py")
