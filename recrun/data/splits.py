@@ -1,7 +1,7 @@
 """Who is train, valid and test: one label per interaction, so that the parts are disjoint by construction.
 
 N interactions, U users. Every rule leaves each user's train row with at least one interaction, but for the split by
-global time, which may not.
+global time, which may not, and that by users, which is meant not to.
 """
 
 from __future__ import annotations
@@ -91,6 +91,78 @@ def leave_one_out(users: np.ndarray, times: np.ndarray, n_users: int, *, with_va
     counts = np.bincount(users, minlength=n_users)
     enough = (counts >= 2 + with_valid).astype(np.int64)
     return _label(users, _rank_from_latest(users, times, n_users), enough, enough * with_valid)
+
+
+def leave_k(users: np.ndarray, times: np.ndarray, n_users: int, *, n_held_out: int, with_valid: bool) -> np.ndarray:
+    """Label each user's latest `n_held_out` interactions as test and, if asked, as many before them as valid.
+
+    Users with too few to leave one for train (n_held_out + 1, or 2 n_held_out + 1) stay in train altogether.
+    """
+    counts = np.bincount(users, minlength=n_users)
+    n_test = np.where(counts > n_held_out * (1 + with_valid), n_held_out, 0)
+    return _label(users, _rank_from_latest(users, times, n_users), n_test, n_test * with_valid)
+
+
+def by_fold(
+    users: np.ndarray, n_users: int, *, n_folds: int, fold: int, valid_ratio: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Label one of several folds as test, and a random share of each user's other interactions as valid.
+
+    Each user's interactions are dealt to the folds evenly at random, to within one. With one `rng` and all of the
+    folds, every interaction is tested once, but for those of users with a single one, which are always train.
+
+    Args:
+        users: int (N,).
+        n_users: U.
+        n_folds: at least 2.
+        fold: the tested one, from 1.
+        valid_ratio: share of each user's interactions (of all); never so many that train has none.
+        rng: the source of chance.
+
+    Returns:
+        int8 (N,): 0 train, 1 valid, 2 test.
+    """
+    ranks = rank_within_user(users, n_users, rng.permutation(len(users)))
+    counts = np.bincount(users, minlength=n_users)
+    # Where dealing begins is drawn for each user, or the first folds would have all the rests.
+    dealt = (ranks + rng.integers(n_folds, size=n_users)[users]) % n_folds + 1
+    is_test = (dealt == fold) & (counts > 1)[users]
+    labels = np.where(is_test, TEST, TRAIN).astype(np.int8)
+    rest = np.flatnonzero(~is_test)
+    n_rest = np.bincount(users[rest], minlength=n_users)
+    n_valid = np.minimum(held_out_counts(counts, valid_ratio), np.maximum(n_rest - 1, 0))
+    ranks = rank_within_user(users[rest], n_users, rng.permutation(len(rest)))
+    labels[rest] = _label(users[rest], ranks, np.zeros_like(n_valid), n_valid)
+    return labels
+
+
+def by_group(
+    groups: np.ndarray, n_groups: int, *, test_ratio: float, valid_ratio: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Label all interactions of a random share of users (or of items) as test, and those of another as valid.
+
+    What is held out so is cold: train has nothing of it. Shares are of the users (items) that occur, to the nearest
+    integer; one at least is left for train.
+
+    Args:
+        groups: the user (item) of each row, int (N,).
+        n_groups: how many there are.
+        test_ratio: share of them that is tested.
+        valid_ratio: share of them that is validated on.
+        rng: the source of chance.
+
+    Returns:
+        int8 (N,): 0 train, 1 valid, 2 test.
+    """
+    present = np.flatnonzero(np.bincount(groups, minlength=n_groups))
+    shuffled = rng.permutation(present)
+    n_test = int(held_out_counts(np.array([len(present)]), test_ratio)[0])
+    n_valid = min(int(held_out_counts(np.array([len(present)]), valid_ratio)[0]), len(present) - n_test - 1)
+    label_of = np.zeros(n_groups, dtype=np.int8)
+    label_of[shuffled[:n_test]] = TEST
+    label_of[shuffled[n_test : n_test + n_valid]] = VALID
+    labels: np.ndarray = label_of[groups]
+    return labels
 
 
 def by_time(times: np.ndarray, *, test_ratio: float, valid_ratio: float) -> np.ndarray:

@@ -104,3 +104,68 @@ def test_nothing_in_train_is_later_than_anything_held_out(moments: list[int], te
 def test_a_split_by_time_that_leaves_no_train_is_refused() -> None:
     with pytest.raises(DataError, match=r"leaves no interaction in train: 3 of 4 have the earliest time 7"):
         splits.by_time(np.array([7, 7, 8, 7]), test_ratio=0.5, valid_ratio=0)
+
+
+@given(USERS, st.integers(1, 4), st.booleans())
+def test_leave_k_holds_out_the_latest_of_users_who_have_enough(values: list[int], k: int, with_valid: bool) -> None:
+    users, times = np.array(values), np.random.default_rng(0).permutation(len(values))
+    labels = splits.leave_k(users, times, 6, n_held_out=k, with_valid=with_valid)
+    for user in set(values):
+        rows = np.flatnonzero(users == user)
+        rows = rows[np.argsort(times[rows])]
+        expected = [TRAIN] * len(rows)
+        if len(rows) > k * (1 + with_valid):
+            expected[-k:] = [TEST] * k
+            if with_valid:
+                expected[-2 * k : -k] = [VALID] * k
+        assert labels[rows].tolist() == expected
+
+
+def test_leaving_one_is_leave_one_out() -> None:
+    users, times = np.repeat(np.arange(9), np.arange(1, 10)), np.arange(45)[::-1]
+    one = splits.leave_k(users, times, 9, n_held_out=1, with_valid=True)
+    assert np.array_equal(one, splits.leave_one_out(users, times, 9, with_valid=True))
+
+
+@given(USERS, st.integers(2, 5), SHARE, st.integers(0, 9))
+def test_each_interaction_is_tested_in_one_fold_and_train_keeps_one_of_each_user(
+    values: list[int], n_folds: int, valid: float, seed: int
+) -> None:
+    users = np.array(values)
+    tested = np.zeros(len(users), dtype=int)
+    for fold in range(1, n_folds + 1):
+        rng = generator(seed, 0, "split")
+        labels = splits.by_fold(users, 6, n_folds=n_folds, fold=fold, valid_ratio=valid, rng=rng)
+        tested += labels == TEST
+        assert set(users[labels == TRAIN]) == set(values)
+        for user in set(values):
+            n, n_test = int((users == user).sum()), int((labels[users == user] == TEST).sum())
+            assert n_test in ((0,) if n == 1 else (n // n_folds, -(-n // n_folds)))
+            n_valid = min(int(np.floor(n * valid + 0.5 + 1e-9)), n - 1, n - n_test - 1)
+            assert int((labels[users == user] == VALID).sum()) == n_valid
+    assert np.array_equal(tested, (np.bincount(users, minlength=6)[users] > 1).astype(int))
+
+
+def test_folds_are_of_like_size_although_users_are_small() -> None:
+    users = np.repeat(np.arange(1000), 2)
+    sizes = [
+        int((splits.by_fold(users, 1000, n_folds=5, fold=f, valid_ratio=0, rng=generator(1, 0, "x")) == TEST).sum())
+        for f in (1, 2, 3, 4, 5)
+    ]
+    assert sum(sizes) == 2000
+    assert max(sizes) < 1.2 * min(sizes)
+
+
+@given(USERS, SHARE, SHARE, st.integers(0, 9))
+def test_cold_groups_are_whole_and_as_many_as_asked_for(
+    values: list[int], test: float, valid: float, seed: int
+) -> None:
+    groups = np.array(values)
+    labels = splits.by_group(groups, 8, test_ratio=test, valid_ratio=valid, rng=generator(seed, 0, "split"))
+    per_group = [set(labels[groups == group].tolist()) for group in set(values)]
+    assert all(len(found) == 1 for found in per_group)
+    n = len(per_group)
+    n_test = min(int(np.floor(n * test + 0.5 + 1e-9)), n - 1)
+    assert per_group.count({TEST}) == n_test
+    assert per_group.count({VALID}) == min(int(np.floor(n * valid + 0.5 + 1e-9)), n - 1, n - n_test - 1)
+    assert per_group.count({TRAIN}) >= 1

@@ -12,7 +12,7 @@ from recrun.data.datasets.sources import SourceFile
 from recrun.data.formats.base import COMPRESSIONS, Layout, Table
 from recrun.errors import DataError, unknown
 from recrun.registry import DATASETS, FORMATS
-from recrun.types import Fraction, NonNegativeInt
+from recrun.types import Annotated, Fraction, Ge, NonNegativeInt, PositiveInt
 
 
 @DATASETS.register("File")
@@ -39,9 +39,14 @@ class File(RecDataSet):
         item_column: str | None = None,
         rating_column: str | None = None,
         time_column: str | None = None,
-        split: Literal["ratio", "leave_one_out", "time", "user_time"] = "ratio",
+        split: Literal[
+            "ratio", "leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items", "time", "user_time"
+        ] = "ratio",
         test_ratio: Fraction = 0.1,
         valid_ratio: Fraction = 0.1,
+        n_held_out: PositiveInt = 1,
+        n_folds: Annotated[int, Ge(2)] = 5,
+        fold: PositiveInt = 1,
         split_seed: NonNegativeInt = 0,
         rating_threshold: float | None = None,
         min_user_interactions: NonNegativeInt = 0,
@@ -64,10 +69,14 @@ class File(RecDataSet):
             item_column: name of the column of items.
             rating_column: name of the column of ratings, if any.
             time_column: name of the column of times (numbers, or dates), if any; "" reads none (so for ratings).
-            split: held out is a random share of each user's interactions, each user's latest one, the latest of all,
-                or the latest share of each user's.
-            test_ratio: share of the interactions that is tested on; not for leave_one_out and given parts.
+            split: held out is a random share of each user's interactions (ratio), each user's latest one or several, a
+                fold, all of some users or items, the latest of all (time), or the latest share of each user's.
+            test_ratio: share of the interactions that is tested on (of the users or items, for cold_users, cold_items);
+                not for leave_one_out, leave_k, k_fold and given parts.
             valid_ratio: share of the interactions that is validated on (of train, with given parts); 0 for none.
+            n_held_out: how many of each user's latest interactions are tested on; for leave_k.
+            n_folds: how many folds each user's interactions are dealt to; for k_fold.
+            fold: the fold that is tested on, from 1; for k_fold.
             split_seed: seed of what is held out at random.
             rating_threshold: the least rating that counts as an interaction; null counts all.
             min_user_interactions: least number of interactions of a user; a k-core together with the next one.
@@ -86,6 +95,9 @@ class File(RecDataSet):
             split=split if WHOLE in self._paths else "given",
             test_ratio=test_ratio,
             valid_ratio=valid_ratio,
+            n_held_out=n_held_out,
+            n_folds=n_folds,
+            fold=fold,
             split_seed=split_seed,
             rating_threshold=rating_threshold,
             min_user_interactions=min_user_interactions,

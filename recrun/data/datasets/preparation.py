@@ -22,7 +22,15 @@ WHOLE = "all"
 """The key of a table that is not split yet."""
 DEFAULT_TEST_RATIO = 0.1
 _NO_IDS = Ids(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
-_SPLITS = ("ratio", "leave_one_out", "time", "user_time", "given")
+DEFAULT_FOLDS = 5
+_SPLITS = ("ratio", "leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items", "time", "user_time", "given")
+_WITHOUT_SHARE = {
+    "given": "the parts are given",
+    "leave_one_out": "split=leave_one_out tests on one interaction",
+    "leave_k": "split=leave_k tests on n_held_out interactions",
+    "k_fold": "split=k_fold tests on one fold",
+}
+"""Splits for which test_ratio says nothing, and why."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +38,9 @@ class Preparation:
     """How rows are filtered and split. See `docs/data.md` for what each means to a user.
 
     Args:
-        split: "ratio", "leave_one_out", "time", "user_time", or "given" for tables that are parts already.
-        test_ratio: share of test; not for "given" and "leave_one_out".
+        split: "ratio", "leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items", "time", "user_time", or
+            "given" for tables that are parts already.
+        test_ratio: share of test; not for "given", "leave_one_out", "leave_k" and "k_fold".
         valid_ratio: share of valid; 0 for none. Parts that come with a valid part keep theirs.
         valid_from: where in each user's train rows valid is taken of given parts: "random", or the "end" of the row.
         split_seed: seed of random splits.
@@ -39,6 +48,9 @@ class Preparation:
         min_item_interactions: k-core over items.
         rating_threshold: the least rating that counts as an interaction; None counts all.
         duplicates: which one of several interactions of a user with an item is kept, "first" or "last" in time.
+        n_held_out: for "leave_k": how many of each user's latest interactions are tested.
+        n_folds: for "k_fold": how many folds there are.
+        fold: for "k_fold": which of them is tested, from 1.
     """
 
     split: str = "given"
@@ -50,6 +62,9 @@ class Preparation:
     min_item_interactions: int = 0
     rating_threshold: float | None = None
     duplicates: str = "last"
+    n_held_out: int = 1
+    n_folds: int = DEFAULT_FOLDS
+    fold: int = 1
 
     def check(self) -> None:
         """Check what a single option's type cannot tell.
@@ -59,12 +74,18 @@ class Preparation:
         """
         if self.split not in _SPLITS:
             raise DataError(unknown("split", self.split, _SPLITS))
-        if self.split in ("given", "leave_one_out"):
+        if self.split != "leave_k" and self.n_held_out != 1:
+            raise DataError(
+                f"n_held_out {self.n_held_out} is for split=leave_k, found split={self.split}; leave it out"
+            )
+        if self.split != "k_fold" and (self.n_folds, self.fold) != (DEFAULT_FOLDS, 1):
+            raise DataError(f"n_folds and fold are for split=k_fold, found split={self.split}; leave them out")
+        if self.fold > self.n_folds:
+            raise DataError(f"fold {self.fold} is not there: n_folds is {self.n_folds}, and they are counted from 1")
+        if self.split in _WITHOUT_SHARE:
             if self.test_ratio != DEFAULT_TEST_RATIO:
-                parts = (
-                    "the parts are given" if self.split == "given" else "split=leave_one_out tests on one interaction"
-                )
-                raise DataError(f"test_ratio {self.test_ratio} has no meaning here: {parts}; leave it out")
+                reason = _WITHOUT_SHARE[self.split]
+                raise DataError(f"test_ratio {self.test_ratio} has no meaning here: {reason}; leave it out")
         elif self.test_ratio + self.valid_ratio >= 1:
             raise DataError(
                 f"test_ratio {self.test_ratio} and valid_ratio {self.valid_ratio} together must be less than 1, "
@@ -229,7 +250,16 @@ def _split(tables: Mapping[str, Table], rows: _Rows, preparation: Preparation) -
         return labels
     if preparation.split == "ratio":
         return splits.by_ratio(users, n_users, rng=rng, **shares)
+    if preparation.split == "k_fold":
+        folds = {"n_folds": preparation.n_folds, "fold": preparation.fold}
+        return splits.by_fold(users, n_users, **folds, valid_ratio=preparation.valid_ratio, rng=rng)
+    if preparation.split in ("cold_users", "cold_items"):
+        groups = rows.users if preparation.split == "cold_users" else rows.items
+        return splits.by_group(groups.codes, len(groups.names), rng=rng, **shares)
     times = _times(tables[WHOLE], rows, preparation.split)
+    if preparation.split == "leave_k":
+        with_valid = preparation.valid_ratio > 0
+        return splits.leave_k(users, times, n_users, n_held_out=preparation.n_held_out, with_valid=with_valid)
     if preparation.split == "leave_one_out":
         return splits.leave_one_out(users, times, n_users, with_valid=preparation.valid_ratio > 0)
     if preparation.split == "user_time":
@@ -258,6 +288,6 @@ def _part(rows: _Rows, index: np.ndarray) -> Interactions:
 
 def _unfilled(parts: Mapping[str, Interactions], tables: Mapping[str, Table], preparation: Preparation) -> list[str]:
     """Return the parts that were asked for and hold nothing."""
-    wanted = {"test": WHOLE in tables and (preparation.test_ratio > 0 or preparation.split == "leave_one_out")}
+    wanted = {"test": WHOLE in tables and (preparation.test_ratio > 0 or preparation.split in _WITHOUT_SHARE)}
     wanted["valid"] = "valid" not in tables and preparation.valid_ratio > 0
     return [part for part, is_wanted in wanted.items() if is_wanted and not len(parts[part])]

@@ -17,7 +17,7 @@ from recrun.data.formats.base import Ids, Table
 from recrun.data.interactions import RATING, TIMESTAMP, sorted_distinct
 from recrun.errors import DataError
 from recrun.registry import DATASETS
-from recrun.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, UnitInterval
+from recrun.types import Annotated, Fraction, Ge, NonNegativeFloat, NonNegativeInt, PositiveInt, UnitInterval
 from recrun.utils import generator
 
 _FIRST_TIME = 1_600_000_000
@@ -49,9 +49,14 @@ class Synthetic(RecDataSet):
         taste_strength: UnitInterval = 0.85,
         with_ratings: bool = False,
         data_seed: NonNegativeInt = 0,
-        split: Literal["ratio", "leave_one_out", "time", "user_time"] = "ratio",
+        split: Literal[
+            "ratio", "leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items", "time", "user_time"
+        ] = "ratio",
         test_ratio: Fraction = 0.1,
         valid_ratio: Fraction = 0.1,
+        n_held_out: PositiveInt = 1,
+        n_folds: Annotated[int, Ge(2)] = 5,
+        fold: PositiveInt = 1,
         split_seed: NonNegativeInt = 0,
     ) -> None:
         """Generate the data set.
@@ -67,16 +72,27 @@ class Synthetic(RecDataSet):
             taste_strength: share of interactions that follow the user's taste rather than everyone's.
             with_ratings: add a column "rating", 1 to 5 in halves, higher where the taste is met.
             data_seed: seed of what is generated.
-            split: held out is a random share of each user's interactions, each user's latest one, the latest of all,
-                or the latest share of each user's.
-            test_ratio: share of the interactions that is tested on (not for leave_one_out).
+            split: held out is a random share of each user's interactions (ratio), each user's latest one or several, a
+                fold, all of some users or items, the latest of all (time), or the latest share of each user's.
+            test_ratio: share of the interactions that is tested on; not for leave_one_out, leave_k and k_fold.
             valid_ratio: share of the interactions that is validated on; 0 for none.
+            n_held_out: how many of each user's latest interactions are tested on; for leave_k.
+            n_folds: how many folds each user's interactions are dealt to; for k_fold.
+            fold: the fold that is tested on, from 1; for k_fold.
             split_seed: seed of what is held out at random.
 
         Raises:
             DataError: more interactions are asked for than there is room for.
         """
-        preparation = Preparation(split=split, test_ratio=test_ratio, valid_ratio=valid_ratio, split_seed=split_seed)
+        preparation = Preparation(
+            split=split,
+            test_ratio=test_ratio,
+            valid_ratio=valid_ratio,
+            split_seed=split_seed,
+            n_held_out=n_held_out,
+            n_folds=n_folds,
+            fold=fold,
+        )
         super().__init__(root, preparation)
 
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:

@@ -28,7 +28,9 @@ def original(prepared: Prepared, part: str) -> list[tuple[Any, Any]]:
 
 
 ROWS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 8), st.integers(0, 20)), min_size=3, max_size=60)
-SPLITS = st.sampled_from(["ratio", "leave_one_out", "time", "user_time"])
+SPLITS = st.sampled_from(
+    ["ratio", "leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items", "time", "user_time"]
+)
 
 
 @given(ROWS, SPLITS, st.integers(0, 3))
@@ -175,3 +177,33 @@ def test_parts_that_come_out_empty_are_noted() -> None:
         "test is empty: no user has enough interactions",
         "valid is empty: no user has enough interactions",
     ]
+
+
+@pytest.mark.parametrize("split", ["cold_users", "cold_items"])
+def test_what_is_cold_is_not_in_train_and_a_note_says_so(split: str) -> None:
+    rows = [(user, item) for user in range(20) for item in range(30) if (user * item) % 3]
+    prepared = prepare({"all": table(rows)}, Preparation(split=split, test_ratio=0.2, valid_ratio=0.1))
+    side = 0 if split == "cold_users" else 1
+    train, valid, test = ({pair[side] for pair in original(prepared, part)} for part in ("train", "valid", "test"))
+    assert test
+    assert valid
+    assert not train & test
+    assert not train & valid
+    assert any("have no interaction in train; they are kept" in note for note in prepared.notes)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "ratio", "n_held_out": 2}, "n_held_out 2 is for split=leave_k, found split=ratio"),
+        ({"split": "leave_one_out", "fold": 2}, "n_folds and fold are for split=k_fold"),
+        ({"split": "ratio", "n_folds": 3}, "n_folds and fold are for split=k_fold"),
+        ({"split": "k_fold", "fold": 6}, "fold 6 is not there: n_folds is 5"),
+        ({"split": "k_fold", "test_ratio": 0.3}, "split=k_fold tests on one fold; leave it out"),
+        ({"split": "leave_k", "test_ratio": 0.3}, "split=leave_k tests on n_held_out interactions"),
+        ({"split": "cold_users", "test_ratio": 0.6, "valid_ratio": 0.4}, "together must be less than 1"),
+    ],
+)
+def test_an_option_that_means_nothing_to_a_split_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        prepare({"all": table([(1, 2, 3)], "timestamp")}, Preparation(**options))

@@ -111,3 +111,18 @@ def test_extreme_sizes_come_out_whole(options: dict[str, Any]) -> None:
 def test_more_interactions_than_there_is_room_for_are_refused() -> None:
     with pytest.raises(DataError, match=r"n_interactions 51 is too large: .* there is room for 50"):
         Synthetic(n_users=10, n_items=10, n_interactions=51)
+
+
+def test_every_option_of_a_split_is_in_the_hash_of_the_data() -> None:
+    small = {"n_users": 40, "n_items": 30, "n_interactions": 500}
+    options = [
+        {"split": "leave_k"},
+        {"split": "leave_k", "n_held_out": 2},
+        {"split": "k_fold"},
+        {"split": "k_fold", "fold": 2},
+        {"split": "k_fold", "n_folds": 3},
+        {"split": "cold_users"},
+        {"split": "cold_items"},
+    ]
+    hashes = [Synthetic(**small, **each).hashes["split"] for each in options]
+    assert len(set(hashes)) == len(options)
