@@ -10,6 +10,7 @@ import click
 from recrun.cli.options import debug_option, json_option, print_json
 
 if TYPE_CHECKING:
+    from recrun.data.datasets.base import RecDataSet
     from recrun.data.describe import Description
     from recrun.signature import Parameter
 
@@ -124,6 +125,96 @@ def fetch_command(name: str, settings: tuple[str, ...], timeout: float, quiet: b
     else:
         stdout_console().print(fetched_report(fetched.document()))
         click.echo(f"next: {next_command(fetched, root)}")
+
+
+_format_option = click.option(
+    "--format",
+    type=click.Choice(["csv", "parquet", "inter", "lightgcn"]),
+    default="csv",
+    show_default=True,
+    help="Format that is written.",
+)
+
+
+@command.command("split")
+@click.argument("what", metavar="CONFIG|DATASET|PATH")
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]")
+@click.option("--to", required=True, metavar="DIR", type=click.Path(), help="Folder to be made.")
+@_format_option
+@json_option
+@debug_option
+def split_command(what: str, settings: tuple[str, ...], to: str, format: str, as_json: bool) -> None:
+    """Write train, valid and test of data, with original ids, to files of their own in a new folder.
+
+    CONFIG is a YAML file, whose data is meant; DATASET a registered data set with its settings and root; PATH a file of
+    interactions with settings of the data set File.
+
+    \b
+    Example:
+        recrun data split Synthetic split=k_fold fold=2 --to folds/2 --format parquet
+    """
+    from recrun.data.export import write_parts
+
+    _report(write_parts(_open(what, settings), to, format), as_json, to)
+
+
+@command.command("convert")
+@click.argument("what", metavar="CONFIG|DATASET|PATH")
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]")
+@click.option("--to", required=True, metavar="FILE", type=click.Path(), help="File to be made.")
+@_format_option
+@json_option
+@debug_option
+def convert_command(what: str, settings: tuple[str, ...], to: str, format: str, as_json: bool) -> None:
+    """Write all interactions of data, as they are left by its filters, with original ids, to one new file.
+
+    Arguments as for `data split`.
+
+    \b
+    Example:
+        recrun data convert ratings.csv rating_threshold=4 --to liked.inter --format inter
+    """
+    from recrun.data.export import write_whole
+
+    _report(write_whole(_open(what, settings), to, format), as_json)
+
+
+def _open(what: str, settings: tuple[str, ...]) -> RecDataSet:
+    """Return the data set that is meant by a config, a name or a file."""
+    from pathlib import Path
+
+    from recrun.registry import DATASETS
+    from recrun.userfiles import is_file_reference
+
+    path = Path(what).expanduser()
+    root: str | Path
+    if path.suffix in (".yaml", ".yml"):
+        from recrun.resolve import resolve
+
+        resolved = resolve(what, settings)
+        name, root, values = resolved.config.dataset, resolved.config.root, resolved.arguments("dataset")
+    elif path.exists() or not (what in DATASETS or is_file_reference(what)):
+        refused = ("path", "train_path", "valid_path", "test_path")
+        values, _ = _read(settings, DATASETS.describe("File").parameters, refused=refused)
+        name, root, values = "File", path.parent, {**values, "path": path.name}
+    else:
+        values, _ = _read(settings, (_root_setting(), *DATASETS.describe(what).parameters))
+        name, root = what, values.pop("root")
+    dataset: RecDataSet = DATASETS.get(name)(root, **values)
+    return dataset
+
+
+def _report(document: dict[str, Any], as_json: bool, folder: str | None = None) -> None:
+    if as_json:
+        print_json(document)
+        return
+    for part, file in document["files"].items():
+        click.echo(f"wrote {file} ({document['rows'][part]:,} rows)")
+    if document["left_out"]:
+        click.echo(f"warning: the format cannot hold {', '.join(document['left_out'])}; left out", err=True)
+    if folder is not None and "test" in document["files"]:
+        names = [f"{part}_path={file.rpartition('/')[2]}" for part, file in document["files"].items()]
+        click.echo(f"read them with: dataset=File root={folder} {' '.join(names)}")
 
 
 def _read(
