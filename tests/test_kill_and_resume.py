@@ -283,6 +283,34 @@ def test_a_model_in_closed_form_that_is_killed_anywhere_comes_to_the_same_number
         assert len(ledger) == 2 if at == "end_test_evaluation" or call == 7 else len(ledger) == 1
 
 
+FAMILIES = {
+    "multvae": ["multvae", "hidden_dim=8", "latent_dim=4", "kl_warmup_steps=8"],
+    "enmf": ["enmf", "embedding_dim=8"],
+    "neumf": ["neumf", "embedding_dim=4", "mlp_dim=4", "n_layers=2", "dropout=0.3"],
+    "simplex": ["simplex", "embedding_dim=8", "n_negatives=3"],
+    "dns": ["bprmf", "embedding_dim=8", "sampler=dns"],
+    "in_batch": ["bprmf", "embedding_dim=8", "sampler=in_batch", "loss=sampled_softmax", "logq_correction=true"],
+}
+
+
+@pytest.mark.parametrize(
+    "family", [each if each in ("multvae", "dns") else pytest.param(each, marks=slow) for each in FAMILIES]
+)
+def test_a_run_of_any_family_killed_within_an_epoch_resumes_to_the_same_bytes(
+    server: Server, whole: Whole, tmp_path: Path, family: str
+) -> None:
+    # A checkpoint after every step: the kills fall between the steps of an epoch.
+    common = [option for option in SMALL if not option.startswith("embedding_dim")]
+    options = [*FAMILIES[family], *common, "checkpoint_minutes=1e-9"]
+    expected = whole(*options)
+    for call in (9, 16):
+        runs = tmp_path / str(call)
+        code = server.run("train", *options, "--runs", str(runs), die={"at": "replace", "call": call})
+        assert code == -signal.SIGKILL, server.text()
+        assert resume_until_done(server, the_run(runs), [{"at": "replace", "call": 7}]) == 1
+        check(the_run(runs), expected)
+
+
 @pytest.mark.parametrize("at", ["begin_test_evaluation", "end_test_evaluation"])
 def test_a_run_killed_while_test_is_scored_resumes_and_its_ledger_tells(
     server: Server, whole: Whole, tmp_path: Path, at: str
