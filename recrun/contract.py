@@ -24,10 +24,13 @@ from recrun.experiment import build
 from recrun.launcher import Coach
 from recrun.registry import MODELS
 from recrun.resolve import Resolved, resolve, resolve_given
+from recrun.rules import row_kind
 from recrun.yamlfile import Given
 
 _DATA: Final = {"dataset": "Synthetic", "n_users": 120, "n_items": 80, "n_interactions": 2400}
 _QUICK: Final = {"epochs": 12, "batch_size": 256, "lr": 0.01}
+_QUICK_WITH_SEQUENCES: Final = {**_QUICK, "batch_size": 16}
+"""A row of training is a user there, so rows are few."""
 _MACHINE: Final = {"device": "cpu", "threads": 1}
 _CUTOFF: Final = 10
 _SEED: Final = 3
@@ -55,13 +58,20 @@ class Subject:
         """Whether the model is fitted at once."""
         return "ClosedFormArch" in MODELS.describe(self.name).bases
 
+    @property
+    def quick(self) -> dict[str, float]:
+        """The settings by which little training is enough."""
+        if self.is_closed_form:
+            return {}
+        return _QUICK_WITH_SEQUENCES if row_kind(MODELS.describe(self.name)) == "sequences" else _QUICK
+
     def resolve(self, seed: int = _SEED) -> Resolved:
         """Return the config by which it is trained: its bundled one, if it has one, on small data.
 
         Raises:
             ConfigError, RegistryError: there is no such model, or it cannot take these settings.
         """
-        values = {**_DATA, **_MACHINE, **({} if self.is_closed_form else _QUICK), "seed": seed}
+        values = {**_DATA, **_MACHINE, **self.quick, "seed": seed}
         if self.name in bundled_configs():
             given = read_overrides(self.overrides)
             rest = [f"{key}={value}" for key, value in values.items() if key not in given]

@@ -14,7 +14,7 @@ from recrun.resolve import Resolved
 
 
 def training_pipe(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
-    """Return the pipe of an epoch's batches, as the model is trained on interactions or on users' whole rows.
+    """Return the pipe of an epoch's batches: of interactions, of users' whole rows, or of sequences.
 
     Raises:
         DataError: a user has every item in train, and negatives are asked for.
@@ -22,7 +22,17 @@ def training_pipe(resolved: Resolved, dataset: Any, data: Any, device: torch.dev
     """
     if resolved.trains_on == "users":
         return dataset.shard_().users_().shuffle_().tensor_().split_(resolved.config.batch_size)
+    if resolved.trains_on == "sequences":
+        return _sequences(resolved, dataset, data)
     return _interactions(resolved, dataset, data, device)
+
+
+def _sequences(resolved: Resolved, dataset: Any, data: Any) -> Any:
+    """Return the pipe of histories with what follows them, and negatives if the loss takes some; see `Sequences`."""
+    config, sampler = resolved.config, None
+    if "sampler" in resolved.components:
+        sampler = SAMPLERS.get(config.sampler)(data, **resolved.arguments("sampler"))
+    return dataset.shard_().sequences_(config.max_length + 1, sampler=sampler).tensor_().split_(config.batch_size)
 
 
 def _interactions(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:

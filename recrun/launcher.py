@@ -25,6 +25,7 @@ from torch import nn
 from recrun import devices, state
 from recrun.architectures import ClosedFormArch
 from recrun.checkpoint import load_checkpoint, save_checkpoint
+from recrun.data.postprocessing.base import check_mode
 from recrun.errors import CheckpointError, ConfigError, Fault, TrainingError
 from recrun.guards import Guard
 from recrun.interrupts import Interrupted, Interrupts
@@ -37,6 +38,7 @@ from recrun.resume import finished_result
 from recrun.runs import RunFolder
 from recrun.runsearch import run_for
 from recrun.schedulers import Plateau, Schedule
+from recrun.sequences import SequenceArch
 from recrun.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -311,7 +313,6 @@ class Coach:
 
     def evaluate(self, prefix: str = "valid") -> None:
         """Rank all items for every user of a split, and monitor every metric."""
-        from recrun.data.postprocessing.base import check_mode
         from recrun.ranking import evaluate_ranking
 
         base, split = self.dataset.base, check_mode(prefix)
@@ -394,6 +395,8 @@ class Coach:
         self.progress.users.pop(split, None)
         self.dataloader = self._loader(split, epoch)
         self.model.eval()
+        if isinstance(self.model, SequenceArch):
+            self.model.take_histories(self.dataset.base.histories(check_mode(split)))
         with torch.no_grad():
             self.evaluate(prefix=split)
         self.progress.users.setdefault(split, (self.meters.count(split), 0))

@@ -65,7 +65,7 @@ class Resolved:
 
     @property
     def trains_on(self) -> str:
-        """What a row of training is: one of the "interactions", or one of the "users" with all of theirs."""
+        """What a row of training is: one of the "interactions", "users" or "sequences"."""
         return row_kind(self.components.get("model"))
 
     def arguments(self, setting: str) -> dict[str, Any]:

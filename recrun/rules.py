@@ -205,13 +205,17 @@ def _scores_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
 
 
 def row_kind(model: Component | None) -> str:
-    """Return what a row of training is to a model: one of the "interactions", or one of the "users" with all of theirs.
+    """Return what a row of training is to a model: one of the "interactions", "users" or "sequences".
+
+    Those of "users" hold all items of theirs, "sequences" their latest ones in the order of time.
 
     A model says it by its base class, or by the trait `trains_on`.
     """
     if model is None:
         return "interactions"
-    return "users" if "RowsArch" in model.bases else str(model.traits.get("trains_on", "interactions"))
+    by_base = {"RowsArch": "users", "SequenceArch": "sequences"}
+    found = (kind for base, kind in by_base.items() if base in model.bases)
+    return next(found, str(model.traits.get("trains_on", "interactions")))
 
 
 def _rows_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
@@ -229,7 +233,8 @@ def _rows_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
 
 
 def _vectors_that_the_loss_compares(facts: Facts) -> Iterator[Fault]:
-    if facts.trait("loss", "needs") == "vectors" and facts.trait("model", "vectors", True) is False:
+    has_none = facts.trait("model", "vectors", True) is False or row_kind(facts.components.get("model")) == "sequences"
+    if facts.trait("loss", "needs") == "vectors" and has_none:
         loss, model = facts.components["loss"].name, facts.components["model"].name
         message = f"{loss} compares vectors of users and items, and model {model} has none; choose another loss"
         yield facts.fault(message, "loss", "model")
@@ -240,6 +245,23 @@ def _what_a_device_can_draw(facts: Facts) -> Iterator[Fault]:
         sampler = facts.values["sampler"]
         yield facts.fault(
             f"only uniform negatives can be drawn on the device, found sampler: {sampler}", "draw_on", "sampler"
+        )
+
+
+def _what_sequences_are_fed_with(facts: Facts) -> Iterator[Fault]:
+    model = facts.components.get("model")
+    if model is None or row_kind(model) != "sequences":
+        return
+    if "max_length" not in {parameter.name for parameter in model.parameters}:
+        yield facts.fault(f"model {model.name} reads sequences and has no setting max_length", "model")
+    if facts.trait("sampler", "draws", "rows") != "rows":
+        message = (
+            f"{facts.components['sampler'].name} draws for single interactions, and model {model.name} is trained on"
+        )
+        yield facts.fault(f"{message} sequences; choose another sampler", "sampler", "model")
+    if facts.values.get("logq_correction") is True:
+        yield facts.fault(
+            "is for models trained on interactions, not on sequences; remove it", "logq_correction", "model"
         )
 
 
@@ -261,6 +283,7 @@ RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _rows_that_the_loss_can_take,
     _vectors_that_the_loss_compares,
     _what_a_device_can_draw,
+    _what_sequences_are_fed_with,
     _momentum_for_nesterov,
 )
 

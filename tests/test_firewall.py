@@ -55,6 +55,7 @@ def _run(*arguments: str) -> int:
         ["bprmf", *TRAINED, "valid_ratio=0"],
         ["bprmf", *TRAINED, "positives=users"],
         ["bprmf", *TRAINED, "loss=cross_entropy"],
+        ["sasrec", *SMALL, "batch_size=32", "embedding_dim=8", "epochs=3"],
         ["popularity", *SMALL],
         ["ease", *SMALL],
     ],

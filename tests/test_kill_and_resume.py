@@ -327,6 +327,23 @@ def test_a_run_killed_while_test_is_scored_resumes_and_its_ledger_tells(
     assert [entry["metrics"] for entry in ledger] == [*begun, test]
 
 
+OF_SEQUENCES = [*(option for option in SMALL if not option.startswith("batch_size")), "batch_size=16", "dropout=0.3"]
+
+
+@pytest.mark.parametrize("name", ["sasrec", pytest.param("bert4rec", marks=slow)])
+def test_a_model_of_sequences_that_is_killed_draws_the_same_masks_after_it(
+    server: Server, whole: Whole, tmp_path: Path, name: str
+) -> None:
+    options = [*OF_SEQUENCES, "checkpoint_minutes=0.0001"]
+    expected = whole(name, *options)
+    for call in (9, 16):
+        runs = tmp_path / str(call)
+        code = server.run("train", name, *options, "--runs", str(runs), die={"at": "fsync", "call": call})
+        assert code == -signal.SIGKILL, server.text()
+        assert resume_until_done(server, the_run(runs), [{"at": "fsync", "call": call}]) <= 1
+        check(the_run(runs), expected)
+
+
 MODES = {
     "plain": [],
     "dropout": ["lr_scheduler=plateau", "lr_patience=0", "optimizer=adamw"],

@@ -5,7 +5,7 @@ U users, I items, N interactions; internal ids are integers from 0, users in row
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -164,6 +164,24 @@ class CSR:
         positions += np.repeat(starts - indptr[:-1], lengths)
         return indptr, self.indices[positions]
 
+    def latest(self, users: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the last items of the selected rows, and how many these are.
+
+        Args:
+            users: row numbers, integers (B,).
+            width: W, the most items that are taken of a row.
+
+        Returns:
+            int64 (B, W), filled up with 0 behind the items of shorter rows, and int64 (B,).
+        """
+        stops = self.indptr[users + 1]
+        lengths = np.minimum(stops - self.indptr[users], width)
+        positions = np.arange(width)
+        is_filled = positions < lengths[:, None]
+        items = np.zeros(is_filled.shape, dtype=np.int64)
+        items[is_filled] = self.indices[((stops - lengths)[:, None] + positions)[is_filled]]
+        return items, lengths
+
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Return (rows int32 (nnz,), columns int32 (nnz,)), row by row."""
         return np.repeat(np.arange(self.n_rows, dtype=np.int32), self.lengths), self.indices
@@ -174,6 +192,14 @@ class CSR:
 
         ones = np.ones(self.nnz, dtype=np.float32)
         return csr_matrix((ones, self.indices, self.indptr), shape=(self.n_rows, n_columns))
+
+
+def join(parts: Sequence[Interactions]) -> Interactions:
+    """Return several parts as one, the rows of the first before those of the next; the columns are those of all."""
+    shared = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
+    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in shared}
+    users, items = (np.concatenate([getattr(part, name) for part in parts]) for name in ("users", "items"))
+    return Interactions(users, items, columns)
 
 
 def union(first: CSR, second: CSR) -> CSR:

@@ -13,6 +13,7 @@ from recrun.data.interactions import (
     Interactions,
     TrainingData,
     chronological_order,
+    join,
     sorted_distinct,
     stable_order,
     union,
@@ -124,3 +125,20 @@ def test_training_data_counts_the_users_of_each_item() -> None:
     assert data.item_counts().tolist() == [1, 0, 2, 0]
     assert data.matrix().toarray().tolist() == [[0, 0, 1, 0], [1, 0, 1, 0], [0, 0, 0, 0]]
     assert data.csr() is data.csr()
+
+
+def test_the_latest_items_of_rows_are_their_ends_filled_up_behind() -> None:
+    rows = CSR.from_pairs(np.array([0, 0, 0, 2, 3, 3]), np.array([7, 3, 5, 9, 4, 1]), 4, sort=False)
+    items, lengths = rows.latest(np.array([3, 0, 1, 0]), 2)
+    assert items.tolist() == [[4, 1], [3, 5], [0, 0], [3, 5]]
+    assert lengths.tolist() == [2, 2, 0, 2]
+    assert rows.latest(np.array([0]), 5)[0].tolist() == [[7, 3, 5, 0, 0]]
+
+
+def test_joined_parts_keep_the_columns_that_all_have() -> None:
+    first = Interactions(np.array([1]), np.array([2]), {"timestamp": np.array([5]), "rating": np.array([1.0])})
+    second = Interactions(np.array([0, 1]), np.array([3, 4]), {"timestamp": np.array([9, 1])})
+    joined = join([first, second])
+    assert (joined.users.tolist(), joined.items.tolist()) == ([1, 0, 1], [2, 3, 4])
+    assert {name: values.tolist() for name, values in joined.columns.items()} == {"timestamp": [5, 9, 1]}
+    assert joined.histories(2).row(1).tolist() == [4, 2]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recrun.architectures import ClosedFormArch
 from recrun.data.fields import FieldTuple
-from recrun.data.interactions import Interactions, TrainingData
+from recrun.data.interactions import TIMESTAMP, Interactions, TrainingData
 
 Build = Callable[..., TrainingData]
 Fit = Callable[..., Tensor]
@@ -49,3 +49,13 @@ def table() -> np.ndarray:
     table = (rng.random((30, 20)) < rng.uniform(0.05, 0.6, 20)).astype(np.int64)
     table[3], table[:, 5] = 0, 0
     return table
+
+
+@pytest.fixture(scope="session")
+def in_order() -> TrainingData:
+    """Interactions of 6 users with 9 items, in the order of the rows; user 2 has none."""
+    histories = {0: [3, 1, 4], 1: [5, 8], 3: [2, 6, 0, 7, 1], 4: [8], 5: [0, 5]}
+    users = np.repeat(list(histories), [len(items) for items in histories.values()]).astype(np.int32)
+    items = np.concatenate(list(histories.values())).astype(np.int32)
+    columns = {TIMESTAMP: np.arange(len(items), dtype=np.int64)}
+    return TrainingData(FieldTuple(), 6, 9, Interactions(users, items, columns))

@@ -10,10 +10,18 @@ from recrun.contract import RULES, Broken, Subject, better_than_chance
 from recrun.registry import MODELS
 from recrun.resolve import resolve
 
+SLOW_LEARNERS = {
+    "bert4rec": [
+        *("n_interactions=1200", "n_clusters=8", "taste_strength=1", "popularity_exponent=1.2"),
+        *("lr=0.003", "dropout=0.1", "mask_ratio=0.4", "init_std=0.1"),
+    ]
+}
+"""Settings by which a model that learns slowly learns within a few epochs, from data with more to learn."""
+
 
 @pytest.fixture(scope="module", params=MODELS.names())
 def subject(request: pytest.FixtureRequest) -> Subject:
-    return Subject(request.param)
+    return Subject(request.param, SLOW_LEARNERS.get(request.param, ()))
 
 
 def test_a_bundled_config_carries_the_models_name(subject: Subject) -> None:

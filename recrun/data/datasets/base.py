@@ -17,7 +17,7 @@ from recrun.data.datasets.preparation import Preparation, Prepared, prepare
 from recrun.data.datasets.sources import SourceFile, check_content, locate
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
 from recrun.data.formats.base import Table
-from recrun.data.interactions import CSR, ITEM, RATING, TIMESTAMP, USER, WEIGHT, Interactions, TrainingData, union
+from recrun.data.interactions import CSR, ITEM, RATING, TIMESTAMP, USER, WEIGHT, Interactions, TrainingData, join, union
 from recrun.data.postprocessing.base import Mode, Source, check_mode
 from recrun.data.splits import PARTS
 from recrun.errors import DataError
@@ -124,6 +124,13 @@ class RecDataSet(Source):
         if check_mode(split) == "train":
             return CSR.empty(self.n_users)
         return self.csr("train") if split == "valid" else union(self.csr("train"), self.csr("valid"))
+
+    def histories(self, split: Mode) -> CSR:
+        """Return each user's items before a part, in the order of time: train for valid, train and valid for test."""
+        if check_mode(split) == "train":
+            return CSR.empty(self.n_users)
+        before: tuple[Mode, ...] = ("train",) if split == "valid" else ("train", "valid")
+        return join([self.interactions(part) for part in before]).histories(self.n_users)
 
     def training_data(self) -> TrainingData:
         """Return all that a model may see: fields, sizes and the train part."""

@@ -135,6 +135,20 @@ class Pipe(ABC):
 
         return self._row_wise(lambda source: UniformSampling(source, num_negatives, sampler))
 
+    def sequences_(self, width: int, *, sampler: NegativeSampler | None = None) -> Pipe:
+        """Yield each user's latest train items in the order of time, one row a user, users in random order.
+
+        Args:
+            width: the most items of a row.
+            sampler: what draws negatives for each item; None for none.
+
+        Raises:
+            DataError: the pipe does not directly follow the data set, or no user has two train items.
+        """
+        from recrun.data.postprocessing.sequences import Sequences
+
+        return self._row_wise(lambda source: Sequences(source, width, sampler))
+
     def negatives_for_train_(self, num_negatives: int = 1, *, sampler: NegativeSampler | None = None) -> Pipe:
         """Put negatives behind the positive of each train row.
 

@@ -126,3 +126,17 @@ def test_every_option_of_a_split_is_in_the_hash_of_the_data() -> None:
     ]
     hashes = [Synthetic(**small, **each).hashes["split"] for each in options]
     assert len(set(hashes)) == len(options)
+
+
+def test_histories_are_what_lies_before_a_part_in_the_order_of_time() -> None:
+    data = Synthetic(n_users=30, n_items=40, n_interactions=300, split="leave_one_out")
+    before_test, before_valid = data.histories("test"), data.histories("valid")
+    assert data.histories("train").nnz == 0
+    for user in range(data.n_users):
+        whole, ends = before_test.row(user).tolist(), data.csr("valid").row(user).tolist()
+        assert whole == before_valid.row(user).tolist() + ends, "the valid item is the latest before test"
+        assert not set(whole) & set(data.csr("test").row(user).tolist())
+    train = data.interactions("train")
+    mine = np.flatnonzero(train.users == 0)
+    in_time = train.items[mine[np.argsort(train.columns["timestamp"][mine], kind="stable")]]
+    assert before_valid.row(0).tolist() == in_time.tolist()

@@ -1,0 +1,114 @@
+"""Self-attention in both directions over a user's latest items, some of which are masked.
+
+Shapes: B users, L items of a history, N masked items, I items, D embedding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recrun.registry import MODELS
+from recrun.sequences import SelfAttention, SequenceArch
+from recrun.types import Fraction, PositiveFloat, PositiveInt
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+
+@MODELS.register("bert4rec", loss="cross_entropy")
+class BERT4Rec(SequenceArch):
+    """Tell masked items from those on both sides; for ranking, a mask is put behind the history.
+
+    Every item of a training row is masked with probability `mask_ratio`; of a row without a mask the last item is, as
+    in ranking. The latest place always has the last position.
+
+    *Source:* Sun, Liu, Wu, Pei, Lin, Ou, Jiang, "BERT4Rec: Sequential Recommendation with Bidirectional Encoder
+    Representations from Transformer", CIKM 2019, section 3.
+
+    Args:
+        max_length: the most items of a history that are read.
+        embedding_dim: length of the embeddings and of all states.
+        n_layers: blocks of self-attention and a feed-forward network.
+        n_heads: heads of the attention, a divisor of `embedding_dim`.
+        dropout: share of the entries of embeddings, and of what each layer adds, that is dropped in training.
+        mask_ratio: probability that an item of a training row is masked.
+        init_std: standard deviation of the embeddings' first values.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        max_length: PositiveInt = 50,
+        embedding_dim: PositiveInt = 64,
+        n_layers: PositiveInt = 2,
+        n_heads: PositiveInt = 2,
+        dropout: Fraction = 0.2,
+        mask_ratio: Fraction = 0.2,
+        init_std: PositiveFloat = 0.02,
+    ) -> None:
+        super().__init__(data, max_length)
+        self.mask_ratio = mask_ratio
+        self.items = nn.Embedding(data.n_items + 1, embedding_dim)  # the last one is the mask
+        self.positions = nn.Embedding(max_length + 1, embedding_dim)
+        self.norm, self.dropout = nn.LayerNorm(embedding_dim), nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(_Block(embedding_dim, n_heads, dropout) for _ in range(n_layers))
+        self.output = nn.Linear(embedding_dim, embedding_dim)
+        self.biases = nn.Parameter(torch.zeros(data.n_items, 1))
+        self.initialize(init_std)
+
+    def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """Return the states (B, L, D) at each place of rows (B, L) of lengths (B,), looking to both sides."""
+        places_L, n_positions = torch.arange(items.size(1), device=items.device), self.max_length + 1
+        positions_BL = (places_L + (n_positions - lengths)[:, None]).clamp(max=n_positions - 1)
+        states: Tensor = self.dropout(self.norm(self.items(items) + self.positions(positions_BL)))
+        visible_BL = places_L < lengths[:, None]
+        for block in self.blocks:
+            states = block(states, visible_BL)
+        return states
+
+    def item_vectors(self) -> Tensor:
+        """Return the items' embeddings with their biases behind, (I, D + 1)."""
+        return torch.cat([self.items.weight[: self.n_items], self.biases], dim=1)
+
+    def predict(self, items: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the states (N, D + 1) at the masked places of rows (B, L), and which ones (B, L) these are."""
+        places_L = torch.arange(items.size(1), device=items.device)
+        is_filled_BL = places_L < lengths[:, None]
+        is_masked_BL = (torch.rand(items.shape, device=items.device) < self.mask_ratio) & is_filled_BL
+        is_last_BL = places_L == lengths[:, None] - 1
+        is_masked_BL |= is_last_BL & ~is_masked_BL.any(dim=1, keepdim=True)
+        states_BLD = self(items.masked_fill(is_masked_BL, self.n_items), lengths)
+        return self._told(states_BLD[is_masked_BL]), is_masked_BL
+
+    def read(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """Return the states (B, D + 1) at a mask behind histories (B, L) of lengths (B,)."""
+        rows_B = torch.arange(len(items), device=items.device)
+        longer = F.pad(items, (0, 1))
+        longer[rows_B, lengths] = self.n_items
+        return self._told(self(longer, lengths + 1)[rows_B, lengths])
+
+    def _told(self, states: Tensor) -> Tensor:
+        """Return the states from which items are told (equation 7), with a 1 behind for the bias."""
+        return torch.cat([F.gelu(self.output(states)), states.new_ones(len(states), 1)], dim=1)
+
+
+class _Block(nn.Module):
+    """LayerNorm(x + Dropout(g(x))), for the attention and then for the network of each place (equations 3 to 6)."""
+
+    def __init__(self, dim: int, n_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = SelfAttention(dim, n_heads)
+        self.inner, self.outer = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, states: Tensor, visible: Tensor) -> Tensor:
+        """Return the states (B, L, D) of the next layer; `visible` are the places (B, L) that hold items."""
+        states = self.norms[0](states + self.dropout(self.attention(states, visible)))
+        output: Tensor = self.norms[1](states + self.dropout(self.outer(F.gelu(self.inner(states)))))
+        return output

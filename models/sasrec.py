@@ -1,0 +1,91 @@
+"""Self-attention over a user's latest items.
+
+Shapes: B users, L items of a history, I items, D embedding.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recrun.registry import MODELS
+from recrun.sequences import SelfAttention, SequenceArch
+from recrun.types import Fraction, PositiveFloat, PositiveInt
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+
+@MODELS.register("sasrec", loss="bce")
+class SASRec(SequenceArch):
+    """Tell the next item from the items before it by layers of causal self-attention.
+
+    The paper's loss is `bce` with one negative for each place; `gbce` with many negatives makes it gSASRec, and
+    `sampled_softmax` and `cross_entropy` can be used as well. The latest item always has the last position.
+
+    *Source:* Kang, McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018, section III.
+
+    Args:
+        max_length: the most items of a history that are read.
+        embedding_dim: length of the embeddings and of all states.
+        n_layers: blocks of self-attention and a feed-forward network.
+        n_heads: heads of the attention, a divisor of `embedding_dim`.
+        dropout: share of the entries of embeddings, and of what each layer adds, that is dropped in training.
+        init_std: standard deviation of the embeddings' first values.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        max_length: PositiveInt = 50,
+        embedding_dim: PositiveInt = 64,
+        n_layers: PositiveInt = 2,
+        n_heads: PositiveInt = 1,
+        dropout: Fraction = 0.2,
+        init_std: PositiveFloat = 0.02,
+    ) -> None:
+        super().__init__(data, max_length)
+        self.items = nn.Embedding(data.n_items, embedding_dim)
+        self.positions = nn.Embedding(max_length, embedding_dim)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(_Block(embedding_dim, n_heads, dropout) for _ in range(n_layers))
+        self.norm = nn.LayerNorm(embedding_dim)
+        self.initialize(init_std)
+
+    def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """Return the states (B, L, D) after each item of histories (B, L) of lengths (B,)."""
+        places_BL = torch.arange(items.size(1), device=items.device) + (self.max_length - lengths)[:, None]
+        scale = math.sqrt(self.items.embedding_dim)
+        embedded_BLD = self.items(items) * scale + self.positions(places_BL.clamp(max=self.max_length - 1))
+        states_BLD = self.dropout(embedded_BLD)
+        for block in self.blocks:
+            states_BLD = block(states_BLD)
+        normed: Tensor = self.norm(states_BLD)
+        return normed
+
+    def item_vectors(self) -> Tensor:
+        """Return the embeddings of the items, which are those of the history too."""
+        return self.items.weight
+
+
+class _Block(nn.Module):
+    """x + Dropout(g(LayerNorm(x))), for the attention and then for the network of each place (equations 2 to 5)."""
+
+    def __init__(self, dim: int, n_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = SelfAttention(dim, n_heads)
+        self.inner, self.outer = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return the states (B, L, D) of the next layer."""
+        states = states + self.dropout(self.attention(self.norms[0](states)))
+        inner = self.dropout(F.relu(self.inner(self.norms[1](states))))
+        output: Tensor = states + self.dropout(self.outer(inner))
+        return output

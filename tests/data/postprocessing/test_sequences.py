@@ -1,0 +1,78 @@
+"""Histories in the order of time, with negatives for each item."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recrun.data.datasets import Synthetic
+from recrun.data.sampling import UniformNegatives
+from recrun.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def data() -> Any:
+    return Synthetic(n_users=80, n_items=60, n_interactions=900, split="leave_one_out")
+
+
+def _epoch(pipe: Any, seed: int = 1, epoch: int = 0) -> dict[str, np.ndarray]:
+    batches = list(pipe.iterate("train", seed=seed, epoch=epoch))
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def test_every_user_with_two_items_comes_once_with_the_latest_of_them(data: Any) -> None:
+    rows = _epoch(data.sequences_(5))
+    histories = data.training_data().interactions.histories(data.n_users)
+    expected = np.flatnonzero(histories.lengths >= 2)
+    assert sorted(rows["user"][:, 0]) == expected.tolist()
+    assert rows["user"][:, 0].tolist() != expected.tolist(), "in random order"
+    for user, items, length in zip(rows["user"][:, 0], rows["item"], rows["length"][:, 0], strict=True):
+        latest = histories.row(user)[-5:]
+        assert length == len(latest)
+        assert items[:length].tolist() == latest.tolist()
+        assert not items[length:].any()
+
+
+def test_each_item_has_negatives_that_its_user_has_not(data: Any) -> None:
+    sampler = UniformNegatives(data.training_data(), n_negatives=3)
+    rows = _epoch(data.sequences_(7, sampler=sampler))
+    assert rows["negative"].shape == (len(rows["user"]), 7, 3)
+    seen = data.csr("train")
+    for user, negatives, length in zip(rows["user"][:, 0], rows["negative"], rows["length"][:, 0], strict=True):
+        assert not np.isin(negatives[:length], seen.row(user)).any()
+        assert not negatives[length:].any()
+    assert len(np.unique(rows["negative"])) > 50
+
+
+def test_an_epoch_is_a_function_of_seed_and_number(data: Any) -> None:
+    pipe = data.shard_().sequences_(6, sampler=UniformNegatives(data.training_data(), n_negatives=2)).split_(16)
+    first, again = _epoch(pipe), _epoch(pipe)
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    for other in (_epoch(pipe, seed=2), _epoch(pipe, epoch=1)):
+        assert not np.array_equal(first["user"], other["user"])
+        assert not np.array_equal(first["negative"], other["negative"])
+
+
+def test_the_ranks_of_several_processes_share_the_rows(data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _epoch(data.sequences_(6))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    shares = []
+    for rank in "01":
+        monkeypatch.setenv("RANK", rank)
+        shares.append(_epoch(data.shard_().sequences_(6)))
+    assert np.array_equal(whole["item"][::2], shares[0]["item"])
+    assert np.array_equal(whole["item"][1::2], shares[1]["item"])
+
+
+def test_it_serves_train_only_and_directly_behind_the_data_set(data: Any) -> None:
+    with pytest.raises(DataError, match="sequences_ serves train only"):
+        data.sequences_(5).n_batches("valid")
+    with pytest.raises(DataError, match="must directly follow the data set"):
+        data.shuffle_().sequences_(5)
+
+
+def test_a_set_without_two_items_of_one_user_is_refused(make_set: Any) -> None:
+    with pytest.raises(DataError, match="no user has 2 train interactions"):
+        make_set([(0, 1), (1, 2)], n_users=2, n_items=3).sequences_(5)

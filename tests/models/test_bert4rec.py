@@ -1,0 +1,67 @@
+"""The model `bert4rec`."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from recrun.criterions import CrossEntropy4Logits
+from recrun.data.interactions import TrainingData
+from recrun.models.bert4rec import BERT4Rec
+
+
+def _model(data: TrainingData, **settings: float) -> BERT4Rec:
+    torch.manual_seed(5)
+    model = BERT4Rec(data, **{"max_length": 4, "embedding_dim": 6, "n_heads": 1, **settings})  # type: ignore[arg-type]
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return model
+
+
+def test_scores_are_those_of_the_paper_at_a_mask_behind_the_history(in_order: TrainingData) -> None:
+    model = _model(in_order).eval()
+    scores = model.score(torch.arange(6))
+    for user, history in {0: [3, 1, 4], 3: [6, 0, 7, 1], 4: [8]}.items():
+        row = [*history, 9]
+        states = model.norm(model.items.weight[row] + model.positions.weight[5 - len(row) :])
+        for block in model.blocks:
+            queries, keys, values = block.attention.inputs(states).chunk(3, dim=-1)  # type: ignore[operator, union-attr]
+            mixed = (queries @ keys.T / 6**0.5).softmax(1) @ values
+            states = block.norms[0](states + block.attention.output(mixed))  # type: ignore[operator, index, union-attr]
+            inner = F.gelu(block.inner(states))  # type: ignore[operator]
+            states = block.norms[1](states + block.outer(inner))  # type: ignore[operator, index]
+        told = F.gelu(model.output(states[-1]))
+        expected = model.items.weight[:9] @ told + model.biases[:, 0]
+        torch.testing.assert_close(scores[user], expected)
+
+
+def test_the_share_of_masked_items_is_as_set_and_no_row_is_without(in_order: TrainingData) -> None:
+    model = _model(in_order, max_length=40, mask_ratio=0.3)
+    items, lengths = torch.randint(9, (500, 40)), torch.randint(1, 41, (500,))
+    _, is_masked = model.predict(items, lengths)
+    is_filled = torch.arange(40) < lengths[:, None]
+    assert not is_masked[~is_filled].any()
+    assert is_masked.any(1).all()
+    long = lengths > 20
+    assert abs(is_masked[long].sum() / is_filled[long].sum() - 0.3) < 0.02
+    never = _model(in_order, max_length=40, mask_ratio=0.0)
+    _, is_masked = never.predict(items, lengths)
+    assert torch.equal(is_masked.nonzero()[:, 1], lengths - 1), "then it is the last item"
+
+
+def test_a_masked_item_is_not_seen(in_order: TrainingData) -> None:
+    model = _model(in_order, mask_ratio=0.5).eval()
+    items, lengths = torch.randint(9, (50, 5)), torch.full((50,), 5)
+    torch.manual_seed(6)
+    before, is_masked = model.predict(items, lengths)
+    torch.manual_seed(6)
+    after, _ = model.predict(torch.where(is_masked, (items + 1) % 9, items), lengths)
+    assert torch.equal(before, after)
+
+
+def test_the_loss_is_over_the_masked_items(in_order: TrainingData) -> None:
+    model = _model(in_order, mask_ratio=0.0, dropout=0.0)
+    batch = {"item": torch.tensor([[3, 1, 4, 0, 0], [5, 8, 0, 0, 0]]), "length": torch.tensor([[3], [2]])}
+    before = torch.stack([model.read(torch.tensor([row]), torch.tensor([len(row)]))[0] for row in ([3, 1], [5])])
+    expected = F.cross_entropy(before @ model.item_vectors().T, torch.tensor([4, 8]))
+    torch.testing.assert_close(model.training_loss(batch, CrossEntropy4Logits()), expected)

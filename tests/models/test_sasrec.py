@@ -1,0 +1,73 @@
+"""The model `sasrec`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recrun.criterions import BCELoss4Logits, CrossEntropy4Logits, GBCELoss, SampledSoftmax
+from recrun.data.interactions import TrainingData
+from recrun.models.sasrec import SASRec
+
+
+def _model(data: TrainingData, **settings: float) -> SASRec:
+    torch.manual_seed(3)
+    model = SASRec(data, **{"max_length": 4, "embedding_dim": 6, "n_layers": 2, **settings})  # type: ignore[arg-type]
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return model
+
+
+def _written_out(model: SASRec, items: list[int]) -> Tensor:
+    """Return the states after each item, by the equations of the paper."""
+    n, dim = len(items), 6
+    states = model.items.weight[items] * dim**0.5 + model.positions.weight[4 - n :]
+    for block in model.blocks:
+        normed = block.norms[0](states)  # type: ignore[operator, index]
+        queries, keys, values = block.attention.inputs(normed).chunk(3, dim=-1)  # type: ignore[operator, union-attr]
+        products = queries @ keys.T / dim**0.5
+        products = products.masked_fill(torch.ones(n, n).triu(1).bool(), -torch.inf)
+        states = states + block.attention.output(products.softmax(1) @ values)  # type: ignore[operator, union-attr]
+        inner = F.relu(block.inner(block.norms[1](states)))  # type: ignore[operator, index]
+        states = states + block.outer(inner)  # type: ignore[operator]
+    return model.norm(states)  # type: ignore[no-any-return]
+
+
+def test_scores_are_those_of_the_paper_with_the_latest_item_at_the_last_position(in_order: TrainingData) -> None:
+    model = _model(in_order).eval()
+    scores = model.score(torch.arange(6))
+    for user, history in {0: [3, 1, 4], 3: [6, 0, 7, 1], 4: [8]}.items():
+        expected = _written_out(model, history)[-1] @ model.items.weight.T
+        torch.testing.assert_close(scores[user], expected)
+    assert not scores[2].any(), "a user without items has no state"
+
+
+@pytest.mark.parametrize(
+    "criterion", [BCELoss4Logits(), GBCELoss(calibration=0.5), SampledSoftmax(), CrossEntropy4Logits()]
+)
+def test_every_loss_is_that_of_the_states_one_by_one(in_order: TrainingData, criterion: torch.nn.Module) -> None:
+    model = _model(in_order).eval()
+    criterion.bind(9)  # type: ignore[operator]
+    batch = {
+        "item": torch.tensor([[3, 1, 4, 0], [5, 8, 0, 0]]),
+        "length": torch.tensor([[3], [2]]),
+        "negative": torch.arange(16).reshape(2, 4, 2) % 9,
+    }
+    long, short = _written_out(model, [3, 1]), _written_out(model, [5])
+    cases = [(short[0], 8, [1, 2]), (long[0], 1, [2, 3]), (long[1], 4, [4, 5])]
+    if criterion.ranks_all_items:
+        expected = torch.stack([-(model.items.weight @ state).log_softmax(0)[item] for state, item, _ in cases]).mean()
+    else:
+        rows = torch.stack([model.items.weight[[item, *negatives]] @ state for state, item, negatives in cases])
+        expected = criterion.from_scores(rows)  # type: ignore[operator]
+    torch.testing.assert_close(model.training_loss(batch, criterion), expected)  # type: ignore[arg-type]
+
+
+def test_dropout_works_in_training_only(in_order: TrainingData) -> None:
+    model = _model(in_order, dropout=0.5)
+    items, lengths = torch.tensor([[3, 1, 4]]), torch.tensor([3])
+    assert not torch.equal(model(items, lengths), model(items, lengths))
+    model.eval()
+    assert torch.equal(model(items, lengths), model(items, lengths))
