@@ -240,6 +240,23 @@ def _vectors_that_the_loss_compares(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(message, "loss", "model")
 
 
+def _a_loss_that_the_model_takes(facts: Facts) -> Iterator[Fault]:
+    taken = facts.trait("model", "losses")
+    if taken is None or "loss" not in facts.components:
+        return
+    model, loss = facts.components["model"].name, facts.components["loss"].name
+    if loss not in taken:
+        message = f"model {model} has terms of its own for {', '.join(taken)}, and takes no {loss}; remove it"
+        yield facts.fault(message, "loss", "model")
+
+
+def _gradients_that_the_optimizer_takes(facts: Facts) -> Iterator[Fault]:
+    if facts.trait("model", "gradients") == "dense" and facts.trait("optimizer", "sparse"):
+        model, optimizer = facts.components["model"].name, facts.components["optimizer"].name
+        message = f"{optimizer} updates the rows of a batch, and {model} moves all rows in every step; take adam"
+        yield facts.fault(message, "optimizer", "model")
+
+
 def _what_a_device_can_draw(facts: Facts) -> Iterator[Fault]:
     if facts.values.get("draw_on") == "device" and facts.values.get("sampler", "uniform") != "uniform":
         sampler = facts.values["sampler"]
@@ -282,6 +299,8 @@ RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _scores_that_the_loss_can_take,
     _rows_that_the_loss_can_take,
     _vectors_that_the_loss_compares,
+    _a_loss_that_the_model_takes,
+    _gradients_that_the_optimizer_takes,
     _what_a_device_can_draw,
     _what_sequences_are_fed_with,
     _momentum_for_nesterov,

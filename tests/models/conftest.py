@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recrun.architectures import ClosedFormArch
+from recrun.data.datasets.synthetic import Synthetic
 from recrun.data.fields import FieldTuple
 from recrun.data.interactions import TIMESTAMP, Interactions, TrainingData
 
@@ -59,3 +60,19 @@ def in_order() -> TrainingData:
     items = np.concatenate(list(histories.values())).astype(np.int32)
     columns = {TIMESTAMP: np.arange(len(items), dtype=np.int64)}
     return TrainingData(FieldTuple(), 6, 9, Interactions(users, items, columns))
+
+
+@pytest.fixture(scope="session")
+def small_data() -> TrainingData:
+    """The training part of a small synthetic data set, with fields to embed."""
+    data: TrainingData = Synthetic(n_users=40, n_items=30, n_interactions=400).training_data()
+    return data
+
+
+@pytest.fixture(scope="session")
+def adjacency(small_data: TrainingData) -> Tensor:
+    """The adjacency matrix of `small_data` (U + I, U + I), weighted by the roots of both nodes' degrees, dense."""
+    table = torch.from_numpy(small_data.matrix().toarray()).double()
+    whole = torch.cat([torch.cat([torch.zeros(40, 40), table], 1), torch.cat([table.T, torch.zeros(30, 30)], 1)])
+    roots = whole.sum(1).clamp(min=1) ** -0.5
+    return roots[:, None] * whole * roots

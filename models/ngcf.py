@@ -1,0 +1,91 @@
+"""Embeddings passed along the graph of users and items through learned layers.
+
+Shapes: B users in a batch, K negatives, U users, I items, N = U + I nodes, D embedding, L layers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recrun.architectures import RecSysArch
+from recrun.data.fields import Tokenizer
+from recrun.data.tags import ID, ITEM, USER
+from recrun.graph import UserItemGraph
+from recrun.registry import MODELS
+from recrun.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+_SLOPE: Final = 0.2
+"""Of the leaky rectifier below 0."""
+
+
+@MODELS.register("ngcf", loss="bpr", gradients="dense")
+class NGCF(RecSysArch):
+    """Score a user and an item by the product of their embeddings in all layers of a graph network, side by side.
+
+    With A the normalized adjacency matrix of the graph, a layer makes of E the embeddings
+    LeakyReLU((A E + E) W1 + (A E * E) W2), where * is taken element by element, and drops some of their numbers while
+    training. What a layer hands to the score is scaled to unit length, as in the authors' code; what it hands to the
+    next layer is not.
+
+    *Source:* Wang, He, Wang, Feng, Chua, "Neural Graph Collaborative Filtering", SIGIR 2019, equations 7 to 10; the L2
+    term on the rows of a batch, as in its authors' code.
+
+    Args:
+        embedding_dim: length of the embeddings, and of what each layer makes of them.
+        n_layers: L, how often embeddings are passed along.
+        message_dropout: share of a layer's numbers that is dropped while training.
+        init_std: standard deviation of the embeddings' first values.
+        embedding_decay: weight of the L2 term on the embeddings of a batch before the first layer, half their squared
+            norms over B.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        embedding_dim: PositiveInt = 64,
+        n_layers: PositiveInt = 3,
+        message_dropout: Fraction = 0.1,
+        init_std: PositiveFloat = 0.1,
+        embedding_decay: NonNegativeFloat = 1e-5,
+    ) -> None:
+        super().__init__()
+        self.tokenizer = Tokenizer(data.fields.groupby(ID))
+        self.tokenizer.embed(embedding_dim, ID)
+        self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
+        self.graph = UserItemGraph(data.matrix())
+        self.sums = nn.ModuleList(nn.Linear(embedding_dim, embedding_dim, bias=False) for _ in range(n_layers))
+        self.products = nn.ModuleList(nn.Linear(embedding_dim, embedding_dim, bias=False) for _ in range(n_layers))
+        self.message_dropout = message_dropout
+        self.embedding_decay = embedding_decay
+        self.initialize(init_std)
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
+        users_UD, items_ID = self.vectors()
+        return (F.embedding(users, users_UD) * F.embedding(items, items_ID)).sum(-1)
+
+    def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
+        """Return the L2 term on the batch's embeddings before the first layer."""
+        if self.embedding_decay == 0:
+            return 0.0
+        squares = self.User.look_up(users).square().sum() + self.Item.look_up(items).square().sum()
+        return self.embedding_decay * 0.5 * squares / len(users)
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Return the embeddings of all layers side by side, (U, (1 + L) D) of the users and of the items."""
+        layer_ND = torch.cat([self.User.embeddings.weight, self.Item.embeddings.weight])
+        layers = [layer_ND]
+        for of_sums, of_products in zip(self.sums, self.products, strict=True):
+            met_ND = self.graph(layer_ND)
+            layer_ND = F.leaky_relu(of_sums(met_ND + layer_ND) + of_products(met_ND * layer_ND), _SLOPE)
+            layer_ND = F.dropout(layer_ND, self.message_dropout, self.training)
+            layers.append(F.normalize(layer_ND, dim=1))
+        return self.graph.split(torch.cat(layers, dim=1))

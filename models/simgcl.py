@@ -1,0 +1,121 @@
+"""Embeddings smoothed over the graph of users and items, and told apart under noise.
+
+Shapes: B users in a batch, K negatives, U users, I items, N = U + I nodes, M nodes of a batch, D embedding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recrun.architectures import RecSysArch
+from recrun.data.fields import Tokenizer
+from recrun.data.tags import ID, ITEM, USER
+from recrun.graph import UserItemGraph
+from recrun.registry import MODELS
+from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+
+def noisy(embeddings_ND: Tensor, size: float) -> Tensor:
+    """Return embeddings moved by random vectors of length `size`, each within the orthant of what it is added to."""
+    noise_ND = F.normalize(torch.rand_like(embeddings_ND), dim=1)
+    return embeddings_ND + size * noise_ND * embeddings_ND.detach().sign()
+
+
+def contrast(first_MD: Tensor, second_MD: Tensor, temperature: float) -> Tensor:
+    """Return how badly the rows of two views are told apart: the cross entropy of each row's own among all others.
+
+    Cosines divided by the temperature are the logits; the mean over the rows is taken, where the paper has their sum.
+    """
+    logits_MM = F.normalize(first_MD, dim=1) @ F.normalize(second_MD, dim=1).T / temperature
+    return (logits_MM.logsumexp(dim=1) - logits_MM.diagonal()).mean()
+
+
+@MODELS.register("simgcl", loss="bpr", gradients="dense")
+class SimGCL(RecSysArch):
+    """Train LightGCN without its layer 0, and have each node's embedding under noise tell it from others.
+
+    With A the normalized adjacency matrix of the graph and E the embeddings of its nodes, a score is the product of two
+    rows of (A E + ... + A^L E) / L. While training, the mean is taken twice more with noise added in each layer, and
+    for the distinct users and the distinct positive items of a batch `contrast` of the two is added to the loss.
+
+    *Source:* Yu, Yin, Xia, Chen, Cui, Nguyen, "Are Graph Augmentations Necessary? Simple Graph Contrastive Learning for
+    Recommendation", SIGIR 2022.
+
+    Args:
+        embedding_dim: length of the embeddings.
+        n_layers: L, how often embeddings are propagated.
+        contrast_weight: weight of the contrast.
+        temperature: what the contrast divides cosines by.
+        noise: length of the noise of each node in each layer.
+        init_std: standard deviation of the embeddings' first values.
+        embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
+            over B.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        embedding_dim: PositiveInt = 64,
+        n_layers: PositiveInt = 3,
+        contrast_weight: NonNegativeFloat = 0.5,
+        temperature: PositiveFloat = 0.2,
+        noise: NonNegativeFloat = 0.1,
+        init_std: PositiveFloat = 0.1,
+        embedding_decay: NonNegativeFloat = 1e-4,
+    ) -> None:
+        super().__init__()
+        self.tokenizer = Tokenizer(data.fields.groupby(ID))
+        self.tokenizer.embed(embedding_dim, ID)
+        self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
+        self.graph = UserItemGraph(data.matrix())
+        self.n_layers = n_layers
+        self.contrast_weight, self.temperature, self.noise = contrast_weight, temperature, noise
+        self.embedding_decay = embedding_decay
+        self.initialize(init_std)
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
+        users_UD, items_ID = self.vectors()
+        return (F.embedding(users, users_UD) * F.embedding(items, items_ID)).sum(-1)
+
+    def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
+        """Return the contrast of two noisy views and the L2 term on the batch's embeddings before propagation."""
+        return self._contrast(users, items) + self._decay(users, items)
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Return the means over the layers, of all users and all items, without noise."""
+        return self._propagate(noise=0.0)
+
+    def _propagate(self, noise: float) -> tuple[Tensor, Tensor]:
+        layer_ND = torch.cat([self.User.embeddings.weight, self.Item.embeddings.weight])
+        total_ND = torch.zeros_like(layer_ND)
+        for _ in range(self.n_layers):
+            layer_ND = self.graph(layer_ND)
+            layer_ND = noisy(layer_ND, noise) if noise else layer_ND
+            total_ND = total_ND + layer_ND
+        return self.graph.split(total_ND / self.n_layers)
+
+    def _contrast(self, users: Tensor, items: Tensor) -> Tensor | float:
+        if self.contrast_weight == 0:
+            return 0.0
+        nodes = users.unique(), items[:, 0].unique()
+        first, second = self._propagate(self.noise), self._propagate(self.noise)
+        terms = [
+            contrast(F.embedding(some, one), F.embedding(some, other), self.temperature)
+            for some, one, other in zip(nodes, first, second, strict=True)
+        ]
+        return self.contrast_weight * (terms[0] + terms[1])
+
+    def _decay(self, users: Tensor, items: Tensor) -> Tensor | float:
+        if self.embedding_decay == 0:
+            return 0.0
+        squares = self.User.look_up(users).square().sum() + self.Item.look_up(items).square().sum()
+        return self.embedding_decay * 0.5 * squares / len(users)

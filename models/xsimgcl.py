@@ -1,0 +1,124 @@
+"""Embeddings smoothed over the graph of users and items under noise, with layers told apart.
+
+Shapes: B users in a batch, K negatives, U users, I items, N = U + I nodes, D embedding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recrun.architectures import Batch, RecSysArch
+from recrun.data.fields import Tokenizer
+from recrun.data.tags import ID, ITEM, USER
+from recrun.errors import ConfigError, Fault
+from recrun.graph import UserItemGraph
+from recrun.models.simgcl import contrast, noisy
+from recrun.registry import MODELS
+from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
+
+if TYPE_CHECKING:
+    from recrun.criterions import BaseCriterion
+    from recrun.data.interactions import TrainingData
+
+
+@MODELS.register("xsimgcl", loss="bpr", gradients="dense")
+class XSimGCL(RecSysArch):
+    """Train SimGCL with a single propagation under noise, which scores and is contrasted with one of its own layers.
+
+    With A the normalized adjacency matrix of the graph and E the embeddings of its nodes, a score is the product of two
+    rows of (A E + ... + A^L E) / L. While training noise is added in each layer, and for the distinct users and the
+    distinct positive items of a batch `contrast` of this mean with layer `contrast_layer` is added to the loss.
+
+    *Source:* Yu, Xia, Chen, Cui, Hung, Yin, "XSimGCL: Towards Extremely Simple Graph Contrastive Learning for
+    Recommendation", IEEE TKDE 2024.
+
+    Args:
+        embedding_dim: length of the embeddings.
+        n_layers: L, how often embeddings are propagated.
+        contrast_layer: the layer, counted from 1, that the mean is contrasted with.
+        contrast_weight: weight of the contrast.
+        temperature: what the contrast divides cosines by.
+        noise: length of the noise of each node in each layer.
+        init_std: standard deviation of the embeddings' first values.
+        embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
+            over B.
+
+    Raises:
+        ConfigError: `contrast_layer` is larger than `n_layers`.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        embedding_dim: PositiveInt = 64,
+        n_layers: PositiveInt = 3,
+        contrast_layer: PositiveInt = 1,
+        contrast_weight: NonNegativeFloat = 0.2,
+        temperature: PositiveFloat = 0.2,
+        noise: NonNegativeFloat = 0.2,
+        init_std: PositiveFloat = 0.1,
+        embedding_decay: NonNegativeFloat = 1e-4,
+    ) -> None:
+        super().__init__()
+        if contrast_layer > n_layers:
+            message = f"expected one of the {n_layers} layers, found {contrast_layer}"
+            raise ConfigError(Fault(message, key="contrast_layer"))
+        self.tokenizer = Tokenizer(data.fields.groupby(ID))
+        self.tokenizer.embed(embedding_dim, ID)
+        self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
+        self.graph = UserItemGraph(data.matrix())
+        self.n_layers, self.contrast_layer = n_layers, contrast_layer
+        self.contrast_weight, self.temperature, self.noise = contrast_weight, temperature, noise
+        self.embedding_decay = embedding_decay
+        self.initialize(init_std)
+
+    def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
+        """Return the loss of a batch: that of its scores under noise, the contrast, and the L2 term."""
+        users, items = batch[self.user_column], batch[self.item_column]
+        mean_ND, layer_ND = self._propagate(self.noise)
+        users_UD, items_ID = self.graph.split(mean_ND)
+        if criterion.ranks_all_items:
+            loss = criterion.from_all(F.embedding(users[:, 0], users_UD) @ items_ID.T, items[:, 0])
+        else:
+            loss = criterion.from_scores((F.embedding(users, users_UD) * F.embedding(items, items_ID)).sum(-1))
+        return loss + self._contrast(users, items, mean_ND, layer_ND) + self.penalty(users, items)
+
+    def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
+        """Return the L2 term on the batch's embeddings before propagation."""
+        if self.embedding_decay == 0:
+            return 0.0
+        squares = self.User.look_up(users).square().sum() + self.Item.look_up(items).square().sum()
+        return self.embedding_decay * 0.5 * squares / len(users)
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Return the means over the layers, of all users and all items, without noise."""
+        return self.graph.split(self._propagate(noise=0.0)[0])
+
+    def _propagate(self, noise: float) -> tuple[Tensor, Tensor]:
+        """Return the mean over the layers (N, D), and the layer to contrast it with."""
+        layer_ND = torch.cat([self.User.embeddings.weight, self.Item.embeddings.weight])
+        layers = []
+        for _ in range(self.n_layers):
+            layer_ND = self.graph(layer_ND)
+            layer_ND = noisy(layer_ND, noise) if noise else layer_ND
+            layers.append(layer_ND)
+        return torch.stack(layers).mean(0), layers[self.contrast_layer - 1]
+
+    def _contrast(self, users: Tensor, items: Tensor, mean_ND: Tensor, layer_ND: Tensor) -> Tensor | float:
+        if self.contrast_weight == 0:
+            return 0.0
+        terms = [
+            contrast(F.embedding(some, one), F.embedding(some, other), self.temperature)
+            for some, one, other in zip(
+                (users.unique(), items[:, 0].unique()),
+                self.graph.split(mean_ND),
+                self.graph.split(layer_ND),
+                strict=True,
+            )
+        ]
+        return self.contrast_weight * (terms[0] + terms[1])

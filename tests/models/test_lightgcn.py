@@ -1,0 +1,48 @@
+"""The model `lightgcn`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from recrun.criterions import BPRLoss
+from recrun.data.interactions import TrainingData
+from recrun.errors import ConfigError
+from recrun.models.lightgcn import LightGCN
+from recrun.resolve import resolve
+
+
+@pytest.mark.parametrize("n_layers", [1, 3])
+def test_vectors_are_the_means_over_layers_of_dense_products(
+    small_data: TrainingData, adjacency: Tensor, n_layers: int
+) -> None:
+    model = LightGCN(small_data, embedding_dim=8, n_layers=n_layers)
+    nodes = torch.cat([model.User.embeddings.weight, model.Item.embeddings.weight]).double()
+    layers = [torch.linalg.matrix_power(adjacency, power) @ nodes for power in range(n_layers + 1)]
+    torch.testing.assert_close(torch.cat(model.vectors()), torch.stack(layers).mean(0).float())
+
+
+def test_the_loss_of_a_batch_is_that_of_its_scores_and_its_rows_squares(small_data: TrainingData) -> None:
+    model = LightGCN(small_data, embedding_dim=8, embedding_decay=0.5)
+    users, items = torch.tensor([[3], [7]]), torch.tensor([[1, 2, 2], [5, 0, 9]])
+    user_vectors, item_vectors = model.vectors()
+    scores = (user_vectors @ item_vectors.T)[users, items]
+    squares = sum((model.User.embeddings.weight[u] ** 2).sum() for u in (3, 7))
+    squares = squares + sum((model.Item.embeddings.weight[i] ** 2).sum() for i in (1, 2, 2, 5, 0, 9))
+    expected = BPRLoss().from_scores(scores) + 0.5 * squares / 2 / 2
+    torch.testing.assert_close(model.training_loss({"user": users, "item": items}, BPRLoss()), expected)
+
+
+def test_a_batch_moves_rows_that_are_not_in_it(small_data: TrainingData) -> None:
+    model = LightGCN(small_data, embedding_dim=8)
+    model.training_loss({"user": torch.tensor([[3]]), "item": torch.tensor([[1, 2]])}, BPRLoss()).backward()
+    gradient = model.User.embeddings.weight.grad
+    assert gradient is not None
+    assert int((gradient != 0).any(1).sum()) > 1
+
+
+@pytest.mark.parametrize("optimizer", ["sparse_adam", "lazy_adam"])
+def test_optimizers_of_the_batchs_rows_are_refused(optimizer: str) -> None:
+    with pytest.raises(ConfigError, match=f"{optimizer} updates the rows of a batch, and lightgcn moves all rows"):
+        resolve("lightgcn", [f"optimizer={optimizer}"])

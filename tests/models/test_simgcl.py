@@ -1,0 +1,56 @@
+"""The models `simgcl` and, for what they share, `xsimgcl`."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from recrun.criterions import BPRLoss
+from recrun.data.interactions import TrainingData
+from recrun.models.simgcl import SimGCL, contrast, noisy
+
+BATCH = {"user": torch.tensor([[3], [7], [3]]), "item": torch.tensor([[1, 2], [5, 0], [8, 9]])}
+
+
+def test_noise_has_its_length_and_stays_in_the_orthant() -> None:
+    embeddings = torch.randn(50, 6)
+    moved = noisy(embeddings, 0.3)
+    torch.testing.assert_close((moved - embeddings).norm(dim=1), torch.full((50,), 0.3))
+    assert torch.equal(moved.sign(), embeddings.sign())
+    assert not torch.equal(noisy(embeddings, 0.3), moved)
+
+
+def test_the_contrast_of_orthogonal_nodes_is_known() -> None:
+    views = 5 * torch.eye(3)
+    # Each row's cosine with its own is 1, with the two others 0.
+    expected = math.log(math.exp(2) + 2) - 2
+    assert math.isclose(contrast(views, views, 0.5).item(), expected, rel_tol=1e-6)
+    assert contrast(views, views.roll(1, 0), 0.5) > expected
+
+
+def test_vectors_are_the_means_over_layers_without_the_first(small_data: TrainingData, adjacency: Tensor) -> None:
+    model = SimGCL(small_data, embedding_dim=8, n_layers=2)
+    nodes = torch.cat([model.User.embeddings.weight, model.Item.embeddings.weight]).double()
+    expected = (adjacency @ nodes + adjacency @ adjacency @ nodes) / 2
+    torch.testing.assert_close(torch.cat(model.vectors()), expected.float())
+
+
+def test_without_noise_the_contrast_is_of_the_vectors_of_distinct_users_and_positives(
+    small_data: TrainingData,
+) -> None:
+    model = SimGCL(small_data, embedding_dim=8, noise=0, contrast_weight=0.7, temperature=0.4, embedding_decay=0)
+    users, items = model.vectors()
+    terms = contrast(users[[3, 7]], users[[3, 7]], 0.4) + contrast(items[[1, 5, 8]], items[[1, 5, 8]], 0.4)
+    expected = BPRLoss().from_scores(model(BATCH["user"], BATCH["item"])) + 0.7 * terms
+    torch.testing.assert_close(model.training_loss(BATCH, BPRLoss()), expected)
+
+
+def test_noise_is_drawn_from_torchs_generator_which_a_checkpoint_holds(small_data: TrainingData) -> None:
+    model = SimGCL(small_data, embedding_dim=8)
+    state = torch.get_rng_state()
+    first, second = (model.training_loss(BATCH, BPRLoss()).item() for _ in range(2))
+    torch.set_rng_state(state)
+    assert first != second
+    assert [model.training_loss(BATCH, BPRLoss()).item() for _ in range(2)] == [first, second]

@@ -1,0 +1,78 @@
+"""The model `ultragcn`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from recrun.criterions import BCELoss4Logits
+from recrun.data.interactions import TrainingData
+from recrun.errors import ConfigError
+from recrun.models.ultragcn import UltraGCN, similar_items
+from recrun.resolve import resolve
+
+
+def _similarities(data: TrainingData) -> np.ndarray:
+    """The weights of all pairs of items, as the paper has them."""
+    table = data.matrix().toarray().astype(float)
+    shared = table.T @ table
+    sums = shared.sum(1)
+    weights = np.zeros_like(shared)
+    for i, j in np.argwhere(shared > 0):
+        if i != j:
+            weights[i, j] = shared[i, j] / (sums[i] - shared[i, i]) * np.sqrt(sums[i] / sums[j])
+    return weights
+
+
+def test_neighbours_are_the_items_of_the_largest_weights(small_data: TrainingData) -> None:
+    weights = _similarities(small_data)
+    neighbors, kept = similar_items(small_data, 4)
+    np.testing.assert_allclose(np.sort(kept, 1), np.sort(weights, 1)[:, -4:], rtol=1e-5)
+    rows = np.arange(30)[:, None]
+    np.testing.assert_allclose(np.where(kept > 0, weights[rows, neighbors], 0), kept, rtol=1e-5)
+
+
+def test_items_with_few_neighbours_are_filled_up_with_weight_0(data_of) -> None:  # type: ignore[no-untyped-def]
+    neighbors, weights = similar_items(data_of([[1, 1, 0, 0], [0, 0, 1, 0]]), 3)
+    assert neighbors.shape == (4, 3)
+    assert (weights > 0).sum(1).tolist() == [1, 1, 0, 0]
+
+
+def test_the_loss_is_the_formula_term_by_term(small_data: TrainingData) -> None:
+    settings = {"item_weight": 0.3, "negative_weight": 7.0, "embedding_decay": 0.2, "init_std": 0.5}
+    model = UltraGCN(
+        small_data,
+        embedding_dim=8,
+        n_neighbors=4,
+        positive_weight=0.4,
+        positive_constraint=2.0,
+        negative_base=0.6,
+        negative_constraint=3.0,
+        **settings,  # type: ignore[arg-type]
+    )
+    degrees, item_degrees = small_data.csr().lengths, small_data.item_counts()
+    neighbors, weights = similar_items(small_data, 4)
+    users, items = (table.embeddings.weight.detach() for table in (model.User, model.Item))
+
+    def loss(u: int, i: int, sign: int) -> float:
+        return float(-torch.sigmoid(sign * (users[u] @ items[i])).log())
+
+    def constraint(u: int, i: int) -> float:
+        return float(np.sqrt((degrees[u] + 1) / (item_degrees[i] + 1)) / degrees[u])
+
+    rows = [(3, 1, (2, 4)), (7, 5, (0, 9))]
+    expected = 0.2 * 0.5 * float(users.square().sum() + items.square().sum()) / 2
+    for u, positive, negatives in rows:
+        own = (0.4 + 2 * constraint(u, positive)) * loss(u, positive, 1)
+        others = [(0.6 + 3 * constraint(u, j)) * loss(u, j, -1) for j in negatives]
+        pairs = zip(neighbors[positive], weights[positive], strict=True)
+        near = sum(float(weight) * loss(u, int(j), 1) for j, weight in pairs)
+        expected += (own + 7 * sum(others) / 2 + 0.3 * near) / 2
+    batch = {"user": torch.tensor([[3], [7]]), "item": torch.tensor([[1, 2, 4], [5, 0, 9]])}
+    assert model.training_loss(batch, BCELoss4Logits()).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_another_loss_is_refused() -> None:
+    with pytest.raises(ConfigError, match="ultragcn has terms of its own for bce, and takes no bpr; remove it"):
+        resolve("ultragcn", ["loss=bpr"])
