@@ -9,15 +9,19 @@ one matrix product (the fast path), else `score(users)`.
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from recrun.data.fields import FieldTuple
 from recrun.data.postprocessing.sampled import CANDIDATES, LOG_Q
 from recrun.data.rows import UserRows
+from recrun.data.tags import TARGET
+from recrun.data.tokenizer import Tokenizer
 from recrun.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -161,6 +165,74 @@ class ClosedFormArch(RecSysArch):
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Refuse: there is nothing to descend."""
         raise ConfigError(f"{type(self).__name__} is fitted in closed form and has no training loss")
+
+
+class PredictingArch(RecSysArch):
+    """Base of models that predict the label of a row from its fields: a click, say. They rank nothing.
+
+    `forward(batch)` returns the logits (B,) of the label being 1.
+
+    Args:
+        data: the train part; its fields are sparse and dense, and one is the target.
+
+    Attributes:
+        features: the fields that are predicted from.
+        label: the name of the target's column.
+    """
+
+    def __init__(self, data: TrainingData) -> None:
+        super().__init__()
+        self.features = data.fields.groupbynot(TARGET)
+        self.label = data.fields[TARGET].name
+
+    def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
+        """Return the loss of a batch: columns (B, 1) by field name."""
+        loss: Tensor = criterion(self(batch), batch[self.label][:, 0])
+        return loss
+
+    def score(self, users: Tensor) -> Tensor:
+        """Refuse: rows are predicted, items are not ranked."""
+        raise ConfigError(f"{type(self).__name__} predicts labels and ranks nothing")
+
+    def embed_fields(self, tokenizer: Tokenizer, batch: Batch) -> Tensor:
+        """Return the embeddings (B, F, D) of a batch's fields."""
+        return torch.cat([tokenizer[field.name].look_up(batch[field.name]) for field in self.features], dim=1)
+
+
+class LinearTerms(nn.Module):
+    """A weight for each category, a slope for each number, and a constant.
+
+    Args:
+        features: the fields.
+    """
+
+    def __init__(self, features: FieldTuple) -> None:
+        super().__init__()
+        self.tokenizer = Tokenizer(features).embed(1)
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the sums (B,)."""
+        sums: Tensor = self.tokenizer.look_up(batch).sum(dim=(1, 2)) + self.bias
+        return sums
+
+
+def pairwise_products(embedded_BFD: Tensor) -> Tensor:
+    """Return the sum over all pairs of fields of the products of their embeddings (B,), in time linear in F.
+
+    *Source:* Rendle, "Factorization Machines", ICDM 2010, lemma 3.1.
+    """
+    squares: Tensor = embedded_BFD.sum(dim=1).square() - embedded_BFD.square().sum(dim=1)
+    return 0.5 * squares.sum(dim=1)
+
+
+def perceptron(dims: Sequence[int], dropout: float) -> nn.Sequential:
+    """Return linear layers of these widths, with ReLU and dropout between them."""
+    layers: list[nn.Module] = []
+    for place, (before, after) in enumerate(itertools.pairwise(dims)):
+        layers += [nn.ReLU(), nn.Dropout(dropout)] if place else []
+        layers.append(nn.Linear(before, after))
+    return nn.Sequential(*layers)
 
 
 @torch.no_grad()

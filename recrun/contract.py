@@ -17,17 +17,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recrun.architectures import ClosedFormArch, RecSysArch
+from recrun.architectures import ClosedFormArch, PredictingArch, RecSysArch
 from recrun.checkpoint import load_checkpoint, save_checkpoint
 from recrun.configfile import bundled_configs, read_overrides
 from recrun.experiment import build
 from recrun.launcher import Coach
+from recrun.monitors import MetricName
+from recrun.predictions import measure, predict
 from recrun.registry import MODELS
 from recrun.resolve import Resolved, resolve, resolve_given
 from recrun.rules import row_kind
 from recrun.yamlfile import Given
 
 _DATA: Final = {"dataset": "Synthetic", "n_users": 120, "n_items": 80, "n_interactions": 2400}
+_CLICKS: Final = {"dataset": "SyntheticClicks", "n_rows": 6000, "n_users": 60, "n_items": 40}
 _QUICK: Final = {"epochs": 12, "batch_size": 256, "lr": 0.01}
 _QUICK_WITH_SEQUENCES: Final = {**_QUICK, "batch_size": 16}
 """A row of training is a user there, so rows are few."""
@@ -71,7 +74,8 @@ class Subject:
         Raises:
             ConfigError, RegistryError: there is no such model, or it cannot take these settings.
         """
-        values = {**_DATA, **_MACHINE, **self.quick, "seed": seed}
+        predicts = row_kind(MODELS.describe(self.name)) == "labels"
+        values = {**(_CLICKS if predicts else _DATA), **_MACHINE, **self.quick, "seed": seed}
         if self.name in bundled_configs():
             given = read_overrides(self.overrides)
             rest = [f"{key}={value}" for key, value in values.items() if key not in given]
@@ -163,8 +167,10 @@ def train(coach: Coach) -> list[float]:
 
 
 def scores_of(coach: Coach) -> Tensor:
-    """Return the scores (U, I) of a model for all users."""
+    """Return the scores (U, I) of a model for all users; of one that predicts labels, those (N,) of valid's rows."""
     coach.model.eval()
+    if isinstance(coach.model, PredictingArch):
+        return torch.from_numpy(predict(coach.model, coach.dataset.base, "valid", coach.device)[0])
     with torch.no_grad():
         scores: Tensor = coach.model.score(torch.arange(coach.dataset.base.n_users))
     return scores
@@ -181,6 +187,10 @@ def is_built(subject: Subject) -> None:
 def shapes(subject: Subject) -> None:
     """score(users) gives a row for each user with a number for each item."""
     base = subject.coach.dataset.base
+    if isinstance(subject.coach.model, PredictingArch):
+        if subject.scores.shape != (len(base.interactions("valid")),):
+            raise Broken("forward(batch) must give one logit for each row")
+        return
     expected, found = (base.n_users, base.n_items), tuple(subject.scores.shape)
     if found != expected:
         raise Broken(f"score(users) of all {base.n_users} users has the shape {found}; expected {expected}")
@@ -209,6 +219,8 @@ def vectors(subject: Subject) -> None:
 
 def rows(subject: Subject) -> None:
     """The scores of some users are rows of the scores of all."""
+    if isinstance(subject.coach.model, PredictingArch):
+        return
     users = torch.tensor([7, 0, 119])
     users = users[users < subject.coach.dataset.base.n_users]
     with torch.no_grad():
@@ -257,6 +269,9 @@ def checkpoint(subject: Subject) -> None:
 def better_than_chance(subject: Subject) -> None:
     """It finds held-out items half as often again as chance, at least."""
     base = subject.coach.dataset.base
+    if isinstance(subject.coach.model, PredictingArch):
+        _predicts_better_than_chance(subject)
+        return
     scores = subject.scores.numpy().copy()
     seen, held_out = base.csr("train").to_scipy(base.n_items), base.csr("valid").to_scipy(base.n_items)
     scores[seen.nonzero()] = -np.inf
@@ -267,6 +282,15 @@ def better_than_chance(subject: Subject) -> None:
         raise Broken(
             f"finds {hits} of {held_out.nnz} held-out items among its first {_CUTOFF}; chance finds {chance:.0f}"
         )
+
+
+def _predicts_better_than_chance(subject: Subject) -> None:
+    """Refuse an AUC on test that is not half-way at least from chance to what the generating model reaches."""
+    base = subject.coach.dataset.base
+    found = measure(*predict(subject.coach.model, base, "test", subject.coach.device), [MetricName("auc")])["auc"]
+    best = getattr(base, "best", {"auc": 1.0})["auc"]
+    if not found > 0.5 + 0.5 * (best - 0.5):
+        raise Broken(f"the AUC of its predictions is {found:.3f}; chance has 0.5, the model behind the data {best:.3f}")
 
 
 RULES: Final[tuple[Callable[[Subject], None], ...]] = (

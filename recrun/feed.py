@@ -14,7 +14,7 @@ from recrun.resolve import Resolved
 
 
 def training_pipe(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
-    """Return the pipe of an epoch's batches: of interactions, of users' whole rows, or of sequences.
+    """Return the pipe of an epoch's batches: of interactions, of users' whole rows, of sequences, or of labelled rows.
 
     Raises:
         DataError: a user has every item in train, and negatives are asked for.
@@ -22,6 +22,8 @@ def training_pipe(resolved: Resolved, dataset: Any, data: Any, device: torch.dev
     """
     if resolved.trains_on == "users":
         return dataset.shard_().users_().shuffle_().tensor_().split_(resolved.config.batch_size)
+    if resolved.trains_on == "labels":
+        return dataset.shuffle_().shard_().tensor_().split_(resolved.config.batch_size)
     if resolved.trains_on == "sequences":
         return _sequences(resolved, dataset, data)
     return _interactions(resolved, dataset, data, device)

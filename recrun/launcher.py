@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from recrun import devices, state
-from recrun.architectures import ClosedFormArch
+from recrun.architectures import ClosedFormArch, PredictingArch
 from recrun.checkpoint import load_checkpoint, save_checkpoint
 from recrun.data.postprocessing.base import check_mode
 from recrun.errors import CheckpointError, ConfigError, Fault, TrainingError
@@ -312,7 +312,10 @@ class Coach:
             self.monitor(loss, n=n_rows(batch), mode="mean", prefix="train", pool=[LOSS])
 
     def evaluate(self, prefix: str = "valid") -> None:
-        """Rank all items for every user of a split, and monitor every metric."""
+        """Rank all items for every user of a split (or predict all of its labels), and monitor every metric."""
+        if isinstance(self.model, PredictingArch):
+            self._evaluate_predictions(prefix)
+            return
         from recrun.ranking import evaluate_ranking
 
         base, split = self.dataset.base, check_mode(prefix)
@@ -329,6 +332,20 @@ class Coach:
         self.progress.users[prefix] = (result.n_users, result.n_skipped)
         for name, value in result.values.items():
             self.monitor(value, n=result.n_users, mode="mean", prefix=prefix, pool=[name])
+
+    def _evaluate_predictions(self, prefix: str) -> None:
+        from recrun.predictions import measure, predict
+
+        chances, labels, users = predict(
+            self.model,
+            self.dataset.base,
+            prefix,
+            self.device,
+            progress=lambda done, total: self._after_block(prefix, done, total),
+        )
+        self.progress.users[prefix] = (len(set(users.tolist())), 0)
+        for name, value in measure(chances, labels, users, self.meters.names).items():
+            self.monitor(value, n=len(labels), mode="mean", prefix=prefix, pool=[name])
 
     def monitor(
         self, *values: Any, n: int = 1, mode: str = "mean", prefix: str = "train", pool: Sequence[str] | None = None

@@ -96,6 +96,8 @@ class Choice:
     def samples(self) -> bool:
         """Whether training draws negative items."""
         loss = self.components.get("loss")
+        if row_kind(self.components.get("model")) == "labels":
+            return False
         return not self.is_closed_form and (loss is None or loss.traits.get("negatives") != "none")
 
     def settings(self) -> list[Parameter]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from recrun import devices
 from recrun.errors import ConfigError, Fault, nearest
 from recrun.monitors import LOSS, parse_monitor
-from recrun.registry import LOSSES, METRICS
+from recrun.registry import DATASETS, LOSSES, METRICS
 from recrun.signature import Component
 from recrun.yamlfile import Given
 
@@ -112,7 +112,7 @@ def _which4best_is_a_monitor(facts: Facts) -> Iterator[Fault]:
 
 
 def _monitors_that_a_ranking_has(facts: Facts) -> Iterator[Fault]:
-    if facts.trait("model", "predicts", False) or not facts.has("monitors"):
+    if row_kind(facts.components.get("model")) == "labels" or not facts.has("monitors"):
         return
     for monitor in facts.values["monitors"]:
         metric = parse_monitor(monitor)
@@ -121,6 +121,29 @@ def _monitors_that_a_ranking_has(facts: Facts) -> Iterator[Fault]:
                 (n for n, text in enumerate(_written_monitors(facts)) if text.lower().strip() == monitor), None
             )
             message = f"{monitor} compares predicted with true values, and this run ranks items; remove it"
+            yield facts.fault(message, "monitors", item=position)
+
+
+def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
+    """Yield what is wrong between models that predict labels, data that has them, their loss and their metrics."""
+    model, dataset, loss = (facts.components.get(setting) for setting in ("model", "dataset", "loss"))
+    if model is None or dataset is None:
+        return
+    predicts, labelled = row_kind(model) == "labels", bool(dataset.traits.get("labelled"))
+    if labelled and not predicts:
+        yield facts.fault(
+            f"its rows are labelled, and model {model.name} ranks items by interactions", "dataset", "model"
+        )
+    if not predicts:
+        return
+    if not labelled and dataset.name in DATASETS:
+        yield facts.fault(f"model {model.name} predicts labels, and {dataset.name} has none", "dataset", "model")
+    if loss is not None and loss.name in LOSSES and loss.name != "bce":
+        yield facts.fault(f"model {model.name} predicts labels: expected bce, found {loss.name}", "loss", "model")
+    for position, monitor in enumerate(facts.values.get("monitors", ())):
+        metric = parse_monitor(monitor)
+        if metric.name != LOSS and METRICS.describe(metric.name).traits.get("kind") not in ("pointwise", "auc"):
+            message = f"{monitor} is of a ranking, and model {model.name} predicts labels; use auc, gauc or logloss"
             yield facts.fault(message, "monitors", item=position)
 
 
@@ -205,7 +228,7 @@ def _scores_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
 
 
 def row_kind(model: Component | None) -> str:
-    """Return what a row of training is to a model: one of the "interactions", "users" or "sequences".
+    """Return what a row of training is to a model: one of the "interactions", "users", "sequences" or "labels".
 
     Those of "users" hold all items of theirs, "sequences" their latest ones in the order of time.
 
@@ -213,7 +236,7 @@ def row_kind(model: Component | None) -> str:
     """
     if model is None:
         return "interactions"
-    by_base = {"RowsArch": "users", "SequenceArch": "sequences"}
+    by_base = {"RowsArch": "users", "SequenceArch": "sequences", "PredictingArch": "labels"}
     found = (kind for base, kind in by_base.items() if base in model.bases)
     return next(found, str(model.traits.get("trains_on", "interactions")))
 
@@ -290,6 +313,7 @@ def _momentum_for_nesterov(facts: Facts) -> Iterator[Fault]:
 RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _which4best_is_a_monitor,
     _monitors_that_a_ranking_has,
+    _what_predictions_take,
     _device_is_written_as_one,
     _folder_names,
     _what_needs_validation,

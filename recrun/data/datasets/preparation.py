@@ -47,7 +47,8 @@ class Preparation:
         min_user_interactions: k-core over users.
         min_item_interactions: k-core over items.
         rating_threshold: the least rating that counts as an interaction; None counts all.
-        duplicates: which one of several interactions of a user with an item is kept, "first" or "last" in time.
+        duplicates: which one of several interactions of a user with an item is kept, "first" or "last" in time; "all"
+            where a row is an event with a label of its own.
         n_held_out: for "leave_k": how many of each user's latest interactions are tested.
         n_folds: for "k_fold": how many folds there are.
         fold: for "k_fold": which of them is tested, from 1.
@@ -201,7 +202,12 @@ def _filter(rows: _Rows, preparation: Preparation, notes: list[str]) -> _Rows:
             raise DataError("rating_threshold is set, but the data has no rating; name its column with rating_column")
         rows = rows.take(np.flatnonzero(rows.columns[name] >= preparation.rating_threshold))
         _refuse_nothing(rows, f"no {name} reaches rating_threshold {preparation.rating_threshold}")
-    distinct = filters.without_repeats(rows.users.codes, rows.items.codes, preparation.duplicates)
+    keep_all = preparation.duplicates == "all"
+    distinct = (
+        np.ones(len(rows), dtype=bool)
+        if keep_all
+        else filters.without_repeats(rows.users.codes, rows.items.codes, preparation.duplicates)
+    )
     if not distinct.all():
         n_repeats = len(rows) - int(distinct.sum())
         notes.append(

@@ -1,0 +1,65 @@
+"""Deep & Cross Network.
+
+Shapes: B rows, F fields, D embedding, X = F D.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from recrun.architectures import Batch, PredictingArch, perceptron
+from recrun.data.fields import Tokenizer
+from recrun.registry import MODELS
+from recrun.types import Annotated, Fraction, MinLen, PositiveFloat, PositiveInt
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+
+@MODELS.register("dcn", loss="bce")
+class DCN(PredictingArch):
+    """Predict a click by layers that cross the embeddings with themselves, beside a deep network.
+
+    A cross layer is x' = x_0 (x · w) + b + x.
+
+    *Source:* Wang, Fu, Fu, Wang, "Deep & Cross Network for Ad Click Predictions", ADKDD 2017, eq. 3 to 5.
+
+    Args:
+        embedding_dim: length of the embeddings.
+        n_cross_layers: number of cross layers.
+        hidden_dims: units of the network's hidden layers.
+        dropout: share of hidden units left out in training.
+        init_std: standard deviation of the embeddings' first values.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        embedding_dim: PositiveInt = 16,
+        n_cross_layers: PositiveInt = 2,
+        hidden_dims: Annotated[list[int], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
+        dropout: Fraction = 0.0,
+        init_std: PositiveFloat = 0.01,
+    ) -> None:
+        super().__init__(data)
+        width = len(self.features) * embedding_dim
+        self.tokenizer = Tokenizer(self.features).embed(embedding_dim)
+        self.crosses = nn.ModuleList(nn.Linear(width, 1, bias=False) for _ in range(n_cross_layers))
+        self.shifts = nn.ParameterList(torch.zeros(width) for _ in range(n_cross_layers))
+        self.deep = perceptron([width, *hidden_dims], dropout)
+        self.output = nn.Linear(width + hidden_dims[-1], 1)
+        self.initialize(init_std)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the logits (B,)."""
+        first_BX = self.embed_fields(self.tokenizer, batch).flatten(1)
+        crossed_BX = first_BX
+        for cross, shift in zip(self.crosses, self.shifts, strict=True):
+            crossed_BX = first_BX * cross(crossed_BX) + shift + crossed_BX
+        deep = torch.relu(self.deep(first_BX))
+        logits: Tensor = self.output(torch.cat([crossed_BX, deep], dim=1)).squeeze(-1)
+        return logits

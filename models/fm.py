@@ -1,0 +1,40 @@
+"""Factorization machine on fields.
+
+Shapes: B rows, F fields, D embedding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from recrun.architectures import Batch, LinearTerms, PredictingArch, pairwise_products
+from recrun.data.fields import Tokenizer
+from recrun.registry import MODELS
+from recrun.types import PositiveFloat, PositiveInt
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+
+@MODELS.register("fm", loss="bce")
+class FM(PredictingArch):
+    """Predict a click by a weight for each field's value, and the product of embeddings for each pair of them.
+
+    *Source:* Rendle, "Factorization Machines", ICDM 2010, eq. 1 and lemma 3.1.
+
+    Args:
+        embedding_dim: length of the embeddings.
+        init_std: standard deviation of weights and embeddings at first.
+    """
+
+    def __init__(self, data: TrainingData, *, embedding_dim: PositiveInt = 16, init_std: PositiveFloat = 0.01) -> None:
+        super().__init__(data)
+        self.linear = LinearTerms(self.features)
+        self.tokenizer = Tokenizer(self.features).embed(embedding_dim)
+        self.initialize(init_std)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the logits (B,)."""
+        return self.linear(batch) + pairwise_products(self.embed_fields(self.tokenizer, batch))

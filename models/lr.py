@@ -1,0 +1,38 @@
+"""Logistic regression on fields.
+
+Shapes: B rows, F fields.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from recrun.architectures import Batch, LinearTerms, PredictingArch
+from recrun.registry import MODELS
+from recrun.types import PositiveFloat
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+
+@MODELS.register("lr", loss="bce")
+class LR(PredictingArch):
+    """Predict a click by the sum of a weight for each field's value.
+
+    *Source:* Richardson, Dominowska, Ragno, "Predicting Clicks: Estimating the Click-Through Rate for New Ads", WWW
+    2007, section 5.
+
+    Args:
+        init_std: standard deviation of the weights' first values.
+    """
+
+    def __init__(self, data: TrainingData, *, init_std: PositiveFloat = 0.01) -> None:
+        super().__init__(data)
+        self.linear = LinearTerms(self.features)
+        self.initialize(init_std)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the logits (B,)."""
+        return self.linear(batch)
