@@ -151,7 +151,7 @@ def split_command(what: str, settings: tuple[str, ...], to: str, format: str, as
 
     \b
     Example:
-        recrun data split Synthetic split=k_fold fold=2 --to folds/2 --format parquet
+        recrun data split Synthetic split=k_fold test_fold=2 --to folds/2 --format parquet
     """
     from recrun.data.export import write_parts
 

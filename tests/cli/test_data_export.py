@@ -45,6 +45,6 @@ def test_what_the_format_cannot_hold_is_said(recrun: Callable[..., Any]) -> None
 
 
 def test_unknown_data_and_settings_are_refused(recrun: Callable[..., Any], tmp_path: Path) -> None:
-    for arguments in (["Nothing"], ["Synthetic", "n_usrs=3"], ["Synthetic", "split=k_fold", "fold=9"]):
+    for arguments in (["Nothing"], ["Synthetic", "n_usrs=3"], ["Synthetic", "split=k_fold", "test_fold=9"]):
         assert recrun("data", "split", *arguments, "--to", "parts").code == 2
     assert list(tmp_path.iterdir()) == []

@@ -46,7 +46,7 @@ class File(RecDataSet):
         valid_ratio: Fraction = 0.1,
         n_held_out: PositiveInt = 1,
         n_folds: Annotated[int, Ge(2)] = 5,
-        fold: PositiveInt = 1,
+        test_fold: PositiveInt = 1,
         split_seed: NonNegativeInt = 0,
         rating_threshold: float | None = None,
         min_user_interactions: NonNegativeInt = 0,
@@ -76,7 +76,7 @@ class File(RecDataSet):
             valid_ratio: share of the interactions that is validated on (of train, with given parts); 0 for none.
             n_held_out: how many of each user's latest interactions are tested on; for leave_k.
             n_folds: how many folds each user's interactions are dealt to; for k_fold.
-            fold: the fold that is tested on, from 1; for k_fold.
+            test_fold: the fold that is tested on, from 1; for k_fold.
             split_seed: seed of what is held out at random.
             rating_threshold: the least rating that counts as an interaction; null counts all.
             min_user_interactions: least number of interactions of a user; a k-core together with the next one.
@@ -97,7 +97,7 @@ class File(RecDataSet):
             valid_ratio=valid_ratio,
             n_held_out=n_held_out,
             n_folds=n_folds,
-            fold=fold,
+            test_fold=test_fold,
             split_seed=split_seed,
             rating_threshold=rating_threshold,
             min_user_interactions=min_user_interactions,

@@ -51,7 +51,7 @@ class Preparation:
             where a row is an event with a label of its own.
         n_held_out: for "leave_k": how many of each user's latest interactions are tested.
         n_folds: for "k_fold": how many folds there are.
-        fold: for "k_fold": which of them is tested, from 1.
+        test_fold: for "k_fold": which of them is tested, from 1.
     """
 
     split: str = "given"
@@ -65,7 +65,7 @@ class Preparation:
     duplicates: str = "last"
     n_held_out: int = 1
     n_folds: int = DEFAULT_FOLDS
-    fold: int = 1
+    test_fold: int = 1
 
     def check(self) -> None:
         """Check what a single option's type cannot tell.
@@ -79,10 +79,12 @@ class Preparation:
             raise DataError(
                 f"n_held_out {self.n_held_out} is for split=leave_k, found split={self.split}; leave it out"
             )
-        if self.split != "k_fold" and (self.n_folds, self.fold) != (DEFAULT_FOLDS, 1):
-            raise DataError(f"n_folds and fold are for split=k_fold, found split={self.split}; leave them out")
-        if self.fold > self.n_folds:
-            raise DataError(f"fold {self.fold} is not there: n_folds is {self.n_folds}, and they are counted from 1")
+        if self.split != "k_fold" and (self.n_folds, self.test_fold) != (DEFAULT_FOLDS, 1):
+            raise DataError(f"n_folds and test_fold are for split=k_fold, found split={self.split}; leave them out")
+        if self.test_fold > self.n_folds:
+            raise DataError(
+                f"test_fold {self.test_fold} is not there: n_folds is {self.n_folds}, and they are counted from 1"
+            )
         if self.split in _WITHOUT_SHARE:
             if self.test_ratio != DEFAULT_TEST_RATIO:
                 reason = _WITHOUT_SHARE[self.split]
@@ -257,7 +259,7 @@ def _split(tables: Mapping[str, Table], rows: _Rows, preparation: Preparation) -
     if preparation.split == "ratio":
         return splits.by_ratio(users, n_users, rng=rng, **shares)
     if preparation.split == "k_fold":
-        folds = {"n_folds": preparation.n_folds, "fold": preparation.fold}
+        folds = {"n_folds": preparation.n_folds, "fold": preparation.test_fold}
         return splits.by_fold(users, n_users, **folds, valid_ratio=preparation.valid_ratio, rng=rng)
     if preparation.split in ("cold_users", "cold_items"):
         groups = rows.users if preparation.split == "cold_users" else rows.items

@@ -56,7 +56,7 @@ class Synthetic(RecDataSet):
         valid_ratio: Fraction = 0.1,
         n_held_out: PositiveInt = 1,
         n_folds: Annotated[int, Ge(2)] = 5,
-        fold: PositiveInt = 1,
+        test_fold: PositiveInt = 1,
         split_seed: NonNegativeInt = 0,
     ) -> None:
         """Generate the data set.
@@ -78,7 +78,7 @@ class Synthetic(RecDataSet):
             valid_ratio: share of the interactions that is validated on; 0 for none.
             n_held_out: how many of each user's latest interactions are tested on; for leave_k.
             n_folds: how many folds each user's interactions are dealt to; for k_fold.
-            fold: the fold that is tested on, from 1; for k_fold.
+            test_fold: the fold that is tested on, from 1; for k_fold.
             split_seed: seed of what is held out at random.
 
         Raises:
@@ -91,7 +91,7 @@ class Synthetic(RecDataSet):
             split_seed=split_seed,
             n_held_out=n_held_out,
             n_folds=n_folds,
-            fold=fold,
+            test_fold=test_fold,
         )
         super().__init__(root, preparation)
 

@@ -196,9 +196,9 @@ def test_what_is_cold_is_not_in_train_and_a_note_says_so(split: str) -> None:
     ("options", "message"),
     [
         ({"split": "ratio", "n_held_out": 2}, "n_held_out 2 is for split=leave_k, found split=ratio"),
-        ({"split": "leave_one_out", "fold": 2}, "n_folds and fold are for split=k_fold"),
-        ({"split": "ratio", "n_folds": 3}, "n_folds and fold are for split=k_fold"),
-        ({"split": "k_fold", "fold": 6}, "fold 6 is not there: n_folds is 5"),
+        ({"split": "leave_one_out", "test_fold": 2}, "n_folds and test_fold are for split=k_fold"),
+        ({"split": "ratio", "n_folds": 3}, "n_folds and test_fold are for split=k_fold"),
+        ({"split": "k_fold", "test_fold": 6}, "test_fold 6 is not there: n_folds is 5"),
         ({"split": "k_fold", "test_ratio": 0.3}, "split=k_fold tests on one fold; leave it out"),
         ({"split": "leave_k", "test_ratio": 0.3}, "split=leave_k tests on n_held_out interactions"),
         ({"split": "cold_users", "test_ratio": 0.6, "valid_ratio": 0.4}, "together must be less than 1"),

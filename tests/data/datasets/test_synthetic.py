@@ -119,7 +119,7 @@ def test_every_option_of_a_split_is_in_the_hash_of_the_data() -> None:
         {"split": "leave_k"},
         {"split": "leave_k", "n_held_out": 2},
         {"split": "k_fold"},
-        {"split": "k_fold", "fold": 2},
+        {"split": "k_fold", "test_fold": 2},
         {"split": "k_fold", "n_folds": 3},
         {"split": "cold_users"},
         {"split": "cold_items"},
