@@ -69,6 +69,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         code = cli.main(args=arguments, prog_name="recrun", standalone_mode=False)
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption) and _takes_settings(error.ctx):
+            setting = error.option_name.lstrip("-").replace("-", "_")
+            error.message += f" A setting is given as KEY=VALUE, without dashes: {setting}=..."
         error.show()
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
@@ -101,6 +104,10 @@ def _let_threads_sleep() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def _takes_settings(context: click.Context | None) -> bool:
+    return context is not None and any("KEY=" in str(parameter.metavar) for parameter in context.command.params)
 
 
 def _say(line: str) -> None:

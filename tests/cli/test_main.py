@@ -200,3 +200,12 @@ def test_quiet_and_loud_are_settings_and_cannot_contradict_them(recrun: Run) -> 
         outcome = recrun("train", "bprmf", *arguments)
         assert (outcome.code, outcome.out) == (2, "")
         assert "-q and -v" in outcome.err
+
+
+def test_a_setting_given_with_dashes_is_told_how_it_is_given(recrun: Run) -> None:
+    outcome = recrun("train", "--batch-size", "512")
+    assert outcome.code == 2
+    assert (
+        "No such option '--batch-size'. A setting is given as KEY=VALUE, without dashes: batch_size=..." in outcome.err
+    )
+    assert "KEY=VALUE, without dashes" not in recrun("list", "models", "--lr").err
