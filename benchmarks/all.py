@@ -28,6 +28,7 @@ SCRIPTS = (
     "training",
     "epoch",
     "contention",
+    "negatives",
     "evaluation",
     "ranking_memory",
     "job",

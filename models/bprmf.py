@@ -14,6 +14,7 @@ from recrun.architectures import RecSysArch
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
 from recrun.registry import MODELS
+from recrun.repeated import repeated_items
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
@@ -47,20 +48,30 @@ class BPRMF(RecSysArch):
         self.tokenizer = Tokenizer(data.fields.groupby(ID))
         self.tokenizer.embed(embedding_dim, ID)
         self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
+        self.n_items = data.n_items
         self.embedding_decay = embedding_decay
         self.similarity = similarity
         self.initialize(init_std)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
-        return (self._scale(self.User.look_up(users)) * self._scale(self.Item.look_up(items))).sum(-1)
+        users_B1D = self._scale(self.User.look_up(users))
+        repeated = repeated_items(items, self.n_items)
+        if repeated is None:
+            return (users_B1D * self._scale(self.Item.look_up(items))).sum(-1)
+        scores_BR = users_B1D.squeeze(1) @ self._scale(self.Item.look_up(repeated.items)).T
+        return scores_BR.gather(1, repeated.places)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the L2 term on the batch's embeddings."""
         if self.embedding_decay == 0:
             return 0.0
-        squares = self.User.look_up(users).square().sum() + self.Item.look_up(items).square().sum()
-        return self.embedding_decay * 0.5 * squares / len(users)
+        repeated = repeated_items(items, self.n_items)
+        if repeated is None:
+            squares = self.Item.look_up(items).square().sum()
+        else:
+            squares = self.Item.look_up(repeated.items).square().sum(-1) @ repeated.counts
+        return self.embedding_decay * 0.5 * (self.User.look_up(users).square().sum() + squares) / len(users)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the embeddings of all users and all items, or their directions."""

@@ -77,7 +77,7 @@ def test_a_model_file_holds_the_mathematics_only() -> None:
     allowed = ("torch", "numpy", "scipy", "math", "itertools", "typing", "collections", "__future__")
     ours = (
         *("recrun.architectures", "recrun.data", "recrun.registry", "recrun.types", "recrun.errors", "recrun.models"),
-        *("recrun.graph", "recrun.memory", "recrun.sequences", "recrun.sparse"),
+        *("recrun.graph", "recrun.memory", "recrun.repeated", "recrun.sequences", "recrun.sparse"),
     )
     for name, tree in _modules().items():
         if name.startswith("models/"):

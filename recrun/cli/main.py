@@ -68,10 +68,10 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in arguments
     try:
         code = cli.main(args=arguments, prog_name="recrun", standalone_mode=False)
+    except click.NoSuchOption as error:
+        _show_unknown_option(error)
+        code = EXIT_USAGE
     except click.ClickException as error:
-        if isinstance(error, click.NoSuchOption) and _takes_settings(error.ctx):
-            setting = error.option_name.lstrip("-").replace("-", "_")
-            error.message += f" A setting is given as KEY=VALUE, without dashes: {setting}=..."
         error.show()
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
@@ -106,8 +106,12 @@ def _let_threads_sleep() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
-def _takes_settings(context: click.Context | None) -> bool:
-    return context is not None and any("KEY=" in str(parameter.metavar) for parameter in context.command.params)
+def _show_unknown_option(error: click.NoSuchOption) -> None:
+    message, context = error.format_message(), error.ctx
+    if context is not None and any("KEY=" in str(parameter.metavar) for parameter in context.command.params):
+        setting = error.option_name.lstrip("-").replace("-", "_")
+        message += f" A setting is given as KEY=VALUE, without dashes: {setting}=..."
+    click.UsageError(message, context).show()
 
 
 def _say(line: str) -> None:

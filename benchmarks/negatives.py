@@ -1,0 +1,70 @@
+"""Time scores of many negatives with their gradients: gathered one by one, and by one product over distinct items.
+
+    python benchmarks/negatives.py [--threads 1] [--rounds 3]
+
+Batches are those of Gowalla's size with embedding 64: B users, K negatives each, drawn from R distinct items (as many
+as a batch has where negatives come from within it, or all items where they are uniform). The loss is a softmax. The
+product way is what `bprmf` takes where `recrun.repeated` finds that it pays; that it does not pay for many distinct
+items is the last rows. Processor seconds, the best round of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import torch
+from _common import machine, table
+from torch import Tensor
+
+from recrun.embedding import RowEmbedding
+from recrun.repeated import repeated_items
+
+N_USERS, N_ITEMS, DIM = 29_858, 40_981, 64
+CASES = ((2048, 1024, 1800), (2048, 256, 1800), (1024, 128, 1000), (1024, 128, 3000), (1024, 128, N_ITEMS))
+
+
+def gathered(users_BD: Tensor, table: RowEmbedding, items: Tensor) -> Tensor:
+    """Gather a row for each user and item."""
+    return (users_BD.unsqueeze(1) * table(items)).sum(-1)
+
+
+def multiplied(users_BD: Tensor, table: RowEmbedding, items: Tensor) -> Tensor:
+    """Multiply all users with all distinct items, and gather the scores."""
+    counts = torch.bincount(items.reshape(-1), minlength=N_ITEMS)
+    distinct = counts.nonzero().squeeze(1)
+    places = torch.empty(N_ITEMS, dtype=torch.int64)
+    places[distinct] = torch.arange(len(distinct))
+    return (users_BD @ table(distinct).T).gather(1, places[items])
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    generator = torch.Generator().manual_seed(0)
+    user_table, item_table = RowEmbedding(N_USERS, DIM), RowEmbedding(N_ITEMS, DIM)
+    rows = []
+    for n_users, n_negatives, n_distinct in CASES:
+        pool = torch.randperm(N_ITEMS, generator=generator)[:n_distinct]
+        items = pool[torch.randint(n_distinct, (n_users, 1 + n_negatives), generator=generator)]
+        users = torch.randint(N_USERS, (n_users,), generator=generator)
+        best = {gathered: float("inf"), multiplied: float("inf")}
+        for _ in range(options.rounds):
+            for way in best:
+                user_table.weight.grad = item_table.weight.grad = None
+                start = time.process_time()
+                way(user_table(users), item_table, items).logsumexp(1).mean().backward()
+                best[way] = min(best[way], time.process_time() - start)
+        taken = "product" if repeated_items(items, N_ITEMS) else "gathered"
+        ratio = best[gathered] / best[multiplied]
+        rows.append([n_users, n_negatives, n_distinct, best[gathered], best[multiplied], ratio, taken])
+    print(machine(options.threads))
+    table(["B", "K", "R", "gathered s", "product s", "product faster by", "recrun takes"], rows)
+
+
+if __name__ == "__main__":
+    main()
