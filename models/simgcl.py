@@ -52,7 +52,7 @@ class SimGCL(RecSysArch):
         embedding_dim: length of the embeddings.
         n_layers: L, how often embeddings are propagated.
         contrast_weight: weight of the contrast.
-        temperature: what the contrast divides cosines by.
+        contrast_temperature: what the contrast divides cosines by.
         noise: length of the noise of each node in each layer.
         init_std: standard deviation of the embeddings' first values.
         embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
@@ -66,7 +66,7 @@ class SimGCL(RecSysArch):
         embedding_dim: PositiveInt = 64,
         n_layers: PositiveInt = 3,
         contrast_weight: NonNegativeFloat = 0.5,
-        temperature: PositiveFloat = 0.2,
+        contrast_temperature: PositiveFloat = 0.2,
         noise: NonNegativeFloat = 0.1,
         init_std: PositiveFloat = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
@@ -77,7 +77,8 @@ class SimGCL(RecSysArch):
         self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
         self.graph = UserItemGraph(data.matrix())
         self.n_layers = n_layers
-        self.contrast_weight, self.temperature, self.noise = contrast_weight, temperature, noise
+        self.contrast_weight, self.noise = contrast_weight, noise
+        self.contrast_temperature = contrast_temperature
         self.embedding_decay = embedding_decay
         self.initialize(init_std)
 
@@ -109,7 +110,7 @@ class SimGCL(RecSysArch):
         nodes = users.unique(), items[:, 0].unique()
         first, second = self._propagate(self.noise), self._propagate(self.noise)
         terms = [
-            contrast(F.embedding(some, one), F.embedding(some, other), self.temperature)
+            contrast(F.embedding(some, one), F.embedding(some, other), self.contrast_temperature)
             for some, one, other in zip(nodes, first, second, strict=True)
         ]
         return self.contrast_weight * (terms[0] + terms[1])

@@ -31,7 +31,7 @@ class UltraGCN(RecSysArch):
     With l(s) = -log sigmoid(s), s_ui the score, d the nodes' degrees and b_ui = sqrt((d_u + 1) / (d_i + 1)) / d_u, the
     loss of a row is the sum of
     (positive_weight + positive_constraint * b_ui) l(s_ui) of the positive,
-    negative_weight times the mean of (negative_base + negative_constraint * b_uj) l(-s_uj) of the negatives,
+    unobserved_weight times the mean of (negative_base + negative_constraint * b_uj) l(-s_uj) of the negatives,
     item_weight times the sum of w_ij l(s_uj) over the neighbours j of the positive. These are the items of the largest
     w_ij = G_ij / (g_i - G_ii) * sqrt(g_i / g_j), with G = X'X the items' common users and g the sums of its rows.
     It weighs the terms of `bce` one by one, so that no other loss can be chosen.
@@ -46,7 +46,7 @@ class UltraGCN(RecSysArch):
         item_weight: weight of the terms of the items' neighbours.
         positive_weight: weight of a positive for itself.
         positive_constraint: weight of a positive by b_ui.
-        negative_weight: weight of the mean over the negatives.
+        unobserved_weight: weight of the mean over the negatives.
         negative_base: weight of a negative for itself.
         negative_constraint: weight of a negative by b_uj.
         init_std: standard deviation of the embeddings' first values.
@@ -67,7 +67,7 @@ class UltraGCN(RecSysArch):
         item_weight: NonNegativeFloat = 5e-4,
         positive_weight: NonNegativeFloat = 1e-6,
         positive_constraint: NonNegativeFloat = 1.0,
-        negative_weight: PositiveFloat = 300.0,
+        unobserved_weight: PositiveFloat = 300.0,
         negative_base: NonNegativeFloat = 1e-6,
         negative_constraint: NonNegativeFloat = 1.0,
         init_std: PositiveFloat = 1e-4,
@@ -79,7 +79,7 @@ class UltraGCN(RecSysArch):
         self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
         self.item_weight = item_weight
         self.positive_weight, self.positive_constraint = positive_weight, positive_constraint
-        self.negative_weight = negative_weight
+        self.unobserved_weight = unobserved_weight
         self.negative_base, self.negative_constraint = negative_base, negative_constraint
         self.embedding_decay = embedding_decay
         degrees_U, degrees_I = data.csr().lengths, data.item_counts()
@@ -103,7 +103,7 @@ class UltraGCN(RecSysArch):
         of_positives_B = self.positive_weight + self.positive_constraint * constraints_BK[:, 0]
         of_negatives_BK = self.negative_base + self.negative_constraint * constraints_BK[:, 1:]
         terms_B = of_positives_B * F.softplus(-scores_BK[:, 0])
-        terms_B = terms_B + self.negative_weight * (of_negatives_BK * F.softplus(scores_BK[:, 1:])).mean(1)
+        terms_B = terms_B + self.unobserved_weight * (of_negatives_BK * F.softplus(scores_BK[:, 1:])).mean(1)
         return terms_B.mean() + self.penalty(users, items)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:

@@ -41,7 +41,7 @@ class XSimGCL(RecSysArch):
         n_layers: L, how often embeddings are propagated.
         contrast_layer: the layer, counted from 1, that the mean is contrasted with.
         contrast_weight: weight of the contrast.
-        temperature: what the contrast divides cosines by.
+        contrast_temperature: what the contrast divides cosines by.
         noise: length of the noise of each node in each layer.
         init_std: standard deviation of the embeddings' first values.
         embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
@@ -59,7 +59,7 @@ class XSimGCL(RecSysArch):
         n_layers: PositiveInt = 3,
         contrast_layer: PositiveInt = 1,
         contrast_weight: NonNegativeFloat = 0.2,
-        temperature: PositiveFloat = 0.2,
+        contrast_temperature: PositiveFloat = 0.2,
         noise: NonNegativeFloat = 0.2,
         init_std: PositiveFloat = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
@@ -73,7 +73,8 @@ class XSimGCL(RecSysArch):
         self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
         self.graph = UserItemGraph(data.matrix())
         self.n_layers, self.contrast_layer = n_layers, contrast_layer
-        self.contrast_weight, self.temperature, self.noise = contrast_weight, temperature, noise
+        self.contrast_weight, self.noise = contrast_weight, noise
+        self.contrast_temperature = contrast_temperature
         self.embedding_decay = embedding_decay
         self.initialize(init_std)
 
@@ -113,7 +114,7 @@ class XSimGCL(RecSysArch):
         if self.contrast_weight == 0:
             return 0.0
         terms = [
-            contrast(F.embedding(some, one), F.embedding(some, other), self.temperature)
+            contrast(F.embedding(some, one), F.embedding(some, other), self.contrast_temperature)
             for some, one, other in zip(
                 (users.unique(), items[:, 0].unique()),
                 self.graph.split(mean_ND),

@@ -40,7 +40,9 @@ def test_vectors_are_the_means_over_layers_without_the_first(small_data: Trainin
 def test_without_noise_the_contrast_is_of_the_vectors_of_distinct_users_and_positives(
     small_data: TrainingData,
 ) -> None:
-    model = SimGCL(small_data, embedding_dim=8, noise=0, contrast_weight=0.7, temperature=0.4, embedding_decay=0)
+    model = SimGCL(
+        small_data, embedding_dim=8, noise=0, contrast_weight=0.7, contrast_temperature=0.4, embedding_decay=0
+    )
     users, items = model.vectors()
     terms = contrast(users[[3, 7]], users[[3, 7]], 0.4) + contrast(items[[1, 5, 8]], items[[1, 5, 8]], 0.4)
     expected = BPRLoss().from_scores(model(BATCH["user"], BATCH["item"])) + 0.7 * terms

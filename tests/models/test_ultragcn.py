@@ -40,7 +40,7 @@ def test_items_with_few_neighbours_are_filled_up_with_weight_0(data_of) -> None:
 
 
 def test_the_loss_is_the_formula_term_by_term(small_data: TrainingData) -> None:
-    settings = {"item_weight": 0.3, "negative_weight": 7.0, "embedding_decay": 0.2, "init_std": 0.5}
+    settings = {"item_weight": 0.3, "unobserved_weight": 7.0, "embedding_decay": 0.2, "init_std": 0.5}
     model = UltraGCN(
         small_data,
         embedding_dim=8,
