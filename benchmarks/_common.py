@@ -96,8 +96,8 @@ class Ended(NamedTuple):
     output: str
 
 
-def run_child(command: Sequence[str], **environment: str) -> Ended:
-    """Run a command to its end.
+def run_child(command: Sequence[str], folder: Path = REPOSITORY, **environment: str) -> Ended:
+    """Run a command to its end, in a folder.
 
     Raises:
         RuntimeError: it failed; the message holds what it wrote.
@@ -105,7 +105,7 @@ def run_child(command: Sequence[str], **environment: str) -> Ended:
     start = time.perf_counter()
     with tempfile.TemporaryFile() as output:
         child = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}, cwd=REPOSITORY
+            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}, cwd=folder
         )
         _, status, usage = os.wait4(child.pid, 0)
         seconds = time.perf_counter() - start

@@ -36,6 +36,7 @@ def install(peer: str, folder: Path) -> Path:
     Raises:
         RuntimeError: pip could not install it; the message ends with what it said.
     """
+    folder = folder.resolve()
     interpreter, done = folder / peer / "bin" / "python", folder / peer / "installed"
     requirements = FOLDER / f"{peer}.txt"
     if done.exists() and done.read_text() == requirements.read_text():
@@ -71,8 +72,9 @@ def measure(interpreter: Path, peer: str, data: Path, arguments: list[str]) -> d
     """Run a peer's script, and return its document."""
     script = FOLDER / f"with_{peer}.py"
     command = [str(interpreter), str(script), "--data", str(data.resolve()), *arguments]
-    with tempfile.TemporaryDirectory() as cache:
-        document: dict[str, Any] = json_of(run_child(command, PYTHONPATH="", RECRUN_CACHE=cache).output)
+    with tempfile.TemporaryDirectory() as folder:  # some peers write logs where they are run
+        ended = run_child(command, Path(folder), PYTHONPATH="", RECRUN_CACHE=folder)
+    document: dict[str, Any] = json_of(ended.output)
     return document
 
 
