@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 # The workers of pytest-xdist are told of 80 columns; what a command prints must not depend on who runs the tests.
 os.environ.pop("COLUMNS", None)
+
+# A shell without job control has its background jobs ignore Ctrl-C, and what they start as well; the tests send it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def test_without_a_config_it_is_that_of_the_working_folder_else_bprmf(folder: Pa
 
 @pytest.mark.parametrize("name", ["bprfm", "nothing/there.yaml", "x" * 5000, "a\0b", ""])
 def test_a_config_that_is_nowhere_names_the_bundled_ones(folder: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match=r"no bundled config of that name .*bprmf, ease") as caught:
+    with pytest.raises(ConfigError, match=r"no bundled config of that name .*bprmf, .*ease") as caught:
         find_config(name)
     assert caught.value.faults[0].suggestion == ("bprmf" if name == "bprfm" else None)
 

@@ -155,7 +155,11 @@ def the_run(runs: Path) -> Path:
 
 def all_runs(runs: Path) -> list[Path]:
     """Return the runs below a folder, without what is still being made."""
-    return [run for run in runs.glob("*/*/[!.]*") if "latest" not in run.parts]
+    while True:
+        try:
+            return [run for run in runs.glob("*/*/[!.]*") if "latest" not in run.parts]
+        except FileNotFoundError:  # the link to the latest run was being replaced
+            continue
 
 
 def outcome(run: Path) -> dict[str, Any]:
