@@ -7,14 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.architectures import RecSysArch
-from recrun.data.fields import Tokenizer
-from recrun.data.tags import ID, ITEM, USER
-from recrun.graph import UserItemGraph
+from recrun.graph import GraphArch
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -23,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @MODELS.register("lightgcn", loss="bpr", gradients="dense")
-class LightGCN(RecSysArch):
+class LightGCN(GraphArch):
     """Score a user and an item by the product of their embeddings after these were averaged over layers of neighbours.
 
     With A the normalized adjacency matrix of the graph and E the embeddings of its nodes, a score is the product of two
@@ -50,30 +45,13 @@ class LightGCN(RecSysArch):
         init_std: PositiveFloat = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
     ) -> None:
-        super().__init__()
-        self.tokenizer = Tokenizer(data.fields.groupby(ID))
-        self.tokenizer.embed(embedding_dim, ID)
-        self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
-        self.graph = UserItemGraph(data.matrix())
+        super().__init__(data, embedding_dim, embedding_decay)
         self.n_layers = n_layers
-        self.embedding_decay = embedding_decay
         self.initialize(init_std)
-
-    def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
-        users_UD, items_ID = self.vectors()
-        return (F.embedding(users, users_UD) * F.embedding(items, items_ID)).sum(-1)
-
-    def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
-        """Return the L2 term on the batch's embeddings before propagation."""
-        if self.embedding_decay == 0:
-            return 0.0
-        squares = self.User.look_up(users).square().sum() + self.Item.look_up(items).square().sum()
-        return self.embedding_decay * 0.5 * squares / len(users)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the means over the layers, of all users and all items."""
-        layer_ND = total_ND = torch.cat([self.User.embeddings.weight, self.Item.embeddings.weight])
+        layer_ND = total_ND = self.nodes()
         for _ in range(self.n_layers):
             layer_ND = self.graph(layer_ND)
             total_ND = total_ND + layer_ND

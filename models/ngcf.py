@@ -11,10 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recrun.architectures import RecSysArch
-from recrun.data.fields import Tokenizer
-from recrun.data.tags import ID, ITEM, USER
-from recrun.graph import UserItemGraph
+from recrun.graph import GraphArch
 from recrun.registry import MODELS
 from recrun.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -26,7 +23,7 @@ _SLOPE: Final = 0.2
 
 
 @MODELS.register("ngcf", loss="bpr", gradients="dense")
-class NGCF(RecSysArch):
+class NGCF(GraphArch):
     """Score a user and an item by the product of their embeddings in all layers of a graph network, side by side.
 
     With A the normalized adjacency matrix of the graph, a layer makes of E the embeddings
@@ -56,32 +53,15 @@ class NGCF(RecSysArch):
         init_std: PositiveFloat = 0.1,
         embedding_decay: NonNegativeFloat = 1e-5,
     ) -> None:
-        super().__init__()
-        self.tokenizer = Tokenizer(data.fields.groupby(ID))
-        self.tokenizer.embed(embedding_dim, ID)
-        self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
-        self.graph = UserItemGraph(data.matrix())
+        super().__init__(data, embedding_dim, embedding_decay)
         self.sums = nn.ModuleList(nn.Linear(embedding_dim, embedding_dim, bias=False) for _ in range(n_layers))
         self.products = nn.ModuleList(nn.Linear(embedding_dim, embedding_dim, bias=False) for _ in range(n_layers))
         self.message_dropout = message_dropout
-        self.embedding_decay = embedding_decay
         self.initialize(init_std)
-
-    def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
-        users_UD, items_ID = self.vectors()
-        return (F.embedding(users, users_UD) * F.embedding(items, items_ID)).sum(-1)
-
-    def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
-        """Return the L2 term on the batch's embeddings before the first layer."""
-        if self.embedding_decay == 0:
-            return 0.0
-        squares = self.User.look_up(users).square().sum() + self.Item.look_up(items).square().sum()
-        return self.embedding_decay * 0.5 * squares / len(users)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the embeddings of all layers side by side, (U, (1 + L) D) of the users and of the items."""
-        layer_ND = torch.cat([self.User.embeddings.weight, self.Item.embeddings.weight])
+        layer_ND = self.nodes()
         layers = [layer_ND]
         for of_sums, of_products in zip(self.sums, self.products, strict=True):
             met_ND = self.graph(layer_ND)

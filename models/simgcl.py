@@ -11,10 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.architectures import RecSysArch
-from recrun.data.fields import Tokenizer
-from recrun.data.tags import ID, ITEM, USER
-from recrun.graph import UserItemGraph
+from recrun.graph import GraphArch
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -38,7 +35,7 @@ def contrast(first_MD: Tensor, second_MD: Tensor, temperature: float) -> Tensor:
 
 
 @MODELS.register("simgcl", loss="bpr", gradients="dense")
-class SimGCL(RecSysArch):
+class SimGCL(GraphArch):
     """Train LightGCN without its layer 0, and have each node's embedding under noise tell it from others.
 
     With A the normalized adjacency matrix of the graph and E the embeddings of its nodes, a score is the product of two
@@ -71,32 +68,22 @@ class SimGCL(RecSysArch):
         init_std: PositiveFloat = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
     ) -> None:
-        super().__init__()
-        self.tokenizer = Tokenizer(data.fields.groupby(ID))
-        self.tokenizer.embed(embedding_dim, ID)
-        self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
-        self.graph = UserItemGraph(data.matrix())
+        super().__init__(data, embedding_dim, embedding_decay)
         self.n_layers = n_layers
         self.contrast_weight, self.noise = contrast_weight, noise
         self.contrast_temperature = contrast_temperature
-        self.embedding_decay = embedding_decay
         self.initialize(init_std)
-
-    def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
-        users_UD, items_ID = self.vectors()
-        return (F.embedding(users, users_UD) * F.embedding(items, items_ID)).sum(-1)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the contrast of two noisy views and the L2 term on the batch's embeddings before propagation."""
-        return self._contrast(users, items) + self._decay(users, items)
+        return self._contrast(users, items) + super().penalty(users, items)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the means over the layers, of all users and all items, without noise."""
         return self._propagate(noise=0.0)
 
     def _propagate(self, noise: float) -> tuple[Tensor, Tensor]:
-        layer_ND = torch.cat([self.User.embeddings.weight, self.Item.embeddings.weight])
+        layer_ND = self.nodes()
         total_ND = torch.zeros_like(layer_ND)
         for _ in range(self.n_layers):
             layer_ND = self.graph(layer_ND)
@@ -114,9 +101,3 @@ class SimGCL(RecSysArch):
             for some, one, other in zip(nodes, first, second, strict=True)
         ]
         return self.contrast_weight * (terms[0] + terms[1])
-
-    def _decay(self, users: Tensor, items: Tensor) -> Tensor | float:
-        if self.embedding_decay == 0:
-            return 0.0
-        squares = self.User.look_up(users).square().sum() + self.Item.look_up(items).square().sum()
-        return self.embedding_decay * 0.5 * squares / len(users)

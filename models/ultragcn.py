@@ -97,7 +97,7 @@ class UltraGCN(RecSysArch):
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch, its weighted terms averaged over the rows."""
-        users, items = batch[self.user_column], batch[self.item_column]
+        users, items = self.pairs(batch)
         scores_BK = self(users, items)
         constraints_BK = self.user_factors[users] * self.item_factors[items]
         of_positives_B = self.positive_weight + self.positive_constraint * constraints_BK[:, 0]

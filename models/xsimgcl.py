@@ -11,11 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.architectures import Batch, RecSysArch
-from recrun.data.fields import Tokenizer
-from recrun.data.tags import ID, ITEM, USER
+from recrun.architectures import Batch
 from recrun.errors import ConfigError, Fault
-from recrun.graph import UserItemGraph
+from recrun.graph import GraphArch
 from recrun.models.simgcl import contrast, noisy
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @MODELS.register("xsimgcl", loss="bpr", gradients="dense")
-class XSimGCL(RecSysArch):
+class XSimGCL(GraphArch):
     """Train SimGCL with a single propagation under noise, which scores and is contrasted with one of its own layers.
 
     With A the normalized adjacency matrix of the graph and E the embeddings of its nodes, a score is the product of two
@@ -64,45 +62,33 @@ class XSimGCL(RecSysArch):
         init_std: PositiveFloat = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
     ) -> None:
-        super().__init__()
         if contrast_layer > n_layers:
             message = f"expected one of the {n_layers} layers, found {contrast_layer}"
             raise ConfigError(Fault(message, key="contrast_layer"))
-        self.tokenizer = Tokenizer(data.fields.groupby(ID))
-        self.tokenizer.embed(embedding_dim, ID)
-        self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
-        self.graph = UserItemGraph(data.matrix())
+        super().__init__(data, embedding_dim, embedding_decay)
         self.n_layers, self.contrast_layer = n_layers, contrast_layer
         self.contrast_weight, self.noise = contrast_weight, noise
         self.contrast_temperature = contrast_temperature
-        self.embedding_decay = embedding_decay
+        self._under_noise: tuple[Tensor, Tensor] | None = None
         self.initialize(init_std)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
-        """Return the loss of a batch: that of its scores under noise, the contrast, and the L2 term."""
-        users, items = batch[self.user_column], batch[self.item_column]
+        """Return the loss of a batch: that of its scores under noise, the L2 term, and the contrast."""
         mean_ND, layer_ND = self._propagate(self.noise)
-        users_UD, items_ID = self.graph.split(mean_ND)
-        if criterion.ranks_all_items:
-            loss = criterion.from_all(F.embedding(users[:, 0], users_UD) @ items_ID.T, items[:, 0])
-        else:
-            loss = criterion.from_scores((F.embedding(users, users_UD) * F.embedding(items, items_ID)).sum(-1))
-        return loss + self._contrast(users, items, mean_ND, layer_ND) + self.penalty(users, items)
-
-    def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
-        """Return the L2 term on the batch's embeddings before propagation."""
-        if self.embedding_decay == 0:
-            return 0.0
-        squares = self.User.look_up(users).square().sum() + self.Item.look_up(items).square().sum()
-        return self.embedding_decay * 0.5 * squares / len(users)
+        self._under_noise = self.graph.split(mean_ND)
+        try:
+            loss = super().training_loss(batch, criterion)
+        finally:
+            self._under_noise = None
+        return loss + self._contrast(batch[self.user_column], batch[self.item_column], mean_ND, layer_ND)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the means over the layers, of all users and all items, without noise."""
-        return self.graph.split(self._propagate(noise=0.0)[0])
+        """Return the means over the layers, of all users and all items, without noise but for the loss of a batch."""
+        return self._under_noise or self.graph.split(self._propagate(noise=0.0)[0])
 
     def _propagate(self, noise: float) -> tuple[Tensor, Tensor]:
         """Return the mean over the layers (N, D), and the layer to contrast it with."""
-        layer_ND = torch.cat([self.User.embeddings.weight, self.Item.embeddings.weight])
+        layer_ND = self.nodes()
         layers = []
         for _ in range(self.n_layers):
             layer_ND = self.graph(layer_ND)

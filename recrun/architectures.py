@@ -78,9 +78,7 @@ class RecSysArch(nn.Module):
                 for negatives (B, K, M) of which the highest scored are taken.
             criterion: the chosen loss.
         """
-        users, items = batch[self.user_column], batch[self.item_column]
-        if CANDIDATES in batch:
-            items = torch.cat([items, self.choose_hardest(users, batch[CANDIDATES])], dim=1)
+        users, items = self.pairs(batch)
         if criterion.compares_vectors:
             loss = criterion(*self.embed(users[:, 0], items[:, 0]))
         elif criterion.ranks_all_items:
@@ -91,6 +89,13 @@ class RecSysArch(nn.Module):
             loss = criterion.from_scores(self(users, items))
         total: Tensor = loss + self.penalty(users, items)
         return total
+
+    def pairs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return users (B, 1) and items (B, 1 + K), the positive first; of candidates the highest scored are taken."""
+        users, items = batch[self.user_column], batch[self.item_column]
+        if CANDIDATES in batch:
+            items = torch.cat([items, self.choose_hardest(users, batch[CANDIDATES])], dim=1)
+        return users, items
 
     @torch.no_grad()
     def choose_hardest(self, users: Tensor, candidates: Tensor) -> Tensor:

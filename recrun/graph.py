@@ -1,17 +1,25 @@
-"""The graph of users and items, over which embeddings are propagated.
+"""The graph of users and items, over which embeddings are propagated, and the base of models that do so.
 
 Shapes: U users, I items, N = U + I nodes (users first), E edges counted in both directions, D embedding.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
+
+from recrun.architectures import RecSysArch
+from recrun.data.fields import Tokenizer
+from recrun.data.tags import ID, ITEM, USER
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
 
 
 class UserItemGraph(nn.Module):
@@ -72,3 +80,44 @@ class _SymmetricProduct(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, gradient_ND: Tensor) -> tuple[Tensor, None]:
         return context.graph.sum_neighbors(gradient_ND), None
+
+
+class GraphArch(RecSysArch):
+    """Base of models that propagate embeddings of users and items over their graph.
+
+    A model defines `vectors()`, the products of which are its scores, and calls `initialize` when it is complete.
+
+    Args:
+        data: the train part.
+        embedding_dim: length of the embeddings.
+        embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
+            over B.
+    """
+
+    def __init__(self, data: TrainingData, embedding_dim: int, embedding_decay: float) -> None:
+        super().__init__()
+        self.tokenizer = Tokenizer(data.fields.groupby(ID))
+        self.tokenizer.embed(embedding_dim, ID)
+        self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
+        self.graph = UserItemGraph(data.matrix())
+        self.embedding_decay = embedding_decay
+
+    @abstractmethod
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Return the vectors of all users (U, V) and all items (I, V)."""
+
+    def nodes(self) -> Tensor:
+        """Return the embeddings (N, D) before propagation."""
+        return torch.cat([self.User.embeddings.weight, self.Item.embeddings.weight])
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
+        users_UV, items_IV = self.vectors()
+        return (F.embedding(users, users_UV) * F.embedding(items, items_IV)).sum(-1)
+
+    def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
+        """Return the L2 term on the batch's embeddings before propagation."""
+        if self.embedding_decay == 0:
+            return 0.0
+        squares = self.User.look_up(users).square().sum() + self.Item.look_up(items).square().sum()
+        return self.embedding_decay * 0.5 * squares / len(users)

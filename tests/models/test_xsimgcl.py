@@ -45,3 +45,14 @@ def test_a_loss_over_all_items_takes_the_scores_of_all(small_data: TrainingData)
 def test_a_layer_that_does_not_exist_is_refused(small_data: TrainingData) -> None:
     with pytest.raises(ConfigError, match="expected one of the 2 layers, found 3"):
         XSimGCL(small_data, n_layers=2, contrast_layer=3)
+
+
+def test_negatives_that_the_model_chooses_are_those_that_it_scores_highest(small_data: TrainingData) -> None:
+    model = XSimGCL(small_data, embedding_dim=8, noise=0, contrast_weight=0, embedding_decay=0)
+    users, positives = BATCH["user"], BATCH["item"][:, :1]
+    candidates = torch.arange(30).view(3, 1, 10)
+    scores = model(users, candidates.flatten(1))
+    hardest = candidates[:, 0].gather(1, scores.argmax(1, keepdim=True))
+    expected = BPRLoss().from_scores(model(users, torch.cat([positives, hardest], dim=1)))
+    batch = {"user": users, "item": positives, "candidates": candidates}
+    torch.testing.assert_close(model.training_loss(batch, BPRLoss()), expected)
