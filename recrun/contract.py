@@ -21,12 +21,12 @@ from recrun.architectures import ClosedFormArch, PredictingArch, RecSysArch
 from recrun.checkpoint import load_checkpoint, save_checkpoint
 from recrun.configfile import bundled_configs, read_overrides
 from recrun.experiment import build
+from recrun.facts import row_kind
 from recrun.launcher import Coach
 from recrun.monitors import MetricName
 from recrun.predictions import measure, predict
 from recrun.registry import MODELS
 from recrun.resolve import Resolved, resolve, resolve_given
-from recrun.rules import row_kind
 from recrun.yamlfile import Given
 
 _DATA: Final = {"dataset": "Synthetic", "n_users": 120, "n_items": 80, "n_interactions": 2400}

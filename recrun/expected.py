@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from recrun.errors import ConfigError, Fault, nearest
+from recrun.facts import Facts
 from recrun.monitors import LOSS, parse_monitor
-from recrun.rules import Facts
 from recrun.signature import REQUIRED, Parameter
 from recrun.types import Literal, NonNegativeFloat
 from recrun.values import Misfit, fit, json_schema, shown, type_name

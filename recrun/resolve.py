@@ -16,9 +16,10 @@ from recrun.configfile import decides, find_config, read_arguments, read_config
 from recrun.dict2obj import Config
 from recrun.errors import ConfigError, Fault, RegistryError, edits, nearest, reading_order, unknown
 from recrun.expected import Expected, read_expected, unmeasured
+from recrun.facts import Facts, row_kind
 from recrun.parser import Parser
 from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, SAMPLERS, SCHEDULERS, Registry
-from recrun.rules import Facts, contradictions, row_kind, settle
+from recrun.rules import contradictions, settle
 from recrun.settings import RUN, TRAINING
 from recrun.signature import Component, Parameter
 from recrun.userfiles import is_file_reference

@@ -2,59 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from recrun import devices
 from recrun.errors import ConfigError, Fault, nearest
+from recrun.facts import Facts, row_kind
 from recrun.monitors import LOSS, parse_monitor
 from recrun.registry import DATASETS, LOSSES, METRICS
-from recrun.signature import Component
-from recrun.yamlfile import Given
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known of a config.
-
-    Args:
-        values: the settings that have a good value; those with a fault of their own are missing.
-        components: the chosen components that are known, by the setting that chooses them.
-        given: what the file and the arguments set.
-    """
-
-    values: Mapping[str, Any]
-    components: Mapping[str, Component]
-    given: Mapping[str, Given]
-
-    def has(self, *keys: str) -> bool:
-        """Return whether all these settings have a good value."""
-        return all(key in self.values for key in keys)
-
-    def fault(
-        self, message: str, key: str, *others: str, suggestion: str | None = None, item: int | None = None
-    ) -> Fault:
-        """Return a fault of a key, at the place where it was given, or else the first of the others was."""
-        for each in (key, *others):
-            if each in self.given:
-                return self.given[each].fault(message, key, suggestion, item)
-        return Fault(message, key, suggestion=suggestion)
-
-    def trait(self, setting: str, name: str, default: Any = None) -> Any:
-        """Return a trait of the component that a setting chooses."""
-        component = self.components.get(setting)
-        return default if component is None else component.traits.get(name, default)
-
-    @property
-    def without_validation(self) -> str | None:
-        """Say what leaves the run without a validation metric, or None when it has one."""
-        if self.values.get("eval_valid") is False:
-            return "eval_valid: false"
-        ships_one = self.trait("dataset", "validation", False) or self.values.get("valid_path")
-        if self.values.get("valid_ratio") == 0 and not ships_one:
-            return "valid_ratio: 0"
-        return None
 
 
 def settle(values: dict[str, Any], facts: Facts) -> list[Fault]:
@@ -112,16 +67,19 @@ def _which4best_is_a_monitor(facts: Facts) -> Iterator[Fault]:
 
 
 def _monitors_that_a_ranking_has(facts: Facts) -> Iterator[Fault]:
-    if row_kind(facts.components.get("model")) == "labels" or not facts.has("monitors"):
-        return
-    for monitor in facts.values["monitors"]:
+    if row_kind(facts.components.get("model")) != "labels":
+        message = "compares predicted with true values, and this run ranks items; remove it"
+        yield from _unfit_monitors(facts, lambda kind: kind == "pointwise", message)
+
+
+def _unfit_monitors(facts: Facts, is_unfit: Callable[[str | None], bool], message: str) -> Iterator[Fault]:
+    """Yield a fault for each monitor whose metric is of an unfit kind, where it was written."""
+    written = facts.given["monitors"].value if "monitors" in facts.given else []
+    for monitor in facts.values.get("monitors", ()):
         metric = parse_monitor(monitor)
-        if metric.name != LOSS and METRICS.describe(metric.name).traits.get("kind") == "pointwise":
-            position = next(
-                (n for n, text in enumerate(_written_monitors(facts)) if text.lower().strip() == monitor), None
-            )
-            message = f"{monitor} compares predicted with true values, and this run ranks items; remove it"
-            yield facts.fault(message, "monitors", item=position)
+        if metric.name != LOSS and is_unfit(METRICS.describe(metric.name).traits.get("kind")):
+            position = next((n for n, text in enumerate(written) if text.lower().strip() == monitor), None)
+            yield facts.fault(f"{monitor} {message}", "monitors", item=position)
 
 
 def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
@@ -140,15 +98,8 @@ def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(f"model {model.name} predicts labels, and {dataset.name} has none", "dataset", "model")
     if loss is not None and loss.name in LOSSES and loss.name != "bce":
         yield facts.fault(f"model {model.name} predicts labels: expected bce, found {loss.name}", "loss", "model")
-    for position, monitor in enumerate(facts.values.get("monitors", ())):
-        metric = parse_monitor(monitor)
-        if metric.name != LOSS and METRICS.describe(metric.name).traits.get("kind") not in ("pointwise", "auc"):
-            message = f"{monitor} is of a ranking, and model {model.name} predicts labels; use auc, gauc or logloss"
-            yield facts.fault(message, "monitors", item=position)
-
-
-def _written_monitors(facts: Facts) -> list[str]:
-    return facts.given["monitors"].value if "monitors" in facts.given else []
+    message = f"is of a ranking, and model {model.name} predicts labels; use auc, gauc or logloss"
+    yield from _unfit_monitors(facts, lambda kind: kind not in ("pointwise", "auc"), message)
 
 
 def _device_is_written_as_one(facts: Facts) -> Iterator[Fault]:
@@ -225,20 +176,6 @@ def _scores_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
     elif facts.has("similarity") and facts.values["similarity"] != "cosine":
         message = f"loss {loss} takes cosines: expected cosine, found {facts.values['similarity']}"
         yield facts.fault(message, "similarity", "loss")
-
-
-def row_kind(model: Component | None) -> str:
-    """Return what a row of training is to a model: one of the "interactions", "users", "sequences" or "labels".
-
-    Those of "users" hold all items of theirs, "sequences" their latest ones in the order of time.
-
-    A model says it by its base class, or by the trait `trains_on`.
-    """
-    if model is None:
-        return "interactions"
-    by_base = {"RowsArch": "users", "SequenceArch": "sequences", "PredictingArch": "labels"}
-    found = (kind for base, kind in by_base.items() if base in model.bases)
-    return next(found, str(model.traits.get("trains_on", "interactions")))
 
 
 def _rows_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:

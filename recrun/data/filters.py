@@ -24,18 +24,18 @@ def has_repeats(users: np.ndarray, items: np.ndarray) -> bool:
 
 
 def without_repeats(users: np.ndarray, items: np.ndarray, keep: str) -> np.ndarray:
-    """Return the mask of rows that are the first or last of their pair.
+    """Return the mask of rows that are the first or last of their pair, or of all rows.
 
     Args:
         users: int (N,).
         items: int (N,).
-        keep: "first" or "last", in the order of the rows.
+        keep: "first" or "last", in the order of the rows, or "all".
 
     Returns:
         bool (N,).
     """
     mask = np.ones(len(users), dtype=bool)
-    if not has_repeats(users, items):
+    if keep == "all" or not has_repeats(users, items):
         return mask
     keys = pair_keys(users, items)
     order = stable_order(keys)

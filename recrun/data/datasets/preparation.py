@@ -204,12 +204,7 @@ def _filter(rows: _Rows, preparation: Preparation, notes: list[str]) -> _Rows:
             raise DataError("rating_threshold is set, but the data has no rating; name its column with rating_column")
         rows = rows.take(np.flatnonzero(rows.columns[name] >= preparation.rating_threshold))
         _refuse_nothing(rows, f"no {name} reaches rating_threshold {preparation.rating_threshold}")
-    keep_all = preparation.duplicates == "all"
-    distinct = (
-        np.ones(len(rows), dtype=bool)
-        if keep_all
-        else filters.without_repeats(rows.users.codes, rows.items.codes, preparation.duplicates)
-    )
+    distinct = filters.without_repeats(rows.users.codes, rows.items.codes, preparation.duplicates)
     if not distinct.all():
         n_repeats = len(rows) - int(distinct.sum())
         notes.append(
