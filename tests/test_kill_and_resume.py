@@ -154,10 +154,11 @@ def the_run(runs: Path) -> Path:
 
 
 def all_runs(runs: Path) -> list[Path]:
-    """Return the runs below a folder, without what is still being made."""
+    """Return the runs below a folder, without what is still being made and without links to runs."""
     while True:
         try:
-            return [run for run in runs.glob("*/*/[!.]*") if "latest" not in run.parts]
+            found = [run.relative_to(runs) for run in runs.glob("*/*/*")]
+            return [runs / run for run in found if not any(part.startswith((".", "latest")) for part in run.parts)]
         except FileNotFoundError:  # the link to the latest run was being replaced
             continue
 
