@@ -12,6 +12,7 @@ from recrun.errors import CheckpointError, ConfigError, nearest
 from recrun.experiment import build
 from recrun.launcher import Coach
 from recrun.monitors import Reporter
+from recrun.outcome import rows_scored
 from recrun.resolve import Resolved, resolve_given
 from recrun.runs import RunFolder
 from recrun.runsearch import locate_checkpoint
@@ -59,6 +60,7 @@ def evaluate(
         "split": split,
         "metrics": values,
         "users": coach.progress.users[split][0],
+        **{key: counts[split] for key, counts in rows_scored(coach).items()},
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from recrun.architectures import n_parameters
+from recrun.architectures import PredictingArch, n_parameters
 from recrun.errors import CheckpointError
 from recrun.monitors import LOSS, Reporter
 from recrun.provenance import code_hashes, cost, environment
@@ -81,10 +81,19 @@ def result_of(coach: Coach, best: Best, test: Mapping[str, float] | None) -> dic
         "valid": dict(best.values) if coach.validates else None,
         "test": None if test is None else dict(test),
         "users": {**users, "skipped": skipped.get("test", skipped.get("valid", 0))},
+        **rows_scored(coach),
         "seconds": {**seconds, "total": sum(seconds.values())},
         "epochs": coach.progress.epoch,
         "stopped_early": coach.stopped_early,
     }
+
+
+def rows_scored(coach: Coach) -> dict[str, Any]:
+    """Return {"rows": {split: count}} of the splits that were scored row by row; nothing for a model that ranks."""
+    if not isinstance(coach.model, PredictingArch):
+        return {}
+    counts = coach.dataset.base.describe()
+    return {"rows": {split: counts[split] for split in coach.progress.users}}
 
 
 def record_end(coach: Coach, status: str, error: BaseException | None = None) -> None:

@@ -15,6 +15,7 @@ from recrun.evaluation import evaluate
 from recrun.experiment import build, prepare
 from recrun.monitors import MetricName
 from recrun.predictions import measure, predict
+from recrun.report.lines import result_lines
 from recrun.resolve import resolve
 
 SMALL = [
@@ -80,6 +81,10 @@ def test_a_run_is_evaluated_again_to_the_same_digits(tmp_path: Path) -> None:
     assert set(result["test"]) == {"auc", "gauc", "logloss"}
     again = evaluate(result["run"], ["verbose=0"], split="test")
     assert again["metrics"] == result["test"]
+    data = SyntheticClicks(n_rows=4000, n_users=50, n_items=30)
+    assert result["rows"] == {split: len(data.interactions(split)) for split in ("valid", "test")}
+    assert again["rows"] == result["rows"]["test"] > 0
+    assert result_lines(result)[3] == f"rows scored: {result['rows']['valid']} valid, {result['rows']['test']} test"
 
 
 def test_a_resumed_run_comes_to_the_same_numbers(tmp_path: Path) -> None:

@@ -139,18 +139,26 @@ def chosen_text(result: Mapping[str, Any]) -> str:
     return f"{where}, best by valid {criterion}".removeprefix(", ") if criterion else where
 
 
-def users_text(users: Mapping[str, Any] | None) -> str:
-    """Return how many users were ranked and how many skipped, or "" when that is not known.
+def scored_text(result: Mapping[str, Any]) -> str:
+    """Return how many users were ranked and how many skipped, or how many rows were scored; "" when not known.
 
-    >>> users_text({"valid": 900, "test": 943, "skipped": 12})
+    >>> scored_text({"users": {"valid": 900, "test": 943, "skipped": 12}})
     'users ranked: 900 valid, 943 test; 12 skipped (nothing to find)'
+    >>> scored_text({"users": {"valid": 200, "test": 200, "skipped": 0}, "rows": {"valid": 4000, "test": 4100}})
+    'rows scored: 4,000 valid, 4,100 test'
     """
+    users, rows = result.get("users"), result.get("rows")
+    if rows:
+        return f"rows scored: {_counts(rows)}"
     if not users:
         return ""
-    counts = {split: count for split, count in users.items() if split != "skipped" and count is not None}
-    ranked = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    ranked = _counts({split: count for split, count in users.items() if split != "skipped" and count is not None})
     skipped = "" if users.get("skipped") is None else f"{users['skipped']:,} skipped (nothing to find)"
     return "; ".join(filter(None, [ranked and f"users ranked: {ranked}", skipped]))
+
+
+def _counts(by_split: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {split}" for split, count in by_split.items())
 
 
 def seconds_text(seconds: Mapping[str, Any] | None) -> str:
@@ -166,7 +174,7 @@ def result_lines(result: Mapping[str, Any]) -> list[str]:
     """Return the lines that end a log."""
     head = f"{result.get('status', 'done')} {chosen_text(result)}".strip()
     lines = [f"{split:<5}  {values_text(result[split])}" for split in ("valid", "test") if result.get(split)]
-    return [head, *lines, *filter(None, [users_text(result.get("users")), seconds_text(result.get("seconds"))])]
+    return [head, *lines, *filter(None, [scored_text(result), seconds_text(result.get("seconds"))])]
 
 
 def _present(info: Mapping[str, Any], key: str) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from recrun.errors import ConfigError, RegistryError
 from recrun.monitors import MonitorHistory, Reporter, parse_monitor, smaller_is_better
-from recrun.report.lines import chosen_text, number, seconds_text, users_text
+from recrun.report.lines import chosen_text, number, scored_text, seconds_text
 from recrun.report.metrics_file import read_metrics
 from recrun.report.plots import plot_course
 from recrun.utils import atomic_write
@@ -130,7 +130,7 @@ def _opening(result: Mapping[str, Any]) -> Iterable[str]:
     yield f"- status: {result.get('status', 'done')}"
     if result.get("run"):
         yield f"- run: `{result['run']}`"
-    for label, text in (("numbers", chosen_text(result)), ("", users_text(result.get("users")))):
+    for label, text in (("numbers", chosen_text(result)), ("", scored_text(result))):
         if text:
             yield f"- {label}: {text}" if label else f"- {text}"
     if result.get("seconds"):

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from recrun.report.console import in_ascii
-from recrun.report.lines import chosen_text, number, seconds_text, users_text
+from recrun.report.lines import chosen_text, number, scored_text, seconds_text
 from recrun.signature import REQUIRED, Component
 from recrun.values import type_name
 
@@ -83,13 +83,13 @@ def result_table(result: Mapping[str, Any]) -> Group:
     """Return the final numbers of a run: valid and test at the best epoch.
 
     Rows are the splits and columns the metrics; with more metrics than a line holds it is the other way round. Above
-    it stands what chose the epoch, below it the users ranked and skipped, and the time.
+    it stands what chose the epoch, below it the users ranked and skipped (or the rows scored), and the time.
 
     Args:
         result: the content of metrics.json.
     """
     splits = {split: result[split] for split in ("valid", "test") if result.get(split)}
-    notes = [users_text(result.get("users")), seconds_text(result.get("seconds"))]
+    notes = [scored_text(result), seconds_text(result.get("seconds"))]
     return _scores(f"Result {chosen_text(result)}".strip(), splits, notes)
 
 
@@ -99,8 +99,8 @@ def evaluation_table(result: Mapping[str, Any]) -> Group:
     Args:
         result: the document of `recrun eval --json`.
     """
-    note = "" if result.get("users") is None else users_text({result["split"]: result["users"]})
-    return _scores(f"Checkpoint {result['checkpoint']}", {result["split"]: result["metrics"]}, [note])
+    counted = {key: {result["split"]: result[key]} for key in ("users", "rows") if result.get(key) is not None}
+    return _scores(f"Checkpoint {result['checkpoint']}", {result["split"]: result["metrics"]}, [scored_text(counted)])
 
 
 def time_table(rows: Sequence[tuple[str, float, float]]) -> Table:

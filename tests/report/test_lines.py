@@ -5,7 +5,7 @@ import doctest
 import pytest
 
 import recrun.report.lines
-from recrun.report.lines import chosen_text, clock, duration, facts, more_facts, number, users_text
+from recrun.report.lines import chosen_text, clock, duration, facts, more_facts, number, scored_text
 
 
 def test_the_examples_in_the_docstrings_hold():
@@ -43,7 +43,7 @@ def test_a_clock_survives_what_is_not_a_time():
 def test_only_known_facts_are_told():
     assert facts({}) == []
     assert facts({"device": "cuda:1", "dataset": "Synthetic"}) == [("model", "on cuda:1"), ("data", "Synthetic")]
-    assert users_text({"skipped": 3}) == "3 skipped (nothing to find)"
+    assert scored_text({"users": {"skipped": 3}}) == "3 skipped (nothing to find)"
     assert chosen_text({"valid": {"auc": 0.5}}) == ""
 
 
