@@ -304,9 +304,13 @@ FAMILIES = {
 def test_a_run_of_any_family_killed_within_an_epoch_resumes_to_the_same_bytes(
     server: Server, whole: Whole, tmp_path: Path, family: str
 ) -> None:
-    # A checkpoint after every step: the kills fall between the steps of an epoch.
     common = [option for option in SMALL if not option.startswith("embedding_dim")]
-    options = [*FAMILIES[family], *common, "checkpoint_minutes=1e-9"]
+    check_kills_within_an_epoch(server, whole, tmp_path, [*FAMILIES[family], *common])
+
+
+def check_kills_within_an_epoch(server: Server, whole: Whole, tmp_path: Path, settings: list[str]) -> None:
+    """Kill a run and its resumption between the steps of an epoch, and compare what it comes to in the end."""
+    options = [*settings, "checkpoint_minutes=1e-9"]  # a checkpoint after every step
     expected = whole(*options)
     for call in (9, 16):
         runs = tmp_path / str(call)
@@ -314,6 +318,25 @@ def test_a_run_of_any_family_killed_within_an_epoch_resumes_to_the_same_bytes(
         assert code == -signal.SIGKILL, server.text()
         assert resume_until_done(server, the_run(runs), [{"at": "replace", "call": 7}]) == 1
         check(the_run(runs), expected)
+
+
+OF_CLICKS = [
+    *(option for option in SMALL if option.partition("=")[0] not in ("n_interactions", "monitors", "which4best")),
+    "n_rows=1500",
+    "monitors=[auc,gauc,logloss]",
+    "which4best=logloss",
+]
+DEEP = ["hidden_dims=[16]", "dropout=0.4"]
+
+
+@pytest.mark.parametrize(
+    "model", [["deepfm", *DEEP], *(pytest.param([name], marks=slow) for name in ("fm", "dcn"))], ids=lambda m: m[0]
+)
+def test_a_model_of_clicks_killed_within_an_epoch_resumes_to_the_same_bytes(
+    server: Server, whole: Whole, tmp_path: Path, model: list[str]
+) -> None:
+    check_kills_within_an_epoch(server, whole, tmp_path, [*model, *OF_CLICKS])
+    assert set(whole(*model, *OF_CLICKS, "checkpoint_minutes=1e-9")["numbers"]["rows"]) == {"valid", "test"}
 
 
 @pytest.mark.parametrize("at", ["begin_test_evaluation", "end_test_evaluation"])
