@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from recrun.data.fields import FieldTuple
 from recrun.data.postprocessing.sampled import CANDIDATES, LOG_Q
 from recrun.data.rows import UserRows
-from recrun.data.tags import TARGET
+from recrun.data.tags import DENSE, TARGET
 from recrun.data.tokenizer import Tokenizer
 from recrun.errors import ConfigError
 
@@ -181,13 +181,14 @@ class PredictingArch(RecSysArch):
         data: the train part; its fields are sparse and dense, and one is the target.
 
     Attributes:
-        features: the fields that are predicted from.
+        features: the fields that are predicted from; one with a single category tells nothing and is left out.
         label: the name of the target's column.
     """
 
     def __init__(self, data: TrainingData) -> None:
         super().__init__()
-        self.features = data.fields.groupbynot(TARGET)
+        fields = data.fields.groupbynot(TARGET)
+        self.features = FieldTuple(field for field in fields if field.match(DENSE) or field.count > 1)
         self.label = data.fields[TARGET].name
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from recrun import devices
@@ -69,15 +69,15 @@ def _which4best_is_a_monitor(facts: Facts) -> Iterator[Fault]:
 def _monitors_that_a_ranking_has(facts: Facts) -> Iterator[Fault]:
     if row_kind(facts.components.get("model")) != "labels":
         message = "compares predicted with true values, and this run ranks items; remove it"
-        yield from _unfit_monitors(facts, lambda kind: kind == "pointwise", message)
+        yield from _unfit_monitors(facts, lambda traits: traits.get("kind") == "pointwise", message)
 
 
-def _unfit_monitors(facts: Facts, is_unfit: Callable[[str | None], bool], message: str) -> Iterator[Fault]:
-    """Yield a fault for each monitor whose metric is of an unfit kind, where it was written."""
+def _unfit_monitors(facts: Facts, is_unfit: Callable[[Mapping[str, Any]], bool], message: str) -> Iterator[Fault]:
+    """Yield a fault for each monitor whose metric has unfit traits, where it was written."""
     written = facts.given["monitors"].value if "monitors" in facts.given else []
     for monitor in facts.values.get("monitors", ()):
         metric = parse_monitor(monitor)
-        if metric.name != LOSS and is_unfit(METRICS.describe(metric.name).traits.get("kind")):
+        if metric.name != LOSS and is_unfit(METRICS.describe(metric.name).traits):
             position = next((n for n, text in enumerate(written) if text.lower().strip() == monitor), None)
             yield facts.fault(f"{monitor} {message}", "monitors", item=position)
 
@@ -98,8 +98,11 @@ def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(f"model {model.name} predicts labels, and {dataset.name} has none", "dataset", "model")
     if loss is not None and loss.name in LOSSES and loss.name != "bce":
         yield facts.fault(f"model {model.name} predicts labels: expected bce, found {loss.name}", "loss", "model")
+    if facts.values.get("user_column", "") is None:
+        message = "is over each user's rows, and no column holds users; set user_column, or take auc"
+        yield from _unfit_monitors(facts, lambda traits: bool(traits.get("grouped")), message)
     message = f"is of a ranking, and model {model.name} predicts labels; use auc, gauc or logloss"
-    yield from _unfit_monitors(facts, lambda kind: kind not in ("pointwise", "auc"), message)
+    yield from _unfit_monitors(facts, lambda traits: traits.get("kind") not in ("pointwise", "auc"), message)
 
 
 def _device_is_written_as_one(facts: Facts) -> Iterator[Fault]:

@@ -43,7 +43,8 @@ def describe_command(what: str, settings: tuple[str, ...], lines: int, as_json: 
 
     PATH is a file of interactions in any format, or a folder with a train and a test file; KEY=VALUE are settings of
     the data set File (`recrun show File`), such as separator, user_column or test_path, where they are not to be found
-    out. DATASET is a registered data set (`recrun list datasets`); KEY=VALUE are root and its own settings.
+    out. For labelled rows (a column is called label or click, or label_column is set) they are those of LabelledFile.
+    DATASET is a registered data set (`recrun list datasets`); KEY=VALUE are root and its own settings.
 
     Prints figures, every fault with its lines, and the settings that read the data. Exits with 2 where training would
     refuse it.
@@ -68,6 +69,9 @@ def describe_command(what: str, settings: tuple[str, ...], lines: int, as_json: 
         raise SystemExit(2)
 
 
+_PATHS = ("path", "train_path", "valid_path", "test_path", "user_path", "item_path")
+
+
 def _describe(what: str, settings: tuple[str, ...], limit: int) -> Description:
     from pathlib import Path
 
@@ -76,11 +80,21 @@ def _describe(what: str, settings: tuple[str, ...], limit: int) -> Description:
 
     path = Path(what).expanduser()
     if path.exists() or not (what in DATASETS or is_file_reference(what)):
+        from recrun.configfile import read_overrides
         from recrun.data.describe import describe_path
+        from recrun.data.describe_rows import describe_rows, is_labelled
 
+        labelled = DATASETS.describe("LabelledFile").parameters
+        usual = {parameter.name for parameter in DATASETS.describe("File").parameters}
+        if any(parameter.name in read_overrides(settings) for parameter in labelled if parameter.name not in usual):
+            values, given = _read(settings, labelled, refused=_PATHS)
+            return describe_rows(path, {key: values[key] for key in given}, limit=limit)
         component = DATASETS.describe("File")
         values, given = _read(settings, component.parameters, refused=("path", "train_path"))
-        return describe_path(path, {key: values[key] for key in given}, limit=limit)
+        known = {key: values[key] for key in given}
+        if is_labelled(path, known) and set(known) <= {parameter.name for parameter in labelled}:
+            return describe_rows(path, known, limit=limit)
+        return describe_path(path, known, limit=limit)
     from recrun.data.describe import describe_dataset
 
     values, given = _read(settings, (_root_setting(), *DATASETS.describe(what).parameters))

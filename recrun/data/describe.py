@@ -82,7 +82,12 @@ class Description:
     @property
     def command(self) -> str:
         """The command that trains on the data."""
-        return " ".join(["recrun train bprmf", *(_argument(key, value) for key, value in self.settings.items())])
+        given = " ".join(_argument(key, value) for key, value in self.settings.items())
+        if "labelled" not in self.statistics:
+            return f"recrun train bprmf {given}"
+        # The metric gauc, which the config of deepfm has, needs users.
+        metrics = "" if self.settings.get("user_column") else " 'monitors=[auc,logloss]'"
+        return f"recrun train deepfm {given}{metrics}"
 
     def document(self) -> dict[str, Any]:
         """Return everything as JSON can hold it."""
@@ -130,11 +135,14 @@ def describe_dataset(name: str, root: str, settings: Mapping[str, Any]) -> Descr
     data: RecDataSet = DATASETS.get(name)(root, **settings)
     modes: tuple[Mode, ...] = ("train", "valid", "test")
     rows = {part: data.interactions(part) for part in modes}
+    chosen = {"dataset": name, **({"root": root} if data.sources() else {}), **settings}
+    if data.is_transformed:
+        figures = {"labelled": {**data.describe(), "rows": sum(map(len, rows.values())), "columns": []}}
+        return Description(statistics=figures, notes=list(data.notes), settings=chosen, hashes=dict(data.hashes))
     names = list(rows["train"].columns)
     users, items = (np.concatenate([getattr(part, what) for part in rows.values()]) for what in ("users", "items"))
     columns = {column: np.concatenate([part.columns[column] for part in rows.values()]) for column in names}
     figures = statistics(users, items, columns) | {"parts": {part: len(found) for part, found in rows.items()}}
-    chosen = {"dataset": name, **({"root": root} if data.sources() else {}), **settings}
     return Description(statistics=figures, notes=list(data.notes), settings=chosen, hashes=dict(data.hashes))
 
 

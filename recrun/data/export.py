@@ -89,6 +89,8 @@ def write_whole(dataset: RecDataSet, file: str | Path, format: str) -> dict[str,
 
 
 def _parts(dataset: RecDataSet) -> dict[str, Interactions]:
+    if dataset.is_transformed:
+        raise DataError(f"{dataset.name} holds category numbers and scaled numbers, which are not written to files")
     modes: tuple[Mode, ...] = ("train", "valid", "test")
     return {mode: dataset.interactions(mode) for mode in modes}
 

@@ -71,6 +71,9 @@ def _file(file: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def _statistics(figures: Mapping[str, Any]) -> Iterator[RenderableType]:
+    if "labelled" in figures:
+        yield from _labelled(figures["labelled"])
+        return
     counts = [f"{figures[name]:,} {name}" for name in ("users", "items", "interactions")]
     yield Text(f"\n{', '.join(counts)}; density {100 * figures['density']:.3g} %")
     parts = figures.get("parts") or {}
@@ -91,6 +94,18 @@ def _statistics(figures: Mapping[str, Any]) -> Iterator[RenderableType]:
             yield Text(f"{name}: from {column['first']} to {column['last']}{unit}")
         if "counts" in column:
             yield Text(f"{name}: " + ", ".join(f"{value} ({count:,})" for value, count in column["counts"].items()))
+
+
+def _labelled(figures: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Yield the figures of labelled rows, a line for each column."""
+    ids = "".join(f", {figures[what]:,} {what}" for what in ("users", "items") if what in figures)
+    share = f"{100 * figures['share_labelled_1']:.3g} % labelled 1"
+    yield Text(f"\nlabelled rows: {figures['rows']:,}, {share}{ids}")
+    yield Text("parts: " + ", ".join(f"{figures[part]:,} {part}" for part in ("train", "valid", "test")))
+    names = ("missing", "distinct", "min", "mean", "max")
+    rows = [(each["name"], each["role"], *(number(each.get(name)) for name in names)) for each in figures["columns"]]
+    if rows:
+        yield table(None, ("", "role", *names), rows)
 
 
 def _fault(fault: Mapping[str, Any]) -> Iterator[RenderableType]:

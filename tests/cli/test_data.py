@@ -199,3 +199,30 @@ def test_a_download_that_fails_is_a_failure_and_leaves_nothing_with_the_name(
 def test_torch_is_not_imported() -> None:
     assert modules_after("data", "describe", "nowhere.csv", names=("torch", "matplotlib")) == []
     assert modules_after("data", "--help", names=("torch", "numpy", "polars", "rich")) == []
+
+
+@pytest.fixture
+def clicks(tmp_path: Path) -> Path:
+    """A file of labelled rows."""
+    path = tmp_path / "log.txt"
+    path.write_text("click,age,city\n" + "".join(f"{n % 2},{n},{'AB'[n % 2]}\n" for n in range(40)), encoding="utf-8")
+    return path
+
+
+def test_labelled_rows_are_described_as_such(recrun: Run, clicks: Path) -> None:
+    shown = recrun("data", "describe", str(clicks))
+    assert shown.code == 0, shown.err
+    assert "labelled rows: 40, 50 % labelled 1" in shown.out
+    document = json.loads(recrun("data", "describe", str(clicks), "label_column=click", "--json").out)
+    assert document["config"]["dense_columns"] == ["age"]
+    wrong = recrun("data", "describe", str(clicks), "label_column=clik")
+    assert wrong.code == 2
+    assert "there is no column 'clik', which label_column names; did you mean 'click'?" in wrong.out
+
+
+def test_labelled_rows_are_not_written_as_interactions(recrun: Run, clicks: Path, tmp_path: Path) -> None:
+    settings = [f"root={tmp_path}", "path=log.txt", "label_column=click", "sparse_columns=[city]"]
+    outcome = recrun("data", "split", "LabelledFile", *settings, "--to", str(tmp_path / "out"))
+    assert outcome.code == 2
+    assert "which are not written to files" in outcome.err
+    assert not (tmp_path / "out").exists()

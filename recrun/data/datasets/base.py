@@ -50,6 +50,8 @@ class RecDataSet(Source):
     """What those who made the data ask of those who use it, in a sentence."""
     published: ClassVar[Mapping[str, int]] = {}
     """Known counts of what the files hold: "users", "items", and rows by table."""
+    is_transformed: ClassVar[bool] = False
+    """Whether columns hold what was made of the files' values, such as category numbers."""
 
     settings: dict[str, Any]
 

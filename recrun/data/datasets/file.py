@@ -86,7 +86,7 @@ class File(RecDataSet):
         Raises:
             DataError: files are missing or malformed, or cannot be split as asked.
         """
-        self._paths = _paths(path, {"train": train_path, "valid": valid_path, "test": test_path})
+        self._paths = paths_of_parts("File", path, {"train": train_path, "valid": valid_path, "test": test_path})
         self._formats = {part: format_of(name, format) for part, name in self._paths.items()}
         self._layout = Layout(separator, header, encoding, user_column, item_column, rating_column, time_column)
         if WHOLE not in self._paths and split != "ratio":
@@ -117,7 +117,12 @@ class File(RecDataSet):
         return {part: FORMATS.get(self._formats[part])(files[name], self._layout) for part, name in self._paths.items()}
 
 
-def _paths(whole: str | None, parts: Mapping[str, str | None]) -> dict[str, str]:
+def paths_of_parts(dataset: str, whole: str | None, parts: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the path of the whole, or those of given parts, without the endings of compressions.
+
+    Raises:
+        DataError: neither is given, or both, or one file twice.
+    """
     given = {part: plain_name(name) for part, name in parts.items() if name is not None}
     if whole is not None and not given:
         return {WHOLE: plain_name(whole)}
@@ -127,7 +132,7 @@ def _paths(whole: str | None, parts: Mapping[str, str | None]) -> dict[str, str]
         return given
     found = {"path": whole, **{f"{part}_path": name for part, name in given.items()}}
     shown = ", ".join(f"{key}={name}" for key, name in found.items() if name is not None) or "neither"
-    raise DataError(f"File needs either path, or train_path and test_path (and maybe valid_path); found {shown}")
+    raise DataError(f"{dataset} needs either path, or train_path and test_path (and maybe valid_path); found {shown}")
 
 
 def plain_name(name: str) -> str:

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recrun.data.formats.base import Ids, Layout, Table, check_encoding, data_error, open_binary, read_binary
+from recrun.data.formats.base import Layout, Table, check_encoding, data_error, open_binary, read_binary
 from recrun.data.formats.columns import find_columns
 from recrun.data.formats.frames import frame_to_table
-from recrun.data.formats.integers import parse_lines
 from recrun.data.formats.rows import STAND_IN, TextShape, explain_rows, is_rectangular
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.splits import rank_within_user
-from recrun.errors import DataError
 from recrun.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -88,25 +86,8 @@ def read_pairs(path: Path, layout: Layout) -> Table:
 
 def read_list(path: Path) -> Table:
     """Read an `org_id remap_id` list, shipped beside LightGCN's files: original ids as users, the others as items."""
-    table = _list_of_integers(path)
-    if table is not None:
-        return table
     layout = Layout(separator=" ", header=True, user_column="org_id", item_column="remap_id")
     return _read(path, layout, _Dialect())
-
-
-def _list_of_integers(path: Path) -> Table | None:
-    """Return the table of a list of integers, in a tenth of the memory that polars takes; None when it is none."""
-    head, _, text = read_binary(path).partition(b"\n")
-    if head.strip() != b"org_id remap_id":
-        return None
-    try:
-        users, items, n_items = parse_lines(text, path, 2)
-    except DataError:
-        return None
-    if not len(items) or (n_items != 1).any():
-        return None
-    return Table(path, Ids.of_integers(users), Ids.of_integers(items), line_of=lambda row: row + 2)
 
 
 def guess_separator(line: str) -> str:
@@ -126,7 +107,7 @@ def looks_like_header(fields: list[str]) -> bool:
 
 
 def _read(path: Path, layout: Layout, dialect: _Dialect) -> Table:
-    first, second = _first_lines(path, layout.encoding)
+    first, second = first_lines(path, layout.encoding)
     separator = layout.separator or dialect.separator or guess_separator(first)
     if not set(separator).isdisjoint('\r\n"'):
         raise data_error(path, None, f"{separator!r} cannot be a separator")
@@ -154,7 +135,7 @@ def _read(path: Path, layout: Layout, dialect: _Dialect) -> Table:
     return frame_to_table(frame, path, 1 + header, partial(explain_rows, path, shape), notes)
 
 
-def _first_lines(path: Path, encoding: str) -> tuple[str, str]:
+def first_lines(path: Path, encoding: str) -> tuple[str, str]:
     """Return the first line, and the next that is not blank, or "" where there is none."""
     check_encoding(path, encoding)
     with open_binary(path) as stream:
@@ -206,7 +187,7 @@ def _parse(path: Path, shape: TextShape, time: str) -> pl.DataFrame:
     import polars as pl
 
     times = [pl.Int64, pl.Float64] if re.fullmatch(r"\s*-?\d+\s*", time) else [pl.Float64, pl.String]
-    source = _source(path, shape)
+    source = text_source(path, shape)
     for attempt, time_type in enumerate(times):
         try:
             frame = _read_frame(
@@ -226,7 +207,7 @@ def _parse(path: Path, shape: TextShape, time: str) -> pl.DataFrame:
     return frame
 
 
-def _source(path: Path, shape: TextShape) -> Path | bytes:
+def text_source(path: Path, shape: TextShape) -> Path | bytes:
     """Return what polars can read: the file itself, or its text recoded to UTF-8 with a separator of one byte."""
     recode = shape.encoding.lower().replace("-", "") not in ("utf8", "ascii")
     if not recode and len(shape.separator.encode()) == 1:

@@ -84,12 +84,12 @@ def _to_table(frame: pl.DataFrame, path: Path, first_line: int, explain: Explain
     def line_of(row: int) -> int:
         return first_line + (row if rows is None else int(rows[row]))
 
-    users, items = (_ids(frame[role], path, line_of) for role in REQUIRED_ROLES)
+    users, items = (ids_of(frame[role], path, line_of) for role in REQUIRED_ROLES)
     columns, are_dates = {}, False
     if RATING in frame.columns:
         columns[RATING] = _numbers(frame[RATING], path, line_of, explain).astype(np.float32, copy=False)
     if TIMESTAMP in frame.columns:
-        times, are_dates = _times(frame[TIMESTAMP], path, line_of, explain)
+        times, are_dates = times_of(frame[TIMESTAMP], path, line_of, explain)
         columns[TIMESTAMP] = times
         notes = (*notes, *check_times(times, path, line_of, are_dates=are_dates))
     return Table(path, users, items, columns, line_of, time_is_date=are_dates, notes=notes)
@@ -107,7 +107,7 @@ def _without_blank_rows(frame: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray |
     return frame.filter(filled), np.flatnonzero(filled.to_numpy())
 
 
-def _ids(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> Ids:
+def ids_of(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> Ids:
     import polars as pl
 
     if values.dtype.is_float():
@@ -122,7 +122,7 @@ def _ids(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> Ids:
         bare = text.str.strip_chars()
         # Blanks around a column of numbers mean nothing; in text they are kept.
         if bool((bare.str.len_bytes() != text.str.len_bytes()).any()) and _are_integers(bare):
-            return _ids(bare, path, line_of)
+            return ids_of(bare, path, line_of)
         return _text_ids(text, path, line_of)
     if values.dtype.is_integer():
         return _integer_ids(numbers, path, line_of)
@@ -216,7 +216,7 @@ def _numbers(values: pl.Series, path: Path, line_of: Callable[[int], int], expla
     return numbers
 
 
-def _times(values: pl.Series, path: Path, line_of: Callable[[int], int], explain: Explain) -> tuple[np.ndarray, bool]:
+def times_of(values: pl.Series, path: Path, line_of: Callable[[int], int], explain: Explain) -> tuple[np.ndarray, bool]:
     """Return timestamps as int64 where all are whole numbers, else float64, and whether they were dates.
 
     Dates become seconds since 1970 (UTC).

@@ -1,1 +1,0 @@
-"""Configs for MovieLens 100K."""
