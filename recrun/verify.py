@@ -130,6 +130,13 @@ def compare(claim: Claim, result: Mapping[str, Any]) -> dict[str, Any]:
         "config": claim.resolved.path,
         "run": result["run"],
         "inside": all(number["inside"] is not False for number in numbers),
+        "cause": None,
         "changed": dict(claim.changed),
         "numbers": numbers,
     }
+
+
+def failed(claim: Claim, error: Exception) -> dict[str, Any]:
+    """Return what `compare` does for a claim whose run failed: nothing was measured, and the cause says why."""
+    document = compare(claim, {"run": None})
+    return {**document, "inside": False, "cause": str(error)}

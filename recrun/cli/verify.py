@@ -31,7 +31,8 @@ def command(
     """Run CONFIG in a new run folder, and compare its numbers with those that its `expected` says.
 
     Shows what is published, expected and measured side by side. Exits with 0 when every number with a tolerance lies
-    within it, with 1 when one does not, with 2 when a config is faulty or expects nothing. KEY=VALUE overrides
+    within it, with 1 when one does not, with 2 when a config is faulty or expects nothing. Where there are several
+    configs, the others are run all the same when one's run fails, which counts as outside. KEY=VALUE overrides
     settings; those that change what is computed are named in the result, as the numbers are not of them.
 
     \b
@@ -44,15 +45,21 @@ def command(
         raise click.UsageError("expected a CONFIG whose numbers are to be verified")
     if finished is not None and len(configs) > 1:
         raise click.UsageError("--run is a run of one config; give that one")
-    from recrun.verify import compare, read_claims, read_result, train
+    from recrun.errors import RecrunError
+    from recrun.verify import compare, failed, read_claims, read_result, train
 
     claims = read_claims(configs, overrides)
     documents = []
     for claim in claims:
-        result = train(claim, runs) if finished is None else read_result(claim, finished)
-        documents.append(compare(claim, result))
+        try:
+            document = compare(claim, train(claim, runs) if finished is None else read_result(claim, finished))
+        except RecrunError as error:
+            if len(claims) == 1:
+                raise
+            document = failed(claim, error)
+        documents.append(document)
         if not as_json:
-            _print(documents[-1])
+            _print(document)
     inside = all(document["inside"] for document in documents)
     if as_json:
         print_json({"inside": inside, "configs": documents})
@@ -64,6 +71,7 @@ def _print(document: Mapping[str, Any]) -> None:
     from recrun.report.expected import verification_lines, verification_table
 
     output = stdout_console()
-    output.print(verification_table(document))
+    if document["cause"] is None:
+        output.print(verification_table(document))
     for line in verification_lines(document):
         output.print(line, soft_wrap=True, markup=False, highlight=False)

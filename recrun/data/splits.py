@@ -26,19 +26,22 @@ def rank_within_user(users: np.ndarray, n_users: int, order: np.ndarray | None =
     Returns:
         int32 (N,), int64 only from 2^31 rows on.
     """
-    grouped = users if order is None else users[order]
-    by_user = stable_order(grouped)
-    starts = np.zeros(n_users + 1, dtype=np.int64)
-    np.cumsum(np.bincount(users, minlength=n_users), out=starts[1:])
+    by_user = stable_order(users if order is None else users[order])
+    counts = np.bincount(users, minlength=n_users)
     size = np.int32 if len(users) < 2**31 else np.int64
     ranks = np.arange(len(users), dtype=size)
-    ranks -= np.repeat(starts[:-1].astype(size), np.diff(starts))
-    for permutation in (by_user, order):
-        if permutation is not None:
-            scattered = np.empty_like(ranks)
-            scattered[permutation] = ranks
-            ranks = scattered
-    return ranks
+    ranks -= np.repeat((np.cumsum(counts) - counts).astype(size), counts)
+    if by_user is not None:
+        ranks = _scattered(ranks, by_user)
+        del by_user
+    return ranks if order is None else _scattered(ranks, order)
+
+
+def _scattered(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return the values at other places: `values[i]` at `places[i]`."""
+    scattered = np.empty_like(values)
+    scattered[places] = values
+    return scattered
 
 
 def held_out_counts(counts: np.ndarray, ratio: float) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 U users, I items, N pairs asked for. Seen items come as compressed rows (`CSR`), ascending in each row.
 
-Both sides rest on one sorted array over all rows, searched by binary search, so that no users x items table is needed
-and the work for N pairs does not depend on how long the rows are.
+Both sides rest on binary searches within the rows, all pairs of a block side by side: no users x items table is needed,
+and the work for N pairs grows with the logarithm of the longest row only.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from recrun.errors import DataError
 if TYPE_CHECKING:
     from recrun.data.interactions import CSR
 
-_BITS_PER_PAIR = 32
+_BITS_PER_PAIR = 16
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_BLOCK = 1 << 14
 
 
 class SeenItems:
     """Tells which of many (user, item) pairs are seen.
 
-    A binary search for each pair misses the cache some twenty times. A table of bits, one set for the hash of each seen
+    A binary search for each pair waits for the memory a dozen times. A table of bits, one set for the hash of each seen
     pair, answers "not seen" for all but a few percent of the unseen pairs with one look; the others are searched for.
 
     Args:
@@ -34,11 +35,11 @@ class SeenItems:
 
     def __init__(self, seen: CSR, n_items: int) -> None:
         self._n_items = n_items
-        self._codes = _rows(seen) * n_items + seen.indices
-        n_bits = max(10, int(len(self._codes) * _BITS_PER_PAIR).bit_length())
+        self._indptr, self._items = seen.indptr, seen.indices
+        n_bits = max(10, int(seen.nnz * _BITS_PER_PAIR).bit_length())
         self._shift = np.uint64(64 - n_bits)
         self._table = np.zeros(1 << (n_bits - 3), dtype=np.uint8)
-        places = self._hash(self._codes)
+        places = self._hash(_rows(seen) * n_items + seen.indices)
         np.bitwise_or.at(self._table, places >> 3, _bit(places))
 
     def find(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
@@ -53,12 +54,11 @@ class SeenItems:
         codes += items
         places = self._hash(codes)
         candidates = np.flatnonzero(self._table[places >> 3] & _bit(places))
-        if not len(candidates):
-            return candidates
-        wanted = codes[candidates]
-        found = np.searchsorted(self._codes, wanted)
-        np.minimum(found, len(self._codes) - 1, out=found)
-        positions: np.ndarray = candidates[self._codes[found] == wanted]
+        rows, wanted = users[candidates], items[candidates]
+        starts = self._indptr[rows]
+        found = _first_above(self._items, starts, self._indptr[rows + 1], wanted)
+        candidates, found, wanted = (each[found > starts] for each in (candidates, found, wanted))
+        positions: np.ndarray = candidates[self._items[found - 1] == wanted]
         return positions
 
     def _hash(self, codes: np.ndarray) -> np.ndarray:
@@ -85,20 +85,20 @@ class UnseenItems:
 
     def __init__(self, seen: CSR, n_items: int, weights: np.ndarray | None = None) -> None:
         self._indptr = seen.indptr
+        first = seen.indptr[:-1]
+        self._ends = self._seen_mass = None
         if weights is None:
-            self._total, self._ends = n_items, None
-            starts = seen.indices.astype(np.int64)
-            self._seen_mass = np.arange(len(starts) + 1)
-        else:
-            self._ends = np.cumsum(weights)
-            self._total = int(self._ends[-1])
-            starts = (self._ends - weights)[seen.indices]
-            self._seen_mass = np.concatenate(([0], np.cumsum(weights[seen.indices])))
-        self._before = self._seen_mass[self._indptr[:-1]]
-        self.mass = self._total - (self._seen_mass[self._indptr[1:]] - self._before)
-        rows = _rows(seen)
-        # Where each seen item stands among the unseen ones of its row, in one ascending array over all rows.
-        self._keys = rows * self._total + starts - self._seen_mass[:-1] + self._before[rows]
+            self.mass = n_items - seen.lengths
+            rank = np.arange(seen.nnz, dtype=seen.indices.dtype)
+            rank -= np.repeat(first.astype(rank.dtype), seen.lengths)
+            self._keys = seen.indices - rank
+            return
+        self._ends = np.cumsum(weights)
+        self._seen_mass = np.concatenate(([0], np.cumsum(weights[seen.indices])))
+        before = self._seen_mass[first]
+        self.mass = int(self._ends[-1]) - (self._seen_mass[self._indptr[1:]] - before)
+        # Where each seen item stands among the unseen ones of its row.
+        self._keys = (self._ends - weights)[seen.indices] - self._seen_mass[:-1] + np.repeat(before, seen.lengths)
 
     def at(self, users: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Return the unseen item under each point, int32 `(N,)`.
@@ -107,10 +107,14 @@ class UnseenItems:
             users: integers `(N,)`.
             points: integers `(N,)` in `[0, mass[user])`; without weights, point r is the r-th smallest unseen item.
         """
-        passed = np.searchsorted(self._keys, users.astype(np.int64) * self._total + points, side="right")
-        points = points + self._seen_mass[passed] - self._before[users]
-        items = points if self._ends is None else np.searchsorted(self._ends, points, side="right")
-        return items.astype(np.int32)
+        starts = self._indptr[users]
+        passed = _first_above(self._keys, starts, self._indptr[users + 1], points)
+        if self._ends is None or self._seen_mass is None:
+            items = points + (passed - starts)
+        else:
+            on_line = points + (self._seen_mass[passed] - self._seen_mass[starts])
+            items = np.searchsorted(self._ends, on_line, side="right")
+        return np.asarray(items, dtype=np.int32)
 
     def draw(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return one unseen item for each user, int32 `(N,)`; every user must have one."""
@@ -154,6 +158,33 @@ def refuse_short_of(needed: int, mass: np.ndarray, what: str) -> None:
             f"{len(short)} of {len(mass)} users {have} (the first: internal id {short[0]}), so {what} cannot be drawn"
             "; leave such users out of the data" + ("" if needed == 1 else " or ask for fewer negatives")
         )
+
+
+def _first_above(keys: np.ndarray, starts: np.ndarray, stops: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Return where the first key above a bound stands in each range of ascending keys, its end where there is none.
+
+    All searches of a block take a step together, so that their reads of memory overlap; a search at a time, as numpy
+    does it, waits for each.
+
+    Args:
+        keys: ascending within every range.
+        starts: first place of each range, int64 `(N,)`.
+        stops: the place behind its last, int64 `(N,)`.
+        bounds: integers `(N,)`.
+
+    Returns:
+        int64 `(N,)`.
+    """
+    places: np.ndarray = starts.copy()
+    for begin in range(0, len(places), _BLOCK):
+        place, start, stop, bound = (each[begin : begin + _BLOCK] for each in (places, starts, stops, bounds))
+        for power in reversed(range(int((stop - start).max()).bit_length())):
+            step = 1 << power
+            last = place + (step - 1)
+            passes = last < stop
+            passes &= keys.take(last, mode="clip") <= bound
+            place += passes * np.int64(step)
+    return places
 
 
 def _rows(csr: CSR) -> np.ndarray:

@@ -25,7 +25,13 @@ def verification_table(document: Mapping[str, Any]) -> Table:
 
 
 def verification_lines(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is said below the table: where numbers come from, what was changed, and the verdict."""
+    """Yield what is said below the table: where numbers come from, what was changed, and the verdict.
+
+    Of a run that failed there is no table, and only this is said.
+    """
+    if document["cause"] is not None:
+        yield f"failed: {document['config']}: {document['cause']}"
+        return
     for number in document["numbers"]:
         about = "; ".join(filter(None, (number["source"], number["protocol"])))
         if about:

@@ -110,6 +110,22 @@ def test_a_config_without_numbers_is_refused_before_any_other_is_run(
     assert "plain.yaml: expected: the config says no number with a tolerance" in outcome.err
 
 
+def test_a_run_that_fails_does_not_keep_the_others_from_being_run(
+    recrun: Callable[..., Any], tmp_path: Path, measured: dict[str, float]
+) -> None:
+    _claim(tmp_path, f"{{metric: ndcg@5, value: {measured['ndcg@5']}, tolerance: 0}}")
+    lines = (tmp_path / "mine.yaml").read_text(encoding="utf-8").splitlines()
+    absent = "\n".join(["dataset: LastFM", *(line for line in lines if not line.startswith("n_"))])
+    (tmp_path / "absent.yaml").write_text(absent, encoding="utf-8")
+    assert recrun("verify", "absent.yaml", "-q").code == 2
+    outcome = recrun("verify", "absent.yaml", "mine.yaml", "-q")
+    assert outcome.code == 1
+    assert "failed: absent.yaml: " in outcome.out
+    assert "1 of 1 numbers are within their tolerance" in outcome.out
+    document = json.loads(recrun("verify", "absent.yaml", "mine.yaml", "-q", "--json").out)
+    assert [(each["inside"], each["cause"] is None) for each in document["configs"]] == [(False, False), (True, True)]
+
+
 def test_an_override_that_measures_it_no_more_is_refused(recrun: Callable[..., Any], tmp_path: Path) -> None:
     _claim(tmp_path, "{metric: ndcg@5, value: 0.5, tolerance: 1}")
     outcome = recrun("verify", "mine.yaml", "monitors=[recall@5]")

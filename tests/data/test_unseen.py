@@ -41,6 +41,19 @@ def test_membership_is_exact_where_the_bits_collide() -> None:
     np.testing.assert_array_equal(found, np.flatnonzero(np.isin(asked, codes)))
 
 
+def test_rows_of_very_unequal_length_are_searched_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recrun.data.unseen._BLOCK", 7)
+    table = np.zeros((5, 300), dtype=bool)
+    table[0, 5:299] = table[1, 17] = table[3] = True
+    table[4, ::3] = True
+    users, items = (index.ravel() for index in np.indices(table.shape))
+    found = SeenItems(rows_of(table), 300).find(users, items)
+    np.testing.assert_array_equal(found, np.flatnonzero(table.ravel()))
+    users, items = np.nonzero(~table)
+    ranks = (np.cumsum(~table, axis=1) - 1)[users, items]
+    np.testing.assert_array_equal(UnseenItems(rows_of(table), 300).at(users, ranks), items)
+
+
 @given(seen_tables())
 def test_each_unseen_item_stands_at_its_rank(table: np.ndarray) -> None:
     unseen = UnseenItems(rows_of(table), table.shape[1])

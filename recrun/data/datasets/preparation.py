@@ -154,7 +154,9 @@ def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
     # What the tables held is in `rows` now; letting go of it keeps the peak of memory down.
     tables = {name: replace(table, users=_NO_IDS, items=_NO_IDS, columns={}) for name, table in tables.items()}
     order = chronological_order(rows.users.codes, rows.columns.get(TIMESTAMP))
-    rows = _filter(rows if order is None else rows.take(order), preparation, notes)
+    rows = rows if order is None else rows.take(order)
+    del order
+    rows = _filter(rows, preparation, notes)
     labels = _split(tables, rows, preparation)
     parts = {name: _part(rows, np.flatnonzero(labels == label)) for label, name in enumerate(splits.PARTS)}
     if not len(parts["train"]):
@@ -244,10 +246,11 @@ def _split(tables: Mapping[str, Table], rows: _Rows, preparation: Preparation) -
         if "valid" in tables or not preparation.valid_ratio:
             return rows.labels
         labels: np.ndarray = rows.labels.copy()
-        train = np.flatnonzero(labels == splits.TRAIN)
+        train = labels == splits.TRAIN
         shares["test_ratio"] = 0.0
         if preparation.valid_from == "end":
-            labels[train] = splits.by_user_time(users[train], np.arange(len(train)), n_users, **shares)
+            file_order = np.arange(np.count_nonzero(train))
+            labels[train] = splits.by_user_time(users[train], file_order, n_users, **shares)
         else:
             labels[train] = splits.by_ratio(users[train], n_users, rng=rng, **shares)
         return labels

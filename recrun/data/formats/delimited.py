@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recrun.data.formats.base import Layout, Table, check_encoding, data_error, open_binary, read_binary
+from recrun.data.formats.base import Ids, Layout, Table, check_encoding, data_error, open_binary, read_binary
 from recrun.data.formats.columns import find_columns
 from recrun.data.formats.frames import frame_to_table
+from recrun.data.formats.integers import parse_lines
 from recrun.data.formats.rows import STAND_IN, TextShape, explain_rows, is_rectangular
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.splits import rank_within_user
+from recrun.errors import DataError
 from recrun.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -86,8 +88,25 @@ def read_pairs(path: Path, layout: Layout) -> Table:
 
 def read_list(path: Path) -> Table:
     """Read an `org_id remap_id` list, shipped beside LightGCN's files: original ids as users, the others as items."""
+    table = _list_of_integers(path)
+    if table is not None:
+        return table
     layout = Layout(separator=" ", header=True, user_column="org_id", item_column="remap_id")
     return _read(path, layout, _Dialect())
+
+
+def _list_of_integers(path: Path) -> Table | None:
+    """Return the table of a list of integers, in a tenth of the memory that polars takes; None when it is none."""
+    head, _, text = read_binary(path).partition(b"\n")
+    if head.strip() != b"org_id remap_id":
+        return None
+    try:
+        users, items, n_items = parse_lines(text, path, 2)
+    except DataError:
+        return None
+    if not len(items) or (n_items != 1).any():
+        return None
+    return Table(path, Ids.of_integers(users), Ids.of_integers(items), line_of=lambda row: row + 2)
 
 
 def guess_separator(line: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recrun.data.formats import delimited
 from recrun.data.formats.base import Layout, Table
 from recrun.data.formats.delimited import guess_separator
 from recrun.data.formats.frames import MISSING_WORDS
@@ -275,3 +277,30 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
 )
 def test_the_separator_is_the_usual_one_that_occurs_most(line: str, separator: str) -> None:
     assert guess_separator(line) == separator
+
+
+@pytest.mark.parametrize("line", ["7 1", "x7 1", "7", "7 1 2", "-7 1", "\n7 1"])
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+def test_a_list_of_integers_is_read_as_polars_reads_it(
+    line: str, end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "item_list.txt"
+    path.write_text(f"org_id remap_id\n30 0\n{line}{end}")
+
+    def read() -> object:
+        try:
+            table = delimited.read_list(path)
+        except DataError as error:
+            return str(error)
+        ids = [(column.names.dtype.kind, column.names[column.codes].tolist()) for column in (table.users, table.items)]
+        return ids, [table.line_of(row) for row in range(len(table))]
+
+    found = read()
+    monkeypatch.setattr(delimited, "_list_of_integers", lambda path: None)
+    assert found == read()
+
+
+def test_lists_of_integers_do_not_need_polars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "item_list.txt").write_text("org_id remap_id\n30 0\n7 1\n")
+    monkeypatch.setitem(sys.modules, "polars", None)
+    assert delimited.read_list(tmp_path / "item_list.txt").users.names.tolist() == [7, 30]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from recrun.data.postprocessing import shuffle
+from recrun.utils import generator
 
 
 def test_every_row_comes_once_and_its_columns_stay_together(random_set: Any) -> None:
@@ -15,6 +16,33 @@ def test_every_row_comes_once_and_its_columns_stay_together(random_set: Any) -> 
     order, plain_order = np.argsort(batch["rating"], axis=0), np.argsort(plain["rating"], axis=0)
     np.testing.assert_array_equal(batch["rating"][order[:, 0]], plain["rating"][plain_order[:, 0]])
     assert (batch["rating"] != plain["rating"]).any()
+
+
+def test_the_order_is_numpys_shuffle_of_the_row_numbers_and_columns_keep_their_type(random_set: Any) -> None:
+    (plain,) = random_set.iterate("train", seed=3, epoch=2)
+    (batch,) = random_set.shuffle_().iterate("train", seed=3, epoch=2)
+    order = np.arange(len(plain["user"]))
+    generator(3, 2, "shuffle").shuffle(order)
+    for name, column in plain.items():
+        np.testing.assert_array_equal(batch[name], column[order])
+        assert batch[name].dtype == column.dtype
+
+
+def test_integers_beyond_32_bits_are_shuffled_whole(random_set: Any) -> None:
+    rows = {"small": np.array([[3], [5]]), "large": np.array([[-(2**31) - 1], [2**31]]), "part": np.ones((2, 3))}
+
+    class Rows:
+        fields, yields_groups = random_set.fields, False
+
+        def iterate(self, mode: str, *, seed: int, epoch: int) -> Any:
+            yield {name: column[:1] for name, column in rows.items()}
+            yield {name: column[1:] for name, column in rows.items()}
+
+    (batch,) = shuffle.Shuffle(Rows()).iterate("train", seed=0, epoch=0)  # type: ignore[arg-type]
+    order = np.argsort(batch["small"][:, 0])
+    for name, column in rows.items():
+        np.testing.assert_array_equal(batch[name][order], column)
+        assert batch[name].dtype == column.dtype
 
 
 def test_valid_and_test_stay_in_their_order(random_set: Any) -> None:

@@ -1,0 +1,1 @@
+"""Configs for MovieLens 100K."""
