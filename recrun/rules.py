@@ -95,7 +95,9 @@ def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
     if not predicts:
         return
     if not labelled and dataset.name in DATASETS:
-        yield facts.fault(f"model {model.name} predicts labels, and {dataset.name} has none", "dataset", "model")
+        known = ", ".join(each.name for each in DATASETS if each.traits.get("labelled"))
+        message = f"model {model.name} predicts labels, and {dataset.name} has none (those with labels are: {known})"
+        yield facts.fault(message, "dataset", "model")
     if loss is not None and loss.name in LOSSES and loss.name != "bce":
         yield facts.fault(f"model {model.name} predicts labels: expected bce, found {loss.name}", "loss", "model")
     if facts.values.get("user_column", "") is None:

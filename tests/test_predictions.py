@@ -99,7 +99,11 @@ def test_a_resumed_run_comes_to_the_same_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "overrides", "message"),
     [
-        ("fm", ["dataset=Synthetic"], "dataset: model fm predicts labels, and Synthetic has none"),
+        (
+            "fm",
+            ["dataset=Synthetic"],
+            "dataset: model fm predicts labels, and Synthetic has none (those with labels are: LabelledFile, Syn",
+        ),
         ("bprmf", ["dataset=SyntheticClicks"], "dataset: its rows are labelled, and model bprmf ranks items"),
         ("fm", ["loss=bpr"], "loss: model fm predicts labels: expected bce, found bpr"),
         ("fm", ["monitors=[auc,ndcg@5]"], "monitors: ndcg@5 is of a ranking, and model fm predicts labels"),

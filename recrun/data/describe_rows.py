@@ -14,7 +14,7 @@ from recrun.data.faults import LIMIT, Faults
 from recrun.data.formats.base import Layout
 from recrun.data.formats.columns import recognised
 from recrun.data.formats.features import FeatureFile
-from recrun.data.interactions import ITEM, USER
+from recrun.data.interactions import ITEM, TIMESTAMP, USER
 from recrun.errors import DataError
 
 if TYPE_CHECKING:
@@ -85,16 +85,22 @@ def _label(names: list[str]) -> str | None:
 
 
 def _guesses(file: FeatureFile, frame: pl.DataFrame, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that nobody gave: the label, features by what their values are, and what is missing."""
+    """Return the settings that nobody gave: columns with usual names, features by their values, what is missing."""
     import polars as pl
 
     label = given.get("label_column") or _label(file.names)
     if label is None:
         return {}
     found: dict[str, Any] = {"label_column": label}
+    for role, key in ((USER, "user_column"), (ITEM, "item_column"), (TIMESTAMP, "time_column")):
+        places = recognised(role, file.names)
+        if given.get(key) is None and len(places) == 1 and file.names[places[0]] != label:
+            found[key] = file.names[places[0]]
     dense = list(given.get("dense_columns") or ())
     if not given.get("sparse_columns") and not dense:
-        taken = {label, *(given.get(f"{role}_column") for role in ("user", "item", "time"))}
+        taken = {
+            given.get(key) or found.get(key) for key in ("label_column", "user_column", "item_column", "time_column")
+        }
         free = [name for name in file.names if name not in taken and not file.kind(name).endswith("_seq")]
         dense = [
             name for name in free if frame[name].cast(pl.Float64, strict=False).null_count() == _missing(frame[name])

@@ -83,6 +83,18 @@ def test_a_file_with_users_items_or_without_labels_is_one_of_interactions(
     assert is_labelled(path, {}) is expected
 
 
+def test_columns_of_users_and_times_with_usual_names_are_no_features(tmp_path: Path) -> None:
+    path = tmp_path / "visits.csv"
+    text = "".join(f"{n % 4},{n // 4 % 2},{1000 + n},{n}\n" for n in range(40))
+    path.write_text("user_id,label,timestamp,price\n" + text, encoding="utf-8")
+    description = describe_rows(path, {})
+    assert description.is_usable
+    keys = ("user_column", "time_column", "sparse_columns", "dense_columns")
+    assert [description.settings[key] for key in keys] == ["user_id", "timestamp", [], ["price"]]
+    roles = [each["role"] for each in description.statistics["labelled"]["columns"]]
+    assert roles == ["user", "label", "time", "dense"]
+
+
 def test_it_is_described_by_the_name_of_the_data_set_too(file: Path) -> None:
     settings = {"path": "log.txt", "label_column": "click", "sparse_columns": ["city"]}
     figures = describe_dataset("LabelledFile", str(file.parent), settings).statistics["labelled"]

@@ -140,6 +140,27 @@ def test_files_without_names_and_parquet_are_read_too(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        (ROWS.replace("\n", "\r\n").encode(), {}),
+        (("\ufeff" + ROWS).encode(), {}),
+        (ROWS.replace(",", "::").encode(), {}),
+        (ROWS.replace(",", ";").encode("utf-16"), {"encoding": "utf-16"}),
+        ((ROWS.replace("\n0,", "\n\n0,") + "\n\n").encode(), {}),
+        (ROWS.replace(",a,", ',"a",').replace("C1", '"C1"').encode(), {}),
+        (ROWS.replace("2.5", " 2.5 ").replace(",,", ',"",').encode(), {}),
+    ],
+    ids=["Windows", "byte order mark", "two characters", "utf-16", "blank lines", "quotes", "blanks and empty quotes"],
+)
+def test_however_it_is_written_the_rows_are_the_same(folder: Path, text: bytes, settings: dict[str, Any]) -> None:
+    (folder / "other.csv").write_bytes(text)
+    chosen = {**CHOSEN, "sparse_columns": ["C*", "note"]}
+    plain = LabelledFile(folder, path="rows.csv", **chosen)
+    other = LabelledFile(folder, path="other.csv", **chosen, **settings)
+    assert other.hashes["split"] == plain.hashes["split"]
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"sparse_columns": ["C7"]}, r"there is no column 'C7', which sparse_columns names; did you mean 'C1'\? Found"),
