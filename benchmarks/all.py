@@ -1,10 +1,11 @@
 """Run every benchmark, and print one table of the targets at the end.
 
-    python benchmarks/all.py [--only epoch startup] [--peers FOLDER]
+    python benchmarks/all.py [--only epoch startup] [--small] [--peers FOLDER]
 
 Each script runs in a process of its own, one after the other. Peers are measured only with `--peers`: they are
 installed into environments in that folder (see `benchmarks/peers/run.py`). A script that fails is said so, and the
-others go on; the exit code is then 1.
+others go on; the exit code is then 1. `--small` measures less and fewer times, to see that everything runs; its figures
+are rough.
 """
 
 from __future__ import annotations
@@ -34,25 +35,41 @@ SCRIPTS = (
     "job",
     "growth",
 )
+SMALL = {
+    "startup": "--runs 1",
+    "loading": "--runs 1",
+    "sampling": "--runs 1",
+    "training": "--steps 20 --rounds 1 --threads 1",
+    "epoch": "--rounds 1 --threads 1",
+    "contention": "--epochs 1 --rounds 1",
+    "negatives": "--rounds 1",
+    "evaluation": "--runs 1 --threads 1",
+    "ranking_memory": "--users 20000 --items 20000 --sample 1024 --runs 1 --threads 1",
+    "job": "--epochs 1 --threads 1",
+    "growth": "--to 15 --threads 1",
+}
+"""What each script is given with `--small`."""
 
 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=SCRIPTS, default=SCRIPTS, metavar="NAME", help=", ".join(SCRIPTS))
+    parser.add_argument("--small", action="store_true", help="measure little, to see that everything runs")
     parser.add_argument("--peers", metavar="FOLDER", help="measure other libraries too, installed into this folder")
     options = parser.parse_args()
-    commands = [[str(FOLDER / f"{name}.py")] for name in options.only if (FOLDER / f"{name}.py").exists()]
+    commands = [[str(FOLDER / f"{name}.py"), *(SMALL[name].split() if options.small else [])] for name in options.only]
     if options.peers:
         commands.append([str(FOLDER / "peers" / "run.py"), "--venvs", options.peers])
     failed = []
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "targets.jsonl"
+        environment = {"GOMP_SPINCOUNT": "1000", **os.environ, RECORD: str(file)}  # spins as `recrun` does
         for command in commands:
             name = Path(command[0]).name
             print(f"\n== {name}", flush=True)
             start = time.perf_counter()
-            ended = subprocess.run([sys.executable, *command], env={**os.environ, RECORD: str(file)}, check=False)
+            ended = subprocess.run([sys.executable, *command], env=environment, check=False)
             print(f"({name}: {time.perf_counter() - start:.0f} s)", flush=True)
             if ended.returncode:
                 failed.append(name)
