@@ -12,7 +12,7 @@ that what is paid once weighs less: 1 is linear.
 What would take too long is measured in part: an epoch is the drawing of all its rows and the time of its first 500
 steps, scaled to all; all users are evaluated up to 2^15 users and items only, since users x items grows fourfold, and
 beyond that the time for one user and item, of 2,048 users, tells. A step of dense Adam moves every row of every table,
-so it is linear in users + items whatever the batch. The largest size takes some 6 GB of memory.
+so it is linear in users + items whatever the batch; at the largest size it takes 1.5 GB above the rest.
 `--cpu-time` counts the processor's time in place of the clock's, for a machine that others use; with one thread then.
 """
 
