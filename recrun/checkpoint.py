@@ -12,14 +12,13 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from recrun.errors import CheckpointError
 from recrun.utils import atomic_write
@@ -28,6 +27,23 @@ SCHEMA: Final = 1
 FILE_NAME: Final = "checkpoint.safetensors"
 _TENSOR: Final = "$tensor"
 _PAIRS: Final = "$pairs"
+_DTYPES: Final = {
+    torch.bool: "BOOL",
+    torch.uint8: "U8",
+    torch.uint16: "U16",
+    torch.uint32: "U32",
+    torch.uint64: "U64",
+    torch.int8: "I8",
+    torch.int16: "I16",
+    torch.int32: "I32",
+    torch.int64: "I64",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.float32: "F32",
+    torch.float64: "F64",
+}
+"""The names of safetensors for the types that a checkpoint may hold."""
+_ALIGNMENT: Final = 8
 _PICKLES: Final = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
 
 
@@ -46,7 +62,7 @@ def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
     tree = json.dumps(_pack(state, tensors))
     metadata = {"recrun.schema": str(SCHEMA), "recrun.digest": _digest(tree, tensors), "recrun.state": tree}
     try:
-        atomic_write(path, save(tensors, metadata=metadata))
+        atomic_write(path, _safetensors(tensors, metadata))
         _sync_folder(Path(path).parent)
     except OSError as error:
         raise CheckpointError(f"cannot write the checkpoint {path}: {error.strerror}") from error
@@ -73,6 +89,32 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{file} is damaged or not a checkpoint: {error}") from error
     return _unpack_document(file, metadata, tensors)
+
+
+def _safetensors(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:
+    """Yield a safetensors file piece by piece; tensors are windows on their own memory.
+
+    The library's own `save` holds two more copies of everything, and a model may fill half of the machine. Tensors of
+    wide types come first, so that each starts at a multiple of its width.
+    """
+    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    for name in names:
+        tensor, start = tensors[name], end
+        end += tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    yield len(text).to_bytes(8, "little")
+    yield text
+    for name in names:
+        yield _bytes(tensors[name])
+
+
+def _bytes(tensor: torch.Tensor) -> memoryview:
+    """Return a window on the memory of a contiguous tensor of the CPU."""
+    return tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else memoryview(b"")
 
 
 def _sync_folder(folder: Path) -> None:
@@ -111,7 +153,7 @@ def _digest(tree: str, tensors: Mapping[str, torch.Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
+        digest.update(_bytes(tensor))
     return digest.hexdigest()
 
 
@@ -121,7 +163,9 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         value = torch.from_numpy(value)
     if isinstance(value, torch.Tensor):
         name = f"t{len(tensors)}"
-        tensors[name] = value.detach().to("cpu").contiguous().clone()
+        if value.dtype not in _DTYPES:
+            raise TypeError(f"a checkpoint cannot hold a tensor of {value.dtype}")
+        tensors[name] = value.detach().to("cpu").contiguous()
         return {_TENSOR: name}
     if isinstance(value, Mapping):
         if all(isinstance(key, str) and not key.startswith("$") for key in value):

@@ -7,6 +7,7 @@ import os
 import random
 import tempfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -35,18 +36,24 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def atomic_write(path: str | Path, content: str | bytes) -> None:
+def atomic_write(path: str | Path, content: str | bytes | Iterable[bytes | memoryview]) -> None:
     """Write a file whole or not at all: a temporary file beside it, flushed to disk, then renamed over it.
+
+    Args:
+        path: the file.
+        content: what it holds, or the pieces of that one after the other.
 
     Raises:
         OSError: the folder is missing or cannot be written, or the disk is full; an older file is left as it was.
     """
     target = Path(path)
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    content = content.encode("utf-8") if isinstance(content, str) else content
+    pieces = [content] if isinstance(content, bytes) else content
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())

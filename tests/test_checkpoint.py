@@ -9,6 +9,7 @@ import os
 import pickle
 import struct
 import tempfile
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 
 from recrun.checkpoint import SCHEMA, load_checkpoint, save_checkpoint
 from recrun.errors import CheckpointError
@@ -64,6 +65,42 @@ def test_any_plain_state_comes_back_as_it_was(tmp_path_factory: pytest.TempPathF
     path = tmp_path_factory.mktemp("checkpoint") / "checkpoint.safetensors"
     save_checkpoint(path, {"state": state, "tensor": torch.ones(2)})
     assert load_checkpoint(path)["state"] == state
+
+
+TYPES = (
+    *(torch.bool, torch.int8, torch.int16, torch.int32, torch.int64),
+    *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+)
+
+
+@pytest.mark.parametrize("shape", [(), (0, 3), (3,), (5, 3)])
+def test_the_library_reads_what_was_written_for_every_type(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    state = {str(kind): (torch.arange(15.0)[: int(np.prod(shape))].reshape(shape) % 3).to(kind) for kind in TYPES}
+    state["turned"] = torch.arange(6.0).reshape(2, 3).T
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, state)
+    read = load_file(path)
+    for place, (name, tensor) in enumerate(state.items()):
+        assert read[f"t{place}"].dtype == tensor.dtype, name
+        assert torch.equal(read[f"t{place}"], tensor), name
+        assert torch.equal(load_checkpoint(path)[name], tensor), name
+
+
+def test_a_tensor_of_a_type_that_the_format_lacks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"cannot hold a tensor of torch\.complex128"):
+        save_checkpoint(tmp_path / "c.safetensors", {"waves": torch.zeros(2, dtype=torch.complex128)})
+
+
+def test_saving_takes_no_copy_of_the_tensors(tmp_path: Path) -> None:
+    large = torch.ones(4_000_000)
+    tracemalloc.start()
+    try:
+        save_checkpoint(tmp_path / "checkpoint.safetensors", {"model": {"weight": large}})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.1 * large.numel() * large.element_size()
 
 
 def test_what_is_not_data_is_refused_when_saving(tmp_path: Path) -> None:
