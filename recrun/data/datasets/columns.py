@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LABEL: Final = "label"
 MISSING: Final = -1
 """The category number of a value that is not there."""
-_TAKEN: Final = {USER: "user_column", ITEM: "item_column", TIMESTAMP: "time_column", LABEL: "label_column"}
+ROLES: Final = {LABEL: "label_column", USER: "user_column", ITEM: "item_column", TIMESTAMP: "time_column"}
 """Names that fields of recrun's own have, and the setting by which a column gets each of them."""
 
 
@@ -66,10 +66,10 @@ def choose(
         DataError: a column is not there, there twice, chosen twice, or holds several values in a row.
     """
     for role, name in roles.items():
-        files["rows"].require(name, _TAKEN[role])
+        files["rows"].require(name, ROLES[role])
     for key in ("user", "item"):
         if key in files:
-            files[key].require(roles[key], _TAKEN[key])
+            files[key].require(roles[key], ROLES[key])
     keys = {files_name: {roles[files_name]} for files_name in ("user", "item") if files_name in files}
     origins: dict[str, list[str]] = {}
     for key, file in files.items():
@@ -93,8 +93,8 @@ def choose(
         if kind.endswith("_seq"):
             message = f"{name}:{kind} holds several values in a row, which no model takes; leave it out"
             raise data_error(files[origin[name]].path, 1, message)
-        if name in _TAKEN:
-            message = f"the column {name!r} cannot be a feature under this name; give it with {_TAKEN[name]}, or rename"
+        if name in ROLES:
+            message = f"the column {name!r} cannot be a feature under this name; give it with {ROLES[name]}, or rename"
             raise data_error(files[origin[name]].path, 1, message)
     unused = [
         file.written_names[place]
@@ -117,7 +117,7 @@ def _expand(
     for pattern in patterns:
         if pattern in roles.values():
             role = next(role for role, name in roles.items() if name == pattern)
-            raise DataError(f"{setting} names {pattern!r}, which is the {role} already ({_TAKEN[role]}); leave it out")
+            raise DataError(f"{setting} names {pattern!r}, which is the {role} already ({ROLES[role]}); leave it out")
         matches = [pattern] if pattern in origins else [name for name in origins if fnmatchcase(name, pattern)]
         if not matches:
             near = nearest(pattern, list(origins))

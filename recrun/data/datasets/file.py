@@ -89,10 +89,8 @@ class File(RecDataSet):
         self._paths = paths_of_parts("File", path, {"train": train_path, "valid": valid_path, "test": test_path})
         self._formats = {part: format_of(name, format) for part, name in self._paths.items()}
         self._layout = Layout(separator, header, encoding, user_column, item_column, rating_column, time_column)
-        if WHOLE not in self._paths and split != "ratio":
-            raise DataError(f"split={split} splits one file (path), and the parts are given already; leave split out")
         preparation = Preparation(
-            split=split if WHOLE in self._paths else "given",
+            split=split_of(self._paths, split),
             test_ratio=test_ratio,
             valid_ratio=valid_ratio,
             n_held_out=n_held_out,
@@ -133,6 +131,19 @@ def paths_of_parts(dataset: str, whole: str | None, parts: Mapping[str, str | No
     found = {"path": whole, **{f"{part}_path": name for part, name in given.items()}}
     shown = ", ".join(f"{key}={name}" for key, name in found.items() if name is not None) or "neither"
     raise DataError(f"{dataset} needs either path, or train_path and test_path (and maybe valid_path); found {shown}")
+
+
+def split_of(paths: Mapping[str, str], split: str) -> str:
+    """Return how files are split: as asked for one file, and as they are where the parts are given.
+
+    Raises:
+        DataError: a split is asked for, and the parts are given.
+    """
+    if WHOLE in paths:
+        return split
+    if split != "ratio":
+        raise DataError(f"split={split} splits one file (path), and the parts are given already; leave split out")
+    return "given"
 
 
 def plain_name(name: str) -> str:

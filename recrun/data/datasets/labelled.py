@@ -17,6 +17,7 @@ from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.columns import (
     LABEL,
     MISSING,
+    ROLES,
     Chosen,
     categories,
     choose,
@@ -25,8 +26,8 @@ from recrun.data.datasets.columns import (
     numbers,
     refuse_missing,
 )
-from recrun.data.datasets.file import paths_of_parts, plain_name
-from recrun.data.datasets.preparation import WHOLE, Preparation
+from recrun.data.datasets.file import paths_of_parts, plain_name, split_of
+from recrun.data.datasets.preparation import Preparation
 from recrun.data.datasets.sources import SourceFile
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
 from recrun.data.formats.base import Ids, Layout, Table, data_error
@@ -123,13 +124,11 @@ class LabelledFile(RecDataSet):
         self._paths = paths_of_parts(
             "LabelledFile", path, {"train": train_path, "valid": valid_path, "test": test_path}
         )
-        if WHOLE not in self._paths and split != "ratio":
-            raise DataError(f"split={split} splits one file (path), and the parts are given already; leave split out")
         self._beside = {
             key: plain_name(name) for key, name in (("user", user_path), ("item", item_path)) if name is not None
         }
         preparation = Preparation(
-            split=split if WHOLE in self._paths else "given",
+            split=split_of(self._paths, split),
             test_ratio=test_ratio,
             valid_ratio=valid_ratio,
             split_seed=split_seed,
@@ -152,8 +151,7 @@ class LabelledFile(RecDataSet):
         tables = {part: self._open(files, name) for part, name in self._paths.items()}
         beside = {key: self._open(files, name) for key, name in self._beside.items()}
         wanted = self.settings
-        settings = {LABEL: "label_column", USER: "user_column", ITEM: "item_column", TIMESTAMP: "time_column"}
-        roles = {role: wanted[key] for role, key in settings.items() if wanted[key] is not None}
+        roles = {role: wanted[key] for role, key in ROLES.items() if wanted[key] is not None}
         if len(set(roles.values())) < len(roles):
             raise DataError(f"one column cannot have two roles: {roles}")
         chosen, notes, frames = Chosen({}, (), ()), [], []
