@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from recrun.launcher import Coach
+    from recrun.training.coach import Coach
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 GOWALLA = {"n_users": 29_858, "n_items": 40_981, "n_interactions": 810_128 + 217_242}
@@ -46,8 +46,8 @@ def gowalla() -> tuple[str, list[str]]:
 @contextmanager
 def trained_by(overrides: Sequence[str]) -> Iterator[Coach]:
     """Give a coach as `recrun train bprmf OVERRIDES` makes it, without reporters and with a run folder that goes."""
-    from recrun.experiment import prepare
-    from recrun.resolve import resolve
+    from recrun.config.resolve import resolve
+    from recrun.workflows.build import prepare
 
     with tempfile.TemporaryDirectory() as runs:
         resolved = resolve(str(REPOSITORY / "configs" / "bprmf.yaml"), [*overrides, "verbose=0"])

@@ -23,7 +23,7 @@ from numba import njit, prange
 from torch import Tensor, nn
 from training import Step, adam_alone, compare, lazy, plain, rows
 
-from recrun.optimizers import adam
+from recrun.training.optimizers import adam
 
 FAST = {"contract", "nsz", "reassoc", "arcp"}
 LR, BETA1, BETA2, EPS = np.float32(1e-3), np.float32(0.9), np.float32(0.999), np.float32(1e-8)

@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from _common import METRICS, cpu_seconds, data_root, machine, median, record, table
 
+from recrun.config.monitor_names import parse_monitor
 from recrun.data.interactions import CSR
-from recrun.monitors import parse_monitor
-from recrun.ranking import evaluate_ranking
+from recrun.evaluation.ranking import evaluate_ranking
 
 N_USERS, N_ITEMS, DIM = 29_858, 40_981, 64
 N_SEEN, N_RELEVANT = 810_128, 217_242

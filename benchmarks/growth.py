@@ -43,7 +43,7 @@ def measure(
     import numpy as np
 
     from recrun.data.datasets import File, Synthetic
-    from recrun.ranking import evaluate_ranking
+    from recrun.evaluation.ranking import evaluate_ranking
 
     results: dict[str, tuple[float, float | None]] = {}
     timed = cpu_seconds_of if in_cpu_time else seconds_of

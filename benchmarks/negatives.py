@@ -4,8 +4,8 @@
 
 Batches are those of Gowalla's size with embedding 64: B users, K negatives each, drawn from R distinct items (as many
 as a batch has where negatives come from within it, or all items where they are uniform). The loss is a softmax. The
-product way is what `bprmf` takes where `recrun.repeated` finds that it pays; that it does not pay for many distinct
-items is the last rows. Processor seconds, the best round of each.
+product way is what `bprmf` takes where `recrun.architectures.few_items` finds that it pays; that it does not pay for
+many distinct items is the last rows. Processor seconds, the best round of each.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import torch
 from _common import machine, table
 from torch import Tensor
 
-from recrun.embedding import RowEmbedding
-from recrun.repeated import repeated_items
+from recrun.architectures.few_items import repeated_items
+from recrun.data.tokenizer import RowEmbedding
 
 N_USERS, N_ITEMS, DIM = 29_858, 40_981, 64
 CASES = ((2048, 1024, 1800), (2048, 256, 1800), (1024, 128, 1000), (1024, 128, 3000), (1024, 128, N_ITEMS))

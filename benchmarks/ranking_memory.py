@@ -17,9 +17,9 @@ import torch
 from _common import METRICS, Peak, machine, median, record
 from evaluation import Factors
 
+from recrun.config.monitor_names import parse_monitor
 from recrun.data.interactions import CSR
-from recrun.monitors import parse_monitor
-from recrun.ranking import evaluate_ranking
+from recrun.evaluation.ranking import evaluate_ranking
 
 DIM, BARE_BLOCK = 64, 64
 

@@ -26,8 +26,8 @@ from scipy.stats import chi2  # noqa: E402
 
 from recrun.data.fields import FieldTuple  # noqa: E402
 from recrun.data.interactions import Interactions, TrainingData  # noqa: E402
-from recrun.data.sampling import NegativeSampler, PopularityNegatives, UniformNegatives  # noqa: E402
-from recrun.utils import generator  # noqa: E402
+from recrun.data.sampling.negatives import NegativeSampler, PopularityNegatives, UniformNegatives  # noqa: E402
+from recrun.randomness import generator  # noqa: E402
 
 N_USERS, N_ITEMS = 29_858, 40_981
 DRAWS = 1 << 20

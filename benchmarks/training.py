@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recrun.optimizers import adam, lazy_adam
+from recrun.training.optimizers import adam, lazy_adam
 
 N_USERS, N_ITEMS, DIM, BATCH, STEPS_PER_EPOCH = 29_858, 40_981, 64, 2_048, 396
 Step = Callable[[Tensor, Tensor], Tensor]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.architectures import RecSysArch
+from recrun.architectures.base import RecSysArch
+from recrun.architectures.few_items import repeated_items
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
 from recrun.registry import MODELS
-from recrun.repeated import repeated_items
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from recrun.architectures import Batch, PredictingArch, perceptron
+from recrun.architectures.prediction import Batch, PredictingArch, perceptron
 from recrun.data.fields import Tokenizer
 from recrun.registry import MODELS
 from recrun.types import Annotated, Fraction, MinLen, PositiveFloat, PositiveInt

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from recrun.architectures import Batch, LinearTerms, PredictingArch, pairwise_products, perceptron
+from recrun.architectures.prediction import Batch, LinearTerms, PredictingArch, pairwise_products, perceptron
 from recrun.data.fields import Tokenizer
 from recrun.registry import MODELS
 from recrun.types import Annotated, Fraction, MinLen, PositiveFloat, PositiveInt

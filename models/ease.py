@@ -13,9 +13,9 @@ from scipy.linalg import lapack
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from recrun.architectures import ClosedFormArch
+from recrun.architectures.closed_form import ClosedFormArch
+from recrun.architectures.free_memory import require_memory
 from recrun.errors import TrainingError
-from recrun.memory import require_memory
 from recrun.registry import MODELS
 from recrun.types import PositiveFloat
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recrun.architectures import RowsArch
+from recrun.architectures.whole_rows import RowsArch
 from recrun.registry import MODELS
 from recrun.types import Fraction, PositiveFloat, PositiveInt
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recrun.architectures import ClosedFormArch
+from recrun.architectures.closed_form import ClosedFormArch
+from recrun.architectures.sparse import dense_product, scale_rows, truncated_svd
 from recrun.registry import MODELS
-from recrun.sparse import dense_product, scale_rows, truncated_svd
 from recrun.types import NonNegativeFloat, PositiveInt
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from recrun.architectures.sequence import SequenceArch
 from recrun.registry import MODELS
-from recrun.sequences import SequenceArch
 from recrun.types import Fraction, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:

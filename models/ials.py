@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recrun.architectures import ClosedFormArch
+from recrun.architectures.closed_form import ClosedFormArch
 from recrun.data.interactions import CSR
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt

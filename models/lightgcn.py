@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from recrun.graph import GraphArch
+from recrun.architectures.graph import GraphArch
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 

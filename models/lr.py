@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from recrun.architectures import Batch, LinearTerms, PredictingArch
+from recrun.architectures.prediction import Batch, LinearTerms, PredictingArch
 from recrun.registry import MODELS
 from recrun.types import PositiveFloat
 

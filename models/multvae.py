@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recrun.architectures import Batch, RowsArch
+from recrun.architectures.prediction import Batch
+from recrun.architectures.whole_rows import RowsArch
 from recrun.registry import MODELS
 from recrun.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor, nn
 
-from recrun.architectures import RecSysArch
+from recrun.architectures.base import RecSysArch
 from recrun.errors import ConfigError, Fault
 from recrun.registry import MODELS
 from recrun.types import Fraction, PositiveFloat, PositiveInt

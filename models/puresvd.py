@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from recrun.architectures import ClosedFormArch
+from recrun.architectures.closed_form import ClosedFormArch
+from recrun.architectures.sparse import truncated_svd
 from recrun.registry import MODELS
-from recrun.sparse import truncated_svd
 from recrun.types import PositiveInt
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from recrun.architectures import ClosedFormArch
+from recrun.architectures.closed_form import ClosedFormArch
 from recrun.registry import MODELS
 
 if TYPE_CHECKING:

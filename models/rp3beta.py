@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recrun.architectures import ClosedFormArch
+from recrun.architectures.closed_form import ClosedFormArch
+from recrun.architectures.sparse import SparseMatrix, dense_product, item_weights, largest_of_product, scale_rows
 from recrun.registry import MODELS
-from recrun.sparse import SparseMatrix, dense_product, item_weights, largest_of_product, scale_rows
 from recrun.types import NonNegativeFloat, PositiveInt
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recrun.architectures.attention import SelfAttention
+from recrun.architectures.sequence import SequenceArch
 from recrun.registry import MODELS
-from recrun.sequences import SelfAttention, SequenceArch
 from recrun.types import Fraction, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.graph import GraphArch
+from recrun.architectures.graph import GraphArch
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recrun.architectures import RecSysArch
-from recrun.data.rows import UserRows
+from recrun.architectures.base import RecSysArch
+from recrun.data.user_rows import UserRows
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval
 

@@ -12,10 +12,10 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from recrun.architectures import ClosedFormArch
-from recrun.memory import require_memory
+from recrun.architectures.closed_form import ClosedFormArch
+from recrun.architectures.free_memory import require_memory
+from recrun.architectures.sparse import SparseMatrix, dense_product, nearest_neighbors
 from recrun.registry import MODELS
-from recrun.sparse import SparseMatrix, dense_product, nearest_neighbors
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:

@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.architectures import Batch, RecSysArch
+from recrun.architectures.base import RecSysArch
+from recrun.architectures.prediction import Batch
+from recrun.architectures.sparse import largest_of_product
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
 from recrun.registry import MODELS
-from recrun.sparse import largest_of_product
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from recrun.architectures import ClosedFormArch
+from recrun.architectures.closed_form import ClosedFormArch
+from recrun.architectures.sparse import SparseMatrix, dense_product, nearest_neighbors
 from recrun.registry import MODELS
-from recrun.sparse import SparseMatrix, dense_product, nearest_neighbors
 from recrun.types import NonNegativeFloat, PositiveInt
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.architectures import Batch
+from recrun.architectures.graph import GraphArch
+from recrun.architectures.prediction import Batch
 from recrun.errors import ConfigError, Fault
-from recrun.graph import GraphArch
 from recrun.models.simgcl import contrast, noisy
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt

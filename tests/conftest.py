@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-
 # The workers of pytest-xdist are told of 80 columns; what a command prints must not depend on who runs the tests.
 os.environ.pop("COLUMNS", None)
 

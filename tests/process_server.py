@@ -24,9 +24,9 @@ import tensorboard.summary.writer.record_writer  # noqa: F401
 
 import recrun.data.datasets.file
 import recrun.data.datasets.synthetic
-import recrun.experiment
-import recrun.launcher
-import recrun.report.summary
+import recrun.report.files.summary
+import recrun.training.coach
+import recrun.workflows.build
 from recrun.cli.main import main
 
 
@@ -37,7 +37,7 @@ def _die() -> None:
 def _arm(at: str, call: int) -> None:
     """Make this process kill itself at the n-th call of something."""
     name = "fsync" if at == "torn" else at
-    owner: Any = recrun.launcher.RunFolder if name in ("begin_test_evaluation", "end_test_evaluation") else os
+    owner: Any = recrun.training.coach.RunFolder if name in ("begin_test_evaluation", "end_test_evaluation") else os
     original = getattr(owner, name)
     calls = 0
 

@@ -6,21 +6,62 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 SOURCES = Path(__file__).resolve().parent.parent / "recrun"
 MODELS = SOURCES.parent / "models"
 
+LINE: Final = (
+    ("errors",),
+    ("types",),
+    ("files",),
+    ("randomness",),
+    ("registry",),
+    ("config",),
+    ("metrics",),
+    ("data",),
+    ("criterions", "architectures"),
+    ("models",),
+    ("evaluation",),
+    ("runs",),
+    ("training",),
+    ("report",),
+    ("workflows",),
+    ("sweep",),
+    ("cli",),
+)
+"""The rooms: each may import itself and those that stand before it or beside it."""
 
+SEED_NAMES: Final = {"parser": "config", "dict2obj": "config", "launcher": "training", "utils": "files randomness"}
+"""Modules that only hand on what lives in the rooms."""
+
+CIRCLES: Final = (
+    {"recrun.data.fields", "recrun.data.tokenizer"},
+    {"recrun.training.coach", "recrun.training.run_record", "recrun.training.checkpoint_state"},
+    {"recrun.data.datasets.base", "recrun.data.postprocessing.*"},
+)
+"""Circles that still stand; an import between two modules of one is not followed."""
+
+
+@cache
 def _modules() -> dict[str, ast.Module]:
     files = [*SOURCES.rglob("*.py"), *MODELS.glob("*.py")]
     return {str(file.relative_to(SOURCES.parent)): ast.parse(file.read_text(encoding="utf-8")) for file in files}
 
 
+def _dotted(path: str) -> str:
+    parts = Path(path).with_suffix("").parts
+    name = ".".join(parts if parts[0] == "recrun" else ("recrun", *parts))
+    return name.removesuffix(".__init__")
+
+
 def _imports(tree: ast.AST, *, only_runtime: bool = True) -> Iterator[str]:
-    """Yield every module a source imports, those for type checkers left out."""
+    """Yield every module a source imports; with `only_runtime`, those for type checkers are left out."""
     for node in ast.iter_child_nodes(tree):
         if only_runtime and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
@@ -41,30 +82,101 @@ def _within(module: str, package: str) -> bool:
     return module == package or module.startswith(package + ".")
 
 
+def _room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def _edges() -> Iterator[tuple[str, str]]:
+    """Yield (importer, imported) over all modules of recrun, imports in functions and for type checkers included."""
+    known = {_dotted(path) for path in _modules()}
+    for path, tree in _modules().items():
+        importer = _dotted(path)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                yield from ((importer, alias.name) for alias in node.names if alias.name in known)
+            elif isinstance(node, ast.ImportFrom) and node.module in known:
+                for alias in node.names:
+                    full = f"{node.module}.{alias.name}"
+                    yield importer, full if full in known else node.module
+
+
+def test_every_module_lies_in_a_room() -> None:
+    rooms = {room for step in LINE for room in step} | set(SEED_NAMES) | {"", "__main__"}
+    assert {_room(_dotted(path)) for path in _modules()} == rooms
+
+
+def test_every_import_follows_the_line() -> None:
+    step = {room: number for number, rooms in enumerate(LINE) for room in rooms}
+    wrong = [
+        f"{importer} -> {imported}"
+        for importer, imported in _edges()
+        if _room(importer) in step and _room(imported) != "" and step.get(_room(imported), 99) > step[_room(importer)]
+    ]
+    assert wrong == []
+
+
+def test_the_seeds_names_only_hand_on() -> None:
+    for name, rooms in SEED_NAMES.items():
+        tree = _modules()[f"recrun/{name}.py"]
+        assert all(isinstance(node, (ast.Expr, ast.ImportFrom, ast.Assign)) for node in tree.body), name
+        assert {_room(found) for importer, found in _edges() if importer == f"recrun.{name}"} == set(rooms.split())
+
+
+def _in_one_known_circle(one: str, other: str) -> bool:
+    def holds(circle: set[str], module: str) -> bool:
+        return any(_within(module, name.removesuffix(".*")) for name in circle)
+
+    return any(holds(circle, one) and holds(circle, other) for circle in CIRCLES)
+
+
+def test_no_imports_go_in_circles() -> None:
+    graph: dict[str, set[str]] = {}
+    for importer, imported in _edges():
+        if importer != imported and not _in_one_known_circle(importer, imported):
+            graph.setdefault(importer, set()).add(imported)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_no_folder_holds_more_than_twenty_files_and_no_file_more_than_320_lines() -> None:
+    for folder in [SOURCES, *(path for path in SOURCES.rglob("*") if path.is_dir() and path.name != "__pycache__")]:
+        assert len(list(folder.glob("*.py"))) <= 20, folder
+    sizes = {path: len((SOURCES.parent / path).read_text(encoding="utf-8").splitlines()) for path in _modules()}
+    assert {path: lines for path, lines in sizes.items() if lines > 320} == LONG
+
+
+LONG: Final = {"recrun/training/coach.py": 504, "recrun/data/postprocessing/base.py": 325}
+"""Files that are still too long."""
+
+
 def test_only_the_command_line_imports_click() -> None:
     assert all(name.startswith("recrun/cli/") for name in _importers("click"))
 
 
-def test_only_the_command_line_and_reports_import_rich() -> None:
-    assert all(name.startswith(("recrun/cli/", "recrun/report/")) for name in _importers("rich"))
+def test_only_the_command_line_reports_and_the_view_of_sweeps_import_rich() -> None:
+    allowed = ("recrun/cli/", "recrun/report/terminal/", "recrun/sweep/view.py")
+    assert all(name.startswith(allowed) for name in _importers("rich"))
 
 
-def test_only_the_parsers_own_modules_read_yaml() -> None:
-    assert _importers("yaml") == {"recrun/yamldialect.py", "recrun/yamlfile.py"}
+def test_only_the_config_room_reads_yaml() -> None:
+    assert _importers("yaml") == {"recrun/config/yaml_dialect.py", "recrun/config/yaml_reader.py"}
 
 
-def test_only_the_command_line_imports_it() -> None:
-    assert all(name.startswith("recrun/cli/") or name == "recrun/__main__.py" for name in _importers("recrun.cli"))
+def test_the_config_and_registry_rooms_import_neither_torch_nor_numpy() -> None:
+    for package in ("torch", "numpy", "polars", "scipy"):
+        assert not [name for name in _importers(package) if name.startswith(("recrun/config/", "recrun/registry/"))]
 
 
-def test_the_experiment_is_known_to_the_command_line_and_to_what_runs_again_alone() -> None:
-    again = ("recrun/contract.py", "recrun/evaluation.py", "recrun/reproduce.py", "recrun/verify.py")
-    assert all(name.startswith("recrun/cli/") or name in again for name in _importers("recrun.experiment"))
+def test_only_the_workflows_and_the_command_line_know_how_a_run_is_built() -> None:
+    allowed = ("recrun/cli/", "recrun/workflows/")
+    assert all(name.startswith(allowed) for name in _importers("recrun.workflows.build"))
 
 
-def test_the_launcher_knows_neither_configs_nor_sweeps() -> None:
-    found = set(_imports(_modules()["recrun/launcher.py"]))
-    for package in ("recrun.parser", "recrun.resolve", "recrun.sweep", "recrun.experiment", "recrun.cli"):
+def test_the_coach_knows_neither_how_configs_are_resolved_nor_sweeps() -> None:
+    found = set(_imports(_modules()["recrun/training/coach.py"]))
+    for package in ("recrun.config.parser", "recrun.config.resolve", "recrun.config.find"):
         assert not any(_within(module, package) for module in found), package
 
 
@@ -75,13 +187,11 @@ def test_the_package_imports_no_model_by_name() -> None:
 
 def test_a_model_file_holds_the_mathematics_only() -> None:
     allowed = ("torch", "numpy", "scipy", "math", "itertools", "typing", "collections", "__future__")
-    ours = (
-        *("recrun.architectures", "recrun.data", "recrun.registry", "recrun.types", "recrun.errors", "recrun.models"),
-        *("recrun.graph", "recrun.memory", "recrun.repeated", "recrun.sequences", "recrun.sparse"),
-    )
+    ours = ("architectures", "data", "registry", "types", "errors", "models")
     for name, tree in _modules().items():
         if name.startswith("models/"):
-            strange = [m for m in _imports(tree) if not any(_within(m, package) for package in (*allowed, *ours))]
+            strange = [m for m in _imports(tree) if not any(_within(m, package) for package in allowed)]
+            strange = [m for m in strange if _room(m) not in ours or not m.startswith("recrun.")]
             assert strange == [], name
 
 
@@ -94,7 +204,7 @@ def test_only_the_experiment_and_a_scripts_parser_seed() -> None:
         and ast.unparse(node.func)
         in ("torch.manual_seed", "np.random.seed", "random.seed", "seed_everything", "utils.seed_everything")
     }
-    assert seeders <= {"recrun/experiment.py", "recrun/parser.py", "recrun/utils.py"}
+    assert seeders <= {"recrun/workflows/build.py", "recrun/config/parser.py", "recrun/randomness.py"}
 
 
 @pytest.mark.parametrize("word", ["eval", "exec", "compile"])

@@ -11,9 +11,9 @@ import pytest
 
 from recrun.cli.main import main
 from recrun.data.datasets.base import RecDataSet
-from recrun.launcher import Coach
-from recrun.runs import RunFolder
+from recrun.runs.folder import RunFolder
 from recrun.sweep.plan import plan_sweep
+from recrun.training.coach import Coach
 
 SMALL = ["n_users=60", "n_items=40", "n_interactions=900", "device=cpu", "threads=1", "verbose=0"]
 TRAINED = [*SMALL, "batch_size=128", "embedding_dim=8", "lr=0.05", "epochs=6"]

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from recrun.checkpoint import load_checkpoint
+from recrun.runs.checkpoint import load_checkpoint
 
 SMALL = [
     "n_users=150",

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from recrun.cli.options import debug_option, json_option, print_json
+from recrun.cli._options import debug_option, json_option, print_json
 
 
 @click.command("check")
@@ -27,7 +27,7 @@ def command(model: str, overrides: tuple[str, ...], as_json: bool) -> None:
     wrong = [override for override in overrides if "=" not in override]
     if wrong:
         raise click.UsageError(f"expected KEY=VALUE, found {wrong[0]!r}")
-    from recrun.contract import check
+    from recrun.workflows.check_model import check
 
     verdicts = check(model, overrides)
     ok = all(verdict.ok for verdict in verdicts)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recrun.cli.options import debug_option, json_option, print_json
+from recrun.cli._options import debug_option, json_option, print_json
 
 if TYPE_CHECKING:
     from recrun.data.datasets.base import RecDataSet
-    from recrun.data.describe import Description
-    from recrun.signature import Parameter
+    from recrun.data.describe.files import Description
+    from recrun.registry.component import Parameter
 
 
 @click.group("data")
@@ -53,10 +53,10 @@ def describe_command(what: str, settings: tuple[str, ...], lines: int, as_json: 
     Example:
         recrun data describe ratings.csv
     """
-    from recrun.data.faults import ACTIONS
-    from recrun.report.console import stdout_console
-    from recrun.report.description import description_report
-    from recrun.yamltext import dump_mapping
+    from recrun.config.yaml_writer import dump_mapping
+    from recrun.data.describe.problems import ACTIONS
+    from recrun.report.terminal.console import stdout_console
+    from recrun.report.terminal.data_description import description_report
 
     description = _describe(what, settings, lines)
     document = description.document()
@@ -76,13 +76,13 @@ def _describe(what: str, settings: tuple[str, ...], limit: int) -> Description:
     from pathlib import Path
 
     from recrun.registry import DATASETS
-    from recrun.userfiles import is_file_reference
+    from recrun.registry.user_files import is_file_reference
 
     path = Path(what).expanduser()
     if path.exists() or not (what in DATASETS or is_file_reference(what)):
-        from recrun.configfile import read_overrides
-        from recrun.data.describe import describe_path
-        from recrun.data.describe_rows import describe_rows, is_labelled
+        from recrun.config.find import read_overrides
+        from recrun.data.describe.files import describe_path
+        from recrun.data.describe.labelled import describe_rows, is_labelled
 
         labelled = DATASETS.describe("LabelledFile").parameters
         usual = {parameter.name for parameter in DATASETS.describe("File").parameters}
@@ -95,7 +95,7 @@ def _describe(what: str, settings: tuple[str, ...], limit: int) -> Description:
         if is_labelled(path, known) and set(known) <= {parameter.name for parameter in labelled}:
             return describe_rows(path, known, limit=limit)
         return describe_path(path, known, limit=limit)
-    from recrun.data.describe import describe_dataset
+    from recrun.data.describe.files import describe_dataset
 
     values, given = _read(settings, (_root_setting(), *DATASETS.describe(what).parameters))
     root = values.pop("root")
@@ -126,10 +126,10 @@ def fetch_command(name: str, settings: tuple[str, ...], timeout: float, quiet: b
     Example:
         recrun data fetch MovieLens100K root=data
     """
-    from recrun.data.download import Limits
-    from recrun.data.fetch import fetch, next_command
-    from recrun.report.console import stderr_console, stdout_console
-    from recrun.report.fetching import FetchView, fetched_report
+    from recrun.data.download.fetch import fetch, next_command
+    from recrun.data.download.http import Limits
+    from recrun.report.terminal.console import stderr_console, stdout_console
+    from recrun.report.terminal.download_progress import FetchView, fetched_report
 
     root: str = _read(settings, [_root_setting()])[0]["root"]
     with FetchView(stderr_console(), is_quiet=quiet) as view:
@@ -198,12 +198,12 @@ def _open(what: str, settings: tuple[str, ...]) -> RecDataSet:
     from pathlib import Path
 
     from recrun.registry import DATASETS
-    from recrun.userfiles import is_file_reference
+    from recrun.registry.user_files import is_file_reference
 
     path = Path(what).expanduser()
     root: str | Path
     if path.suffix in (".yaml", ".yml"):
-        from recrun.resolve import resolve
+        from recrun.config.resolve import resolve
 
         resolved = resolve(what, settings)
         name, root, values = resolved.config.dataset, resolved.config.root, resolved.arguments("dataset")
@@ -239,8 +239,8 @@ def _read(
     Raises:
         ConfigError: an argument is not KEY=VALUE, sets something else or what is `refused`, or has a wrong type.
     """
-    from recrun.configfile import read_overrides
-    from recrun.parser import Parser
+    from recrun.config.find import read_overrides
+    from recrun.config.parser import Parser
 
     given = read_overrides(settings)
     parser = Parser([parameter for parameter in parameters if parameter.name not in refused])
@@ -248,6 +248,6 @@ def _read(
 
 
 def _root_setting() -> Parameter:
-    from recrun.settings import RUN
+    from recrun.config.settings import RUN
 
     return next(parameter for parameter in RUN if parameter.name == "root")

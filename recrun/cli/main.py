@@ -13,7 +13,7 @@ import click
 import recrun
 from recrun.errors import ConfigError, DownloadError, RecrunError, TrainingError, nearest
 
-_NOT_COMMANDS = {"main", "options"}
+_NOT_COMMANDS = {"main"}
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -25,14 +25,13 @@ class Commands(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the names of all subcommands."""
-        modules = {path.stem for path in Path(__file__).parent.glob("[!_]*.py")} - _NOT_COMMANDS
-        return sorted(module.rstrip("_") for module in modules)
+        return sorted({path.stem for path in Path(__file__).parent.glob("[!_]*.py")} - _NOT_COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Import and return a subcommand."""
         if name not in self.list_commands(context):
             return None
-        module = import_module(f"recrun.cli.{name}_" if name in ("list", "eval") else f"recrun.cli.{name}")
+        module = import_module(f"recrun.cli.{name}")
         command: click.Command = module.command
         return command
 

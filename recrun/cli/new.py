@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from recrun.cli.options import debug_option, json_option, print_json
+from recrun.cli._options import debug_option, json_option, print_json
 
 
 @click.group("new")
@@ -30,7 +30,7 @@ def model_command(name: str, as_json: bool) -> None:
     Example:
         recrun new model my_mf
     """
-    from recrun.scaffold import new_model
+    from recrun.workflows.new_model import new_model
 
     files = [str(file) for file in new_model(name)]
     if as_json:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from recrun.cli.options import debug_option, json_option, print_json, verbosity_options, with_verbosity
+from recrun.cli._options import debug_option, json_option, print_json, verbosity_options, with_verbosity
 
 
 @click.command("reproduce")
@@ -26,7 +26,7 @@ def command(run: str, runs: str | None, as_json: bool, quiet: bool, loud: bool) 
     Example:
         recrun reproduce runs/latest
     """
-    from recrun.reproduce import reproduce
+    from recrun.workflows.reproduce import reproduce
 
     document = reproduce(run, with_verbosity([], quiet, loud), runs=runs)
     if as_json:
@@ -40,8 +40,8 @@ def _print(document: dict[str, Any]) -> None:
     if document["equal"]:
         click.echo(f"reproduced: all {document['compared']} numbers are equal, in {document['reproduction']}")
         return
-    from recrun.report.console import stdout_console
-    from recrun.report.tables import table
+    from recrun.report.terminal.console import stdout_console
+    from recrun.report.terminal.tables import table
 
     differences = document["differences"]
     if document["reproduction"] is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from recrun.cli.options import debug_option, print_json
+from recrun.cli._options import debug_option, print_json
 
 
 @click.command("schema")
@@ -21,6 +21,6 @@ def command(config: str | None) -> None:
     Example:
         recrun schema configs/bprmf.yaml > recrun.schema.json
     """
-    from recrun.schema import config_schema
+    from recrun.config.json_schema import config_schema
 
     print_json(config_schema(config))

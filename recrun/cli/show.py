@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recrun.cli.options import debug_option, json_option, print_json
+from recrun.cli._options import debug_option, json_option, print_json
 
 if TYPE_CHECKING:
-    from recrun.signature import Component
+    from recrun.registry.component import Component
 
 
 @click.command("show")
@@ -25,7 +25,7 @@ def command(name: str, as_json: bool) -> None:
     Example:
         recrun show bprmf
     """
-    from recrun.resolve import describe_anything
+    from recrun.config.resolve import describe_anything
 
     components = describe_anything(name)
     if as_json:
@@ -36,8 +36,8 @@ def command(name: str, as_json: bool) -> None:
 
 
 def _print(component: Component) -> None:
-    from recrun.report.console import stdout_console
-    from recrun.report.tables import parameter_table
+    from recrun.report.terminal.console import stdout_console
+    from recrun.report.terminal.tables import parameter_table
 
     click.echo(f"{component.kind} {component.name}  ({component.target})")
     click.echo(component.summary)
@@ -50,8 +50,8 @@ def _print(component: Component) -> None:
 
 
 def _document(component: Component) -> dict[str, Any]:
-    from recrun.signature import REQUIRED
-    from recrun.values import json_schema, type_name
+    from recrun.config.check_value import json_schema, type_name
+    from recrun.registry.component import REQUIRED
 
     return {
         "kind": component.kind,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from recrun.cli.options import debug_option, json_option, print_json, runs_option, verbosity_options
+from recrun.cli._options import debug_option, json_option, print_json, runs_option, verbosity_options
 
 
 @click.command("sweep")
@@ -30,12 +30,12 @@ def command(arguments: tuple[str, ...], jobs: int, runs: str, as_json: bool, qui
     Example:
         recrun sweep bprmf lr=1e-3,1e-4 embedding_dim=32,64 epochs=20 --jobs 2
     """
-    from recrun.report import stderr_console, stdout_console
-    from recrun.report.sweeps import closing_lines, result_table, view_of
+    from recrun.report.terminal.console import stderr_console, stdout_console
     from recrun.sweep.engines import LocalEngine
     from recrun.sweep.ledger import Ledger
     from recrun.sweep.plan import plan_sweep
-    from recrun.sweep.scheduler import run_sweep
+    from recrun.sweep.run import run_sweep
+    from recrun.sweep.view import closing_lines, result_table, view_of
 
     if quiet and loud:
         raise click.UsageError("-q and -v contradict each other")

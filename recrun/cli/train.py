@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from recrun.cli.options import (
+from recrun.cli._options import (
     config_arguments,
     debug_option,
     json_option,
@@ -19,8 +19,8 @@ from recrun.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from recrun.resolve import Resolved
-    from recrun.runs import RunFolder
+    from recrun.config.resolve import Resolved
+    from recrun.runs.folder import RunFolder
 
 
 @click.command("train")
@@ -65,8 +65,8 @@ def command(
         raise click.UsageError("--resume continues a run in its own folder; leave --runs out")
     resolved, run = _resolve(config, overrides) if resumed is None else _resolve_run(resumed, overrides)
     if print_config:
-        from recrun.expected import dump_expected
-        from recrun.yamltext import dump_mapping
+        from recrun.config.expected import dump_expected
+        from recrun.config.yaml_writer import dump_mapping
 
         click.echo(dump_mapping(dict(resolved.config)) + dump_expected(resolved.expected), nl=False)
         return
@@ -79,21 +79,21 @@ def command(
     if as_json:
         print_json(result)
     elif resolved.config.verbose:
-        from recrun.report.console import stdout_console
-        from recrun.report.tables import result_table
+        from recrun.report.terminal.console import stdout_console
+        from recrun.report.terminal.tables import result_table
 
         stdout_console().print(result_table(result))
 
 
 def _resolve(config: str | None, overrides: list[str]) -> tuple[Resolved, None]:
-    from recrun.resolve import resolve
+    from recrun.config.resolve import resolve
 
     return resolve(config, overrides), None
 
 
 def _resolve_run(path: str, overrides: list[str]) -> tuple[Resolved, RunFolder]:
-    from recrun.continuing import resolve_run
-    from recrun.runs import open_run
+    from recrun.runs.folder import open_run
+    from recrun.runs.resume import resolve_run
 
     run = open_run(path)
     return resolve_run(run, overrides), run
@@ -101,7 +101,7 @@ def _resolve_run(path: str, overrides: list[str]) -> tuple[Resolved, RunFolder]:
 
 def _finished(resolved: Resolved, run: RunFolder | None) -> dict[str, Any] | None:
     """Return the result of a resumed run that has nothing left to do, and say so."""
-    from recrun.resume import finished_result
+    from recrun.runs.resume import finished_result
 
     result = None if run is None else finished_result(run, resolved.config.get("epochs", 1))
     if result is not None and resolved.config.verbose and run is not None:
@@ -111,18 +111,18 @@ def _finished(resolved: Resolved, run: RunFolder | None) -> dict[str, Any] | Non
 
 
 def _train(resolved: Resolved, runs: str, run: RunFolder | None, profile: bool) -> dict[str, Any]:
-    from recrun.interrupts import Interrupts
+    from recrun.training.stop_signals import Interrupts
 
     # Until the run itself looks after signals, there is nothing to save.
     with Interrupts(at_once=True):
-        from recrun.experiment import prepare
+        from recrun.workflows.build import prepare
 
         coach = prepare(resolved, runs=runs, run=run)
     if not profile:
         return coach.fit()
-    from recrun.report.console import stderr_console
-    from recrun.report.tables import time_table
-    from recrun.stopwatch import Stopwatch
+    from recrun.report.terminal.console import stderr_console
+    from recrun.report.terminal.tables import time_table
+    from recrun.training.stopwatch import Stopwatch
 
     coach.stopwatch = Stopwatch(coach.device, waits=True)
     result = coach.fit()
@@ -131,7 +131,7 @@ def _train(resolved: Resolved, runs: str, run: RunFolder | None, profile: bool) 
 
 
 def _print_plan(resolved: Resolved, as_json: bool) -> None:
-    from recrun.experiment import plan
+    from recrun.workflows.build import plan
 
     document = plan(resolved)
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from recrun.cli.options import debug_option, json_option, print_json
+from recrun.cli._options import debug_option, json_option, print_json
 from recrun.errors import Fault
 
 
@@ -39,8 +39,8 @@ def command(configs: tuple[str, ...], as_json: bool) -> None:
 
 
 def _faults_of(config: str) -> list[Fault]:
+    from recrun.config.resolve import resolve
     from recrun.errors import ConfigError
-    from recrun.resolve import resolve
 
     try:
         resolve(config)

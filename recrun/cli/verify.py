@@ -8,14 +8,7 @@ from typing import Any
 
 import click
 
-from recrun.cli.options import (
-    debug_option,
-    json_option,
-    print_json,
-    runs_option,
-    verbosity_options,
-    with_verbosity,
-)
+from recrun.cli._options import debug_option, json_option, print_json, runs_option, verbosity_options, with_verbosity
 
 
 @click.command("verify")
@@ -46,7 +39,7 @@ def command(
     if finished is not None and len(configs) > 1:
         raise click.UsageError("--run is a run of one config; give that one")
     from recrun.errors import RecrunError
-    from recrun.verify import compare, failed, read_claims, read_result, train
+    from recrun.workflows.verify import compare, failed, read_claims, read_result, train
 
     claims = read_claims(configs, overrides)
     documents = []
@@ -67,8 +60,8 @@ def command(
 
 
 def _print(document: Mapping[str, Any]) -> None:
-    from recrun.report.console import stdout_console
-    from recrun.report.expected import verification_lines, verification_table
+    from recrun.report.terminal.console import stdout_console
+    from recrun.report.terminal.verification import verification_lines, verification_table
 
     output = stdout_console()
     if document["cause"] is None:

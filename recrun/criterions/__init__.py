@@ -12,8 +12,8 @@ from recrun.criterions.base import BaseCriterion
 from recrun.criterions.contrastive import CCLLoss, DirectAULoss
 from recrun.criterions.pairwise import BPRLoss, HingeLoss, WARPLoss
 from recrun.criterions.pointwise import BCELoss4Logits, GBCELoss, L1Loss, MSELoss
-from recrun.criterions.rows import MultinomialLoss, WholeDataLoss
 from recrun.criterions.softmax import BSLLoss, CrossEntropy4Logits, SampledSoftmax
+from recrun.criterions.whole_rows import MultinomialLoss, WholeDataLoss
 
 __all__ = [
     "BCELoss4Logits",

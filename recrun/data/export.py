@@ -14,7 +14,7 @@ import numpy as np
 
 from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT, Interactions
 from recrun.errors import DataError, unknown
-from recrun.utils import atomic_write
+from recrun.files import atomic_write
 
 if TYPE_CHECKING:
     import polars as pl

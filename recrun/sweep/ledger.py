@@ -23,13 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from recrun.config.monitor_names import parse_monitor, smaller_is_better
+from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import ConfigError
-from recrun.monitors import parse_monitor, smaller_is_better
-from recrun.runs import RunFolder
-from recrun.sweep.outcomes import holds_config, is_number, read_result, run_folder
+from recrun.files import atomic_write
+from recrun.runs.folder import RunFolder
 from recrun.sweep.plan import Plan, Trial
-from recrun.utils import atomic_write
-from recrun.yamltext import dump_mapping
+from recrun.sweep.trial_results import holds_config, is_number, read_result, run_folder
 
 SCHEMA: Final = 1
 PENDING, RUNNING, DONE, FAILED, INTERRUPTED = "pending", "running", "done", "failed", "interrupted"

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from recrun.config.resolve import Resolved, resolve
 from recrun.errors import ConfigError, Fault
 from recrun.registry import DATASETS
-from recrun.resolve import Resolved, resolve
-from recrun.sweep.grammar import Grid, Setting, Value, parse_grid
+from recrun.sweep.arguments import Grid, Setting, Value, parse_grid
 
 MAX_TRIALS: Final = 10_000
 """A larger grid is refused: it is a slip of the keyboard, or a job for a search and not for a grid."""
@@ -34,8 +34,6 @@ _NOT_SWEPT: Final = {
     "verbose": "changes no result; give one value",
 }
 _NOT_OF_THE_RESULT: Final = ("id", "resume", "verbose")
-
-
 Resolver = Callable[[str | None, Sequence[str]], Resolved]
 """`resolve(config, overrides)`; raises a ConfigError that holds every fault."""
 

@@ -21,8 +21,8 @@ ROWS = [f"{u},{i},{1 + (u + i) % 5},{978300000 + 1000 * u + i}\n" for u in range
 DATASET = """
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import Preparation
-from recrun.data.datasets.sources import SourceFile
-from recrun.data.formats.base import Layout
+from recrun.data.datasets.source_files import SourceFile
+from recrun.data.formats.table import Layout
 from recrun.data.formats.delimited import read_csv
 
 

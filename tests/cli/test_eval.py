@@ -15,9 +15,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-import recrun.checkpoint
-from recrun.checkpoint import load_checkpoint, save_checkpoint
+import recrun.runs.checkpoint
 from recrun.cli.main import main
+from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
 
 SMALL = [
     "n_users=60",
@@ -98,7 +98,7 @@ def test_a_look_at_test_that_fails_leaves_its_trace(
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise MemoryError("no room for the scores")
 
-    monkeypatch.setattr("recrun.ranking.evaluate_ranking", broken)
+    monkeypatch.setattr("recrun.evaluation.ranking.evaluate_ranking", broken)
     assert recrun("eval", "--checkpoint", str(run)).code == 1
     assert [entry["metrics"] for entry in _ledger(run)][1:] == [None]
 
@@ -292,7 +292,7 @@ def test_a_checkpoint_of_a_newer_version_is_told_so(
     assert "upgrade recrun" in outcome.err
 
 
-recrun_checkpoint = recrun.checkpoint
+recrun_checkpoint = recrun.runs.checkpoint
 
 EVIL = """
 from pathlib import Path

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from recrun import entrypoints
-from recrun.cli.list_ import command
-from recrun.configfile import bundled_configs
-from recrun.registry import REGISTRIES
+from recrun.cli.list import command
+from recrun.config.find import bundled_configs
+from recrun.registry import REGISTRIES, entry_points
 
 from .conftest import Outcome, modules_after
 
@@ -27,9 +26,9 @@ def broken_package(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest
     (info / "entry_points.txt").write_text("[recrun.models]\njunk = junk_module:Junk\n")
     (site / "junk_module.py").write_text("raise RuntimeError('out of order')\n")
     monkeypatch.syspath_prepend(str(site))
-    entrypoints.find_entry_points.cache_clear()
+    entry_points.find_entry_points.cache_clear()
     yield
-    entrypoints.find_entry_points.cache_clear()
+    entry_points.find_entry_points.cache_clear()
 
 
 @pytest.mark.parametrize("kind", REGISTRIES)

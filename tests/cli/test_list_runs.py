@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from recrun.runs import RunFolder
-from recrun.runsearch import find_runs
+from recrun.runs.find import find_runs
+from recrun.runs.folder import RunFolder
 from tests.cli.conftest import modules_after
 
 

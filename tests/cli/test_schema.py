@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from recrun.schema import config_schema
+from recrun.config.json_schema import config_schema
 
 from .conftest import Outcome, modules_after
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from recrun.checkpoint import load_checkpoint
-from recrun.launcher import Coach
+from recrun.runs.checkpoint import load_checkpoint
+from recrun.training.coach import Coach
 
 SMALL = [
     "n_users=60",

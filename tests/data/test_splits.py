@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recrun.data import splits
 from recrun.data.splits import TEST, TRAIN, VALID
 from recrun.errors import DataError
-from recrun.utils import generator
+from recrun.randomness import generator
 
 USERS = st.lists(st.integers(0, 5), min_size=1, max_size=60)
 SHARE = st.floats(0, 0.49, allow_subnormal=False)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recrun.architectures import ClosedFormArch
+from recrun.architectures.closed_form import ClosedFormArch
 from recrun.data.datasets.synthetic import Synthetic
 from recrun.data.fields import FieldTuple
 from recrun.data.interactions import TIMESTAMP, Interactions, TrainingData

@@ -31,7 +31,7 @@ def test_many_repeated_negatives_give_the_scores_and_gradients_of_the_plain_way(
     model = BPRMF(data, embedding_dim=8, similarity=similarity, embedding_decay=0.3, init_std=0.5)
     users, items = torch.randint(60, (32, 1)), torch.randint(40, (32, 70))
     fast = gradients(model, users, items)
-    monkeypatch.setattr("recrun.repeated._FEWEST", 1000)
+    monkeypatch.setattr("recrun.architectures.few_items._FEWEST", 1000)
     plain = gradients(model, users, items)
     assert len(fast) == len(plain) == 3
     for one, other in zip(fast, plain, strict=True):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from recrun.contract import RULES, Broken, Subject, better_than_chance
+from recrun.config.resolve import resolve
 from recrun.registry import MODELS
-from recrun.resolve import resolve
+from recrun.workflows.check_model import RULES, Broken, Subject, better_than_chance
 
 SLOW_LEARNERS = {
     "bert4rec": [

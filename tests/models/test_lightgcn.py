@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from recrun.config.resolve import resolve
 from recrun.criterions import BPRLoss
 from recrun.data.interactions import TrainingData
 from recrun.errors import ConfigError
 from recrun.models.lightgcn import LightGCN
-from recrun.resolve import resolve
 
 
 @pytest.mark.parametrize("n_layers", [1, 3])

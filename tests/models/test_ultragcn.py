@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from recrun.config.resolve import resolve
 from recrun.criterions import BCELoss4Logits
 from recrun.data.interactions import TrainingData
 from recrun.errors import ConfigError
 from recrun.models.ultragcn import UltraGCN, similar_items
-from recrun.resolve import resolve
 
 
 def _similarities(data: TrainingData) -> np.ndarray:

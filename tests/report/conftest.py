@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from recrun.monitors import MonitorHistory, Reporter
+from recrun.training.loop_state import MonitorHistory
+from recrun.training.reporter import Reporter
 
 MONITORS = ("loss", "recall@10", "recall@20", "ndcg@10", "ndcg@20")
 MANY_MONITORS = ("loss", *(f"{name}@{k}" for name in ("recall", "precision", "hitrate", "ndcg") for k in (5, 10, 20)))

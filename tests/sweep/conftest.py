@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from recrun.configfile import read_overrides
-from recrun.dict2obj import Config
-from recrun.parser import Parser
-from recrun.resolve import Resolved
-from recrun.settings import RUN, TRAINING
-from recrun.signature import Parameter
+from recrun.config.config import Config
+from recrun.config.find import read_overrides
+from recrun.config.parser import Parser
+from recrun.config.resolve import Resolved
+from recrun.config.settings import RUN, TRAINING
+from recrun.registry.component import Parameter
 from recrun.sweep.ledger import Ledger, Row
 from recrun.sweep.plan import Plan, plan_sweep
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
@@ -29,7 +29,7 @@ COMPONENTS = (
 
 
 def resolve_small(config: str | None, overrides: Sequence[str] = ()) -> Resolved:
-    """Resolve overrides as `recrun.resolve` does, for one fixed set of settings."""
+    """Resolve overrides as `recrun.config.resolve` does, for one fixed set of settings."""
     given = read_overrides(overrides)
     values = Parser([*RUN, *TRAINING, *COMPONENTS]).resolve(given)
     values["description"] = values["description"] or "Small"

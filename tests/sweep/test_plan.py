@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from recrun.config.resolve import Resolved
 from recrun.errors import ConfigError, Fault
-from recrun.resolve import Resolved
 from recrun.sweep.plan import Plan, plan_sweep, refuse_without_validation
 
 Planner = Callable[..., Plan]

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from recrun.report.sweeps import LineView, LiveView, Quiet, closing_lines, result_table, shown_rows, view_of
 from recrun.sweep.engines import LocalEngine
 from recrun.sweep.ledger import Ledger
-from recrun.sweep.scheduler import Listener, run_sweep
+from recrun.sweep.run import Listener, run_sweep
+from recrun.sweep.view import LineView, LiveView, Quiet, closing_lines, result_table, shown_rows, view_of
 
 MakeLedger = Callable[..., Ledger]
 BODY = "sys.exit('error: the disk is full') if given['lr'] == '1e-2' else done(float(given['lr']) * 100, auc=0.5)"

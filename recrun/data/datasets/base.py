@@ -11,16 +11,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from recrun import __version__, utils
+from recrun import __version__
 from recrun.data import cache, tags
 from recrun.data.datasets.preparation import Preparation, Prepared, prepare
-from recrun.data.datasets.sources import SourceFile, check_content, locate
+from recrun.data.datasets.source_files import SourceFile, check_content, locate
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
-from recrun.data.formats.base import Table
+from recrun.data.formats.table import Table
 from recrun.data.interactions import CSR, ITEM, RATING, TIMESTAMP, USER, WEIGHT, Interactions, TrainingData, join, union
 from recrun.data.postprocessing.base import Mode, Source, check_mode
 from recrun.data.splits import PARTS
 from recrun.errors import DataError
+from recrun.files import sha256_file
 
 
 class RecDataSet(Source):
@@ -190,9 +191,9 @@ class RecDataSet(Source):
         code = inspect.getsourcefile(type(self))
         return {
             "recrun": __version__,
-            "files": {name: [path.suffix, utils.sha256_file(path)] for name, path in files.items()},
+            "files": {name: [path.suffix, sha256_file(path)] for name, path in files.items()},
             "settings": self.settings,
-            "code": utils.sha256_file(code) if code and Path(code).is_file() else "",
+            "code": sha256_file(code) if code and Path(code).is_file() else "",
         }
 
     def _unlike_published(self) -> list[str]:

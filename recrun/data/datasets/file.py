@@ -8,8 +8,8 @@ from typing import Literal
 
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import WHOLE, Preparation
-from recrun.data.datasets.sources import SourceFile
-from recrun.data.formats.base import COMPRESSIONS, Layout, Table
+from recrun.data.datasets.source_files import SourceFile
+from recrun.data.formats.table import COMPRESSIONS, Layout, Table
 from recrun.errors import DataError, unknown
 from recrun.registry import DATASETS, FORMATS
 from recrun.types import Annotated, Fraction, Ge, NonNegativeInt, PositiveInt

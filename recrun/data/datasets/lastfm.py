@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import Preparation
-from recrun.data.datasets.sources import SourceFile
-from recrun.data.formats.base import Layout, Table
+from recrun.data.datasets.source_files import SourceFile
 from recrun.data.formats.delimited import read_triples
+from recrun.data.formats.table import Layout, Table
 from recrun.registry import DATASETS
 from recrun.types import Fraction, NonNegativeInt
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import Preparation
-from recrun.data.datasets.sources import SourceFile
-from recrun.data.formats.base import Layout, Table
+from recrun.data.datasets.source_files import SourceFile
 from recrun.data.formats.delimited import read_list
-from recrun.data.formats.integers import read_lightgcn
+from recrun.data.formats.integer_lines import read_lightgcn
+from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError
 from recrun.registry import DATASETS
 from recrun.types import Fraction, NonNegativeInt

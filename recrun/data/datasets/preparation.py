@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recrun.data import filters, splits
-from recrun.data.datasets.parts import refuse_overlap, unknown_in_train
-from recrun.data.formats.base import Ids, Table
+from recrun.data.datasets.part_checks import refuse_overlap, unknown_in_train
+from recrun.data.formats.table import Ids, Table
 from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT, Interactions, chronological_order, sorted_distinct
 from recrun.errors import DataError, unknown
-from recrun.utils import generator
+from recrun.randomness import generator
 
 WHOLE = "all"
 """The key of a table that is not split yet."""

@@ -13,12 +13,12 @@ import numpy as np
 
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import WHOLE, Preparation
-from recrun.data.formats.base import Ids, Table
+from recrun.data.formats.table import Ids, Table
 from recrun.data.interactions import RATING, TIMESTAMP, sorted_distinct
 from recrun.errors import DataError
+from recrun.randomness import generator
 from recrun.registry import DATASETS
 from recrun.types import Annotated, Fraction, Ge, NonNegativeFloat, NonNegativeInt, PositiveInt, UnitInterval
-from recrun.utils import generator
 
 _FIRST_TIME = 1_600_000_000
 _DURATION = 2 * 365 * 86_400

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recrun.data.formats.base import Ids, Layout, Table, check_encoding, data_error, open_binary, read_binary
-from recrun.data.formats.columns import find_columns
-from recrun.data.formats.frames import frame_to_table
-from recrun.data.formats.integers import parse_lines
-from recrun.data.formats.rows import STAND_IN, TextShape, explain_rows, is_rectangular
+from recrun.data.formats.column_names import find_columns
+from recrun.data.formats.find_bad_row import STAND_IN, TextShape, explain_rows, is_rectangular
+from recrun.data.formats.from_frame import frame_to_table
+from recrun.data.formats.integer_lines import parse_lines
+from recrun.data.formats.table import Ids, Layout, Table, check_encoding, data_error, open_binary, read_binary
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.splits import rank_within_user
 from recrun.errors import DataError

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recrun.data.formats.base import Layout, Table, data_error
-from recrun.data.formats.columns import find_columns
-from recrun.data.formats.frames import frame_to_table
+from recrun.data.formats.column_names import find_columns
+from recrun.data.formats.from_frame import frame_to_table
+from recrun.data.formats.table import Layout, Table, data_error
 from recrun.errors import DataError
 from recrun.registry import FORMATS
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from recrun.data.formats.base import data_error
+from recrun.data.formats.table import data_error
 
 UNITS: Final = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 """How many of each unit make a second."""

@@ -1,0 +1,1 @@
+"""Pipes: from a data set to batches."""

@@ -23,7 +23,7 @@ from recrun.errors import DataError, unknown
 if TYPE_CHECKING:
     from recrun.data.datasets.base import RecDataSet
     from recrun.data.interactions import Interactions
-    from recrun.data.sampling import NegativeSampler
+    from recrun.data.sampling.negatives import NegativeSampler
 
 Mode = Literal["train", "valid", "test"]
 MODES: tuple[Mode, ...] = ("train", "valid", "test")

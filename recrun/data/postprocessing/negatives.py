@@ -11,11 +11,11 @@ import numpy as np
 from recrun.data.interactions import union
 from recrun.data.postprocessing.base import Mode, Pipe, PostProcessor, check_mode
 from recrun.data.postprocessing.chunks import Batch, chunk_rows, chunks, count_rows
-from recrun.data.sampling import NegativeSampler, UniformNegatives
+from recrun.data.sampling.negatives import NegativeSampler, UniformNegatives
+from recrun.data.sampling.unseen import UnseenItems, refuse_short_of
 from recrun.data.tags import ID, ITEM, USER
-from recrun.data.unseen import UnseenItems, refuse_short_of
 from recrun.errors import DataError
-from recrun.utils import generator
+from recrun.randomness import generator
 
 Draw = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 

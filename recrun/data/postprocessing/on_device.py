@@ -18,7 +18,7 @@ from torch import Tensor
 from recrun.data.postprocessing.base import Mode, Pipe, PostProcessor, check_mode, draws_from
 from recrun.data.tags import ID, ITEM, USER
 from recrun.errors import DataError
-from recrun.utils import generator
+from recrun.randomness import generator
 
 _BYTES_PER_ROW: Final = 64
 """Device memory for one interaction: its user, item and search key, and the epoch's permutation and draws."""

@@ -10,7 +10,7 @@ import numpy as np
 from recrun.data.postprocessing.base import Mode, PostProcessor
 from recrun.data.postprocessing.chunks import Batch, chunks, count_rows
 from recrun.data.postprocessing.split import concatenate
-from recrun.utils import generator
+from recrun.randomness import generator
 
 
 class Shuffle(PostProcessor):

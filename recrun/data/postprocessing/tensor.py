@@ -1,8 +1,11 @@
-"""tensor_: from numpy to torch."""
+"""tensor_: from numpy to torch, and batches onto a device."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+import torch
 
 from recrun.data.postprocessing.base import Mode, PostProcessor
 from recrun.data.postprocessing.chunks import Batch
@@ -16,3 +19,14 @@ class ToTensor(PostProcessor):
 
         for batch in self.source.iterate(mode, seed=seed, epoch=epoch):
             yield {name: torch.as_tensor(column) for name, column in batch.items()}
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """Move the tensors of a batch (dicts, tuples and lists of tensors) to a device."""
+    if isinstance(batch, torch.Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, dict):
+        return {name: to_device(value, device) for name, value in batch.items()}
+    if isinstance(batch, (tuple, list)):
+        return type(batch)(to_device(value, device) for value in batch)
+    return batch

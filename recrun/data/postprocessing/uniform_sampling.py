@@ -8,10 +8,10 @@ import numpy as np
 
 from recrun.data.postprocessing.base import Mode, Pipe, PostProcessor, check_mode, draws_from
 from recrun.data.postprocessing.chunks import Batch, chunk_rows, chunks
-from recrun.data.sampling import NegativeSampler, UniformNegatives
+from recrun.data.sampling.negatives import NegativeSampler, UniformNegatives
 from recrun.data.tags import ID, ITEM, USER
 from recrun.errors import DataError
-from recrun.utils import generator
+from recrun.randomness import generator
 
 
 class UniformSampling(PostProcessor):

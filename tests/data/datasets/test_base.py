@@ -18,9 +18,9 @@ from recrun.data import cache
 from recrun.data.datasets import Gowalla_m1
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import Preparation
-from recrun.data.datasets.sources import SourceFile
-from recrun.data.formats.base import Layout, Table
-from recrun.data.formats.integers import read_lightgcn
+from recrun.data.datasets.source_files import SourceFile
+from recrun.data.formats.integer_lines import read_lightgcn
+from recrun.data.formats.table import Layout, Table
 from recrun.data.tags import ID, ITEM, USER
 from recrun.errors import DataError
 from recrun.registry import DATASETS

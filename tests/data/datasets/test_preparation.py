@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recrun.data.datasets.preparation import Preparation, Prepared, prepare
-from recrun.data.formats.base import Ids, Table
+from recrun.data.formats.table import Ids, Table
 from recrun.errors import DataError
 
 

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recrun.data.formats import delimited
-from recrun.data.formats.base import Layout, Table
 from recrun.data.formats.delimited import guess_separator
-from recrun.data.formats.frames import MISSING_WORDS
+from recrun.data.formats.from_frame import MISSING_WORDS
+from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError
 from recrun.registry import FORMATS
 

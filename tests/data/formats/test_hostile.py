@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recrun.data.formats.base import Layout
+from recrun.data.formats.table import Layout
 from recrun.errors import DataError
 from recrun.registry import FORMATS
 

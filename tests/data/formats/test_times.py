@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recrun.data.formats.base import Layout
 from recrun.data.formats.delimited import read_csv
+from recrun.data.formats.table import Layout
 from recrun.data.formats.times import UNITS, check_times, date_text, find_unit, suspicions
 from recrun.errors import DataError
 

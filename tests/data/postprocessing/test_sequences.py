@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recrun.data.datasets import Synthetic
-from recrun.data.sampling import UniformNegatives
+from recrun.data.sampling.negatives import UniformNegatives
 from recrun.errors import DataError
 
 

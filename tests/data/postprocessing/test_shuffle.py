@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recrun.data.postprocessing import shuffle
-from recrun.utils import generator
+from recrun.randomness import generator
 
 
 def test_every_row_comes_once_and_its_columns_stay_together(random_set: Any) -> None:

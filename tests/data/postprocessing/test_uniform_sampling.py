@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recrun.data.postprocessing import uniform_sampling
-from recrun.data.sampling import PopularityNegatives
+from recrun.data.sampling.negatives import PopularityNegatives
 from recrun.errors import DataError
 
 

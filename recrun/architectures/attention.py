@@ -1,0 +1,47 @@
+"""Self-attention over histories.
+
+Shapes: B histories, L items of a history, D length of the vectors.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recrun.errors import ConfigError, Fault
+
+
+class SelfAttention(nn.Module):
+    """Mix the states of a history's places: softmax(Q Kᵀ / √(D/h)) V for each of h heads, and a projection of these.
+
+    *Source:* Vaswani et al., "Attention Is All You Need", NIPS 2017, section 3.2.
+
+    Args:
+        dim: D.
+        n_heads: h, a divisor of D.
+
+    Raises:
+        ConfigError: it is none.
+    """
+
+    def __init__(self, dim: int, n_heads: int) -> None:
+        super().__init__()
+        if dim % n_heads:
+            raise ConfigError(Fault(f"expected a divisor of embedding_dim {dim}, found {n_heads}", key="n_heads"))
+        self.n_heads = n_heads
+        self.inputs, self.output = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+
+    def forward(self, states: Tensor, visible: Tensor | None = None) -> Tensor:
+        """Return the mixed states (B, L, D).
+
+        Args:
+            states: (B, L, D).
+            visible: the places (B, L) that may be looked at; None to look at a place itself and those before it.
+        """
+        size, length, dim = states.shape
+        parts = self.inputs(states).view(size, length, 3, self.n_heads, dim // self.n_heads)
+        queries, keys, values = parts.permute(2, 0, 3, 1, 4)
+        mask = None if visible is None else visible[:, None, None, :]
+        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=visible is None)
+        output: Tensor = self.output(mixed.transpose(1, 2).reshape(size, length, dim))
+        return output

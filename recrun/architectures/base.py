@@ -1,0 +1,118 @@
+"""The base of every model, and the family trained on sampled items.
+
+Shapes: B users in a batch, K sampled negatives, U users, I items, D embedding.
+
+A model is ranked by `vectors()` where its scores are one matrix product (the fast path), else by `score(users)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from recrun.data.postprocessing.batch_negatives import CANDIDATES, LOG_Q
+from recrun.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recrun.criterions import BaseCriterion
+
+Batch = Mapping[str, Tensor]
+
+
+class RecSysArch(nn.Module):
+    """Base of every model; as it stands, of those that score sampled items.
+
+    A registered model is constructed as `Model(data, **settings)`: `data` is the training part of the data set, and the
+    keyword-only parameters of the constructor are its settings.
+    """
+
+    user_column: ClassVar[str] = "user"
+    item_column: ClassVar[str] = "item"
+
+    def initialize(self, std: float = 1e-2) -> None:
+        """Draw embeddings from N(0, std²) and weights of linear layers by Xavier's rule; biases become zero.
+
+        Args:
+            std: standard deviation of the embeddings, > 0.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=std)
+            elif isinstance(module, nn.Linear):
+                nn.init.xavier_normal_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def vectors(self) -> tuple[Tensor, Tensor] | None:
+        """Return ((U, D) users, (I, D) items) whose products are the scores, or None if there are no such vectors."""
+        return None
+
+    def score(self, users: Tensor) -> Tensor:
+        """Return the scores (B, I) of all items for some users (B,).
+
+        Raises:
+            ConfigError: the model defines neither `vectors` nor `score`.
+        """
+        vectors = self.vectors()
+        if vectors is None:
+            raise ConfigError(f"{type(self).__name__} can rank nothing: it defines neither vectors() nor score()")
+        return vectors[0][users] @ vectors[1].T
+
+    def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
+        """Return the loss of a batch, a scalar to call `backward()` on.
+
+        Args:
+            batch: users (B, 1) and items (B, 1 + K) with the positive first; or the positive alone, with candidates
+                for negatives (B, K, M) of which the highest scored are taken.
+            criterion: the chosen loss.
+        """
+        users, items = self.pairs(batch)
+        if criterion.compares_vectors:
+            loss = criterion(*self.embed(users[:, 0], items[:, 0]))
+        elif criterion.ranks_all_items:
+            loss = criterion.from_all(self.score(users[:, 0]), items[:, 0])
+        elif LOG_Q in batch:
+            loss = criterion.from_corrected(self(users, items), batch[LOG_Q])
+        else:
+            loss = criterion.from_scores(self(users, items))
+        total: Tensor = loss + self.penalty(users, items)
+        return total
+
+    def pairs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return users (B, 1) and items (B, 1 + K), the positive first; of candidates the highest scored are taken."""
+        users, items = batch[self.user_column], batch[self.item_column]
+        if CANDIDATES in batch:
+            items = torch.cat([items, self.choose_hardest(users, batch[CANDIDATES])], dim=1)
+        return users, items
+
+    @torch.no_grad()
+    def choose_hardest(self, users: Tensor, candidates: Tensor) -> Tensor:
+        """Return of candidates (B, K, M) for users (B, 1) the highest scored of each M, (B, K)."""
+        scores: Tensor = self(users, candidates.flatten(1)).view_as(candidates)
+        hardest: Tensor = candidates.gather(2, scores.argmax(dim=2, keepdim=True))[..., 0]
+        return hardest
+
+    def embed(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the vectors (B, D) of users (B,) and of items (B,), for a loss that compares them.
+
+        Raises:
+            ConfigError: the model has none.
+        """
+        vectors = self.vectors()
+        if vectors is None:
+            raise ConfigError(f"{type(self).__name__} has no vectors() for the loss to compare")
+        return vectors[0][users], vectors[1][items]
+
+    def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
+        """Return what is added to the loss of a batch, such as an L2 term on its rows; nothing by default."""
+        return 0.0
+
+
+@torch.no_grad()
+def n_parameters(model: nn.Module) -> int:
+    """Return how many numbers a model learns: its parameters, or its buffers when it has none."""
+    trained = sum(parameter.numel() for parameter in model.parameters())
+    return trained or sum(buffer.numel() for buffer in model.buffers())

@@ -1,0 +1,150 @@
+"""What a model of sequences is to recrun: a history in, the next item out.
+
+Shapes: B users in a batch, G of them with histories of similar length, L items of a history, N items to predict,
+K negatives, U users, I items, D length of the vectors.
+
+Histories stand at the left and are filled up behind their end, so that what is causal needs no mask for the filling.
+Most histories are short: they are sorted into groups of similar length, and each group is only as wide as its longest.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recrun.architectures.base import Batch, RecSysArch
+from recrun.data.interactions import TIMESTAMP
+from recrun.data.postprocessing.sequences import LENGTH, NEGATIVE
+from recrun.errors import DataError
+
+if TYPE_CHECKING:
+    from recrun.criterions import BaseCriterion
+    from recrun.data.interactions import CSR, TrainingData
+
+
+_NARROWEST: Final = 8
+"""Histories up to this length are one group; each further group is up to twice as wide as the one before."""
+
+_RANKED_CELLS: Final = 1 << 15
+"""Items of histories that are read together when ranking; what bounds its memory."""
+
+
+class SequenceArch(RecSysArch):
+    """Base of models that read the latest items of a user and score what comes next.
+
+    A model defines `forward` and `item_vectors`; one that is not trained to tell, at each place, the next item also
+    overrides `predict`, and `read` if reading is different too. The setting `max_length` tells recrun how much of a
+    history to feed.
+
+    Args:
+        data: the train part; its rows must have times, or an order.
+        max_length: the most items of a history that are read: its latest.
+
+    Raises:
+        DataError: the data does not tell the order of interactions.
+    """
+
+    def __init__(self, data: TrainingData, max_length: int) -> None:
+        super().__init__()
+        if TIMESTAMP not in data.interactions.columns:
+            raise DataError(
+                f"{type(self).__name__} reads interactions in the order of time, and the data has no times; for files "
+                f"of your own name their time_column, or use a format whose lines are in that order (see docs/data.md)"
+            )
+        self.n_items, self.max_length = data.n_items, max_length
+        self.take_histories(data.interactions.histories(data.n_users))
+
+    @abstractmethod
+    def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """Return the states (G, L, D) after each item of histories (G, L) of lengths (G,); anything behind these."""
+
+    @abstractmethod
+    def item_vectors(self) -> Tensor:
+        """Return (I, D): the score of an item is the product of its vector with the state."""
+
+    def predict(self, items: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the states (N, D) from which items of histories (G, L) are told, and which ones (G, L) these are.
+
+        Here each item is told from those before it.
+        """
+        is_told = torch.arange(items.size(1), device=items.device) < lengths[:, None]
+        is_told[:, 0] = False
+        return self(items[:, :-1], lengths - 1)[is_told[:, 1:]], is_told
+
+    def read(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """Return the states (G, D) after the last item of histories (G, L)."""
+        last: Tensor = self(items, lengths)[torch.arange(len(items), device=items.device), lengths - 1]
+        return last
+
+    def take_histories(self, histories: CSR) -> None:
+        """Take what users did before the part that is ranked for; at first it is what they did in train.
+
+        Args:
+            histories: items in the order of time, U rows.
+        """
+        self._histories = histories
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Return the states (U, D) after all users' histories, 0 for those without, and the vectors (I, D) of items."""
+        return self._read_all(np.arange(self._histories.n_rows)), self.item_vectors()
+
+    def score(self, users: Tensor) -> Tensor:
+        """Return the scores (B, I) of all items for some users (B,)."""
+        return self._read_all(users.cpu().numpy()) @ self.item_vectors().T
+
+    def _read_all(self, users_B: np.ndarray) -> Tensor:
+        items_ID = self.item_vectors()
+        states_BD = items_ID.new_zeros(len(users_B), items_ID.size(1))
+        lengths_B = torch.from_numpy(np.minimum(self._histories.lengths[users_B], self.max_length))
+        for rows_G, width in similar_lengths(lengths_B, _RANKED_CELLS):
+            items_GL, lengths_G = self._histories.latest(users_B[rows_G.numpy()], width)
+            read = self.read(*(torch.from_numpy(each).to(items_ID.device) for each in (items_GL, lengths_G)))
+            states_BD[rows_G.to(items_ID.device)] = read.to(states_BD.dtype)
+        return states_BD
+
+    def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
+        """Return the loss over every item that is told, each with its own negatives.
+
+        Args:
+            batch: what the pipe `sequences_` yields.
+            criterion: the chosen loss.
+        """
+        items_BL, negatives_BLK = batch[self.item_column], batch.get(NEGATIVE)
+        states, told, negatives = [], [], []
+        for rows_G, width in similar_lengths(batch[LENGTH][:, 0]):
+            items_GL = items_BL[rows_G, :width]
+            states_ND, is_told_GL = self.predict(items_GL, batch[LENGTH][rows_G, 0])
+            states.append(states_ND)
+            told.append(items_GL[is_told_GL])
+            if negatives_BLK is not None:
+                negatives.append(negatives_BLK[rows_G, :width][is_told_GL])
+        states_ND, told_N, items_ID = torch.cat(states), torch.cat(told), self.item_vectors()
+        if criterion.ranks_all_items:
+            return criterion.from_all(states_ND @ items_ID.T, told_N)
+        items_NK = torch.cat([told_N[:, None], torch.cat(negatives)], dim=1)
+        return criterion.from_scores((F.embedding(items_NK, items_ID) @ states_ND[:, :, None]).squeeze(-1))
+
+
+def similar_lengths(lengths: Tensor, cells: int | None = None) -> Iterator[tuple[Tensor, int]]:
+    """Yield (rows (G,), the longest of their lengths) of rows of similar length; those of length 0 are left out.
+
+    Args:
+        lengths: int64 (B,).
+        cells: the most rows times longest, unless one row has more; None for no bound.
+    """
+    ordered, order = torch.sort(lengths, stable=True)
+    bound, start = _NARROWEST, int(torch.searchsorted(ordered, 1))
+    while start < len(ordered):
+        stop = int(torch.searchsorted(ordered, bound, right=True))
+        while start < stop:
+            size = stop - start if cells is None else max(1, cells // int(ordered[stop - 1]))
+            end = min(start + size, stop)
+            yield order[start:end], int(ordered[end - 1])
+            start = end
+        bound *= 2

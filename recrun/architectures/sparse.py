@@ -1,0 +1,278 @@
+"""Sparse matrices in models that are computed at once: as state, in products, factored, and cut to the largest entries.
+
+Shapes: R rows, C columns, F columns of the left factor of a product, B rows in a block, K entries kept of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Literal, cast
+
+import numpy as np
+import torch
+from scipy import sparse
+from scipy.sparse import linalg
+from torch import Tensor, nn
+
+from recrun.errors import ConfigError, Fault
+from recrun.randomness import generator
+
+Progress = Callable[[int, int], None]
+"""Is told (done, total) now and then."""
+Measure = Literal["cosine", "tfidf", "jaccard"]
+End = Literal["source", "target", "both"]
+
+_BLOCK_ENTRIES: Final = 1 << 22
+"""Entries that a block of a product may have: some 64 MB with its indices."""
+_VALUE_BITS: Final = 31
+
+
+class SparseMatrix(nn.Module):
+    """A sparse matrix (R, C) that is part of a model's state; empty until it is set.
+
+    Its number of entries is only known once it is computed, so loading a state takes whatever number the state has.
+
+    Args:
+        n_rows: R.
+        n_columns: C.
+
+    Attributes:
+        indptr: where each row starts and the last one ends, int64 (R + 1,).
+        indices: the columns of the entries, row by row, int32.
+        values: the entries, float32.
+    """
+
+    indptr: Tensor
+    indices: Tensor
+    values: Tensor
+
+    def __init__(self, n_rows: int, n_columns: int) -> None:
+        super().__init__()
+        self.shape = (n_rows, n_columns)
+        self.register_buffer("indptr", torch.zeros(n_rows + 1, dtype=torch.int64))
+        self.register_buffer("indices", torch.zeros(0, dtype=torch.int32))
+        self.register_buffer("values", torch.zeros(0))
+
+    def set(self, matrix: sparse.csr_matrix) -> None:
+        """Take over the entries of a scipy matrix of the same shape."""
+        if matrix.shape != self.shape:
+            raise ValueError(f"expected a matrix of shape {self.shape}, found {matrix.shape}")
+        device = self.indptr.device
+        self.indptr = torch.from_numpy(matrix.indptr.astype(np.int64)).to(device)
+        self.indices = torch.from_numpy(matrix.indices.astype(np.int32)).to(device)
+        self.values = torch.from_numpy(matrix.data.astype(np.float32)).to(device)
+
+    def to_scipy(self) -> sparse.csr_matrix:
+        """Return the matrix as scipy's, sharing memory where it lies on the CPU."""
+        parts = (self.values.cpu().numpy(), self.indices.cpu().numpy(), self.indptr.cpu().numpy())
+        return sparse.csr_matrix(parts, shape=self.shape)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        parts = [state_dict.get(prefix + name) for name in ("indptr", "indices", "values")]
+        if all(isinstance(part, Tensor) for part in parts):
+            fault = self._fault(*cast(list[Tensor], parts))
+            if fault:
+                args[-1].append(f"{prefix.rstrip('.')} is no matrix of shape {self.shape}: {fault}")
+                return
+            self.indices = self.indices.new_empty(cast(Tensor, parts[1]).shape)
+            self.values = self.values.new_empty(cast(Tensor, parts[2]).shape)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _fault(self, indptr: Tensor, indices: Tensor, values: Tensor) -> str | None:
+        """Say what is wrong with a state; scipy would read outside the arrays of a damaged one."""
+        if indptr.shape != (self.shape[0] + 1,) or indices.ndim != 1 or indices.shape != values.shape:
+            return "its arrays do not have the right lengths"
+        if indptr[0] != 0 or indptr[-1] != len(indices) or bool((indptr.diff() < 0).any()):
+            return "its rows do not follow one another"
+        if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < self.shape[1]:
+            return "it has columns that do not exist"
+        return None
+
+
+def dense_product(left: sparse.csr_matrix, right: sparse.csr_matrix) -> np.ndarray:
+    """Return the product (B, C) of sparse matrices (B, F) and (F, C) as a dense one of the factors' dtype.
+
+    Beside the result it takes memory for a few of its rows only.
+    """
+    result = np.empty((left.shape[0], right.shape[1]), dtype=np.result_type(left.dtype, right.dtype))
+    step = max(1, _BLOCK_ENTRIES // max(1, right.shape[1]))
+    for start in range(0, len(result), step):
+        (left[start : start + step] @ right).toarray(out=result[start : start + step])
+    return result
+
+
+def largest_per_row(matrix: sparse.csr_matrix, n_kept: int) -> sparse.csr_matrix:
+    """Return the matrix with only the K = `n_kept` largest entries of each row, and of these only those above 0.
+
+    Of equal entries those of the smaller columns are kept. Columns ascend in each row.
+
+    Args:
+        matrix: float32 (B, C).
+        n_kept: K; a row with fewer entries keeps all that are above 0.
+    """
+    n_rows, n_columns = matrix.shape
+    column_bits = max(1, int(n_columns - 1).bit_length())
+    if n_rows > 1 << (64 - _VALUE_BITS - column_bits):
+        middle = n_rows // 2
+        return _stack([largest_per_row(half, n_kept) for half in (matrix[:middle], matrix[middle:])])
+    positive = matrix.data > 0
+    rows = np.repeat(np.arange(n_rows, dtype=np.uint64), np.diff(matrix.indptr))[positive]
+    # The bits of positive floats ascend as they do. So one sort of integers orders by row, falling value, and column.
+    bits = matrix.data[positive].astype(np.float32, copy=False).view(np.uint32).astype(np.uint64)
+    keys = rows << np.uint64(_VALUE_BITS)
+    keys |= np.uint64((1 << _VALUE_BITS) - 1) - bits
+    keys <<= np.uint64(column_bits)
+    keys |= matrix.indices[positive].astype(np.uint64)
+    keys.sort()
+    lengths = np.bincount(rows.astype(np.int64), minlength=n_rows)
+    first = np.cumsum(lengths) - lengths
+    keys = keys[np.arange(len(keys)) - np.repeat(first, lengths) < n_kept]
+    columns = (keys & np.uint64((1 << column_bits) - 1)).astype(np.int32)
+    bits = np.uint64((1 << _VALUE_BITS) - 1) - ((keys >> np.uint64(column_bits)) & np.uint64((1 << _VALUE_BITS) - 1))
+    indptr = np.concatenate(([0], np.cumsum(np.minimum(lengths, n_kept))))
+    kept = sparse.csr_matrix((bits.astype(np.uint32).view(np.float32), columns, indptr), shape=matrix.shape)
+    kept.sort_indices()
+    return kept
+
+
+def largest_of_product(
+    left: sparse.csr_matrix,
+    right: sparse.csr_matrix,
+    n_kept: int,
+    *,
+    weigh: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None,
+    without_diagonal: bool = True,
+    progress: Progress | None = None,
+) -> sparse.csr_matrix:
+    """Return the largest entries of each row of a product (R, C) that is never held as a whole.
+
+    Args:
+        left: float32 (R, F).
+        right: float32 (F, C).
+        n_kept: how many entries of a row are kept; see `largest_per_row`.
+        weigh: gives the entries from the products, their rows and their columns, each (n,); the products if None.
+        without_diagonal: leave out entries whose row and column are the same.
+        progress: is told how many rows are done.
+    """
+    n_rows = left.shape[0]
+    ones = sparse.csr_matrix((np.ones(left.nnz), left.indices, left.indptr), shape=left.shape)
+    n_paths = np.minimum(ones @ np.diff(right.indptr), right.shape[1])
+    blocks = []
+    for start, stop in row_blocks(n_paths, _BLOCK_ENTRIES):
+        block = (left[start:stop] @ right).tocsr()
+        rows = np.repeat(np.arange(start, stop, dtype=np.int32), np.diff(block.indptr))
+        if weigh is not None:
+            block.data = weigh(block.data, rows, block.indices).astype(np.float32, copy=False)
+        if without_diagonal:
+            block.data[rows == block.indices] = 0
+        blocks.append(largest_per_row(block, n_kept))
+        if progress is not None:
+            progress(stop, n_rows)
+    return _stack(blocks)
+
+
+def _stack(blocks: list[sparse.csr_matrix]) -> sparse.csr_matrix:
+    stacked: sparse.csr_matrix = sparse.vstack(blocks, format="csr", dtype=np.float32)
+    return stacked
+
+
+def item_weights(
+    nearest: sparse.csr_matrix, n_neighbors: int, neighbors_of: End, *, normalize: bool = False
+) -> sparse.csr_matrix:
+    """Return weights (I, I) from the items that users have (rows, the sources) to those that are scored (the targets).
+
+    Args:
+        nearest: (I, I), the largest weights of each source in its row, or, for "target", of each target in its row.
+        n_neighbors: how many weights were kept of a row.
+        neighbors_of: whose largest weights are kept; for "both" those of each source, and of these, after they were
+            normalized, those of each target.
+        normalize: divide each source's weights by their sum.
+    """
+    weights = nearest.T.tocsr() if neighbors_of == "target" else nearest
+    if normalize:
+        totals = np.asarray(weights.sum(1)).ravel()
+        weights = scale_rows(weights, 1 / np.where(totals > 0, totals, 1))
+    if neighbors_of == "both":
+        weights = largest_per_row(weights.T.tocsr(), n_neighbors).T.tocsr()
+    return weights
+
+
+def scale_rows(matrix: sparse.csr_matrix, factors: np.ndarray) -> sparse.csr_matrix:
+    """Return the matrix (R, C) with each row multiplied by its factor (R,), in float32."""
+    values = matrix.data * np.repeat(factors, np.diff(matrix.indptr))
+    return sparse.csr_matrix((values.astype(np.float32), matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def truncated_svd(matrix: sparse.csr_matrix, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the largest singular values and their vectors, the same at every call.
+
+    Args:
+        matrix: float32 (R, C).
+        rank: D, how many; called `embedding_dim` in configs.
+
+    Returns:
+        Left vectors (R, D), singular values (D,) falling, right vectors (C, D), in float32. Of each right vector the
+        entry of largest size is positive.
+
+    Raises:
+        ConfigError: the matrix does not have so many.
+    """
+    smaller = min(matrix.shape)
+    if rank > smaller:
+        message = f"expected at most the smaller number of users and items, {smaller}, found {rank}"
+        raise ConfigError(Fault(message, key="embedding_dim"))
+    if 2 * rank > smaller:  # the iteration is for a few vectors of many
+        left, values, right = np.linalg.svd(matrix.toarray(), full_matrices=False)
+    else:
+        start = generator(0, 0, "svd").standard_normal(smaller).astype(matrix.dtype)
+        left, values, right = linalg.svds(matrix, k=rank, v0=start)
+    order = np.argsort(-values, kind="stable")[:rank]
+    left, values, right = left[:, order], values[order], right[order].T
+    signs = np.sign(np.take_along_axis(right, np.abs(right).argmax(0)[None, :], axis=0))
+    return left * signs, values, right * signs
+
+
+def row_blocks(costs: np.ndarray, limit: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, stop) of consecutive blocks of rows whose costs (R,) sum up to at most `limit`, or of one row."""
+    total = np.cumsum(costs)
+    start, spent = 0, 0.0
+    while start < len(costs):
+        stop = max(start + 1, int(np.searchsorted(total, spent + limit, side="right")))
+        yield start, stop
+        start, spent = stop, float(total[stop - 1])
+
+
+def nearest_neighbors(
+    vectors: sparse.csr_matrix,
+    n_neighbors: int,
+    *,
+    measure: Measure = "cosine",
+    shrink: float = 0.0,
+    progress: Progress | None = None,
+) -> sparse.csr_matrix:
+    """Return each row's most similar other rows, (R, R) with up to `n_neighbors` entries above 0 a row.
+
+    Args:
+        vectors: float32 (R, F), ones where row and feature met.
+        n_neighbors: how many are kept.
+        measure: "cosine" a·b / (|a||b| + shrink); "tfidf" the same after each feature was multiplied by
+            log(1 + R / rows that have it); "jaccard" |a and b| / (|a or b| + shrink).
+        shrink: added to the denominator, which favours similarities that rest on many common features; >= 0.
+        progress: is told how many rows are done.
+    """
+    if measure == "tfidf":
+        n_rows = np.maximum(np.bincount(vectors.indices, minlength=vectors.shape[1]), 1)
+        inverse_frequencies = np.log1p(vectors.shape[0] / n_rows).astype(np.float32)
+        values = vectors.data * inverse_frequencies[vectors.indices]
+        vectors = sparse.csr_matrix((values, vectors.indices, vectors.indptr), shape=vectors.shape)
+    squares: np.ndarray = np.asarray(vectors.power(2).sum(1), dtype=np.float32).ravel()
+    norms = np.sqrt(squares)
+
+    def weigh(products: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        if measure == "jaccard":
+            divisors = squares[rows] + squares[columns] - products
+        else:
+            divisors = norms[rows] * norms[columns]
+        return np.asarray(products / (divisors + shrink))
+
+    return largest_of_product(vectors, vectors.T.tocsr(), n_neighbors, weigh=weigh, progress=progress)

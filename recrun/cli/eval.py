@@ -1,0 +1,45 @@
+"""`recrun eval`: score a checkpoint."""
+
+from __future__ import annotations
+
+import click
+
+from recrun.cli._options import debug_option, json_option, print_json, verbosity_options, with_verbosity
+
+
+@click.command("eval")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]")
+@click.option("--checkpoint", required=True, metavar="RUN_OR_FILE", help="A run folder, its checkpoint, or a file.")
+@click.option(
+    "--split", type=click.Choice(["valid", "test"]), default="test", show_default=True, help="Which part to score."
+)
+@json_option
+@verbosity_options
+@debug_option
+def command(overrides: tuple[str, ...], checkpoint: str, split: str, as_json: bool, quiet: bool, loud: bool) -> None:
+    """Score a trained model on validation or test; every evaluation on test is recorded in its run.
+
+    KEY=VALUE changes how it is evaluated: monitors, device, threads, eval_memory, root.
+
+    \b
+    Example:
+        recrun eval --checkpoint runs/latest monitors=[recall@5,ndcg@5]
+    """
+    from recrun.cli._options import split_arguments
+
+    config, given = split_arguments(overrides)
+    if config is not None:
+        raise click.UsageError(f"expected KEY=VALUE, found {config!r}; the run's own config is used")
+    from recrun.report.terminal.console import stderr_console
+    from recrun.report.terminal.live import LiveReporter
+    from recrun.workflows.evaluate import evaluate
+
+    shown = [] if as_json or quiet else [LiveReporter(stderr_console(), 1)]
+    result = evaluate(checkpoint, with_verbosity(given, quiet, loud), split=split, reporters=shown)
+    if as_json:
+        print_json(result)
+        return
+    from recrun.report.terminal.console import stdout_console
+    from recrun.report.terminal.tables import evaluation_table
+
+    stdout_console().print(evaluation_table(result))

@@ -1,0 +1,111 @@
+"""`recrun list`: what there is to choose from, and what was run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from recrun.cli._options import debug_option, json_option, print_json, runs_option
+from recrun.errors import unknown
+
+
+@click.command("list")
+@click.argument("what")
+@click.argument("conditions", nargs=-1, metavar="[CONDITION ...]")
+@click.option("--sort", metavar="KEY", help="Sort runs by a key, smallest first; by -KEY, largest first.")
+@runs_option
+@json_option
+@debug_option
+def command(what: str, conditions: tuple[str, ...], sort: str | None, runs: str, as_json: bool) -> None:
+    """List what there is to choose from, or what was run.
+
+    WHAT is models, losses, datasets, metrics, optimizers, lr_schedulers, samplers, reporters, formats, configs or
+    runs.
+
+    Runs can be chosen by conditions, KEY=VALUE or with != < <= > >=, and sorted; KEY is a setting, a metric such as
+    valid.ndcg@20, or status, best_epoch, started, test_evaluations, name.
+
+    \b
+    Example:
+        recrun list runs model=bprmf "valid.ndcg@20>0.2" --sort lr
+    """
+    from recrun.registry import REGISTRIES
+
+    choices = (*REGISTRIES, "configs", "runs")
+    if what not in choices:
+        raise click.UsageError(unknown("kind", what, choices))
+    if what == "runs":
+        _show_runs(runs, conditions, sort, as_json)
+        return
+    if conditions or sort is not None:
+        raise click.UsageError(f"conditions and --sort are for runs, not for {what}")
+    _show(_configs() if what == "configs" else _components(what), as_json, f"no {what}")
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:
+    if as_json:
+        print_json(rows)
+        return
+    from recrun.report.terminal.console import stdout_console
+    from recrun.report.terminal.tables import table
+
+    if not rows:
+        click.echo(nothing, err=True)
+        return
+    stdout_console().print(table(None, list(rows[0]), [list(row.values()) for row in rows]))
+
+
+def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, as_json: bool) -> None:
+    from recrun.runs.listing import list_runs, read_filter
+
+    rows = list_runs(root, conditions, sort)
+    if as_json:
+        print_json(rows)
+        return
+    keys = [read_filter(text, 1).key for text in conditions] + ([] if sort is None else [sort.removeprefix("-")])
+    nothing = f"no runs in {root}" + (" fulfil this" if conditions else "")
+    _show([_flat(row, dict.fromkeys(keys)) for row in rows], False, nothing)
+    for row in rows:
+        if row["status"] == "damaged":
+            click.echo(f"warning: {row['cause']}", err=True)
+
+
+def _components(what: str) -> list[dict[str, Any]]:
+    from recrun.registry import REGISTRIES
+
+    for problem in REGISTRIES[what].problems():
+        click.echo(f"warning: {problem}", err=True)
+    rows = []
+    for component in REGISTRIES[what]:
+        traits = {name: value for name, value in component.traits.items() if name == "kind"}
+        rows.append({"name": component.name, **traits, "summary": component.summary})
+    return rows
+
+
+def _configs() -> list[dict[str, Any]]:
+    from recrun.config.find import bundled_configs
+
+    rows = []
+    for name, path in bundled_configs().items():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rows.append({"name": name, "summary": lines[0].lstrip("# ") if lines and lines[0].startswith("#") else ""})
+    return rows
+
+
+def _flat(row: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Return what of a run fits a line of a table, with the keys that were asked for."""
+    from recrun.runs.listing import shown_value
+
+    criterion = row["which4best"] or ""
+    numbers = {split: (row[split] or {}).get(criterion) for split in ("valid", "test")}
+    line = {
+        "run": row["run"],
+        "status": row["status"],
+        "best epoch": row["best_epoch"],
+        "criterion": criterion,
+        **numbers,
+        "test evaluations": row["test_evaluations"],
+    }
+    return line | {key: shown_value(row, key) for key in keys if key.replace("_", " ") not in line}

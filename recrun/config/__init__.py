@@ -1,0 +1,1 @@
+"""From YAML and KEY=VALUE to one checked `Config`."""

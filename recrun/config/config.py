@@ -1,0 +1,74 @@
+"""Config: a mapping whose keys are attributes, read-only once a Parser has compiled it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from recrun.errors import ConfigError, Fault, nearest
+
+
+class Config(Mapping[str, Any]):
+    """A flat, read-only mapping with attribute access: `cfg.lr` is `cfg["lr"]`.
+
+    Args:
+        values: the settings.
+
+    Raises:
+        AttributeError, KeyError: on reading a key that is not there.
+        ConfigError: on writing.
+
+    >>> cfg = Config({"lr": 0.001})
+    >>> cfg.lr, cfg["lr"], dict(cfg)
+    (0.001, 0.001, {'lr': 0.001})
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        object.__setattr__(self, "_values", dict(values))
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getattr__(self, key: str) -> Any:
+        if key.startswith("_"):
+            raise AttributeError(key)
+        try:
+            return self._values[key]
+        except KeyError:
+            # An AttributeError keeps hasattr() and getattr() with a default working as for any object.
+            guess = nearest(key, self._values)
+            raise AttributeError(f"no setting {key!r}" + (f"; did you mean {guess!r}?" if guess else "")) from None
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        raise ConfigError(Fault("a compiled config is read-only; use replace()", key=key))
+
+    def __delattr__(self, key: str) -> None:
+        raise ConfigError(Fault("a compiled config is read-only", key=key))
+
+    def __repr__(self) -> str:
+        return f"Config({self._values!r})"
+
+    def __reduce__(self) -> tuple[type[Config], tuple[dict[str, Any]]]:
+        # Copies and worker processes make it anew: its attributes cannot be set.
+        return Config, (self._values,)
+
+    def replace(self, **changes: Any) -> Config:
+        """Return a new Config with some values changed.
+
+        Raises:
+            ConfigError: a changed key is not one of the config's.
+        """
+        foreign = [key for key in changes if key not in self._values]
+        if foreign:
+            raise ConfigError(
+                [Fault("unknown setting", key=key, suggestion=nearest(key, self._values)) for key in foreign]
+            )
+        return Config({**self._values, **changes})

@@ -1,0 +1,24 @@
+"""The device a run computes on, from the `device` setting."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from recrun.errors import ConfigError, Fault, nearest
+
+_SYNTAX: Final = re.compile(r"auto|cpu|cuda|mps|(cuda:)?(0|[1-9][0-9]*)")
+_FORMS: Final = ("auto", "cpu", "cuda", "cuda:N", "N", "mps")
+
+
+def check_syntax(device: str) -> None:
+    """Check that a device is written as one, without importing torch or asking the machine.
+
+    Raises:
+        ConfigError: it is not one of auto, cpu, cuda, cuda:N, N and mps.
+
+    >>> check_syntax("cuda:1")
+    """
+    if not _SYNTAX.fullmatch(device):
+        message = f"expected one of {', '.join(_FORMS)}, found {device!r}"
+        raise ConfigError(Fault(message, key="device", suggestion=nearest(device, ("auto", "cpu", "cuda", "mps"))))

@@ -1,0 +1,169 @@
+"""The numbers that a config says it gives, its own and those published: `expected:`, which `recrun verify` compares.
+
+They are no settings: no run is made of them, and they hold only for the settings beside which they stand. Neither a
+config that extends this one and changes what is computed, nor an override on the command line, takes them over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from recrun.config.check_value import Misfit, fit, json_schema, shown, type_name
+from recrun.config.draft import Facts
+from recrun.config.monitor_names import LOSS, parse_monitor
+from recrun.config.yaml_reader import Given
+from recrun.config.yaml_writer import dump_value
+from recrun.errors import ConfigError, Fault, nearest
+from recrun.registry.component import REQUIRED, Parameter
+from recrun.types import Literal, NonNegativeFloat
+
+KEY: Final = "expected"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One number.
+
+    Args:
+        metric: the monitor, such as "ndcg@20".
+        value: what it is said to be.
+        split: "test" or "valid".
+        origin: "ours", reached by recrun with these settings, or "published".
+        tolerance: how far what is measured may lie from it; None for a published number that is only shown.
+        source: where a published number stands.
+        protocol: how it was measured, where that could be taken otherwise.
+    """
+
+    metric: str
+    value: float
+    split: str = "test"
+    origin: str = "ours"
+    tolerance: float | None = None
+    source: str | None = None
+    protocol: str | None = None
+
+
+def _entry(name: str, annotation: object, default: object, help: str) -> Parameter:
+    return Parameter(name, annotation, default, help, KEY)
+
+
+ENTRY: Final = (
+    _entry("metric", str, REQUIRED, "a monitor of this config"),
+    _entry("value", float, REQUIRED, "what it is said to be"),
+    _entry("split", Literal["test", "valid"], "test", "the part it is measured on"),
+    _entry("from", Literal["ours", "published"], "ours", "reached by recrun with these settings, or published"),
+    _entry("tolerance", NonNegativeFloat | None, None, "how far what is measured may lie from it; needed for ours"),
+    _entry("source", str | None, None, "where it stands; needed for published"),
+    _entry("protocol", str | None, None, "how it was measured"),
+)
+"""What an entry of `expected` may hold."""
+
+
+def read_expected(given: Given) -> tuple[dict[int, Expected], list[Fault]]:
+    """Return the good entries of a config's `expected` by their position, and what is wrong with the others."""
+    if not isinstance(given.value, list):
+        return {}, [given.fault(f"expected a list of mappings, found {shown(given.value, given.text)}", KEY)]
+    entries: dict[int, Expected] = {}
+    faults: list[Fault] = []
+    for position, written in enumerate(given.value):
+        found = list(_faults_of(given, position, written))
+        if found:
+            faults += found
+            continue
+        values = {("origin" if key == "from" else key): _fitted(key, value) for key, value in written.items()}
+        entry = Expected(**{**values, "metric": str(parse_monitor(values["metric"]))})
+        same = (entry.metric, entry.split, entry.origin, entry.source)
+        if same in [(each.metric, each.split, each.origin, each.source) for each in entries.values()]:
+            faults.append(given.fault(f"{entry.split} {entry.metric} stands there already", KEY, item=position))
+        else:
+            entries[position] = entry
+    return entries, faults
+
+
+def unmeasured(entries: Mapping[int, Expected], facts: Facts, given: Given) -> Iterator[Fault]:
+    """Yield a fault for each expected number that a run with these settings does not measure."""
+    monitors = facts.values.get("monitors")
+    for position, entry in entries.items():
+        if monitors is not None and entry.metric not in monitors:
+            message = f"{entry.metric} is not among the monitors ({', '.join(monitors)})"
+            yield _at(given, position, "metric", message, nearest(entry.metric, monitors))
+        if entry.split == "test" and facts.values.get("eval_test") is False:
+            yield _at(given, position, "split", "eval_test: false leaves no test number")
+        if entry.split == "valid" and facts.without_validation:
+            yield _at(given, position, "split", f"{facts.without_validation} leaves no validation number")
+
+
+def dump_expected(entries: Sequence[Expected]) -> str:
+    """Return entries as YAML, in the form that `read_expected` reads; nothing when there are none."""
+    if not entries:
+        return ""
+    lines = []
+    for entry in entries:
+        values = {parameter.name: getattr(entry, _attribute(parameter.name)) for parameter in ENTRY}
+        defaults = {parameter.name: parameter.default for parameter in ENTRY}
+        lines.append(f"  - {dump_value({key: value for key, value in values.items() if value != defaults[key]})}\n")
+    return f"{KEY}:\n{''.join(lines)}"
+
+
+def expected_schema(metric: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of `expected`; `metric` is that of a monitor."""
+    properties: dict[str, Any] = {
+        each.name: {**(metric if each.name == "metric" else json_schema(each.annotation)), "description": each.help}
+        for each in ENTRY
+    }
+    return {
+        "type": "array",
+        "description": "numbers that this config gives, for recrun verify",
+        "items": {
+            "type": "object",
+            "properties": properties,
+            "required": [each.name for each in ENTRY if each.default is REQUIRED],
+            "additionalProperties": False,
+        },
+    }
+
+
+def _faults_of(given: Given, position: int, written: Any) -> Iterator[Fault]:
+    names = [parameter.name for parameter in ENTRY]
+    if not isinstance(written, dict):
+        yield given.fault(f"expected a mapping ({', '.join(names)}), found {shown(written)}", KEY, item=position)
+        return
+    for key in written:
+        if key not in names:
+            place = given.within.get((position, key))
+            message = f"an entry has no {key!r} (it may have {', '.join(names)})"
+            guess = nearest(key, names)
+            yield place[0].fault(message, KEY, guess) if place else given.fault(message, KEY, guess, position)
+    for parameter in ENTRY:
+        if parameter.name not in written:
+            if parameter.default is REQUIRED:
+                yield given.fault(f"an entry needs {parameter.name}", KEY, item=position)
+            continue
+        try:
+            value = _fitted(parameter.name, written[parameter.name])
+            if parameter.name == "metric" and parse_monitor(value).name == LOSS:
+                yield _at(given, position, "metric", "expected a metric, found the loss")
+        except Misfit:
+            message = f"{parameter.name}: expected {type_name(parameter.annotation)}"
+            yield _at(given, position, parameter.name, f"{message}, found {shown(written[parameter.name])}")
+        except ConfigError as error:
+            yield _at(given, position, "metric", error.faults[0].message, error.faults[0].suggestion)
+    needed = "source" if written.get("from") == "published" else "tolerance"
+    if written.get(needed) is None:
+        yield given.fault(f"a number that is {written.get('from', 'ours')} needs a {needed}", KEY, item=position)
+
+
+def _fitted(key: str, value: Any) -> Any:
+    return fit(next(parameter.annotation for parameter in ENTRY if parameter.name == key), value)
+
+
+def _at(given: Given, position: int, key: str, message: str, suggestion: str | None = None) -> Fault:
+    """Return a fault at the value of a key of an entry, or at the entry where the key is not written."""
+    place = given.within.get((position, key))
+    return place[1].fault(message, KEY, suggestion) if place else given.fault(message, KEY, suggestion, position)
+
+
+def _attribute(key: str) -> str:
+    return "origin" if key == "from" else key

@@ -1,0 +1,137 @@
+"""Where settings come from: a YAML file with what it extends, and `KEY=VALUE` arguments.
+
+Nothing is checked here but the syntax; `recrun.config.parser` knows the settings, `recrun.config.resolve` what fits
+together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from recrun.config.settings import FREE, NAMES
+from recrun.config.yaml_reader import Given, Place, Reading, read_mapping, read_value
+from recrun.errors import ConfigError, Fault, nearest
+
+CONFIG_IN_FOLDER: Final = "recrun.yaml"
+DEFAULT_CONFIG: Final = "bprmf"
+EXTENDS: Final = "extends"
+EXPECTED: Final = "expected"
+
+
+def find_config(config: str | Path | None) -> Path:
+    """Return the path of a config: an existing path wins, else the bundled config of that stem.
+
+    Args:
+        config: a path or a name (`bprmf`, `gowalla/bprmf`); None for `recrun.yaml` in the working folder, else the
+            bundled `bprmf`.
+
+    Raises:
+        ConfigError: there is neither.
+    """
+    if config is None:
+        here = Path(CONFIG_IN_FOLDER)
+        return here if here.exists() else bundled_configs()[DEFAULT_CONFIG]
+    bundled = bundled_configs()
+    name = str(config).removesuffix(".yaml").removeprefix("configs/")
+    # A folder is no config: one that happens to have the name of a bundled config does not stand in its way.
+    # Unlike Path.exists, os.path.exists knows that what cannot be a path does not exist.
+    if os.path.exists(config) and not (os.path.isdir(config) and name in bundled):
+        return Path(config)
+    if name in bundled:
+        return bundled[name]
+    message = f"there is no file {str(config)!r}, and no bundled config of that name (bundled: {', '.join(bundled)})"
+    raise ConfigError(Fault(message, suggestion=nearest(name, bundled)))
+
+
+def bundled_configs() -> dict[str, Path]:
+    """Return the configs that come with recrun, by name (`bprmf`, `gowalla/bprmf`)."""
+    folder = Path(next(iter(import_module("recrun.configs").__path__)))
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
+
+
+def read_config(path: str | Path) -> Reading:
+    """Read a YAML config and what it `extends`; the nearer file's values win."""
+    return _read_chain(Path(path), ())
+
+
+def read_arguments(arguments: Sequence[str]) -> Reading:
+    """Read `KEY=VALUE` arguments; values are written as in YAML."""
+    reading = Reading()
+    for position, argument in enumerate(arguments, start=1):
+        file = f"argument {position}"
+        key, equals, text = argument.partition("=")
+        key_place, place = Place(file, None, 1), Place(file, None, len(key) + 2)
+        if not equals or not key.strip():
+            hint = ", without blanks around '='" if argument == "=" or argument.startswith("=") else ""
+            reading.faults.append(Fault(f"expected KEY=VALUE{hint}, found {argument[:80]!r}", file=file))
+        elif key in reading.given:
+            reading.faults.append(key_place.fault("is set twice", key))
+        elif key == EXTENDS:
+            reading.faults.append(key_place.fault("belongs into a file; name the config itself instead", key))
+        elif key == EXPECTED:
+            reading.faults.append(key_place.fault("belongs into a file: numbers are expected of a whole config", key))
+        else:
+            given, faults = read_value(text, place)
+            reading.faults += [replace(fault, key=key) for fault in faults]
+            if given is not None:
+                reading.given[key] = replace(given, key_place=key_place)
+    return reading
+
+
+def read_overrides(arguments: Sequence[str]) -> dict[str, Given]:
+    """Read `KEY=VALUE` arguments.
+
+    Raises:
+        ConfigError: with every argument that is not `KEY=VALUE`, repeats a key, or holds no YAML value.
+    """
+    return read_arguments(arguments).checked()
+
+
+def _read_chain(path: Path, above: tuple[str, ...]) -> Reading:
+    reading = read_mapping(path)
+    reading.expected = reading.given.pop(EXPECTED, None)
+    base = reading.given.pop(EXTENDS, None)
+    if base is None:
+        return reading
+    here = (*above, os.path.realpath(path))
+    target, fault = _base(path, base, here)
+    if target is None or fault is not None:
+        reading.refuse(fault or base.fault("cannot be found", EXTENDS))
+        return reading
+    inherited = _read_chain(target, here)
+    return Reading(
+        inherited.given | reading.given,
+        [*reading.faults, *inherited.faults],
+        reading.complete and inherited.complete,
+        reading.expected or (None if decides(reading.given, inherited.given) else inherited.expected),
+    )
+
+
+def decides(given: Mapping[str, Given], before: Mapping[str, Given]) -> bool:
+    """Return whether settings change what is computed, against those that were `given` before."""
+    deciding = {key: new for key, new in given.items() if key not in (*FREE, *NAMES)}
+    return any(
+        key not in before or (before[key].value, before[key].text) != (new.value, new.text)
+        for key, new in deciding.items()
+    )
+
+
+def _base(path: Path, base: Given, above: tuple[str, ...]) -> tuple[Path | None, Fault | None]:
+    """Return the file that a config extends, or what is wrong with it."""
+    if not isinstance(base.value, str):
+        return None, base.fault("expected the path of a YAML file, or the name of a bundled config", EXTENDS)
+    target = path.parent / base.value
+    if not os.path.exists(target):
+        bundled = bundled_configs()
+        if base.value not in bundled:
+            message = f"there is no file {str(target)!r}, and no bundled config {base.value!r}"
+            return None, base.fault(message, EXTENDS, nearest(base.value, bundled))
+        target = bundled[base.value]
+    if os.path.realpath(target) in above:
+        return None, base.fault(f"{base.value} extends this file in turn", EXTENDS)
+    return target, None

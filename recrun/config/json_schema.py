@@ -1,0 +1,121 @@
+"""The JSON Schema (2020-12) of a config, by which editors complete and check while one is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from recrun.config.check_value import json_schema
+from recrun.config.expected import expected_schema
+from recrun.config.find import EXPECTED, EXTENDS
+from recrun.config.monitor_names import LOSS
+from recrun.config.resolve import COMPONENTS, Choice, choose, read
+from recrun.errors import ConfigError
+from recrun.registry import METRICS
+from recrun.registry.component import REQUIRED, Component, Parameter
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_FILE_REFERENCE: Final = {"type": "string", "pattern": r"\.py:[A-Za-z_][A-Za-z0-9_]*$"}
+_DEVICE: Final = {
+    "anyOf": [
+        {"enum": ["auto", "cpu", "cuda", "mps"]},
+        {"type": "string", "pattern": "^(cuda:)?(0|[1-9][0-9]*)$"},
+        {"type": "integer", "minimum": 0},
+    ]
+}
+
+
+def config_schema(config: str | Path | None = None) -> dict[str, Any]:
+    """Return the JSON Schema of all keys, or of those that apply to one config.
+
+    It says less than `recrun validate`: what fits together is not in it.
+
+    Args:
+        config: a path or the name of a bundled config, whose model, data set and loss decide which keys there are;
+            None for the keys of everything registered.
+
+    Raises:
+        ConfigError: the config cannot be read, or names a component that is not known.
+    """
+    if config is None:
+        choice = Choice(unknown=set(COMPONENTS))
+        title = "recrun config"
+    else:
+        reading, path = read(config)
+        choice = choose(reading)
+        faults = [*choice.faults, *([] if reading.complete else reading.faults)]
+        if faults:
+            raise ConfigError(faults)
+        title = f"recrun config: {Path(path).name}"
+    components = [*choice.components.values(), *(known for setting in choice.unknown for known in COMPONENTS[setting])]
+    properties = {parameter.name: _property(parameter) for parameter in choice.settings()}
+    for name, declared in _by_name(components).items():
+        properties.setdefault(name, _shared_property(declared))
+    inherited = "config whose settings this one inherits: a path from its own folder, or a bundled name"
+    properties[EXTENDS] = {"type": "string", "description": inherited}
+    properties[EXPECTED] = expected_schema(_monitor(with_loss=False))
+    required = ["model", *(p.name for c in choice.components.values() for p in c.parameters if p.default is REQUIRED)]
+    return {
+        "$schema": _DIALECT,
+        "title": title,
+        "type": "object",
+        "properties": properties,
+        "anyOf": [{"required": list(dict.fromkeys(required))}, {"required": [EXTENDS]}],
+        "additionalProperties": False,
+    }
+
+
+def _by_name(components: Iterable[Component]) -> dict[str, list[Parameter]]:
+    by_name: dict[str, list[Parameter]] = {}
+    for component in components:
+        for parameter in component.parameters:
+            by_name.setdefault(parameter.name, []).append(parameter)
+    return by_name
+
+
+def _shared_property(declared: list[Parameter]) -> dict[str, Any]:
+    """Return the schema of a key that several components have; a default or help that differs is left out."""
+    schema = _property(declared[0])
+    kinds = {repr(parameter.annotation): _value(parameter) for parameter in declared}
+    if len(kinds) > 1:
+        schema = {"anyOf": list(kinds.values()), "default": declared[0].default}
+    owners = ", ".join(dict.fromkeys(parameter.owner for parameter in declared))
+    helps = {parameter.help for parameter in declared}
+    schema["description"] = f"{declared[0].help} ({owners})" if len(helps) == 1 else f"setting of {owners}"
+    if any(parameter.default != declared[0].default for parameter in declared):
+        schema.pop("default", None)
+    return schema
+
+
+def _property(parameter: Parameter) -> dict[str, Any]:
+    schema = _value(parameter)
+    if parameter.help:
+        schema["description"] = parameter.help
+    if parameter.default is not REQUIRED and parameter.name != "model":
+        schema["default"] = parameter.default
+    return schema
+
+
+def _value(parameter: Parameter) -> dict[str, Any]:
+    if parameter.name in COMPONENTS:
+        schema: dict[str, Any] = {"anyOf": [{"enum": COMPONENTS[parameter.name].names()}, _FILE_REFERENCE]}
+    elif parameter.name == "monitors":
+        return {"type": "array", "items": _monitor(with_loss=True)}
+    elif parameter.name == "which4best":
+        schema = _monitor(with_loss=False)
+    elif parameter.name == "device":
+        return dict(_DEVICE)
+    else:
+        return json_schema(parameter.annotation)
+    if parameter.default is None and parameter.name != "model":
+        schema["anyOf"] = [*schema["anyOf"], {"type": "null"}]
+    return schema
+
+
+def _monitor(*, with_loss: bool) -> dict[str, Any]:
+    with_cutoff = [metric.name for metric in METRICS if metric.traits.get("cutoff")]
+    without = [metric.name for metric in METRICS if not metric.traits.get("cutoff")]
+    names = [*([LOSS] if with_loss else []), *without]
+    pattern = {"type": "string", "pattern": f"^({'|'.join(with_cutoff)})@[1-9][0-9]*$"}
+    return {"anyOf": [*([{"enum": names}] if names else []), pattern]}

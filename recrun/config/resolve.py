@@ -1,0 +1,288 @@
+"""From a config's text to a checked Config: which components it names, which keys they take, what cannot work.
+
+Nothing here imports torch or touches data: components are known from their sources (`recrun.registry`), so a config is
+checked in a fraction of a second, and every fault is reported together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from recrun.config.config import Config
+from recrun.config.draft import Facts, row_kind
+from recrun.config.expected import Expected, read_expected, unmeasured
+from recrun.config.find import decides, find_config, read_arguments, read_config
+from recrun.config.parser import Parser
+from recrun.config.rules import contradictions, settle
+from recrun.config.settings import RUN, TRAINING
+from recrun.config.yaml_reader import Given, Reading
+from recrun.errors import ConfigError, Fault, RegistryError, edits, nearest, reading_order, unknown
+from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, SAMPLERS, SCHEDULERS
+from recrun.registry.component import Component, Parameter
+from recrun.registry.registry import Registry
+from recrun.registry.user_files import is_file_reference
+
+COMPONENTS: Final[dict[str, Registry]] = {
+    "model": MODELS,
+    "dataset": DATASETS,
+    "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
+    "lr_scheduler": SCHEDULERS,
+    "sampler": SAMPLERS,
+}
+"""The settings that choose a component, in the order in which their own settings are declared."""
+
+_OF_ANY_MODEL: Final = ("model", "dataset")
+_OF_SAMPLING: Final = ("sampler",)
+_OF_INTERACTIONS: Final = ("positives", "draw_on")
+_DEFAULTS: Final = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A config that can be run.
+
+    Args:
+        config: every setting of this run and of its components, and no other.
+        components: the chosen components by the setting that chooses them; a closed-form model has no loss.
+        path: the file the config came from.
+        given: the keys that the file or the overrides set.
+        expected: the numbers that the file says these settings give.
+    """
+
+    config: Config
+    components: Mapping[str, Component]
+    path: str
+    given: frozenset[str]
+    expected: tuple[Expected, ...] = ()
+
+    @property
+    def trains(self) -> bool:
+        """Whether the model is trained by gradient descent (else it is fitted once)."""
+        return "optimizer" in self.components
+
+    @property
+    def trains_on(self) -> str:
+        """What a row of training is: one of the "interactions", "users" or "sequences"."""
+        return row_kind(self.components.get("model"))
+
+    def arguments(self, setting: str) -> dict[str, Any]:
+        """Return the keyword arguments of the component that a setting chooses."""
+        return {parameter.name: self.config[parameter.name] for parameter in self.components[setting].parameters}
+
+
+@dataclass
+class Choice:
+    """The components that a config names.
+
+    Args:
+        components: those that are known, by the setting that chooses them.
+        unknown: the settings whose component cannot be told; their own settings may be any of its kind.
+        faults: what is wrong with the names.
+    """
+
+    components: dict[str, Component] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def is_closed_form(self) -> bool:
+        """Whether the model is known to be fitted without gradients."""
+        return "model" in self.components and "ClosedFormArch" in self.components["model"].bases
+
+    @property
+    def samples(self) -> bool:
+        """Whether training draws negative items."""
+        loss = self.components.get("loss")
+        if row_kind(self.components.get("model")) == "labels":
+            return False
+        return not self.is_closed_form and (loss is None or loss.traits.get("negatives") != "none")
+
+    def settings(self) -> list[Parameter]:
+        """Return the settings of the run itself, without those of its components."""
+        training = () if self.is_closed_form else TRAINING
+        absent: tuple[str, ...] = () if self.samples else _OF_SAMPLING
+        if row_kind(self.components.get("model")) != "interactions":
+            absent += _OF_INTERACTIONS
+        return [each for each in (*RUN, *training) if each.name not in absent]
+
+    def possible(self) -> list[Parameter]:
+        """Return the settings of every component that might have been meant; where types differ, any will do."""
+        merged: dict[str, Parameter] = {}
+        for each in (each for setting in self.unknown for known in COMPONENTS[setting] for each in known.parameters):
+            known_type = merged.setdefault(each.name, each).annotation
+            if known_type != each.annotation:
+                merged[each.name] = replace(merged[each.name], annotation=known_type | each.annotation)
+        return list(merged.values())
+
+
+def resolve(config: str | Path | None, overrides: Sequence[str] = ()) -> Resolved:
+    """Find, read and check a config.
+
+    Args:
+        config: an existing path, else the stem of a bundled config (`bprmf`, `gowalla/bprmf`); None for `recrun.yaml`
+            in the working folder, else the bundled `bprmf`.
+        overrides: `KEY=VALUE` arguments, stronger than the file.
+
+    Raises:
+        ConfigError: with every fault found.
+    """
+    reading, path = read(config, overrides)
+    return _check(reading, path, as_written=not decides(read_arguments(overrides).given, {}))
+
+
+def resolve_given(given: Mapping[str, Given], path: str) -> Resolved:
+    """Check settings that were already read.
+
+    Raises:
+        ConfigError: with every fault found.
+    """
+    return _check(Reading(dict(given)), path)
+
+
+def read(config: str | Path | None, overrides: Sequence[str] = ()) -> tuple[Reading, str]:
+    """Return what a config and overrides say, and the path of the config; arguments as for `resolve`."""
+    try:
+        path = str(find_config(config))
+        reading = read_config(path)
+    except ConfigError as error:
+        path, reading = str(config), Reading({}, error.faults, complete=False)
+    arguments = read_arguments(overrides)
+    complete = reading.complete and not arguments.faults
+    given = reading.given | arguments.given
+    return Reading(given, reading.faults + arguments.faults, complete, reading.expected), path
+
+
+def choose(reading: Reading) -> Choice:
+    """Return the components that a config names, and what is wrong with the names."""
+    choice = Choice()
+    for setting, registry in COMPONENTS.items():
+        if (choice.is_closed_form and setting not in _OF_ANY_MODEL) or (setting == "sampler" and not choice.samples):
+            continue
+        chosen = reading.given.get(setting)
+        if chosen is None and not reading.complete:
+            choice.unknown.add(setting)
+            continue
+        chosen = chosen or Given(_DEFAULTS[setting])
+        name = chosen.value if chosen.value is None or chosen.text is None else chosen.text
+        if name is None and setting == "loss" and "model" in choice.components:
+            name = choice.components["model"].traits.get("loss", "bpr")
+        if not isinstance(name, str):
+            choice.unknown.add(setting)
+            if setting == "model" and name is None:
+                choice.faults.append(chosen.fault(f"must be set (available: {', '.join(registry.names())})", setting))
+            continue
+        try:
+            choice.components[setting] = registry.describe(_from_here(name, chosen))
+        except RegistryError as error:
+            choice.unknown.add(setting)
+            choice.faults.append(_explain_name(registry, name, chosen, setting, error))
+    return choice
+
+
+def _check(reading: Reading, path: str, *, as_written: bool = True) -> Resolved:
+    """Check what was read; unless the settings are as the file has them, its expected numbers are not of them."""
+    choice = choose(reading)
+    faults = [*reading.faults, *choice.faults]
+    parser = Parser(choice.settings())
+    for component in choice.components.values():
+        try:
+            parser.declare(component.parameters)
+        except ConfigError as error:
+            faults += error.faults
+    parser.declare(each for each in choice.possible() if each.name not in parser.parameters)
+    strangers = [key for key in reading.given if key not in parser.parameters]
+    faults += [_explain_key(key, reading.given[key], parser, choice) for key in strangers]
+    values, found = parser.check(reading.given, complete=reading.complete and not choice.unknown)
+    faults += found
+    values |= {setting: component.name for setting, component in choice.components.items() if setting in values}
+    facts = Facts(values, choice.components, reading.given)
+    faults += [*settle(values, facts), *contradictions(facts)]
+    expected: dict[int, Expected] = {}
+    if reading.expected is not None:
+        expected, found = read_expected(reading.expected)
+        faults += [*found, *(unmeasured(expected, facts, reading.expected) if as_written else ())]
+    if faults:
+        placed = [fault if fault.file is not None else replace(fault, file=path) for fault in faults]
+        raise ConfigError(sorted(dict.fromkeys(placed), key=reading_order))
+    known = tuple(expected.values()) if as_written else ()
+    return Resolved(Config(values), choice.components, path, frozenset(reading.given), known)
+
+
+def _from_here(name: str, given: Given) -> str:
+    """Return a component's name; a file is looked up beside the config that names it, else in the working folder."""
+    if not is_file_reference(name):
+        return name
+    path, _, attribute = name.rpartition(":")
+    is_in_file = given.place is not None and given.place.line is not None
+    folder = os.path.dirname(given.place.file) if given.place is not None and is_in_file else ""
+    return f"{os.path.abspath(os.path.join(folder, os.path.expanduser(path)))}:{attribute}"
+
+
+def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, error: RegistryError) -> Fault:
+    """Say why a component's name is not taken."""
+    if is_file_reference(name) or name in registry:
+        return chosen.fault(str(error), setting)
+    if ".py" in name:
+        return chosen.fault(f"expected a registered name or path/to/file.py:Name, found {name!r}", setting)
+    available = registry.names()
+    message = f"unknown {registry.kind} {name!r} (available: {', '.join(available)})"
+    return chosen.fault(message, setting, nearest(name, available))
+
+
+def _explain_key(key: str, given: Given, parser: Parser, choice: Choice) -> Fault:
+    """Say why a key is not taken: it is nobody's, or it belongs to something this run does not use."""
+    guess = nearest(key, parser.parameters)
+    if choice.is_closed_form and key in _training_keys():
+        name = choice.components["model"].name
+        return given.key_fault(f"model {name} is fitted in closed form and takes no training settings; remove it", key)
+    if key in _OF_SAMPLING:
+        name = choice.components["loss"].name
+        return given.key_fault(f"loss {name} looks at all items and samples none; remove it", key)
+    if key in _OF_INTERACTIONS:
+        model = choice.components["model"]
+        message = f"model {model.name} is trained on {row_kind(model)}, not on single interactions; remove it"
+        return given.key_fault(message, key)
+    owners = [
+        f"{component.kind} {component.name}"
+        for registry in COMPONENTS.values()
+        for component in registry
+        if key in {parameter.name for parameter in component.parameters}
+    ]
+    if owners and (guess is None or edits(guess, key) > 1):
+        using = ", ".join(f"{setting} {component.name}" for setting, component in choice.components.items())
+        others = f"{', '.join(owners[:3])}{' and others' if len(owners) > 3 else ''}"
+        return given.key_fault(f"is a setting of {others}; this run uses {using}", key)
+    return given.key_fault("unknown setting", key, guess)
+
+
+def _training_keys() -> set[str]:
+    """Return the keys that only a model trained by gradient descent has, of its own or of what trains it."""
+    registries = [registry for setting, registry in COMPONENTS.items() if setting not in _OF_ANY_MODEL]
+    own = [parameter for registry in registries for component in registry for parameter in component.parameters]
+    return {parameter.name for parameter in (*TRAINING, *own)}
+
+
+def describe_anything(name: str) -> list[Component]:
+    """Return everything registered under `name`, of whatever kind.
+
+    Raises:
+        RegistryError: nothing is.
+    """
+    if is_file_reference(name):
+        return [_registry_of(name).describe(name)]
+    matches = [registry.describe(name) for registry in REGISTRIES.values() if name in registry]
+    if not matches:
+        everything = {known for registry in REGISTRIES.values() for known in registry.names()}
+        raise RegistryError(unknown("component", name, everything))
+    return matches
+
+
+def _registry_of(reference: str) -> Registry:
+    """Return the registry in which something of a user's own file belongs, as its base class tells."""
+    bases = MODELS.describe(reference).bases
+    return LOSSES if "BaseCriterion" in bases else DATASETS if "RecDataSet" in bases else MODELS

@@ -1,0 +1,279 @@
+"""What is well written, setting by setting, and cannot work together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from recrun.config import device_names
+from recrun.config.draft import Facts, row_kind
+from recrun.config.monitor_names import LOSS, parse_monitor
+from recrun.errors import ConfigError, Fault, nearest
+from recrun.registry import DATASETS, LOSSES, METRICS
+
+
+def settle(values: dict[str, Any], facts: Facts) -> list[Fault]:
+    """Write out the values that follow from others, so that a resolved config says everything.
+
+    Returns:
+        What is wrong with the monitors, whose names are brought into one spelling here.
+    """
+    faults = []
+    if values.get("description", "") is None and "model" in facts.components:
+        values["description"] = facts.components["model"].name.rpartition(":")[2]
+    monitors: list[str] = []
+    for position, text in enumerate(values.get("monitors", ())):
+        try:
+            monitors.append(str(parse_monitor(text)))
+        except ConfigError as error:
+            fault = error.faults[0]
+            faults.append(facts.fault(fault.message, "monitors", suggestion=fault.suggestion, item=position))
+    if faults:
+        del values["monitors"]
+    elif "monitors" in values:
+        values["monitors"] = list(dict.fromkeys(monitors))
+    if "which4best" in values:
+        values["which4best"] = _settled_criterion(values["which4best"], values.get("monitors", ()))
+    return faults
+
+
+def _settled_criterion(which4best: str | None, monitors: list[str]) -> str | None:
+    if which4best is None:
+        return next((monitor for monitor in reversed(monitors) if monitor != LOSS), None)
+    return str(parse_monitor(which4best)) if _is_monitor(which4best) else which4best
+
+
+def _is_monitor(text: str) -> bool:
+    try:
+        parse_monitor(text)
+    except ConfigError:
+        return False
+    return True
+
+
+def _which4best_is_a_monitor(facts: Facts) -> Iterator[Fault]:
+    criterion = facts.values.get("which4best")
+    if not facts.has("monitors", "which4best"):
+        # What the monitors should have been is not known; what no metric is called cannot be one of them.
+        if criterion is not None and not _is_monitor(criterion):
+            yield facts.fault(f"expected one of the monitors, found {criterion!r}", "which4best")
+        return
+    choices = [monitor for monitor in facts.values["monitors"] if monitor != LOSS]
+    if not choices:
+        yield facts.fault("lists no metric that can choose the best epoch; add one, such as ndcg@20", "monitors")
+    elif criterion not in choices:
+        message = f"expected one of the monitors ({', '.join(choices)}), found {criterion!r}"
+        yield facts.fault(message, "which4best", suggestion=nearest(str(criterion), choices))
+
+
+def _monitors_that_a_ranking_has(facts: Facts) -> Iterator[Fault]:
+    if row_kind(facts.components.get("model")) != "labels":
+        message = "compares predicted with true values, and this run ranks items; remove it"
+        yield from _unfit_monitors(facts, lambda traits: traits.get("kind") == "pointwise", message)
+
+
+def _unfit_monitors(facts: Facts, is_unfit: Callable[[Mapping[str, Any]], bool], message: str) -> Iterator[Fault]:
+    """Yield a fault for each monitor whose metric has unfit traits, where it was written."""
+    written = facts.given["monitors"].value if "monitors" in facts.given else []
+    for monitor in facts.values.get("monitors", ()):
+        metric = parse_monitor(monitor)
+        if metric.name != LOSS and is_unfit(METRICS.describe(metric.name).traits):
+            position = next((n for n, text in enumerate(written) if text.lower().strip() == monitor), None)
+            yield facts.fault(f"{monitor} {message}", "monitors", item=position)
+
+
+def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
+    """Yield what is wrong between models that predict labels, data that has them, their loss and their metrics."""
+    model, dataset, loss = (facts.components.get(setting) for setting in ("model", "dataset", "loss"))
+    if model is None or dataset is None:
+        return
+    predicts, labelled = row_kind(model) == "labels", bool(dataset.traits.get("labelled"))
+    if labelled and not predicts:
+        yield facts.fault(
+            f"its rows are labelled, and model {model.name} ranks items by interactions", "dataset", "model"
+        )
+    if not predicts:
+        return
+    if not labelled and dataset.name in DATASETS:
+        known = ", ".join(each.name for each in DATASETS if each.traits.get("labelled"))
+        message = f"model {model.name} predicts labels, and {dataset.name} has none (those with labels are: {known})"
+        yield facts.fault(message, "dataset", "model")
+    if loss is not None and loss.name in LOSSES and loss.name != "bce":
+        yield facts.fault(f"model {model.name} predicts labels: expected bce, found {loss.name}", "loss", "model")
+    if facts.values.get("user_column", "") is None:
+        message = "is over each user's rows, and no column holds users; set user_column, or take auc"
+        yield from _unfit_monitors(facts, lambda traits: bool(traits.get("grouped")), message)
+    message = f"is of a ranking, and model {model.name} predicts labels; use auc, gauc or logloss"
+    yield from _unfit_monitors(facts, lambda traits: traits.get("kind") not in ("pointwise", "auc"), message)
+
+
+def _device_is_written_as_one(facts: Facts) -> Iterator[Fault]:
+    if facts.has("device"):
+        try:
+            device_names.check_syntax(facts.values["device"])
+        except ConfigError as error:
+            yield facts.fault(error.faults[0].message, "device", suggestion=error.faults[0].suggestion)
+
+
+def _folder_names(facts: Facts) -> Iterator[Fault]:
+    name = facts.values.get("id")
+    if name is not None and (
+        name in ("", ".", "..") or "/" in name or "\\" in name or not name.isprintable() or len(name) > 100
+    ):
+        yield facts.fault(f"expected the name of a folder, found {name!r}", "id")
+
+
+def _what_needs_validation(facts: Facts) -> Iterator[Fault]:
+    reason = facts.without_validation
+    if reason is None:
+        return
+    cause = reason.partition(":")[0]
+    if facts.values.get("early_stop_patience") is not None:
+        message = f"training stops by the validation metric, and {reason} leaves none"
+        yield facts.fault(message, "early_stop_patience", cause)
+    if facts.trait("lr_scheduler", "needs_value"):
+        message = f"{facts.values.get('lr_scheduler')} follows the validation metric, and {reason} leaves none"
+        yield facts.fault(message, "lr_scheduler", cause)
+
+
+def _enough_negatives(facts: Facts) -> Iterator[Fault]:
+    needed = facts.trait("loss", "min_negatives", 1)
+    if facts.has("n_negatives") and facts.values["n_negatives"] < needed:
+        found = facts.values["n_negatives"]
+        message = f"loss {facts.components['loss'].name} needs at least {needed} negatives, found {found}"
+        yield facts.fault(message, "n_negatives", "loss")
+
+
+def _enough_for_the_sampler(facts: Facts) -> Iterator[Fault]:
+    sampler, needed = facts.values.get("sampler"), facts.trait("sampler", "min_negatives", 1)
+    if facts.has("n_negatives") and facts.values["n_negatives"] < needed:
+        message = f"sampler {sampler} needs at least {needed} negatives, found {facts.values['n_negatives']}"
+        yield facts.fault(message, "n_negatives", "sampler")
+    if facts.trait("sampler", "draws") == "batch" and facts.values.get("batch_size") == 1:
+        message = f"sampler {sampler} takes negatives from the other rows of a batch, and with 1 row there are none"
+        yield facts.fault(message, "batch_size", "sampler")
+
+
+def _chances_that_are_known(facts: Facts) -> Iterator[Fault]:
+    if facts.values.get("logq_correction") is not True:
+        return
+    draws = facts.trait("sampler", "draws")
+    if draws == "candidates":
+        message = f"the chances of negatives that the model chooses are not known (sampler: {facts.values['sampler']})"
+        yield facts.fault(message, "logq_correction", "sampler")
+    if draws == "batch" and facts.values.get("positives") == "users":
+        message = "the chances of negatives from the batch are known for positives: interactions, found users"
+        yield facts.fault(message, "positives", "logq_correction")
+    if facts.values.get("draw_on") == "device":
+        message = "negatives with their chances (logq_correction) are drawn on the host, found device"
+        yield facts.fault(message, "draw_on", "logq_correction")
+
+
+def _scores_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
+    if facts.trait("loss", "scores") != "cosine" or "model" not in facts.components:
+        return
+    model, loss = facts.components["model"].name, facts.components["loss"].name
+    if "similarity" not in {parameter.name for parameter in facts.components["model"].parameters}:
+        if facts.trait("model", "scores") != "cosine":
+            yield facts.fault(
+                f"{loss} takes cosines, and model {model} does not give them; choose another loss", "loss", "model"
+            )
+    elif facts.has("similarity") and facts.values["similarity"] != "cosine":
+        message = f"loss {loss} takes cosines: expected cosine, found {facts.values['similarity']}"
+        yield facts.fault(message, "similarity", "loss")
+
+
+def _rows_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
+    model, loss = facts.components.get("model"), facts.components.get("loss")
+    if model is None or loss is None or "ClosedFormArch" in model.bases:
+        return
+    of_users = loss.traits.get("trains_on") == "users"
+    if of_users and row_kind(model) != "users":
+        message = f"{loss.name} is over users' whole rows, and model {model.name} is trained on {row_kind(model)}"
+        yield facts.fault(f"{message}; choose another loss", "loss", "model")
+    elif not of_users and row_kind(model) == "users":
+        known = ", ".join(each.name for each in LOSSES if each.traits.get("trains_on") == "users")
+        message = f"model {model.name} is trained on users' whole rows, and {loss.name} is no loss over them"
+        yield facts.fault(f"{message} (those are: {known})", "loss", "model")
+
+
+def _vectors_that_the_loss_compares(facts: Facts) -> Iterator[Fault]:
+    has_none = facts.trait("model", "vectors", True) is False or row_kind(facts.components.get("model")) == "sequences"
+    if facts.trait("loss", "needs") == "vectors" and has_none:
+        loss, model = facts.components["loss"].name, facts.components["model"].name
+        message = f"{loss} compares vectors of users and items, and model {model} has none; choose another loss"
+        yield facts.fault(message, "loss", "model")
+
+
+def _a_loss_that_the_model_takes(facts: Facts) -> Iterator[Fault]:
+    taken = facts.trait("model", "losses")
+    if taken is None or "loss" not in facts.components:
+        return
+    model, loss = facts.components["model"].name, facts.components["loss"].name
+    if loss not in taken:
+        message = f"model {model} has terms of its own for {', '.join(taken)}, and takes no {loss}; remove it"
+        yield facts.fault(message, "loss", "model")
+
+
+def _gradients_that_the_optimizer_takes(facts: Facts) -> Iterator[Fault]:
+    if facts.trait("model", "gradients") == "dense" and facts.trait("optimizer", "sparse"):
+        model, optimizer = facts.components["model"].name, facts.components["optimizer"].name
+        message = f"{optimizer} updates the rows of a batch, and {model} moves all rows in every step; take adam"
+        yield facts.fault(message, "optimizer", "model")
+
+
+def _what_a_device_can_draw(facts: Facts) -> Iterator[Fault]:
+    if facts.values.get("draw_on") == "device" and facts.values.get("sampler", "uniform") != "uniform":
+        sampler = facts.values["sampler"]
+        yield facts.fault(
+            f"only uniform negatives can be drawn on the device, found sampler: {sampler}", "draw_on", "sampler"
+        )
+
+
+def _what_sequences_are_fed_with(facts: Facts) -> Iterator[Fault]:
+    model = facts.components.get("model")
+    if model is None or row_kind(model) != "sequences":
+        return
+    if "max_length" not in {parameter.name for parameter in model.parameters}:
+        yield facts.fault(f"model {model.name} reads sequences and has no setting max_length", "model")
+    if facts.trait("sampler", "draws", "rows") != "rows":
+        message = (
+            f"{facts.components['sampler'].name} draws for single interactions, and model {model.name} is trained on"
+        )
+        yield facts.fault(f"{message} sequences; choose another sampler", "sampler", "model")
+    if facts.values.get("logq_correction") is True:
+        yield facts.fault(
+            "is for models trained on interactions, not on sequences; remove it", "logq_correction", "model"
+        )
+
+
+def _momentum_for_nesterov(facts: Facts) -> Iterator[Fault]:
+    if facts.values.get("nesterov") and facts.values.get("momentum") == 0:
+        yield facts.fault("needs a momentum above 0, found momentum: 0", "nesterov", "momentum")
+
+
+RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
+    _which4best_is_a_monitor,
+    _monitors_that_a_ranking_has,
+    _what_predictions_take,
+    _device_is_written_as_one,
+    _folder_names,
+    _what_needs_validation,
+    _enough_negatives,
+    _enough_for_the_sampler,
+    _chances_that_are_known,
+    _scores_that_the_loss_can_take,
+    _rows_that_the_loss_can_take,
+    _vectors_that_the_loss_compares,
+    _a_loss_that_the_model_takes,
+    _gradients_that_the_optimizer_takes,
+    _what_a_device_can_draw,
+    _what_sequences_are_fed_with,
+    _momentum_for_nesterov,
+)
+
+
+def contradictions(facts: Facts) -> Iterator[Fault]:
+    """Yield every fault of combination; rules whose settings have faults of their own are passed over."""
+    for rule in RULES:
+        yield from rule(facts)

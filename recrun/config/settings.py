@@ -1,0 +1,107 @@
+"""The settings every run has, whatever its components.
+
+`RUN` holds what any run takes, `TRAINING` what only a model trained by gradient descent takes: a closed-form model that
+is given a learning rate is a mistake, and is refused. Everything else is declared by the chosen components.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from recrun.registry.component import Parameter
+from recrun.types import Annotated, Ge, Le, Literal, NonNegativeInt, PositiveFloat, PositiveInt
+
+
+def _run(name: str, annotation: object, default: object, help: str) -> Parameter:
+    return Parameter(name, annotation, default, help, "run")
+
+
+def _training(name: str, annotation: object, default: object, help: str) -> Parameter:
+    return Parameter(name, annotation, default, help, "training")
+
+
+RUN: Final[tuple[Parameter, ...]] = (
+    _run(
+        "description",
+        str | None,
+        None,
+        "name of the experiment, part of the run folder's path; the model's name if null",
+    ),
+    _run("root", str, "data", "folder that holds the data sets"),
+    _run("dataset", str, "Synthetic", "data set: a registered name, or ./file.py:Name"),
+    _run("model", str | None, None, "model: a registered name, or ./file.py:Name"),
+    _run("device", str, "auto", "auto, cpu, cuda, cuda:N, N or mps"),
+    _run(
+        "seed",
+        Annotated[int, Ge(-1), Le(2**32 - 1)],
+        1,
+        "seed of initialisation and sampling; -1 draws one and records it",
+    ),
+    _run(
+        "monitors",
+        list[str],
+        ["recall@10", "recall@20", "ndcg@10", "ndcg@20"],
+        "metrics to compute; loss is always kept for training",
+    ),
+    _run(
+        "which4best", str | None, None, "monitor that chooses the best epoch on validation; the last one listed if null"
+    ),
+    _run("eval_valid", bool, True, "evaluate on the validation part"),
+    _run("eval_test", bool, True, "score test once, at the end, with the best model"),
+    _run("eval_memory", PositiveInt, 512, "memory that ranking may use besides the model, in MB"),
+    _run("threads", PositiveInt | None, None, "threads for computing; all that the machine offers if null"),
+    _run("benchmark", bool, False, "let cuDNN choose its fastest kernels, which may differ from run to run"),
+    _run("verbose", Annotated[int, Ge(0), Le(2)], 1, "0 quiet, 1 normal, 2 more"),
+    _run("resume", bool, False, "continue the run of the same id (or the newest unfinished one with these settings)"),
+    _run("id", str | None, None, "name of the run folder; drawn if null"),
+)
+
+TRAINING: Final[tuple[Parameter, ...]] = (
+    _training("loss", str | None, None, "loss: a registered name, or ./file.py:Name; the model's usual one if null"),
+    _training("epochs", NonNegativeInt, 100, "epochs to train"),
+    _training("batch_size", PositiveInt, 2048, "training rows in a batch"),
+    _training("optimizer", str, "adam", "optimizer"),
+    _training("lr_scheduler", str, "none", "schedule of the learning rate, stepped after each epoch"),
+    _training("sampler", str, "uniform", "how negative items are drawn"),
+    _training(
+        "positives",
+        Literal["interactions", "users"],
+        "interactions",
+        "an epoch visits every train interaction once, or draws as many by choosing users uniformly",
+    ),
+    _training("eval_freq", PositiveInt, 1, "epochs between evaluations"),
+    _training(
+        "early_stop_patience", PositiveInt | None, None, "evaluations without a better one before training stops"
+    ),
+    _training("checkpoint_freq", PositiveInt, 1, "epochs between checkpoints"),
+    _training("checkpoint_minutes", PositiveFloat, 5.0, "a checkpoint is also written when the last one is this old"),
+    _training(
+        "num_workers", NonNegativeInt, 0, "0 samples between the steps, 1 or more in a thread beside them; same batches"
+    ),
+    _training(
+        "draw_on",
+        Literal["auto", "host", "device"],
+        "auto",
+        "where batches are drawn: on the GPU if there is one with room for the interactions, always on the host, or "
+        "always on the device (uniform negatives only)",
+    ),
+    _training(
+        "precision", Literal["float32", "bf16"], "float32", "bf16 runs matrix products in bfloat16, the rest in float32"
+    ),
+    _training("compile_model", bool, False, "compile the model's forward pass with torch.compile"),
+)
+
+FREE: Final = (
+    "device",
+    "threads",
+    "verbose",
+    "num_workers",
+    "eval_memory",
+    "root",
+    "checkpoint_freq",
+    "checkpoint_minutes",
+)
+"""Settings that do not decide what is computed: how, where, and how it is shown and kept."""
+
+NAMES: Final = ("description", "id", "resume")
+"""Settings that decide what a run is called."""

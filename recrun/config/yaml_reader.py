@@ -1,0 +1,281 @@
+"""YAML with positions: a flat mapping whose every key and value knows where it was written.
+
+All faults of a text are found together: where the text as a whole is not YAML, its top-level entries are read one by
+one. This is the parser's reading half; no other module reads YAML.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from recrun.config.yaml_dialect import NotYaml, compose, construct
+from recrun.errors import ConfigError, Fault
+
+MAX_BYTES: Final = 1 << 16
+"""A config larger than this is refused unread: it is some other file."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something was written: a file with 1-based line and column, or an argument of the command line."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+
+    def fault(self, message: str, key: str = "", suggestion: str | None = None) -> Fault:
+        """Return a fault at this place."""
+        return Fault(message, key, self.file, self.line, self.column, suggestion)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value that somebody set.
+
+    Args:
+        value: the typed value.
+        place: where it was written; None when a program set it.
+        text: how a plain scalar was written (`1e-3`), for settings that are text; None for anything else.
+        key_place: where its key was written.
+        items: where the elements of a list were written.
+        within: where the entries of mappings in a list were written, key and value, by (element, key).
+    """
+
+    value: Any
+    place: Place | None = None
+    text: str | None = None
+    key_place: Place | None = None
+    items: tuple[Place, ...] = ()
+    within: Mapping[tuple[int, str], tuple[Place, Place]] = field(default_factory=dict)
+
+    def fault(self, message: str, key: str = "", suggestion: str | None = None, item: int | None = None) -> Fault:
+        """Return a fault at the place where the value, or one element of it, was written."""
+        place = self.items[item] if item is not None and item < len(self.items) else self.place
+        return place.fault(message, key, suggestion) if place else Fault(message, key, suggestion=suggestion)
+
+    def key_fault(self, message: str, key: str, suggestion: str | None = None) -> Fault:
+        """Return a fault at the place where the key was written."""
+        return (
+            self.key_place.fault(message, key, suggestion) if self.key_place else self.fault(message, key, suggestion)
+        )
+
+
+@dataclass
+class Reading:
+    """What could be read of a text, and what is wrong with the rest.
+
+    Args:
+        given: the values by key.
+        faults: everything found wrong.
+        complete: whether every key was read, so that a key which is not `given` was not written.
+        expected: the numbers that a config says it gives, which are none of its settings.
+    """
+
+    given: dict[str, Given] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    complete: bool = True
+    expected: Given | None = None
+
+    def refuse(self, fault: Fault) -> None:
+        """Add a fault that leaves keys unread."""
+        self.faults.append(fault)
+        self.complete = False
+
+    def checked(self) -> dict[str, Given]:
+        """Return the values.
+
+        Raises:
+            ConfigError: there is a fault; with all of them.
+        """
+        if self.faults:
+            raise ConfigError(self.faults)
+        return self.given
+
+
+def read_mapping(path: str | Path) -> Reading:
+    """Read a file that holds one flat mapping."""
+    name = str(path)
+    reading = Reading()
+    text = _read_text(Path(path), name, reading)
+    if text is not None:
+        _read_entries(_Text(_without_controls(text, Place(name, 1, 1), reading), name), reading)
+    return reading
+
+
+def read_value(text: str, place: Place) -> tuple[Given | None, list[Fault]]:
+    """Read one value as YAML writes it, such as the right-hand side of `KEY=VALUE`.
+
+    Args:
+        text: the value.
+        place: where it begins.
+
+    Returns:
+        The value, or None when the text is none; and what is wrong with it.
+    """
+    reading = Reading()
+    # Read as an element of a list: at the start of a line `---` and `%` would have a meaning that a value has not.
+    source = _Text("- " + _without_controls(text, place, reading), place.file, argument=place)
+    try:
+        root = compose(source.text)
+    except NotYaml as error:
+        return None, [*reading.faults, source.place(error.mark).fault(error.message)]
+    if not isinstance(root, yaml.SequenceNode) or len(root.value) != 1:
+        return None, [*reading.faults, place.fault(f"expected one value, found {text!r}")]
+    node = root.value[0]
+    rest = source.text[node.end_mark.index :].strip()
+    if rest.startswith("#"):
+        reading.faults.append(place.fault(f"a comment would begin at {rest[:20]!r}; put the value in quotes"))
+    given = source.given(node, place, reading.faults)
+    return (None if reading.faults else given), reading.faults
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A text to read, and where it stands: it begins on a line of a file, or in an argument."""
+
+    text: str
+    name: str
+    first_line: int = 1
+    argument: Place | None = None
+
+    def place(self, mark: yaml.Mark | None) -> Place:
+        if self.argument is not None:
+            column = self.argument.column
+            if column is not None and mark is not None and mark.line == 0:
+                column += mark.column - 2
+            return Place(self.name, None, column)
+        return Place(self.name, mark.line + self.first_line, mark.column + 1) if mark is not None else Place(self.name)
+
+    def given(self, node: yaml.Node, key_place: Place, faults: list[Fault]) -> Given:
+        """Return what a value's node says; faults are added to the list."""
+        found: list[tuple[str, yaml.Node]] = []
+        value = construct(node, found)
+        faults += [self.place(where.start_mark).fault(message) for message, where in found]
+        plain = node.value if isinstance(node, yaml.ScalarNode) and not node.style else None
+        elements = node.value if isinstance(node, yaml.SequenceNode) else ()
+        places = tuple(self.place(element.start_mark) for element in elements)
+        within = {
+            (position, key.value): (self.place(key.start_mark), self.place(entry.start_mark))
+            for position, element in enumerate(elements)
+            for key, entry in (element.value if isinstance(element, yaml.MappingNode) else ())
+            if isinstance(key, yaml.ScalarNode)
+        }
+        return Given(value, self.place(node.start_mark), plain, key_place, places, within)
+
+
+def _read_entries(source: _Text, reading: Reading) -> None:
+    """Add the entries of a mapping's text to a reading."""
+    try:
+        root = compose(source.text)
+    except NotYaml as error:
+        _read_one_by_one(source, error, reading)
+        return
+    if root is None:
+        message = "the file is empty; expected a mapping of settings, such as 'model: bprmf'"
+        reading.refuse(Fault(message, file=source.name))
+    elif isinstance(root, yaml.MappingNode):
+        _add_entries(source, root, reading)
+    else:
+        found = "a list" if isinstance(root, yaml.SequenceNode) else f"the text {root.value[:60]!r}"
+        hint = "; a blank must follow the colon" if re.match(r"\w+:\S", str(root.value)) else ""
+        reading.refuse(source.place(root.start_mark).fault(f"expected 'key: value', found {found}{hint}"))
+
+
+def _add_entries(source: _Text, root: yaml.MappingNode, reading: Reading) -> None:
+    for key_node, value_node in root.value:
+        place = source.place(key_node.start_mark)
+        if not isinstance(key_node, yaml.ScalarNode):
+            reading.faults.append(place.fault("a key must be text"))
+            continue
+        key = key_node.value
+        if key in reading.given:
+            first = reading.given[key].key_place
+            reading.faults.append(place.fault(f"is set twice; first on line {first.line if first else '?'}", key))
+            continue
+        faults: list[Fault] = []
+        given = source.given(value_node, place, faults)
+        for fault in faults:
+            reading.refuse(replace(fault, key=key))
+        if not faults:
+            reading.given[key] = given
+
+
+def _read_one_by_one(source: _Text, whole: NotYaml, reading: Reading) -> None:
+    """Read each top-level entry by itself, so that one that is no YAML does not hide the others."""
+    reading.complete = False
+    text = source.text
+    if whole.is_second_document and whole.mark is not None:
+        text = text[: whole.mark.index]
+    n_before = len(reading.faults)
+    for first_line, block in _blocks(text):
+        if block.startswith(("---", "...", "%")):
+            continue
+        part = _Text(block, source.name, source.first_line + first_line)
+        try:
+            root = compose(block)
+        except NotYaml as error:
+            key = re.match(r"(\w+)\s*:", block)
+            reading.faults.append(part.place(error.mark).fault(error.message, key.group(1) if key else ""))
+            continue
+        if root is not None and not (isinstance(root, yaml.ScalarNode) and root.value == ""):
+            _read_entries(part, reading)
+    if whole.is_second_document or len(reading.faults) == n_before:
+        reading.faults.append(source.place(whole.mark).fault(whole.message))
+
+
+def _blocks(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (lines before it, text) of each top-level entry: a line that is not indented, and what belongs to it."""
+    block: list[str] = []
+    first = 0
+    for number, line in enumerate(text.splitlines(keepends=True)):
+        if re.match(r"(?!- |-$|[\s#\]}])", line):
+            if block:
+                yield first, "".join(block)
+            block, first = [], number
+        block.append(line)
+    if block:
+        yield first, "".join(block)
+
+
+def _read_text(path: Path, name: str, reading: Reading) -> str | None:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        message = "is a folder; expected a YAML file" if os.path.isdir(path) else f"cannot be read: {reason}"
+        reading.refuse(Fault(message, file=name))
+        return None
+    if len(content) > MAX_BYTES:
+        reading.refuse(Fault(f"is larger than {MAX_BYTES >> 10} KiB; this is not a config", file=name))
+        return None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig", errors="replace")) + 1
+        message = f"is not UTF-8 text: byte 0x{content[error.start]:02x} cannot be decoded"
+        reading.refuse(Fault(message, file=name, line=before.count(b"\n") + 1, column=column))
+        return content.decode("utf-8-sig", errors="ignore")
+
+
+# What is no line end to an editor is none here: U+0085, U+2028 and U+2029 are refused with the controls.
+_CONTROL: Final = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _without_controls(text: str, start: Place, reading: Reading) -> str:
+    """Return a text without the characters that YAML forbids, each line of them a fault."""
+    for number, line in enumerate(text.split("\n")):
+        forbidden = _CONTROL.search(line)
+        if forbidden:
+            column = forbidden.start() + 1 + (start.column - 1 if start.column and not number else 0)
+            place = Place(start.file, None if start.line is None else start.line + number, column)
+            reading.faults.append(place.fault(f"the character U+{ord(forbidden.group()):04X} is not allowed in YAML"))
+    return _CONTROL.sub("", text)

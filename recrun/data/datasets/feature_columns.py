@@ -1,0 +1,215 @@
+"""Which columns of which files are the features of labelled rows, and their values: categories and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from recrun.data.formats.feature_file import LINE, FeatureFile
+from recrun.data.formats.table import data_error
+from recrun.data.interactions import ITEM, TIMESTAMP, USER
+from recrun.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LABEL: Final = "label"
+MISSING: Final = -1
+"""The category number of a value that is not there."""
+ROLES: Final = {LABEL: "label_column", USER: "user_column", ITEM: "item_column", TIMESTAMP: "time_column"}
+"""Names that fields of recrun's own have, and the setting by which a column gets each of them."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The columns that are read.
+
+    Args:
+        roles: the column of the label, and of users, items and times where there are some, by the role's name.
+        sparse: names of columns of categories.
+        dense: names of columns of numbers.
+        origin: the file of each feature: "rows", "user" or "item".
+        unused: columns that are in the files and not read, as they are written there.
+    """
+
+    roles: Mapping[str, str]
+    sparse: tuple[str, ...]
+    dense: tuple[str, ...]
+    origin: Mapping[str, str] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+
+    def of(self, origin: str) -> list[str]:
+        """Return the features that one file holds."""
+        return [name for name in (*self.sparse, *self.dense) if self.origin[name] == origin]
+
+
+def choose(
+    files: Mapping[str, FeatureFile],
+    roles: Mapping[str, str],
+    sparse: Sequence[str],
+    dense: Sequence[str],
+) -> Chosen:
+    """Return which columns are read from which file.
+
+    Args:
+        files: of the "rows", and of features of the "user" and the "item" if there are such files.
+        roles: the column of each role, of those that there are.
+        sparse: names of columns of categories, or patterns with * and ?, which pass over columns that have a role.
+        dense: names of columns of numbers, likewise.
+
+    Raises:
+        DataError: a column is not there, there twice, chosen twice, or holds several values in a row.
+    """
+    for role, name in roles.items():
+        files["rows"].require(name, ROLES[role])
+    for key in ("user", "item"):
+        if key in files:
+            files[key].require(roles[key], ROLES[key])
+    keys = {files_name: {roles[files_name]} for files_name in ("user", "item") if files_name in files}
+    origins: dict[str, list[str]] = {}
+    for key, file in files.items():
+        for name in file.names:
+            if name not in keys.get(key, set(roles.values())):
+                origins.setdefault(name, []).append(key)
+    found = {
+        setting: _expand(setting, patterns, origins, roles, files)
+        for setting, patterns in (("sparse_columns", sparse), ("dense_columns", dense))
+    }
+    both = sorted(set(found["sparse_columns"]) & set(found["dense_columns"]))
+    if both:
+        raise DataError(f"sparse_columns and dense_columns both name {', '.join(map(repr, both))}; name each once")
+    origin: dict[str, str] = {}
+    for name in (*found["sparse_columns"], *found["dense_columns"]):
+        if len(origins[name]) > 1:
+            places = " and ".join(str(files[key].path) for key in origins[name])
+            raise DataError(f"the column {name!r} is in {places}; rename one of them")
+        origin[name] = origins[name][0]
+        kind = files[origin[name]].kind(name)
+        if kind.endswith("_seq"):
+            message = f"{name}:{kind} holds several values in a row, which no model takes; leave it out"
+            raise data_error(files[origin[name]].path, 1, message)
+        if name in ROLES:
+            message = f"the column {name!r} cannot be a feature under this name; give it with {ROLES[name]}, or rename"
+            raise data_error(files[origin[name]].path, 1, message)
+    unused = [
+        file.written_names[place]
+        for key, file in files.items()
+        for place, name in enumerate(file.names)
+        if name not in keys.get(key, set(roles.values())) and name not in origin
+    ]
+    return Chosen(roles, tuple(found["sparse_columns"]), tuple(found["dense_columns"]), origin, tuple(unused))
+
+
+def _expand(
+    setting: str,
+    patterns: Sequence[str],
+    origins: Mapping[str, Collection[str]],
+    roles: Mapping[str, str],
+    files: Mapping[str, FeatureFile],
+) -> list[str]:
+    """Return the columns that names and patterns stand for, each once, in the order of the patterns."""
+    chosen: dict[str, None] = {}
+    for pattern in patterns:
+        if pattern in roles.values():
+            role = next(role for role, name in roles.items() if name == pattern)
+            raise DataError(f"{setting} names {pattern!r}, which is the {role} already ({ROLES[role]}); leave it out")
+        matches = [pattern] if pattern in origins else [name for name in origins if fnmatchcase(name, pattern)]
+        if not matches:
+            near = nearest(pattern, list(origins))
+            hint = f"; did you mean {near!r}?" if near else ""
+            there = ", ".join(map(repr, list(origins)[:60]))
+            where = ", ".join(str(file.path) for file in files.values())
+            raise DataError(f"{where}: there is no column {pattern!r}, which {setting} names{hint} Found: {there}")
+        chosen |= dict.fromkeys(matches)
+    return list(chosen)
+
+
+def refuse_missing(rows: pl.DataFrame, roles: Mapping[str, str], path: Path) -> None:
+    """Refuse rows without a user, an item or a time where a column says so, or without a label.
+
+    Raises:
+        DataError: there is one.
+    """
+    for role, name in roles.items():
+        missing = rows[name].is_null()
+        if missing.any():
+            line = int(rows[LINE][int(missing.arg_max() or 0)])
+            raise data_error(path, line, f"the {role} is missing (column {name!r}; {int(missing.sum())} such rows)")
+
+
+def joined(rows: pl.DataFrame, file: FeatureFile, key: str, names: Sequence[str]) -> tuple[pl.DataFrame, int]:
+    """Return rows with features of their users (or items) beside, and how many rows have one that the file lacks.
+
+    Args:
+        rows: the labelled rows.
+        file: features, a line for each user.
+        key: the column of users' ids in both.
+        names: the features.
+
+    Raises:
+        DataError: a user has two lines, or none.
+    """
+    features = file.read([key, *names])
+    again = features.filter(features[key].is_duplicated() | features[key].is_null())
+    if again.height:
+        line, found = int(again[LINE][-1]), again[key][-1]
+        message = f"the {key} is missing" if found is None else f"the {key} {found!r} has a line of features already"
+        raise data_error(file.path, line, message)
+    n_unknown = int((~rows[key].is_in(features[key].implode())).sum())
+    return rows.join(features.drop(LINE), on=key, how="left", maintain_order="left"), n_unknown
+
+
+def numbers(values: pl.Series, fail: Callable[[int, str], DataError]) -> np.ndarray:
+    """Return the numbers of a column of text, float64 (N,), NaN where nothing is written.
+
+    Args:
+        values: the column.
+        fail: makes the error for a row.
+
+    Raises:
+        DataError: something else is written, or a number that is not finite.
+    """
+    import polars as pl
+
+    found = values.str.strip_chars().cast(pl.Float64, strict=False)
+    wrong = values.is_not_null() & (found.is_null() | ~found.is_finite())
+    if wrong.any():
+        row = int(wrong.arg_max() or 0)
+        raise fail(row, f"expected a finite number as {values.name}, found {values[row]!r}")
+    result: np.ndarray = found.fill_null(float("nan")).to_numpy()
+    return result
+
+
+def categories(values: pl.Series) -> np.ndarray:
+    """Return the number of each value in the order of all distinct ones, int32 (N,), `MISSING` where there is none."""
+    import polars as pl
+
+    codes: np.ndarray = (values.rank("dense").cast(pl.Int32) - 1).fill_null(MISSING).to_numpy()
+    return codes
+
+
+def labels(values: np.ndarray, threshold: float | None, name: str, fail: Callable[[int, str], DataError]) -> np.ndarray:
+    """Return labels 0 and 1, float32 (N,).
+
+    Args:
+        values: what is written.
+        threshold: the least value that counts as 1; None where values are labels already.
+        name: of the column.
+        fail: makes the error for a row.
+
+    Raises:
+        DataError: one is no label.
+    """
+    if threshold is not None:
+        return (values >= threshold).astype(np.float32)
+    wrong = (values != 0) & (values != 1)
+    if wrong.any():
+        row = int(wrong.argmax())
+        message = f"expected 0 or 1 as label (column {name!r}), found {values[row]:g}; or set label_threshold"
+        raise fail(row, message)
+    return values.astype(np.float32)

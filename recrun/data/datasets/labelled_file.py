@@ -1,0 +1,294 @@
+"""A user's own labelled rows, such as clicks, with features of any kind: for models that predict.
+
+N rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from recrun.data import tags
+from recrun.data.datasets.base import RecDataSet
+from recrun.data.datasets.feature_columns import (
+    LABEL,
+    MISSING,
+    ROLES,
+    Chosen,
+    categories,
+    choose,
+    joined,
+    labels,
+    numbers,
+    refuse_missing,
+)
+from recrun.data.datasets.file import paths_of_parts, plain_name, split_of
+from recrun.data.datasets.preparation import Preparation
+from recrun.data.datasets.source_files import SourceFile
+from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
+from recrun.data.formats.feature_file import LINE, FeatureFile
+from recrun.data.formats.from_frame import ids_of, times_of
+from recrun.data.formats.table import Ids, Layout, Table, data_error
+from recrun.data.interactions import ITEM, TIMESTAMP, USER, Interactions
+from recrun.data.splits import PARTS
+from recrun.errors import DataError
+from recrun.registry import DATASETS
+from recrun.types import Fraction, NonNegativeInt
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@DATASETS.register("LabelledFile", labelled=True)
+class LabelledFile(RecDataSet):
+    """Labelled rows (clicks, say) from files of your own, with the columns that are to be predicted from.
+
+    Text with any separator (RecBole's atomic files too) or parquet. Features of users and of items may lie in files of
+    their own. Whatever is fitted (the categories, the scale of numbers) is fitted on train.
+    """
+
+    is_transformed = True
+
+    def __init__(
+        self,
+        root: str | Path = ".",
+        *,
+        path: str | None = None,
+        train_path: str | None = None,
+        valid_path: str | None = None,
+        test_path: str | None = None,
+        user_path: str | None = None,
+        item_path: str | None = None,
+        separator: str | None = None,
+        header: bool | None = None,
+        encoding: str = "utf-8",
+        label_column: str = "label",
+        label_threshold: float | None = None,
+        user_column: str | None = None,
+        item_column: str | None = None,
+        time_column: str | None = None,
+        sparse_columns: list[str] = [],  # noqa: B006 - never changed
+        dense_columns: list[str] = [],  # noqa: B006 - never changed
+        dense_transformer: Literal["none", "minmax", "standard"] = "standard",
+        dense_na_value: float | None = None,
+        split: Literal["ratio", "time", "user_time"] = "ratio",
+        test_ratio: Fraction = 0.1,
+        valid_ratio: Fraction = 0.1,
+        split_seed: NonNegativeInt = 0,
+    ) -> None:
+        """Load the files.
+
+        Args:
+            root: the folder that the paths start from.
+            path: the file that holds all rows, to be split.
+            train_path: the file of the train part, where the parts are given.
+            valid_path: the file of the validation part; without it `valid_ratio` of train is held out.
+            test_path: the file of the test part.
+            user_path: a file with a line of features for each user, under the name `user_column`.
+            item_path: likewise for items, under the name `item_column`.
+            separator: what stands between two columns, one or several characters; null finds out.
+            header: whether the first line holds the columns' names; null finds out. Without, they are called 1, 2, ...
+            encoding: encoding of text files.
+            label_column: the column of what is predicted, 0 or 1.
+            label_threshold: the least value that is labelled 1, where the column holds ratings, say; null for 0 and 1.
+            user_column: the column of users' ids, a feature and the groups of gauc; null for none.
+            item_column: the column of items' ids, a feature; null for none.
+            time_column: the column of times (numbers, or dates), to split by; null for none. It is no feature.
+            sparse_columns: columns of categories; names, or patterns such as C*.
+            dense_columns: columns of numbers; names, or patterns such as I*.
+            dense_transformer: what is done to numbers, by the figures of train: scale to 0..1 (minmax), to mean 0 and
+                deviation 1 (standard), or nothing (none).
+            dense_na_value: the number that a missing one is taken for, before that; null refuses missing numbers.
+                Zero is a number like others. A missing category is a category of its own.
+            split: held out is a random share (of each user's rows, where there are users), the latest of all (time), or
+                the latest of each user's (user_time).
+            test_ratio: share of the rows that is tested on; not with given parts.
+            valid_ratio: share of the rows that is validated on (of train, with given parts); 0 for none.
+            split_seed: seed of what is held out at random.
+
+        Raises:
+            DataError: files or columns are missing, values are not what they should be.
+        """
+        if not (sparse_columns or dense_columns or user_column or item_column):
+            raise DataError("nothing to predict from: name features with sparse_columns and dense_columns")
+        for key, column in (("user", user_column), ("item", item_column)):
+            if self.settings[f"{key}_path"] is not None and column is None:
+                raise DataError(f"{key}_path needs {key}_column, the name of the ids in both files")
+        if split != "ratio" and (time_column is None or (split == "user_time" and user_column is None)):
+            needed = "time_column" if time_column is None else "user_column"
+            raise DataError(f"split={split} needs {needed}")
+        self._paths = paths_of_parts(
+            "LabelledFile", path, {"train": train_path, "valid": valid_path, "test": test_path}
+        )
+        self._beside = {
+            key: plain_name(name) for key, name in (("user", user_path), ("item", item_path)) if name is not None
+        }
+        preparation = Preparation(
+            split=split_of(self._paths, split),
+            test_ratio=test_ratio,
+            valid_ratio=valid_ratio,
+            split_seed=split_seed,
+            duplicates="all",
+        )
+        super().__init__(root, preparation)
+        self.fields = self._fitted_fields()
+        self._parts = {part: self._transformed(part, rows) for part, rows in self._parts.items()}
+
+    @classmethod
+    def locations(cls, root: Path) -> list[Path]:
+        return [root]
+
+    def sources(self) -> Sequence[SourceFile]:
+        return [SourceFile(name) for name in dict.fromkeys([*self._paths.values(), *self._beside.values()])]
+
+    def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
+        import polars as pl
+
+        tables = {part: self._open(files, name) for part, name in self._paths.items()}
+        beside = {key: self._open(files, name) for key, name in self._beside.items()}
+        wanted = self.settings
+        roles = {role: wanted[key] for role, key in ROLES.items() if wanted[key] is not None}
+        if len(set(roles.values())) < len(roles):
+            raise DataError(f"one column cannot have two roles: {roles}")
+        chosen, notes, frames = Chosen({}, (), ()), [], []
+        for table in tables.values():
+            opened = {"rows": table, **beside}
+            chosen = choose(opened, roles, wanted["sparse_columns"], wanted["dense_columns"])
+            frame = table.read([*roles.values(), *chosen.of("rows")])
+            refuse_missing(frame, roles, table.path)
+            for key, file in beside.items():
+                frame, n_unknown = joined(frame, file, roles[key], chosen.of(key))
+                if n_unknown:
+                    lacking = (
+                        f"{n_unknown} of {frame.height} rows of {table.path.name} have {'an' if key == 'item' else 'a'}"
+                    )
+                    notes.append(f"{lacking} {key} that {file.path.name} lacks; its features are missing there")
+            frames.append(frame)
+        if chosen.unused:
+            notes.append(f"columns that are not used: {', '.join(chosen.unused)}")
+        rows = pl.concat(frames)
+        bounds = np.cumsum([0, *(frame.height for frame in frames)])
+        columns = self._columns(rows, list(tables.values()), bounds, chosen, notes)
+        return {
+            part: self._table(
+                table, rows[low:high], {name: values[low:high] for name, values in columns.items()}, notes
+            )
+            for (part, table), low, high in zip(tables.items(), bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Return statistics: rows of each part, the share of rows labelled 1, and what there is to predict from."""
+        n_rows = {part: len(self._parts[part]) for part in PARTS}
+        ids = {"users": USER, "items": ITEM}
+        n_ids = {what: len(getattr(self, f"{role}_ids")) for what, role in ids.items() if self._has(role)}
+        n_positive = sum(float(rows.columns[LABEL].sum()) for rows in self._parts.values())
+        features = [field for field in self.fields if field.match(tags.FEATURE)]
+        return {
+            **n_ids,
+            **n_rows,
+            "share_labelled_1": n_positive / sum(n_rows.values()),
+            "sparse_fields": sum(field.match(tags.SPARSE) for field in features),
+            "dense_fields": sum(field.match(tags.DENSE) for field in features),
+            "columns": [field.name for field in features],
+            "notes": list(self.notes),
+        }
+
+    def _has(self, role: str) -> bool:
+        return self.settings[f"{role}_column"] is not None
+
+    def _open(self, files: Mapping[str, Path], name: str) -> FeatureFile:
+        layout = Layout(self.settings["separator"], self.settings["header"], self.settings["encoding"])
+        return FeatureFile(files[name], layout, Path(name).suffix)
+
+    def _columns(
+        self, rows: pl.DataFrame, tables: Sequence[FeatureFile], bounds: np.ndarray, chosen: Chosen, notes: list[str]
+    ) -> dict[str, np.ndarray]:
+        """Return labels, category numbers (`MISSING` where there is none) and numbers (NaN) of the rows of all."""
+
+        def fail(row: int, message: str, name: str = "") -> DataError:
+            place = int(np.searchsorted(bounds, row, side="right")) - 1
+            origin = self._beside.get(chosen.origin.get(name, ""))
+            source = f" (it comes from {origin})" if origin else ""
+            return data_error(tables[place].path, int(rows[LINE][row]), f"{message}{source}")
+
+        wanted, name = self.settings, chosen.roles[LABEL]
+        columns = {LABEL: labels(numbers(rows[name], fail), wanted["label_threshold"], name, fail)}
+        columns |= {name: categories(rows[name]) for name in chosen.sparse}
+        n_missing = {name: int((columns[name] == MISSING).sum()) for name in chosen.sparse}
+        for name in chosen.dense:
+            columns[name] = numbers(rows[name], partial(fail, name=name))
+            missing = np.isnan(columns[name])
+            n_missing[name] = int(missing.sum())
+            if n_missing[name] and wanted["dense_na_value"] is None:
+                told = f"the {name} is missing ({n_missing[name]} of {len(rows)} rows)"
+                told += "; set dense_na_value, or take it out of dense_columns"
+                raise fail(int(missing.argmax()), told, name)
+        for kind, taken in (("sparse", "a category of their own"), ("dense", f"taken as {wanted['dense_na_value']}")):
+            found = {name: n_missing[name] for name in getattr(chosen, kind) if n_missing[name]}
+            if found:
+                notes.append(f"missing values, {taken}: {_listed(found)}")
+        return columns
+
+    def _table(self, file: FeatureFile, rows: pl.DataFrame, columns: dict[str, np.ndarray], notes: list[str]) -> Table:
+        lines = rows[LINE].to_numpy()
+
+        def line_of(row: int) -> int:
+            return int(lines[row])
+
+        ids: dict[str, Ids] = {}
+        for role in (USER, ITEM):
+            if self._has(role):
+                ids[role] = ids_of(rows[self.settings[f"{role}_column"]].alias(role), file.path, line_of)
+            else:
+                ids[role] = Ids.of_integers(np.zeros(len(rows), dtype=np.int64))
+        are_dates = False
+        if self.settings["time_column"] is not None:
+            times = rows[self.settings["time_column"]].alias(TIMESTAMP)
+            columns[TIMESTAMP], are_dates = times_of(times, file.path, line_of, lambda: None)
+        told = tuple(dict.fromkeys(notes))
+        return Table(file.path, ids[USER], ids[ITEM], columns, line_of, time_is_date=are_dates, notes=told)
+
+    def _fitted_fields(self) -> FieldTuple:
+        """Return the fields, fitted on train."""
+        wanted, train = self.settings, self._parts["train"].columns
+        if train[LABEL].min() == train[LABEL].max():
+            raise DataError(f"all labels of train are {train[LABEL][0]:g}, so there is nothing to learn")
+        ids = [field for field in self._make_fields() if field.match(tags.ID)]
+        features: list[Field] = []
+        for name in (name for name in train if name not in (LABEL, TIMESTAMP)):
+            if train[name].dtype.kind == "i":
+                features.append(SparseField(name, tags=tags.FEATURE, na_value=MISSING).fit(train[name]))
+            else:
+                transformer, na_value = wanted["dense_transformer"], wanted["dense_na_value"]
+                number = DenseField(name, tags=tags.FEATURE, na_value=na_value, transformer=transformer)
+                features.append(number.fit(train[name]))
+        return FieldTuple([*ids, *features, DenseField(LABEL, tags=tags.TARGET)])
+
+    def _transformed(self, part: str, rows: Interactions) -> Interactions:
+        columns, n_unseen = dict(rows.columns), {}
+        for field in self.fields:
+            if field.match(tags.FEATURE):
+                raw = columns[field.name]
+                columns[field.name] = field.transform(raw)
+                if isinstance(field, SparseField):
+                    is_unseen = (raw != MISSING) & (columns[field.name] == field.na_index)
+                    n_unseen[field.name] = int(is_unseen.sum())
+        found = {name: count for name, count in n_unseen.items() if count}
+        if found:
+            self.notes.append(f"categories in {part} that train lacks, taken as missing: {_listed(found)}")
+        return Interactions(rows.users, rows.items, columns)
+
+
+def _listed(counts: Mapping[str, int], limit: int = 10) -> str:
+    """Return counts by name for people, the largest first.
+
+    >>> _listed({"a": 1, "b": 1200})
+    'b (1,200), a (1)'
+    """
+    ordered = sorted(counts.items(), key=lambda pair: -pair[1])
+    shown = ", ".join(f"{name} ({count:,})" for name, count in ordered[:limit])
+    return shown if len(ordered) <= limit else f"{shown} and {len(ordered) - limit} columns more"

@@ -1,0 +1,83 @@
+"""What parts of a data set must not share, and what they should."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from recrun.data import filters
+from recrun.data.formats.table import Ids, Table
+from recrun.data.interactions import Interactions
+from recrun.errors import DataError
+
+_MANY = 10
+"""So many ids of a given part that none of them is in train by chance."""
+
+
+def refuse_overlap(tables: Mapping[str, Table], users: Ids, items: Ids, labels: np.ndarray) -> None:
+    """Refuse an interaction that two parts have.
+
+    Args:
+        tables: the parts, in the order of the rows.
+        users: of the rows of all parts, one after the other (N,).
+        items: likewise.
+        labels: the part of each row (N,).
+
+    Raises:
+        DataError: there is one; the message names both lines of the first.
+    """
+    if not filters.has_repeats(users.codes, items.codes):
+        return
+    keys = filters.pair_keys(users.codes, items.codes)
+    order = np.argsort(keys, kind="stable")
+    again = keys[order[1:]] == keys[order[:-1]]
+    again &= labels[order[1:]] != labels[order[:-1]]
+    if not again.any():
+        return
+    at = int(order[1:][again].min())
+    earlier = int(order[:-1][again][order[1:][again].argmin()])
+    (path, line), (other_path, other_line) = (_origin(tables, row) for row in (at, earlier))
+    user, item = users.names[users.codes[at]], items.names[items.codes[at]]
+    raise DataError(
+        f"{path}:{line}: user {user} and item {item} are in {other_path}:{other_line} too; train, valid and test must "
+        f"not overlap ({int(again.sum())} such pairs)"
+    )
+
+
+def _origin(tables: Mapping[str, Table], row: int) -> tuple[str, int]:
+    for table in tables.values():
+        if row < len(table):
+            return str(table.path), table.line_of(row)
+        row -= len(table)
+    raise AssertionError("a row that is in no table")
+
+
+def unknown_in_train(
+    parts: Mapping[str, Interactions], n_users: int, n_items: int, tables: Mapping[str, Table]
+) -> list[str]:
+    """Return notes on users and items that are held out although train lacks them.
+
+    Args:
+        parts: "train", "valid" and "test".
+        n_users: U.
+        n_items: I.
+        tables: the parts that were given rather than split off.
+
+    Raises:
+        DataError: a given part has many of them, and train lacks every one.
+    """
+    notes = []
+    for part in ("valid", "test"):
+        for what, n_ids in (("users", n_users), ("items", n_items)):
+            known, held_out = (np.bincount(getattr(parts[name], what), minlength=n_ids) > 0 for name in ("train", part))
+            n_held_out, n_unknown = int(held_out.sum()), int((held_out & ~known).sum())
+            if part in tables and n_unknown == n_held_out >= _MANY:
+                message = (
+                    f"none of its {n_held_out} {what} occurs in {tables['train'].path}; are their ids of one kind?"
+                )
+                raise DataError(f"{tables[part].path}: {message}")
+            if n_unknown:
+                share = f"{n_unknown} of {n_held_out} {what} in {part}"
+                notes.append(f"{share} have no interaction in train; they are kept")
+    return notes

@@ -1,0 +1,144 @@
+"""What is surprising about a table that was read, and about tables that are parts of one data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from recrun.data import filters
+from recrun.data.datasets.preparation import union_ids
+from recrun.data.describe.guess_layout import is_number
+from recrun.data.describe.problems import Faults, shown
+from recrun.data.formats.table import Ids, Table
+from recrun.data.formats.times import suspicions
+from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
+
+_INT64: Final = 2**63
+_MANY: Final = 10
+"""So many users that each having one interaction is no chance."""
+
+
+def examine_table(table: Table, faults: Faults) -> None:
+    """Name repeated interactions, doubtful ids, ratings and times of a table, with their lines."""
+    _examine_repeats(table, faults)
+    for role, ids in ((USER, table.users), (ITEM, table.items)):
+        if not ids.are_integers:
+            _examine_text_ids(role, ids, table, faults)
+    if RATING in table.columns:
+        rows = np.flatnonzero(table.columns[RATING] <= 0).tolist()
+        found = ((table.line_of(row), f"the rating is {table.columns[RATING][row]:g}") for row in rows)
+        faults.among("ratings", len(rows), found)
+    if TIMESTAMP in table.columns and not table.time_is_order:
+        _examine_times(table, faults)
+
+
+def _examine_repeats(table: Table, faults: Faults) -> None:
+    users, items = table.users.codes, table.items.codes
+    if filters.has_repeats(users, items):
+        is_first = filters.without_repeats(users, items, "first")
+        rows = np.flatnonzero(~is_first).tolist()
+        found = ((table.line_of(row), f"user {_user(table, row)} and item {_item(table, row)} again") for row in rows)
+        faults.among("duplicates", len(rows), found)
+    starts = np.flatnonzero(np.diff(users, prepend=-1))
+    if len(users) == len(table.users.names) >= _MANY:
+        faults.add("single")
+    n_apart = int((np.bincount(users[starts], minlength=1) > 1).sum())
+    if n_apart:
+        faults.add("unsorted", count=n_apart)
+
+
+def _examine_text_ids(role: str, ids: Ids, table: Table, faults: Faults) -> None:
+    names: Sequence[str] = ids.names.tolist()
+    codes = getattr(table, f"{role}s").codes
+    first_row = np.zeros(len(names), dtype=np.int64)
+    first_row[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+
+    def say(kind: str, chosen: Sequence[int], message: str) -> None:
+        rows = sorted((int(first_row[code]), code) for code in chosen)
+        found = ((table.line_of(row), f"the {role} {shown(names[code], 40)} {message}") for row, code in rows)
+        faults.among(kind, len(rows), found)
+
+    are_numbers = [is_number(name) for name in names]
+    n_numbers = sum(are_numbers)
+    if n_numbers == len(names):
+        huge = [code for code, name in enumerate(names) if name.isdecimal() and int(name) >= _INT64]
+        odd = [code for code, name in enumerate(names) if not name.isdecimal() or name[:1] == "0" != name]
+        say("huge-ids", huge, "is beyond 64 bits")
+        say("number-ids", odd, "is not written as a plain integer")
+    elif n_numbers > 0:
+        is_odd = n_numbers <= len(names) // 2
+        odd = [code for code, is_number in enumerate(are_numbers) if is_number == is_odd]
+        say("mixed-ids", odd, "is a number, unlike most" if is_odd else "is no number, unlike most")
+    say("blank-ids", [code for code, name in enumerate(names) if name != name.strip()], "has blanks around it")
+
+
+def _examine_times(table: Table, faults: Faults) -> None:
+    times = table.columns[TIMESTAMP]
+    for suspicion in suspicions(times, are_dates=table.time_is_date):
+        if not len(suspicion.rows):
+            faults.add(suspicion.kind, suspicion.message)
+            continue
+        at = ((table.line_of(row), f"the time is {times[row]:.15g}") for row in suspicion.rows.tolist())
+        faults.among(suspicion.kind, len(suspicion.rows), at)
+    n_ties = _count_ties(table.users, times)
+    if n_ties:
+        faults.add("time-ties", count=n_ties)
+
+
+def _count_ties(users: Ids, times: np.ndarray) -> int:
+    """Return how many users have several interactions at their latest time."""
+    latest = np.full(len(users.names), times.min(), dtype=times.dtype)
+    np.maximum.at(latest, users.codes, times)
+    at_latest = np.bincount(users.codes[times == latest[users.codes]], minlength=len(users.names))
+    return int((at_latest > 1).sum())
+
+
+def examine_parts(tables: Mapping[str, Table], faults: Mapping[str, Faults]) -> None:
+    """Name what parts share, and what they do not have in common though they should.
+
+    Args:
+        tables: of "train", "valid" and "test", those that there are.
+        faults: of each part; faults go to the later part.
+    """
+    names = [part for part in ("train", "valid", "test") if part in tables]
+    users = union_ids([tables[part].users for part in names])
+    items = union_ids([tables[part].items for part in names])
+    keys = filters.pair_keys(users.codes, items.codes)
+    bounds = np.cumsum([0, *(len(tables[part]) for part in names)])
+    rows = {part: slice(low, high) for part, low, high in zip(names, bounds[:-1], bounds[1:], strict=True)}
+    for place, part in enumerate(names):
+        for earlier in names[:place]:
+            _examine_overlap(tables[part], tables[earlier], keys[rows[part]], keys[rows[earlier]], faults[part])
+        if place and "train" in tables:
+            for what, ids in (("users", users), ("items", items)):
+                held_out, known = np.unique(ids.codes[rows[part]]), np.unique(ids.codes[rows["train"]])
+                unknown = np.setdiff1d(held_out, known)
+                if len(unknown):
+                    first = ids.names[unknown[0]]
+                    told = f"{len(unknown)} of {len(held_out)} {what} do not occur in train, such as {first}"
+                    faults[part].add("unknown", told)
+
+
+def _examine_overlap(table: Table, earlier: Table, keys: np.ndarray, earlier_keys: np.ndarray, faults: Faults) -> None:
+    order = np.argsort(earlier_keys, kind="stable")
+    places = np.minimum(np.searchsorted(earlier_keys[order], keys), len(order) - 1)
+    rows = np.flatnonzero(earlier_keys[order[places]] == keys).tolist()
+    found = (
+        (
+            table.line_of(row),
+            f"user {_user(table, row)} and item {_item(table, row)} are in "
+            f"{earlier.path.name}:{earlier.line_of(int(order[places[row]]))} too",
+        )
+        for row in rows
+    )
+    faults.among("overlap", len(rows), found, f"interactions that {earlier.path.name} has too")
+
+
+def _user(table: Table, row: int) -> str:
+    return str(table.users.names[table.users.codes[row]])
+
+
+def _item(table: Table, row: int) -> str:
+    return str(table.items.names[table.items.codes[row]])

@@ -1,0 +1,294 @@
+"""Describing data: how files are laid out, what is wrong with them and what recrun does about it, and what they hold.
+
+The last word on whether a file can be used always has the reader that training uses.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from recrun.config.find import read_arguments
+from recrun.config.yaml_writer import dump_value
+from recrun.data.datasets.base import RecDataSet
+from recrun.data.datasets.file import format_of, plain_name
+from recrun.data.datasets.preparation import WHOLE, Preparation, prepare, union_ids
+from recrun.data.describe.bad_rows import scan
+from recrun.data.describe.check_table import examine_parts, examine_table
+from recrun.data.describe.layout import LAYOUT_KEYS, Sniffed, sniff
+from recrun.data.describe.problems import KEEP, LIMIT, REFUSE, Faults
+from recrun.data.describe.text_lines import count_blank, lines_of
+from recrun.data.formats.table import Table
+from recrun.data.postprocessing.base import Mode
+from recrun.data.splits import PARTS
+from recrun.data.statistics import statistics
+from recrun.errors import DataError
+from recrun.registry import DATASETS, FORMATS
+
+_PART_NAMES: Final = {"train": "train|training|base", "valid": "valid|validation|val|dev", "test": "test|testing"}
+_INTEGERS: Final = ("lightgcn", "sequences")
+
+
+@dataclass
+class FileReport:
+    """What is known of one file.
+
+    Args:
+        part: "all", "train", "valid" or "test".
+        path: the file.
+        faults: what is wrong or surprising.
+        sniffed: its layout, if it has one.
+        table: its rows, without those that are at fault.
+        is_read: whether training reads it, with the settings that were found.
+    """
+
+    part: str
+    path: Path
+    faults: Faults
+    sniffed: Sniffed | None = None
+    table: Table | None = None
+    is_read: bool = False
+
+
+@dataclass
+class Description:
+    """What is known of some data.
+
+    Args:
+        files: one report a file; none for a data set that is described as a whole.
+        statistics: figures; empty when nothing could be read.
+        notes: what a user should know.
+        settings: keys of a config that read the data.
+        hashes: checksums of the files' content, and of the parts.
+    """
+
+    files: list[FileReport] = field(default_factory=list)
+    statistics: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether training would start on the data."""
+        return all(report.is_read and not report.faults.is_refused for report in self.files)
+
+    @property
+    def command(self) -> str:
+        """The command that trains on the data."""
+        given = " ".join(_argument(key, value) for key, value in self.settings.items())
+        if "labelled" not in self.statistics:
+            return f"recrun train bprmf {given}"
+        # The metric gauc, which the config of deepfm has, needs users.
+        metrics = "" if self.settings.get("user_column") else " 'monitors=[auc,logloss]'"
+        return f"recrun train deepfm {given}{metrics}"
+
+    def document(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it."""
+        return {
+            "usable": self.is_usable,
+            "files": [
+                {
+                    "part": report.part,
+                    "path": str(report.path),
+                    "read": report.is_read,
+                    "layout": None if report.sniffed is None else report.sniffed.document(),
+                    "faults": [fault.document() for fault in report.faults],
+                }
+                for report in self.files
+            ],
+            "statistics": self.statistics,
+            "notes": self.notes,
+            "config": self.settings,
+            "command": self.command,
+            "hashes": self.hashes,
+        }
+
+
+def _argument(key: str, value: Any) -> str:
+    """Return KEY=VALUE for a shell, with quotes only where the value would be read as another one without them."""
+    argument = f"{key}={value}"
+    given = read_arguments([argument]).given.get(key)
+    if not isinstance(value, str) or given is None or given.value is None or given.text != value:
+        argument = f"{key}={dump_value(value)}"
+    return shlex.quote(argument)
+
+
+def describe_dataset(name: str, root: str, settings: Mapping[str, Any]) -> Description:
+    """Load a registered data set and describe it.
+
+    Args:
+        name: its name, or `./file.py:Name`.
+        root: the folder of data sets.
+        settings: its settings.
+
+    Raises:
+        RegistryError: there is no such data set.
+        DataError: it cannot be loaded.
+    """
+    data: RecDataSet = DATASETS.get(name)(root, **settings)
+    modes: tuple[Mode, ...] = ("train", "valid", "test")
+    rows = {part: data.interactions(part) for part in modes}
+    chosen = {"dataset": name, **({"root": root} if data.sources() else {}), **settings}
+    if data.is_transformed:
+        figures = {"labelled": {**data.describe(), "rows": sum(map(len, rows.values())), "columns": []}}
+        return Description(statistics=figures, notes=list(data.notes), settings=chosen, hashes=dict(data.hashes))
+    names = list(rows["train"].columns)
+    users, items = (np.concatenate([getattr(part, what) for part in rows.values()]) for what in ("users", "items"))
+    columns = {column: np.concatenate([part.columns[column] for part in rows.values()]) for column in names}
+    figures = statistics(users, items, columns) | {"parts": {part: len(found) for part, found in rows.items()}}
+    return Description(statistics=figures, notes=list(data.notes), settings=chosen, hashes=dict(data.hashes))
+
+
+def describe_path(path: Path, given: Mapping[str, Any], *, limit: int = LIMIT) -> Description:
+    """Describe a file, or the files of a folder that are the parts of a data set.
+
+    Args:
+        path: a file of interactions; with `test_path` among the settings, of the train part.
+        given: settings of the data set `File`.
+        limit: lines named of each kind of fault.
+
+    Raises:
+        DataError: there is no such file, or it cannot be told which files are meant.
+    """
+    if given.get("format") is not None:
+        format_of(path.name, given["format"])
+    paths = _paths(path, given)
+    layout = {key: given[key] for key in ("format", *LAYOUT_KEYS) if given.get(key) is not None}
+    reports: list[FileReport] = []
+    for part in (WHOLE, *PARTS):
+        if part in paths:
+            # The parts of a data set are read in one way: the first one tells.
+            known = {**reports[0].sniffed.settings, **layout} if reports and reports[0].sniffed else layout
+            reports.append(_describe_file(part, paths[part], known, limit))
+    description = Description(reports)
+    tables = {report.part: report.table for report in reports if report.table is not None}
+    if len(reports) > 1 and len(tables) > 1:
+        examine_parts(tables, {report.part: report.faults for report in reports})
+    if tables:
+        description.statistics = _figures(tables)
+    if description.is_usable:
+        _prepare(description, tables, given)
+    description.settings = _config(reports, given)
+    return description
+
+
+def _describe_file(part: str, path: Path, given: Mapping[str, Any], limit: int) -> FileReport:
+    report = FileReport(part, path, Faults(path, limit))
+    try:
+        sniffed = report.sniffed = sniff(path, given, report.faults)
+    except DataError as error:
+        message = str(error).removeprefix(f"{path}").lstrip(":0123456789 ")
+        report.faults.add("empty" if message == "is empty" else "not-data", message)
+        return report
+    try:
+        table = FORMATS.get(sniffed.format)(path, sniffed.layout)
+    except DataError as error:
+        report.table = scan(sniffed, report.faults)
+        if not report.faults.is_refused:
+            report.faults.add("empty" if "holds no interactions" in str(error) else "refused", str(error))
+    else:
+        report.table, report.is_read = table, True
+        for fault in report.faults:
+            fault.action = KEEP if fault.action == REFUSE else fault.action
+        _examine_lines(sniffed, table, report.faults)
+    if report.table is not None:
+        examine_table(report.table, report.faults)
+    return report
+
+
+def _examine_lines(sniffed: Sniffed, table: Table, faults: Faults) -> None:
+    """Name blank lines and users without items, of which the table of a file that was read knows nothing."""
+    if sniffed.format in _INTEGERS or any("blank lines" in note for note in table.notes):
+        for first, lines in lines_of(sniffed, faults):
+            count_blank(first, lines, faults)
+            for place, line in enumerate(lines if sniffed.format in _INTEGERS else ()):
+                if len(line.split(maxsplit=1)) == 1:
+                    faults.at("no-items", first + place, f"user {line.strip()} has no items")
+
+
+def _paths(path: Path, given: Mapping[str, Any]) -> dict[str, Path]:
+    """Return the file of each part, or of the whole under "all"."""
+    others = {part: given[f"{part}_path"] for part in ("valid", "test") if given.get(f"{part}_path") is not None}
+    if path.is_dir():
+        if others:
+            raise DataError(f"{path} is a folder; name the file of the train part instead")
+        return _parts_in(path)
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file, and no data set of that name")
+    if "valid" in others and "test" not in others:
+        raise DataError("valid_path goes with test_path")
+    if not others:
+        return {WHOLE: path}
+    return {"train": path, **{part: _beside(path, name) for part, name in others.items()}}
+
+
+def _beside(path: Path, name: str) -> Path:
+    found = next((place for place in (path.parent / name, Path(name)) if place.is_file()), None)
+    if found is None:
+        raise DataError(f"there is no file {path.parent / name}, nor {name}")
+    return found
+
+
+def _parts_in(folder: Path) -> dict[str, Path]:
+    """Return the files of a folder that are called train, test, and maybe valid."""
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    found: dict[str, list[Path]] = {part: [] for part in _PART_NAMES}
+    for file in files:
+        for part, names in _PART_NAMES.items():
+            if re.search(rf"(^|[._-])({names})\d?([._-]|$)", plain_name(file.name).lower()):
+                found[part].append(file)
+    several = [part for part, paths in found.items() if len(paths) > 1]
+    if several or not (found["train"] and found["test"]):
+        names = ", ".join(file.name for file in files[:20]) or "nothing"
+        raise DataError(f"{folder} is a folder without one train and one test file; name a file of it: {names}")
+    return {part: paths[0] for part, paths in found.items() if paths}
+
+
+def _figures(tables: Mapping[str, Table]) -> dict[str, Any]:
+    users, items = (union_ids([getattr(table, what) for table in tables.values()]) for what in ("users", "items"))
+    names = set.intersection(*(set(table.columns) for table in tables.values()))
+    columns = {
+        name: np.concatenate([table.columns[name] for table in tables.values()])
+        for name in next(iter(tables.values())).columns
+        if name in names
+    }
+    return statistics(users.codes, items.codes, columns) | {
+        "rows": {part: len(table) for part, table in tables.items()}
+    }
+
+
+def _prepare(description: Description, tables: Mapping[str, Table], given: Mapping[str, Any]) -> None:
+    """Split the tables as training would, to see whether it can."""
+    options = {option.name: given[option.name] for option in fields(Preparation) if option.name in given}
+    if WHOLE not in tables and options.pop("split", "ratio") != "ratio":
+        description.files[0].faults.add("refused", "split splits one file, and the parts are given already")
+        return
+    split = options.pop("split", "ratio") if WHOLE in tables else "given"
+    try:
+        prepared = prepare(tables, Preparation(split=split, **options))
+    except DataError as error:
+        kind = "other-ids" if "are their ids of one kind" in str(error) else "refused"
+        description.files[-1].faults.add(kind, str(error))
+        return
+    description.statistics["parts"] = {part: len(rows) for part, rows in prepared.parts.items()}
+    description.notes += prepared.notes
+
+
+def _config(reports: Sequence[FileReport], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of a config that read the files as they were read here."""
+    folder = reports[0].path.parent
+    keys = {WHOLE: "path", **{part: f"{part}_path" for part in PARTS}}
+    paths = {
+        keys[report.part]: report.path.name if report.path.parent == folder else str(report.path.absolute())
+        for report in reports
+    }
+    layout = reports[0].sniffed.settings if reports[0].sniffed else {}
+    rest = {key: value for key, value in given.items() if key not in layout and key not in paths and value is not None}
+    return {"dataset": "File", "root": str(folder), **paths, **layout, **rest}

@@ -1,0 +1,298 @@
+"""Sniffing a file: which format it has, which column holds what, and which settings make recrun read it so.
+
+What a user set is kept; everything else is told by the file. Nothing is decided here for training, which takes only
+what the settings and the file's name say: sniffing finds the settings.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from recrun.data.datasets.file import format_of, plain_name
+from recrun.data.describe import guess_layout
+from recrun.data.describe.file_type import Survey, guess_encoding, is_parquet, survey
+from recrun.data.describe.guess_columns import COLUMN_KEYS, find_roles, place_roles, roles_by_content
+from recrun.data.describe.problems import REFUSE, SETTING, Faults, shown
+from recrun.data.formats.delimited import guess_separator, looks_like_header, split_line
+from recrun.data.formats.table import Layout, check_encoding
+from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
+from recrun.errors import DataError
+
+LAYOUT_KEYS: Final = ("separator", "header", "encoding", *COLUMN_KEYS.values())
+_INTEGERS: Final = ("lightgcn", "sequences")
+_N_COLUMNS: Final = {"triples": 3, "pairs": 2}
+_FIXED: Final = {
+    # What a format takes for granted: separator, line of names, roles by position.
+    "csv": (None, None, (USER, ITEM, RATING, TIMESTAMP)),
+    "tsv": ("\t", None, (USER, ITEM, RATING, TIMESTAMP)),
+    "inter": ("\t", True, ()),
+    "udata": ("\t", False, (USER, ITEM, RATING, TIMESTAMP)),
+    "triples": (None, False, (USER, ITEM, RATING)),
+    "pairs": (None, False, (USER, ITEM)),
+}
+_UDATA: Final = {USER: 0, ITEM: 1, RATING: 2, TIMESTAMP: 3}
+
+
+@dataclass
+class Sniffed:
+    """What is known of a file's layout.
+
+    Args:
+        path: the file.
+        format: the name of its format.
+        encoding: of the text; "" for parquet.
+        separator: between columns; None for lines of integers and parquet.
+        has_header: whether the first line holds names; None where there is no such question.
+        names: of the columns, as written, or their numbers from 1.
+        roles: the position of the column with each role.
+        settings: the keys of the data set `File` that make it be read so, but for its path.
+        alternatives: other ways to take the file, which it does not contradict.
+        survey: the bytes of a text file, counted.
+    """
+
+    path: Path
+    format: str
+    encoding: str = ""
+    separator: str | None = None
+    has_header: bool | None = None
+    names: list[str] = field(default_factory=list)
+    roles: dict[str, int] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    alternatives: list[str] = field(default_factory=list)
+    survey: Survey | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """What the format is told of the file: what was set, and nothing else."""
+        return Layout(**{key: self.settings[key] for key in LAYOUT_KEYS if key in self.settings})
+
+    @property
+    def is_quoted(self) -> bool:
+        """Whether values may stand in double quotes."""
+        return self.format == "csv"
+
+    def document(self) -> dict[str, Any]:
+        """Return what is known as JSON can hold it."""
+        called = {RATING: WEIGHT} if self.format == "triples" else {}
+        names = {called.get(role, role): self.names[place] for role, place in self.roles.items()}
+        return {
+            "format": self.format,
+            "encoding": self.encoding or None,
+            "separator": self.separator,
+            "header": self.has_header,
+            "columns": self.names,
+            "roles": names,
+            "alternatives": self.alternatives,
+        }
+
+
+def sniff(path: Path, given: Mapping[str, Any], faults: Faults) -> Sniffed:
+    """Find out how a file is laid out.
+
+    Args:
+        path: the file, plain or compressed.
+        given: keys of `File` that a user set: format, separator, header, encoding, and names of columns.
+        faults: takes what is odd about the file as a whole.
+
+    Raises:
+        DataError: it cannot be read, or is no table at all.
+    """
+    chosen = given.get("format")
+    named = _format_by_name(path)
+    settings = {key: value for key, value in given.items() if value is not None}
+    if is_parquet(path) or "parquet" in (chosen, named):
+        sniffed = Sniffed(path, "parquet", settings=settings)
+        if "parquet" not in (chosen, named):
+            sniffed.settings["format"] = "parquet"
+            faults.add("format", "is a parquet file under another name")
+        _sniff_parquet(sniffed, faults)
+        return sniffed
+    found = survey(path)
+    encoding = given.get("encoding") or guess_encoding(path, found)
+    check_encoding(path, encoding)
+    lines = [line for line in found.lines(encoding) if line.strip()]
+    if not lines:
+        raise DataError(f"{path}: is empty")
+    sniffed = Sniffed(path, chosen or named or "csv", encoding, settings=settings, survey=found)
+    _note_text(sniffed, lines, faults)
+    if sniffed.format in _INTEGERS or (chosen is None and named is None and _is_of_integers(lines)):
+        _sniff_integers(sniffed, lines, chosen or named, faults)
+    else:
+        _sniff_table(sniffed, lines, chosen, named, faults)
+    return sniffed
+
+
+def _format_by_name(path: Path) -> str | None:
+    try:
+        return format_of(plain_name(path.name))
+    except DataError:
+        return None
+
+
+def _note_text(sniffed: Sniffed, lines: Sequence[str], faults: Faults) -> None:
+    found = sniffed.survey
+    assert found is not None
+    if found.has_mark:
+        faults.add("byte-order-mark")
+    if found.n_windows:
+        faults.add("line-ends", count=found.n_windows)
+    if found.n_returns and not sniffed.encoding.startswith("utf-16"):
+        faults.add("old-line-ends", count=found.n_returns)
+    if "encoding" not in sniffed.settings and sniffed.encoding != "utf-8":
+        sniffed.settings["encoding"] = sniffed.encoding
+        faults.add("encoding", f"is not UTF-8 text; {sniffed.encoding} would fit", action=SETTING)
+
+
+def _is_of_integers(lines: Sequence[str]) -> bool:
+    """Return whether lines are `user item item ...`: integers between blanks, and not a table of few columns."""
+    rows = [line.split() for line in lines]
+    rows = [row for row in rows if all(token.isdecimal() for token in row)]
+    if len(rows) < 0.8 * len(lines):
+        return False
+    (n_columns, n_rows), *_ = Counter(map(len, rows)).most_common(1)
+    if n_rows < 0.95 * len(rows) or n_columns > 4:
+        return True
+    # As many columns in each line: a table, unless each line is another user's, who has so many items.
+    columns = list(zip(*(row for row in rows if len(row) == n_columns), strict=True))
+    if n_columns < 3 or any(guess_layout.are_times(column) for column in columns[2:]):
+        return False
+    return len(set(columns[0])) == n_rows
+
+
+def _sniff_integers(sniffed: Sniffed, lines: Sequence[str], chosen: str | None, faults: Faults) -> None:
+    sniffed.format = chosen or "lightgcn"
+    if chosen is None:
+        sniffed.settings["format"] = sniffed.format
+        faults.add("format", "the file's name does not tell its format: lines of integers, `user item item ...`")
+        sniffed.alternatives.append("format=sequences, if the items of each line stand in the order of time")
+    if sniffed.encoding not in ("utf-8", "latin-1", "cp1252"):
+        faults.add(
+            "encoding", f"format {sniffed.format} is read from UTF-8 only; found {sniffed.encoding}", action=REFUSE
+        )
+    bad = sum(not all(token.isdecimal() for token in line.split()) for line in lines)
+    separator = guess_layout.find_separator(lines)
+    if bad > len(lines) // 2 and separator not in (None, " ", "\t"):
+        message = f"format {sniffed.format} separates integers by blanks; the separator found is {separator!r}"
+        faults.add("separator", f"{message} (format: csv?)", action=REFUSE)
+
+
+def _sniff_table(sniffed: Sniffed, lines: Sequence[str], chosen: str | None, named: str | None, faults: Faults) -> None:
+    separator = sniffed.settings.get("separator") or guess_layout.find_separator(lines)
+    first = split_line(lines[0], separator, '"' in lines[0]) if separator else [lines[0]]
+    columns = guess_layout.columns_of(lines[1:] or lines, separator) if separator else [list(lines[1:])]
+    header = sniffed.settings.get("header")
+    if header is None:
+        header = guess_layout.has_header(first, columns)
+    if chosen is None:
+        _choose_format(sniffed, named, separator, header, first, columns, faults)
+    fixed, _, positions = _FIXED[sniffed.format]
+    if fixed is not None and sniffed.format == (chosen or ""):
+        separator = sniffed.settings.get("separator") or fixed
+    sniffed.separator, sniffed.has_header = separator, header
+    _settle_separator(sniffed, lines, fixed, faults)
+    if sniffed.separator is None:
+        return
+    first = split_line(lines[0], sniffed.separator, sniffed.is_quoted)
+    sniffed.names = first if header else [str(place + 1) for place in range(len(first))]
+    below = lines[1:] if header else lines
+    columns = guess_layout.columns_of(below, sniffed.separator) if below else []
+    if len(columns) != len(first):
+        columns = [[] for _ in first]
+    _settle_header(sniffed, first, faults)
+    n_columns = _N_COLUMNS.get(sniffed.format, len(first))
+    if len(first) != n_columns:
+        faults.add("column", f"format {sniffed.format} has {n_columns} columns; found {len(first)}")
+    if header:
+        sniffed.roles = find_roles(sniffed.names, columns, sniffed.settings, faults)
+    else:
+        usual = {role: place for place, role in enumerate(positions) if place < len(columns)}
+        meant = roles_by_content(columns) if sniffed.format in ("csv", "tsv") else usual
+        sniffed.roles = place_roles(sniffed.names, usual, meant, sniffed.settings, faults)
+
+
+def _choose_format(
+    sniffed: Sniffed,
+    named: str | None,
+    separator: str | None,
+    header: bool,
+    first: Sequence[str],
+    columns: Sequence[Sequence[str]],
+    faults: Faults,
+) -> None:
+    """Take the format that the name tells if the file can be of it, else the one that the file tells."""
+    natural = "tsv" if separator == "\t" and not _is_quoted(columns) else "csv"
+    if natural == "tsv" and not header and roles_by_content(columns) == _UDATA and len(first) == len(_UDATA):
+        natural = "udata"
+    if named is not None:
+        fixed, takes_header, _ = _FIXED[named]
+        fits = fixed in (None, separator) and (takes_header is None or takes_header == header)
+        if fits:
+            sniffed.format = named
+            return
+        found = f"separator {separator!r}, {'with' if header else 'without'} a line of names"
+        faults.add("format", f"is not what its name says ({named}): {found}")
+    else:
+        if len(columns) == len(first) == 3 and not header and _are_weights(columns[2]):
+            natural = "triples"
+        faults.add("format", f"the file's name does not tell its format: {natural}")
+        if len(first) == 2 and not header and separator in (" ", "\t"):
+            sniffed.alternatives.append("format=pairs, if each user's lines stand in the order of time")
+    sniffed.format = natural
+    sniffed.settings["format"] = natural
+
+
+def _are_weights(values: Sequence[str]) -> bool:
+    """Return whether a column holds counts rather than ratings or times."""
+    is_count = guess_layout.are_integers(values) and not guess_layout.are_times(values)
+    return is_count and any(len(value.strip()) > 2 for value in values)
+
+
+def _is_quoted(columns: Sequence[Sequence[str]]) -> bool:
+    return any(any(character == '"' for character in value) for column in columns for value in column)
+
+
+def _settle_separator(sniffed: Sniffed, lines: Sequence[str], fixed: str | None, faults: Faults) -> None:
+    separator = sniffed.separator
+    if separator is None:
+        faults.add("separator", f"no separator cuts the lines into columns: {shown(lines[0])}", action=REFUSE)
+        return
+    taken = sniffed.settings.get("separator") or fixed or guess_separator(lines[0])
+    n_columns = len(split_line(lines[0], separator, sniffed.is_quoted))
+    other = guess_layout.find_separator(lines)
+    if n_columns == 1 and other is not None:
+        message = f"with separator {separator!r} there is one column; the separator found is {other!r}"
+        faults.add("separator", message, action=REFUSE)
+    elif n_columns == 1:
+        faults.add("separator", f"no separator cuts the lines into columns: {shown(lines[0])}", action=REFUSE)
+    elif taken != separator:
+        faults.add("separator", f"the separator found is {separator!r}; {taken!r} would be taken")
+        sniffed.settings["separator"] = separator
+
+
+def _settle_header(sniffed: Sniffed, first: list[str], faults: Faults) -> None:
+    fixed = _FIXED[sniffed.format][1]
+    taken = sniffed.settings.get("header")
+    taken = fixed if taken is None else taken
+    taken = looks_like_header(first) if taken is None else taken
+    if taken != sniffed.has_header:
+        found = "a line of names" if sniffed.has_header else "no line of names"
+        faults.add("header", f"there is {found}, and another would be taken: {shown(', '.join(first))}")
+        sniffed.settings["header"] = sniffed.has_header
+
+
+def _sniff_parquet(sniffed: Sniffed, faults: Faults) -> None:
+    import polars as pl
+
+    try:
+        schema = pl.read_parquet_schema(sniffed.path)
+        head = pl.read_parquet(sniffed.path, n_rows=1000)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{sniffed.path}: is not a parquet file that can be read ({reason})") from error
+    sniffed.names = list(schema)
+    columns = [[str(value) for value in head[name].to_list() if value is not None] for name in schema]
+    sniffed.roles = find_roles(sniffed.names, columns, sniffed.settings, faults)

@@ -1,0 +1,1 @@
+"""Fetch the files of a data set from where its owners publish them."""

@@ -1,0 +1,144 @@
+"""Tables of which columns are read by their names, as text: labels, categories and numbers beside users and items."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from recrun.data.formats.column_names import bare_name
+from recrun.data.formats.delimited import first_lines, guess_separator, looks_like_header, split_line, text_source
+from recrun.data.formats.find_bad_row import STAND_IN, TextShape, explain_rows, is_rectangular
+from recrun.data.formats.table import Layout, data_error
+from recrun.errors import nearest
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LINE: Final = "\0line"
+"""The column that says in which line of its file a row stands; no column of a file is called so."""
+_TABS: Final = (".tsv", ".inter", ".user", ".item")
+_PARQUET: Final = (".parquet", ".pq")
+
+
+class FeatureFile:
+    """A table in a file: text with a separator between columns (RecBole's atomic files too), or parquet.
+
+    Args:
+        path: the file; its ending tells parquet, and files with tabs and no quotes (.tsv, .inter, .user, .item).
+        layout: separator, header and encoding where they are not to be found out.
+        ending: the ending of its name without that of a compression.
+    """
+
+    def __init__(self, path: Path, layout: Layout, ending: str) -> None:
+        self.path = path
+        self._layout = layout
+        self._ending = ending.lower()
+
+    @cached_property
+    def written_names(self) -> list[str]:
+        """The names of the columns as they are written; their numbers from 1 where the file has no line of names."""
+        if self._ending in _PARQUET:
+            import polars as pl
+
+            try:
+                return list(pl.read_parquet_schema(self.path))
+            except (pl.exceptions.PolarsError, OSError) as error:
+                raise data_error(self.path, None, f"is not a parquet file ({str(error).splitlines()[0]})") from error
+        first, _ = first_lines(self.path, self._layout.encoding)
+        names = split_line(first, self._shape.separator, self._shape.quoted)
+        return names if self._shape.header else [str(place + 1) for place in range(len(names))]
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names of the columns, without the types that RecBole writes behind them."""
+        names = [bare_name(name) for name in self.written_names]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise data_error(self.path, 1, f"several columns are called {', '.join(map(repr, repeated))}")
+        return names
+
+    def kind(self, name: str) -> str:
+        """Return the type that RecBole writes behind the name of a column, or ""."""
+        found = re.search(r":(\w+)$", self.written_names[self.names.index(name)])
+        return found.group(1) if found else ""
+
+    def require(self, name: str, setting: str) -> None:
+        """Check that there is a column of that name.
+
+        Raises:
+            DataError: there is none; the message names the setting, the nearest name and those there are.
+        """
+        if name not in self.names:
+            near = nearest(name, self.names)
+            hint = f"; did you mean {near!r}?" if near else ""
+            found = ", ".join(map(repr, self.names[:60]))
+            raise data_error(self.path, 1, f"there is no column {name!r}, which {setting} names{hint} Found: {found}")
+
+    def read(self, names: Sequence[str]) -> pl.DataFrame:
+        """Return some columns as text, null where nothing is written, and `LINE`; blank lines are left out.
+
+        Raises:
+            DataError: rows have too few or too many columns; the file cannot be read, or holds no rows.
+        """
+        import polars as pl
+
+        places = [self.names.index(name) for name in names]
+        frame = self._read_parquet(places) if self._ending in _PARQUET else self._read_text(places)
+        frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
+        frame = frame.with_columns(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in names)
+        first = 1 if self._ending in _PARQUET else 1 + self._shape.header
+        frame = frame.with_columns(pl.Series(LINE, np.arange(first, first + frame.height)))
+        frame = frame.filter(~pl.all_horizontal(pl.col(list(names)).is_null()))
+        if not frame.height:
+            raise data_error(self.path, None, "holds no rows")
+        return frame
+
+    @cached_property
+    def _shape(self) -> TextShape:
+        first, second = first_lines(self.path, self._layout.encoding)
+        has_tabs = self._ending in _TABS
+        separator = self._layout.separator or ("\t" if has_tabs else guess_separator(first))
+        names = split_line(first, separator, not has_tabs)
+        header = looks_like_header(names) if self._layout.header is None else self._layout.header
+        if header and not second:
+            raise data_error(self.path, None, "holds no rows, only a line of names")
+        positions: Mapping[str, int] = {}
+        return TextShape(separator, header, not has_tabs, self._layout.encoding, len(names), positions)
+
+    def _read_text(self, places: Sequence[int]) -> pl.DataFrame:
+        import polars as pl
+
+        source, shape = text_source(self.path, self._shape), self._shape
+        called = [f"_{place}" for place in range(shape.n_columns)]
+        try:
+            frame = pl.read_csv(
+                source,
+                has_header=False,
+                skip_rows=int(shape.header),
+                separator=shape.separator if len(shape.separator.encode()) == 1 else STAND_IN,
+                quote_char='"' if shape.quoted else None,
+                columns=sorted(places),
+                schema=dict.fromkeys(called, pl.String),
+            )
+        except (pl.exceptions.PolarsError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise explain_rows(self.path, shape) or data_error(self.path, None, f"cannot be read ({reason})") from error
+        fault = None if is_rectangular(source, shape) else explain_rows(self.path, shape)
+        if fault:
+            raise fault
+        return frame.select([called[place] for place in places])
+
+    def _read_parquet(self, places: Sequence[int]) -> pl.DataFrame:
+        import polars as pl
+
+        names = [self.written_names[place] for place in places]
+        frame = pl.read_parquet(self.path, columns=names).select(names)
+        nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
+        if nested:
+            raise data_error(self.path, None, f"{nested[0]!r} holds several values in a row, which no model takes")
+        return frame.cast(dict.fromkeys(names, pl.String))

@@ -1,0 +1,150 @@
+"""Finding the row of a text file that a fast reader refused: slow, exact, and only run once something is wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from recrun.data.formats.table import BLOCK, data_error, open_binary
+from recrun.data.interactions import RATING, TIMESTAMP
+from recrun.errors import DataError
+
+STAND_IN = "\x1f"
+"""Stands for a separator of several characters where a reader only takes one."""
+
+
+@dataclass(frozen=True)
+class TextShape:
+    """How a text file is laid out.
+
+    Args:
+        separator: what stands between two columns, one or several characters.
+        header: whether the first line holds names.
+        quoted: whether values may stand in double quotes.
+        encoding: of the text.
+        n_columns: how many columns every row has.
+        positions: which column holds the user, the item, the rating, the time.
+    """
+
+    separator: str
+    header: bool
+    quoted: bool
+    encoding: str
+    n_columns: int
+    positions: Mapping[str, int]
+
+
+def explain_rows(path: Path, shape: TextShape) -> DataError | None:
+    """Return the error for the first row that is not as the others should be, or None when all are well formed."""
+    with open_binary(path) as stream:
+        try:
+            with io.TextIOWrapper(stream, encoding=shape.encoding, newline="") as text:
+                are_dates: bool | None = None
+                for line, row in _rows(text, shape):
+                    if are_dates is None and TIMESTAMP in shape.positions and len(row) == shape.n_columns:
+                        are_dates = not _is_number(row[shape.positions[TIMESTAMP]])
+                    message = _complaint(row, shape, are_dates or False)
+                    if message:
+                        return data_error(path, line, message)
+        except UnicodeDecodeError as error:
+            return _undecodable(path, shape, error)
+        except csv.Error as error:
+            return data_error(path, None, f"cannot be split into columns ({error})")
+    return None
+
+
+def is_rectangular(source: Path | bytes, shape: TextShape) -> bool:
+    """Return whether every line of a text surely has as many separators as its columns need.
+
+    Args:
+        source: the file, or its text in UTF-8 with `STAND_IN` for a separator of several bytes.
+        shape: how it is laid out.
+    """
+    separator = shape.separator.encode() if len(shape.separator.encode()) == 1 else STAND_IN.encode()
+    with nullcontext(io.BytesIO(source)) if isinstance(source, bytes) else open_binary(source) as stream:
+        n_before, length_before, is_quoted, last = 0, 0, False, 0
+        while block := stream.read(BLOCK):
+            characters = np.frombuffer(block, dtype=np.uint8)
+            is_end, is_separator = characters == 10, characters == separator[0]
+            if shape.quoted and (is_quoted or b'"' in block):
+                # Between an odd quote and the next one, nothing ends and nothing separates.
+                within = ((characters == 34).cumsum() + is_quoted) % 2 == 1
+                is_end &= ~within
+                is_separator &= ~within
+                is_quoted = bool(within[-1])
+            ends = np.flatnonzero(is_end)
+            places = np.flatnonzero(is_separator)
+            n_until = np.append(np.searchsorted(places, ends), len(places))
+            n_separators = np.diff(n_until, prepend=-n_before)
+            lengths = np.diff(np.append(ends, len(block) - 1), prepend=-1 - length_before)
+            n_before, length_before = int(n_separators[-1]), int(lengths[-1])
+            is_return = np.concatenate(([last], characters[:-1]))[ends] == 13
+            is_blank = lengths[:-1] == np.where(is_return, 2, 1)
+            if ((n_separators[:-1] != shape.n_columns - 1) & ~is_blank).any():
+                return False
+            last = int(characters[-1])
+    return length_before == 0 or n_before == shape.n_columns - 1
+
+
+def _rows(text: io.TextIOWrapper, shape: TextShape) -> Iterator[tuple[int, list[str]]]:
+    """Yield (number of the line in which it begins, fields) of each row."""
+    one_character = len(shape.separator) == 1
+    lines: Iterator[str] = text if one_character else (line.replace(shape.separator, STAND_IN) for line in text)
+    reader = csv.reader(
+        lines,
+        delimiter=shape.separator if one_character else STAND_IN,
+        quoting=csv.QUOTE_MINIMAL if shape.quoted else csv.QUOTE_NONE,
+    )
+    before = 0
+    for number, row in enumerate(reader):
+        if row and not (number == 0 and shape.header):
+            yield before + 1, row
+        before = reader.line_num
+
+
+def _complaint(row: Sequence[str], shape: TextShape, are_dates: bool) -> str:
+    """Return what is wrong with a row, or ""; times are dates in all rows or in none."""
+    if len(row) != shape.n_columns:
+        return f"expected {shape.n_columns} columns, found {len(row)}: {_shown(shape.separator.join(row))}"
+    for role, position in shape.positions.items():
+        value = row[position]
+        if not value.strip():
+            return f"the {role} is missing (column {position + 1})"
+        if role == TIMESTAMP and are_dates and "-" in value[1:]:
+            continue
+        if role in (RATING, TIMESTAMP) and not _is_number(value):
+            return f"expected a number as {role} (column {position + 1}), found {_shown(value)}"
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text)) and "_" not in text
+    except ValueError:
+        return False
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:80] + "...")
+
+
+def _undecodable(path: Path, shape: TextShape, error: UnicodeDecodeError) -> DataError:
+    """Return the error that names the first line which is not text in the encoding."""
+    with open_binary(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                line.decode(shape.encoding)
+            except UnicodeDecodeError:
+                return data_error(
+                    path,
+                    number,
+                    f"is not {shape.encoding} text: {_shown(line.decode('latin-1').strip())}; set encoding (latin-1?)",
+                )
+    return data_error(path, None, f"is not {shape.encoding} text ({error.reason}); set encoding")

@@ -1,0 +1,79 @@
+"""Negatives that single rows cannot have: those of a whole batch, candidates for the model, and chances beside them.
+
+B rows, K negatives, M candidates for each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from recrun.data.postprocessing.base import Mode, Pipe, PostProcessor
+from recrun.data.postprocessing.chunks import Batch, chunk_rows, chunks, count_rows
+from recrun.data.tags import ID, ITEM, USER
+from recrun.errors import DataError
+from recrun.randomness import generator
+
+CANDIDATES: Final = "candidates"
+"""The column (B, K, M) of items from which the model chooses its K negatives."""
+LOG_Q: Final = "log_q"
+"""The column (B, K) of the logarithms of the chances with which negatives were drawn."""
+
+
+class _OfTrain(PostProcessor):
+    """A step that serves train only.
+
+    Args:
+        source: the pipe before it.
+        sampler: what draws.
+    """
+
+    def __init__(self, source: Pipe, sampler: Any) -> None:
+        super().__init__(source)
+        self._sampler = sampler
+        self._user, self._item = self.fields[USER, ID].name, self.fields[ITEM, ID].name
+
+    def _train(self, mode: Mode, seed: int, epoch: int) -> Iterator[Batch]:
+        if mode != "train":
+            raise DataError(f"negatives of training are for train only; join a pipe for {mode} with wrap_")
+        return self.source.iterate(mode, seed=seed, epoch=epoch)
+
+
+class NegativesFromBatch(_OfTrain):
+    """Puts K negatives behind the positive of each row, drawn with an eye on the whole batch; it follows `split_`."""
+
+    def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
+        rng = generator(seed, epoch, "negatives_from_batch")
+        for batch in self._train(mode, seed, epoch):
+            negatives = self._sampler.draw_from_batch(batch[self._user][:, 0], batch[self._item][:, 0], rng)
+            yield batch | {self._item: np.concatenate((batch[self._item], negatives.astype(np.int64)), axis=1)}
+
+
+class Candidates(_OfTrain):
+    """Puts candidates for negatives beside each row, (B, K, M)."""
+
+    def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
+        rng = generator(seed, epoch, "candidates")
+        for batch in self._train(mode, seed, epoch):
+            for start, stop in chunks(count_rows(batch), self._chunk):
+                piece = {name: column[start:stop] for name, column in batch.items()}
+                yield piece | {CANDIDATES: self._sampler.draw(piece[self._user][:, 0], rng).astype(np.int64)}
+
+    def sizes(self, mode: Mode) -> list[int] | None:
+        sizes = self.source.sizes(mode)
+        return None if sizes is None else [stop - start for size in sizes for start, stop in chunks(size, self._chunk)]
+
+    @property
+    def _chunk(self) -> int:
+        return chunk_rows(self._sampler.n_negatives * self._sampler.n_candidates)
+
+
+class LogProbabilities(_OfTrain):
+    """Puts beside each row the logarithms of the chances with which its K negatives were drawn, float32 (B, K)."""
+
+    def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
+        for batch in self._train(mode, seed, epoch):
+            log_q = self._sampler.log_probability(batch[self._user][:, 0], batch[self._item][:, 1:])
+            yield batch | {LOG_Q: log_q}

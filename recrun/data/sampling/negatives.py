@@ -1,0 +1,249 @@
+"""Samplers of negatives: items that a user has not in train.
+
+N users asked for, B rows of a batch, K negatives each, M candidates for each of them, I items.
+
+A draw from all items that hits a seen item is replaced by an exact draw from the unseen ones. With p the target over
+all items and s the mass of the seen, an unseen item i comes up with p_i + s * p_i / (1 - s) = p_i / (1 - s): exactly
+the target among the unseen, after one round, whatever share of the items a user has seen.
+
+A sampler's trait `draws` tells when it draws: for single rows (without the trait), for a whole "batch", or "candidates"
+from which the model chooses when it is trained on them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from recrun.data.interactions import CSR
+from recrun.data.sampling.alias_table import AliasTable, integer_weights
+from recrun.data.sampling.unseen import SeenItems, UnseenItems, refuse_short_of
+from recrun.registry import SAMPLERS
+from recrun.types import NonNegativeFloat, PositiveInt, UnitInterval
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+_BLOCK: Final = 1 << 16
+"""Draws made together: their temporary arrays stay in the processor's cache."""
+
+
+class NegativeSampler(ABC):
+    """Draws negatives independently of each other; an item may come up twice for one user.
+
+    Args:
+        data: the train part.
+        n_negatives: K.
+        weights: what the probability of an item is proportional to, positive integers `(I,)`; None for uniform.
+
+    Raises:
+        DataError: a user has every item.
+    """
+
+    def __init__(self, data: TrainingData, n_negatives: int, weights: np.ndarray | None) -> None:
+        self.n_negatives = n_negatives
+        self.n_items = data.n_items
+        self._weights = weights
+        self._seen = SeenItems(data.csr(), data.n_items)
+        self._unseen = UnseenItems(data.csr(), data.n_items, weights)
+        refuse_short_of(min(1, n_negatives), self._unseen.mass, "negatives")
+
+    def draw(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return K negatives for each user, none of them in the user's train row.
+
+        Args:
+            users: internal ids `(N,)`, in any order, with repetitions.
+            rng: where randomness comes from.
+
+        Returns:
+            int32 `(N, K)`.
+        """
+        all_owners = np.repeat(users, self.n_negatives)
+        items = np.empty(len(all_owners), dtype=np.int32)
+        for start in range(0, len(items), _BLOCK):
+            block, owners = items[start : start + _BLOCK], all_owners[start : start + _BLOCK]
+            block[:] = self._propose(len(block), rng)
+            hits = self._seen.find(owners, block)
+            block[hits] = self._unseen.draw(owners[hits], rng)
+        return items.reshape(len(users), self.n_negatives)
+
+    def log_probability(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the chance that one draw for a user is an item, float32 `(N, K)`.
+
+        Args:
+            users: internal ids `(N,)`.
+            items: unseen items of these users, `(N, K)`.
+        """
+        weights = np.ones(items.shape) if self._weights is None else self._weights[items]
+        chances = np.log(weights / self._unseen.mass[users][:, None])
+        return np.asarray(chances, dtype=np.float32)
+
+    @abstractmethod
+    def _propose(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw from all items, int32 `(size,)`."""
+
+
+@SAMPLERS.register("uniform")
+class UniformNegatives(NegativeSampler):
+    """Draw negatives uniformly from the items a user has not in train.
+
+    Args:
+        data: the train part.
+        n_negatives: negatives behind each positive.
+    """
+
+    def __init__(self, data: TrainingData, *, n_negatives: PositiveInt = 1) -> None:
+        super().__init__(data, n_negatives, None)
+
+    def _propose(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        return rng.integers(0, self.n_items, size, dtype=np.int32)
+
+
+@SAMPLERS.register("popularity")
+class PopularityNegatives(NegativeSampler):
+    """Draw negatives with probability proportional to popularity^alpha among the items a user has not in train.
+
+    Popularity is the number of users that have the item in train, at least 1, so that every item can come up and alpha
+    0 is uniform. Weights are rounded to integers that sum up to about 2^40 (less for more than two million users or
+    items); the draws are exact for these.
+
+    *Source:* Mikolov et al., Distributed Representations of Words and Phrases and their Compositionality, NIPS 2013,
+    section 2.2 (there with alpha 0.75).
+
+    Args:
+        data: the train part.
+        n_negatives: negatives behind each positive.
+        alpha: how strongly popular items are preferred as negatives; 0 is uniform, 1 proportional to popularity.
+    """
+
+    def __init__(self, data: TrainingData, *, n_negatives: PositiveInt = 1, alpha: NonNegativeFloat = 0.75) -> None:
+        popularity = np.maximum(data.item_counts(), 1).astype(np.float64)
+        # Dividing by the largest first keeps any alpha finite.
+        weights = integer_weights((popularity / popularity.max()) ** alpha, max(data.n_users, data.n_items))
+        super().__init__(data, n_negatives, weights)
+        self._table = AliasTable(weights)
+
+    def _propose(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        return self._table.draw(size, rng)
+
+
+@SAMPLERS.register("in_batch", draws="batch")
+class InBatchNegatives:
+    """Draw negatives from the positives of the other rows of a batch, those left out that the user has in train.
+
+    Every position of the batch whose item the user has not is equally likely, so an item comes up in proportion to its
+    positives in the batch: with epochs over all interactions, to its popularity. Where a batch has no such position for
+    a user (a batch of one row, say), negatives are drawn uniformly from all unseen items.
+
+    *Source:* Hidasi, Karatzoglou, Baltrunas and Tikk, ICLR 2016 (GRU4Rec), section 3.2.2.
+
+    Args:
+        data: the train part.
+        n_negatives: negatives behind each positive, drawn with repetition.
+    """
+
+    def __init__(self, data: TrainingData, *, n_negatives: PositiveInt = 1) -> None:
+        self.n_negatives = n_negatives
+        self._rows = data.csr()
+        self._seen = SeenItems(self._rows, data.n_items)
+        self._uniform = UniformNegatives(data, n_negatives=1)
+        self._counts = np.maximum(np.bincount(data.interactions.items, minlength=data.n_items), 1)
+        owners, items = self._rows.pairs()
+        seen = np.bincount(owners, self._counts[items], minlength=data.n_users)
+        self._mass = np.maximum(self._counts.sum() - seen, 1)
+
+    def draw_from_batch(self, users: np.ndarray, positives: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return K negatives for each row of a batch, int32 `(B, K)`.
+
+        Args:
+            users: the rows' users, `(B,)`.
+            positives: the rows' items, `(B,)`.
+            rng: where randomness comes from.
+        """
+        owners = np.repeat(np.arange(len(users)), self.n_negatives)
+        items = positives[rng.integers(0, len(users), len(owners), dtype=np.int32)].astype(np.int32)
+        hits = self._seen.find(users[owners], items)
+        others = UnseenItems(self._seen_positions(users, np.sort(positives)), len(users))
+        has_others = others.mass[owners[hits]] > 0
+        positions = others.draw(owners[hits[has_others]], rng)
+        items[hits[has_others]] = np.sort(positives)[positions]
+        lost = hits[~has_others]
+        items[lost] = self._uniform.draw(users[owners[lost]], rng)[:, 0]
+        return items.reshape(len(users), self.n_negatives)
+
+    def log_probability(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the chance that one draw for a user is an item, float32 `(N, K)`.
+
+        The chance is that of the average batch of an epoch over all interactions: the item's share of the interactions
+        with items that the user has not.
+
+        Args:
+            users: internal ids `(N,)`.
+            items: unseen items of these users, `(N, K)`.
+        """
+        chances = np.log(self._counts[items] / self._mass[users][:, None])
+        return np.asarray(chances, dtype=np.float32)
+
+    def _seen_positions(self, users: np.ndarray, ordered: np.ndarray) -> CSR:
+        """Return for each row of a batch the places, in its items in ascending order, of those that its user has."""
+        indptr, items = self._rows.rows(users)
+        first, last = (np.searchsorted(ordered, items, side=side) for side in ("left", "right"))
+        lengths = last - first
+        ends = np.cumsum(lengths)
+        places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - lengths), lengths)
+        return CSR(np.concatenate(([0], ends))[indptr], places)
+
+
+@SAMPLERS.register("mixed", draws="batch", min_negatives=2)
+class MixedNegatives:
+    """Draw some negatives uniformly and the others from the batch, so that rare items come up as well.
+
+    *Source:* Yang, Yi, Cheng, Hong, Li, Wang, Xu and Chi, WWW 2020 companion (mixed negative sampling), section 3.
+
+    Args:
+        data: the train part.
+        n_negatives: negatives behind each positive.
+        uniform_share: share of them that is drawn uniformly, rounded so that there are some of either kind.
+    """
+
+    def __init__(self, data: TrainingData, *, n_negatives: PositiveInt = 2, uniform_share: UnitInterval = 0.5) -> None:
+        self.n_negatives = n_negatives
+        n_uniform = min(max(1, round(n_negatives * uniform_share)), n_negatives - 1)
+        self._uniform = UniformNegatives(data, n_negatives=n_uniform)
+        self._in_batch = InBatchNegatives(data, n_negatives=n_negatives - n_uniform)
+
+    def draw_from_batch(self, users: np.ndarray, positives: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return K negatives for each row of a batch, int32 `(B, K)`: the uniform ones first; arguments as there."""
+        uniform = self._uniform.draw(users, rng)
+        return np.concatenate((uniform, self._in_batch.draw_from_batch(users, positives, rng)), axis=1)
+
+    def log_probability(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the chance that one draw, of either kind by its share, is an item, `(N, K)`."""
+        share = self._uniform.n_negatives / self.n_negatives
+        parts = np.stack([each.log_probability(users, items) for each in (self._uniform, self._in_batch)])
+        parts += np.log([share, 1 - share], dtype=np.float32)[:, None, None]
+        mixture: np.ndarray = np.logaddexp(parts[0], parts[1])
+        return mixture
+
+
+@SAMPLERS.register("dns", draws="candidates")
+class DynamicNegatives:
+    """Draw several unseen items uniformly for each negative, of which the model takes the one that it scores highest.
+
+    *Source:* Zhang, Chen, Wang and Yu, SIGIR 2013 (dynamic negative item sampling), section 3.
+
+    Args:
+        data: the train part.
+        n_negatives: negatives behind each positive.
+        n_candidates: items from which each negative is chosen; 1 is uniform.
+    """
+
+    def __init__(self, data: TrainingData, *, n_negatives: PositiveInt = 1, n_candidates: PositiveInt = 5) -> None:
+        self.n_negatives, self.n_candidates = n_negatives, n_candidates
+        self._uniform = UniformNegatives(data, n_negatives=n_negatives * n_candidates)
+
+    def draw(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return the candidates for each user, int32 `(N, K, M)`; arguments as for other samplers."""
+        return self._uniform.draw(users, rng).reshape(len(users), self.n_negatives, self.n_candidates)

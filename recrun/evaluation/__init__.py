@@ -1,0 +1,1 @@
+"""Rank all items, or predict all labels, and measure."""

@@ -1,0 +1,233 @@
+"""Where the scores of a ranking come from: blocks of users by tiles of items, in bounded memory.
+
+Shapes: B users of a block, U users, I items, W items of a tile, D embedding.
+
+A score must not depend on how the work is cut up. So the products of vectors are always taken by the same calls: the
+same blocks of users, and pieces of items that start at multiples of one number; a memory bound only decides how many
+pieces make a tile, and one thread computes each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recrun.errors import TrainingError
+from recrun.metrics.topk import GROUP
+
+Array = NDArray[Any]
+
+PIECE = 1 << 14
+"""Items per matrix product; tiles are whole numbers of pieces."""
+_MAX_PIECES = 4
+"""Pieces per tile: wider tiles gain nothing: they only leave the processor's caches sooner."""
+_PRODUCT_ROWS = {"cpu": 64}
+_DEVICE_ROWS = 1024
+_SCORE_ROWS = 256
+_COPIES = 3
+"""Memory of a tile with all that is derived from it, in tiles: the scores, a sorted copy, masks and candidates."""
+
+WriteTile = Callable[[Tensor, int], None]
+"""Writes the scores of a block's users for the items from some id on into a tensor (B, W)."""
+
+
+class Scores(Protocol):
+    """Scores of all items, for blocks of users."""
+
+    rows: int  # users per block
+    dtype: torch.dtype
+    is_thread_safe: bool
+
+    def open(self, users_B: Array) -> WriteTile:
+        """Return what writes the tiles of these users."""
+
+
+class ProductScores:
+    """Scores that are products of user and item vectors.
+
+    Args:
+        users_UD: vectors of all users.
+        items_ID: vectors of all items.
+        device: where the products are taken.
+    """
+
+    is_thread_safe = True
+
+    def __init__(self, users_UD: Tensor, items_ID: Tensor, device: torch.device) -> None:
+        self.dtype = _score_dtype(torch.promote_types(users_UD.dtype, items_ID.dtype))
+        self._users_UD = users_UD.detach().to(device, self.dtype)
+        self._items_DI = items_ID.detach().to(device, self.dtype).T
+        self.rows = _PRODUCT_ROWS.get(device.type, _DEVICE_ROWS)
+
+    def open(self, users_B: Array) -> WriteTile:
+        """Return what writes the products of these users' vectors with the items'."""
+        vectors_BD = self._users_UD[torch.from_numpy(users_B).to(self._users_UD.device)]
+
+        def write(tile_BW: Tensor, first: int) -> None:
+            width = tile_BW.shape[1]
+            for start in range(0, width, PIECE):
+                stop = min(start + PIECE, width)
+                torch.mm(vectors_BD, self._items_DI[:, first + start : first + stop], out=tile_BW[:, start:stop])
+
+        return write
+
+
+class ModelScores:
+    """Scores that a model computes for whole rows.
+
+    Args:
+        score: `score(users (B,)) -> (B, I)`.
+        n_items: I.
+        device: where the users' ids go, and where the scores are ranked.
+        memory: bytes that the scores of a block may take, unless those of one user take more.
+    """
+
+    is_thread_safe = False
+
+    def __init__(self, score: Callable[[Tensor], Tensor], n_items: int, device: torch.device, memory: int) -> None:
+        self._score = score
+        self._n_items = n_items
+        self._device = device
+        self.dtype = torch.float64  # the widest there is, until the model has answered
+        self.rows = max(1, min(_SCORE_ROWS, memory // (8 * max(n_items, 1))))
+
+    def open(self, users_B: Array) -> WriteTile:
+        """Return what copies from the rows that the model scores for these users.
+
+        Raises:
+            TrainingError: the scores have another shape than (B, I).
+        """
+        with torch.no_grad():
+            scores_BI = self._score(torch.from_numpy(users_B).to(self._device)).detach().to(self._device)
+        if tuple(scores_BI.shape) != (len(users_B), self._n_items):
+            raise TrainingError(
+                f"score() must return one score per user and item, of shape ({len(users_B)}, {self._n_items}); "
+                f"it returned {tuple(scores_BI.shape)}"
+            )
+        self.dtype = _score_dtype(scores_BI.dtype)
+
+        def write(tile_BW: Tensor, first: int) -> None:
+            tile_BW.copy_(scores_BI[:, first : first + tile_BW.shape[1]])
+
+        return write
+
+
+def scores_of(model: Any, n_users: int, n_items: int, device: torch.device, memory: int) -> Scores:
+    """Return the scores of a model: products of `vectors()` where it has them, else those of `score(users)`.
+
+    Args:
+        model: has `vectors() -> ((U, D), (I, D)) | None`, or `score(users (B,)) -> (B, I)`, or both.
+        n_users: U.
+        n_items: I.
+        device: where to rank.
+        memory: bytes that may be used.
+
+    Raises:
+        TrainingError: the vectors do not fit the numbers of users and items.
+    """
+    with torch.no_grad():
+        vectors = model.vectors() if hasattr(model, "vectors") else None
+    if vectors is None:
+        return ModelScores(model.score, n_items, device, memory // 4)
+    users_UD, items_ID = vectors
+    if users_UD.ndim != 2 or items_ID.ndim != 2 or len(users_UD) < n_users or len(items_ID) != n_items:
+        raise TrainingError(
+            f"vectors() must return tensors of shape ({n_users}, D) and ({n_items}, D); "
+            f"it returned {tuple(users_UD.shape)} and {tuple(items_ID.shape)}"
+        )
+    return ProductScores(users_UD, items_ID, device)
+
+
+class Tile(NamedTuple):
+    """Scores of a block of users for consecutive items."""
+
+    scores_BW: Tensor
+    """-inf for masked items, and in the columns that only fill the width up."""
+    n_masked_B: Array
+    """How many of a row are -inf for these reasons."""
+    first: int
+    """Id of the first column's item."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The scores of some users, tile by tile; each time it is iterated the tiles are computed anew.
+
+    A tile is overwritten by the next one.
+    """
+
+    write: WriteTile
+    n_users: int
+    masked: tuple[Array, Array]  # rows (N,), items (N,)
+    n_items: int
+    width: int
+    buffer: Tensor
+
+    @property
+    def n_tiles(self) -> int:
+        """How many tiles make a row."""
+        return -(-self.n_items // self.width)
+
+    def __iter__(self) -> Iterator[Tile]:
+        return (self._tile(first) for first in range(0, self.n_items, self.width))
+
+    def _tile(self, first: int) -> Tile:
+        width = min(self.width, self.n_items - first)
+        filled = -(-width // GROUP) * GROUP
+        scores_BW = self.buffer[: self.n_users * filled].view(self.n_users, filled)
+        self.write(scores_BW[:, :width], first)
+        scores_BW[:, width:] = -torch.inf
+        rows_N, items_N = self.masked
+        if self.n_tiles > 1:
+            inside_N = (items_N >= first) & (items_N < first + width)
+            rows_N, items_N = rows_N[inside_N], items_N[inside_N]
+        places_N = torch.from_numpy(rows_N * filled + (items_N - first)).to(scores_BW.device)
+        scores_BW.view(-1).index_fill_(0, places_N, -torch.inf)
+        return Tile(scores_BW, np.bincount(rows_N, minlength=self.n_users) + (filled - width), first)
+
+
+class Tiler:
+    """Opens blocks of users, one at a time: all of them share one buffer.
+
+    Args:
+        scores: where the scores come from.
+        n_items: I.
+        device: where the tiles lie.
+        memory: bytes to use; at least one piece of items is computed at a time whatever it is.
+    """
+
+    def __init__(self, scores: Scores, n_items: int, device: torch.device, memory: int) -> None:
+        self._scores = scores
+        self._n_items = n_items
+        self._device = device
+        n_pieces = min(memory // smallest_tile(scores), _MAX_PIECES, -(-n_items // PIECE))
+        self.width = PIECE * max(1, n_pieces)
+        self._buffer: Tensor | None = None
+
+    def open(self, users_B: Array, masked: tuple[Array, Array]) -> Block:
+        """Return the scores of at most `scores.rows` users.
+
+        Args:
+            users_B: their ids.
+            masked: rows (N,) and items (N,) to set to -inf, int64.
+        """
+        write = self._scores.open(users_B)
+        if self._buffer is None:
+            size = self._scores.rows * self.width
+            self._buffer = torch.empty(size, dtype=self._scores.dtype, device=self._device)
+        return Block(write, len(users_B), masked, self._n_items, self.width, self._buffer)
+
+
+def smallest_tile(scores: Scores) -> int:
+    """Return the bytes that a tile of one piece takes, with all that is derived from it."""
+    return scores.rows * PIECE * (torch.finfo(scores.dtype).bits // 8) * _COPIES
+
+
+def _score_dtype(dtype: torch.dtype) -> torch.dtype:
+    return dtype if dtype in (torch.float32, torch.float64) else torch.float32

@@ -1,0 +1,59 @@
+"""Metrics beyond accuracy, from how often each item is recommended.
+
+Shapes: I items.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recrun.metrics.ranking import Array, as_double
+from recrun.registry import METRICS
+
+
+@METRICS.register("coverage", kind="exposure", cutoff=True)
+def coverage(exposure_I: Array, popularity_I: Array, n_users: int) -> float:
+    """Return the share of all items that stand in at least one user's first k places."""
+    return float(np.count_nonzero(exposure_I) / len(exposure_I))
+
+
+@METRICS.register("gini", kind="exposure", cutoff=True, smaller_is_better=True)
+def gini(exposure_I: Array, popularity_I: Array, n_users: int) -> float:
+    """Return how unevenly the places are shared among all items: 0 when evenly, 1 - 1/I when one item has them all.
+
+    With exposures x sorted ascending, sum over i of (2i - I - 1) x_i / (I sum of x), i from 1; NaN without exposures.
+
+    *Source:* Gini index of concentration, as applied to recommendations by Fleder and Hosanagar, Management Science
+    55(5), 2009.
+    """
+    n_items, total = len(exposure_I), int(exposure_I.sum())
+    if total == 0:
+        return float("nan")
+    rank_I = np.arange(1, n_items + 1)
+    return float(((2 * rank_I - n_items - 1) * np.sort(exposure_I).astype(np.float64)).sum() / (n_items * total))
+
+
+@METRICS.register("novelty", kind="exposure", cutoff=True)
+def novelty(exposure_I: Array, popularity_I: Array, n_users: int) -> float:
+    """Return the mean self-information in bits of what is recommended: -log2(share of users who met the item before).
+
+    Over all filled places of all users; an item that nobody met counts as if one user had. NaN without exposures.
+
+    *Source:* Zhou et al., PNAS 107(10), 2010.
+    """
+    surprise_I = -np.log2(np.maximum(popularity_I, 1) / max(n_users, 1))
+    return _mean_over_places(exposure_I, surprise_I)
+
+
+@METRICS.register("popularity", kind="exposure", cutoff=True, smaller_is_better=True)
+def popularity(exposure_I: Array, popularity_I: Array, n_users: int) -> float:
+    """Return the mean number of earlier interactions of what is recommended, over all filled places; NaN without any.
+
+    *Source:* Yin et al., PVLDB 5(9), 2012 (average recommendation popularity).
+    """
+    return _mean_over_places(exposure_I, popularity_I)
+
+
+def _mean_over_places(exposure_I: Array, values_I: Array) -> float:
+    total = int(exposure_I.sum())
+    return float((exposure_I * as_double(values_I)).sum() / total) if total else float("nan")

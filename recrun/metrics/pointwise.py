@@ -1,0 +1,81 @@
+"""Metrics of single predictions: ratings and clicks.
+
+Shapes: N predictions, G groups.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recrun.metrics.ranking import Array, Doubles, area_under_curve, as_double
+from recrun.registry import METRICS
+
+
+@METRICS.register("mae", kind="pointwise", cutoff=False, smaller_is_better=True)
+def absolute_error(preds_N: Array, targets_N: Array) -> float:
+    """Return the mean absolute error; NaN without predictions."""
+    return _mean(np.abs(as_double(preds_N) - as_double(targets_N)))
+
+
+@METRICS.register("mse", kind="pointwise", cutoff=False, smaller_is_better=True)
+def squared_error(preds_N: Array, targets_N: Array) -> float:
+    """Return the mean squared error; NaN without predictions."""
+    return _mean((as_double(preds_N) - as_double(targets_N)) ** 2)
+
+
+@METRICS.register("rmse", kind="pointwise", cutoff=False, smaller_is_better=True, root_of_mean=True)
+def root_squared_error(preds_N: Array, targets_N: Array) -> float:
+    """Return the square root of the mean squared error; NaN without predictions."""
+    return float(np.sqrt(squared_error(preds_N, targets_N)))
+
+
+@METRICS.register("logloss", kind="pointwise", cutoff=False, smaller_is_better=True)
+def binary_log_loss(preds_N: Array, targets_N: Array) -> float:
+    """Return the mean of -(y ln p + (1 - y) ln(1 - p)) for probabilities p and targets y in [0, 1].
+
+    Probabilities are kept a machine epsilon (of their own type) away from 0 and 1, so the value is finite.
+
+    Raises:
+        ValueError: a prediction lies outside [0, 1].
+    """
+    preds_N = np.asarray(preds_N)
+    epsilon = np.finfo(preds_N.dtype if preds_N.dtype.kind == "f" else np.float64).eps
+    if len(preds_N) and not (preds_N.min() >= 0 and preds_N.max() <= 1):
+        raise ValueError("logloss takes probabilities: every prediction must lie in [0, 1]; apply a sigmoid to logits")
+    p_N, y_N = np.clip(as_double(preds_N), epsilon, 1.0 - epsilon), as_double(targets_N)
+    return _mean(-(y_N * np.log(p_N) + (1.0 - y_N) * np.log1p(-p_N)))
+
+
+@METRICS.register("gauc", kind="pointwise", cutoff=False, grouped=True)
+def grouped_auc(preds_N: Array, targets_N: Array, groups_N: Array) -> float:
+    """Return the mean of the groups' AUCs, ties counting half, weighted by how many predictions a group has.
+
+    A group is usually a user. Groups with one kind of target only are left out; NaN when all are.
+
+    *Source:* Zhou et al., Deep Interest Network, KDD 2018, section 6.
+
+    Args:
+        preds_N: scores on any scale.
+        targets_N: relevant where > 0.
+        groups_N: the group of each prediction, any values that sort.
+    """
+    _, group_N = np.unique(np.asarray(groups_N), return_inverse=True)
+    preds_N, relevant_N = np.asarray(preds_N), np.asarray(targets_N) > 0
+    order_N = np.lexsort((preds_N, group_N))
+    group_N, preds_N, relevant_N = group_N[order_N], preds_N[order_N], relevant_N[order_N]
+    size_G = np.bincount(group_N)
+    n_relevant_G = np.bincount(group_N, weights=relevant_N)
+    # Equal predictions of a group share the mean of their ranks; the sum of the relevant ones' ranks gives the wins.
+    new_N = np.r_[True, (group_N[1:] != group_N[:-1]) | (preds_N[1:] != preds_N[:-1])][: len(preds_N)]
+    run_N = np.cumsum(new_N) - 1
+    length_R = np.bincount(run_N)
+    rank_R = np.cumsum(length_R) - (length_R - 1) / 2
+    rank_N = rank_R[run_N] - (np.cumsum(size_G) - size_G)[group_N]
+    wins_G = np.bincount(group_N, weights=rank_N * relevant_N) - n_relevant_G * (n_relevant_G + 1) / 2
+    auc_G = area_under_curve(wins_G, n_relevant_G, size_G - n_relevant_G)
+    defined_G = ~np.isnan(auc_G)
+    return float(np.average(auc_G[defined_G], weights=size_G[defined_G])) if defined_G.any() else float("nan")
+
+
+def _mean(values: Doubles) -> float:
+    return float(values.mean()) if values.size else float("nan")

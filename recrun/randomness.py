@@ -1,0 +1,80 @@
+"""Seeded generators, and the state of the global ones."""
+
+from __future__ import annotations
+
+import os
+import random
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+
+def random_state(device: torch.device) -> dict[str, Any]:
+    """Return the state of the global generators of Python, numpy, torch, and of the device."""
+    import torch
+
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    version, words, gauss = random.getstate()
+    state: dict[str, Any] = {
+        "python": [version, list(words), gauss],
+        "numpy": [str(kind), np.asarray(keys), int(position), int(has_gauss), float(cached)],
+        "torch": torch.get_rng_state(),
+    }
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+@contextmanager
+def undisturbed_random_state(device: torch.device) -> Iterator[None]:
+    """Leave the generators as they were on entering: some libraries draw from them when they are first imported."""
+    state = random_state(device)
+    yield
+    restore_random_state(state, device)
+
+
+def restore_random_state(state: Mapping[str, Any], device: torch.device) -> None:
+    """Put the global generators back into the state that `random_state` returned."""
+    import torch
+
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    kind, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((kind, np.asarray(keys), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
+
+
+def generator(seed: int, epoch: int, purpose: str) -> np.random.Generator:
+    """Return the random generator of one purpose in one epoch of a run.
+
+    Streams of different (seed, epoch, purpose) are independent, and a stream can be drawn again at any time: nothing
+    has to be saved for a run to resume exactly.
+
+    Args:
+        seed: the run's seed, >= 0.
+        epoch: the epoch, counted from 0.
+        purpose: what is drawn, such as "shuffle"; each consumer has its own word.
+    """
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch, zlib.crc32(purpose.encode()))))
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators of Python, numpy and torch (all devices)."""
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def draw_seed() -> int:
+    """Return a fresh seed for a run that asked for one (`seed: -1`)."""
+    return int.from_bytes(os.urandom(4), "little") % 2**31

@@ -1,0 +1,72 @@
+"""The types that settings may have, from the text of an annotation."""
+
+from __future__ import annotations
+
+import ast
+import typing
+from typing import Any, Final, Optional, Union
+
+import recrun.types
+from recrun.errors import RegistryError
+
+_NAMES: Final[dict[str, Any]] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": bool,
+    "list": list,
+    "dict": dict,
+    "Any": Any,
+    "Optional": Optional,
+    "Union": Union,
+    **{name: getattr(recrun.types, name) for name in recrun.types.__all__},
+}
+
+
+class Unreadable(RegistryError):
+    """A signature that cannot be understood from its text alone."""
+
+
+def resolve_annotation(node: ast.expr) -> Any:
+    """Return the type that an annotation's syntax tree names, from the types that settings may have.
+
+    Raises:
+        Unreadable: the annotation uses a name that is not a settings type, or is malformed.
+    """
+    try:
+        return _resolve(node)
+    except (TypeError, ValueError, SyntaxError) as error:
+        raise Unreadable(
+            f"line {node.lineno}: {ast.unparse(node)!r} is not a type that a setting can have: {error}"
+        ) from None
+
+
+def _resolve(node: ast.expr) -> Any:
+    match node:
+        case ast.Name(id=name) if name in _NAMES:
+            return _NAMES[name]
+        case ast.Attribute(attr=name) if name in _NAMES:
+            return _NAMES[name]
+        case ast.Constant(value=None):
+            return None
+        case ast.Constant(value=str() as text):
+            return _resolve(ast.parse(text, mode="eval").body)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return Union[_resolve(left), _resolve(right)]  # noqa: UP007 - the parts are values
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
+            values = choices.elts if isinstance(choices, ast.Tuple) else [choices]
+            return typing.Literal[tuple(ast.literal_eval(value) for value in values)]
+        case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[base, *bounds])):
+            parts = (_resolve(base), *map(_bound, bounds))
+            return typing.Annotated[parts]
+        case ast.Subscript(value=outer, slice=inner):
+            arguments = tuple(map(_resolve, inner.elts if isinstance(inner, ast.Tuple) else [inner]))
+            return _resolve(outer)[arguments if len(arguments) > 1 else arguments[0]]
+    raise Unreadable(f"line {node.lineno}: {ast.unparse(node)!r} is not a type that a setting can have")
+
+
+def _bound(node: ast.expr) -> Any:
+    match node:
+        case ast.Call(func=ast.Name(id=name), args=[value], keywords=[]) if name in _NAMES:
+            return _NAMES[name](ast.literal_eval(value))
+    raise Unreadable(f"line {node.lineno}: {ast.unparse(node)!r} is not a bound that a setting can have")

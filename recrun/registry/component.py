@@ -1,0 +1,70 @@
+"""What is known of a registered component without importing it: its settings, docstring, bases and traits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED: Final = _Required()
+"""Stands where a parameter has no default."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One setting: a key of the configuration.
+
+    Args:
+        name: the key.
+        annotation: its type: `int`, `PositiveFloat`, `list[int]`, `Literal["a", "b"]`, `str | None` and the like.
+        default: the value when nobody sets it, or `REQUIRED`.
+        help: one sentence for the user.
+        owner: what declares it, as shown in messages ("run", "training", "model bprmf").
+    """
+
+    name: str
+    annotation: Any
+    default: Any = REQUIRED
+    help: str = ""
+    owner: str = "run"
+
+
+@dataclass(frozen=True)
+class Component:
+    """What is known of a registered thing without importing it.
+
+    Args:
+        kind: "model", "loss", ...
+        name: its name in the registry.
+        target: `module:qualified.name`, or `path.py:Name` for a user's own file.
+        parameters: its config keys, in the order of the signature.
+        doc: its whole docstring.
+        bases: the names of the classes it derives from, as written, nearest first.
+        traits: the literal keywords of its `register` decorator: facts the config layer needs before import.
+    """
+
+    kind: str
+    name: str
+    target: str
+    parameters: tuple[Parameter, ...] = ()
+    doc: str = ""
+    bases: tuple[str, ...] = ()
+    traits: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the docstring, on one line."""
+        return " ".join(self.doc.strip().split("\n\n", maxsplit=1)[0].split())
+
+    @property
+    def source(self) -> str:
+        """The paper or definition cited after *Source:* in the docstring, or ""."""
+        match = re.search(r"\*?Source:?\*?:?\s*(.+?)(?:\n\s*\n|\Z)", self.doc, flags=re.DOTALL)
+        return " ".join(match.group(1).split()) if match else ""

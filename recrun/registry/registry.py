@@ -1,0 +1,257 @@
+"""Names for the things a config can choose: models, losses, data sets, metrics, optimizers, schedulers, formats.
+
+A registry knows its components before they are imported: it reads the sources of its place, a module or a package, with
+`recrun.registry.read_source`. `describe(name)` gives what a config needs to be checked; `get(name)` imports the one
+module and returns the object.
+
+Other packages add things through entry points of the group `recrun.<kind>s`; a user's own file is named as
+`./file.py:Name`. Neither needs a list here to be edited.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, TypeVar
+
+from recrun.errors import RegistryError, unknown
+from recrun.registry.annotations import Unreadable, resolve_annotation
+from recrun.registry.component import REQUIRED, Component, Parameter
+from recrun.registry.entry_points import find_entry_points
+from recrun.registry.read_source import (
+    NOT_FOLLOWED,
+    argument_help,
+    describe_definition,
+    find_module,
+    package_modules,
+    parse_file,
+    parse_once,
+    registrations,
+)
+from recrun.registry.user_files import cause, is_file_reference, load_reference
+
+T = TypeVar("T")
+
+
+class Registry:
+    """The registered things of one kind.
+
+    Args:
+        kind: the singular word used in messages ("model").
+        constant: the name this registry is bound to, as it stands before `.register` in the sources ("MODELS").
+        place: the package or module whose sources hold the built-in things.
+        plural: the word after `recrun.` in the entry-point group, and in `recrun list`.
+    """
+
+    def __init__(self, kind: str, constant: str, place: str, plural: str) -> None:
+        self.kind = kind
+        self.constant = constant
+        self.place = place
+        self.plural = plural
+        self._objects: dict[str, Any] = {}
+        self._registered: dict[str, Component] = {}
+
+    def register(self, name: str, **traits: Any) -> Callable[[T], T]:
+        """Return a decorator that registers a class or function under `name` and returns it untouched.
+
+        Args:
+            name: the name in configs.
+            traits: literal facts that the config layer needs before the thing is imported.
+
+        Raises:
+            RegistryError: the name is already taken by something else.
+        """
+
+        def decorate(thing: T) -> T:
+            identity = _identity(thing)
+            known = [_identity(self._objects[name])] if name in self._objects else []
+            if not identity.startswith((f"{self.place}:", f"{self.place}.")) and name in self._index():
+                known.append(self._index()[name].target)
+            if any(other != identity for other in known):
+                raise RegistryError(f"{self.kind} {name!r} is registered twice: {known[0]} and {identity}")
+            self._objects[name] = thing
+            self._registered[name] = describe_object(self.kind, name, thing, traits)
+            return thing
+
+        return decorate
+
+    def names(self) -> list[str]:
+        """Return every registered name, sorted, without importing anything."""
+        return sorted({*self._index(), *self._registered, *self._entry_points()})
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._index() or name in self._registered or name in self._entry_points()
+
+    def __iter__(self) -> Iterator[Component]:
+        """Describe everything registered, but for what `problems` names."""
+        return iter(self._survey()[0])
+
+    def problems(self) -> list[str]:
+        """Return a message for each thing of another package that cannot be used."""
+        return self._survey()[1]
+
+    def _survey(self) -> tuple[list[Component], list[str]]:
+        components, problems = [], []
+        for name in self.names():
+            try:
+                components.append(self.describe(name))
+            except RegistryError as error:
+                if name not in self._entry_points():
+                    raise
+                problems.append(str(error))
+        return components, problems
+
+    def describe(self, name: str) -> Component:
+        """Return what is known of `name`, from its source where that says enough, else by importing it.
+
+        Args:
+            name: a registered name, or `path/to/file.py:Name`.
+
+        Raises:
+            RegistryError: there is no such thing (the message names the nearest one), or it cannot be read.
+        """
+        if is_file_reference(name):
+            return self._describe_file(name)
+        if name in self._entry_points():
+            return self._describe_entry_point(name)
+        if name in self._index():
+            return self._index()[name]
+        if name in self._registered:
+            return self._registered[name]
+        raise RegistryError(unknown(self.kind, name, self.names()))
+
+    def get(self, name: str) -> Any:
+        """Import and return the thing called `name`.
+
+        Raises:
+            RegistryError: there is no such thing, or its module cannot be imported.
+        """
+        if name in self._objects:
+            return self._objects[name]
+        if is_file_reference(name):
+            return load_reference(name)
+        if name in self._entry_points():
+            return self._load_entry_point(name)
+        if name not in self._index():
+            raise RegistryError(unknown(self.kind, name, self.names()))
+        module = self._index()[name].target.partition(":")[0]
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise RegistryError(f"{self.kind} {name!r} cannot be imported: {error}") from error
+        if name not in self._objects:
+            raise RegistryError(f"importing {module} did not register {self.kind} {name!r}")
+        return self._objects[name]
+
+    def _index(self) -> dict[str, Component]:
+        return _read_place(self.kind, self.constant, self.place)
+
+    def _entry_points(self) -> dict[str, list[Any]]:
+        return find_entry_points().get(f"recrun.{self.plural}", {})
+
+    def _entry_point(self, name: str) -> Any:
+        """Return the entry point of a name.
+
+        Raises:
+            RegistryError: several packages claim the name, or one claims a built-in one.
+        """
+        points = self._entry_points()[name]
+        claims = [f"{point.value} of {point.dist.name if point.dist else 'a package'}" for point in points]
+        if name in self._index():
+            claims.append(f"{self._index()[name].target} of recrun")
+        if len(claims) > 1:
+            raise RegistryError(
+                f"{self.kind} {name!r} is registered twice: {' and '.join(claims)}; uninstall one of them"
+            )
+        return points[0]
+
+    def _describe_entry_point(self, name: str) -> Component:
+        point = self._entry_point(name)
+        path = find_module(point.module)
+        if path is not None:
+            source = parse_file(path, point.module)
+            node = source.definitions.get(point.attr)
+            if node is not None:
+                traits = next((traits for _, traits in registrations(node, self.constant)), {})
+                try:
+                    return describe_definition(self.kind, name, point.value, node, source, traits)
+                except Unreadable:
+                    pass  # The imported object may tell what its text does not.
+        self._load_entry_point(name)
+        return self._registered[name]
+
+    def _load_entry_point(self, name: str) -> Any:
+        point = self._entry_point(name)
+        try:
+            thing = point.load()
+            if name not in self._objects:
+                self.register(name)(thing)
+        except (Exception, SystemExit) as error:
+            where = f"entry point {point.name} = {point.value}"
+            raise RegistryError(f"{self.kind} {name!r} ({where}) cannot be loaded: {cause(error)}") from error
+        return self._objects[name]
+
+    def _describe_file(self, reference: str) -> Component:
+        path, _, attribute = reference.rpartition(":")
+        source = parse_file(path)
+        node = source.definitions.get(attribute)
+        if node is None:
+            raise RegistryError(f"{path}: {unknown('class or function', attribute, source.definitions)}")
+        traits = next((traits for _, traits in registrations(node, self.constant)), {})
+        try:
+            return describe_definition(self.kind, reference, reference, node, source, traits)
+        except Unreadable:
+            return describe_object(self.kind, reference, self.get(reference), traits)
+
+
+def describe_object(kind: str, name: str, thing: Any, traits: dict[str, Any]) -> Component:
+    """Describe an imported class or function: the counterpart of reading its source."""
+    constructor = thing.__init__ if inspect.isclass(thing) else thing
+    doc = _documentation(thing)
+    helps = argument_help(doc)
+    parameters = []
+    for parameter in inspect.signature(constructor).parameters.values():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        annotation = parameter.annotation
+        if isinstance(annotation, str):
+            annotation = resolve_annotation(ast.parse(annotation, mode="eval").body)
+        default = REQUIRED if parameter.default is inspect.Parameter.empty else parameter.default
+        parameters.append(
+            Parameter(parameter.name, annotation, default, helps.get(parameter.name, ""), f"{kind} {name}")
+        )
+    bases = tuple(base.__name__ for base in inspect.getmro(thing)[1:]) if inspect.isclass(thing) else ()
+    return Component(kind, name, _identity(thing), tuple(parameters), doc, bases, dict(traits))
+
+
+def _identity(thing: Any) -> str:
+    return f"{thing.__module__}:{thing.__qualname__}"
+
+
+def _documentation(thing: Any) -> str:
+    """Return the docstring of a class and that of its constructor, or the docstring of a function."""
+    docs = [thing.__doc__]
+    if inspect.isclass(thing):
+        owner = next(above for above in inspect.getmro(thing) if "__init__" in vars(above))
+        # What torch or Python say of their own constructors says nothing of this class.
+        docs.append(None if owner.__module__.partition(".")[0] in NOT_FOLLOWED else vars(owner)["__init__"].__doc__)
+    return "\n\n".join(inspect.cleandoc(doc) for doc in docs if doc)
+
+
+@cache
+def _read_place(kind: str, constant: str, place: str) -> dict[str, Component]:
+    components: dict[str, Component] = {}
+    for module, path in package_modules(place):
+        if f"{constant}.register(" not in path.read_text(encoding="utf-8"):
+            continue
+        source = parse_once(path, module)
+        for node in source.definitions.values():
+            for name, traits in registrations(node, constant):
+                target = f"{source.module}:{node.name}"
+                if name in components:
+                    raise RegistryError(f"{kind} {name!r} is registered twice: {components[name].target} and {target}")
+                components[name] = describe_definition(kind, name, target, node, source, traits)
+    return components

@@ -1,0 +1,119 @@
+"""How a description of data reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from recrun.report.terminal.lines import number
+from recrun.report.terminal.tables import table
+
+_STYLES = {"refuse": "red", "setting": "yellow", "drop": "yellow", "keep": ""}
+_QUANTILES = ("min", "p25", "median", "p75", "p90", "p99", "max", "mean")
+
+
+def description_report(document: Mapping[str, Any], actions: Mapping[str, str], config: str) -> Group:
+    """Return what `recrun data describe` prints.
+
+    Args:
+        document: the document of `recrun data describe --json`.
+        actions: what each action of a fault means.
+        config: the config that reads the data, as YAML.
+    """
+    return Group(*_parts(document, actions, config))
+
+
+def _parts(document: Mapping[str, Any], actions: Mapping[str, str], config: str) -> Iterator[RenderableType]:
+    for file in document["files"]:
+        yield from _file(file)
+    if document["statistics"]:
+        yield from _statistics(document["statistics"])
+    faults = [fault for file in document["files"] for fault in file["faults"]]
+    for action, meaning in actions.items():
+        chosen = [fault for fault in faults if fault["action"] == action]
+        if chosen:
+            yield Text(f"\n{action}: {meaning}", style=f"bold {_STYLES[action]}".strip())
+            for fault in chosen:
+                yield from _fault(fault)
+    for note in document["notes"]:
+        yield Text(f"note: {note}")
+    for name, checksum in document["hashes"].items():
+        yield Text(f"sha256 {checksum}  {name}")
+    if not document["usable"]:
+        yield Text("\nTraining refuses this data.", style="bold red")
+        return
+    yield Text("\nTrain on it with", style="bold")
+    yield Text(f"  {document['command']}")
+    yield Text("or put into a config", style="bold")
+    yield Text("\n".join(f"  {line}" for line in config.splitlines()))
+
+
+def _file(file: Mapping[str, Any]) -> Iterator[RenderableType]:
+    yield Text(file["path"], style="bold")
+    layout = file["layout"]
+    if layout is None:
+        return
+    facts = [f"format {layout['format']}"]
+    facts += [layout["encoding"]] if layout["encoding"] else []
+    facts += [f"separator {layout['separator']!r}"] if layout["separator"] else []
+    if layout["header"] is not None:
+        facts.append("with a line of names" if layout["header"] else "without a line of names")
+    yield Text("  " + ", ".join(facts))
+    if layout["columns"]:
+        yield Text("  columns: " + ", ".join(layout["columns"][:30]) + (" ..." if len(layout["columns"]) > 30 else ""))
+    if layout["roles"]:
+        yield Text("  " + ", ".join(f"{role} = {name}" for role, name in layout["roles"].items()))
+    for other in layout["alternatives"]:
+        yield Text(f"  or {other}")
+
+
+def _statistics(figures: Mapping[str, Any]) -> Iterator[RenderableType]:
+    if "labelled" in figures:
+        yield from _labelled(figures["labelled"])
+        return
+    counts = [f"{figures[name]:,} {name}" for name in ("users", "items", "interactions")]
+    yield Text(f"\n{', '.join(counts)}; density {100 * figures['density']:.3g} %")
+    parts = figures.get("parts") or {}
+    if parts:
+        yield Text("parts: " + ", ".join(f"{n_rows:,} {part}" for part, n_rows in parts.items()))
+    rows = [
+        ("interactions of a user", *(figures["per_user"][name] for name in _QUANTILES)),
+        ("interactions of an item", *(figures["per_item"][name] for name in _QUANTILES)),
+    ]
+    for name, column in figures["columns"].items():
+        if "mean" in column:
+            rows.append((name, *(column.get(quantile) for quantile in _QUANTILES)))
+    yield table(None, ("", *_QUANTILES), [[number(cell) for cell in row] for row in rows])
+    yield Text(f"the 1 % most popular items have {100 * figures['top_items_share']:.3g} % of the interactions")
+    for name, column in figures["columns"].items():
+        if "first" in column:
+            unit = f" ({column['unit']} since 1970)" if column["unit"] else ""
+            yield Text(f"{name}: from {column['first']} to {column['last']}{unit}")
+        if "counts" in column:
+            yield Text(f"{name}: " + ", ".join(f"{value} ({count:,})" for value, count in column["counts"].items()))
+
+
+def _labelled(figures: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Yield the figures of labelled rows, a line for each column."""
+    ids = "".join(f", {figures[what]:,} {what}" for what in ("users", "items") if what in figures)
+    share = f"{100 * figures['share_labelled_1']:.3g} % labelled 1"
+    yield Text(f"\nlabelled rows: {figures['rows']:,}, {share}{ids}")
+    yield Text("parts: " + ", ".join(f"{figures[part]:,} {part}" for part in ("train", "valid", "test")))
+    names = ("missing", "distinct", "min", "mean", "max")
+    rows = [(each["name"], each["role"], *(number(each.get(name)) for name in names)) for each in figures["columns"]]
+    if rows:
+        yield table(None, ("", "role", *names), rows)
+
+
+def _fault(fault: Mapping[str, Any]) -> Iterator[RenderableType]:
+    count = f" ({fault['count']:,})" if fault["count"] else ""
+    message = fault["message"] if fault["message"].startswith(fault["path"]) else f"{fault['path']}: {fault['message']}"
+    yield Text(f"  {message}{count}", overflow="fold")
+    for line in fault["lines"]:
+        yield Text(f"    {fault['path']}:{line['line']}: {line['found']}", overflow="fold")
+    more = fault["count"] - len(fault["lines"])
+    if fault["lines"] and more:
+        yield Text(f"    and {more:,} more")

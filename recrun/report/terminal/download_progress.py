@@ -1,0 +1,75 @@
+"""How a download looks: a bar for each file on a terminal, else a line when one begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.text import Text
+
+from recrun.report.terminal.console import is_live
+from recrun.report.terminal.tables import table
+
+
+class FetchView:
+    """Shows downloads while they go; call it with a name, the bytes that are there, and how many there will be.
+
+    Args:
+        console: where to draw; that of stderr for a command.
+        is_quiet: whether to show nothing.
+    """
+
+    def __init__(self, console: Console, is_quiet: bool = False) -> None:
+        self._console = console
+        self._is_quiet = is_quiet
+        self._tasks: dict[str, TaskID | None] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            console=console,
+            disable=is_quiet or not is_live(console),
+        )
+
+    def __enter__(self) -> FetchView:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, name: str, done: int, total: int | None) -> None:
+        if self._is_quiet:
+            return
+        if self._progress.disable:
+            if name not in self._tasks:
+                size = "" if total is None else f" ({total:,} bytes)"
+                self._console.print(Text(f"downloading {name}{size}"), soft_wrap=True)
+                self._tasks[name] = None
+            return
+        if self._tasks.get(name) is None:
+            self._tasks[name] = self._progress.add_task(name, total=total)
+        task = self._tasks[name]
+        assert task is not None
+        self._progress.update(task, completed=done, total=total)
+
+
+def fetched_report(document: Mapping[str, Any]) -> Group:
+    """Return the files of a fetched data set, and what else a user should know.
+
+    Args:
+        document: the document of `recrun data fetch --json`.
+    """
+    rows = [
+        (file["name"], file["status"], "yes" if file["is_verified"] else "-", file["path"] or "-")
+        for file in document["files"]
+    ]
+    notes = [Text(f"note: {note}") for note in document["notes"]]
+    terms = [Text(f"terms: {document['terms']}")] if document["terms"] else []
+    return Group(table(None, ("file", "status", "verified", "path"), rows), *notes, *terms)

@@ -1,0 +1,70 @@
+"""What `recrun verify` shows: published, expected and measured side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from recrun.report.terminal.tables import table
+
+
+def verification_table(document: Mapping[str, Any]) -> Table:
+    """Return a row for each split and metric: what is published, expected and measured, and whether it is inside.
+
+    Where several are published, the row has the first; the lines below the table have all of them.
+    """
+    pairs = list(dict.fromkeys((number["split"], number["metric"]) for number in document["numbers"]))
+    return table(
+        f"{document['config']}",
+        ("split", "metric", "published", "expected", "measured", "difference", "tolerance", ""),
+        [_row(document["numbers"], split, metric) for split, metric in pairs],
+    )
+
+
+def verification_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is said below the table: where numbers come from, what was changed, and the verdict.
+
+    Of a run that failed there is no table, and only this is said.
+    """
+    if document["cause"] is not None:
+        yield f"failed: {document['config']}: {document['cause']}"
+        return
+    for number in document["numbers"]:
+        about = "; ".join(filter(None, (number["source"], number["protocol"])))
+        if about:
+            yield f"{number['from']} {number['split']} {number['metric']} {number['value']}: {about}"
+    outside = [number for number in document["numbers"] if number["inside"] is False]
+    for number in outside:
+        span = f"{number['value']} within {number['tolerance']}"
+        yield f"outside: {number['split']} {number['metric']} is {number['measured']}; expected {span}"
+    for key, change in document["changed"].items():
+        yield f"changed: {key} {change}; the expected numbers are of the config as it is written"
+    compared = sum(number["inside"] is not None for number in document["numbers"])
+    what = "with other settings than the config's" if document["changed"] else "as the config says"
+    yield f"{compared - len(outside)} of {compared} numbers are within their tolerance, {what}: {document['run']}"
+
+
+def _row(numbers: list[dict[str, Any]], split: str, metric: str) -> list[Any]:
+    of_pair = [number for number in numbers if (number["split"], number["metric"]) == (split, metric)]
+    ours = next((number for number in of_pair if number["from"] == "ours"), None)
+    published = next((number for number in of_pair if number["from"] == "published"), None)
+    shown = ours or published or {}
+    return [
+        split,
+        metric,
+        published and published["value"],
+        ours and ours["value"],
+        shown["measured"],
+        shown["difference"],
+        shown["tolerance"],
+        _verdict([number["inside"] for number in of_pair]),
+    ]
+
+
+def _verdict(inside: list[bool | None]) -> Text | str:
+    if False in inside:
+        return Text("outside", style="bold red")
+    return Text("inside", style="green") if True in inside else ""

@@ -1,0 +1,192 @@
+"""Checkpoints: complete, atomic, and data only.
+
+A checkpoint is one safetensors file. Its tensors are named `t0, t1, ...`; its header carries the nested state as JSON,
+in which `{"$tensor": "t0"}` stands for a tensor, the schema version, and a digest of all of it. Nothing in it is code,
+and reading it runs none. One file is replaced by one rename, so a reader sees the old state or the new
+one, never half of either.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+
+from recrun.errors import CheckpointError
+from recrun.files import atomic_write
+
+SCHEMA: Final = 1
+FILE_NAME: Final = "checkpoint.safetensors"
+_TENSOR: Final = "$tensor"
+_PAIRS: Final = "$pairs"
+_DTYPES: Final = {
+    torch.bool: "BOOL",
+    torch.uint8: "U8",
+    torch.uint16: "U16",
+    torch.uint32: "U32",
+    torch.uint64: "U64",
+    torch.int8: "I8",
+    torch.int16: "I16",
+    torch.int32: "I32",
+    torch.int64: "I64",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.float32: "F32",
+    torch.float64: "F64",
+}
+"""The names of safetensors for the types that a checkpoint may hold."""
+_ALIGNMENT: Final = 8
+_PICKLES: Final = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
+
+
+def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
+    """Write a state to a file, whole or not at all.
+
+    Args:
+        path: the file; its folder must exist.
+        state: nested dicts and lists of tensors, numpy arrays, numbers, text, booleans and None.
+
+    Raises:
+        CheckpointError: the file cannot be written; an older one is left as it was.
+        TypeError: the state holds something else.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    tree = json.dumps(_pack(state, tensors))
+    metadata = {"recrun.schema": str(SCHEMA), "recrun.digest": _digest(tree, tensors), "recrun.state": tree}
+    try:
+        atomic_write(path, _safetensors(tensors, metadata))
+        _sync_folder(Path(path).parent)
+    except OSError as error:
+        raise CheckpointError(f"cannot write the checkpoint {path}: {error.strerror}") from error
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read back what `save_checkpoint` wrote; tensors come on the CPU.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, not a checkpoint of recrun, or of a newer version.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / FILE_NAME
+    if not file.is_file():
+        raise CheckpointError(f"there is no checkpoint at {path}")
+    if file.suffix in _PICKLES:
+        raise CheckpointError(f"{file} is not read: pickled files can run code. Checkpoints are {FILE_NAME} files")
+    try:
+        with safe_open(str(file), framework="pt", device="cpu") as handle:
+            metadata = handle.metadata() or {}
+            # What it returns is a window on the file; a copy outlives the file, whatever happens to it.
+            tensors = {name: handle.get_tensor(name).clone() for name in handle.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{file} is damaged or not a checkpoint: {error}") from error
+    return _unpack_document(file, metadata, tensors)
+
+
+def _safetensors(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:
+    """Yield a safetensors file piece by piece; tensors are windows on their own memory.
+
+    The library's own `save` holds two more copies of everything, and a model may fill half of the machine. Tensors of
+    wide types come first, so that each starts at a multiple of its width.
+    """
+    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    for name in names:
+        tensor, start = tensors[name], end
+        end += tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    yield len(text).to_bytes(8, "little")
+    yield text
+    for name in names:
+        yield _bytes(tensors[name])
+
+
+def _bytes(tensor: torch.Tensor) -> memoryview:
+    """Return a window on the memory of a contiguous tensor of the CPU."""
+    return tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else memoryview(b"")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush the rename itself, so that files written after this one cannot outlive it in a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # what file systems say that cannot flush a folder
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _unpack_document(file: Path, metadata: Mapping[str, str], tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
+    schema, digest, tree = (metadata.get(f"recrun.{key}") for key in ("schema", "digest", "state"))
+    if schema is None or digest is None or tree is None:
+        raise CheckpointError(f"{file} is a safetensors file, but not a checkpoint of recrun")
+    if not schema.isdecimal() or int(schema) > SCHEMA:
+        raise CheckpointError(
+            f"{file} has schema {schema}; this version of recrun reads up to {SCHEMA}: upgrade recrun"
+        )
+    if digest != _digest(tree, tensors):
+        raise CheckpointError(f"{file} is damaged: its content does not match its digest")
+    try:
+        state = _unpack(json.loads(tree), tensors)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise CheckpointError(f"{file} is damaged: its header does not fit its tensors") from None
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{file} is damaged: its state is not a mapping")
+    return state
+
+
+def _digest(tree: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256(tree.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+        digest.update(_bytes(tensor))
+    return digest.hexdigest()
+
+
+def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """Return `value` as JSON data, moving its tensors into `tensors`."""
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(value)
+    if isinstance(value, torch.Tensor):
+        name = f"t{len(tensors)}"
+        if value.dtype not in _DTYPES:
+            raise TypeError(f"a checkpoint cannot hold a tensor of {value.dtype}")
+        tensors[name] = value.detach().to("cpu").contiguous()
+        return {_TENSOR: name}
+    if isinstance(value, Mapping):
+        if all(isinstance(key, str) and not key.startswith("$") for key in value):
+            return {key: _pack(item, tensors) for key, item in value.items()}
+        return {_PAIRS: [[_pack(key, tensors), _pack(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return [_pack(item, tensors) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"a checkpoint cannot hold a {type(value).__name__}")
+
+
+def _unpack(tree: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
+    if isinstance(tree, list):
+        return [_unpack(item, tensors) for item in tree]
+    if isinstance(tree, dict):
+        if tree.keys() == {_TENSOR}:
+            return tensors[tree[_TENSOR]]
+        if tree.keys() == {_PAIRS}:
+            return {key: _unpack(item, tensors) for key, item in tree[_PAIRS]}
+        return {key: _unpack(item, tensors) for key, item in tree.items()}
+    return tree

@@ -1,0 +1,295 @@
+"""The run folder: what lies where, written atomically, and read back.
+
+<runs>/<description>/<dataset>/<id>/
+    config.yaml        the resolved config; itself a valid CONFIG
+    run.json           status, provenance, environment, and the ledger of test evaluations
+    log.txt            what was said
+    metrics.jsonl      a line per epoch and split, while running
+    metrics.json       the final numbers
+    checkpoints/last/  everything a resume needs
+    checkpoints/best/  the model that was best on validation
+    summary/           SUMMARY.md, plots, event files
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Final
+
+from recrun.config.yaml_reader import read_mapping
+from recrun.config.yaml_writer import dump_mapping
+from recrun.errors import CheckpointError, ConfigError, Fault
+from recrun.files import HeldError, atomic_write, hold, is_held
+
+SCHEMA_VERSION: Final = 1
+CHECKPOINT_FILE: Final = "checkpoint.safetensors"
+LATEST: Final = "latest"
+UNFINISHED: Final = ("running", "interrupted", "failed")
+_TEMPORARY: Final = ".*.tmp"
+"""What `atomic_write` calls a file that is not whole yet."""
+_BUILDING: Final = ".building-"
+_ABANDONED_AFTER: Final = 3600.0
+_PATIENCE: Final = 1.0
+"""Seconds to wait for a lock that somebody may only be looking at."""
+_RECORD_PATIENCE: Final = 30.0
+
+
+class RunFolder:
+    """One run's folder.
+
+    Args:
+        path: the folder; see `create` and `open_run` for how to come by one.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    config_file = property(lambda self: self.path / "config.yaml")
+    run_file = property(lambda self: self.path / "run.json")
+    log_file = property(lambda self: self.path / "log.txt")
+    metrics_lines_file = property(lambda self: self.path / "metrics.jsonl")
+    metrics_file = property(lambda self: self.path / "metrics.json")
+    summary_folder = property(lambda self: self.path / "summary")
+
+    def checkpoint_file(self, which: str) -> Path:
+        """Return the path of the checkpoint `last` or `best`."""
+        return self.path / "checkpoints" / which / CHECKPOINT_FILE
+
+    @classmethod
+    def create(cls, root: str | Path, settings: Mapping[str, Any]) -> RunFolder:
+        """Make a new run folder that holds its config and run.json, whole or not at all, and point `latest` at it.
+
+        Args:
+            root: the folder of all runs.
+            settings: the resolved config; description, dataset and id name the folder.
+
+        Raises:
+            ConfigError: the folder exists already, or cannot be made.
+        """
+        parent = runs_like(root, settings)
+        path = parent / (settings.get("id") or _new_id())
+        building = parent / f"{_BUILDING}{secrets.token_hex(4)}"
+        message = f"there is a run in {path} already; choose another id, or continue it with --resume {path}"
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            if os.path.lexists(path):
+                raise ConfigError(Fault(message, key="id"))
+            _remove_abandoned(parent)
+            run = cls(building)
+            for folder in (run.checkpoint_file("last").parent, run.checkpoint_file("best").parent, run.summary_folder):
+                folder.mkdir(parents=True)
+            run.write_config(settings)
+            run.write_json(run.run_file, {"schema_version": SCHEMA_VERSION, "status": "running", "created": now()})
+            building.rename(path)
+        except OSError as error:
+            shutil.rmtree(building, ignore_errors=True)
+            if os.path.lexists(path):
+                raise ConfigError(Fault(message, key="id")) from None
+            raise ConfigError(f"cannot make a run folder in {root}: {error.strerror}") from error
+        _link_latest(Path(root), path)
+        return cls(path)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write the resolved config, in a form that can be run again."""
+        # Neither the folder's name nor how the run was started is part of what it computes.
+        atomic_write(self.config_file, dump_mapping({**config, "id": None, "resume": False}))
+
+    def read_settings(self) -> dict[str, Any]:
+        """Return the settings that config.yaml holds.
+
+        Raises:
+            CheckpointError: it is missing or damaged.
+        """
+        try:
+            return {key: given.value for key, given in read_mapping(self.config_file).checked().items()}
+        except ConfigError as error:
+            raise CheckpointError(f"the config of the run {self.path} is damaged: {error.faults[0]}") from None
+
+    def write_json(self, path: Path, document: Mapping[str, Any]) -> None:
+        """Write a JSON document atomically; numbers are not rounded, and NaN is refused."""
+        atomic_write(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+    def read_run(self) -> dict[str, Any]:
+        """Return run.json.
+
+        Raises:
+            CheckpointError: it is missing or damaged, or of a newer version of recrun.
+        """
+        document = read_json(self.run_file)
+        schema = document.get("schema_version")
+        if not isinstance(schema, int):
+            raise CheckpointError(f"{self.run_file} is damaged: it says no schema_version")
+        if schema > SCHEMA_VERSION:
+            message = f"has schema {schema}; this version of recrun reads up to {SCHEMA_VERSION}: upgrade recrun"
+            raise CheckpointError(f"{self.run_file} {message}")
+        return document
+
+    def update_run(self, **changes: Any) -> None:
+        """Change some entries of run.json, keeping the others."""
+        self._change_run(lambda document: document.update(changes))
+
+    def begin_test_evaluation(self, checkpoint: str, by: str) -> int:
+        """Enter into the run's ledger that test is about to be scored, and return the entry's place.
+
+        It is entered before test is read, so that a look at test that was cut short leaves its trace as well: an entry
+        without metrics.
+
+        Args:
+            checkpoint: which model is scored.
+            by: the command that asks for it.
+        """
+        place = -1
+
+        def enter(document: dict[str, Any]) -> None:
+            nonlocal place
+            ledger = document.setdefault("test_evaluations", [])
+            place = len(ledger)
+            ledger.append({"at": now(), "by": by, "checkpoint": checkpoint, "metrics": None})
+
+        self._change_run(enter)
+        return place
+
+    def end_test_evaluation(self, place: int, values: Mapping[str, float]) -> None:
+        """Enter what a test evaluation gave."""
+        self._change_run(lambda document: document["test_evaluations"][place].update(metrics=dict(values)))
+
+    def _change_run(self, change: Callable[[dict[str, Any]], object]) -> None:
+        """Read, change and write run.json while no other process does the same."""
+        try:
+            with hold(self.path / ".record-lock", patience=_RECORD_PATIENCE):
+                document = self.read_run() if self.run_file.exists() else {"schema_version": SCHEMA_VERSION}
+                change(document)
+                self.write_json(self.run_file, document)
+        except HeldError:
+            raise CheckpointError(f"{self.run_file} is kept locked by another process") from None
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process; the lock of a process that died is free.
+
+        Raises:
+            CheckpointError: another process runs it, or the folder cannot be locked.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(hold(self._lock_file, patience=_PATIENCE))
+            except HeldError:
+                raise CheckpointError(f"the run {self.path} is being trained by another process") from None
+            except OSError as error:
+                raise CheckpointError(f"cannot lock the run {self.path}: {error.strerror}") from error
+            yield
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a process trains the run just now."""
+        return is_held(self._lock_file)
+
+    _lock_file = property(lambda self: self.path / ".lock")
+
+    def clean(self) -> None:
+        """Remove the temporary files that a killed process left; the run must be locked."""
+        folders = [self.path, *(self.checkpoint_file(which).parent for which in ("last", "best")), self.summary_folder]
+        for folder in folders:
+            for file in folder.glob(_TEMPORARY):
+                file.unlink(missing_ok=True)
+
+
+def open_run(path: str | Path) -> RunFolder:
+    """Return the run that lies in a folder.
+
+    Raises:
+        CheckpointError: there is no run there.
+    """
+    folder = Path(path)
+    if not (folder / "run.json").is_file():
+        raise CheckpointError(f"there is no run in {path}: expected a folder with run.json")
+    return RunFolder(folder.resolve())
+
+
+def finished_record(run: RunFolder) -> dict[str, Any]:
+    """Return the run.json of a run that has numbers to compare with.
+
+    Raises:
+        CheckpointError: it is damaged, or the run is not done.
+    """
+    record = run.read_run()
+    if record.get("status") != "done":
+        raise CheckpointError(
+            f"the run {run.path} is not done ({record.get('status')}): there is nothing to compare with"
+        )
+    read_json(run.metrics_file)
+    return record
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON document that recrun wrote.
+
+    Raises:
+        CheckpointError: the file is missing, or does not hold a JSON object.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise CheckpointError(f"{path} is damaged: it is not JSON") from None
+    if not isinstance(document, dict):
+        raise CheckpointError(f"{path} is damaged: expected a JSON object")
+    return document
+
+
+def runs_like(root: str | Path, settings: Mapping[str, Any]) -> Path:
+    """Return the folder below `root` in which runs of this description and data set lie."""
+    description = settings.get("description") or settings.get("model") or "run"
+    return Path(root) / folder_name(description) / folder_name(settings["dataset"])
+
+
+def folder_name(text: str) -> str:
+    """Return a text as the name of a folder: `./mf.py:MyMF` becomes `MyMF`, other separators become dashes."""
+    name = text.rpartition(":")[2] if ".py:" in text else text
+    plain = "".join(
+        "-" if character in '/\\:*?"<>|' or not character.isprintable() else character for character in name
+    )
+    return plain if plain.strip(".") else "-" * len(plain)
+
+
+def now() -> str:
+    """Return the current time in ISO 8601, UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _new_id() -> str:
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def _link_latest(root: Path, path: Path) -> None:
+    temporary = root / f"{_BUILDING}{LATEST}-{secrets.token_hex(4)}"
+    try:
+        _remove_abandoned(root)
+        temporary.symlink_to(path.relative_to(root), target_is_directory=True)
+        os.replace(temporary, root / LATEST)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ConfigError(f"cannot point {root / LATEST} at the new run: {error.strerror}") from error
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what processes that were killed left half made, once it is old."""
+    for path in folder.glob(f"{_BUILDING}*"):
+        try:
+            if time.time() - path.lstat().st_mtime < _ABANDONED_AFTER:
+                continue
+        except OSError:
+            continue
+        if path.is_symlink():
+            path.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,161 @@
+"""Running the trials of a sweep: so many at a time, in grid order, until all have ended or the user stops them."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, Final
+
+from recrun.sweep.engines import Engine, Job, Outcome, threads_per_job
+from recrun.sweep.ledger import DONE, FAILED, INTERRUPTED, PENDING, Ledger, Row
+from recrun.sweep.plan import NO_TEST
+from recrun.sweep.trial_results import INTERRUPTED_EXIT, explain_failure
+
+ALL_DONE: Final = 0
+SOME_FAILED: Final = 3
+
+_POLL_SECONDS: Final = 0.05
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+CommandBuilder = Callable[[Ledger, Row], Sequence[str]]
+"""Makes the argument list of a trial's process."""
+
+
+class Listener:
+    """Someone who is told how a sweep goes; every method does nothing unless overridden."""
+
+    def begin(self, ledger: Ledger) -> None:
+        """The sweep begins."""
+
+    def started(self, row: Row) -> None:
+        """A trial's process starts."""
+
+    def ended(self, row: Row) -> None:
+        """A trial is over."""
+
+    def tick(self) -> None:
+        """Time passes; called some twenty times a second."""
+
+    def stopping(self, at_once: bool) -> None:
+        """The user asked to stop: running trials save first, or are killed at once."""
+
+    def end(self) -> None:
+        """The sweep is over, whether it went well or not."""
+
+
+class Interrupts:
+    """Counts the requests to stop (SIGINT, SIGTERM, SIGHUP) while it is entered, in place of ending the process."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupts:
+        for number in _SIGNALS:
+            # A signal that is ignored on purpose (nohup) stays ignored.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._count)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _count(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+
+
+def train_command(ledger: Ledger, row: Row) -> list[str]:
+    """Return the command of a trial: `recrun train` on its resolved config, without test.
+
+    The config is the copy in the sweep folder, so that editing the original while a sweep runs changes nothing; the
+    overrides are in it already and are repeated to be seen in the run's own record.
+    """
+    settings = [*row.trial.arguments, NO_TEST, f"id={row.run_id}"]
+    config = str(ledger.config_path(row))
+    return [sys.executable, "-m", "recrun", "train", config, *settings, "--runs", str(ledger.runs), "--json"]
+
+
+def run_sweep(
+    ledger: Ledger,
+    engine: Engine,
+    jobs: int,
+    *,
+    listener: Listener | None = None,
+    command: CommandBuilder = train_command,
+) -> int:
+    """Run every trial of an open ledger that is not done.
+
+    The first SIGINT or SIGTERM lets the running trials save and starts no further one; the second kills them.
+
+    Args:
+        ledger: the sweep, open.
+        engine: where trials run.
+        jobs: how many run at once; the machine's threads are shared out among them.
+        listener: who is told.
+        command: how a trial's command is made.
+
+    Returns:
+        The exit code: 0 all done, 3 some not, 130 interrupted.
+    """
+    listener = listener or Listener()
+    waiting = [row for row in ledger.rows if row.status == PENDING]
+    running: dict[int, Row] = {}
+    requests_served = 0
+    with Interrupts() as interrupts:
+        listener.begin(ledger)
+        try:
+            while running or (waiting and not interrupts.count):
+                while waiting and not interrupts.count and engine.has_room():
+                    row = waiting.pop(0)
+                    _start(row, ledger, engine, jobs, command)
+                    running[row.trial.index] = row
+                    listener.started(row)
+                if interrupts.count > requests_served:
+                    requests_served = interrupts.count
+                    listener.stopping(at_once=requests_served > 1)
+                    (engine.stop if requests_served == 1 else engine.kill)()
+                for outcome in engine.poll():
+                    row = running.pop(outcome.index)
+                    _end(row, outcome, ledger, stopped=requests_served > 0)
+                    listener.ended(row)
+                listener.tick()
+                if running:
+                    time.sleep(_POLL_SECONDS)
+        finally:
+            if running:  # the ledger or the listener failed: leave no process behind
+                engine.stop()
+            listener.end()
+        interrupted = interrupts.count > 0 and ledger.status != DONE
+        if interrupted:
+            for row in waiting:
+                ledger.end(row, INTERRUPTED, None, None, "not started")
+    if interrupted:
+        return INTERRUPTED_EXIT
+    return ALL_DONE if ledger.status == DONE else SOME_FAILED
+
+
+def _start(row: Row, ledger: Ledger, engine: Engine, jobs: int, command: CommandBuilder) -> None:
+    ledger.begin(row)
+    threads = None if row.trial.config.get("threads") else threads_per_job(jobs)
+    engine.start(Job(row.trial.index, tuple(command(ledger, row)), ledger.log_path(row), threads))
+
+
+def _end(row: Row, outcome: Outcome, ledger: Ledger, stopped: bool) -> None:
+    """Judge how a trial's process ended, and record it."""
+    code, cause = outcome.exit_code, None
+    if code is None:
+        status, cause = FAILED, outcome.error
+    elif code == 0:
+        status = DONE
+    elif code == INTERRUPTED_EXIT:
+        saved = row.run.checkpoint_file("last").exists()
+        status, cause = INTERRUPTED, "stopped; its state was saved" if saved else "stopped before its first checkpoint"
+    elif stopped and code in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGKILL):
+        status, cause = INTERRUPTED, f"killed by {signal.Signals(-code).name} while stopping"
+    else:
+        status, cause = FAILED, explain_failure(code, ledger.log_path(row), outcome.log_offset)
+    ledger.end(row, status, outcome.seconds, code, cause)

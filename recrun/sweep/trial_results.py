@@ -1,0 +1,134 @@
+"""Reading how a trial goes and how it ended: from its run folder, its exit code and its log."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from recrun.config.yaml_reader import read_mapping
+from recrun.errors import CheckpointError, ConfigError
+from recrun.runs.folder import RunFolder, folder_name, read_json
+
+INTERRUPTED_EXIT: Final = 130
+"""The exit code of a run that was asked to stop and saved its state."""
+
+_TAIL: Final = 1 << 16
+_MAX_CAUSE: Final = 500
+_ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_ERROR: Final = re.compile(r"(error: )|[\w.]*(?:Error|Exception|Interrupt)(?::|$)")
+_OF_THE_FOLDER: Final = ("id", "resume", "verbose")
+
+
+def run_folder(runs: Path, config: Mapping[str, Any], run_id: str) -> RunFolder:
+    """Return the folder, existing or not, of a run with this config and id."""
+    return RunFolder(runs / folder_name(config["description"]) / folder_name(config["dataset"]) / run_id)
+
+
+def read_result(run: RunFolder) -> dict[str, Any] | None:
+    """Return the final numbers of a run that is done, or None when it left none."""
+    try:
+        result = read_json(run.metrics_file)
+    except CheckpointError:
+        return None
+    return result if result.get("status") == "done" else None
+
+
+def holds_config(run: RunFolder, config: Mapping[str, Any]) -> bool:
+    """Return whether a run was made with this config.
+
+    A run records paths in full, and the seed that was drawn where the config says -1.
+    """
+    try:
+        found = read_mapping(run.config_file).checked()
+    except ConfigError:
+        return False
+    drawn = ("seed",) if config.get("seed") == -1 else ()
+    return all(
+        key in found and _settled(key, found[key].value) == _settled(key, value)
+        for key, value in config.items()
+        if key not in _OF_THE_FOLDER and key not in drawn
+    )
+
+
+def latest_value(run: RunFolder, metric: str) -> float | None:
+    """Return the newest value of a metric on validation while the run goes on, or None when there is none yet.
+
+    Args:
+        run: the run's folder.
+        metric: the metric's name, such as "ndcg@20".
+    """
+    for line in _last_lines(run.metrics_lines_file):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and record.get("split") == "valid":
+            values = record.get("values", record)
+            if isinstance(values, Mapping) and isinstance(values.get(metric), (int, float)):
+                return float(values[metric])
+    return None
+
+
+def explain_failure(exit_code: int, log: Path, offset: int = 0) -> str:
+    """Return why a trial's process failed, on one line.
+
+    Args:
+        exit_code: as the system reports it; -N for a process that signal N killed.
+        log: the file with what it printed.
+        offset: where in the file this attempt begins, in bytes.
+    """
+    if exit_code < 0:
+        try:
+            name = signal.Signals(-exit_code).name
+        except ValueError:
+            name = f"signal {-exit_code}"
+        return f"killed by {name}" + (" (out of memory?)" if -exit_code == signal.SIGKILL else "")
+    return f"{last_error(log, offset) or 'it printed no error'} (exit code {exit_code})"
+
+
+def last_error(log: Path, offset: int = 0) -> str:
+    """Return the last line of a log that reads like an error, else its last line; "" when it is empty."""
+    newest = ""
+    for line in _last_lines(log, offset):
+        text = _ESCAPES.sub("", line).strip()
+        if match := _ERROR.match(text):
+            return _shorten(text.removeprefix(match[1] or ""))
+        newest = newest or text
+    return _shorten(newest)
+
+
+def _settled(key: str, value: Any) -> Any:
+    """Return a setting's value with its path in full, if it is one or names a user's own file."""
+    if isinstance(value, str):
+        path, _, name = value.rpartition(":")
+        if key == "root":
+            return str(Path(value).resolve())
+        if path.endswith(".py"):
+            return f"{Path(path).resolve()}:{name}"
+    return value
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value read from JSON is a finite number, which can be compared."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _last_lines(path: Path, offset: int = 0) -> Iterator[str]:
+    """Yield a file's lines from the last one backwards, as far as a bounded tail reaches."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(offset, size - _TAIL))
+            tail = file.read()
+    except OSError:
+        return
+    yield from reversed(tail.decode("utf-8", errors="replace").splitlines())
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_CAUSE else text[: _MAX_CAUSE - 3] + "..."

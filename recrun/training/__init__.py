@@ -1,0 +1,1 @@
+"""The Coach and what it trains with: loop, state, optimizers, schedules, devices."""

@@ -1,0 +1,147 @@
+"""Guards of a run: it stops at numbers that are none, and says what is left of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from recrun.errors import TrainingError
+from recrun.runs.folder import RunFolder
+from recrun.training.loop_state import LossTrace, Progress
+
+_LOSSES: Final = 100
+"""Steps between looks at the losses: each look waits for the device."""
+_SECONDS: Final = 1.0
+"""Seconds between looks at all parameters, besides those before each checkpoint and at the end of an epoch."""
+
+
+class Guard:
+    """Looks at the losses, parameters and metrics of a run, and stops it at the first that is not finite.
+
+    Args:
+        model: what is trained.
+        run: its folder, where the last complete checkpoint is; None outside a run.
+    """
+
+    def __init__(self, model: nn.Module, run: RunFolder | None = None) -> None:
+        self.losses = LossTrace()
+        self._model = model
+        self._run = run
+        self._looked = time.monotonic()
+
+    def look(self, progress: Progress) -> None:
+        """Look after a step at what is due to be looked at.
+
+        Raises:
+            TrainingError: a loss, parameter or gradient is not finite.
+        """
+        if len(self.losses) >= _LOSSES:
+            self._check_losses(progress)
+            if time.monotonic() - self._looked > _SECONDS:
+                self._check_parameters(progress)
+
+    def check(self, progress: Progress) -> None:
+        """Take the losses since the last look into the epoch's mean, and look at everything.
+
+        Raises:
+            TrainingError: a loss, parameter or gradient is not finite.
+        """
+        self._check_losses(progress)
+        self._check_parameters(progress)
+
+    def check_fit(self) -> None:
+        """Look at a model in closed form after its fit.
+
+        Raises:
+            TrainingError: it holds NaN.
+        """
+        self._refuse(not_numbers(self._model), "the model is not finite after its fit")
+
+    def check_metrics(self, values: Mapping[str, float], where: str) -> None:
+        """Look at the metrics of an evaluation.
+
+        Raises:
+            TrainingError: one is not finite.
+        """
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            undefined = "no finite value: it is defined for none of these users, or the model's scores overflow"
+            raise TrainingError(f"{', '.join(bad)} on {where} has {undefined}. {self.last_good()}")
+
+    def last_good(self) -> str:
+        """Say where the last complete state is."""
+        if self._run is None:
+            return "There is no checkpoint"
+        last = self._run.checkpoint_file("last")
+        if not self._run.path.exists():
+            return f"The folder {self._run.path} is gone"
+        return f"The last good checkpoint is {last}" if last.exists() else "There is no checkpoint yet"
+
+    def explain(self, error: BaseException) -> BaseException:
+        """Return an error of the file system as one of the run, which says what is left of it; others as they are."""
+        if not isinstance(error, OSError) or self._run is None:
+            return error
+        file = f": {error.filename}" if error.filename else ""
+        reason = f"{error.strerror or error}{file}"
+        return TrainingError(f"the run {self._run.path} stopped: {reason}. {self.last_good()}")
+
+    def _check_losses(self, progress: Progress) -> None:
+        looked_at = len(self.losses)
+        bad = self.losses.drain(progress.loss)
+        if bad is not None:
+            step = max(progress.step - looked_at + bad + 1, 1)
+            spoilt = not_finite(self._model)
+            also = f" (nor, by now, {', '.join(spoilt[:3])})" if spoilt else ""
+            where = f"in epoch {progress.epoch + 1}, step {step}"
+            raise TrainingError(f"the loss is not finite {where}{also}; try a smaller lr. {self.last_good()}")
+
+    def _check_parameters(self, progress: Progress) -> None:
+        self._looked = time.monotonic()
+        where = f"in epoch {progress.epoch + 1}, by step {progress.step}"
+        self._refuse(not_finite(self._model), f"the model is not finite {where}; try a smaller lr")
+
+    def _refuse(self, names: Sequence[str], message: str) -> None:
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise TrainingError(f"{message}: {', '.join(names[:3])}{more}. {self.last_good()}")
+
+
+@torch.no_grad()
+def not_finite(model: nn.Module) -> list[str]:
+    """Return the names of the parameters, and of the gradients, that hold NaN or an infinity.
+
+    While all is well this waits for the device once, and reads each tensor once.
+    """
+    named = [(name, tensor) for name, tensor in _trained(model) if tensor.is_floating_point() and tensor.numel()]
+    if not named:
+        return []
+    device = named[0][1].device
+    # A sum is finite unless a term is not, or unless it overflows: a look at each tensor then tells which it was.
+    sums = [_sum(tensor).to(device, torch.float32) for _, tensor in named]
+    if bool(torch.stack(sums).isfinite().all()):
+        return []
+    return [name for name, tensor in named if not bool(tensor.isfinite().all())]
+
+
+@torch.no_grad()
+def not_numbers(model: nn.Module) -> list[str]:
+    """Return the names of the buffers that hold NaN, as those of a model in closed form may."""
+    return [name for name, tensor in model.named_buffers() if tensor.is_floating_point() and bool(tensor.isnan().any())]
+
+
+def _sum(tensor: Tensor) -> Tensor:
+    """Return the sum in the tensor's own precision, where that is not too narrow: another one would be slow."""
+    return tensor.sum(dtype=torch.float32) if tensor.element_size() < 4 else tensor.sum()
+
+
+def _trained(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for name, parameter in model.named_parameters():
+        yield name, parameter.detach()
+        gradient = parameter.grad
+        if gradient is not None:
+            yield f"the gradient of {name}", gradient._values() if gradient.is_sparse else gradient

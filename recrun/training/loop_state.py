@@ -1,0 +1,259 @@
+"""The state of the training loop: its position, the best evaluation, running means and the history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recrun.config.monitor_names import LOSS, MetricName, parse_monitor
+from recrun.errors import RegistryError, TrainingError
+from recrun.registry import METRICS
+
+
+class LossTrace:
+    """Losses of the steps since the last look, kept on the device so that no step waits for it."""
+
+    def __init__(self) -> None:
+        self._pending: list[tuple[Tensor, int, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def add(self, loss: float | Tensor, n: int, mode: str) -> None:
+        """Keep the loss of one step (its mean or sum over n rows)."""
+        tensor = loss.detach() if isinstance(loss, Tensor) else torch.tensor(float(loss), dtype=torch.float64)
+        self._pending.append((tensor, n, mode))
+
+    def drain(self, meter: AverageMeter) -> int | None:
+        """Move all kept losses into a running mean, up to the first that is not finite.
+
+        Returns:
+            The position of the first loss that is not finite, counted from 0, or None when all are.
+        """
+        if not self._pending:
+            return None
+        tensors, counts, modes = zip(*self._pending, strict=True)
+        self._pending = []
+        values = torch.stack([tensor.double() for tensor in tensors]).tolist()
+        for position, (value, n, mode) in enumerate(zip(values, counts, modes, strict=True)):
+            if not math.isfinite(value):
+                return position
+            meter.update(value, n, mode)
+        return None
+
+
+class Meters:
+    """Running means by split and metric.
+
+    Args:
+        names: the monitored metrics, without the loss.
+    """
+
+    def __init__(self, names: Sequence[MetricName]) -> None:
+        self.names = list(names)
+        self._meters: dict[str, dict[MetricName, AverageMeter]] = {}
+
+    def select(self, pool: Sequence[str] | None) -> list[MetricName]:
+        """Return the monitored metrics that a pool names: `ndcg` at every monitored cutoff, `ndcg@20` alone.
+
+        Raises:
+            RegistryError: a word of the pool is no metric.
+        """
+        if pool is None:
+            return self.names
+        chosen: list[MetricName] = []
+        for text in pool:
+            word = text.lower()
+            if word == LOSS:
+                chosen.append(MetricName(LOSS))
+            elif "@" in word:
+                chosen += [name for name in self.names if name == parse_monitor(word)]
+            elif word in METRICS:
+                chosen += [name for name in self.names if name.name == word]
+            else:
+                METRICS.describe(word)  # raises, and names the nearest metric
+                raise RegistryError(f"{text!r} cannot be monitored")
+        return list(dict.fromkeys(chosen))
+
+    def add_value(self, value: float, n: int, mode: str, split: str, name: MetricName) -> None:
+        """Add one number that stands for n rows."""
+        self._meter(split, name).update(value, n, mode)
+
+    def add_predictions(self, predictions: Tensor, targets: Tensor, split: str, names: Sequence[MetricName]) -> None:
+        """Add dense predictions and targets (B, N); the metrics share one top-k.
+
+        Rows for which a metric is not defined (no relevant items) are left out of its mean.
+        """
+        from recrun.metrics.on_tensors import dense_metrics
+
+        ranked = [name for name in names if name.name != LOSS]
+        for name, per_row in zip(ranked, dense_metrics(predictions, targets, ranked).values(), strict=True):
+            defined = per_row[~per_row.isnan()].double()
+            self._meter(split, name).update(float(defined.sum()), len(defined), "sum")
+
+    def take(self, split: str) -> dict[str, float]:
+        """Return the means of a split and forget them."""
+        return {str(name): meter.average for name, meter in self._meters.pop(split, {}).items() if meter.count}
+
+    def count(self, split: str) -> int:
+        """Return over how many rows a split's means were taken so far, 0 when there are none."""
+        return max((meter.count for meter in self._meters.get(split, {}).values()), default=0)
+
+    def state_dict(self, split: str) -> dict[str, list[float]]:
+        """Return a split's means under way: total and count by metric."""
+        return {str(name): [meter.total, meter.count] for name, meter in self._meters.get(split, {}).items()}
+
+    def load_state_dict(self, split: str, state: Mapping[str, Sequence[float]]) -> None:
+        """Take over the means that `state_dict` returned."""
+        self._meters[split] = {
+            parse_monitor(name): AverageMeter(float(total), int(count)) for name, (total, count) in state.items()
+        }
+
+    def _meter(self, split: str, name: MetricName) -> AverageMeter:
+        return self._meters.setdefault(split, {}).setdefault(name, AverageMeter())
+
+
+def require_all(values: Mapping[str, Any], names: Sequence[MetricName], split: str) -> None:
+    """Refuse an evaluation that left out a monitor.
+
+    Raises:
+        TrainingError: naming the monitors that were never given a value.
+    """
+    missing = [str(name) for name in names if str(name) not in values]
+    if missing:
+        raise TrainingError(f"evaluate() gave no value for {', '.join(missing)} on {split}; its pools must name them")
+
+
+@dataclass
+class AverageMeter:
+    """A running mean, accumulated in double precision whatever the batches' sizes.
+
+    >>> meter = AverageMeter()
+    >>> meter.update(2.0, n=3); meter.update(4.0, n=1)
+    >>> meter.average
+    2.5
+    """
+
+    total: float = 0.0
+    count: int = 0
+
+    def update(self, value: float, n: int = 1, mode: str = "mean") -> None:
+        """Add a batch.
+
+        Args:
+            value: the batch's mean, or its sum.
+            n: how many elements the batch has.
+            mode: "mean" or "sum": which of the two `value` is.
+        """
+        if mode not in ("mean", "sum"):
+            raise ValueError(f"mode must be 'mean' or 'sum', found {mode!r}")
+        self.total += value * n if mode == "mean" else value
+        self.count += n
+
+    @property
+    def average(self) -> float:
+        """The mean of all that was added; NaN when nothing was."""
+        return self.total / self.count if self.count else math.nan
+
+    def reset(self) -> None:
+        """Forget everything added."""
+        self.total, self.count = 0.0, 0
+
+
+@dataclass
+class MonitorHistory:
+    """What was monitored, by split and metric: lists of (epoch, value) in the order of the run."""
+
+    values: dict[str, dict[str, list[tuple[int, float]]]] = field(default_factory=dict)
+
+    def append(self, split: str, epoch: int, values: Mapping[str, float]) -> None:
+        """Add the values of one split after `epoch` epochs of training."""
+        series = self.values.setdefault(split, {})
+        for name, value in values.items():
+            series.setdefault(name, []).append((epoch, float(value)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the history as plain lists."""
+        return {
+            split: {name: [list(p) for p in points] for name, points in series.items()}
+            for split, series in self.values.items()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over a history that `state_dict` returned."""
+        self.values = {
+            split: {name: [(int(epoch), float(value)) for epoch, value in points] for name, points in series.items()}
+            for split, series in state.items()
+        }
+
+
+@dataclass
+class Best:
+    """The best evaluation so far: after how many epochs, the criterion's value, all monitored values."""
+
+    epoch: int
+    value: float
+    values: dict[str, float]
+
+
+@dataclass
+class Progress:
+    """The position of a run.
+
+    Args:
+        epoch: whole epochs trained.
+        step: batches trained of the epoch under way.
+        evaluated: the last epoch whose validation is done, -1 when none is.
+        best: the best validation so far.
+        stale: validations since the best one.
+        loss: the mean loss of the epoch under way.
+        history: what was monitored.
+        users: how many users were ranked and how many had nothing to find, by split, at its last evaluation.
+        seconds: time spent, by activity.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    evaluated: int = -1
+    best: Best | None = None
+    stale: int = 0
+    loss: AverageMeter = field(default_factory=AverageMeter)
+    history: MonitorHistory = field(default_factory=MonitorHistory)
+    users: dict[str, tuple[int, int]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=lambda: {"train": 0.0, "evaluate": 0.0})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position as plain data."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "evaluated": self.evaluated,
+            "best": vars(self.best) if self.best else None,
+            "stale": self.stale,
+            "loss": vars(self.loss),
+            "history": self.history.state_dict(),
+            "users": {split: list(counts) for split, counts in self.users.items()},
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Any]) -> Progress:
+        """Return the position that `state_dict` described."""
+        history = MonitorHistory()
+        history.load_state_dict(state["history"])
+        return cls(
+            epoch=state["epoch"],
+            step=state["step"],
+            evaluated=state["evaluated"],
+            best=Best(**state["best"]) if state["best"] else None,
+            stale=state["stale"],
+            loss=AverageMeter(**state["loss"]),
+            history=history,
+            users={split: (int(ranked), int(skipped)) for split, (ranked, skipped) in state["users"].items()},
+            seconds=dict(state["seconds"]),
+        )

@@ -1,0 +1,71 @@
+"""What a model is fed with: the pipe of its training rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from recrun.config.resolve import Resolved
+from recrun.data.postprocessing.batch_negatives import Candidates, LogProbabilities, NegativesFromBatch
+from recrun.data.postprocessing.on_device import OnDevice, fits
+from recrun.errors import ConfigError, Fault
+from recrun.registry import SAMPLERS
+
+
+def training_pipe(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
+    """Return the pipe of an epoch's batches: of interactions, of users' whole rows, of sequences, or of labelled rows.
+
+    Raises:
+        DataError: a user has every item in train, and negatives are asked for.
+        ConfigError: a sampler of the user's own does not tell the chances that a correction needs.
+    """
+    if resolved.trains_on == "users":
+        return dataset.shard_().users_().shuffle_().tensor_().split_(resolved.config.batch_size)
+    if resolved.trains_on == "labels":
+        return dataset.shuffle_().shard_().tensor_().split_(resolved.config.batch_size)
+    if resolved.trains_on == "sequences":
+        return _sequences(resolved, dataset, data)
+    return _interactions(resolved, dataset, data, device)
+
+
+def _sequences(resolved: Resolved, dataset: Any, data: Any) -> Any:
+    """Return the pipe of histories with what follows them, and negatives if the loss takes some; see `Sequences`."""
+    config, sampler = resolved.config, None
+    if "sampler" in resolved.components:
+        sampler = SAMPLERS.get(config.sampler)(data, **resolved.arguments("sampler"))
+    return dataset.shard_().sequences_(config.max_length + 1, sampler=sampler).tensor_().split_(config.batch_size)
+
+
+def _interactions(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
+    """Return the pipe of users (B, 1) and items (B, 1 + K), the positive first; or of positives (B, 1) with candidates.
+
+    A loss over all items takes no negatives (K = 0). With `draw_on: auto`, rows are drawn on a CUDA device that has
+    room for the interactions; there, and with `draw_on: device`, only uniform negatives can be drawn.
+    """
+    config = resolved.config
+    by_user = config.positives == "users"
+    correct = config.get("logq_correction", False)
+    uniform = config.get("sampler", "uniform") == "uniform" and not correct
+    room = uniform and fits(len(data.interactions), device)
+    if config.draw_on == "device" or (config.draw_on == "auto" and room):
+        n_negatives = config.get("n_negatives", 0)
+        return OnDevice(dataset, batch_size=config.batch_size, n_negatives=n_negatives, by_user=by_user, device=device)
+    positives = dataset.uniform_sampling_(num_negatives=0) if by_user else dataset.shuffle_()
+    if "sampler" not in resolved.components:
+        return positives.shard_().tensor_().split_(config.batch_size)
+    sampler = SAMPLERS.get(config.sampler)(data, **resolved.arguments("sampler"))
+    if correct and not hasattr(sampler, "log_probability"):
+        message = f"sampler {config.sampler} does not tell the chances of its negatives: it has no log_probability()"
+        raise ConfigError(Fault(message, key="logq_correction"))
+    draws = resolved.components["sampler"].traits.get("draws", "rows")
+    if draws == "batch":
+        pipe = NegativesFromBatch(positives.shard_().split_(config.batch_size), sampler)
+        return (LogProbabilities(pipe, sampler) if correct else pipe).tensor_()
+    if draws == "candidates":
+        return Candidates(positives, sampler).shard_().tensor_().split_(config.batch_size)
+    if by_user:
+        pipe = dataset.shard_().uniform_sampling_(sampler=sampler)
+    else:
+        pipe = dataset.shard_().shuffle_().negatives_for_train_(sampler=sampler)
+    return (LogProbabilities(pipe, sampler) if correct else pipe).tensor_().split_(config.batch_size)

@@ -1,0 +1,1 @@
+"""What a command calls: one verb a module."""

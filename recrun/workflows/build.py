@@ -1,0 +1,135 @@
+"""From a resolved config to a running experiment: the one place that knows all the parts, and that seeds."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from recrun.architectures.base import RecSysArch, n_parameters
+from recrun.config.config import Config
+from recrun.config.resolve import Resolved
+from recrun.errors import ConfigError, Fault
+from recrun.randomness import draw_seed, seed_everything
+from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, SCHEDULERS
+from recrun.runs.find import resumable
+from recrun.runs.folder import RunFolder
+from recrun.training import devices
+from recrun.training.coach import Coach, ReporterFactory
+from recrun.training.pipes import training_pipe
+
+
+def prepare(
+    resolved: Resolved,
+    *,
+    runs: str | Path = "runs",
+    run: RunFolder | None = None,
+    reporters: ReporterFactory | None = None,
+) -> Coach:
+    """Build everything a config names and open its run folder; `fit()` is all that is left to do.
+
+    Args:
+        resolved: a checked config.
+        runs: where run folders are made.
+        run: the run to continue; a new one (or the one that `resume: true` finds) when None.
+        reporters: makes those who are told of the run; the usual ones when None.
+
+    Raises:
+        ConfigError, DataError, CheckpointError: it cannot be built; no run folder was made.
+    """
+    resolved = _settle_seed(resolved, runs)
+    coach = build(resolved)
+    settings = portable(resolved)
+    coach.compile(settings, settings.monitors, run=run, runs=runs, reporters=reporters)
+    return coach
+
+
+def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
+    """Build the data set, the model and (if asked) what trains it, seeded, without touching any run folder."""
+    config = resolved.config
+    _set_up_torch(config)
+    device = devices.select(config.device)
+    seed_everything(config.seed)
+    dataset = DATASETS.get(resolved.components["dataset"].name)(config.root, **resolved.arguments("dataset"))
+    data = dataset.training_data()
+    model: nn.Module = MODELS.get(resolved.components["model"].name)(data, **resolved.arguments("model"))
+    if not resolved.trains or not to_train:
+        return Coach(model=model, dataset=dataset, device=device)
+    model.to(device)
+    if config.compile_model:
+        model.compile()
+    optimizer_spec = resolved.components["optimizer"]
+    if optimizer_spec.traits.get("sparse"):
+        _use_sparse_gradients(model)
+    optimizer = OPTIMIZERS.get(optimizer_spec.name)(model.parameters(), **resolved.arguments("optimizer"))
+    scheduler = SCHEDULERS.get(config.lr_scheduler)(optimizer, config.epochs, **resolved.arguments("lr_scheduler"))
+    criterion = LOSSES.get(resolved.components["loss"].name)(**resolved.arguments("loss"))
+    criterion.bind(data.n_items)
+    if criterion.compares_vectors and getattr(type(model), "vectors", None) is RecSysArch.vectors:
+        message = f"{config.loss} compares vectors of users and items, and model {config.model} defines no vectors()"
+        raise ConfigError(Fault(message, key="loss"))
+    return Coach(
+        model=model,
+        dataset=training_pipe(resolved, dataset, data, device),
+        criterion=criterion,
+        optimizer=optimizer,
+        lr_scheduler=scheduler,
+        device=device,
+    )
+
+
+def plan(resolved: Resolved) -> dict[str, Any]:
+    """Return what a run would do, without training: sizes, steps, device, data."""
+    coach = build(_settle_seed(resolved))
+    config = resolved.config
+    return {
+        "config": resolved.path,
+        "model": config.model,
+        "n_parameters": n_parameters(coach.model),
+        "device": str(coach.device),
+        "dataset": config.dataset,
+        "statistics": coach.dataset.base.describe(),
+        "epochs": config.epochs if resolved.trains else 1,
+        "steps_per_epoch": coach.dataset.n_batches("train") if resolved.trains else None,
+        "notes": list(coach.dataset.base.notes),
+    }
+
+
+def _settle_seed(resolved: Resolved, runs: str | Path | None = None) -> Resolved:
+    """Draw the seed where the config says -1; a run that `resume: true` continues has drawn it already."""
+    if resolved.config.seed != -1:
+        return resolved
+    resumed = resumable(portable(resolved), runs) if resolved.config.resume and runs is not None else None
+    seed = draw_seed() if resumed is None else resumed.read_settings()["seed"]
+    return replace(resolved, config=resolved.config.replace(seed=seed))
+
+
+def portable(resolved: Resolved) -> Config:
+    """Return the config with whole paths, so that the run can be read from anywhere."""
+    return resolved.config.replace(root=str(Path(resolved.config.root).resolve()))
+
+
+def _set_up_torch(config: Config) -> None:
+    # Running means of rows that are rarely drawn fade into denormal numbers, on which Adam is ten times slower. The
+    # threads of torch take this over only from before their first work.
+    torch.set_flush_denormal(True)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    # cuBLAS is only reproducible with a fixed workspace; it must be set before its first use.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = config.benchmark
+    # As `use_deterministic_algorithms(..., warn_only=True)`, which imports torch's compiler: two seconds for nothing.
+    torch.set_deterministic_debug_mode("default" if config.benchmark else "warn")
+
+
+def _use_sparse_gradients(model: nn.Module) -> None:
+    embeddings = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+    n_embedded = sum(embedding.weight.numel() for embedding in embeddings)
+    if n_embedded != n_parameters(model):
+        raise ConfigError(Fault("trains embeddings only, and this model has other parameters", key="optimizer"))
+    for embedding in embeddings:
+        embedding.sparse = True

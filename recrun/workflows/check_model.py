@@ -1,0 +1,309 @@
+"""What every model must keep, whoever wrote it: one list of rules, for `recrun check` and for the tests of recrun.
+
+A model is trained on small made-up data. Each rule looks at one thing and says in plain words what it found.
+
+Shapes: U users, I items, B users of a batch.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recrun.architectures.base import RecSysArch
+from recrun.architectures.closed_form import ClosedFormArch
+from recrun.architectures.prediction import PredictingArch
+from recrun.config.draft import row_kind
+from recrun.config.find import bundled_configs, read_overrides
+from recrun.config.monitor_names import MetricName
+from recrun.config.resolve import Resolved, resolve, resolve_given
+from recrun.config.yaml_reader import Given
+from recrun.evaluation.predictions import measure, predict
+from recrun.registry import MODELS
+from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
+from recrun.training.coach import Coach
+from recrun.workflows.build import build
+
+_DATA: Final = {"dataset": "Synthetic", "n_users": 120, "n_items": 80, "n_interactions": 2400}
+_CLICKS: Final = {"dataset": "SyntheticClicks", "n_rows": 6000, "n_users": 60, "n_items": 40}
+_QUICK: Final = {"epochs": 16, "batch_size": 256, "lr": 0.01}
+_QUICK_WITH_SEQUENCES: Final = {**_QUICK, "batch_size": 16}
+"""A row of training is a user there, so rows are few."""
+_MACHINE: Final = {"device": "cpu", "threads": 1}
+_CUTOFF: Final = 10
+_SEED: Final = 3
+
+
+class Broken(Exception):
+    """A rule that a model does not keep; the message says what was expected and what was found."""
+
+
+@dataclass
+class Subject:
+    """A model under examination.
+
+    Args:
+        name: a registered name, or `./file.py:Name`.
+        overrides: `KEY=VALUE` settings for it.
+    """
+
+    name: str
+    overrides: Sequence[str] = ()
+    losses: list[float] = field(default_factory=list)
+
+    @property
+    def is_closed_form(self) -> bool:
+        """Whether the model is fitted at once."""
+        return "ClosedFormArch" in MODELS.describe(self.name).bases
+
+    @property
+    def quick(self) -> dict[str, float]:
+        """The settings by which little training is enough."""
+        if self.is_closed_form:
+            return {}
+        return _QUICK_WITH_SEQUENCES if row_kind(MODELS.describe(self.name)) == "sequences" else _QUICK
+
+    def resolve(self, seed: int = _SEED) -> Resolved:
+        """Return the config by which it is trained: its bundled one, if it has one, on small data.
+
+        Raises:
+            ConfigError, RegistryError: there is no such model, or it cannot take these settings.
+        """
+        predicts = row_kind(MODELS.describe(self.name)) == "labels"
+        values = {**(_CLICKS if predicts else _DATA), **_MACHINE, **self.quick, "seed": seed}
+        if self.name in bundled_configs():
+            given = read_overrides(self.overrides)
+            rest = [f"{key}={value}" for key, value in values.items() if key not in given]
+            return resolve(self.name, [*rest, *self.overrides])
+        defaults = {key: Given(value) for key, value in {"model": self.name, **values}.items()}
+        return resolve_given(defaults | read_overrides(self.overrides), self.name)
+
+    def build(self, seed: int = _SEED) -> Coach:
+        """Build the model and what trains it, seeded."""
+        return build(self.resolve(seed))
+
+    @cached_property
+    def coach(self) -> Coach:
+        """The trained model; `losses` has the loss of each epoch."""
+        coach = self.build()
+        self.losses = train(coach)
+        return coach
+
+    @cached_property
+    def scores(self) -> Tensor:
+        """The scores (U, I) of the trained model."""
+        return scores_of(self.coach)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one rule.
+
+    Args:
+        rule: its name.
+        claim: what it demands.
+        ok: whether the model keeps it.
+        message: what is wrong, or None.
+    """
+
+    rule: str
+    claim: str
+    ok: bool
+    message: str | None = None
+
+
+def check(name: str, overrides: Sequence[str] = ()) -> list[Verdict]:
+    """Train a model on small data, and try every rule.
+
+    Args:
+        name: a registered name, or `./file.py:Name`.
+        overrides: `KEY=VALUE` settings for it.
+
+    Raises:
+        ConfigError, RegistryError: there is no such model, or it cannot take these settings.
+    """
+    subject = Subject(name, overrides)
+    subject.resolve()
+    verdicts = []
+    for rule in RULES:
+        claim = (rule.__doc__ or "").strip().rstrip(".")
+        title = rule.__name__.replace("_", " ")
+        try:
+            rule(subject)
+        except Broken as broken:
+            verdicts.append(Verdict(title, claim, False, str(broken)))
+        except Exception as error:  # the model's own code fails: that is the finding
+            verdicts.append(Verdict(title, claim, False, f"raised {type(error).__name__}: {error}"))
+        else:
+            verdicts.append(Verdict(title, claim, True))
+            continue
+        if rule is is_built:
+            break  # there is nothing to look at
+    return verdicts
+
+
+def train(coach: Coach) -> list[float]:
+    """Train without a run folder, and return the loss of each epoch; a closed-form model has none."""
+    if isinstance(coach.model, ClosedFormArch):
+        coach.model.fit(coach.dataset.base.training_data())
+        return []
+    losses = []
+    coach.model.train()
+    for epoch in range(int(_QUICK["epochs"])):
+        total = 0.0
+        for batch in coach.dataset.iterate("train", seed=_SEED, epoch=epoch):
+            loss = coach.model.training_loss(batch, coach.criterion)
+            coach.optimizer.zero_grad()
+            loss.backward()
+            coach.optimizer.step()
+            total += float(loss.detach())
+        losses.append(total)
+    return losses
+
+
+def scores_of(coach: Coach) -> Tensor:
+    """Return the scores (U, I) of a model for all users; of one that predicts labels, those (N,) of valid's rows."""
+    coach.model.eval()
+    if isinstance(coach.model, PredictingArch):
+        return torch.from_numpy(predict(coach.model, coach.dataset.base, "valid", coach.device)[0])
+    with torch.no_grad():
+        scores: Tensor = coach.model.score(torch.arange(coach.dataset.base.n_users))
+    return scores
+
+
+def is_built(subject: Subject) -> None:
+    """It is built from the training data and its settings, and trains."""
+    model = subject.build().model
+    if not isinstance(model, RecSysArch):
+        raise Broken(f"expected a class derived from RecSysArch or ClosedFormArch, found {type(model).__name__}")
+    assert subject.coach is not None
+
+
+def shapes(subject: Subject) -> None:
+    """score(users) gives a row for each user with a number for each item."""
+    base = subject.coach.dataset.base
+    if isinstance(subject.coach.model, PredictingArch):
+        if subject.scores.shape != (len(base.interactions("valid")),):
+            raise Broken("forward(batch) must give one logit for each row")
+        return
+    expected, found = (base.n_users, base.n_items), tuple(subject.scores.shape)
+    if found != expected:
+        raise Broken(f"score(users) of all {base.n_users} users has the shape {found}; expected {expected}")
+
+
+def finite(subject: Subject) -> None:
+    """All scores are finite numbers."""
+    wrong = int((~subject.scores.isfinite()).sum())
+    if wrong:
+        raise Broken(f"{wrong} of {subject.scores.numel()} scores are infinite or no number")
+
+
+def vectors(subject: Subject) -> None:
+    """Where there are vectors, their products are the scores."""
+    model = subject.coach.model
+    with torch.no_grad():
+        pair = model.vectors()
+    if pair is None:
+        return
+    products = pair[0] @ pair[1].T
+    if products.shape != subject.scores.shape or not torch.allclose(products, subject.scores, rtol=1e-4, atol=1e-5):
+        raise Broken(
+            "the products of vectors() are not what score(users) gives; define one of them, or make them agree"
+        )
+
+
+def rows(subject: Subject) -> None:
+    """The scores of some users are rows of the scores of all."""
+    if isinstance(subject.coach.model, PredictingArch):
+        return
+    users = torch.tensor([7, 0, 119])
+    users = users[users < subject.coach.dataset.base.n_users]
+    with torch.no_grad():
+        some = subject.coach.model.score(users)
+    wanted = subject.scores[users]
+    if some.shape != wanted.shape or not torch.allclose(some, wanted, rtol=1e-4, atol=1e-5):
+        raise Broken(f"score([{', '.join(map(str, users.tolist()))}]) gives other numbers than those rows of all users")
+
+
+def loss_falls(subject: Subject) -> None:
+    """Training lowers the loss, by a tenth at least; a closed-form model has none."""
+    coach = subject.coach
+    if isinstance(coach.model, ClosedFormArch):
+        try:
+            coach.model.training_loss({}, coach.criterion)
+        except Exception as error:
+            if "closed form" in str(error):
+                return
+        raise Broken("a closed-form model must refuse training_loss(); leave that of ClosedFormArch")
+    first, last = subject.losses[0], subject.losses[-1]
+    if not last < 0.9 * first:
+        raise Broken(f"the loss was {first:.6g} in the first epoch and is {last:.6g} after {len(subject.losses)}")
+
+
+def same_seed(subject: Subject) -> None:
+    """The same seed gives the same model, bit for bit."""
+    again = subject.build()
+    if train(again) != subject.losses:
+        raise Broken("trained again with the same seed, the losses differ; draw only from torch's own generator")
+    mine, other = subject.coach.model.state_dict(), again.model.state_dict()
+    different = [key for key, tensor in mine.items() if not torch.equal(tensor, other[key])]
+    if different:
+        raise Broken(f"trained again with the same seed, {', '.join(different[:3])} differ")
+
+
+def checkpoint(subject: Subject) -> None:
+    """A checkpoint holds all of the model: loaded into a fresh one, it gives the same scores."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_checkpoint(f"{folder}/checkpoint.safetensors", {"model": subject.coach.model.state_dict()})
+        fresh = subject.build(seed=_SEED + 1)
+        fresh.model.load_state_dict(load_checkpoint(folder)["model"])
+    if not torch.equal(subject.scores, scores_of(fresh)):
+        raise Broken("loaded into a fresh model, the state gives other scores; keep all of it in parameters or buffers")
+
+
+def better_than_chance(subject: Subject) -> None:
+    """It finds held-out items half as often again as chance, at least."""
+    base = subject.coach.dataset.base
+    if isinstance(subject.coach.model, PredictingArch):
+        _predicts_better_than_chance(subject)
+        return
+    scores = subject.scores.numpy().copy()
+    seen, held_out = base.csr("train").to_scipy(base.n_items), base.csr("valid").to_scipy(base.n_items)
+    scores[seen.nonzero()] = -np.inf
+    top = np.argsort(-scores, axis=1, kind="stable")[:, :_CUTOFF]
+    hits = int(np.take_along_axis(held_out.toarray(), top, axis=1).sum())
+    chance = held_out.nnz * _CUTOFF / (base.n_items - seen.nnz / base.n_users)
+    if not hits > 1.5 * chance:
+        raise Broken(
+            f"finds {hits} of {held_out.nnz} held-out items among its first {_CUTOFF}; chance finds {chance:.0f}"
+        )
+
+
+def _predicts_better_than_chance(subject: Subject) -> None:
+    """Refuse an AUC on test that is not half-way at least from chance to what the generating model reaches."""
+    base = subject.coach.dataset.base
+    found = measure(*predict(subject.coach.model, base, "test", subject.coach.device), [MetricName("auc")])["auc"]
+    best = getattr(base, "best", {"auc": 1.0})["auc"]
+    if not found > 0.5 + 0.5 * (best - 0.5):
+        raise Broken(f"the AUC of its predictions is {found:.3f}; chance has 0.5, the model behind the data {best:.3f}")
+
+
+RULES: Final[tuple[Callable[[Subject], None], ...]] = (
+    is_built,
+    shapes,
+    finite,
+    vectors,
+    rows,
+    loss_falls,
+    same_seed,
+    checkpoint,
+    better_than_chance,
+)
+"""The rules, in the order in which they are tried."""

@@ -1,0 +1,123 @@
+"""Scoring what was trained: from a checkpoint to its numbers, with every look at test entered into its run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from recrun.config.find import read_overrides
+from recrun.config.resolve import Resolved, resolve_given
+from recrun.config.yaml_reader import Given
+from recrun.errors import CheckpointError, ConfigError, nearest
+from recrun.registry.user_files import is_file_reference
+from recrun.runs.checkpoint import load_checkpoint
+from recrun.runs.find import locate_checkpoint
+from recrun.runs.folder import RunFolder
+from recrun.training.checkpoint_state import last_line, refuse_other_data
+from recrun.training.coach import Coach
+from recrun.training.reporter import Reporter
+from recrun.training.run_record import rows_scored
+from recrun.workflows.build import build
+
+EVALUATION_KEYS: Final = frozenset({"monitors", "which4best", "device", "threads", "eval_memory", "root", "verbose"})
+"""What `recrun eval` may change: how to evaluate and where things are, not what was trained."""
+_EVALUATED: Final = ("dataset", "model")
+"""The components that an evaluation builds."""
+
+
+def evaluate(
+    path: str | Path, overrides: Sequence[str] = (), *, split: str = "test", reporters: Sequence[Reporter] = ()
+) -> dict[str, Any]:
+    """Score a checkpoint on one split, and record it in the run when that split is test.
+
+    Args:
+        path: a run folder, one of its checkpoints, or a checkpoint file.
+        overrides: `KEY=VALUE` for the settings of evaluation (`EVALUATION_KEYS`).
+        split: "valid" or "test".
+        reporters: who is told of the progress.
+
+    Returns:
+        The document of `recrun eval --json`.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or it does not fit its config or the data.
+        ConfigError: an override is not one of evaluation, or there is no such split.
+    """
+    run, file = locate_checkpoint(path)
+    content = load_checkpoint(file)
+    resolved = _resolve_checkpoint(run, file, content, overrides)
+    coach = _build_to_evaluate(resolved, file, content)
+    if not coach.dataset.base.describe()[split]:
+        raise ConfigError(f"the data has no {split} part to evaluate on")
+    place = _enter(run, file) if split == "test" and run is not None else None
+    values = coach.score(split, resolved.config, resolved.config.monitors, reporters)
+    if place is not None and run is not None:
+        run.end_test_evaluation(place, values)
+    return {
+        "run": None if run is None else str(run.path),
+        "checkpoint": str(file),
+        "split": split,
+        "metrics": values,
+        "users": coach.progress.users[split][0],
+        **{key: counts[split] for key, counts in rows_scored(coach).items()},
+    }
+
+
+def _resolve_checkpoint(
+    run: RunFolder | None, file: Path, content: dict[str, Any], overrides: Sequence[str]
+) -> Resolved:
+    """Return the config that a checkpoint carries, with the settings of evaluation changed.
+
+    A checkpoint is data: code that it names is only run if the config of its run names it as well, or the caller does.
+    """
+    config = content.get("config")
+    if not all(isinstance(content.get(part), dict) for part in ("config", "data", "model")) or config is None:
+        raise CheckpointError(f"{file} holds no model with its config")
+    named = {key: config[key] for key in _EVALUATED if is_file_reference(str(config.get(key)))}
+    given = read_overrides(overrides)
+    faults = [
+        value.fault(
+            "cannot be changed for an evaluation; it is part of what was trained", key, nearest(key, EVALUATION_KEYS)
+        )
+        for key, value in given.items()
+        if key not in EVALUATION_KEYS and key not in named
+    ]
+    if faults:
+        raise ConfigError(faults)
+    known = run.read_settings() if run is not None and named.keys() - given.keys() else {}
+    for key, reference in named.items():
+        if key not in given and known.get(key) != reference:
+            raise CheckpointError(
+                f"{file} names code as its {key}: {reference}. A checkpoint alone does not run code; to load that "
+                f"file, name it yourself with {key}={reference}"
+            )
+    if "monitors" in given and "which4best" not in given:
+        config["which4best"] = None
+    carried = {str(key): Given(value) for key, value in config.items()}
+    return resolve_given(carried | given, str(file))
+
+
+def _build_to_evaluate(resolved: Resolved, file: Path, content: dict[str, Any]) -> Coach:
+    """Build the data set and the model of a checkpoint, which must fit it."""
+    try:
+        coach = build(resolved, to_train=False)
+    except (RuntimeError, MemoryError) as error:
+        raise CheckpointError(f"the model of {file} cannot be built: {last_line(error)}") from error
+    refuse_other_data(f"the model of {file}", content["data"], coach.dataset.base.hashes)
+    try:
+        coach.model.load_state_dict(content["model"])
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{file} does not fit its config and data: {last_line(error)}") from None
+    return coach
+
+
+def _enter(run: RunFolder, file: Path) -> int:
+    """Enter into a run's ledger that test is about to be scored."""
+    try:
+        return run.begin_test_evaluation(file.parent.name, by="eval")
+    except OSError as error:
+        raise CheckpointError(
+            f"an evaluation on test is entered into {run.run_file}, which cannot be written: {error.strerror}; "
+            "use --split valid, or a copy of the run"
+        ) from error

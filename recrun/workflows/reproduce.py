@@ -1,0 +1,162 @@
+"""Running a run again: how it is set up, what is compared, and why the numbers may differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from recrun.config.resolve import resolve
+from recrun.errors import CheckpointError
+from recrun.runs.folder import RunFolder, finished_record, open_run, read_json
+from recrun.runs.provenance import code_hashes, data_differences, environment
+from recrun.workflows.build import build, portable
+
+_COMPARED: Final = ("valid", "test", "best_epoch", "which4best", "epochs", "users")
+_NOWHERE: Final = "absent"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A number that came out differently.
+
+    Args:
+        where: which one, such as "test ndcg@20" or "epoch 3 train loss".
+        then: what the run has.
+        now: what its reproduction has.
+    """
+
+    where: str
+    then: Any
+    now: Any
+
+
+def reproduce(path: str | Path, overrides: Sequence[str] = (), *, runs: str | Path | None = None) -> dict[str, Any]:
+    """Run a finished run again, in a new run folder, and compare every number.
+
+    Args:
+        path: the run's folder.
+        overrides: `KEY=VALUE` for how it is shown (`verbose`).
+        runs: where the new run folder is made; below the same root when None.
+
+    Returns:
+        The document of `recrun reproduce --json`. "reproduction" is None when the data is not what it was: then nothing
+        was trained.
+
+    Raises:
+        CheckpointError: there is no finished run, or it is damaged.
+        ConfigError: its config does not fit this version.
+    """
+    run = open_run(path)
+    record = finished_record(run)
+    given = [*conditions_of(record, run.read_settings()), *overrides]
+    resolved = resolve(run.config_file, given)
+    coach = build(resolved)
+    hashes = dict(coach.dataset.base.hashes)
+    document: dict[str, Any] = {"run": str(run.path), "reproduction": None, "equal": False, "compared": 0}
+    if data_differences(record.get("data") or {}, hashes):
+        now = {"data": hashes, "code": code_hashes(resolved.config), "device": str(coach.device), **environment()}
+        return {**document, "differences": [], "reasons": reasons(record, now)}
+    settings = portable(resolved)
+    coach.compile(settings, settings.monitors, runs=run.path.parents[2] if runs is None else runs)
+    coach.fit()
+    compared, differences = compare(run, coach.run)
+    return {
+        **document,
+        "reproduction": str(coach.run.path),
+        "equal": not differences,
+        "compared": compared,
+        "differences": [vars(each) for each in differences],
+        "reasons": reasons(record, coach.run.read_run()) if differences else [],
+    }
+
+
+def conditions_of(record: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    """Return the overrides for a run's own threads and device, where its config left them open.
+
+    Args:
+        record: its run.json.
+        settings: its config.
+    """
+    overrides = []
+    threads = (record.get("hardware") or {}).get("threads")
+    if settings.get("threads") is None and isinstance(threads, int):
+        overrides.append(f"threads={threads}")
+    device = record.get("device")
+    if settings.get("device") == "auto" and isinstance(device, str):
+        overrides.append(f"device={device}")
+    return overrides
+
+
+def compare(run: RunFolder, other: RunFolder) -> tuple[int, list[Difference]]:
+    """Compare all numbers of two runs: their results, and everything measured on the way.
+
+    Returns:
+        How many numbers were compared, and those that are not equal to the last digit.
+    """
+    then, now = dict(_numbers(run)), dict(_numbers(other))
+    if run.read_run().get("resumed"):
+        # A run that was given more epochs was also evaluated at its first end.
+        then = {where: value for where, value in then.items() if where in now or not where.startswith("epoch ")}
+    places = list(dict.fromkeys([*then, *now]))
+    differences = [
+        Difference(where, then.get(where, _NOWHERE), now.get(where, _NOWHERE))
+        for where in places
+        if then.get(where, _NOWHERE) != now.get(where, _NOWHERE)
+    ]
+    return len(places), differences
+
+
+def _numbers(run: RunFolder) -> Iterator[tuple[str, Any]]:
+    result = read_json(run.metrics_file)
+    for part in _COMPARED:
+        yield from _flatten(part, result.get(part))
+    try:
+        lines = [json.loads(line) for line in run.metrics_lines_file.read_text(encoding="utf-8").splitlines()]
+        for line in lines:
+            yield from _flatten(f"epoch {line['epoch']} {line['split']}", line["values"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{run.metrics_lines_file} is missing or damaged") from error
+
+
+def _flatten(where: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _flatten(f"{where} {name}", item)
+    else:
+        yield where, value
+
+
+def reasons(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return what numbers depend on and is not the same in two run.json: data, code, versions, machine."""
+    found = [f"data: {text}" for text in data_differences(then.get("data") or {}, now.get("data") or {})]
+    found += [
+        f"code: {file} has another content" if file in (now.get("code") or {}) else f"code: {file} is not there"
+        for file, digest in (then.get("code") or {}).items()
+        if (now.get("code") or {}).get(file) != digest
+    ]
+    found += _commits(then.get("git"), now.get("git"))
+    for part in ("versions", "hardware"):
+        before, after = then.get(part) or {}, now.get(part) or {}
+        for name in dict.fromkeys([*before, *after]):
+            if before.get(name) != after.get(name):
+                found.append(f"{part}: {name} {before.get(name)} then, {after.get(name)} now")
+    if then.get("device") != now.get("device"):
+        found.append(f"device: {then.get('device')} then, {now.get('device')} now")
+    for entry in then.get("resumed") or []:
+        changed = [name for name in entry.get("changes") or {} if name in ("device", "hardware", "versions", "code")]
+        if changed:
+            found.append(f"the run was resumed at epoch {entry.get('epoch')} with another {', '.join(changed)}")
+    if str(now.get("device", "")).startswith(("cuda", "mps")):
+        found.append(f"device: not every kernel of {now['device']} gives the same digits each time")
+    return found
+
+
+def _commits(then: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> Iterator[str]:
+    before, after = then or {}, now or {}
+    if before.get("commit") != after.get("commit"):
+        yield f"code: recrun was at commit {before.get('commit')} then, {after.get('commit')} now"
+    elif before.get("changes") != after.get("changes"):
+        yield "code: recrun's clone has other uncommitted changes than it had then"

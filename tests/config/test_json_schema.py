@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recrun.config.find import bundled_configs, read_config
+from recrun.config.json_schema import config_schema
+from recrun.config.resolve import resolve
+from recrun.errors import ConfigError
+from recrun.registry import REGISTRIES
+
+jsonschema = pytest.importorskip("jsonschema")
+
+
+def _errors(schema: dict[str, Any], document: dict[str, Any]) -> list[str]:
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(document)]
+
+
+def _document(path: Path) -> dict[str, Any]:
+    reading = read_config(path)
+    expected = {} if reading.expected is None else {"expected": reading.expected.value}
+    return {key: given.value for key, given in reading.checked().items()} | expected
+
+
+@pytest.fixture(scope="module")
+def general() -> dict[str, Any]:
+    """The schema of all keys."""
+    return config_schema()
+
+
+@pytest.mark.parametrize("name", bundled_configs())
+def test_every_bundled_config_and_its_resolved_form_are_valid(name: str, general: dict[str, Any]) -> None:
+    own = config_schema(name)
+    for document in (_document(bundled_configs()[name]), dict(resolve(name).config)):
+        assert _errors(general, document) == []
+        assert _errors(own, document) == []
+    assert set(own["properties"]) == {*resolve(name).config, "extends", "expected"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epohs": 3},
+        {"epochs": -1},
+        {"epochs": "many"},
+        {"lr": 0},
+        {"optimizer": "adm"},
+        {"model": "bprfm"},
+        {"model": None},
+        {"monitors": ["recall"]},
+        {"monitors": ["auc@5"]},
+        {"monitors": ["recall@0"]},
+        {"which4best": "loss"},
+        {"device": "gpu"},
+        {"similarity": "cosin"},
+        {"root": ["a"]},
+        {"valid_ratio": 1},
+        {"nesterov": "yes"},
+        {"seed": -2},
+        {"extends": 3},
+    ],
+)
+def test_what_a_config_cannot_hold_is_invalid(general: dict[str, Any], change: dict[str, Any]) -> None:
+    assert _errors(general, {"model": "bprmf", **change}) != []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"model": "./a/mine.py:MyMF"},
+        {"monitors": ["loss", "auc", "ndcg@5"]},
+        {"which4best": None},
+        {"device": 1},
+        {"device": "cuda:1"},
+        {"id": 7},
+        {"early_stop_patience": None},
+        {"extends": "ease"},
+        {"lr": 1},
+        {"split": "given"},
+        {"n_users": 10, "momentum": 0.5, "reg_weight": 1.5},
+    ],
+)
+def test_what_some_config_can_hold_is_valid(general: dict[str, Any], change: dict[str, Any]) -> None:
+    assert _errors(general, {"model": "bprmf", **change}) == []
+
+
+def test_a_model_is_needed_unless_it_may_be_inherited(general: dict[str, Any]) -> None:
+    assert _errors(general, {"lr": 1}) != []
+    assert _errors(general, {"extends": "base.yaml"}) == []
+
+
+def test_the_schema_of_a_config_has_its_keys_only() -> None:
+    assert "momentum" not in config_schema("bprmf")["properties"]
+    assert "lr" not in config_schema("ease")["properties"]
+    assert _errors(config_schema("ease"), {"model": "ease", "lr": 1}) != []
+
+
+def test_every_key_says_what_it_is_and_what_it_is_without_being_set(general: dict[str, Any]) -> None:
+    for key, schema in general["properties"].items():
+        assert schema["description"], key
+    assert general["properties"]["epochs"]["default"] == 100
+    every = {
+        p.name
+        for plural, r in REGISTRIES.items()
+        if plural not in ("metrics", "formats")
+        for c in r
+        for p in c.parameters
+    }
+    assert every <= set(general["properties"])
+
+
+def test_a_config_with_other_faults_still_has_a_schema_and_one_that_names_nothing_known_has_none(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("model: bprmf\nepohs: 3\n")
+    assert "epochs" in config_schema(file)["properties"]
+    for text in ("model: bprfm\n", "model: [\n", "lr: 1\n"):
+        file.write_text(text)
+        with pytest.raises(ConfigError, match=r"a\.yaml:|model: must be set"):
+            config_schema(file)
+
+
+def test_a_setting_without_default_is_required(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("class Mine:\n    'Mine.'\n    def __init__(self, data, *, size: int): ...\n")
+    (tmp_path / "a.yaml").write_text("model: ./mine.py:Mine\nsize: 2\n")
+    schema = config_schema(tmp_path / "a.yaml")
+    assert _errors(schema, {"model": "./mine.py:Mine"}) != []
+    assert _errors(schema, {"model": "./mine.py:Mine", "size": 2}) == []

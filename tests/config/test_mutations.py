@@ -1,0 +1,197 @@
+"""Every shipped config with one thing wrong in it is refused: nothing that is asked for is ignored in silence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import pytest
+
+from recrun.config.find import bundled_configs
+from recrun.config.resolve import resolve
+from recrun.config.settings import RUN, TRAINING
+from recrun.errors import ConfigError, edits
+from recrun.registry.component import Parameter
+
+CONFIGS = bundled_configs()
+
+
+@dataclass
+class Tally:
+    """What was tried, and what got through."""
+
+    tried: int = 0
+    missed: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def tally() -> Iterator[dict[str, Tally]]:
+    """Counts by kind of mutation, printed at the end (seen with `pytest -rP` or `-s`)."""
+    counts: dict[str, Tally] = {}
+    yield counts
+    for kind, count in counts.items():
+        print(f"{kind}: {count.tried} tried, {count.tried - len(count.missed)} caught")
+
+
+def _misspelt(key: str) -> set[str]:
+    dropped = {key[:n] + key[n + 1 :] for n in range(len(key))}
+    swapped = {key[:n] + key[n + 1] + key[n] + key[n + 2 :] for n in range(len(key) - 1)}
+    return {written for written in dropped | swapped if written and written != key}
+
+
+def _parameters(name: str) -> list[Parameter]:
+    """Return the settings to try of a config: those that it sets, and those that no config before it has."""
+    resolved, keys = resolve(CONFIGS[name]), _keys_to_try(name)
+    own = [parameter for component in resolved.components.values() for parameter in component.parameters]
+    return [parameter for parameter in (*RUN, *TRAINING, *own) if parameter.name in keys]
+
+
+@cache
+def _keys_to_try(name: str) -> frozenset[str]:
+    """Return the keys that a config sets, and those that no config before it has."""
+    resolved = {other: resolve(path) for other, path in CONFIGS.items()}
+    before = [other for other in resolved if other < name]
+    known = {key for other in before for key in resolved[other].config}
+    return resolved[name].given | (resolved[name].config.keys() - known)
+
+
+def _wrong(annotation: Any) -> list[str]:
+    """Return values, as YAML writes them, that no setting of this type can take."""
+    if get_origin(annotation) is Annotated:
+        base, *bounds = get_args(annotation)
+        step = 1 if base is int else 0.5
+        beyond = []
+        for bound in bounds:
+            beyond += [bound.ge - step] if hasattr(bound, "ge") else []
+            beyond += [bound.gt, bound.gt - step] if hasattr(bound, "gt") else []
+            beyond += [bound.le + step] if hasattr(bound, "le") else []
+            beyond += [bound.lt, bound.lt + step] if hasattr(bound, "lt") else []
+        return [*map(str, beyond), *_wrong(base)]
+    if annotation is int:
+        return ["1.5", "1e3", "many", "true", "[1]", "{a: 1}", "null", "99999999999999999999", "'1'", ".nan"]
+    if annotation is float:
+        return ["fast", "true", "[0.5]", "{a: 1}", "null", ".inf", "-.inf", ".nan", "'0.5'", "1e999"]
+    if annotation is bool:
+        return ["yes", "1", "0.0", "[true]", "null", "'true'"]
+    if get_origin(annotation) is Literal:
+        return ["nonsense", "[a]", "{a: 1}", "null"]
+    if annotation is str:
+        return ["[a]", "{a: 1}", "null"]
+    if get_origin(annotation) is list:
+        return ["text", "1", "{a: 1}", "null", "[[a]]", "[null]", "[{a: 1}]"]
+    choices = get_args(annotation)
+    assert type(None) in choices, annotation
+    shared = set.intersection(*(set(_wrong(choice)) for choice in choices if choice is not type(None)))
+    return sorted(shared - {"null"})
+
+
+def _caught(config: Path, overrides: list[str] | None = None) -> ConfigError | None:
+    try:
+        resolve(config, overrides or [])
+    except ConfigError as error:
+        return error
+    return None
+
+
+def _check(count: Tally, what: str, key: str, error: ConfigError | None, *, in_file: bool = True) -> None:
+    """Count a mutation; its fault must have a place, name the key, and stand in one line."""
+    count.tried += 1
+    if error is None:
+        count.missed.append(what)
+        return
+    fault = next((fault for fault in error.faults if fault.key == key), None)
+    assert fault is not None, f"{what}: {error}"
+    assert fault.file is not None
+    assert fault.column is not None
+    assert (fault.line is not None) is in_file
+    assert "\n" not in str(fault)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_key_with_a_letter_dropped_or_swapped_is_refused_and_the_right_one_is_named(
+    name: str, tmp_path: Path, tally: dict[str, Tally]
+) -> None:
+    count = tally.setdefault("misspelt keys", Tally())
+    text = CONFIGS[name].read_text(encoding="utf-8")
+    config = tmp_path / "mutated.yaml"
+    resolved = resolve(CONFIGS[name])
+    for parameter in _parameters(name):
+        key, in_file = parameter.name, re.search(rf"^{parameter.name}:", text, flags=re.MULTILINE) is not None
+        for written in sorted(_misspelt(key) - set(resolved.config)):
+            if in_file:
+                config.write_text(re.sub(rf"^{key}:", f"{written}:", text, flags=re.MULTILINE), encoding="utf-8")
+                error = _caught(config)
+            else:
+                error = _caught(CONFIGS[name], [f"{written}=1"])
+            _check(count, f"{name}: {written}", written, error, in_file=in_file)
+            if error is not None:
+                (suggestion,) = {fault.suggestion for fault in error.faults if fault.key == written}
+                assert suggestion is not None, written
+                assert edits(suggestion, written) <= 1
+    assert count.missed == []
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_value_of_the_wrong_type_or_out_of_range_is_refused_in_the_file_and_as_an_override(
+    name: str, tmp_path: Path, tally: dict[str, Tally]
+) -> None:
+    text = CONFIGS[name].read_text(encoding="utf-8")
+    config = tmp_path / "mutated.yaml"
+    for parameter in _parameters(name):
+        key = parameter.name
+        others = re.sub(rf"^{key}:.*\n", "", text, flags=re.MULTILINE)
+        for value in _wrong(parameter.annotation):
+            config.write_text(f"{others}\n{key}: {value}\n", encoding="utf-8")
+            _check(tally.setdefault("wrong values in a file", Tally()), f"{name}: {key}: {value}", key, _caught(config))
+            error = _caught(CONFIGS[name], [f"{key}={value}"])
+            _check(tally.setdefault("wrong overrides", Tally()), f"{name}: {key}={value}", key, error, in_file=False)
+    assert [missed for count in tally.values() for missed in count.missed] == []
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_damage_to_the_writing_is_refused(name: str, tmp_path: Path, tally: dict[str, Tally]) -> None:
+    count = tally.setdefault("damaged lines", Tally())
+    lines = CONFIGS[name].read_text(encoding="utf-8").splitlines(keepends=True)
+    config = tmp_path / "mutated.yaml"
+    for n, line in enumerate(lines):
+        if line.startswith("#") or ":" not in line:
+            continue
+        key, _, value = line.rstrip("\n").partition(":")
+        last = n  # the last line of a block that begins here: an open quote is noticed where it ends
+        while last + 1 < len(lines) and lines[last + 1].startswith((" ", "-")):
+            last += 1
+        for damaged, at in [
+            (f"{line}{line}", key),
+            (f"\t{line}", None),
+            (f"{key}:\t{value}\n", key),
+            (f"{key}{value.strip()}\n", None),
+            (f"{key}: &a {value}\n", key),
+            (f"{key}: *a\n", key),
+            (f"{key}: !!python/name:os.system {value}\n", key),
+            (f"{key}: [{value}\n", key),
+            (f'{key}: "{value}\n', key),
+            (f"{key}: x: {value}\n", key),
+            (f"{key}: {'[' * 50}{value}{']' * 50}\n", key),
+            (f"{key}: {value}\0\n", None),
+            (f"{key}: \udcff{value}\n", None),
+            (f"{line}---\n", None),
+            (f"- {line}", None),
+        ]:
+            content = "".join([*lines[:n], damaged, *lines[n + 1 :]]).encode("utf-8", errors="surrogateescape")
+            config.write_bytes(content)
+            error = _caught(config)
+            count.tried += 1
+            if error is None:
+                count.missed.append(f"{name}: {damaged!r}")
+                continue
+            assert any(fault.line is not None and n <= fault.line <= last + 2 for fault in error.faults), (
+                damaged,
+                error,
+            )
+            is_entry = line.startswith((" ", "-"))
+            assert at is None or is_entry or any(fault.key == at for fault in error.faults), (damaged, error)
+    assert count.missed == []

@@ -1,0 +1,175 @@
+"""Archives that hold what they should, and archives that want something else."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import stat
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from recrun.data.download import archives
+from recrun.data.download.archives import unpack
+from recrun.errors import DownloadError
+
+LIMIT = 1 << 20
+
+
+def make_zip(path: Path, *entries: tuple[str | zipfile.ZipInfo, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return path
+
+
+def make_tar(path: Path, *entries: tuple[str | tarfile.TarInfo, bytes], mode: str = "w:gz") -> Path:
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name, content in entries:
+            info = tarfile.TarInfo(name) if isinstance(name, str) else name
+            info.size = len(content) if info.isreg() else 0
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def special(name: str, kind: bytes, target: str = "/etc/passwd") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+def zip_link(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return info
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"])
+def test_the_members_wanted_go_to_the_files_named(tmp_path: Path, kind: str) -> None:
+    entries = (("set/a.txt", b"one"), ("set/b.txt", b"two" * 100_000), ("set/c.txt", b"three"))
+    path = tmp_path / "archive"
+    if kind == "zip":
+        make_zip(path, *entries)
+    else:
+        make_tar(path, *entries, mode=f"w:{kind.partition('.')[2]}")
+    wanted = {"set/b.txt": tmp_path / "out", "set/a.txt": tmp_path / "a", "set/none.txt": tmp_path / "none"}
+    assert sorted(unpack(path, wanted, max_bytes=LIMIT)) == ["set/a.txt", "set/b.txt"]
+    assert (tmp_path / "out").read_bytes() == b"two" * 100_000
+    assert files_below(tmp_path) == ["a", "archive", "out"]
+
+
+ESCAPES = [
+    "../evil.txt",
+    "a/../../evil.txt",
+    "/tmp/evil.txt",
+    "..\\evil.txt",
+    "\\evil.txt",
+    "C:\\evil.txt",
+    "C:evil.txt",
+]
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_an_entry_that_leads_out_spoils_the_whole_archive(tmp_path: Path, make: object, name: str) -> None:
+    path = tmp_path / "deep" / "archive"
+    path.parent.mkdir()
+    make(path, (name, b"evil"), ("good.txt", b"good"))  # type: ignore[operator]
+    with pytest.raises(DownloadError, match=r"archive: refused, because its entry .* leads out of the archive"):
+        unpack(path, {"good.txt": tmp_path / "deep" / "good.txt", name: tmp_path / "deep" / "x"}, max_bytes=LIMIT)
+    assert files_below(tmp_path) == ["deep", "deep/archive"]
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes) -> None:
+    path = make_tar(tmp_path / "archive", (special("good.txt", kind), b""), ("good.txt", b"good"))
+    with pytest.raises(DownloadError, match=r"its entry 'good\.txt' is a link, a device, or full of holes"):
+        unpack(path, {"good.txt": tmp_path / "good.txt"}, max_bytes=LIMIT)
+    assert files_below(tmp_path) == ["archive"]
+
+
+def test_a_name_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    path = make_tar(tmp_path / "archive", ("good.txt", b"good"), ("good.txt", b"other"))
+    with pytest.raises(DownloadError, match=r"its entry 'good\.txt' is there twice"):
+        unpack(path, {"good.txt": tmp_path / "good.txt"}, max_bytes=LIMIT)
+
+
+def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "archive", (zip_link("good.txt"), b"/etc/passwd"))
+    with pytest.raises(DownloadError, match=r"its entry 'good\.txt' is a link or a device"):
+        unpack(path, {"good.txt": tmp_path / "good.txt"}, max_bytes=LIMIT)
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_a_bomb_is_not_written_beyond_the_bound(tmp_path: Path, make: object) -> None:
+    path = make(tmp_path / "archive", ("zeros", bytes(50 << 20)))  # type: ignore[operator]
+    assert path.stat().st_size < 100_000
+    with pytest.raises(DownloadError, match="'zeros' holds more than 1,048,576 bytes"):
+        unpack(path, {"zeros": tmp_path / "zeros"}, max_bytes=LIMIT)
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 2 * LIMIT
+
+
+def test_a_zip_that_lies_about_a_size_is_not_believed(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "archive", ("zeros", bytes(5 << 20)))
+    content = path.read_bytes().replace((5 << 20).to_bytes(4, "little"), (10).to_bytes(4, "little"))
+    path.write_bytes(content)
+    with pytest.raises(DownloadError, match="archive"):
+        unpack(path, {"zeros": tmp_path / "zeros"}, max_bytes=LIMIT)
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 2 * LIMIT
+
+
+def test_what_a_tar_says_about_a_member_is_bounded_too(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.XHDTYPE, 1 << 30
+    header = info.tobuf(format=tarfile.USTAR_FORMAT)
+    (tmp_path / "archive").write_bytes(gzip.compress(header + bytes(1 << 20)))
+    with pytest.raises(DownloadError, match="more than a million characters are said about an entry"):
+        unpack(tmp_path / "archive", {}, max_bytes=LIMIT)
+
+
+def test_too_many_entries_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_ENTRIES", 10)
+    path = make_zip(tmp_path / "archive", *((f"{i}", b"") for i in range(11)))
+    with pytest.raises(DownloadError, match="holds more than 10 entries"):
+        unpack(path, {}, max_bytes=LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("make", "damage"),
+    # A flipped byte in a tar may only show in the content, whose checksum tells.
+    [(make_zip, "flipped"), *((make, damage) for make in (make_zip, make_tar) for damage in ("empty", "text", "cut"))],
+)
+def test_what_is_no_whole_archive_is_refused(tmp_path: Path, make: object, damage: str) -> None:
+    content = make(tmp_path / "archive", ("good.txt", bytes(range(256)) * 400)).read_bytes()  # type: ignore[operator]
+    middle = len(content) // 2
+    spoiled = {
+        "empty": b"",
+        "text": b"<html>not here</html>" * 100,
+        "cut": content[:middle],
+        "flipped": content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :],
+    }
+    (tmp_path / "archive").write_bytes(spoiled[damage])
+    with pytest.raises(DownloadError, match=r"archive: not an archive that can be unpacked, or damaged"):
+        unpack(tmp_path / "archive", {"good.txt": tmp_path / "good.txt"}, max_bytes=LIMIT)
+
+
+def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "archive", ("good.txt", b"good"))
+    content = bytearray(path.read_bytes())
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+    with pytest.raises(DownloadError, match=r"its entry 'good\.txt' is encrypted"):
+        unpack(path, {"good.txt": tmp_path / "good.txt"}, max_bytes=LIMIT)
+
+
+def test_a_target_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "archive", ("good.txt", b"good"))
+    with pytest.raises(DownloadError, match="cannot be unpacked"):
+        unpack(path, {"good.txt": tmp_path / "nowhere" / "good.txt"}, max_bytes=LIMIT)

@@ -1,0 +1,72 @@
+"""Whether all rows have as many columns, and which one is at fault when not."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recrun.data.formats import find_bad_row as module
+from recrun.data.formats.delimited import read_csv
+from recrun.data.formats.find_bad_row import TextShape, is_rectangular
+from recrun.data.formats.table import Layout
+from recrun.errors import DataError
+
+FIELDS = st.sampled_from(["a", "1", "", "bb", "longer"])
+QUOTED = st.sampled_from(['"x,y"', '"x"', '"a\nb"', '""', '"say ""x, y"""'])
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", 7)
+
+
+@given(
+    data=st.data(),
+    quoted=st.booleans(),
+    n_columns=st.integers(2, 3),
+    newline=st.sampled_from(["\n", "\r\n"]),
+    has_end=st.booleans(),
+)
+def test_what_is_called_rectangular_has_as_many_fields_in_every_row(
+    data: st.DataObject, quoted: bool, n_columns: int, newline: str, has_end: bool
+) -> None:
+    field = st.one_of(FIELDS, QUOTED) if quoted else FIELDS
+    row = st.lists(field, min_size=n_columns, max_size=n_columns) | st.lists(field, min_size=1, max_size=4)
+    lines = data.draw(st.lists(row.map(",".join) | st.just(""), max_size=5))
+    text = newline.join(lines) + newline * has_end
+    shape = TextShape(",", False, quoted, "utf-8", n_columns, {})
+    reader = csv.reader(io.StringIO(text, newline=""), quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+    assert is_rectangular(text.encode(), shape) <= all(len(fields) == n_columns for fields in reader if fields)
+
+
+def test_a_text_without_quotes_is_told_exactly() -> None:
+    shape = TextShape(",", False, False, "utf-8", 3, {})
+    assert is_rectangular(b"a,b,c\n\r\n\nd,e,f", shape)
+    assert not is_rectangular(b"a,b\nc,d,e,f\n", shape)
+    assert not is_rectangular(b"a,b,c\nd", shape)
+
+
+@pytest.mark.parametrize("separator", [",", "::", "¦"])
+def test_one_column_too_many_here_and_one_too_few_there_do_not_pass(tmp_path: Path, separator: str) -> None:
+    text = "title,user,item\na,1,2\nb,c,3,4\n5,6\n".replace(",", separator)
+    (tmp_path / "x.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=r"x\.csv:3: expected 3 columns, found 4"):
+        read_csv(tmp_path / "x.csv", Layout(separator=separator))
+
+
+def test_a_row_with_too_many_columns_does_not_hide_among_quotes(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text('title,user,item\n"a, b",1,2\nc, d,3,4\n')
+    with pytest.raises(DataError, match=r"x\.csv:3: expected 3 columns, found 4"):
+        read_csv(tmp_path / "x.csv", Layout())
+
+
+def test_times_are_dates_in_all_rows_or_in_none(tmp_path: Path) -> None:
+    for first, second in (("978300000", "2001-01-01"), ("2001-01-01", "978300000")):
+        (tmp_path / "x.csv").write_text(f"user,item,time\n1,2,{first}\n1,3,{second}\n")
+        with pytest.raises(DataError, match=r"x\.csv:3: expected a number as timestamp|neither a number nor a date"):
+            read_csv(tmp_path / "x.csv", Layout())

@@ -1,0 +1,66 @@
+"""Opening files, plain and compressed."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from recrun.data.formats import table
+from recrun.data.formats.table import content_digests, read_binary
+from recrun.errors import DataError
+
+CONTENT = b"1 2 3\r\n\xef\xbb\xbf,\"'\n\n4\t5"
+
+
+def test_a_digest_is_that_of_the_decompressed_content(tmp_path: Path) -> None:
+    for path, content in ((tmp_path / "x", CONTENT), (tmp_path / "x.gz", gzip.compress(CONTENT))):
+        path.write_bytes(content)
+        digests = content_digests(path, ("sha256", "md5"))
+        assert digests == [hashlib.sha256(CONTENT).hexdigest(), hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()]
+
+
+def test_a_zstandard_file_reads_as_the_plain_one(tmp_path: Path) -> None:
+    if not shutil.which("zstd"):
+        pytest.skip("the program zstd is not installed")
+    (tmp_path / "x").write_bytes(CONTENT)
+    subprocess.run(["zstd", "-q", str(tmp_path / "x"), "-o", str(tmp_path / "x.zst")], check=True)
+    assert read_binary(tmp_path / "x.zst") == CONTENT
+
+
+def test_a_damaged_zstandard_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "x.zst").write_bytes(b"\x28\xb5\x2f\xfd damaged")
+    with pytest.raises(
+        DataError, match=r"x\.zst: (cannot be decompressed|cannot be read|the compressed file is damaged)"
+    ):
+        read_binary(tmp_path / "x.zst")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"plain text", gzip.compress(CONTENT)[:-4], b"\x1f\x8b\x08\x00" + b"\xff" * 40],
+    ids=["not gzip", "cut short", "no deflate stream"],
+)
+def test_a_damaged_gzip_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.gz").write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.gz: the compressed file is damaged or cut short"):
+        read_binary(tmp_path / "x.gz")
+
+
+def test_a_file_that_is_not_there_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nothing: cannot be read \\(No such file or directory\\)"):
+        read_binary(tmp_path / "nothing")
+    with pytest.raises(DataError, match="cannot be read \\(Is a directory\\)"):
+        read_binary(tmp_path)
+
+
+def test_all_formats_are_known_without_importing_them() -> None:
+    from recrun.registry import FORMATS
+
+    names = {"lightgcn", "sequences", "csv", "tsv", "inter", "udata", "triples", "pairs", "parquet"}
+    assert names <= set(FORMATS.names())
+    assert table.COMPRESSIONS == ("", ".gz", ".zst")

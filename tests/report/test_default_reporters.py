@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+
+from recrun.report.default_reporters import default_reporters
+from recrun.runs.folder import RunFolder
+from recrun.training.reporter import Reporters
+
+
+@pytest.fixture
+def run(tmp_path) -> RunFolder:
+    run = RunFolder.create(tmp_path, {"description": "BPRMF", "dataset": "Gowalla_m1"})
+    hardware = {"processor": "one", "cores": 2, "gpus": []}
+    run.update_run(versions={"python": "3.12.1"}, hardware=hardware, git={"commit": "abc", "dirty": True})
+    return run
+
+
+def test_a_run_leaves_its_log_metrics_events_and_summary(run, fake_run, capsys):
+    reporters = Reporters(default_reporters(run, {"description": "BPRMF", "verbose": 1}))
+    fake_run(reporters, ("loss", "ndcg@20"))
+    reporters.close()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\nepoch ") == 32
+    assert run.log_file.exists()
+    assert len(run.metrics_lines_file.read_text().splitlines()) == 62
+    names = sorted(path.name for path in run.summary_folder.iterdir())
+    assert names[0] == "SUMMARY.md"
+    assert names[1].startswith("events.out.tfevents.")
+    assert names[2:] == ["testndcg@20.png", "trainloss.png", "validndcg@20.png"]
+    text = (run.summary_folder / "SUMMARY.md").read_text(encoding="utf-8")
+    assert "| python | `3.12.1` |\n| processor | `one` |\n| cores | `2` |\n| gpus | `[]` |\n" in text
+    assert "| commit | `abc with changes` |" in text
+
+
+def test_a_resumed_run_shows_and_sums_up_the_whole_of_it(run, fake_run, monkeypatch, screen):
+    console = screen()
+    monkeypatch.setattr("recrun.report.terminal.console.stderr_console", lambda: console)
+    for first in (0, 25):
+        reporters = Reporters(default_reporters(run, {"verbose": 1}, first or None))
+        fake_run(reporters, ("loss", "ndcg@20"), first=first)
+        reporters.close()
+    last = console.file.getvalue()
+    last = last[last.rindex("BPRMF\x1b") :]
+    assert "★ 18" in last
+    rows = [line.split()[0] for line in _plain(last).splitlines() if " valid " in line]
+    assert rows == ["★", *map(str, range(22, 31))]
+    text = (run.summary_folder / "SUMMARY.md").read_text(encoding="utf-8")
+    assert "| valid | `ndcg@20` | 0.1600 | 18 | 0.1120 |" in text
+
+
+def test_nothing_is_shown_of_a_quiet_run(run, fake_run, capsys):
+    reporters = Reporters(default_reporters(run, {"verbose": 0}))
+    fake_run(reporters, ("loss", "ndcg@20"))
+    reporters.close()
+    assert capsys.readouterr() == ("", "")
+
+
+def _plain(text: str) -> str:
+    from rich.text import Text
+
+    return Text.from_ansi(text).plain

@@ -1,0 +1,353 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recrun.errors import ConfigError
+from recrun.sweep.engines import LocalEngine, child_environment
+from recrun.sweep.ledger import Ledger, Row
+from recrun.sweep.run import Listener, run_sweep, train_command
+
+MakeLedger = Callable[..., Ledger]
+LEARN = "evaluated(0, 0.1)\ndone(float(given['lr']) * 2)\n"
+
+
+def sweep(ledger: Ledger, command: Any, jobs: int = 1, listener: Listener | None = None) -> int:
+    with ledger:
+        engine = LocalEngine(jobs, inherited=[ledger.lock_descriptor])
+        return run_sweep(ledger, engine, jobs, listener=listener, command=command)
+
+
+def written(ledger: Ledger) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((ledger.folder / "sweep.json").read_text())
+    return document
+
+
+def statuses(ledger: Ledger) -> list[str]:
+    return [trial["status"] for trial in written(ledger)["trials"]]
+
+
+class Recorder(Listener):
+    """Keeps how many trials ran at once, and calls back once a number of trials have started and said so."""
+
+    def __init__(self, when_ready: int = 0, then: Callable[[], None] = lambda: None) -> None:
+        self.now = self.most = 0
+        self.runs: list[Path] = []
+        self._when_ready, self._then = when_ready, then
+
+    def started(self, row: Row) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        self.runs.append(row.run.path)
+
+    def ended(self, row: Row) -> None:
+        self.now -= 1
+
+    def tick(self) -> None:
+        if self._when_ready and sum((run / "ready").exists() for run in self.runs) >= self._when_ready:
+            self._when_ready = 0
+            self._then()
+
+
+def test_trials_run_in_grid_order_and_the_ledger_says_what_came_out(ledger: MakeLedger, program: Any) -> None:
+    ours, command = ledger("lr=1e-3,1e-2,1e-4", "epochs=2"), program(LEARN)
+    assert sweep(ours, command) == 0
+    assert command.started == [0, 1, 2]
+    document = written(ours)
+    assert document["sweep"] == str(ours.folder)
+    assert document["status"] == "done"
+    assert (document["which4best"], document["best"]) == ("recall@20", 1)
+    first = document["trials"][0]
+    assert first["overrides"] == {"which4best": "recall@20", "lr": 0.001, "epochs": 2}
+    assert (first["status"], first["valid"], first["cause"]) == ("done", {"recall@20": 0.002}, None)
+    assert Path(first["run"]).name == ours.rows[0].trial.id
+    assert [row.trial.index for row in ours.ranked()] == [1, 0, 2]
+    with (ours.folder / "sweep.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [(row["trial"], row["lr"], row["recall@20"]) for row in table] == [
+        ("0", "0.001", "0.002"),
+        ("1", "0.01", "0.02"),
+        ("2", "0.0001", "0.0002"),
+    ]
+
+
+def test_results_and_run_names_do_not_depend_on_how_many_run_at_once(
+    ledger: MakeLedger, program: Any, tmp_path: Path
+) -> None:
+    # The first trial takes longest, so that trials end in another order than they start.
+    body = "time.sleep(0.3 if given['lr'] == '1e-3' else 0)\n" + LEARN
+    documents = []
+    for jobs in (1, 3):
+        ours, recorder = ledger("lr=1e-3,1e-2,1e-4"), Recorder()
+        assert sweep(ours, program(body), jobs, recorder) == 0
+        assert recorder.most == jobs
+        documents.append(written(ours))
+        for trial in documents[-1]["trials"]:
+            del trial["seconds"]
+        (tmp_path / "runs").rename(tmp_path / f"runs{jobs}")
+    assert documents[0] == documents[1]
+
+
+def test_a_trial_that_dies_is_a_row_with_its_cause_and_does_not_stop_the_others(
+    ledger: MakeLedger, program: Any
+) -> None:
+    body = """
+seed = int(given["seed"])
+print("something on stdout", flush=True)
+if seed == 1: raise ValueError("the loss is not finite")
+if seed == 2: os.kill(os.getpid(), signal.SIGKILL)
+if seed == 3:
+    print("\\x1b[31merror: there is no data in data/gowalla\\x1b[0m\\na hint below it", file=sys.stderr)
+    sys.exit(2)
+if seed == 4: sys.exit(1)
+if seed == 5: sys.exit(0)
+if seed == 6: sys.exit(130)
+if seed == 7: done(float("nan"))
+if seed == 8: done(0.5)
+"""
+    ours = ledger("seed=1,2,3,4,5,6,7,8")
+    assert sweep(ours, program(body), jobs=2) == 3
+    trials = written(ours)["trials"]
+    assert [trial["status"] for trial in trials] == [*["failed"] * 5, "interrupted", "failed", "done"]
+    assert [trial["exit_code"] for trial in trials] == [1, -9, 2, 1, 0, 130, 0, 0]
+    causes = [trial["cause"] for trial in trials]
+    assert causes[0] == "ValueError: the loss is not finite (exit code 1)"
+    assert causes[1] == "killed by SIGKILL (out of memory?)"
+    assert causes[2] == "there is no data in data/gowalla (exit code 2)"
+    assert causes[3] == "something on stdout (exit code 1)"
+    assert causes[4].startswith("ended without a result in ")
+    assert causes[5] == "stopped before its first checkpoint"
+    assert causes[6].startswith("no value of recall@20 on validation in ")
+    assert causes[7] is None
+    assert written(ours)["best"] == 7
+
+
+def test_issuing_a_sweep_again_skips_what_is_done_and_repeats_the_rest_in_new_run_folders(
+    ledger: MakeLedger, program: Any
+) -> None:
+    failing = program("sys.exit('error: no') if given['lr'] == '1e-2' else done(0.1)")
+    ours = ledger("lr=1e-3,1e-2,1e-4")
+    assert sweep(ours, failing) == 3
+    first = written(ours)["trials"]
+
+    again, mended = ledger("lr=1e-3,1e-2,1e-4"), program(LEARN)
+    assert sweep(again, mended) == 0
+    assert mended.started == [1]
+    second = written(again)["trials"]
+    assert [trial["valid"] for trial in second] == [{"recall@20": 0.1}, {"recall@20": 0.02}, {"recall@20": 0.1}]
+    assert second[1]["run"] == first[1]["run"] + "-2"
+    assert Path(first[1]["run"]).is_dir()
+    assert [row.was_done for row in again.rows] == [True, False, True]
+    assert second[0]["seconds"] == 0.5
+    log = again.log_path(again.rows[1]).read_text()
+    assert log.count("\n$ ") + log.startswith("$ ") == 2
+
+    nothing_left = program(LEARN)
+    assert sweep(ledger("lr=1e-3,1e-2,1e-4"), nothing_left) == 0
+    assert nothing_left.started == []
+
+
+def test_a_damaged_ledger_or_one_from_a_killed_sweep_loses_nothing(ledger: MakeLedger, program: Any) -> None:
+    ours = ledger("lr=1e-3,1e-2")
+    assert sweep(ours, program(LEARN)) == 0
+    (ours.folder / "sweep.json").write_text('{"trials": [{"status": "runn')
+    command = program(LEARN)
+    assert sweep(ledger("lr=1e-3,1e-2"), command) == 0
+    assert command.started == []
+    assert statuses(ours) == ["done", "done"]
+
+
+def test_a_run_of_the_same_name_with_another_config_is_not_taken_for_the_trials(
+    ledger: MakeLedger, program: Any
+) -> None:
+    ours = ledger("lr=1e-3,1e-2")
+    assert sweep(ours, program(LEARN)) == 0
+    config = ours.rows[0].run.config_file
+    config.write_text(config.read_text().replace("root: data", f"root: {Path('data').resolve()}"))
+    assert sweep(ledger("lr=1e-3,1e-2"), command := program(LEARN)) == 0
+    assert command.started == []  # a run writes its paths in full
+    config.write_text(config.read_text().replace("epochs: 100", "epochs: 99"))
+    command = program(LEARN)
+    assert sweep(ledger("lr=1e-3,1e-2"), command) == 0
+    assert command.started == [0]
+
+
+def test_the_cause_is_read_from_the_last_attempt_only(ledger: MakeLedger, program: Any) -> None:
+    ours = ledger("lr=1e-3,1e-2")
+    sweep(ours, program("sys.exit('error: the first time')"))
+    sweep(ours := ledger("lr=1e-3,1e-2"), program("sys.exit(1)"))
+    assert written(ours)["trials"][0]["cause"] == "it printed no error (exit code 1)"
+
+
+def test_values_with_spaces_commas_and_quotes_reach_the_trial_as_they_were_given(
+    ledger: MakeLedger, program: Any
+) -> None:
+    body = "done(0.1); (run / 'given.json').write_text(json.dumps(given))"
+    ours = ledger("root='a b, \"c\"',it's $HOME; `x` && *", "monitors=[recall@20, ndcg@20]")
+    assert sweep(ours, program(body)) == 0
+    found = [json.loads((row.run.path / "given.json").read_text()) for row in ours.rows]
+    assert [values["root"] for values in found] == ["'a b, \"c\"'", "it's $HOME; `x` && *"]
+    assert [row.trial.overrides["root"] for row in ours.rows] == ['a b, "c"', "it's $HOME; `x` && *"]
+    assert found[0]["monitors"] == "[recall@20, ndcg@20]"
+
+
+SAVES_WHEN_ASKED = """
+def save(*_):
+    checkpoint = run / "checkpoints" / "last" / "checkpoint.safetensors"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    sys.exit(130)
+signal.signal(signal.SIGTERM, save)
+(run / "ready").touch()
+time.sleep(30)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_lets_running_trials_save_and_starts_no_other(
+    ledger: MakeLedger, program: Any, number: signal.Signals
+) -> None:
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    ours, command = ledger("seed=1,2,3"), program(SAVES_WHEN_ASKED)
+    assert sweep(ours, command, 2, Recorder(2, lambda: os.kill(os.getpid(), number))) == 130
+    assert command.started == [0, 1]
+    document = written(ours)
+    assert document["status"] == "interrupted"
+    assert [trial["cause"] for trial in document["trials"]] == [*["stopped; its state was saved"] * 2, "not started"]
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+    assert sweep(ledger("seed=1,2,3"), again := program("done(0.1)")) == 0
+    assert again.started == [0, 1, 2]
+
+
+def test_the_second_signal_kills_trials_that_do_not_end(ledger: MakeLedger, program: Any) -> None:
+    body = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n(run / 'ready').touch()\ntime.sleep(30)"
+    ours = ledger("seed=1,2")
+
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        recorder.stopping = lambda at_once: at_once or os.kill(os.getpid(), signal.SIGINT)  # type: ignore[method-assign]
+
+    recorder = Recorder(1, twice)
+    begun = time.monotonic()
+    assert sweep(ours, program(body), 1, recorder) == 130
+    assert time.monotonic() - begun < 10
+    assert written(ours)["trials"][0]["cause"] == "killed by SIGKILL while stopping"
+
+
+def test_a_trial_that_ends_well_after_the_signal_is_done(ledger: MakeLedger, program: Any) -> None:
+    body = "signal.signal(signal.SIGTERM, lambda *_: (done(0.3), sys.exit(0)))\n(run / 'ready').touch()\ntime.sleep(30)"
+    ours = ledger("seed=1,2")
+    assert sweep(ours, program(body), 2, Recorder(2, lambda: os.kill(os.getpid(), signal.SIGTERM))) == 0
+    assert statuses(ours) == ["done", "done"]
+
+
+def test_a_command_that_cannot_be_started_is_a_failed_trial(ledger: MakeLedger) -> None:
+    ours = ledger("seed=1,2")
+    assert sweep(ours, lambda ledger, row: ["/no/such/program"]) == 3
+    assert written(ours)["trials"][0]["cause"].startswith("cannot be started: ")
+
+
+def test_the_same_sweep_is_refused_while_it_runs(ledger: MakeLedger) -> None:
+    with ledger("lr=1e-3,1e-2"):
+        with pytest.raises(ConfigError, match=f"already running \\(process {os.getpid()}\\)"):
+            ledger("lr=1e-3,1e-2").__enter__()
+        with ledger("lr=1e-3,1e-5"):
+            pass
+    with ledger("lr=1e-3,1e-2"):
+        pass
+
+
+def test_the_lock_is_held_until_the_last_trial_of_a_killed_sweep_has_ended(ledger: MakeLedger, program: Any) -> None:
+    ours = ledger("lr=1e-3,1e-2")
+    go_on = ours.runs / "go on"
+    body = f"(run / 'ready').touch()\nwhile not Path({str(go_on)!r}).exists(): time.sleep(0.02)\ndone(0.1)"
+
+    class Killed(BaseException):
+        pass
+
+    def die() -> None:
+        raise Killed
+
+    class Deaf(LocalEngine):
+        def stop(self) -> None:
+            """A killed process sends nothing to its children."""
+
+    ours.__enter__()
+    engine = Deaf(1, inherited=[ours.lock_descriptor])
+    with pytest.raises(Killed):
+        run_sweep(ours, engine, 1, listener=Recorder(1, die), command=program(body))
+    ours.__exit__()
+    with pytest.raises(ConfigError, match="already running"):
+        ledger("lr=1e-3,1e-2").__enter__()
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (ours.folder / "lock").write_text(f"{gone.pid}\n")
+    with pytest.raises(ConfigError, match=f"still running, though process {gone.pid} that started them is gone"):
+        ledger("lr=1e-3,1e-2").__enter__()
+    go_on.touch()
+    while not engine.poll():
+        time.sleep(0.02)
+    command = program(LEARN)
+    assert sweep(ledger("lr=1e-3,1e-2"), command) == 0
+    assert command.started == [1]
+
+
+def test_a_failure_of_the_sweep_itself_stops_its_trials(ledger: MakeLedger, program: Any) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    ours = ledger("seed=1,2")
+    with ours:
+        engine = LocalEngine(1)
+        with pytest.raises(OSError, match="No space left"):
+            run_sweep(ours, engine, 1, listener=Recorder(1, full), command=program(SAVES_WHEN_ASKED))
+        while not (outcomes := engine.poll()):
+            time.sleep(0.02)
+    assert outcomes[0].exit_code == 130
+
+
+def test_threads_are_shared_out_unless_the_config_sets_them(
+    ledger: MakeLedger, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(variable, raising=False)
+    body = "(run / 'omp').write_text(os.environ.get('OMP_NUM_THREADS', 'unset')); done(0.1)"
+    found = []
+    for jobs, threads in ((2, "null"), (3, "null"), (20, "null"), (2, "5")):
+        ours = ledger("seed=1,2", f"threads={threads}", f"epochs={jobs}")
+        assert sweep(ours, program(body), jobs) == 0
+        found.append((ours.rows[0].run.path / "omp").read_text())
+    assert found == ["4", "2", "1", "unset"]
+
+
+def test_a_lower_limit_of_threads_that_the_user_set_is_kept() -> None:
+    assert child_environment(4, {"OMP_NUM_THREADS": "2"})["OMP_NUM_THREADS"] == "2"
+    assert child_environment(4, {"OMP_NUM_THREADS": "16"})["OMP_NUM_THREADS"] == "4"
+    assert child_environment(4, {"OMP_NUM_THREADS": "4,2"})["OMP_NUM_THREADS"] == "4"
+
+
+def test_a_trial_is_a_train_command_on_a_copy_of_its_config_without_test(ledger: MakeLedger) -> None:
+    with ledger("lr=1e-3,1e-2", "description='a b'") as ours:
+        ours.begin(ours.rows[1])
+        command = train_command(ours, ours.rows[1])
+        copy = ours.folder / "trials" / "1.yaml"
+        assert command == [
+            *[sys.executable, "-m", "recrun", "train", str(copy)],
+            *["which4best=recall@20", "lr=1e-2", "description='a b'", "eval_test=false", f"id={ours.rows[1].trial.id}"],
+            *["--runs", str(ours.runs), "--json"],
+        ]
+        text = copy.read_text()
+    assert "lr: 0.01\n" in text
+    assert "eval_test: false\n" in text

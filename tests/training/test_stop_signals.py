@@ -1,0 +1,104 @@
+"""Signals: the first is a wish, the second a command, and a thread sees to it that they are heard."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from recrun.training.stop_signals import Interrupts
+
+
+def _wait(condition: threading.Event) -> None:
+    assert condition.wait(10)
+
+
+def _kill_myself(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(10)
+
+
+def test_the_first_signal_is_a_wish_and_the_second_a_command() -> None:
+    heard: list[str] = []
+    told = threading.Event()
+
+    def notify(name: str) -> None:
+        heard.append(name)
+        told.set()
+
+    with Interrupts(notify) as interrupts:
+        assert not interrupts.requested
+        os.kill(os.getpid(), signal.SIGTERM)
+        _wait(told)
+        assert interrupts.requested
+        with pytest.raises(KeyboardInterrupt):
+            _kill_myself(signal.SIGINT)
+    assert heard == ["SIGTERM"]
+
+
+def test_the_first_signal_is_a_command_where_there_is_nothing_to_save() -> None:
+    with Interrupts(at_once=True), pytest.raises(KeyboardInterrupt):
+        _kill_myself(signal.SIGTERM)
+
+
+def test_handlers_and_threads_are_put_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    n_threads = threading.active_count()
+    with Interrupts():
+        with Interrupts() as inner:
+            os.kill(os.getpid(), signal.SIGTERM)
+            until = time.monotonic() + 10
+            while not inner.requested and time.monotonic() < until:
+                time.sleep(0.01)
+        assert inner.requested
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert threading.active_count() == n_threads
+
+
+def test_other_threads_catch_no_signals() -> None:
+    entered = []
+
+    def work() -> None:
+        with Interrupts() as interrupts:
+            entered.append(interrupts.requested)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert entered == [False]
+
+
+BUSY = """
+import hashlib, sys
+from recrun.training.stop_signals import Interrupts
+with Interrupts(lambda name: print("heard", name, flush=True), at_once=sys.argv[1] == "at once"):
+    print("ready", flush=True)
+    # One call into C that takes no notice of signals, as a long computation in torch.
+    hashlib.pbkdf2_hmac("sha256", b"x", b"y", 500_000_000)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["first a wish", "at once"])
+def test_work_that_does_not_listen_is_ended(mode: str) -> None:
+    command = [sys.executable, "-c", BUSY, mode]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        if mode == "first a wish":
+            assert process.stdout.readline() == "heard SIGINT\n"
+            process.send_signal(signal.SIGINT)
+        asked = time.monotonic()
+        assert process.wait(20) == 130
+        assert 2 < time.monotonic() - asked < 10
+    finally:
+        process.kill()
+        process.communicate()

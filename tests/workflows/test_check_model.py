@@ -1,0 +1,109 @@
+"""The rules of models, each broken on purpose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recrun.errors import ConfigError, RegistryError
+from recrun.workflows.check_model import RULES, check
+
+HEAD = """
+import torch
+from recrun.architectures import ClosedFormArch, RecSysArch
+
+
+class Good(RecSysArch):
+    \"\"\"Score by the product of embeddings.\"\"\"
+
+    def __init__(self, data, *, embedding_dim: int = 8) -> None:
+        super().__init__()
+        self.data = data
+        self.users = torch.nn.Embedding(data.n_users, embedding_dim)
+        self.items = torch.nn.Embedding(data.n_items, embedding_dim)
+        self.initialize(0.1)
+
+    def forward(self, users, items):
+        return (self.users(users) * self.items(items)).sum(-1)
+
+    def vectors(self):
+        return self.users.weight, self.items.weight
+
+
+class Model(Good):
+    \"\"\"Break something.\"\"\"
+
+"""
+
+BROKEN = {
+    "shapes": ("def score(self, users):\n        return super().score(users)[:, :-1]", "has the shape (120, 79)"),
+    "finite": ("def score(self, users):\n        return super().score(users) / 0", "are infinite or no number"),
+    "vectors": ("def score(self, users):\n        return super().score(users) + 1", "are not what score(users) gives"),
+    "rows": (
+        "def score(self, users):\n        scores = super().score(users)\n        return scores - scores.mean(0)",
+        "gives other numbers than those rows",
+    ),
+    "loss falls": (
+        "def forward(self, users, items):\n        scores = super().forward(users, items)\n"
+        "        return scores.detach() + 0 * scores",
+        "in the first epoch and is",
+    ),
+    "same seed": (
+        "def training_loss(self, batch, criterion):\n        import random\n"
+        "        return super().training_loss(batch, criterion) * (1 + random.SystemRandom().random())",
+        "the losses differ",
+    ),
+    "checkpoint": (
+        "hidden = None\n\n    def vectors(self):\n        if self.hidden is None:\n"
+        "            self.hidden = torch.rand(self.items.weight.shape) * 1e-4\n"
+        "        return self.users.weight, self.items.weight + self.hidden",
+        "keep all of it in parameters or buffers",
+    ),
+    "better than chance": (
+        "def vectors(self):\n        return self.users.weight, -self.items.weight",
+        "held-out items among its first 10; chance finds",
+    ),
+    "is built": (
+        "def training_loss(self, batch, criterion):\n        raise ValueError('no such column')",
+        "raised ValueError: no such column",
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", BROKEN)
+def test_a_model_that_breaks_a_rule_is_told_which(tmp_path: Path, rule: str) -> None:
+    body, message = BROKEN[rule]
+    (tmp_path / "mine.py").write_text(f"{HEAD}    {body}\n", encoding="utf-8")
+    verdicts = {verdict.rule: verdict for verdict in check(f"{tmp_path}/mine.py:Model")}
+    assert not verdicts[rule].ok
+    assert message in (verdicts[rule].message or "")
+    assert verdicts["is built"].ok is (rule != "is built")
+
+
+def test_every_rule_is_broken_by_one_of_these() -> None:
+    assert {rule.__name__.replace("_", " ") for rule in RULES} == set(BROKEN)
+
+
+def test_a_good_model_keeps_every_rule(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(HEAD.partition("class Model")[0], encoding="utf-8")
+    verdicts = check(f"{tmp_path}/mine.py:Good", ["embedding_dim=16"])
+    assert [verdict.message for verdict in verdicts if not verdict.ok] == []
+    assert len(verdicts) == len(RULES)
+
+
+def test_what_is_no_model_is_told(tmp_path: Path) -> None:
+    text = (
+        "import torch\n\n\nclass Plain(torch.nn.Module):\n    def __init__(self, data):\n        super().__init__()\n"
+    )
+    text += "        self.weight = torch.nn.Parameter(torch.zeros(1))\n"
+    (tmp_path / "mine.py").write_text(text, encoding="utf-8")
+    (verdict,) = check(f"{tmp_path}/mine.py:Plain")
+    assert "expected a class derived from RecSysArch or ClosedFormArch, found Plain" in (verdict.message or "")
+
+
+def test_a_wrong_name_or_setting_is_no_verdict() -> None:
+    with pytest.raises(RegistryError):
+        check("bprfm")
+    with pytest.raises(ConfigError, match="embeding_dim"):
+        check("bprmf", ["embeding_dim=3"])
