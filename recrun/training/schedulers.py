@@ -4,6 +4,9 @@ A scheduler is built by `factory(optimizer, epochs, **settings)`. Epoch e, count
 stands in the optimizer after e calls of `step`. Rates follow from the base rate and e in closed form rather than from
 the rate before, so a schedule's state is a few plain numbers and a resumed run continues exactly the same series.
 
+torch's own would not do: its cosine and plateau multiply the rate before, which moves the last digits of the rates,
+and its schedulers add `initial_lr` to the parameter groups of every checkpoint.
+
 Traits: `needs_value`: `step` wants the value that chooses the best epoch; `uses_epochs`: the rates depend on how many
 epochs there will be, so that a run cannot be given more of them later.
 """
