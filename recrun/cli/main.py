@@ -12,6 +12,7 @@ import click
 
 import recrun
 from recrun.errors import ConfigError, DownloadError, RecrunError, TrainingError, nearest
+from recrun.training.torch_workarounds import let_threads_sleep
 
 _NOT_COMMANDS = {"main"}
 
@@ -63,7 +64,7 @@ def cli(context: click.Context, debug: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 3 a sweep with failed trials, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    _let_threads_sleep()
+    let_threads_sleep()
     debug = "--debug" in arguments
     try:
         code = cli.main(args=arguments, prog_name="recrun", standalone_mode=False)
@@ -93,16 +94,6 @@ def main(arguments: list[str] | None = None) -> None:
         _say(f"{type(error).__name__}: {error}{_where(error)} (--debug shows the traceback)")
         code = EXIT_FAILED
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _let_threads_sleep() -> None:
-    """Have torch's threads sleep soon while they wait for each other; read when torch is imported.
-
-    They spin for a millisecond unless told otherwise. On a machine that others use too, the thread waited for may not
-    be running, and every operation takes that millisecond: `benchmarks/contention.py`.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def _show_unknown_option(error: click.NoSuchOption) -> None:

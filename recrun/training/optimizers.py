@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 
 from recrun.errors import ConfigError, Fault, TrainingError
 from recrun.registry import OPTIMIZERS
+from recrun.training.torch_workarounds import without_compiler
 from recrun.types import Fraction, NonNegativeFloat, PositiveFloat
 
 Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
@@ -156,7 +157,7 @@ def lazy_adam(
         beta1: decay of the gradient's running mean.
         beta2: decay of the squared gradient's running mean.
     """
-    return _without_compiler(LazyAdam)(params, lr=lr, weight_decay=weight_decay, betas=(beta1, beta2))
+    return without_compiler(LazyAdam)(params, lr=lr, weight_decay=weight_decay, betas=(beta1, beta2))
 
 
 class LazyAdam(Optimizer):
@@ -240,7 +241,7 @@ class _SparseAdam(torch.optim.SparseAdam):
 
 def _build(kind: Callable[..., Optimizer], params: Parameters, **settings: Any) -> Optimizer:
     """Build a torch optimizer, fused where every parameter allows it."""
-    make = _without_compiler(kind)
+    make = without_compiler(kind)
     entries = [_with_list(entry) if isinstance(entry, dict) else entry for entry in params]
     groups = [entry["params"] if isinstance(entry, dict) else [entry] for entry in entries]
     if all(_has_fused(make, tensor.device, tensor.dtype) for group in groups for tensor in group):
@@ -266,20 +267,3 @@ def _has_fused(kind: Callable[..., Optimizer], device: torch.device, dtype: torc
     except RuntimeError:
         return False
     return True
-
-
-@cache
-def _without_compiler(kind: Callable[..., Optimizer]) -> Callable[..., Optimizer]:
-    """Return the class with a `step` that does not make torch import its compiler, which takes 2 s.
-
-    torch excludes its optimizers from compiled graphs, and imports the compiler at the first call of some methods only
-    to say so. It keeps how to call these with the methods; here that is: as they stand. Were torch to do it in another
-    way, only the time would be lost.
-    """
-    for method in vars(Optimizer).values():
-        plain = getattr(method, "__wrapped__", None)
-        if plain is not None and getattr(plain, "__dynamo_disable", None) is None:
-            plain.__dynamo_disable = plain
-    base: Any = kind
-    made: type[Optimizer] = type(base.__name__, (base,), {"step": torch.no_grad()(inspect.unwrap(base.step))})
-    return made

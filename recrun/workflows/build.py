@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from recrun.architectures.base import RecSysArch, n_parameters
@@ -18,7 +16,7 @@ from recrun.randomness import draw_seed, seed_everything
 from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, SCHEDULERS
 from recrun.runs.find import resumable
 from recrun.runs.folder import RunFolder
-from recrun.training import devices
+from recrun.training import devices, torch_workarounds
 from recrun.training.coach import Coach, ReporterFactory
 from recrun.training.pipes import training_pipe
 
@@ -51,7 +49,7 @@ def prepare(
 def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     """Build the data set, the model and (if asked) what trains it, seeded, without touching any run folder."""
     config = resolved.config
-    _set_up_torch(config)
+    torch_workarounds.set_up(threads=config.threads, benchmark=config.benchmark)
     device = devices.select(config.device)
     seed_everything(config.seed)
     dataset = DATASETS.get(resolved.components["dataset"].name)(config.root, **resolved.arguments("dataset"))
@@ -111,19 +109,6 @@ def _settle_seed(resolved: Resolved, runs: str | Path | None = None) -> Resolved
 def portable(resolved: Resolved) -> Config:
     """Return the config with whole paths, so that the run can be read from anywhere."""
     return resolved.config.replace(root=str(Path(resolved.config.root).resolve()))
-
-
-def _set_up_torch(config: Config) -> None:
-    # Running means of rows that are rarely drawn fade into denormal numbers, on which Adam is ten times slower. The
-    # threads of torch take this over only from before their first work.
-    torch.set_flush_denormal(True)
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    # cuBLAS is only reproducible with a fixed workspace; it must be set before its first use.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.backends.cudnn.benchmark = config.benchmark
-    # As `use_deterministic_algorithms(..., warn_only=True)`, which imports torch's compiler: two seconds for nothing.
-    torch.set_deterministic_debug_mode("default" if config.benchmark else "warn")
 
 
 def _use_sparse_gradients(model: nn.Module) -> None:
