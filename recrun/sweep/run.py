@@ -6,19 +6,20 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 from recrun.sweep.engines import Engine, Job, Outcome, threads_per_job
 from recrun.sweep.ledger import DONE, FAILED, INTERRUPTED, PENDING, Ledger, Row
 from recrun.sweep.plan import NO_TEST
 from recrun.sweep.trial_results import INTERRUPTED_EXIT, explain_failure
+from recrun.training.stop_signals import StopRequests
 
 ALL_DONE: Final = 0
 SOME_FAILED: Final = 3
 
 _POLL_SECONDS: Final = 0.05
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STOPPING: Final = [-getattr(signal, name, 0) for name in ("SIGTERM", "SIGINT", "SIGKILL")]
+"""The exit codes of a process that one of these ended; SIGKILL is not on every platform."""
 
 CommandBuilder = Callable[[Ledger, Row], Sequence[str]]
 """Makes the argument list of a trial's process."""
@@ -44,28 +45,6 @@ class Listener:
 
     def end(self) -> None:
         """The sweep is over, whether it went well or not."""
-
-
-class Interrupts:
-    """Counts the requests to stop (SIGINT, SIGTERM, SIGHUP) while it is entered, in place of ending the process."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> Interrupts:
-        for number in _SIGNALS:
-            # A signal that is ignored on purpose (nohup) stays ignored.
-            if signal.getsignal(number) != signal.SIG_IGN:
-                self._previous[number] = signal.signal(number, self._count)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _count(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
 
 
 def train_command(ledger: Ledger, row: Row) -> list[str]:
@@ -105,17 +84,17 @@ def run_sweep(
     waiting = [row for row in ledger.rows if row.status == PENDING]
     running: dict[int, Row] = {}
     requests_served = 0
-    with Interrupts() as interrupts:
+    with StopRequests() as requests:
         listener.begin(ledger)
         try:
-            while running or (waiting and not interrupts.count):
-                while waiting and not interrupts.count and engine.has_room():
+            while running or (waiting and not requests.count):
+                while waiting and not requests.count and engine.has_room():
                     row = waiting.pop(0)
                     _start(row, ledger, engine, jobs, command)
                     running[row.trial.index] = row
                     listener.started(row)
-                if interrupts.count > requests_served:
-                    requests_served = interrupts.count
+                if requests.count > requests_served:
+                    requests_served = requests.count
                     listener.stopping(at_once=requests_served > 1)
                     (engine.stop if requests_served == 1 else engine.kill)()
                 for outcome in engine.poll():
@@ -129,7 +108,7 @@ def run_sweep(
             if running:  # the ledger or the listener failed: leave no process behind
                 engine.stop()
             listener.end()
-        interrupted = interrupts.count > 0 and ledger.status != DONE
+        interrupted = requests.count > 0 and ledger.status != DONE
         if interrupted:
             for row in waiting:
                 ledger.end(row, INTERRUPTED, None, None, "not started")
@@ -154,7 +133,7 @@ def _end(row: Row, outcome: Outcome, ledger: Ledger, stopped: bool) -> None:
     elif code == INTERRUPTED_EXIT:
         saved = row.run.checkpoint_file("last").exists()
         status, cause = INTERRUPTED, "stopped; its state was saved" if saved else "stopped before its first checkpoint"
-    elif stopped and code in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGKILL):
+    elif stopped and code in _STOPPING:
         status, cause = INTERRUPTED, f"killed by {signal.Signals(-code).name} while stopping"
     else:
         status, cause = FAILED, explain_failure(code, ledger.log_path(row), outcome.log_offset)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish, not a blow: the first asks the run to save and stop, the second stops it at once."""
+"""Graceful shutdown: the first Ctrl-C or SIGTERM saves and stops, the second stops at once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from types import FrameType, TracebackType
 from typing import Any, Final
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_HANG_UP: Final[signal.Signals | None] = getattr(signal, "SIGHUP", None)
+"""Not every platform has it."""
 _GRACE_SECONDS: Final = 3.0
 _EXIT_INTERRUPTED: Final = 130
 _SHOW_CURSOR: Final = b"\x1b[?25h"
@@ -93,3 +95,27 @@ class Interrupts:
         if sys.stderr.isatty():
             os.write(sys.stderr.fileno(), _SHOW_CURSOR)
         os._exit(_EXIT_INTERRUPTED)
+
+
+class StopRequests:
+    """Counts SIGINT, SIGTERM and SIGHUP while it is entered, for work that looks at the count often enough itself.
+
+    A signal that is ignored on purpose, as nohup does, stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> StopRequests:
+        for number in (*_SIGNALS, _HANG_UP):
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._count)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _count(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1

@@ -1,4 +1,4 @@
-"""Signals: the first is a wish, the second a command, and a thread sees to it that they are heard."""
+"""Signals: the first saves and stops, the second stops at once, and a thread sees to it that they are heard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from recrun.training.stop_signals import Interrupts
+from recrun.training.stop_signals import Interrupts, StopRequests
 
 
 def _wait(condition: threading.Event) -> None:
@@ -23,7 +23,7 @@ def _kill_myself(number: signal.Signals) -> None:
     time.sleep(10)
 
 
-def test_the_first_signal_is_a_wish_and_the_second_a_command() -> None:
+def test_the_first_signal_saves_and_stops_and_the_second_stops_at_once() -> None:
     heard: list[str] = []
     told = threading.Event()
 
@@ -41,7 +41,7 @@ def test_the_first_signal_is_a_wish_and_the_second_a_command() -> None:
     assert heard == ["SIGTERM"]
 
 
-def test_the_first_signal_is_a_command_where_there_is_nothing_to_save() -> None:
+def test_the_first_signal_stops_at_once_where_there_is_nothing_to_save() -> None:
     with Interrupts(at_once=True), pytest.raises(KeyboardInterrupt):
         _kill_myself(signal.SIGTERM)
 
@@ -73,6 +73,38 @@ def test_other_threads_catch_no_signals() -> None:
     assert entered == [False]
 
 
+def test_requests_to_stop_are_counted_and_handlers_put_back() -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    with StopRequests() as requests:
+        for number in numbers:
+            signal.raise_signal(number)
+    assert requests.count == 3
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_a_signal_that_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequests() as requests:
+            signal.raise_signal(signal.SIGHUP)
+        assert requests.count == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_platform_without_sighup_and_sigkill_runs_too() -> None:
+    program = """
+import signal
+del signal.SIGHUP, signal.SIGKILL
+from recrun.sweep.run import StopRequests
+with StopRequests() as requests:
+    signal.raise_signal(signal.SIGTERM)
+print(requests.count)
+"""
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"1\n"
+
+
 BUSY = """
 import hashlib, sys
 from recrun.training.stop_signals import Interrupts
@@ -84,7 +116,7 @@ with Interrupts(lambda name: print("heard", name, flush=True), at_once=sys.argv[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["first a wish", "at once"])
+@pytest.mark.parametrize("mode", ["first saves", "at once"])
 def test_work_that_does_not_listen_is_ended(mode: str) -> None:
     command = [sys.executable, "-c", BUSY, mode]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -93,7 +125,7 @@ def test_work_that_does_not_listen_is_ended(mode: str) -> None:
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        if mode == "first a wish":
+        if mode == "first saves":
             assert process.stdout.readline() == "heard SIGINT\n"
             process.send_signal(signal.SIGINT)
         asked = time.monotonic()
