@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recrun.architectures.base import RecSysArch
-from recrun.architectures.few_items import repeated_items
+from recrun.architectures.few_items import Repeated, repeated_items
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
 from recrun.registry import MODELS
@@ -51,12 +51,14 @@ class BPRMF(RecSysArch):
         self.n_items = data.n_items
         self.embedding_decay = embedding_decay
         self.similarity = similarity
+        self._counted: tuple[Tensor, Repeated | None] | None = None
         self.initialize(init_std)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
         users_B1D = self._scale(self.User.look_up(users))
         repeated = repeated_items(items, self.n_items)
+        self._counted = (items, repeated) if self.embedding_decay else None
         if repeated is None:
             return (users_B1D * self._scale(self.Item.look_up(items))).sum(-1)
         scores_BR = users_B1D.squeeze(1) @ self._scale(self.Item.look_up(repeated.items)).T
@@ -66,7 +68,9 @@ class BPRMF(RecSysArch):
         """Return the L2 term on the batch's embeddings."""
         if self.embedding_decay == 0:
             return 0.0
-        repeated = repeated_items(items, self.n_items)
+        # The scores of the same step have counted these items already.
+        counted, self._counted = self._counted, None
+        repeated = counted[1] if counted and counted[0] is items else repeated_items(items, self.n_items)
         if repeated is None:
             squares = self.Item.look_up(items).square().sum()
         else:

@@ -17,7 +17,8 @@ from recrun.architectures.prediction import Batch
 from recrun.architectures.sparse import largest_of_product
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
-from recrun.registry import MODELS
+from recrun.errors import ConfigError, Fault
+from recrun.registry import LOSSES, MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
@@ -97,7 +98,15 @@ class UltraGCN(RecSysArch):
         return (self.User.look_up(users) * self.Item.look_up(items)).sum(-1)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
-        """Return the loss of a batch, its weighted terms averaged over the rows."""
+        """Return the loss of a batch, its weighted terms averaged over the rows.
+
+        Raises:
+            ConfigError: the criterion is not `bce` with the mean as its reduction.
+        """
+        if not isinstance(criterion, LOSSES.get("bce")) or criterion.reduction != "mean":
+            found = f"{type(criterion).__name__} with reduction {criterion.reduction}"
+            message = f"ultragcn weighs the terms of bce and takes their mean, found {found}; give it BCELoss4Logits()"
+            raise ConfigError(Fault(message, key="loss"))
         users, items = self.pairs(batch)
         scores_BK = self(users, items)
         constraints_BK = self.user_factors[users] * self.item_factors[items]

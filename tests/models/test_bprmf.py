@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from recrun.architectures.few_items import repeated_items
+from recrun.criterions import BPRLoss
 from recrun.data.datasets import Synthetic
 from recrun.models.bprmf import BPRMF
 
@@ -46,3 +48,18 @@ def test_the_decay_is_half_the_squared_norms_of_the_batch_by_its_users(data: Any
     users, items = torch.tensor([[1], [2]]), torch.tensor([[3, 4], [3, 5]])
     norms = model.User.embeddings.weight[users].square().sum() + model.Item.embeddings.weight[items].square().sum()
     torch.testing.assert_close(torch.as_tensor(model.penalty(users, items)), 0.25 * norms / 2)
+
+
+def test_the_distinct_items_of_a_batch_are_counted_once_a_step(data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[torch.Tensor] = []
+
+    def count(items: torch.Tensor, n_items: int) -> Any:
+        counted.append(items)
+        return repeated_items(items, n_items)
+
+    monkeypatch.setattr("recrun.models.bprmf.repeated_items", count)
+    model = BPRMF(data, embedding_dim=4, embedding_decay=0.5)
+    for n_steps in (1, 2):
+        batch = {"user": torch.randint(60, (8, 1)), "item": torch.randint(40, (8, 70))}
+        model.training_loss(batch, BPRLoss())
+        assert len(counted) == n_steps

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recrun.config.resolve import resolve
-from recrun.criterions import BCELoss4Logits
+from recrun.criterions import BaseCriterion, BCELoss4Logits, BPRLoss
 from recrun.data.interactions import TrainingData
 from recrun.errors import ConfigError
 from recrun.models.ultragcn import UltraGCN, similar_items
@@ -76,3 +76,11 @@ def test_the_loss_is_the_formula_term_by_term(small_data: TrainingData) -> None:
 def test_another_loss_is_refused() -> None:
     with pytest.raises(ConfigError, match="ultragcn has terms of its own for bce, and takes no bpr; remove it"):
         resolve("ultragcn", ["loss=bpr"])
+
+
+@pytest.mark.parametrize("criterion", [BPRLoss(), BCELoss4Logits("sum")])
+def test_a_script_that_gives_another_loss_is_refused(small_data: TrainingData, criterion: BaseCriterion) -> None:
+    batch = {"user": torch.tensor([[3]]), "item": torch.tensor([[1, 2]])}
+    found = f"{type(criterion).__name__} with reduction {criterion.reduction}"
+    with pytest.raises(ConfigError, match=rf"^loss: ultragcn .*, found {found}; give it BCELoss4Logits"):
+        UltraGCN(small_data).training_loss(batch, criterion)
