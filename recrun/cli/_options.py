@@ -10,11 +10,6 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-
-def _debug(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
-    return value
-
-
 debug_option = click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks of errors.")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")

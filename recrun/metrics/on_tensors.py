@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from recrun.config.monitor_names import MetricName
 
 Reduction = Literal["mean", "sum", "none"]
-Kernel = Callable[..., Any]
 
 
 def recall(preds: Tensor, targets: Tensor, *, k: int | None = None, reduction: Reduction = "mean") -> Tensor:

@@ -32,7 +32,6 @@ from recrun.files import HeldError, atomic_write, hold, is_held
 SCHEMA_VERSION: Final = 1
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
 LATEST: Final = "latest"
-UNFINISHED: Final = ("running", "interrupted", "failed")
 _TEMPORARY: Final = ".*.tmp"
 """What `atomic_write` calls a file that is not whole yet."""
 _BUILDING: Final = ".building-"
@@ -51,13 +50,13 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-
-    config_file = property(lambda self: self.path / "config.yaml")
-    run_file = property(lambda self: self.path / "run.json")
-    log_file = property(lambda self: self.path / "log.txt")
-    metrics_lines_file = property(lambda self: self.path / "metrics.jsonl")
-    metrics_file = property(lambda self: self.path / "metrics.json")
-    summary_folder = property(lambda self: self.path / "summary")
+        self.config_file = self.path / "config.yaml"
+        self.run_file = self.path / "run.json"
+        self.log_file = self.path / "log.txt"
+        self.metrics_lines_file = self.path / "metrics.jsonl"
+        self.metrics_file = self.path / "metrics.json"
+        self.summary_folder = self.path / "summary"
+        self._lock_file = self.path / ".lock"
 
     def checkpoint_file(self, which: str) -> Path:
         """Return the path of the checkpoint `last` or `best`."""
@@ -191,8 +190,6 @@ class RunFolder:
     def is_running(self) -> bool:
         """Whether a process trains the run just now."""
         return is_held(self._lock_file)
-
-    _lock_file = property(lambda self: self.path / ".lock")
 
     def clean(self) -> None:
         """Remove the temporary files that a killed process left; the run must be locked."""

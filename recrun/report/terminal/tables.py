@@ -57,14 +57,6 @@ def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any
     return grid
 
 
-def component_table(title: str | None, components: Iterable[Component]) -> Table:
-    """Return the registered things of one kind: name, what it is, and its config keys."""
-    rows = [
-        (thing.name, thing.summary, ", ".join(parameter.name for parameter in thing.parameters)) for thing in components
-    ]
-    return table(title, ("name", "what it is", "config keys"), rows)
-
-
 def parameter_table(component: Component) -> Table:
     """Return the config keys of one component: type, default and help."""
     rows = [

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from recrun.registry.component import REQUIRED, Component, Parameter
-from recrun.report.terminal.tables import component_table, evaluation_table, parameter_table, result_table, table
+from recrun.report.terminal.tables import evaluation_table, parameter_table, result_table, table
 from recrun.types import PositiveInt
 
 MODEL = Component(
@@ -39,12 +39,6 @@ def test_a_table_aligns_numbers_to_the_right_and_stars_the_best_row(screen):
 
 def test_a_table_without_rows_shows_its_head(screen):
     assert _text(screen, table(None, ("name", "status"), []))[0] == "name   status"
-
-
-def test_a_list_of_components_gives_name_summary_and_keys(screen):
-    lines = _text(screen, component_table("Models", [MODEL]), width=120)
-    assert lines[1].split() == ["name", "what", "it", "is", "config", "keys"]
-    assert lines[3] == "bprmf   Matrix factorisation with the BPR loss.   embedding_dim, layers, path, n_factors"
 
 
 def test_parameters_are_shown_with_type_default_and_help(screen):
