@@ -12,13 +12,13 @@ from typing import Any, Final
 from recrun.sweep.engines import Engine, Job, Outcome, threads_per_job
 from recrun.sweep.ledger import DONE, FAILED, INTERRUPTED, PENDING, Ledger, Row
 from recrun.sweep.plan import NO_TEST
+from recrun.sweep.processes import STOP_SIGNALS, ended_by
 from recrun.sweep.trial_results import INTERRUPTED_EXIT, explain_failure
 
 ALL_DONE: Final = 0
 SOME_FAILED: Final = 3
 
 _POLL_SECONDS: Final = 0.05
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 CommandBuilder = Callable[[Ledger, Row], Sequence[str]]
 """Makes the argument list of a trial's process."""
@@ -47,14 +47,14 @@ class Listener:
 
 
 class Interrupts:
-    """Counts the requests to stop (SIGINT, SIGTERM, SIGHUP) while it is entered, in place of ending the process."""
+    """Counts the requests to stop while it is entered, in place of ending the process; they are `STOP_SIGNALS`."""
 
     def __init__(self) -> None:
         self.count = 0
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
-        for number in _SIGNALS:
+        for number in STOP_SIGNALS:
             # A signal that is ignored on purpose (nohup) stays ignored.
             if signal.getsignal(number) != signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._count)
@@ -154,8 +154,8 @@ def _end(row: Row, outcome: Outcome, ledger: Ledger, stopped: bool) -> None:
     elif code == INTERRUPTED_EXIT:
         saved = row.run.checkpoint_file("last").exists()
         status, cause = INTERRUPTED, "stopped; its state was saved" if saved else "stopped before its first checkpoint"
-    elif stopped and code in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGKILL):
-        status, cause = INTERRUPTED, f"killed by {signal.Signals(-code).name} while stopping"
+    elif stopped and (name := ended_by(code)):
+        status, cause = INTERRUPTED, f"killed by {name} while stopping"
     else:
         status, cause = FAILED, explain_failure(code, ledger.log_path(row), outcome.log_offset)
     ledger.end(row, status, outcome.seconds, code, cause)
