@@ -25,10 +25,10 @@ _STYLES = {"warning": "yellow", "error": "bold red"}
 class LiveReporter(Reporter):
     """Shows a run: a view that is drawn over on a terminal, else one plain line for each evaluation.
 
-    The results themselves are not printed here: they belong on stdout (`recrun.report.result_table`).
+    The results themselves are not printed here: they belong on stdout (`recrun.report.terminal.tables.result_table`).
 
     Args:
-        console: where to draw; `recrun.report.stderr_console()` for a command.
+        console: where to draw; `stderr_console()` for a command.
         verbose: 0 shows warnings and errors only, 1 the run, 2 more of it (every epoch, more facts, more rows).
     """
 
