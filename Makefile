@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Whole files to each worker: fixtures of a module are made once. Each test computes with one thread.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
-SOURCES := recrun models tests examples benchmarks
+SOURCES := recrun models tests examples benchmarks setup.py
 
 .DEFAULT_GOAL := help
 
@@ -19,7 +19,7 @@ $(VENV)/made:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/installed: $(VENV)/made setup.cfg pyproject.toml constraints.txt
+$(VENV)/installed: $(VENV)/made setup.cfg setup.py pyproject.toml constraints.txt
 	$(PIP) install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
@@ -66,6 +66,10 @@ bench: $(VENV)/installed-dev ## run the benchmarks and print one table of the ta
 .PHONY: wheel
 wheel: $(VENV)/installed-dev ## build a wheel into dist/
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+
+.PHONY: sdist
+sdist: $(VENV)/installed-dev ## build an sdist into dist/
+	$(BIN)/python -c "from setuptools import build_meta; build_meta.build_sdist('dist')"
 
 .PHONY: clean
 clean: ## remove what was made: .venv, caches, builds

@@ -3,45 +3,97 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 _POLL_SECONDS: Final = 0.02
+_LOCKED_BYTE: Final = 1 << 30
+"""Windows locks bytes and keeps others from reading them: one that lies behind whatever the file holds."""
+_HELD: Final = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+
+try:
+    import fcntl
+except ImportError:  # Windows
+
+    def _request(descriptor: int, *, shared: bool) -> None:
+        # There are no shared locks: of two that look at the same instant, one may believe that the lock is held.
+        msvcrt = import_module("msvcrt")
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _withdraw(descriptor: int) -> None:
+        # Closing the file would do as well, but only some time later.
+        msvcrt = import_module("msvcrt")
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+    _CAN_OPEN_FOLDERS = False
+else:
+
+    def _request(descriptor: int, *, shared: bool) -> None:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+
+    def _withdraw(descriptor: int) -> None:
+        """Leave the lock to the closing of the file: processes that inherited the descriptor go on holding it."""
+
+    _CAN_OPEN_FOLDERS = True
 
 
 class HeldError(Exception):
     """Another process holds the lock."""
 
 
-@contextmanager
-def hold(path: Path, *, patience: float) -> Iterator[None]:
-    """Hold a lock for this process.
+def take(path: Path, *, patience: float) -> int:
+    """Take a lock for this process and return its descriptor, to be given to `release`.
+
+    On POSIX systems a process that inherits the descriptor holds the lock as well; on Windows it does not. Either way
+    the lock of a process that died is free.
 
     Args:
-        path: the file that stands for the lock; made when missing.
+        path: the file that stands for the lock, made when missing; or a folder, which leaves no file behind (on
+            Windows, where folders cannot be opened, `.lock` in it).
         patience: seconds to wait for another process that holds it.
 
     Raises:
         HeldError: another process still holds it.
         OSError: the file cannot be made, or its file system has no locks.
     """
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+    descriptor = _open(path)
     try:
         until = time.monotonic() + patience
-        while not _try(descriptor, fcntl.LOCK_EX):
-            if time.monotonic() > until:
+        while not _try(descriptor):
+            if time.monotonic() >= until:
                 raise HeldError(str(path))
             time.sleep(_POLL_SECONDS)
-        yield
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def release(descriptor: int) -> None:
+    """Release a lock that `take` returned."""
+    try:
+        _withdraw(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def hold(path: Path, *, patience: float) -> Iterator[None]:
+    """Hold a lock for this process; arguments and errors are those of `take`."""
+    descriptor = take(path, patience=patience)
+    try:
+        yield
+    finally:
+        release(descriptor)
 
 
 def is_held(path: Path) -> bool:
@@ -52,18 +104,29 @@ def is_held(path: Path) -> bool:
         return False
     try:
         # A shared lock is enough to find out, and lets others find out at the same time.
-        return not _try(descriptor, fcntl.LOCK_SH)
+        if not _try(descriptor, shared=True):
+            return True
+        _withdraw(descriptor)
     except OSError:
-        return False
+        pass
     finally:
         os.close(descriptor)
+    return False
 
 
-def _try(descriptor: int, kind: int) -> bool:
+def _open(path: Path) -> int:
+    if path.is_dir():
+        if _CAN_OPEN_FOLDERS:
+            return os.open(path, os.O_RDONLY)
+        path = path / ".lock"
+    return os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+
+
+def _try(descriptor: int, *, shared: bool = False) -> bool:
     try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        _request(descriptor, shared=shared)
     except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+        if error.errno in _HELD:
             return False
         raise
     return True
@@ -94,6 +157,23 @@ def atomic_write(path: str | Path, content: str | bytes | Iterable[bytes | memor
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a rename itself, so that files written after it cannot outlive it in a power failure.
+
+    Windows opens no folders; there the rename is left to the file system's own journal.
+    """
+    if not _CAN_OPEN_FOLDERS:
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # what file systems say that cannot flush a folder
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def sha256_file(path: str | Path) -> str:

@@ -20,7 +20,7 @@ runs_option = click.option(
     show_default=True,
     metavar="DIR",
     type=click.Path(file_okay=False),
-    help="Folder of run folders.",
+    help="Folder that holds the run folders.",
 )
 
 config_arguments = click.argument("arguments", nargs=-1, metavar="[CONFIG] [KEY=VALUE ...]")
@@ -28,8 +28,8 @@ config_arguments = click.argument("arguments", nargs=-1, metavar="[CONFIG] [KEY=
 
 def verbosity_options(function: F) -> F:
     """Add -q and -v, which set `verbose` to 0 and 2."""
-    function = click.option("-q", "--quiet", is_flag=True, help="Only warnings and errors.")(function)
-    return click.option("-v", "--verbose", "loud", is_flag=True, help="Say more.")(function)
+    function = click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")(function)
+    return click.option("-v", "--verbose", "loud", is_flag=True, help="Print more details.")(function)
 
 
 def split_arguments(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:

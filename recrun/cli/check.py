@@ -1,4 +1,4 @@
-"""`recrun check`: does a model keep what recrun expects of one."""
+"""`recrun check`: test a model against the rules that all models keep."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from recrun.cli._options import debug_option, json_option, print_json
 @json_option
 @debug_option
 def command(model: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Try a model on small made-up data, rule by rule, and say what it does not keep.
+    """Test a model against the rules that all models keep.
 
-    MODEL is a registered name, or ./file.py:Name. KEY=VALUE sets its own settings, or how it is trained. Exits with 0
-    when every rule is kept, with 1 when one is not, with 2 when there is no such model or setting.
+    MODEL is a registered name, or ./file.py:Name. It is trained on small synthetic data, and each rule it breaks is
+    explained. KEY=VALUE changes the model's settings, or how it is trained. The exit code is 0 if every rule is kept,
+    1 if one is broken, and 2 if there is no such model or setting.
 
     \b
     Example:

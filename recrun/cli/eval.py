@@ -9,17 +9,27 @@ from recrun.cli._options import debug_option, json_option, print_json, verbosity
 
 @click.command("eval")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]")
-@click.option("--checkpoint", required=True, metavar="RUN_OR_FILE", help="A run folder, its checkpoint, or a file.")
 @click.option(
-    "--split", type=click.Choice(["valid", "test"]), default="test", show_default=True, help="Which part to score."
+    "--checkpoint",
+    required=True,
+    metavar="RUN_OR_FILE",
+    help="A run folder, a checkpoint folder in it, or a checkpoint file.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["valid", "test"]),
+    default="test",
+    show_default=True,
+    help="The part of the data to score.",
 )
 @json_option
 @verbosity_options
 @debug_option
 def command(overrides: tuple[str, ...], checkpoint: str, split: str, as_json: bool, quiet: bool, loud: bool) -> None:
-    """Score a trained model on validation or test; every evaluation on test is recorded in its run.
+    """Score a trained model on validation or test.
 
-    KEY=VALUE changes how it is evaluated: monitors, device, threads, eval_memory, root.
+    Every evaluation on test is recorded in the run. KEY=VALUE changes how the model is evaluated: monitors, which4best,
+    device, threads, eval_memory, root, verbose.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`recrun list`: what there is to choose from, and what was run."""
+"""`recrun list`: list the available components and configs, or past runs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from recrun.errors import unknown
 @click.command("list")
 @click.argument("what")
 @click.argument("conditions", nargs=-1, metavar="[CONDITION ...]")
-@click.option("--sort", metavar="KEY", help="Sort runs by a key, smallest first; by -KEY, largest first.")
+@click.option("--sort", metavar="KEY", help="Sort runs by KEY, smallest first; by -KEY, largest first.")
 @runs_option
 @json_option
 @debug_option
 def command(what: str, conditions: tuple[str, ...], sort: str | None, runs: str, as_json: bool) -> None:
-    """List what there is to choose from, or what was run.
+    """List models, data sets, configs, runs and more.
 
     WHAT is models, losses, datasets, metrics, optimizers, lr_schedulers, samplers, reporters, formats, configs or
     runs.
 
-    Runs can be chosen by conditions, KEY=VALUE or with != < <= > >=, and sorted; KEY is a setting, a metric such as
-    valid.ndcg@20, or status, best_epoch, started, test_evaluations, name.
+    A CONDITION selects runs: KEY=VALUE, or another comparison (!= < <= > >=). KEY is a setting, a metric such as
+    valid.ndcg@20, or one of status, best_epoch, started, test_evaluations and name.
 
     \b
     Example:

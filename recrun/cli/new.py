@@ -1,4 +1,4 @@
-"""`recrun new`: files to start from."""
+"""`recrun new`: write files to start from."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def command() -> None:
 @json_option
 @debug_option
 def model_command(name: str, as_json: bool) -> None:
-    """Write a small model that works, with its config and its test, into the working folder.
+    """Write a small working model with its config and test.
 
-    NAME.py, NAME.yaml and test_NAME.py; nothing is overwritten.
+    Writes NAME.py, NAME.yaml and test_NAME.py into the working folder, and refuses to overwrite any of them.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`recrun reproduce`: run a run again and compare every number."""
+"""`recrun reproduce`: repeat a run and compare every number."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from recrun.cli._options import debug_option, json_option, print_json, verbosity
 
 @click.command("reproduce")
 @click.argument("run", metavar="RUN")
-@click.option("--runs", metavar="DIR", type=click.Path(file_okay=False), help="Folder of run folders [default: RUN's].")
+@click.option(
+    "--runs", metavar="DIR", type=click.Path(file_okay=False), help="Folder for the new run [default: that of RUN]."
+)
 @json_option
 @verbosity_options
 @debug_option
 def command(run: str, runs: str | None, as_json: bool, quiet: bool, loud: bool) -> None:
-    """Run RUN again in a new run folder, with its config, threads and device, and compare every number with it.
+    """Repeat a run in a new run folder and compare every number.
 
-    Exits with 0 when all are equal to the last digit; else with 1, and says what is not the same as it was: data (by
-    file), code, versions, machine. A run on other data is not started.
+    The new run uses the config, threads and device of RUN. The exit code is 0 if all numbers are equal to the last
+    digit. Otherwise it is 1, and the command reports what has changed: data (by file), code, versions, machine. If the
+    data has changed, nothing is run.
 
     \b
     Example:

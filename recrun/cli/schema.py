@@ -9,13 +9,13 @@ from recrun.cli._options import debug_option, print_json
 
 @click.command("schema")
 @click.argument("config", required=False)
-@click.option("--json", is_flag=True, expose_value=False, help="The output is JSON with and without this.")
+@click.option("--json", is_flag=True, expose_value=False, help="Accepted for consistency; the output is always JSON.")
 @debug_option
 def command(config: str | None) -> None:
-    """Print the JSON Schema (2020-12) of all keys, or of those that apply to CONFIG.
+    """Print the JSON Schema (2020-12) of a config, for editors.
 
-    An editor that knows YAML completes and checks a config by it, for example with the first line
-    `# yaml-language-server: $schema=recrun.schema.json`.
+    It holds all keys, or with CONFIG those that apply to it. Editors with YAML support use it to complete and check
+    a config, for example one with the first line `# yaml-language-server: $schema=recrun.schema.json`.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`recrun show`: what a model, loss, data set ... is, and which settings it takes."""
+"""`recrun show`: describe a component and its settings."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 @json_option
 @debug_option
 def command(name: str, as_json: bool) -> None:
-    """Show a registered thing: its description, source, and settings with types and defaults.
+    """Describe a model, loss, data set ... and its settings.
 
-    NAME is a registered name, or ./file.py:Name for a model, loss or data set of your own.
+    Shows the description, the source in the literature, and each setting with its type and default. NAME is a
+    registered name, or ./file.py:Name for a model, loss or data set of your own.
 
     \b
     Example:

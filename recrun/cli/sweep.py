@@ -19,12 +19,12 @@ from recrun.cli._options import debug_option, json_option, print_json, runs_opti
 @verbosity_options
 @debug_option
 def command(arguments: tuple[str, ...], jobs: int, runs: str, as_json: bool, quiet: bool, loud: bool) -> None:
-    """Train on every point of a grid, and rank the trials by validation.
+    """Train on every point of a grid and rank trials on validation.
 
     A key with several values is an axis of the grid; a key with one value is the same in all trials. Commas inside
     [...], {...} or quotes belong to the value. Each trial is a `recrun train` of its own, and none reads test.
 
-    The same command again goes on with a sweep: what is done is kept, what failed or was interrupted is repeated.
+    Repeat the command to continue a sweep: finished trials are kept, failed and interrupted ones are run again.
 
     \b
     Example:

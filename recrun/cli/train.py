@@ -44,7 +44,7 @@ def command(
     quiet: bool,
     loud: bool,
 ) -> None:
-    """Train a model, keep the one that is best on validation, and score it on test.
+    """Train a model, and score its best epoch on test.
 
     CONFIG is a path or the name of a bundled config (`recrun list configs`); without it, recrun.yaml in the working
     folder, else the bundled bprmf. KEY=VALUE overrides a setting for this run.

@@ -13,9 +13,10 @@ from recrun.errors import Fault
 @json_option
 @debug_option
 def command(configs: tuple[str, ...], as_json: bool) -> None:
-    """Check configs: keys, types, ranges, names, and combinations that cannot work.
+    """Check configs without running them.
 
-    Prints every fault as file:line:column: key: message, and exits with 2 if there is one. No data is read.
+    Checks keys, types, ranges, names, and settings that cannot work together. Prints every fault as
+    file:line:column: key: message. The exit code is 2 if there is one. No data is read.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`recrun verify`: run a config and compare what it gives with what it says it gives."""
+"""`recrun verify`: run configs and compare their metrics with their expected values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recrun.cli._options import debug_option, json_option, print_json, runs_opti
 
 @click.command("verify")
 @click.argument("arguments", nargs=-1, required=True, metavar="CONFIG ... [KEY=VALUE ...]")
-@click.option("--run", "finished", metavar="RUN", help="Compare this finished run of CONFIG; train nothing.")
+@click.option("--run", "finished", metavar="RUN", help="Compare this finished run of CONFIG instead of training.")
 @runs_option
 @json_option
 @verbosity_options
@@ -21,12 +21,12 @@ from recrun.cli._options import debug_option, json_option, print_json, runs_opti
 def command(
     arguments: tuple[str, ...], finished: str | None, runs: str, as_json: bool, quiet: bool, loud: bool
 ) -> None:
-    """Run CONFIG in a new run folder, and compare its numbers with those that its `expected` says.
+    """Run configs and compare with their expected values.
 
-    Shows what is published, expected and measured side by side. Exits with 0 when every number with a tolerance lies
-    within it, with 1 when one does not, with 2 when a config is faulty or expects nothing. Where there are several
-    configs, the others are run all the same when one's run fails, which counts as outside. KEY=VALUE overrides
-    settings; those that change what is computed are named in the result, as the numbers are not of them.
+    Each CONFIG is run in a new run folder; published, expected and measured values are shown side by side. The exit
+    code is 0 if every value lies within its tolerance, 1 if one does not or a run fails, and 2 if a config is faulty
+    or has no expected values. A run that fails does not keep the other configs from being run. KEY=VALUE overrides
+    settings in all configs; the result names those that change what is computed.
 
     \b
     Example:

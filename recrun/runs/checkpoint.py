@@ -8,10 +8,8 @@ one, never half of either.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from recrun.errors import CheckpointError
-from recrun.files import atomic_write
+from recrun.files import atomic_write, sync_folder
 
 SCHEMA: Final = 1
 FILE_NAME: Final = "checkpoint.safetensors"
@@ -63,7 +61,7 @@ def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
     metadata = {"recrun.schema": str(SCHEMA), "recrun.digest": _digest(tree, tensors), "recrun.state": tree}
     try:
         atomic_write(path, _safetensors(tensors, metadata))
-        _sync_folder(Path(path).parent)
+        sync_folder(Path(path).parent)
     except OSError as error:
         raise CheckpointError(f"cannot write the checkpoint {path}: {error.strerror}") from error
 
@@ -115,18 +113,6 @@ def _safetensors(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str
 def _bytes(tensor: torch.Tensor) -> memoryview:
     """Return a window on the memory of a contiguous tensor of the CPU."""
     return tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else memoryview(b"")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Flush the rename itself, so that files written after this one cannot outlive it in a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # what file systems say that cannot flush a folder
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def _unpack_document(file: Path, metadata: Mapping[str, str], tensors: dict[str, torch.Tensor]) -> dict[str, Any]:

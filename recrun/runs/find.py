@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from recrun.errors import CheckpointError
-from recrun.runs.folder import CHECKPOINT_FILE, RunFolder, runs_like
+from recrun.runs.folder import CHECKPOINT_FILE, RunFolder, follow_latest, runs_like
 from recrun.runs.resume import refused_changes
 
 _HIDDEN: Final = "."
@@ -39,7 +39,7 @@ def locate_checkpoint(path: str | Path) -> tuple[RunFolder | None, Path]:
     Raises:
         CheckpointError: there is no checkpoint there.
     """
-    given = Path(path)
+    given = follow_latest(Path(path))
     if not os.path.exists(given):
         raise CheckpointError(f"there is nothing at {path}; expected a run folder or a checkpoint")
     given = given.resolve()

@@ -19,7 +19,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
@@ -205,10 +205,17 @@ def open_run(path: str | Path) -> RunFolder:
     Raises:
         CheckpointError: there is no run there.
     """
-    folder = Path(path)
+    folder = follow_latest(Path(path))
     if not (folder / "run.json").is_file():
         raise CheckpointError(f"there is no run in {path}: expected a folder with run.json")
     return RunFolder(folder.resolve())
+
+
+def follow_latest(path: Path) -> Path:
+    """Return the run folder that a file called `latest` names, or the path itself where it is anything else."""
+    if path.name != LATEST or not path.is_file():
+        return path
+    return path.parent / path.read_text(encoding="utf-8").strip()
 
 
 def finished_record(run: RunFolder) -> dict[str, Any]:
@@ -271,11 +278,20 @@ def _link_latest(root: Path, path: Path) -> None:
     temporary = root / f"{_BUILDING}{LATEST}-{secrets.token_hex(4)}"
     try:
         _remove_abandoned(root)
-        temporary.symlink_to(path.relative_to(root), target_is_directory=True)
+        _write_link(temporary, path.relative_to(root))
         os.replace(temporary, root / LATEST)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise ConfigError(f"cannot point {root / LATEST} at the new run: {error.strerror}") from error
+
+
+def _write_link(link: Path, target: Path) -> None:
+    """Make a symbolic link or, where that cannot be, a file that holds the path; `follow_latest` reads either."""
+    if os.name != "nt":  # Windows seldom allows links, and a rename there replaces none that leads to a folder
+        with suppress(OSError):
+            link.symlink_to(target, target_is_directory=True)
+            return
+    link.write_text(f"{target.as_posix()}\n", encoding="utf-8")
 
 
 def _remove_abandoned(folder: Path) -> None:
@@ -286,7 +302,7 @@ def _remove_abandoned(folder: Path) -> None:
                 continue
         except OSError:
             continue
-        if path.is_symlink():
+        if path.is_symlink() or path.is_file():
             path.unlink(missing_ok=True)
         else:
             shutil.rmtree(path, ignore_errors=True)

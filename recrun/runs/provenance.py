@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 from recrun.files import sha256_file
 from recrun.registry.user_files import is_file_reference
+from recrun.runs.peak_memory import peak_memory
 
 SPLIT: Final = "split"
 """The entry of a data set's hashes that stands for its parts, not for a file."""
@@ -46,12 +46,10 @@ def environment() -> dict[str, Any]:
 
 def cost() -> dict[str, float]:
     """Return what this process used since its start or the last call: wall and CPU seconds, and peak memory in MB."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    wall, cpu = time.time(), usage.ru_utime + usage.ru_stime
+    wall, cpu = time.time(), time.process_time()
     spent = {"wall_seconds": round(wall - _counted["wall"], 3), "cpu_seconds": round(cpu - _counted["cpu"], 3)}
     _counted.update(wall=wall, cpu=cpu)
-    peak = usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-    return {**spent, "peak_memory_mb": round(peak, 1)}
+    return {**spent, "peak_memory_mb": round(peak_memory() / (1 << 20), 1)}
 
 
 def git_state(file: Path) -> dict[str, Any] | None:

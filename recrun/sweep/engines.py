@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
+
+from recrun.sweep import processes
 
 _THREAD_VARIABLES: Final = (
     "OMP_NUM_THREADS",
@@ -119,15 +119,7 @@ class LocalEngine:
                 log.write(f"$ {shlex.join(job.command)}\n".encode())
                 log.flush()
                 offset = log.tell()
-                process = subprocess.Popen(
-                    list(job.command),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=child_environment(job.threads),
-                    pass_fds=self._inherited,
-                    start_new_session=True,
-                )
+                process = processes.start(job.command, log, child_environment(job.threads), self._inherited)
         except (OSError, ValueError) as error:
             self._not_started.append(Outcome(job.index, None, 0.0, error=f"cannot be started: {error}"))
         else:
@@ -145,25 +137,21 @@ class LocalEngine:
         return outcomes
 
     def stop(self) -> None:
-        """Send SIGTERM to every process; its own children are its own to stop."""
+        """Ask every process to save and end; its own children are its own to stop."""
         for child in self._children:
-            with suppress(ProcessLookupError):
-                child.process.terminate()
+            processes.request_stop(child.process)
 
     def kill(self) -> None:
-        """Send SIGKILL to every process and to all that it started."""
+        """End every process and all that it started."""
         for child in self._children:
-            # Only a child that was not waited for: its id cannot have passed to another process.
-            if child.process.poll() is None:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(child.process.pid, signal.SIGKILL)
+            processes.kill_with_children(child.process)
 
 
 def threads_per_job(jobs: int) -> int:
     """Return how many threads each of `jobs` trials may use so that together they do not exceed the machine's cores."""
     try:
         cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS has no affinity
+    except AttributeError:  # macOS and Windows have no affinity
         cores = os.cpu_count() or 1
     return max(1, cores // jobs)
 

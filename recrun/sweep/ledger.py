@@ -13,7 +13,6 @@ the trials' run folders, never believed from the ledger alone.
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import json
 import os
@@ -26,9 +25,10 @@ from typing import Any, Final
 from recrun.config.monitor_names import parse_monitor, smaller_is_better
 from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import ConfigError
-from recrun.files import atomic_write
+from recrun.files import HeldError, atomic_write, release, take
 from recrun.runs.folder import RunFolder
 from recrun.sweep.plan import Plan, Trial
+from recrun.sweep.processes import is_alive
 from recrun.sweep.trial_results import holds_config, is_number, read_result, run_folder
 
 SCHEMA: Final = 1
@@ -95,7 +95,7 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         if self._lock is not None:
-            os.close(self._lock)
+            release(self._lock)
             self._lock = None
 
     @property
@@ -247,32 +247,23 @@ def _lock(path: Path) -> int:
 
     The lock belongs to the open file, so it ends with the last process that has it, however that process ended.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.read(descriptor, 32).decode(errors="replace").strip()
-        os.close(descriptor)
+        descriptor = take(path, patience=0.0)
+    except HeldError:
+        holder = path.read_text(encoding="utf-8", errors="replace")[:32].strip()
         raise ConfigError(_explain_lock(path.parent, holder)) from None
+    except OSError as error:
+        raise ConfigError(f"cannot lock the sweep {path.parent}: {error.strerror}") from error
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
     return descriptor
 
 
 def _explain_lock(folder: Path, holder: str) -> str:
-    if holder.isdecimal() and not _is_alive(int(holder)):
+    if holder.isdecimal() and not is_alive(int(holder)):
         return (
             f"trials of this sweep are still running, though process {holder} that started them is gone: {folder}; "
             f"wait for them to end, or stop them ('pgrep -f {folder / 'trials'}' lists them)"
         )
     return f"this sweep is already running (process {holder or 'unknown'}): {folder}; wait for it to end, or stop it"
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it is somebody else's
-        return True
-    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from typing import Final
 from recrun.sweep.engines import Engine, Job, Outcome, threads_per_job
 from recrun.sweep.ledger import DONE, FAILED, INTERRUPTED, PENDING, Ledger, Row
 from recrun.sweep.plan import NO_TEST
+from recrun.sweep.processes import ended_by
 from recrun.sweep.trial_results import INTERRUPTED_EXIT, explain_failure
 from recrun.training.stop_signals import StopRequests
 
@@ -18,8 +18,6 @@ ALL_DONE: Final = 0
 SOME_FAILED: Final = 3
 
 _POLL_SECONDS: Final = 0.05
-_STOPPING: Final = [-getattr(signal, name, 0) for name in ("SIGTERM", "SIGINT", "SIGKILL")]
-"""The exit codes of a process that one of these ended; SIGKILL is not on every platform."""
 
 CommandBuilder = Callable[[Ledger, Row], Sequence[str]]
 """Makes the argument list of a trial's process."""
@@ -133,8 +131,8 @@ def _end(row: Row, outcome: Outcome, ledger: Ledger, stopped: bool) -> None:
     elif code == INTERRUPTED_EXIT:
         saved = row.run.checkpoint_file("last").exists()
         status, cause = INTERRUPTED, "stopped; its state was saved" if saved else "stopped before its first checkpoint"
-    elif stopped and code in _STOPPING:
-        status, cause = INTERRUPTED, f"killed by {signal.Signals(-code).name} while stopping"
+    elif stopped and (name := ended_by(code)):
+        status, cause = INTERRUPTED, f"killed by {name} while stopping"
     else:
         status, cause = FAILED, explain_failure(code, ledger.log_path(row), outcome.log_offset)
     ledger.end(row, status, outcome.seconds, code, cause)

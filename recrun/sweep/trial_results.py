@@ -87,7 +87,7 @@ def explain_failure(exit_code: int, log: Path, offset: int = 0) -> str:
             name = signal.Signals(-exit_code).name
         except ValueError:
             name = f"signal {-exit_code}"
-        return f"killed by {name}" + (" (out of memory?)" if -exit_code == signal.SIGKILL else "")
+        return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
     return f"{last_error(log, offset) or 'it printed no error'} (exit code {exit_code})"
 
 

@@ -10,7 +10,10 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Final
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS: Final[tuple[signal.Signals, ...]] = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
+)
+"""SIGBREAK is how a process of Windows is asked to end."""
 _HANG_UP: Final[signal.Signals | None] = getattr(signal, "SIGHUP", None)
 """Not every platform has it."""
 _GRACE_SECONDS: Final = 3.0
@@ -50,7 +53,8 @@ class Interrupts:
         if threading.current_thread() is not threading.main_thread():
             return self
         read_end, self._write_end = os.pipe()
-        os.set_blocking(self._write_end, False)
+        if hasattr(os, "set_blocking"):  # Windows before Python 3.12 has none, and asks for none
+            os.set_blocking(self._write_end, False)
         self._previous_wakeup = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         self._watcher = threading.Thread(target=self._watch, args=(read_end,), name="recrun-signals", daemon=True)
         self._watcher.start()

@@ -150,6 +150,16 @@ def test_python_m_recrun_is_recrun() -> None:
     assert done.stdout == f"recrun {package.__version__}\n"
 
 
+@pytest.mark.parametrize("command", [(), ("new",)])
+def test_summaries_of_commands_fit_a_terminal_of_80_columns(
+    recrun: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = recrun(*command, "-h").out.partition("Commands:")[2].splitlines()
+    assert [line for line in lines if line.endswith("...") or len(line) > 80] == []
+    assert all(line.startswith("  ") and line[2] != " " for line in lines if line)
+
+
 @pytest.mark.parametrize("arguments", [("--help",), ("train", "--help"), ("sweep", "--help"), ("eval", "--help")])
 def test_asking_for_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
     heavy = ("torch", "numpy", "polars", "scipy", "rich", "matplotlib", "yaml", "pydantic", "importlib.metadata")

@@ -6,7 +6,6 @@ continued by the next one, and believed only when the whole of it has the right 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +20,7 @@ from recrun.data.datasets.source_files import SourceFile, compare_content, find_
 from recrun.data.download.archives import unpack
 from recrun.data.download.http import Limits, download
 from recrun.errors import DataError, DownloadError
+from recrun.files import HeldError, hold
 from recrun.registry import DATASETS
 
 PART: Final = ".part"
@@ -129,18 +129,12 @@ def _locked(folder: Path) -> Iterator[None]:
     """Keep other processes from fetching into a folder; the folder itself is the lock, so that none is left behind."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
+        with hold(folder, patience=0.0):
+            yield
+    except HeldError as error:
         raise DownloadError(f"another process is fetching into {folder}") from error
     except OSError as error:
         raise _unwritable(folder, error) from error
-    finally:
-        os.close(descriptor)
 
 
 def _unwritable(folder: Path, error: OSError) -> DownloadError:
@@ -252,7 +246,7 @@ def _take(url: str, file: SourceFile, part: Path, target: Path, ending: str) -> 
         raise DownloadError(f"{url}: brought a file that cannot be read ({error})") from error
     if difference:
         raise DownloadError(f"{url}: brought something other than {file.name} ({difference}); it is thrown away")
-    with part.open("rb") as stream:
+    with part.open("r+b") as stream:  # Windows flushes no file that is open for reading only
         os.fsync(stream.fileno())
     os.replace(part, target)
     return FetchedFile(file.name, target, "downloaded", sha256, bool(file.checksum), url)
