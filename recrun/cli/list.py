@@ -21,8 +21,8 @@ from recrun.errors import unknown
 def command(what: str, conditions: tuple[str, ...], sort: str | None, runs: str, as_json: bool) -> None:
     """List models, data sets, configs, runs and more.
 
-    WHAT is models, losses, datasets, metrics, optimizers, lr_schedulers, samplers, reporters, formats, configs or
-    runs.
+    WHAT is models, losses, datasets, metrics, optimizers, lr_schedulers, samplers, reporters, engines, formats,
+    configs or runs.
 
     A CONDITION selects runs: KEY=VALUE, or another comparison (!= < <= > >=). KEY is a setting, a metric such as
     valid.ndcg@20, or one of status, best_epoch, started, test_evaluations and name.

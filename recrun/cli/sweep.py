@@ -3,22 +3,52 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json, runs_option, verbosity_options
+from recrun.cli._options import (
+    debug_option,
+    json_option,
+    print_json,
+    runs_option,
+    split_arguments,
+    verbosity_options,
+    with_verbosity,
+)
 
 
 @click.command("sweep")
 @click.argument("arguments", nargs=-1, metavar="[CONFIG] KEY=V1,V2 ... [KEY=VALUE ...]")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Trials that run at once.")
+@click.option(
+    "--engine",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help="Where trials run: a registered engine, or ./file.py:Name.",
+)
+@click.option(
+    "--engine-setting",
+    "engine_settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting of the engine; repeatable.",
+)
 @runs_option
 @json_option
 @verbosity_options
 @debug_option
-def command(arguments: tuple[str, ...], jobs: int, runs: str, as_json: bool, quiet: bool, loud: bool) -> None:
+def command(
+    arguments: tuple[str, ...],
+    jobs: int,
+    engine: str,
+    engine_settings: tuple[str, ...],
+    runs: str,
+    as_json: bool,
+    quiet: bool,
+    loud: bool,
+) -> None:
     """Train on every point of a grid and rank trials on validation.
 
     A key with several values is an axis of the grid; a key with one value is the same in all trials. Commas inside
@@ -31,21 +61,20 @@ def command(arguments: tuple[str, ...], jobs: int, runs: str, as_json: bool, qui
         recrun sweep bprmf lr=1e-3,1e-4 embedding_dim=32,64 epochs=20 --jobs 2
     """
     from recrun.report.terminal.console import stderr_console, stdout_console
-    from recrun.sweep.engines import LocalEngine
+    from recrun.sweep.engines import choose_engine
     from recrun.sweep.ledger import Ledger
     from recrun.sweep.plan import plan_sweep
     from recrun.sweep.run import run_sweep
     from recrun.sweep.view import closing_lines, result_table, view_of
 
-    if quiet and loud:
-        raise click.UsageError("-q and -v contradict each other")
-    config, settings = split_config(arguments)
+    config, settings = split_arguments(arguments)
+    with_verbosity([], quiet, loud)  # they concern what the sweep shows, and are no setting of its trials
+    make_engine = choose_engine(engine, engine_settings)
     plan = plan_sweep(config, settings)
     jobs = min(jobs, len(plan.trials))
     view = view_of(stderr_console(), verbose=0 if quiet else 2 if loud else 1)
     with Ledger(plan, Path(runs)) as ledger:
-        engine = LocalEngine(jobs, inherited=[ledger.lock_descriptor])
-        exit_code = run_sweep(ledger, engine, jobs, listener=view)
+        exit_code = run_sweep(ledger, make_engine(jobs, [ledger.lock_descriptor]), jobs, listener=view)
     if as_json:
         print_json(ledger.document())
     else:
@@ -54,10 +83,3 @@ def command(arguments: tuple[str, ...], jobs: int, runs: str, as_json: bool, qui
         for line in closing_lines(ledger):
             output.print(line, soft_wrap=True)
     sys.exit(exit_code)
-
-
-def split_config(arguments: Sequence[str]) -> tuple[str | None, Sequence[str]]:
-    """Return the CONFIG that stands first, if one does, and the settings after it."""
-    if arguments and "=" not in arguments[0]:
-        return arguments[0], arguments[1:]
-    return None, arguments

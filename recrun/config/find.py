@@ -7,13 +7,13 @@ together.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from recrun.config.settings import FREE, NAMES
+from recrun.config.same_settings import decides
 from recrun.config.yaml_reader import Given, Place, Reading, read_mapping, read_value
 from recrun.errors import ConfigError, Fault, nearest
 
@@ -109,15 +109,6 @@ def _read_chain(path: Path, above: tuple[str, ...]) -> Reading:
         [*reading.faults, *inherited.faults],
         reading.complete and inherited.complete,
         reading.expected or (None if decides(reading.given, inherited.given) else inherited.expected),
-    )
-
-
-def decides(given: Mapping[str, Given], before: Mapping[str, Given]) -> bool:
-    """Return whether settings change what is computed, against those that were `given` before."""
-    deciding = {key: new for key, new in given.items() if key not in (*FREE, *NAMES)}
-    return any(
-        key not in before or (before[key].value, before[key].text) != (new.value, new.text)
-        for key, new in deciding.items()
     )
 
 

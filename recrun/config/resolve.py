@@ -15,9 +15,10 @@ from typing import Any, Final
 from recrun.config.config import Config
 from recrun.config.draft import Facts, row_kind
 from recrun.config.expected import Expected, read_expected, unmeasured
-from recrun.config.find import decides, find_config, read_arguments, read_config
+from recrun.config.find import find_config, read_arguments, read_config
 from recrun.config.parser import Parser
 from recrun.config.rules import contradictions, settle
+from recrun.config.same_settings import decides
 from recrun.config.settings import RUN, TRAINING
 from recrun.config.yaml_reader import Given, Reading
 from recrun.errors import ConfigError, Fault, RegistryError, edits, nearest, reading_order, unknown
@@ -131,8 +132,7 @@ def resolve(config: str | Path | None, overrides: Sequence[str] = ()) -> Resolve
     Raises:
         ConfigError: with every fault found.
     """
-    reading, path = read(config, overrides)
-    return _check(reading, path, as_written=not decides(read_arguments(overrides).given, {}))
+    return _check(*read(config, overrides))
 
 
 def resolve_given(given: Mapping[str, Given], path: str) -> Resolved:
@@ -154,7 +154,8 @@ def read(config: str | Path | None, overrides: Sequence[str] = ()) -> tuple[Read
     arguments = read_arguments(overrides)
     complete = reading.complete and not arguments.faults
     given = reading.given | arguments.given
-    return Reading(given, reading.faults + arguments.faults, complete, reading.expected), path
+    as_written = not decides(arguments.given, {})
+    return Reading(given, reading.faults + arguments.faults, complete, reading.expected, as_written), path
 
 
 def choose(reading: Reading) -> Choice:
@@ -184,7 +185,7 @@ def choose(reading: Reading) -> Choice:
     return choice
 
 
-def _check(reading: Reading, path: str, *, as_written: bool = True) -> Resolved:
+def _check(reading: Reading, path: str) -> Resolved:
     """Check what was read; unless the settings are as the file has them, its expected numbers are not of them."""
     choice = choose(reading)
     faults = [*reading.faults, *choice.faults]
@@ -205,11 +206,11 @@ def _check(reading: Reading, path: str, *, as_written: bool = True) -> Resolved:
     expected: dict[int, Expected] = {}
     if reading.expected is not None:
         expected, found = read_expected(reading.expected)
-        faults += [*found, *(unmeasured(expected, facts, reading.expected) if as_written else ())]
+        faults += [*found, *(unmeasured(expected, facts, reading.expected) if reading.as_written else ())]
     if faults:
         placed = [fault if fault.file is not None else replace(fault, file=path) for fault in faults]
         raise ConfigError(sorted(dict.fromkeys(placed), key=reading_order))
-    known = tuple(expected.values()) if as_written else ()
+    known = tuple(expected.values()) if reading.as_written else ()
     return Resolved(Config(values), choice.components, path, frozenset(reading.given), known)
 
 

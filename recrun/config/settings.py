@@ -90,18 +90,3 @@ TRAINING: Final[tuple[Parameter, ...]] = (
     ),
     _training("compile_model", bool, False, "compile the model's forward pass with torch.compile"),
 )
-
-FREE: Final = (
-    "device",
-    "threads",
-    "verbose",
-    "num_workers",
-    "eval_memory",
-    "root",
-    "checkpoint_freq",
-    "checkpoint_minutes",
-)
-"""Settings that do not decide what is computed: how, where, and how it is shown and kept."""
-
-NAMES: Final = ("description", "id", "resume")
-"""Settings that decide what a run is called."""

@@ -76,12 +76,14 @@ class Reading:
         faults: everything found wrong.
         complete: whether every key was read, so that a key which is not `given` was not written.
         expected: the numbers that a config says it gives, which are none of its settings.
+        as_written: whether the settings compute what the config does by itself, so that `expected` is of them.
     """
 
     given: dict[str, Given] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     complete: bool = True
     expected: Given | None = None
+    as_written: bool = True
 
     def refuse(self, fault: Fault) -> None:
         """Add a fault that leaves keys unread."""

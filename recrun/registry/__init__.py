@@ -13,7 +13,8 @@ OPTIMIZERS = Registry("optimizer", "OPTIMIZERS", "recrun.training.optimizers", "
 SCHEDULERS = Registry("lr_scheduler", "SCHEDULERS", "recrun.training.schedulers", "lr_schedulers")
 SAMPLERS = Registry("sampler", "SAMPLERS", "recrun.data.sampling", "samplers")
 REPORTERS = Registry("reporter", "REPORTERS", "recrun.report.default_reporters", "reporters")
+ENGINES = Registry("engine", "ENGINES", "recrun.sweep.engines", "engines")
 REGISTRIES: dict[str, Registry] = {
     registry.plural: registry
-    for registry in (MODELS, LOSSES, DATASETS, FORMATS, METRICS, OPTIMIZERS, SCHEDULERS, SAMPLERS, REPORTERS)
+    for registry in (MODELS, LOSSES, DATASETS, FORMATS, METRICS, OPTIMIZERS, SCHEDULERS, SAMPLERS, REPORTERS, ENGINES)
 }

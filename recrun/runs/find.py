@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from recrun.config.same_settings import refused_changes
 from recrun.errors import CheckpointError
 from recrun.runs.folder import CHECKPOINT_FILE, RunFolder, follow_latest, runs_like
-from recrun.runs.resume import refused_changes
 
 _HIDDEN: Final = "."
 
@@ -80,7 +80,7 @@ def resumable(settings: Mapping[str, Any], root: str | Path = "runs") -> RunFold
         run = RunFolder(folder / id)
         if not run.run_file.is_file():
             return None
-        changes = refused_changes(_known_seed(run.read_settings(), settings), settings)
+        changes = refused_changes(run.read_settings(), settings, any_seed=True)
         if changes:
             listed = "; ".join(f"{key} {change}" for key, change in changes.items())
             raise CheckpointError(
@@ -90,15 +90,11 @@ def resumable(settings: Mapping[str, Any], root: str | Path = "runs") -> RunFold
     for run in reversed([run for run in find_runs(root) if run.path.parent == folder]):
         try:
             unfinished = run.read_run().get("status") != "done"
-            if unfinished and not refused_changes(_known_seed(run.read_settings(), settings), settings):
+            if unfinished and not refused_changes(run.read_settings(), settings, any_seed=True):
                 return run
         except CheckpointError:
             continue
     return None
-
-
-def _known_seed(before: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {**before, "seed": -1} if settings.get("seed") == -1 else dict(before)
 
 
 def _folders(parent: Path, *, follow: bool = True) -> list[Path]:

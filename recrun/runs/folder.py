@@ -24,6 +24,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
+from recrun.config.same_settings import without_run
 from recrun.config.yaml_reader import read_mapping
 from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import CheckpointError, ConfigError, Fault
@@ -99,7 +100,7 @@ class RunFolder:
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write the resolved config, in a form that can be run again."""
         # Neither the folder's name nor how the run was started is part of what it computes.
-        atomic_write(self.config_file, dump_mapping({**config, "id": None, "resume": False}))
+        atomic_write(self.config_file, dump_mapping(without_run(config)))
 
     def read_settings(self) -> dict[str, Any]:
         """Return the settings that config.yaml holds.

@@ -1,20 +1,24 @@
-"""Where trials run. An engine starts a trial's command and says when it has ended; the local one uses processes.
-
-Other engines (a cluster's scheduler) need the same five methods and nothing else of a sweep.
-"""
+"""Run the commands of trials: the seam `Engine`, the engine `local`, and how an engine is chosen by name."""
 
 from __future__ import annotations
 
+import inspect
 import os
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
+from recrun.config.find import read_overrides
+from recrun.config.parser import Parser
+from recrun.errors import ConfigError, RegistryError
+from recrun.registry import ENGINES
 from recrun.sweep import processes
 
 _THREAD_VARIABLES: Final = (
@@ -63,23 +67,68 @@ class Outcome:
     error: str = ""
 
 
-class Engine(Protocol):
-    """Something that runs jobs."""
+class Engine(ABC):
+    """Something that runs jobs: derive from it, and write the five methods.
 
+    The keyword-only parameters of a constructor are the engine's settings (`--engine-setting KEY=VALUE`).
+
+    Args:
+        jobs: how many run at once.
+        inherited: file descriptors that processes of this machine keep open; the sweep's lock is then held for as long
+            as any trial runs, even when the sweep itself was killed.
+    """
+
+    def __init__(self, jobs: int, inherited: Sequence[int] = ()) -> None:
+        self.jobs = jobs
+        self.inherited = tuple(inherited)
+
+    @abstractmethod
     def has_room(self) -> bool:
         """Return whether a job started now would run at once."""
 
+    @abstractmethod
     def start(self, job: Job) -> None:
         """Start a job; a failure to do so is an outcome as well."""
 
+    @abstractmethod
     def poll(self) -> list[Outcome]:
         """Return the jobs that ended since the last call, without waiting."""
 
+    @abstractmethod
     def stop(self) -> None:
         """Ask all running jobs to save their state and end."""
 
+    @abstractmethod
     def kill(self) -> None:
         """End all running jobs at once."""
+
+
+def choose_engine(name: str, settings: Sequence[str] = ()) -> Callable[[int, Sequence[int]], Engine]:
+    """Check an engine and its settings, and return what makes one for `jobs` trials at once and `inherited` files.
+
+    Args:
+        name: a registered name, or `path/to/file.py:Name`.
+        settings: `KEY=VALUE` for the engine's own settings.
+
+    Raises:
+        RegistryError: there is no such engine, or it cannot be used as one.
+        ConfigError: with every fault of the settings.
+    """
+    try:
+        values = Parser(ENGINES.describe(name).parameters).resolve(read_overrides(settings))
+    except ConfigError as error:
+        # Not the arguments of the sweep itself.
+        places = ((fault.file or "").replace("argument", "--engine-setting", 1) for fault in error.faults)
+        raise ConfigError(
+            [replace(fault, file=place or None) for fault, place in zip(error.faults, places, strict=True)]
+        ) from None
+    engine = ENGINES.get(name)
+    if not (inspect.isclass(engine) and issubclass(engine, Engine)):
+        raise RegistryError(f"engine {name!r} is no Engine: derive it from recrun.sweep.engines.Engine")
+    missing = sorted(engine.__abstractmethods__)
+    if missing:
+        raise RegistryError(f"engine {name!r} lacks {', '.join(missing)}")
+    return partial(engine, **values)
 
 
 @dataclass
@@ -90,27 +139,21 @@ class _Child:
     log_offset: int
 
 
-class LocalEngine:
-    """Runs jobs as processes of this machine, each in a process group of its own.
+@ENGINES.register("local")
+class LocalEngine(Engine):
+    """Run jobs as processes of this machine, each in a process group of its own."""
 
-    A group of its own keeps the terminal's Ctrl-C from reaching a trial a second time, after the sweep has passed the
-    first one on: the second signal would stop it before it has saved.
-
-    Args:
-        jobs: how many run at once.
-        inherited: file descriptors that stay open in the children; the sweep's lock is then held for as long as any
-            trial runs, even when the sweep itself was killed.
-    """
+    # A group of its own keeps the terminal's Ctrl-C from reaching a trial a second time, after the sweep has passed the
+    # first one on: the second signal would stop it before it has saved.
 
     def __init__(self, jobs: int, inherited: Sequence[int] = ()) -> None:
-        self._jobs = jobs
-        self._inherited = tuple(inherited)
+        super().__init__(jobs, inherited)
         self._children: list[_Child] = []
         self._not_started: list[Outcome] = []
 
     def has_room(self) -> bool:
         """Return whether fewer than `jobs` processes run."""
-        return len(self._children) < self._jobs
+        return len(self._children) < self.jobs
 
     def start(self, job: Job) -> None:
         """Start a process; its output goes to the end of the job's log, below the command that was run."""
@@ -119,7 +162,7 @@ class LocalEngine:
                 log.write(f"$ {shlex.join(job.command)}\n".encode())
                 log.flush()
                 offset = log.tell()
-                process = processes.start(job.command, log, child_environment(job.threads), self._inherited)
+                process = processes.start(job.command, log, child_environment(job.threads), self.inherited)
         except (OSError, ValueError) as error:
             self._not_started.append(Outcome(job.index, None, 0.0, error=f"cannot be started: {error}"))
         else:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from recrun.config.monitor_names import parse_monitor, smaller_is_better
+from recrun.config.same_settings import without_run
 from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import ConfigError
 from recrun.files import HeldError, atomic_write, release, take
@@ -124,7 +125,7 @@ class Ledger:
             attempt = 1
             while row.run.path.exists():
                 result = read_result(row.run)
-                if result is not None and holds_config(row.run, row.trial.config):
+                if result is not None and holds_config(row.run, row.trial.config, self.plan.axes):
                     self._take(row, result)
                     row.was_done = True
                     break
@@ -134,7 +135,7 @@ class Ledger:
 
     def begin(self, row: Row) -> None:
         """Record that a trial's process is about to start, and write the config it starts from."""
-        atomic_write(self.config_path(row), dump_mapping({**row.trial.config, "id": None, "resume": False}))
+        atomic_write(self.config_path(row), dump_mapping(without_run(row.trial.config)))
         row.status, row.cause, row.exit_code = RUNNING, None, None
         row.started = time.monotonic()
         self.save()

@@ -6,13 +6,13 @@ import hashlib
 import json
 import math
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from recrun.config.resolve import Resolved, resolve
-from recrun.errors import ConfigError, Fault
+from recrun.config.same_settings import sweep_identity
+from recrun.errors import ConfigError, Fault, reading_order
 from recrun.registry import DATASETS
 from recrun.sweep.arguments import Grid, Setting, Value, parse_grid
 
@@ -33,7 +33,6 @@ _NOT_SWEPT: Final = {
     "eval_valid": "trials are compared on validation; give one value",
     "verbose": "changes no result; give one value",
 }
-_NOT_OF_THE_RESULT: Final = ("id", "resume", "verbose")
 Resolver = Callable[[str | None, Sequence[str]], Resolved]
 """`resolve(config, overrides)`; raises a ConfigError that holds every fault."""
 
@@ -102,7 +101,7 @@ def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolv
     if not faults:
         faults += [*_repeated_values(grid, configs), *_several_criteria(configs)]
     if faults:
-        raise ConfigError(sorted(dict.fromkeys(faults), key=_reading_order))
+        raise ConfigError(sorted(dict.fromkeys(faults), key=reading_order))
     return _build(grid, configs, resolved[0].path)
 
 
@@ -234,7 +233,7 @@ def _build(grid: Grid, configs: Sequence[Mapping[str, Any]], config_path: str) -
     for config in configs:
         for key, values in axes.items():
             values.setdefault(_canonical(config[key]), config[key])
-    content = [{key: value for key, value in config.items() if key not in _NOT_OF_THE_RESULT} for config in configs]
+    content = [sweep_identity(config, axes) for config in configs]
     digest = hashlib.sha256(_canonical({"axes": list(axes), "trials": content}).encode()).hexdigest()[:10]
     width = len(str(len(configs) - 1))
     trials = [
@@ -263,9 +262,3 @@ def _arguments(settings: Sequence[tuple[Setting, Value]]) -> list[str]:
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
-
-
-def _reading_order(fault: Fault) -> tuple[int, int, int, str]:
-    """Arguments first, in their order; then files by line."""
-    match = re.fullmatch(r"argument (\d+)", fault.file or "")
-    return (int(match[1]) if match else sys.maxsize, fault.line or 0, fault.column or 0, fault.file or "")

@@ -6,13 +6,13 @@ import json
 import math
 import re
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from recrun.config.yaml_reader import read_mapping
-from recrun.errors import CheckpointError, ConfigError
-from recrun.runs.folder import RunFolder, folder_name, read_json
+from recrun.config.same_settings import is_finished_trial
+from recrun.errors import CheckpointError
+from recrun.runs.folder import RunFolder, read_json, runs_like
 
 INTERRUPTED_EXIT: Final = 130
 """The exit code of a run that was asked to stop and saved its state."""
@@ -21,12 +21,11 @@ _TAIL: Final = 1 << 16
 _MAX_CAUSE: Final = 500
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _ERROR: Final = re.compile(r"(error: )|[\w.]*(?:Error|Exception|Interrupt)(?::|$)")
-_OF_THE_FOLDER: Final = ("id", "resume", "verbose")
 
 
 def run_folder(runs: Path, config: Mapping[str, Any], run_id: str) -> RunFolder:
     """Return the folder, existing or not, of a run with this config and id."""
-    return RunFolder(runs / folder_name(config["description"]) / folder_name(config["dataset"]) / run_id)
+    return RunFolder(runs_like(runs, config) / run_id)
 
 
 def read_result(run: RunFolder) -> dict[str, Any] | None:
@@ -38,21 +37,12 @@ def read_result(run: RunFolder) -> dict[str, Any] | None:
     return result if result.get("status") == "done" else None
 
 
-def holds_config(run: RunFolder, config: Mapping[str, Any]) -> bool:
-    """Return whether a run was made with this config.
-
-    A run records paths in full, and the seed that was drawn where the config says -1.
-    """
+def holds_config(run: RunFolder, config: Mapping[str, Any], axes: Collection[str] = ()) -> bool:
+    """Return whether a run computed what this config does, with the same values on the axes of the grid."""
     try:
-        found = read_mapping(run.config_file).checked()
-    except ConfigError:
+        return is_finished_trial(run.read_settings(), config, axes)
+    except CheckpointError:
         return False
-    drawn = ("seed",) if config.get("seed") == -1 else ()
-    return all(
-        key in found and _settled(key, found[key].value) == _settled(key, value)
-        for key, value in config.items()
-        if key not in _OF_THE_FOLDER and key not in drawn
-    )
 
 
 def latest_value(run: RunFolder, metric: str) -> float | None:
@@ -100,17 +90,6 @@ def last_error(log: Path, offset: int = 0) -> str:
             return _shorten(text.removeprefix(match[1] or ""))
         newest = newest or text
     return _shorten(newest)
-
-
-def _settled(key: str, value: Any) -> Any:
-    """Return a setting's value with its path in full, if it is one or names a user's own file."""
-    if isinstance(value, str):
-        path, _, name = value.rpartition(":")
-        if key == "root":
-            return str(Path(value).resolve())
-        if path.endswith(".py"):
-            return f"{Path(path).resolve()}:{name}"
-    return value
 
 
 def is_number(value: object) -> bool:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from torch import nn
 
+from recrun.config.same_settings import refused_changes
 from recrun.errors import CheckpointError, DataError
 from recrun.randomness import random_state, restore_random_state
 from recrun.runs.checkpoint import load_checkpoint
 from recrun.runs.folder import RunFolder
 from recrun.runs.provenance import data_differences
-from recrun.runs.resume import refused_changes
 from recrun.training.loop_state import Best, Progress
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from recrun.config.expected import KEY, Expected
 from recrun.config.resolve import Resolved, resolve
+from recrun.config.same_settings import changes_of_result
 from recrun.errors import ConfigError, Fault, reading_order
 from recrun.runs.folder import RunFolder, finished_record, open_run, read_json
-from recrun.runs.resume import refused_changes
 
 _NOTHING: Final = (
     "the config says no number with a tolerance, so there is nothing to verify (those of a config that it extends "
@@ -66,7 +66,8 @@ def _read_claim(config: str | None, overrides: Sequence[str]) -> Claim:
                 faults.append(Fault(message, key))
     if faults:
         raise ConfigError(list(dict.fromkeys(faults)))
-    return Claim(resolved, written.expected, refused_changes(written.config, settings))
+    changes = changes_of_result(written.config, settings)
+    return Claim(resolved, written.expected, {key: str(change) for key, change in changes.items()})
 
 
 def train(claim: Claim, runs: str | Path) -> dict[str, Any]:
@@ -90,14 +91,10 @@ def read_result(claim: Claim, path: str | Path) -> dict[str, Any]:
     """
     run: RunFolder = open_run(path)
     finished_record(run)
-    before = run.read_settings()
-    if claim.resolved.config.seed == -1:
-        before["seed"] = -1
-    changes = refused_changes(before, claim.resolved.config)
-    changes.pop("description", None)
+    changes = changes_of_result(run.read_settings(), claim.resolved.config, any_seed=True)
     if changes:
-        message = f"the run {run.path} was made with another value, so it cannot verify this config: in the run it"
-        raise ConfigError([Fault(f"{message} {change.replace('now', 'here')}", key) for key, change in changes.items()])
+        message = f"the run {run.path} was made with another value, so it cannot verify this config: in the run it was"
+        raise ConfigError([Fault(f"{message} {change.was}, here {change.now}", key) for key, change in changes.items()])
     return {**read_json(run.metrics_file), "run": str(run.path)}
 
 

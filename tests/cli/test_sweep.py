@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from recrun.cli._options import split_arguments
 from recrun.cli.main import main
-from recrun.cli.sweep import split_config
 
 SMALL = ["n_users=60", "n_items=50", "n_interactions=900", "epochs=1", "batch_size=256", "device=cpu", "threads=1"]
 
@@ -27,7 +27,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_config_is_the_first_argument_without_an_equals_sign(
     arguments: tuple[str, ...], config: str | None
 ) -> None:
-    assert split_config(arguments)[0] == config
+    assert split_arguments(arguments)[0] == config
 
 
 def test_all_faults_are_printed_together_with_their_places_and_nothing_is_started(

@@ -52,6 +52,16 @@ def test_another_grid_or_config_has_another_name(plan: Planner, arguments: tuple
     assert plan(*arguments).name != plan("lr=1e-3,1e-4", "epochs=2").name
 
 
+@pytest.mark.parametrize("free", ["threads=2", "device=cpu", "verbose=0", "num_workers=1", "root=elsewhere"])
+def test_what_changes_no_result_changes_no_name(plan: Planner, free: str) -> None:
+    assert plan("lr=1e-3,1e-4", free).name == plan("lr=1e-3,1e-4").name
+
+
+def test_an_axis_names_the_sweep_even_where_it_changes_no_result(plan: Planner) -> None:
+    names = {plan(*arguments).name for arguments in (["threads=1,2"], ["threads=1,3"], ["num_workers=0,1"])}
+    assert len(names) == 3
+
+
 def test_a_description_with_separators_makes_one_folder_name(plan: Planner) -> None:
     name = plan("lr=1,2", "description='a/../b, c'").name
     assert "/" not in name

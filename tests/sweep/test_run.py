@@ -157,6 +157,26 @@ def test_issuing_a_sweep_again_skips_what_is_done_and_repeats_the_rest_in_new_ru
     assert nothing_left.started == []
 
 
+def test_a_sweep_repeated_with_another_setting_that_changes_no_result_trains_nothing_anew(
+    ledger: MakeLedger, program: Any
+) -> None:
+    first = ledger("lr=1e-3,1e-2", "threads=1")
+    assert sweep(first, program(LEARN)) == 0
+    for free in ("threads=2", "device=cpu", "eval_memory=64", "root=elsewhere", "checkpoint_minutes=1"):
+        again, command = ledger("lr=1e-3,1e-2", free), program(LEARN)
+        assert sweep(again, command) == 0
+        assert (again.folder, command.started) == (first.folder, [])
+
+
+def test_the_trials_of_an_axis_that_changes_no_result_are_not_taken_for_each_other(
+    ledger: MakeLedger, program: Any
+) -> None:
+    command = program("done(0.1)")
+    assert sweep(ledger("threads=1,2"), command) == 0
+    assert sweep(ledger("threads=2,1"), command) == 0
+    assert command.started == [0, 1, 0, 1]
+
+
 def test_a_damaged_ledger_or_one_from_a_killed_sweep_loses_nothing(ledger: MakeLedger, program: Any) -> None:
     ours = ledger("lr=1e-3,1e-2")
     assert sweep(ours, program(LEARN)) == 0
@@ -325,8 +345,8 @@ def test_threads_are_shared_out_unless_the_config_sets_them(
         monkeypatch.delenv(variable, raising=False)
     body = "(run / 'omp').write_text(os.environ.get('OMP_NUM_THREADS', 'unset')); done(0.1)"
     found = []
-    for jobs, threads in ((2, "null"), (3, "null"), (20, "null"), (2, "5")):
-        ours = ledger("seed=1,2", f"threads={threads}", f"epochs={jobs}")
+    for epochs, (jobs, threads) in enumerate(((2, "null"), (3, "null"), (20, "null"), (2, "5"))):
+        ours = ledger("seed=1,2", f"threads={threads}", f"epochs={epochs}")
         assert sweep(ours, program(body), jobs) == 0
         found.append((ours.rows[0].run.path / "omp").read_text())
     assert found == ["4", "2", "1", "unset"]

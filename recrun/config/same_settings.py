@@ -1,0 +1,133 @@
+"""Decide whether two configs compute the same, for each use that asks.
+
+| use | left out of the comparison |
+|---|---|
+| resuming a run (`refused_changes`) | `FREE`, `id`, `resume`; `epochs` may be raised |
+| `expected:` values (`changes_of_result`, `decides`) | `FREE`, and all of `NAMES` |
+| a sweep's folder and finished trials (`sweep_identity`, `is_finished_trial`) | `FREE`, `id`, `resume`, unless axes |
+| a stored config (`without_run`) | `id`, `resume` |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from recrun.config.yaml_reader import Given
+from recrun.config.yaml_writer import dump_value
+from recrun.errors import RegistryError
+from recrun.registry import SCHEDULERS
+
+FREE: Final = (
+    "device",
+    "threads",
+    "verbose",
+    "num_workers",
+    "eval_memory",
+    "root",
+    "checkpoint_freq",
+    "checkpoint_minutes",
+)
+"""Settings that do not decide what is computed: how, where, and how it is shown and kept."""
+
+_OF_ONE_RUN: Final = {"id": None, "resume": False}
+"""Settings that concern one run folder, with the values that a stored config has in their place."""
+
+NAMES: Final = ("description", *_OF_ONE_RUN)
+"""Settings that decide what a run is called. The description also names the folder in which runs and sweeps lie."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting that has another value than before, both as YAML or "not set"."""
+
+    was: str
+    now: str
+
+    def __str__(self) -> str:
+        return f"was {self.was}, now {self.now}"
+
+
+def refused_changes(before: Mapping[str, Any], now: Mapping[str, Any], *, any_seed: bool = False) -> dict[str, Change]:
+    """Return the settings that keep a run from being resumed.
+
+    `epochs` may be raised: the run then comes to what it would have come to with the larger number from the start,
+    unless the schedule of the learning rate depends on it.
+
+    Args:
+        before: the settings the run was started with.
+        now: those it is to go on with.
+        any_seed: whether a seed of -1 in `now` means whatever seed the run has drawn.
+    """
+    changes = _changes(before, now, (*FREE, *_OF_ONE_RUN), any_seed)
+    if "epochs" in changes and _may_be_raised(before, now):
+        del changes["epochs"]
+    return changes
+
+
+def changes_of_result(
+    before: Mapping[str, Any], now: Mapping[str, Any], *, any_seed: bool = False
+) -> dict[str, Change]:
+    """Return the settings that keep the numbers of one config from being those of the other; arguments as above."""
+    return _changes(before, now, (*FREE, *NAMES), any_seed)
+
+
+def decides(given: Mapping[str, Given], before: Mapping[str, Given]) -> bool:
+    """Return whether settings as they are written change what is computed, against those `given` before."""
+    return any(
+        key not in before or (before[key].value, before[key].text) != (new.value, new.text)
+        for key, new in given.items()
+        if key not in (*FREE, *NAMES)
+    )
+
+
+def sweep_identity(config: Mapping[str, Any], axes: Collection[str]) -> dict[str, Any]:
+    """Return the settings of a trial that name its sweep: those that decide the result, and the axes of the grid."""
+    return {key: value for key, value in config.items() if key in axes or key not in (*FREE, *_OF_ONE_RUN)}
+
+
+def is_finished_trial(recorded: Mapping[str, Any], config: Mapping[str, Any], axes: Collection[str]) -> bool:
+    """Return whether a run that recorded its settings is the trial with this config."""
+    ignored = [key for key in (*FREE, *_OF_ONE_RUN) if key not in axes]
+    return not _changes(recorded, config, ignored, any_seed=True)
+
+
+def without_run(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config without what concerns one run folder only, in a form that can be run again."""
+    return {**config, **_OF_ONE_RUN}
+
+
+def _changes(
+    before: Mapping[str, Any], now: Mapping[str, Any], ignored: Iterable[str], any_seed: bool
+) -> dict[str, Change]:
+    left_out = {*ignored, "seed"} if any_seed and now.get("seed") == -1 else {*ignored}
+    changes = {}
+    for key in dict.fromkeys([*before, *now]):
+        if key not in left_out:
+            change = Change(*(_as_text(key, each[key]) if key in each else "not set" for each in (before, now)))
+            if change.was != change.now:
+                changes[key] = change
+    return changes
+
+
+def _as_text(key: str, value: Any) -> str:
+    """Return a value as YAML, with the path of `root` or of a user's own file in full, as runs record them."""
+    if isinstance(value, str):
+        path, _, name = value.rpartition(":")
+        if key == "root":
+            value = str(Path(value).resolve())
+        elif path.endswith(".py"):
+            value = f"{Path(path).resolve()}:{name}"
+    return dump_value(value)
+
+
+def _may_be_raised(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    was, will = before.get("epochs"), now.get("epochs")
+    if not isinstance(was, int) or not isinstance(will, int) or will < was:
+        return False
+    try:
+        return not SCHEDULERS.describe(str(before.get("lr_scheduler", "none"))).traits.get("uses_epochs", False)
+    except RegistryError:
+        return False

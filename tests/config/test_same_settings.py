@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recrun.config.same_settings import (
+    FREE,
+    changes_of_result,
+    is_finished_trial,
+    refused_changes,
+    sweep_identity,
+    without_run,
+)
+from recrun.config.settings import RUN, TRAINING
+
+CONFIG: dict[str, Any] = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
+
+
+@pytest.mark.parametrize("key", [*FREE, "id", "resume"])
+def test_what_changes_no_result_changes_nothing_for_any_use(key: str) -> None:
+    other = {**CONFIG, key: "another"}
+    assert refused_changes(CONFIG, other) == changes_of_result(CONFIG, other) == {}
+    assert is_finished_trial(CONFIG, other, ())
+    assert sweep_identity(CONFIG, ()) == sweep_identity(other, ())
+
+
+def test_a_description_names_folders_and_changes_no_number() -> None:
+    other = {**CONFIG, "description": "mine"}
+    assert changes_of_result(CONFIG, other) == {}
+    assert str(refused_changes(CONFIG, other)["description"]) == "was null, now mine"
+    assert not is_finished_trial(CONFIG, other, ())
+    assert sweep_identity(CONFIG, ()) != sweep_identity(other, ())
+
+
+def test_more_epochs_may_be_trained_in_a_resumed_run_and_give_other_numbers() -> None:
+    other = {**CONFIG, "epochs": 200}
+    assert refused_changes(CONFIG, other) == {}
+    assert list(refused_changes(other, CONFIG)) == ["epochs"]
+    assert list(refused_changes({**CONFIG, "lr_scheduler": "cosine"}, {**other, "lr_scheduler": "cosine"})) == [
+        "epochs"
+    ]
+    assert list(changes_of_result(CONFIG, other)) == ["epochs"]
+    assert not is_finished_trial(CONFIG, other, ())
+
+
+def test_a_seed_of_minus_one_is_any_seed_where_that_is_asked_for() -> None:
+    drawn, any_seed = {**CONFIG, "seed": 1234}, {**CONFIG, "seed": -1}
+    assert refused_changes(drawn, any_seed, any_seed=True) == {}
+    assert str(refused_changes(drawn, any_seed)["seed"]) == "was 1234, now -1"
+    assert is_finished_trial(drawn, any_seed, ())
+    assert not is_finished_trial(drawn, CONFIG, ())
+
+
+def test_a_key_that_only_one_config_has_is_a_change() -> None:
+    assert str(refused_changes(CONFIG, {**CONFIG, "dropout": 0.1})["dropout"]) == "was not set, now 0.1"
+    assert not is_finished_trial({**CONFIG, "dropout": 0.1}, CONFIG, ())
+
+
+def test_a_file_of_the_users_own_is_the_same_by_whichever_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    there, here = {**CONFIG, "model": f"{tmp_path}/mine.py:Mine"}, {**CONFIG, "model": "./mine.py:Mine"}
+    assert is_finished_trial(there, here, ())
+    assert refused_changes(there, here) == {}
+
+
+def test_a_free_setting_counts_where_it_is_an_axis() -> None:
+    other = {**CONFIG, "threads": 2}
+    assert not is_finished_trial(CONFIG, other, ["threads"])
+    assert sweep_identity(CONFIG, ["threads"]) != sweep_identity(other, ["threads"])
+
+
+def test_a_stored_config_names_no_run() -> None:
+    stored = without_run({**CONFIG, "id": "mine", "resume": True, "description": "kept"})
+    assert (stored["id"], stored["resume"], stored["description"]) == (None, False, "kept")
