@@ -78,7 +78,7 @@ def measure(
                 seen=base.seen("test"),
                 relevant=rows,
                 n_items=base.n_items,
-                metrics=coach.meters.names,
+                metrics=coach.settings.metrics,
                 device="cpu",
             )
 

@@ -25,6 +25,7 @@ import tensorboard.summary.writer.record_writer  # noqa: F401
 import recrun.data.datasets.file
 import recrun.data.datasets.synthetic
 import recrun.report.files.summary
+import recrun.runs.folder
 import recrun.training.coach
 import recrun.workflows.build
 from recrun.cli.main import main
@@ -37,7 +38,7 @@ def _die() -> None:
 def _arm(at: str, call: int) -> None:
     """Make this process kill itself at the n-th call of something."""
     name = "fsync" if at == "torn" else at
-    owner: Any = recrun.training.coach.RunFolder if name in ("begin_test_evaluation", "end_test_evaluation") else os
+    owner: Any = recrun.runs.folder.RunFolder if name in ("begin_test_evaluation", "end_test_evaluation") else os
     original = getattr(owner, name)
     calls = 0
 

@@ -74,7 +74,7 @@ def test_an_interrupted_and_resumed_run_reads_test_at_its_end_only(
     after_step = Coach._after_step
 
     def stop(coach: Coach, step: int) -> None:
-        coach._interrupts.requested = coach.progress.epoch == 2
+        coach._interrupts.requested = coach.state.epoch == 2
         after_step(coach, step)
 
     with monkeypatch.context() as patch:

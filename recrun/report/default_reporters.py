@@ -1,4 +1,7 @@
-"""The reporters that a run has unless it is given others: live view, log, metrics, event files and summary."""
+"""Register the reporters of recrun: metrics file, live view, log, event files and summary.
+
+Each is a factory `(run, settings, resumed_from) -> Reporter`; `recrun.training.reporter.USUAL` says their order.
+"""
 
 from __future__ import annotations
 
@@ -12,29 +15,46 @@ if TYPE_CHECKING:
     from recrun.training.reporter import Reporter
 
 
-@REPORTERS.register("default")
-def default_reporters(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None = None) -> list[Reporter]:
-    """Return the live view on stderr, and the writers of log, metrics, event files and summary of a run folder.
+@REPORTERS.register("metrics")
+def metrics(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
+    """Write metrics.jsonl: a line for each epoch and split."""
+    from recrun.report.files.metrics_file import MetricsWriter
 
-    Args:
-        run: the run folder.
-        settings: the resolved config; `verbose` sets how much is shown.
-        resumed_from: the epoch the run goes on from; the view begins with the table of the epochs before it.
+    return MetricsWriter(run.metrics_lines_file, resumed_from)
 
-    Raises:
-        OSError: a file cannot be written.
-    """
-    from recrun.report.files.events import EventWriter
-    from recrun.report.files.log import LogWriter
-    from recrun.report.files.metrics_file import MetricsWriter, read_metrics
-    from recrun.report.files.summary import SummaryWriter
+
+@REPORTERS.register("live")
+def live(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
+    """Show the run on stderr as it goes, as much of it as `verbose` says; a resumed run begins with its past epochs."""
+    from recrun.report.files.metrics_file import read_metrics
     from recrun.report.terminal.console import stderr_console
     from recrun.report.terminal.live import LiveReporter
 
-    live = LiveReporter(stderr_console(), int(settings.get("verbose", 1)))
-    metrics = MetricsWriter(run.metrics_lines_file, resumed_from)
+    view = LiveReporter(stderr_console(), int(settings.get("verbose", 1)))
     if resumed_from is not None:
-        live.recall(read_metrics(run.metrics_lines_file))
-    # The summary is made from what the metrics file holds, so it comes after it.
-    summary = SummaryWriter(run, settings)
-    return [live, LogWriter(run.log_file), metrics, EventWriter(run.summary_folder), summary]
+        view.recall(read_metrics(run.metrics_lines_file))
+    return view
+
+
+@REPORTERS.register("log")
+def log(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
+    """Write log.txt: everything that happens, with the time."""
+    from recrun.report.files.log import LogWriter
+
+    return LogWriter(run.log_file)
+
+
+@REPORTERS.register("events")
+def events(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
+    """Write event files for TensorBoard."""
+    from recrun.report.files.events import EventWriter
+
+    return EventWriter(run.summary_folder)
+
+
+@REPORTERS.register("summary")
+def summary(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
+    """Write SUMMARY.md and the plots at the end of the run."""
+    from recrun.report.files.summary import SummaryWriter
+
+    return SummaryWriter(run, settings)

@@ -10,91 +10,112 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from torch import nn
 
 from recrun.config.same_settings import refused_changes
-from recrun.errors import CheckpointError, DataError
+from recrun.errors import CheckpointError, DataError, TrainingError
 from recrun.randomness import random_state, restore_random_state
-from recrun.runs.checkpoint import load_checkpoint
+from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
 from recrun.runs.folder import RunFolder
 from recrun.runs.provenance import data_differences
-from recrun.training.loop_state import Best, Progress
-
-if TYPE_CHECKING:
-    from recrun.training.coach import Coach
+from recrun.training.finite_checks import last_good
+from recrun.training.loop_state import Best, TrainingState
+from recrun.training.run_settings import RunParts, RunSettings
 
 _SUPERSEDED: Final = ".superseded.safetensors"
 
 
-def full_state(coach: Coach) -> dict[str, Any]:
-    """Return everything that a resume needs."""
-    return {
-        **model_state(coach),
-        "criterion": coach.criterion.state_dict() if isinstance(coach.criterion, nn.Module) else None,
-        "optimizer": coach.optimizer.state_dict() if coach.optimizer is not None else None,
-        "lr_scheduler": coach.lr_scheduler.state_dict() if coach.lr_scheduler is not None else None,
-        "progress": coach.progress.state_dict(),
-        "meters": coach.meters.state_dict("train"),
-        "rng": random_state(coach.device),
+def save_last(run: RunFolder, parts: RunParts, settings: RunSettings, state: TrainingState) -> None:
+    """Write everything that a resume needs.
+
+    Raises:
+        TrainingError: it cannot be written; the message says what is left of the run.
+    """
+    criterion, optimizer, lr_scheduler = parts.criterion, parts.optimizer, parts.lr_scheduler
+    content = {
+        **_model_state(parts, settings),
+        "criterion": criterion.state_dict() if isinstance(criterion, nn.Module) else None,
+        "optimizer": optimizer.state_dict() if optimizer is not None else None,
+        "lr_scheduler": lr_scheduler.state_dict() if lr_scheduler is not None else None,
+        **state.state_dict(),
+        "rng": random_state(parts.device),
     }
+    _write(run, "last", content)
+    _forget_superseded(run)
 
 
-def model_state(coach: Coach) -> dict[str, Any]:
-    """Return the model, with the settings it was made by and the hashes of the data it was trained on."""
-    return {
-        "config": dict(coach.cfg),
-        "data": dict(coach.dataset.base.hashes),
-        "model": coach.model.state_dict(),
-    }
+def save_best(run: RunFolder, parts: RunParts, settings: RunSettings, epoch: int) -> None:
+    """Write the model that is the best so far.
+
+    Raises:
+        TrainingError: it cannot be written; the message says what is left of the run.
+    """
+    if not settings.closed_form:
+        _keep_superseded(run)
+    _write(run, "best", {**_model_state(parts, settings), "epoch": epoch})
 
 
-def saved_state(coach: Coach) -> dict[str, Any] | None:
-    """Return the last state of the run that the Coach is to continue, or None when it has none yet.
+def saved_state(run: RunFolder, parts: RunParts, settings: RunSettings) -> dict[str, Any] | None:
+    """Return the last state of the run that is to be continued, or None when it has none yet.
 
     Raises:
         CheckpointError: a checkpoint is damaged, or was made with other settings.
         DataError: the data is not what it was.
     """
-    file = coach.run.checkpoint_file("last")
-    state = load_checkpoint(file) if file.exists() else None
-    if state is not None and not all(isinstance(state.get(part), dict) for part in ("config", "data", "model")):
+    file = run.checkpoint_file("last")
+    saved = load_checkpoint(file) if file.exists() else None
+    if saved is not None and not all(isinstance(saved.get(part), dict) for part in ("config", "data", "model")):
         raise CheckpointError(f"{file} holds no model with its config")
-    recorded = (coach.run.read_run() if state is None else state).get("data")
+    recorded = (run.read_run() if saved is None else saved).get("data")
     if recorded:
-        refuse_other_data(f"the run {coach.run.path}", recorded, coach.dataset.base.hashes)
-    if state is None:
+        refuse_other_data(f"the run {run.path}", recorded, parts.dataset.base.hashes)
+    if saved is None:
         return None
-    changes = refused_changes(state["config"], coach.cfg)
+    changes = refused_changes(saved["config"], settings.cfg)
     if changes:
         listed = "; ".join(f"{key} {change}" for key, change in changes.items())
         raise CheckpointError(f"{file} was made with other settings than the run has now: {listed}")
-    return state
+    return saved
 
 
-def restore(coach: Coach, state: Mapping[str, Any]) -> None:
-    """Take up a state that `full_state` returned.
+def restore(run: RunFolder, parts: RunParts, state: TrainingState, saved: Mapping[str, Any]) -> None:
+    """Take up a state that `saved_state` returned.
 
     Raises:
         CheckpointError: it is not of this model, optimizer or schedule.
     """
-    file = coach.run.checkpoint_file("last")
     try:
-        coach.model.load_state_dict(state["model"])
+        parts.model.load_state_dict(saved["model"])
         for name in ("criterion", "optimizer", "lr_scheduler"):
-            part = getattr(coach, name)
-            if state[name] is not None and part is not None:
-                part.load_state_dict(state[name])
-        coach.progress = Progress.from_state_dict(state["progress"])
-        coach.meters.load_state_dict("train", state["meters"])
-        restore_random_state(state["rng"], coach.device)
+            part = getattr(parts, name)
+            if saved[name] is not None and part is not None:
+                part.load_state_dict(saved[name])
+        state.load_state_dict(saved)
+        restore_random_state(saved["rng"], parts.device)
     except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{file} does not fit this run: {last_line(error)}") from error
-    _settle_best(coach.run, coach.progress.best)
+        raise CheckpointError(f"{run.checkpoint_file('last')} does not fit this run: {last_line(error)}") from error
+    _settle_best(run, state.best)
 
 
-def keep_superseded(run: RunFolder) -> None:
+def _model_state(parts: RunParts, settings: RunSettings) -> dict[str, Any]:
+    """Return the model, with the settings it was made by and the hashes of the data it was trained on."""
+    return {
+        "config": dict(settings.cfg),
+        "data": dict(parts.dataset.base.hashes),
+        "model": parts.model.state_dict(),
+    }
+
+
+def _write(run: RunFolder, which: str, content: Mapping[str, Any]) -> None:
+    try:
+        save_checkpoint(run.checkpoint_file(which), content)
+    except CheckpointError as error:
+        raise TrainingError(f"{error}. {last_good(run)}") from error
+
+
+def _keep_superseded(run: RunFolder) -> None:
     """Keep the best model that `last` speaks of, before a better one takes its place."""
     best = run.checkpoint_file("best")
     superseded = best.parent / _SUPERSEDED
@@ -108,8 +129,8 @@ def keep_superseded(run: RunFolder) -> None:
         os.replace(copy, superseded)
 
 
-def forget_superseded(run: RunFolder) -> None:
-    """Let go of what `keep_superseded` kept, once `last` speaks of the new best model."""
+def _forget_superseded(run: RunFolder) -> None:
+    """Let go of what `_keep_superseded` kept, once `last` speaks of the new best model."""
     (run.checkpoint_file("best").parent / _SUPERSEDED).unlink(missing_ok=True)
 
 
@@ -120,7 +141,7 @@ def _settle_best(run: RunFolder, best: Best | None) -> None:
         CheckpointError: that model is missing or damaged.
     """
     if best is None:
-        forget_superseded(run)
+        _forget_superseded(run)
         return
     file = run.checkpoint_file("best")
     superseded = file.parent / _SUPERSEDED
@@ -133,7 +154,7 @@ def _settle_best(run: RunFolder, best: Best | None) -> None:
             f"{file} is the model of epoch {found}, and that of epoch {best.epoch} was best when the run stopped; "
             "the run cannot be continued without it"
         )
-    forget_superseded(run)
+    _forget_superseded(run)
 
 
 def refuse_other_data(who: str, before: Mapping[str, str], now: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Guards of a run: it stops at numbers that are none, and says what is left of it."""
+"""Stop a run whose loss, parameters or metrics become NaN or infinite, and say what is left of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from recrun.errors import TrainingError
 from recrun.runs.folder import RunFolder
-from recrun.training.loop_state import LossTrace, Progress
+from recrun.training.loop_state import TrainingState
 
 _LOSSES: Final = 100
 """Steps between looks at the losses: each look waits for the device."""
@@ -25,34 +25,35 @@ class Guard:
 
     Args:
         model: what is trained.
+        state: where its losses are kept.
         run: its folder, where the last complete checkpoint is; None outside a run.
     """
 
-    def __init__(self, model: nn.Module, run: RunFolder | None = None) -> None:
-        self.losses = LossTrace()
+    def __init__(self, model: nn.Module, state: TrainingState, run: RunFolder | None = None) -> None:
         self._model = model
+        self._state = state
         self._run = run
         self._looked = time.monotonic()
 
-    def look(self, progress: Progress) -> None:
+    def look(self) -> None:
         """Look after a step at what is due to be looked at.
 
         Raises:
             TrainingError: a loss, parameter or gradient is not finite.
         """
-        if len(self.losses) >= _LOSSES:
-            self._check_losses(progress)
+        if len(self._state.pending) >= _LOSSES:
+            self._check_losses()
             if time.monotonic() - self._looked > _SECONDS:
-                self._check_parameters(progress)
+                self._check_parameters()
 
-    def check(self, progress: Progress) -> None:
+    def check(self) -> None:
         """Take the losses since the last look into the epoch's mean, and look at everything.
 
         Raises:
             TrainingError: a loss, parameter or gradient is not finite.
         """
-        self._check_losses(progress)
-        self._check_parameters(progress)
+        self._check_losses()
+        self._check_parameters()
 
     def check_fit(self) -> None:
         """Look at a model in closed form after its fit.
@@ -71,16 +72,7 @@ class Guard:
         bad = [name for name, value in values.items() if not math.isfinite(value)]
         if bad:
             undefined = "no finite value: it is defined for none of these users, or the model's scores overflow"
-            raise TrainingError(f"{', '.join(bad)} on {where} has {undefined}. {self.last_good()}")
-
-    def last_good(self) -> str:
-        """Say where the last complete state is."""
-        if self._run is None:
-            return "There is no checkpoint"
-        last = self._run.checkpoint_file("last")
-        if not self._run.path.exists():
-            return f"The folder {self._run.path} is gone"
-        return f"The last good checkpoint is {last}" if last.exists() else "There is no checkpoint yet"
+            raise TrainingError(f"{', '.join(bad)} on {where} has {undefined}. {last_good(self._run)}")
 
     def explain(self, error: BaseException) -> BaseException:
         """Return an error of the file system as one of the run, which says what is left of it; others as they are."""
@@ -88,27 +80,38 @@ class Guard:
             return error
         file = f": {error.filename}" if error.filename else ""
         reason = f"{error.strerror or error}{file}"
-        return TrainingError(f"the run {self._run.path} stopped: {reason}. {self.last_good()}")
+        return TrainingError(f"the run {self._run.path} stopped: {reason}. {last_good(self._run)}")
 
-    def _check_losses(self, progress: Progress) -> None:
-        looked_at = len(self.losses)
-        bad = self.losses.drain(progress.loss)
+    def _check_losses(self) -> None:
+        state = self._state
+        looked_at = len(state.pending)
+        bad = state.pending.drain(state.loss)
         if bad is not None:
-            step = max(progress.step - looked_at + bad + 1, 1)
+            step = max(state.step - looked_at + bad + 1, 1)
             spoilt = not_finite(self._model)
             also = f" (nor, by now, {', '.join(spoilt[:3])})" if spoilt else ""
-            where = f"in epoch {progress.epoch + 1}, step {step}"
-            raise TrainingError(f"the loss is not finite {where}{also}; try a smaller lr. {self.last_good()}")
+            where = f"in epoch {state.epoch + 1}, step {step}"
+            raise TrainingError(f"the loss is not finite {where}{also}; try a smaller lr. {last_good(self._run)}")
 
-    def _check_parameters(self, progress: Progress) -> None:
+    def _check_parameters(self) -> None:
         self._looked = time.monotonic()
-        where = f"in epoch {progress.epoch + 1}, by step {progress.step}"
+        where = f"in epoch {self._state.epoch + 1}, by step {self._state.step}"
         self._refuse(not_finite(self._model), f"the model is not finite {where}; try a smaller lr")
 
     def _refuse(self, names: Sequence[str], message: str) -> None:
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise TrainingError(f"{message}: {', '.join(names[:3])}{more}. {self.last_good()}")
+            raise TrainingError(f"{message}: {', '.join(names[:3])}{more}. {last_good(self._run)}")
+
+
+def last_good(run: RunFolder | None) -> str:
+    """Say where the last complete state of a run is."""
+    if run is None:
+        return "There is no checkpoint"
+    last = run.checkpoint_file("last")
+    if not run.path.exists():
+        return f"The folder {run.path} is gone"
+    return f"The last good checkpoint is {last}" if last.exists() else "There is no checkpoint yet"
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The state of the training loop: its position, the best evaluation, running means and the history."""
+"""The state of a run: its position, the best evaluation, running means and the history."""
 
 from __future__ import annotations
 
@@ -48,15 +48,16 @@ class LossTrace:
 
 
 class Meters:
-    """Running means by split and metric.
+    """What is monitored besides the loss, by split and metric: running means, and values that are finished already.
 
     Args:
         names: the monitored metrics, without the loss.
     """
 
-    def __init__(self, names: Sequence[MetricName]) -> None:
+    def __init__(self, names: Sequence[MetricName] = ()) -> None:
         self.names = list(names)
         self._meters: dict[str, dict[MetricName, AverageMeter]] = {}
+        self._finished: dict[str, dict[str, float]] = {}
 
     def select(self, pool: Sequence[str] | None) -> list[MetricName]:
         """Return the monitored metrics that a pool names: `ndcg` at every monitored cutoff, `ndcg@20` alone.
@@ -96,9 +97,14 @@ class Meters:
             defined = per_row[~per_row.isnan()].double()
             self._meter(split, name).update(float(defined.sum()), len(defined), "sum")
 
+    def record(self, split: str, values: Mapping[str, float]) -> None:
+        """Keep finished values by metric: a mean over all rows goes through no running mean."""
+        self._finished[split] = dict(values)
+
     def take(self, split: str) -> dict[str, float]:
-        """Return the means of a split and forget them."""
-        return {str(name): meter.average for name, meter in self._meters.pop(split, {}).items() if meter.count}
+        """Return the values of a split and forget them."""
+        means = {str(name): meter.average for name, meter in self._meters.pop(split, {}).items() if meter.count}
+        return means | self._finished.pop(split, {})
 
     def count(self, split: str) -> int:
         """Return over how many rows a split's means were taken so far, 0 when there are none."""
@@ -177,6 +183,10 @@ class MonitorHistory:
         for name, value in values.items():
             series.setdefault(name, []).append((epoch, float(value)))
 
+    def last(self, split: str, metric: MetricName) -> float:
+        """Return the newest value of a metric on a split that was monitored."""
+        return self.values[split][str(metric)][-1][1]
+
     def state_dict(self) -> dict[str, Any]:
         """Return the history as plain lists."""
         return {
@@ -202,8 +212,8 @@ class Best:
 
 
 @dataclass
-class Progress:
-    """The position of a run.
+class TrainingState:
+    """The state of a run: its position, what was measured so far, and the means under way.
 
     Args:
         epoch: whole epochs trained.
@@ -211,7 +221,10 @@ class Progress:
         evaluated: the last epoch whose validation is done, -1 when none is.
         best: the best validation so far.
         stale: validations since the best one.
+        stopped_early: whether training ended because `stale` reached the patience.
         loss: the mean loss of the epoch under way.
+        pending: the losses that are not in that mean yet.
+        meters: the means of the other monitors.
         history: what was monitored.
         users: how many users were ranked and how many had nothing to find, by split, at its last evaluation.
         seconds: time spent, by activity.
@@ -222,14 +235,31 @@ class Progress:
     evaluated: int = -1
     best: Best | None = None
     stale: int = 0
+    stopped_early: bool = False
     loss: AverageMeter = field(default_factory=AverageMeter)
+    pending: LossTrace = field(default_factory=LossTrace)
+    meters: Meters = field(default_factory=Meters)
     history: MonitorHistory = field(default_factory=MonitorHistory)
     users: dict[str, tuple[int, int]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: {"train": 0.0, "evaluate": 0.0})
 
+    @property
+    def mean_loss(self) -> float | None:
+        """The mean loss of the epoch under way; None before it was first looked at."""
+        return self.loss.average if self.loss.count else None
+
+    def end_epoch(self, epoch: int) -> dict[str, float]:
+        """Count an epoch as trained, and return the means of what was monitored in it."""
+        loss = {} if self.mean_loss is None else {LOSS: self.mean_loss}
+        values = loss | self.meters.take("train")
+        self.loss.reset()
+        self.epoch, self.step = epoch + 1, 0
+        self.history.append("train", self.epoch, values)
+        return values
+
     def state_dict(self) -> dict[str, Any]:
-        """Return the position as plain data."""
-        return {
+        """Return the state as plain data."""
+        progress = {
             "epoch": self.epoch,
             "step": self.step,
             "evaluated": self.evaluated,
@@ -240,20 +270,16 @@ class Progress:
             "users": {split: list(counts) for split, counts in self.users.items()},
             "seconds": self.seconds,
         }
+        return {"progress": progress, "meters": self.meters.state_dict("train")}
 
-    @classmethod
-    def from_state_dict(cls, state: Mapping[str, Any]) -> Progress:
-        """Return the position that `state_dict` described."""
-        history = MonitorHistory()
-        history.load_state_dict(state["history"])
-        return cls(
-            epoch=state["epoch"],
-            step=state["step"],
-            evaluated=state["evaluated"],
-            best=Best(**state["best"]) if state["best"] else None,
-            stale=state["stale"],
-            loss=AverageMeter(**state["loss"]),
-            history=history,
-            users={split: (int(ranked), int(skipped)) for split, (ranked, skipped) in state["users"].items()},
-            seconds=dict(state["seconds"]),
-        )
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the state that `state_dict` returned."""
+        saved = state["progress"]
+        self.epoch, self.step, self.evaluated = saved["epoch"], saved["step"], saved["evaluated"]
+        self.best = Best(**saved["best"]) if saved["best"] else None
+        self.stale = saved["stale"]
+        self.loss = AverageMeter(**saved["loss"])
+        self.history.load_state_dict(saved["history"])
+        self.users = {split: (int(ranked), int(skipped)) for split, (ranked, skipped) in saved["users"].items()}
+        self.seconds = dict(saved["seconds"])
+        self.meters.load_state_dict("train", state["meters"])

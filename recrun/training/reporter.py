@@ -1,10 +1,21 @@
-"""Who is notified of how a run goes."""
+"""Reporters: the objects that are notified of how a run goes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
+
+from recrun.registry import REPORTERS
+
+if TYPE_CHECKING:
+    from recrun.runs.folder import RunFolder
+
+USUAL: Final = ("metrics", "live", "log", "events", "summary")
+"""The reporters that every run has, in the order in which they are made and notified.
+
+The live view begins with what the metrics file holds, and the summary is made from it, so the file comes first.
+"""
 
 
 class Reporter:
@@ -44,19 +55,63 @@ class Reporter:
 class Reporters(Reporter):
     """Passes everything on to several reporters, in their order; `close` reaches all of them, whatever one raises."""
 
-    def __init__(self, reporters: Iterable[Reporter]) -> None:
+    def __init__(self, reporters: Iterable[Reporter] = ()) -> None:
         self._reporters = list(reporters)
 
-    def __getattribute__(self, name: str) -> Any:
-        if name.startswith("_") or name not in vars(Reporter):
-            return super().__getattribute__(name)
-        methods: list[Callable[..., None]] = [getattr(reporter, name) for reporter in self._reporters]
+    def start(self, info: Mapping[str, Any]) -> None:
+        for reporter in self._reporters:
+            reporter.start(info)
 
-        def call_all(*args: Any, **kwargs: Any) -> None:
-            with ExitStack() as stack:
-                for method in reversed(methods) if name == "close" else ():
-                    stack.callback(method)
-                for method in () if name == "close" else methods:
-                    method(*args, **kwargs)
+    def step(self, epoch: int, step: int, n_steps: int | None, loss: float | None = None) -> None:
+        for reporter in self._reporters:
+            reporter.step(epoch, step, n_steps, loss)
 
-        return call_all
+    def evaluating(self, epoch: int, split: str, done: int, total: int) -> None:
+        for reporter in self._reporters:
+            reporter.evaluating(epoch, split, done, total)
+
+    def trained(self, epoch: int, values: Mapping[str, float], seconds: float) -> None:
+        for reporter in self._reporters:
+            reporter.trained(epoch, values, seconds)
+
+    def evaluated(self, epoch: int, split: str, values: Mapping[str, float], is_best: bool, seconds: float) -> None:
+        for reporter in self._reporters:
+            reporter.evaluated(epoch, split, values, is_best, seconds)
+
+    def message(self, text: str, level: str = "info") -> None:
+        for reporter in self._reporters:
+            reporter.message(text, level)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        for reporter in self._reporters:
+            reporter.finish(result)
+
+    def close(self) -> None:
+        with ExitStack() as stack:
+            for reporter in reversed(self._reporters):
+                stack.callback(reporter.close)
+
+
+def make_reporters(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None = None) -> list[Reporter]:
+    """Return the usual reporters of a run, then those that its `trackers` name.
+
+    Each is made by the registered `factory(run, settings, resumed_from, **its own settings)`.
+
+    Args:
+        run: the run folder.
+        settings: the resolved config.
+        resumed_from: the epoch the run goes on from; None when it begins.
+
+    Raises:
+        RegistryError: there is no such tracker, or it cannot be imported.
+        OSError: a file cannot be written.
+    """
+    made: list[Reporter] = []
+    with ExitStack() as stack:
+        for name in (*USUAL, *settings.get("trackers", ())):
+            names = [parameter.name for parameter in REPORTERS.describe(name).parameters]
+            own = {key: settings[key] for key in names if key in settings}
+            made.append(REPORTERS.get(name)(run, settings, resumed_from, **own))
+            stack.callback(made[-1].close)
+        stack.pop_all()  # all are made, and closing them is up to the caller
+    return made

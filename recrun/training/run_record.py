@@ -1,51 +1,48 @@
-"""What is told and written about a run: what it is, at the start; its numbers, at the end; its record in run.json."""
+"""Describe a run at its start and its numbers at its end, and keep its record in run.json."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from recrun.architectures.base import n_parameters
 from recrun.architectures.prediction import PredictingArch
 from recrun.config.monitor_names import LOSS
 from recrun.errors import CheckpointError
-from recrun.runs.folder import now
+from recrun.runs.folder import RunFolder, now
 from recrun.runs.provenance import code_hashes, cost, environment
-
-if TYPE_CHECKING:
-    from recrun.training.coach import Coach
-    from recrun.training.loop_state import Best
+from recrun.training.loop_state import TrainingState
+from recrun.training.run_settings import RunParts, RunSettings
 
 
-def describe_run(coach: Coach, resumed_from: int | None) -> dict[str, Any]:
+def describe_run(run: RunFolder, parts: RunParts, settings: RunSettings, resumed_from: int | None) -> dict[str, Any]:
     """Return what reporters are told when a run begins, and enter it into run.json."""
-    base, settings = coach.dataset.base, coach.cfg
+    base, cfg = parts.dataset.base, settings.cfg
     statistics = base.describe()
-    record = coach.run.read_run()
+    record = run.read_run()
     document = {
-        "description": settings.get("description"),
-        "model": settings.get("model") or type(coach.model).__name__,
-        "dataset": settings["dataset"],
-        "n_parameters": n_parameters(coach.model),
-        "device": str(coach.device),
-        "seed": settings["seed"],
-        "which4best": str(coach.which4best),
+        "description": cfg.get("description"),
+        "model": cfg.get("model") or type(parts.model).__name__,
+        "dataset": cfg["dataset"],
+        "n_parameters": n_parameters(parts.model),
+        "device": str(parts.device),
+        "seed": cfg["seed"],
+        "which4best": str(settings.which4best),
         "statistics": statistics,
         "data": dict(base.hashes),
-        "code": code_hashes(settings),
+        "code": code_hashes(cfg),
     }
     if "started" not in record:
-        coach.run.update_run(**document, **environment(), started=now(), status="running", test_evaluations=[])
+        run.update_run(**document, **environment(), started=now(), status="running", test_evaluations=[])
     else:
         entry = {"at": now(), "epoch": resumed_from, "changes": _changes(record, document)}
-        coach.run.update_run(resumed=[*record.get("resumed", []), entry], status="running", cause=None, ended=None)
+        run.update_run(resumed=[*record.get("resumed", []), entry], status="running", cause=None, ended=None)
     return {
         **document,
-        "epochs": coach.epochs,
-        "n_steps": None if coach.optimizer is None else coach.dataset.n_batches("train"),
-        "run": str(coach.run.path),
-        "monitors": [LOSS, *map(str, coach.meters.names)],
+        "epochs": settings.epochs,
+        "n_steps": None if parts.optimizer is None else parts.dataset.n_batches("train"),
+        "run": str(run.path),
+        "monitors": [LOSS, *map(str, settings.metrics)],
         "resumed_from": resumed_from,
         "notes": list(getattr(base, "notes", [])),
     }
@@ -58,56 +55,63 @@ def _changes(record: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str
     return {name: now_[name] for name in kept if record.get(name) != now_[name]}
 
 
-def result_of(coach: Coach, best: Best, test: Mapping[str, float] | None) -> dict[str, Any]:
-    """Return the content of metrics.json."""
-    seconds = coach.progress.seconds
-    users = {split: counted for split, (counted, _) in coach.progress.users.items()}
-    skipped = {split: left_out for split, (_, left_out) in coach.progress.users.items()}
+def result_of(
+    run: RunFolder, parts: RunParts, settings: RunSettings, state: TrainingState, test: Mapping[str, float] | None
+) -> dict[str, Any]:
+    """Return the content of metrics.json; `state` has a best evaluation."""
+    assert state.best is not None
+    users = {split: counted for split, (counted, _) in state.users.items()}
+    skipped = {split: left_out for split, (_, left_out) in state.users.items()}
     return {
-        "run": str(coach.run.path),
+        "run": str(run.path),
         "status": "done",
-        "best_epoch": best.epoch,
-        "which4best": str(coach.which4best),
-        "valid": dict(best.values) if coach.validates else None,
+        "best_epoch": state.best.epoch,
+        "which4best": str(settings.which4best),
+        "valid": dict(state.best.values) if settings.validates else None,
         "test": None if test is None else dict(test),
         "users": {**users, "skipped": skipped.get("test", skipped.get("valid", 0))},
-        **rows_scored(coach),
-        "seconds": {**seconds, "total": sum(seconds.values())},
-        "epochs": coach.progress.epoch,
-        "stopped_early": coach.stopped_early,
+        **rows_scored(parts, state),
+        "seconds": {**state.seconds, "total": sum(state.seconds.values())},
+        "epochs": state.epoch,
+        "stopped_early": state.stopped_early,
     }
 
 
-def rows_scored(coach: Coach) -> dict[str, Any]:
+def rows_scored(parts: RunParts, state: TrainingState) -> dict[str, Any]:
     """Return {"rows": {split: count}} of the splits that were scored row by row; nothing for a model that ranks."""
-    if not isinstance(coach.model, PredictingArch):
+    if not isinstance(parts.model, PredictingArch):
         return {}
-    counts = coach.dataset.base.describe()
-    return {"rows": {split: counts[split] for split in coach.progress.users}}
+    counts = parts.dataset.base.describe()
+    return {"rows": {split: counts[split] for split in state.users}}
 
 
-def record_end(coach: Coach, status: str, error: BaseException | None = None) -> None:
-    """Enter how a run ended into run.json; a folder that is gone or full must not hide the first error."""
+def record_end(run: RunFolder, state: TrainingState, status: str, error: BaseException | None = None) -> bool:
+    """Enter how a run ended into run.json, and return whether it could be.
+
+    A folder that is gone or full must not hide the error that ended the run.
+
+    Raises:
+        OSError, CheckpointError: it cannot be entered, and no error ended the run.
+    """
     try:
-        coach.run.update_run(
+        run.update_run(
             status=status,
             ended=now(),
-            epochs_trained=coach.progress.epoch,
+            epochs_trained=state.epoch,
             cause=None if error is None else f"{type(error).__name__}: {error}",
-            cost=_total_cost(coach.run.read_run()),
+            cost=_total_cost(run.read_run()),
         )
-        if error is not None:
-            # The caller shows the error; this is for the run's log.
-            coach.reporters.message(f"{status}: {error}", "debug")
     except (OSError, CheckpointError):
         if error is None:
             raise
+        return False
+    return True
 
 
-def close_reporters(coach: Coach) -> None:
-    """Close all reporters; each has written what it was told at once, so one that cannot be closed has lost nothing."""
-    with suppress(OSError):
-        coach.reporters.close()
+def how_to_continue(run: RunFolder, settings: RunSettings) -> str:
+    """Return what continues a run: a command, or the settings of a script."""
+    by_command = settings.cfg.get("model") is not None
+    return f"recrun train --resume {run.path}" if by_command else f"resume: true, id: {run.path.name}"
 
 
 def _total_cost(record: Mapping[str, Any]) -> dict[str, float]:

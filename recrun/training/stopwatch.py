@@ -1,4 +1,4 @@
-"""Where the time of a run goes: every second from the start is booked on one activity."""
+"""Measure where the time of a run goes, and when something that recurs is due."""
 
 from __future__ import annotations
 
@@ -34,3 +34,26 @@ class Stopwatch:
         whole = sum(self.seconds.values()) or 1.0
         rows = [(activity, seconds, seconds / whole) for activity, seconds in self.seconds.items()]
         return sorted(rows, key=lambda row: -row[1])
+
+
+class Recurring:
+    """Says when something is due that happens once in a while.
+
+    Args:
+        seconds: the time from one to the next.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._last = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Return whether it is due; if so, it counts as done."""
+        if time.monotonic() - self._last < self._seconds:
+            return False
+        self.done()
+        return True
+
+    def done(self) -> None:
+        """Count it as done now."""
+        self._last = time.monotonic()

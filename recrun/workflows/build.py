@@ -17,8 +17,9 @@ from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, SCHEDULERS
 from recrun.runs.find import resumable
 from recrun.runs.folder import RunFolder
 from recrun.training import devices, torch_workarounds
-from recrun.training.coach import Coach, ReporterFactory
+from recrun.training.coach import Coach
 from recrun.training.pipes import training_pipe
+from recrun.training.run_keeper import ReporterFactory
 
 
 def prepare(

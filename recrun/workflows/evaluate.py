@@ -59,8 +59,8 @@ def evaluate(
         "checkpoint": str(file),
         "split": split,
         "metrics": values,
-        "users": coach.progress.users[split][0],
-        **{key: counts[split] for key, counts in rows_scored(coach).items()},
+        "users": coach.state.users[split][0],
+        **{key: counts[split] for key, counts in rows_scored(coach.parts, coach.state).items()},
     }
 
 

@@ -208,7 +208,7 @@ class Mean(SequenceArch):
     options = [*SMALL, "epochs=3", "batch_size=16", "lr=0.05"]
     coach = prepare(resolve(config, options), runs=tmp_path, reporters=lambda run, epoch: [])
     coach.fit()
-    losses = [value for _, value in coach.progress.history.values["train"]["loss"]]
+    losses = [value for _, value in coach.state.history.values["train"]["loss"]]
     assert losses[-1] < losses[0]
     file.write_text(text.replace("max_length: int = 20", "").replace("*, ", "").replace("max_length)", "9)"))
     with pytest.raises(ConfigError, match="reads sequences and has no setting max_length"):

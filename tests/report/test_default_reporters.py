@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from recrun.report.default_reporters import default_reporters
 from recrun.runs.folder import RunFolder
-from recrun.training.reporter import Reporters
+from recrun.training.reporter import Reporters, make_reporters
 
 
 @pytest.fixture
@@ -16,7 +15,7 @@ def run(tmp_path) -> RunFolder:
 
 
 def test_a_run_leaves_its_log_metrics_events_and_summary(run, fake_run, capsys):
-    reporters = Reporters(default_reporters(run, {"description": "BPRMF", "verbose": 1}))
+    reporters = Reporters(make_reporters(run, {"description": "BPRMF", "verbose": 1}))
     fake_run(reporters, ("loss", "ndcg@20"))
     reporters.close()
     captured = capsys.readouterr()
@@ -37,7 +36,7 @@ def test_a_resumed_run_shows_and_sums_up_the_whole_of_it(run, fake_run, monkeypa
     console = screen()
     monkeypatch.setattr("recrun.report.terminal.console.stderr_console", lambda: console)
     for first in (0, 25):
-        reporters = Reporters(default_reporters(run, {"verbose": 1}, first or None))
+        reporters = Reporters(make_reporters(run, {"verbose": 1}, first or None))
         fake_run(reporters, ("loss", "ndcg@20"), first=first)
         reporters.close()
     last = console.file.getvalue()
@@ -50,7 +49,7 @@ def test_a_resumed_run_shows_and_sums_up_the_whole_of_it(run, fake_run, monkeypa
 
 
 def test_nothing_is_shown_of_a_quiet_run(run, fake_run, capsys):
-    reporters = Reporters(default_reporters(run, {"verbose": 0}))
+    reporters = Reporters(make_reporters(run, {"verbose": 0}))
     fake_run(reporters, ("loss", "ndcg@20"))
     reporters.close()
     assert capsys.readouterr() == ("", "")

@@ -11,9 +11,8 @@ import torch
 
 from recrun.config.resolve import resolve
 from recrun.errors import CheckpointError
-from recrun.runs.checkpoint import load_checkpoint
+from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
 from recrun.runs.folder import RunFolder
-from recrun.training import checkpoint_state
 from recrun.training.coach import Coach
 from recrun.training.loop_state import Best
 from recrun.workflows.build import prepare
@@ -44,7 +43,7 @@ def test_a_resume_takes_the_best_model_that_the_last_checkpoint_speaks_of(
             raise OSError(95, "Operation not supported")
 
         monkeypatch.setattr(os, "link", refuse)
-    best = coach.progress.best
+    best = coach.state.best
     assert best is not None
     before = load_checkpoint(coach.run.checkpoint_file("best"))["model"]
     coach._keep_best(Best(7, 0.9, {}))
@@ -52,7 +51,7 @@ def test_a_resume_takes_the_best_model_that_the_last_checkpoint_speaks_of(
     assert _epoch_of_best(coach.run) == 8
     again = _coach(tmp_path, coach.run)
     again.resume()
-    assert again.progress.best == best
+    assert again.state.best == best
     after = load_checkpoint(coach.run.checkpoint_file("best"))
     assert after["epoch"] == best.epoch
     assert all(torch.equal(after["model"][name], before[name]) for name in before)
@@ -66,7 +65,7 @@ def test_a_checkpoint_written_after_the_best_model_makes_it_the_one_to_keep(tmp_
     coach.save_checkpoint(2, force=True)
     again = _coach(tmp_path, coach.run)
     again.resume()
-    assert again.progress.best == Best(7, 0.9, {})
+    assert again.state.best == Best(7, 0.9, {})
     assert _epoch_of_best(coach.run) == 7
 
 
@@ -82,7 +81,8 @@ def test_a_resume_without_its_best_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"best/checkpoint.safetensors is damaged"):
         _coach(tmp_path, coach.run).resume()
     coach.run.checkpoint_file("best").write_bytes(content)
-    coach._write("best", {**checkpoint_state.model_state(coach), "epoch": 99})
+    file = coach.run.checkpoint_file("best")
+    save_checkpoint(file, {**load_checkpoint(file), "epoch": 99})
     with pytest.raises(CheckpointError, match="is the model of epoch 99, and that of epoch"):
         _coach(tmp_path, coach.run).resume()
     assert coach.run.run_file.read_bytes() == record, "nothing was started"

@@ -94,14 +94,14 @@ def test_fit_follows_the_figure(tmp_path: Path) -> None:
         ("evaluated", 0, "valid"),
         ("evaluated", 1, "valid"),
         ("evaluated", 2, "valid"),
-        ("evaluated", coach.progress.best.epoch if coach.progress.best else None, "test"),
+        ("evaluated", coach.state.best.epoch if coach.state.best else None, "test"),
     ]
 
 
 def test_the_final_numbers_are_those_of_the_best_model(tmp_path: Path) -> None:
     coach, _ = _prepare(tmp_path)
     result = coach.fit()
-    by_epoch = dict(coach.progress.history.values["valid"]["ndcg@20"])
+    by_epoch = dict(coach.state.history.values["valid"]["ndcg@20"])
     best = max(by_epoch.values())
     assert result["valid"]["ndcg@20"] == best
     assert by_epoch[result["best_epoch"]] == best
@@ -157,7 +157,7 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(tmp_path: Path, stop_after
         ours, theirs = (load_checkpoint(each.run.checkpoint_file(which)) for each in (resumed, whole))
         assert ours["model"].keys() == theirs["model"].keys()
         assert all(torch.equal(ours["model"][key], theirs["model"][key]) for key in theirs["model"])
-    assert resumed.progress.history.values == whole.progress.history.values
+    assert resumed.state.history.values == whole.state.history.values
 
 
 def test_early_stopping_counts_evaluations(tmp_path: Path) -> None:
@@ -183,14 +183,14 @@ def test_test_is_not_touched_before_the_end(tmp_path: Path) -> None:
     opened: list[tuple[str, int]] = []
 
     def spy(split: Any) -> Any:
-        opened.append((split, coach.progress.epoch))
+        opened.append((split, coach.state.epoch))
         return door(split)
 
     coach.dataset.base.interactions = spy  # type: ignore[method-assign]
     summary = coach.summary
 
     def at_the_end() -> Any:
-        opened.append(("summary", coach.progress.epoch))
+        opened.append(("summary", coach.state.epoch))
         return summary()
 
     coach.summary = at_the_end  # type: ignore[method-assign]
@@ -221,7 +221,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
 
     def spoil(batch: Any, criterion: Any) -> torch.Tensor:
         loss: torch.Tensor = training_loss(batch, criterion)
-        return loss * float("nan") if (coach.progress.epoch, coach.progress.step) == (2, 4) else loss
+        return loss * float("nan") if (coach.state.epoch, coach.state.step) == (2, 4) else loss
 
     coach.model.training_loss = spoil
     with pytest.raises(TrainingError, match=r"not finite in epoch 3, step 5 .*User|epoch 3, step 5.*last good"):
@@ -246,8 +246,7 @@ def test_a_closed_form_model_is_fitted_once_and_evaluated_once(tmp_path: Path) -
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     first, _ = _prepare(tmp_path, "epochs=1")
     first.fit()
-    other, _ = _prepare(tmp_path, "embedding_dim=16")
-    other.run = first.run
+    other, _ = _prepare(tmp_path, "embedding_dim=16", run=first.run)
     with pytest.raises(
         CheckpointError, match="made with other settings than the run has now: embedding_dim was 8, now 16"
     ):
@@ -285,7 +284,7 @@ def test_dense_predictions_and_numbers_share_the_monitors(tmp_path: Path) -> Non
     predictions = torch.tensor([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
     targets = torch.tensor([[1, 0, 0], [1, 1, 0], [0, 0, 0]])
     coach.monitor(predictions, targets, n=3, prefix="valid", pool=["RECALL", "NDCG"])
-    values = coach.meters.take("valid")
+    values = coach.state.meters.take("valid")
     assert values["recall@1"] == pytest.approx(0.5), "the third row has nothing relevant and is left out"
     second = (1 / math.log2(3)) / (1 + 1 / math.log2(3))
     assert values["ndcg@2"] == pytest.approx((1 + second) / 2)
@@ -311,10 +310,10 @@ def test_a_scripts_own_monitors_of_training_survive_an_interruption_within_an_ep
     resumed, recorder = _prepare(tmp_path, run=coach.run)
     watch(resumed, None)
     resumed.fit()
-    own = whole.progress.history.values["train"]["recall@10"]
+    own = whole.state.history.values["train"]["recall@10"]
     assert len(own) == 4
-    assert resumed.progress.history.values["train"]["recall@10"] == own
-    assert resumed.progress.history.values == whole.progress.history.values
+    assert resumed.state.history.values["train"]["recall@10"] == own
+    assert resumed.state.history.values == whole.state.history.values
     assert [event[1] for event in recorder.events if event[0] == "trained"] == [3, 4]
 
 
@@ -323,7 +322,7 @@ def _watched(coach: Coach, batches: Any, stop_at: tuple[int, int] | None) -> Any
         n = len(batch["user"])
         # Numbers that differ from step to step, so that a lost one shows in the mean.
         coach.monitor(float(batch["user"].sum()) / 7, n=n, prefix="train", pool=["recall@10"])
-        if stop_at == (coach.progress.epoch, coach.progress.step):
+        if stop_at == (coach.state.epoch, coach.state.step):
             coach._interrupts.requested = True
         yield batch
 

@@ -73,7 +73,7 @@ def test_low_precision_and_training_on_the_device_still_learn(tmp_path_factory: 
         resolved = resolve("bprmf", [*SMALL, "epochs=6", "lr=0.02", "verbose=0", option])
         coach = prepare(resolved, runs=tmp_path_factory.mktemp("runs"), reporters=lambda run, epoch: [])
         coach.fit()
-        losses = [value for _, value in coach.progress.history.values["train"]["loss"]]
+        losses = [value for _, value in coach.state.history.values["train"]["loss"]]
         assert losses[-1] < losses[0]
 
 

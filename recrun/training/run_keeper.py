@@ -1,0 +1,239 @@
+"""Keep a run: open it, resume it, checkpoint it, report on it, stop it when asked, and record how it ended."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from torch import nn
+
+from recrun.errors import ConfigError
+from recrun.randomness import undisturbed_random_state
+from recrun.runs.find import run_for
+from recrun.runs.folder import RunFolder
+from recrun.training import checkpoint_state, devices
+from recrun.training.finite_checks import Guard
+from recrun.training.loader import Loader
+from recrun.training.loop_state import Best, Meters, TrainingState
+from recrun.training.reporter import Reporter, Reporters, make_reporters
+from recrun.training.run_record import describe_run, how_to_continue, record_end
+from recrun.training.run_settings import RunParts, RunSettings
+from recrun.training.stop_signals import Interrupted, Interrupts
+from recrun.training.stopwatch import Recurring, Stopwatch
+
+if TYPE_CHECKING:
+    from recrun.data.postprocessing.base import Pipe
+
+_REPORT_SECONDS: Final = 0.1
+
+ReporterFactory = Callable[[RunFolder, "int | None"], Sequence[Reporter]]
+
+
+class RunKeeper:
+    """Holds the parts, the settings, the folder and the state of a run, and what is done between two steps of it.
+
+    Args:
+        model: what is trained.
+        dataset: the pipe that yields batches; its `base` is the data set.
+        criterion: the loss; None for a closed-form model.
+        optimizer: None for a closed-form model.
+        lr_scheduler: stepped after each epoch; None to keep the learning rate.
+        device: "auto", "cpu", "cuda:0" ..., or a torch device.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        dataset: Pipe,
+        criterion: Any = None,
+        optimizer: torch.optim.Optimizer | None = None,
+        lr_scheduler: Any = None,
+        device: str | torch.device = "auto",
+    ) -> None:
+        self.device = devices.select(device) if isinstance(device, str) else device
+        self.model: Any = model.to(self.device)
+        self.dataset = dataset
+        self.criterion = criterion
+        self.optimizer: Any = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.fields = dataset.fields
+        self.dataloader: Any = ()
+        self.state = TrainingState()
+        self.stopwatch = Stopwatch(self.device)
+        self.reporters: Reporter = Reporters()
+        self._settings: RunSettings | None = None
+        self._run: RunFolder | None = None
+        self._make_reporters: ReporterFactory = self._usual_reporters
+        self._guard = Guard(self.model, self.state)
+        self._interrupts = Interrupts()
+        self._report, self._checkpoint = Recurring(_REPORT_SECONDS), Recurring(math.inf)
+        self._n_steps: int | None = None
+        self._has_begun = self._is_scoring_test = False
+
+    @property
+    def parts(self) -> RunParts:
+        """What is trained, on what, by what, and where."""
+        return RunParts(self.model, self.dataset, self.criterion, self.optimizer, self.lr_scheduler, self.device)
+
+    @property
+    def settings(self) -> RunSettings:
+        """The settings of the run."""
+        if self._settings is None:
+            raise ConfigError("the Coach has no settings yet; call compile(cfg, monitors=[...]) first")
+        return self._settings
+
+    @property
+    def cfg(self) -> Mapping[str, Any]:
+        """Every setting by its key."""
+        return self.settings.cfg
+
+    @property
+    def run(self) -> RunFolder:
+        """The folder of the run."""
+        if self._run is None:
+            raise ConfigError("the Coach has no run yet; call compile(cfg, monitors=[...]) first")
+        return self._run
+
+    def compile(
+        self,
+        cfg: Any,
+        monitors: Sequence[str],
+        *,
+        run: RunFolder | None = None,
+        runs: str | Path = "runs",
+        reporters: ReporterFactory | None = None,
+    ) -> None:
+        """Take the settings of the run, check that they can work with the data, and open the run's folder.
+
+        Args:
+            cfg: a compiled Parser or Config.
+            monitors: metrics to compute, such as "recall@20"; "loss" is always kept for training.
+            run: the run folder; made (or reopened, with `resume: true`) when None.
+            runs: the folder in which it is made.
+            reporters: makes those who are notified of the run; the usual ones when None.
+
+        Raises:
+            ConfigError: a monitor is not known, `which4best` is not monitored, or a run cannot be opened.
+        """
+        self._take(RunSettings.read(cfg, monitors, self.model).for_training(self.parts))
+        self._run = run or run_for(self.cfg, runs)
+        self._guard = Guard(self.model, self.state, self._run)
+        self._make_reporters = reporters or self._usual_reporters
+        self._checkpoint = Recurring(60 * self.cfg.get("checkpoint_minutes", math.inf))
+
+    def resume(self) -> None:
+        """Continue from the run's last checkpoint, if it has one, and tell the reporters that the run begins.
+
+        Raises:
+            CheckpointError: the checkpoint is damaged, or is not of this model and these settings.
+            DataError: the data is not what it was.
+        """
+        saved = checkpoint_state.saved_state(self.run, self.parts, self.settings)
+        if saved is not None:
+            checkpoint_state.restore(self.run, self.parts, self.state, saved)
+        self._has_begun = True
+        self.run.clean()
+        if saved is None:  # what an attempt without a checkpoint left is measured again
+            self.run.metrics_lines_file.unlink(missing_ok=True)
+        elif self.run.read_settings().get("epochs") != self.cfg["epochs"]:
+            self.run.write_config({**self.run.read_settings(), "epochs": self.cfg["epochs"]})
+        resumed_from = None if saved is None else self.state.epoch
+        with undisturbed_random_state(self.device):
+            self.reporters = Reporters(self._make_reporters(self.run, resumed_from))
+            self.reporters.start(describe_run(self.run, self.parts, self.settings, resumed_from))
+        self.stopwatch.book("start")
+
+    def save_checkpoint(self, epoch: int, *, force: bool = False) -> None:
+        """Write the last checkpoint when it is due: every `checkpoint_freq` epochs, or when forced."""
+        if self.settings.closed_form or not (force or epoch % self.cfg["checkpoint_freq"] == 0):
+            return
+        self._guard.check()
+        checkpoint_state.save_last(self.run, self.parts, self.settings, self.state)
+        self._checkpoint.done()
+        self.stopwatch.book("checkpoint")
+
+    def _keep_best(self, best: Best) -> None:
+        self.state.best = best
+        checkpoint_state.save_best(self.run, self.parts, self.settings, best.epoch)
+        self.stopwatch.book("checkpoint")
+
+    def _take(self, settings: RunSettings) -> None:
+        self._settings = settings
+        self.state.meters = Meters(settings.metrics)
+
+    def _usual_reporters(self, run: RunFolder, resumed_from: int | None) -> Sequence[Reporter]:
+        return make_reporters(run, self.cfg, resumed_from)
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """Enter into run.json how what is done within ends, and close the reporters."""
+        try:
+            yield
+            record_end(self.run, self.state, "done")
+        except BaseException as error:
+            failure = self._guard.explain(error)
+            status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            if self._has_begun and record_end(self.run, self.state, status, failure):
+                with suppress(OSError):  # the caller shows the error; this is for the run's log
+                    self.reporters.message(f"{status}: {failure}", "debug")
+            self._close_reporters()
+            if failure is error:
+                raise
+            raise failure from error
+        self._close_reporters()
+
+    def _close_reporters(self) -> None:
+        with suppress(OSError):  # each has written what it was told at once, so one that cannot be closed lost nothing
+            self.reporters.close()
+
+    def _loader(self, mode: str, epoch: int) -> Loader:
+        training = mode == "train"
+        self._n_steps = self.dataset.n_batches("train") if training else None
+        return Loader(
+            self.dataset,
+            mode=mode,
+            seed=self.cfg["seed"],
+            epoch=epoch,
+            device=self.device,
+            skip=self.state.step if training else 0,
+            ahead=training and self.cfg.get("num_workers", 0) > 0,
+            on_step=self._after_step if training else lambda step: self._stop_if_asked(),
+        )
+
+    def _after_step(self, step: int) -> None:
+        """Do the bookkeeping between two steps: finite numbers, reports, a due checkpoint, a request to stop."""
+        self.state.step = step
+        self._guard.look()
+        if self._report.is_due():
+            self.reporters.step(self.state.epoch, step, self._n_steps, self.state.mean_loss)
+        self._stop_if_asked()
+        self.stopwatch.book("looking after")
+        if self._checkpoint.is_due():
+            self.save_checkpoint(self.state.epoch, force=True)
+
+    def _after_block(self, split: str, done: int, total: int) -> None:
+        self._stop_if_asked()
+        if self._report.is_due():
+            self.reporters.evaluating(self.state.epoch, split, done, total)
+
+    def _stop_if_asked(self) -> None:
+        if not self._interrupts.requested:
+            return
+        if not self._is_scoring_test:
+            self.save_checkpoint(self.state.epoch, force=True)
+        raise Interrupted(f"interrupted; continue with: {how_to_continue(self.run, self.settings)}")
+
+    def _say_interrupted(self, signal_name: str) -> None:
+        with suppress(ValueError, OSError):  # they may be closed by now, and the run about to end
+            self.reporters.message(f"{signal_name}: saving and stopping; once more stops at once", "warning")
+
+    def _spend(self, activity: str, start: float) -> float:
+        seconds = time.perf_counter() - start
+        self.state.seconds[activity] += seconds
+        return seconds

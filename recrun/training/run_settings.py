@@ -1,0 +1,110 @@
+"""The settings of a run and the parts it is made of, checked against each other once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from recrun.architectures.closed_form import ClosedFormArch
+from recrun.config.monitor_names import LOSS, MetricName, parse_monitor, smaller_is_better
+from recrun.errors import ConfigError, Fault
+from recrun.training.schedulers import Plateau
+
+if TYPE_CHECKING:
+    from recrun.data.postprocessing.base import Pipe
+
+
+@dataclass(frozen=True)
+class RunParts:
+    """What is trained, on what, by what, and where.
+
+    Args:
+        model: an `nn.Module`.
+        dataset: the pipe that yields batches; its `base` is the data set.
+        criterion: the loss; None for a closed-form model.
+        optimizer: None for a closed-form model.
+        lr_scheduler: None to keep the learning rate.
+        device: where the model is.
+    """
+
+    model: Any
+    dataset: Pipe
+    criterion: Any
+    optimizer: Any
+    lr_scheduler: Any
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The settings of a run.
+
+    Args:
+        cfg: every setting by its key.
+        metrics: what is monitored besides the loss.
+        which4best: the metric that chooses the best epoch.
+        closed_form: whether the model is fitted once, without gradients.
+        validates: whether there is a validation part and it is evaluated.
+    """
+
+    cfg: Mapping[str, Any]
+    metrics: tuple[MetricName, ...]
+    which4best: MetricName
+    closed_form: bool
+    validates: bool = False
+
+    @classmethod
+    def read(cls, cfg: Any, monitors: Sequence[str], model: Any) -> RunSettings:
+        """Read a config and monitors, for scoring a model outside any run.
+
+        Args:
+            cfg: a compiled Parser or Config.
+            monitors: metrics to compute, such as "recall@20".
+            model: whose settings they are.
+
+        Raises:
+            ConfigError: a monitor is not known, or there is none besides the loss.
+        """
+        settings: Mapping[str, Any] = getattr(cfg, "config", cfg)
+        metrics = tuple(name for name in dict.fromkeys(map(parse_monitor, monitors)) if name.name != LOSS)
+        if not metrics:
+            raise ConfigError("monitors lists no metric besides the loss; add one, such as ndcg@20")
+        wanted = settings.get("which4best")
+        which4best = metrics[-1] if wanted is None else parse_monitor(wanted)
+        return cls(settings, metrics, which4best, isinstance(model, ClosedFormArch))
+
+    def for_training(self, parts: RunParts) -> RunSettings:
+        """Return the settings of a run that trains these parts.
+
+        Raises:
+            ConfigError: `which4best` is not monitored, or the data has no validation or test part for what is asked.
+        """
+        if self.which4best not in self.metrics:
+            monitored = ", ".join(map(str, self.metrics))
+            raise ConfigError(f"which4best is {self.cfg['which4best']}, which is not among the monitors: {monitored}")
+        base = parts.dataset.base
+        validates: bool = self.cfg["eval_valid"] and len(base.interactions("valid")) > 0
+        if self.cfg.get("early_stop_patience") is not None and not validates:
+            raise ConfigError("early_stop_patience is set, and there is no validation part to stop by")
+        if isinstance(parts.lr_scheduler, Plateau) and not validates:
+            message = "follows the validation metric, and there is no validation part"
+            raise ConfigError(Fault(f"{self.cfg.get('lr_scheduler')} {message}", key="lr_scheduler"))
+        if self.cfg["eval_test"] and not base.describe()["test"]:
+            raise ConfigError(Fault("the data has no test part to score; set it to false", key="eval_test"))
+        return replace(self, validates=validates)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs to train; a closed-form model is fitted in one."""
+        return 1 if self.closed_form else self.cfg["epochs"]
+
+    def evaluates_after(self, epoch: int) -> bool:
+        """Return whether an evaluation is due after `epoch` epochs."""
+        return epoch % int(self.cfg.get("eval_freq", 1)) == 0
+
+    def goodness(self, value: float) -> float:
+        """Return a value of `which4best` with the sign that makes larger better."""
+        return -value if smaller_is_better(self.which4best) else value
