@@ -80,56 +80,28 @@ def reading_order(fault: Fault) -> tuple[bool, int, str, int, int]:
     return bool(number), int(number) if number.isdecimal() else 0, file, fault.line or 0, fault.column or 0
 
 
-def nearest(name: str, choices: Iterable[str]) -> str | None:
+def nearest(name: str, choices: Iterable[str], cutoff: float | None = None) -> str | None:
     """Return the choice that `name` was most likely meant to be, or None when none is near.
 
-    Near are few slips of the keyboard (a letter dropped, added, changed, or swapped with its neighbour), a whole word
-    of a longer name, or the larger part of the letters in their order.
+    Args:
+        name: the name as it was written; case does not count.
+        choices: the valid names. Of equally near ones the shortest is chosen, then the first in the alphabet.
+        cutoff: the share of letters, from 0 to 1, that must agree in their order; a little over half if None, and half
+            of a name of up to three letters.
 
     >>> nearest("learnig_rate", ["learning_rate", "epochs"]), nearest("rl", ["lr", "id"])
     ('learning_rate', 'lr')
     """
+    from difflib import SequenceMatcher
+
     spelled = name.strip().lower()
     if not spelled or len(spelled) > 100:
         return None
-    candidates = sorted(set(choices))
-    allowed = 1 + len(spelled) // 5
-    slips = {
-        choice: edits(spelled, choice.lower()) for choice in candidates if abs(len(choice) - len(spelled)) <= allowed
-    }
-    near = [choice for choice, n in slips.items() if n <= allowed and n < max(len(choice), len(spelled))]
-    if near:
-        return min(near, key=lambda choice: (slips[choice], choice))
-    parts = [choice for choice in candidates if len(spelled) >= 3 and spelled in choice.lower()]
-    if parts:
-        return min(parts, key=len)
-    import difflib
-
-    by_lower_case = {choice.lower(): choice for choice in candidates}
-    matches = difflib.get_close_matches(spelled, by_lower_case, n=1, cutoff=0.6)
-    return by_lower_case[matches[0]] if matches else None
-
-
-def edits(one: str, other: str) -> int:
-    """Return how many letters to drop, add, change, or swap with the next turn one text into the other.
-
-    This is the optimal string alignment distance: no letter is touched twice.
-
-    >>> edits("dropuot", "dropout"), edits("epoch", "epochs")
-    (1, 1)
-    """
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, letter in enumerate(one, start=1):
-        above = row
-        row = [i]
-        for j, counterpart in enumerate(other, start=1):
-            cost = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (letter != counterpart))
-            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == counterpart:
-                cost = min(cost, before[j - 2] + 1)
-            row.append(cost)
-        before = above
-    return row[-1]
+    shares = {choice: SequenceMatcher(None, choice.lower(), spelled).ratio() for choice in sorted(set(choices))}
+    best = max(shares, key=lambda choice: (shares[choice], -len(choice)), default=None)
+    if cutoff is None:
+        cutoff = 0.5 if len(spelled) <= 3 else 0.55
+    return best if best is not None and shares[best] >= cutoff else None
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> str:

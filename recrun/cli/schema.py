@@ -9,7 +9,6 @@ from recrun.cli._options import debug_option, print_json
 
 @click.command("schema")
 @click.argument("config", required=False)
-@click.option("--json", is_flag=True, expose_value=False, help="Accepted for consistency; the output is always JSON.")
 @debug_option
 def command(config: str | None) -> None:
     """Print the JSON Schema (2020-12) of a config, for editors.

@@ -21,7 +21,7 @@ from recrun.config.rules import contradictions, settle
 from recrun.config.same_settings import decides
 from recrun.config.settings import RUN, TRAINING
 from recrun.config.yaml_reader import Given, Reading
-from recrun.errors import ConfigError, Fault, RegistryError, edits, nearest, reading_order, unknown
+from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order, unknown
 from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, SAMPLERS, SCHEDULERS
 from recrun.registry.component import Component, Parameter
 from recrun.registry.registry import Registry
@@ -254,7 +254,7 @@ def _explain_key(key: str, given: Given, parser: Parser, choice: Choice) -> Faul
         for component in registry
         if key in {parameter.name for parameter in component.parameters}
     ]
-    if owners and (guess is None or edits(guess, key) > 1):
+    if owners and nearest(key, parser.parameters, cutoff=0.8) is None:
         using = ", ".join(f"{setting} {component.name}" for setting, component in choice.components.items())
         others = f"{', '.join(owners[:3])}{' and others' if len(owners) > 3 else ''}"
         return given.key_fault(f"is a setting of {others}; this run uses {using}", key)

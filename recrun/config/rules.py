@@ -19,7 +19,7 @@ def settle(values: dict[str, Any], facts: Facts) -> list[Fault]:
         What is wrong with the monitors, whose names are brought into one spelling here.
     """
     faults = []
-    if values.get("description", "") is None and "model" in facts.components:
+    if "description" in values and values["description"] is None and "model" in facts.components:
         values["description"] = facts.components["model"].name.rpartition(":")[2]
     monitors: list[str] = []
     for position, text in enumerate(values.get("monitors", ())):
@@ -100,7 +100,7 @@ def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(message, "dataset", "model")
     if loss is not None and loss.name in LOSSES and loss.name != "bce":
         yield facts.fault(f"model {model.name} predicts labels: expected bce, found {loss.name}", "loss", "model")
-    if facts.values.get("user_column", "") is None:
+    if facts.has("user_column") and facts.values["user_column"] is None:
         message = "is over each user's rows, and no column holds users; set user_column, or take auc"
         yield from _unfit_monitors(facts, lambda traits: bool(traits.get("grouped")), message)
     message = f"is of a ranking, and model {model.name} predicts labels; use auc, gauc or logloss"

@@ -12,7 +12,6 @@ Run = Callable[..., Outcome]
 
 def test_the_schema_of_all_keys_or_of_one_config_is_printed_as_json(recrun: Run) -> None:
     assert json.loads(recrun("schema").out) == config_schema()
-    assert json.loads(recrun("schema", "--json").out) == config_schema()
     assert json.loads(recrun("schema", "ease").out) == config_schema("ease")
 
 

@@ -100,6 +100,20 @@ def test_a_run_with_other_settings_is_refused(
     assert recrun("verify", "mine.yaml", "lr=0.5", "--run", "runs/latest").code == 0
 
 
+def test_a_run_with_fewer_epochs_or_on_other_data_cannot_stand_for_the_config(
+    recrun: Callable[..., Any], tmp_path: Path, measured: dict[str, float]
+) -> None:
+    _claim(tmp_path, "{metric: ndcg@5, value: 0.5, tolerance: 1}")
+    (tmp_path / "snow.py").write_text(
+        "from recrun.data.datasets.synthetic import Synthetic\nclass Snow(Synthetic): ...\n"
+    )
+    outcome = recrun("verify", "mine.yaml", "epochs=99", "dataset=./snow.py:Snow", "--run", "runs/latest")
+    assert outcome.code == 2
+    assert "epochs: the run" in outcome.err
+    assert ", here 99" in outcome.err
+    assert f"in the run it was Synthetic, here {tmp_path}/snow.py:Snow" in outcome.err.replace('"', "")
+
+
 def test_a_config_without_numbers_is_refused_before_any_other_is_run(
     recrun: Callable[..., Any], tmp_path: Path
 ) -> None:
