@@ -41,9 +41,8 @@ SEED_NAMES: Final = {"parser": "config", "dict2obj": "config", "launcher": "trai
 """Modules that only hand on what lives in the rooms."""
 
 CIRCLES: Final = (
-    {"recrun.data.fields", "recrun.data.tokenizer"},
     {"recrun.training.coach", "recrun.training.run_record", "recrun.training.checkpoint_state"},
-    {"recrun.data.datasets.base", "recrun.data.postprocessing.*"},
+    {"recrun.data.postprocessing.*"},
 )
 """Circles that still stand; an import between two modules of one is not followed."""
 
@@ -147,7 +146,7 @@ def test_no_folder_holds_more_than_twenty_files_and_no_file_more_than_320_lines(
     assert {path: lines for path, lines in sizes.items() if lines > 320} == LONG
 
 
-LONG: Final = {"recrun/training/coach.py": 504, "recrun/data/postprocessing/base.py": 325}
+LONG: Final = {"recrun/training/coach.py": 504}
 """Files that are still too long."""
 
 

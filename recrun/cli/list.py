@@ -21,8 +21,8 @@ from recrun.errors import unknown
 def command(what: str, conditions: tuple[str, ...], sort: str | None, runs: str, as_json: bool) -> None:
     """List what there is to choose from, or what was run.
 
-    WHAT is models, losses, datasets, metrics, optimizers, lr_schedulers, samplers, reporters, formats, configs or
-    runs.
+    WHAT is models, losses, datasets, metrics, optimizers, lr_schedulers, samplers, splits, reporters, formats,
+    configs or runs.
 
     Runs can be chosen by conditions, KEY=VALUE or with != < <= > >=, and sorted; KEY is a setting, a metric such as
     valid.ndcg@20, or status, best_epoch, started, test_evaluations, name.

@@ -26,7 +26,7 @@ from recrun.architectures.closed_form import ClosedFormArch
 from recrun.architectures.prediction import PredictingArch
 from recrun.architectures.sequence import SequenceArch
 from recrun.config.monitor_names import LOSS, parse_monitor, smaller_is_better
-from recrun.data.postprocessing.base import check_mode
+from recrun.data.postprocessing.mode import check_mode
 from recrun.errors import CheckpointError, ConfigError, Fault, TrainingError
 from recrun.randomness import undisturbed_random_state
 from recrun.registry import REPORTERS
