@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -225,9 +226,9 @@ class RecDataSet(Source):
 
 def _made_by(preparation: Preparation) -> dict[str, str]:
     """Return the code of a split that recrun's version does not tell: a user's own, or another package's."""
-    function = preparation.find_split().function
-    code = inspect.getsourcefile(function)
-    if function.__module__.startswith("recrun.") or code is None or not Path(code).is_file():
+    module = getattr(preparation.find_split().function, "__module__", "")
+    code = getattr(sys.modules.get(module), "__file__", None)
+    if module.startswith("recrun.") or code is None or not Path(code).is_file():
         return {}
     return {"split_code": sha256_file(code)}
 

@@ -271,10 +271,11 @@ def _checked(labels: np.ndarray, n_rows: int, split: str) -> np.ndarray:
     Raises:
         DataError: there is not one of 0, 1 and 2 for each row.
     """
-    if labels.shape != (n_rows,) or not np.isin(labels, (splits.TRAIN, splits.VALID, splits.TEST)).all():
+    low, high = labels.min(initial=0), labels.max(initial=0)
+    if labels.shape != (n_rows,) or labels.dtype.kind not in "iu" or low < splits.TRAIN or high > splits.TEST:
         raise DataError(
             f"split={split} must return a label of 0 (train), 1 (valid) or 2 (test) for each of {n_rows} rows; "
-            f"found shape {labels.shape} with values from {labels.min(initial=0)} to {labels.max(initial=0)}"
+            f"found {labels.dtype} of shape {labels.shape} with values from {low} to {high}"
         )
     return labels
 
