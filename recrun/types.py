@@ -45,12 +45,28 @@ class MinLen:
     min_length: int
 
 
+@dataclass(frozen=True)
+class Registered:
+    """The name of something registered, or `path/to/file.py:Name`: `Annotated[str, Registered("splits")]`.
+
+    Args:
+        kinds: what it is registered as, in the plural ("splits").
+        without: registered names that are no choice here.
+        also: further choices, that are not registered.
+    """
+
+    kinds: str
+    without: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+
 PositiveInt = Annotated[int, Ge(1)]
 NonNegativeInt = Annotated[int, Ge(0)]
 PositiveFloat = Annotated[float, Gt(0)]
 NonNegativeFloat = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
 """A share of a whole that must leave something over: 0 <= x < 1 (dropout, momentum, held-out ratios)."""
+SplitName = Annotated[str, Registered("splits")]
 UnitInterval = Annotated[float, Ge(0), Le(1)]
 
 __all__ = [
@@ -66,5 +82,7 @@ __all__ = [
     "NonNegativeInt",
     "PositiveFloat",
     "PositiveInt",
+    "Registered",
+    "SplitName",
     "UnitInterval",
 ]

@@ -40,10 +40,7 @@ LINE: Final = (
 SEED_NAMES: Final = {"parser": "config", "dict2obj": "config", "launcher": "training", "utils": "files randomness"}
 """Modules that only hand on what lives in the rooms."""
 
-CIRCLES: Final = (
-    {"recrun.data.fields", "recrun.data.tokenizer"},
-    {"recrun.data.datasets.base", "recrun.data.postprocessing.*"},
-)
+CIRCLES: Final = ({"recrun.data.postprocessing.*"},)
 """Circles that still stand; an import between two modules of one is not followed."""
 
 
@@ -146,7 +143,7 @@ def test_no_folder_holds_more_than_twenty_files_and_no_file_more_than_320_lines(
     assert {path: lines for path, lines in sizes.items() if lines > 320} == LONG
 
 
-LONG: Final = {"recrun/data/postprocessing/base.py": 325}
+LONG: Final[dict[str, int]] = {}
 """Files that are still too long."""
 
 

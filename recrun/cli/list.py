@@ -21,7 +21,7 @@ from recrun.errors import unknown
 def command(what: str, conditions: tuple[str, ...], sort: str | None, runs: str, as_json: bool) -> None:
     """List models, data sets, configs, runs and more.
 
-    WHAT is models, losses, datasets, metrics, optimizers, lr_schedulers, samplers, reporters, engines, formats,
+    WHAT is models, losses, datasets, metrics, optimizers, lr_schedulers, samplers, splits, reporters, engines, formats,
     configs or runs.
 
     A CONDITION selects runs: KEY=VALUE, or another comparison (!= < <= > >=). KEY is a setting, a metric such as

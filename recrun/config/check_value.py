@@ -12,13 +12,19 @@ import types
 import typing
 from typing import Any, Final, Union
 
-from recrun.types import MinLen
+from recrun.registry import choices
+from recrun.registry.user_files import is_file_reference
+from recrun.types import MinLen, Registered
 
 _LARGEST: Final = 2**63 - 1
 """Integers beyond 64 bits are refused: no library underneath could take them."""
 
 _BOUNDS: Final = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
 _PLAIN: Final = {int: "an integer", float: "a number", str: "text", bool: "true or false", Any: "any value"}
+
+
+FILE_REFERENCE: Final = {"type": "string", "pattern": r"\.py:[A-Za-z_][A-Za-z0-9_]*$"}
+"""The JSON Schema of a name in a user's own file."""
 
 
 class Misfit(ValueError):
@@ -104,8 +110,15 @@ def _fit_dict(element: Any, value: Any) -> dict[str, Any]:
 def _within(bound: Any, value: Any) -> bool:
     if isinstance(bound, MinLen):
         return len(value) >= bound.min_length
+    if isinstance(bound, Registered):
+        return is_file_reference(value) or value in choices(bound)
     checks = {"ge": value.__ge__, "gt": value.__gt__, "le": value.__le__, "lt": value.__lt__}
     return all(bool(check(getattr(bound, name))) for name, check in checks.items() if hasattr(bound, name))
+
+
+def find_registered(annotation: Any) -> Registered | None:
+    """Return what kind of registered thing a setting names, or None where it names none."""
+    return next((bound for bound in typing.get_args(annotation) if isinstance(bound, Registered)), None)
 
 
 def type_name(annotation: Any) -> str:
@@ -120,6 +133,8 @@ def type_name(annotation: Any) -> str:
     if annotation in _PLAIN:
         return _PLAIN[annotation]
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if registered := find_registered(annotation):
+        return "one of " + ", ".join(choices(registered))
     if origin is typing.Annotated:
         signs = [
             f"{sign} {getattr(bound, name)}"
@@ -182,6 +197,8 @@ def json_schema(annotation: Any) -> dict[str, Any]:
     {'type': 'integer', 'minimum': 1}
     """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if registered := find_registered(annotation):
+        return {"anyOf": [{"enum": choices(registered)}, FILE_REFERENCE]}
     if origin is typing.Annotated:
         words = {
             "ge": "minimum",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from recrun.config.check_value import json_schema
+from recrun.config.check_value import FILE_REFERENCE, json_schema
 from recrun.config.expected import expected_schema
 from recrun.config.find import EXPECTED, EXTENDS
 from recrun.config.monitor_names import LOSS
@@ -16,7 +16,6 @@ from recrun.registry import METRICS
 from recrun.registry.component import REQUIRED, Component, Parameter
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-_FILE_REFERENCE: Final = {"type": "string", "pattern": r"\.py:[A-Za-z_][A-Za-z0-9_]*$"}
 _DEVICE: Final = {
     "anyOf": [
         {"enum": ["auto", "cpu", "cuda", "mps"]},
@@ -99,7 +98,7 @@ def _property(parameter: Parameter) -> dict[str, Any]:
 
 def _value(parameter: Parameter) -> dict[str, Any]:
     if parameter.name in COMPONENTS:
-        schema: dict[str, Any] = {"anyOf": [{"enum": COMPONENTS[parameter.name].names()}, _FILE_REFERENCE]}
+        schema: dict[str, Any] = {"anyOf": [{"enum": COMPONENTS[parameter.name].names()}, FILE_REFERENCE]}
     elif parameter.name == "monitors":
         return {"type": "array", "items": _monitor(with_loss=True)}
     elif parameter.name == "which4best":

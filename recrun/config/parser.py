@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import argparse
 import copy
+import os
 import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NoReturn
 
-from recrun.config.check_value import Misfit, fit, shown, type_name
+from recrun.config.check_value import Misfit, find_registered, fit, shown, type_name
 from recrun.config.config import Config
 from recrun.config.script_flags import TAKEN, read_flags
 from recrun.config.settings import RUN, TRAINING
 from recrun.config.yaml_reader import Given
-from recrun.errors import ConfigError, Fault, nearest, reading_order
-from recrun.registry import OPTIMIZERS
+from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order
+from recrun.registry import OPTIMIZERS, REGISTRIES, choices
 from recrun.registry.component import REQUIRED, Parameter
+from recrun.registry.user_files import is_file_reference
 
 
 class Parser:
@@ -243,7 +245,9 @@ class Parser:
         # Text may be written without quotes where it looks like something else: `id: 007`.
         for candidate in [given.value] if given.value is None or given.text is None else [given.value, given.text]:
             try:
-                return fit(annotation, candidate), None
+                return self._found(annotation, fit(annotation, candidate), given), None
+            except RegistryError as error:
+                return None, given.fault(str(error), key)
             except Misfit as error:
                 misfit = error if misfit.position is None else misfit
         expected, position = f"expected {type_name(annotation)}", misfit.position
@@ -254,6 +258,20 @@ class Parser:
         if isinstance(given.value, dict) and given.text is None:
             message += "; text that holds ': ' must be in quotes"
         return None, given.fault(message, key, self._nearest_choice(annotation, given.value))
+
+    @staticmethod
+    def _found(annotation: Any, value: Any, given: Given) -> Any:
+        """Return a value; what it names in a user's file must be there.
+
+        Raises:
+            RegistryError: there is no such file or name.
+        """
+        registered = find_registered(annotation)
+        if registered is None or not is_file_reference(value):
+            return value
+        reference = from_here(value, given)
+        REGISTRIES[registered.kinds].describe(reference)
+        return reference
 
     def _convert(self, key: str, given: Given) -> tuple[Any, Fault | None]:
         text = given.text if given.text is not None else given.value
@@ -266,8 +284,19 @@ class Parser:
 
     @staticmethod
     def _nearest_choice(annotation: Any, value: Any) -> str | None:
-        choices = [choice for choice in typing.get_args(annotation) if isinstance(choice, str)]
-        return nearest(value, choices) if isinstance(value, str) else None
+        registered = find_registered(annotation)
+        names = choices(registered) if registered else typing.get_args(annotation)
+        return nearest(value, [name for name in names if isinstance(name, str)]) if isinstance(value, str) else None
+
+
+def from_here(name: str, given: Given) -> str:
+    """Return a component's name; a file is looked up beside the config that names it, else in the working folder."""
+    if not is_file_reference(name):
+        return name
+    path, _, attribute = name.rpartition(":")
+    is_in_file = given.place is not None and given.place.line is not None
+    folder = os.path.dirname(given.place.file) if given.place is not None and is_in_file else ""
+    return f"{os.path.abspath(os.path.join(folder, os.path.expanduser(path)))}:{attribute}"
 
 
 def _script_settings() -> list[Parameter]:

@@ -6,7 +6,6 @@ checked in a fraction of a second, and every fault is reported together.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from recrun.config.config import Config
 from recrun.config.draft import Facts, row_kind
 from recrun.config.expected import Expected, read_expected, unmeasured
 from recrun.config.find import find_config, read_arguments, read_config
-from recrun.config.parser import Parser
+from recrun.config.parser import Parser, from_here
 from recrun.config.rules import contradictions, settle
 from recrun.config.same_settings import decides
 from recrun.config.settings import RUN, TRAINING
@@ -178,7 +177,7 @@ def choose(reading: Reading) -> Choice:
                 choice.faults.append(chosen.fault(f"must be set (available: {', '.join(registry.names())})", setting))
             continue
         try:
-            choice.components[setting] = registry.describe(_from_here(name, chosen))
+            choice.components[setting] = registry.describe(from_here(name, chosen))
         except RegistryError as error:
             choice.unknown.add(setting)
             choice.faults.append(_explain_name(registry, name, chosen, setting, error))
@@ -212,16 +211,6 @@ def _check(reading: Reading, path: str) -> Resolved:
         raise ConfigError(sorted(dict.fromkeys(placed), key=reading_order))
     known = tuple(expected.values()) if reading.as_written else ()
     return Resolved(Config(values), choice.components, path, frozenset(reading.given), known)
-
-
-def _from_here(name: str, given: Given) -> str:
-    """Return a component's name; a file is looked up beside the config that names it, else in the working folder."""
-    if not is_file_reference(name):
-        return name
-    path, _, attribute = name.rpartition(":")
-    is_in_file = given.place is not None and given.place.line is not None
-    folder = os.path.dirname(given.place.file) if given.place is not None and is_in_file else ""
-    return f"{os.path.abspath(os.path.join(folder, os.path.expanduser(path)))}:{attribute}"
 
 
 def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, error: RegistryError) -> Fault:

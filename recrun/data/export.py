@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from recrun.data.datasets.base import RecDataSet
-    from recrun.data.postprocessing.base import Mode
+    from recrun.data.postprocessing.mode import Mode
 
 ENDINGS: Final = {"csv": "csv", "parquet": "parquet", "inter": "inter", "lightgcn": "txt"}
 """The formats that can be written, and the endings of their files."""

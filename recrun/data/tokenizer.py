@@ -10,18 +10,25 @@ rows. `RowEmbedding` keeps one gradient from step to step and clears only the ro
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from recrun.data.fields import Field
-from recrun.data.tagged import TaggedTuple, list_tags
+from recrun.data.tagged import Tagged, TaggedTuple, list_tags
 from recrun.data.tags import DENSE, Tag
 from recrun.errors import DataError
 
 _REMEMBERED: Final = 64
 """Backward passes whose rows are remembered between two clearings; with more, the whole gradient is cleared."""
+
+
+class Embeddable(Tagged, Protocol):
+    """What the tokenizer needs of a field: name, tags, and how many categories there are."""
+
+    @property
+    def count(self) -> int:
+        """The number of categories, or 1 for a number."""
 
 
 class RowEmbedding(nn.Embedding):
@@ -100,7 +107,7 @@ class EmbeddedField:
         field: the field.
     """
 
-    def __init__(self, field: Field) -> None:
+    def __init__(self, field: Embeddable) -> None:
         self.field = field
         self.name = field.name
         self.tags = field.tags
@@ -168,7 +175,7 @@ class Tokenizer(nn.Module):
         user.embeddings.weight   # (n_users, 64)
     """
 
-    def __init__(self, fields: Iterable[Field]) -> None:
+    def __init__(self, fields: Iterable[Embeddable]) -> None:
         super().__init__()
         self.fields = TaggedTuple(EmbeddedField(field) for field in fields)
         self.embeddings = nn.ModuleDict()

@@ -9,7 +9,7 @@ import torch
 
 from recrun.architectures.prediction import PredictingArch
 from recrun.config.monitor_names import MetricName
-from recrun.data.postprocessing.base import check_mode
+from recrun.data.postprocessing.mode import check_mode
 
 
 class Evaluation(NamedTuple):

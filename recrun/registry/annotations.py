@@ -67,6 +67,7 @@ def _resolve(node: ast.expr) -> Any:
 
 def _bound(node: ast.expr) -> Any:
     match node:
-        case ast.Call(func=ast.Name(id=name), args=[value], keywords=[]) if name in _NAMES:
-            return _NAMES[name](ast.literal_eval(value))
+        case ast.Call(func=ast.Name(id=name), args=values, keywords=words) if name in _NAMES:
+            named = {str(word.arg): ast.literal_eval(word.value) for word in words}
+            return _NAMES[name](*map(ast.literal_eval, values), **named)
     raise Unreadable(f"line {node.lineno}: {ast.unparse(node)!r} is not a bound that a setting can have")

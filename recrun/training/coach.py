@@ -21,7 +21,7 @@ import torch
 
 from recrun.architectures.sequence import SequenceArch
 from recrun.config.monitor_names import LOSS
-from recrun.data.postprocessing.base import check_mode
+from recrun.data.postprocessing.mode import check_mode
 from recrun.errors import TrainingError
 from recrun.evaluation.evaluate_split import evaluate_split
 from recrun.runs.checkpoint import load_checkpoint

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recrun.data import splits
 from recrun.data.splits import TEST, TRAIN, VALID
+from recrun.data.splits import rules as splits
 from recrun.errors import DataError
 from recrun.randomness import generator
 

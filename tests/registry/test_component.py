@@ -186,7 +186,8 @@ def test_components_that_may_meet_in_a_run_agree_on_the_type_and_default_of_a_ke
 
 
 def test_a_key_of_several_components_of_one_kind_has_one_type_or_choices_of_the_same_sort() -> None:
+    choices = ("typing.Literal", "typing.Annotated[str, Registered(")
     for key, kinds in _by_kind().items():
         for declared in kinds.values():
             types = {repr(each.annotation) for each in declared}
-            assert len(types) == 1 or all(text.startswith("typing.Literal") for text in types), f"{key}: {types}"
+            assert len(types) == 1 or all(text.startswith(choices) for text in types), f"{key}: {types}"

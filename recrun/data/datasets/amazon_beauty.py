@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import WHOLE, Preparation
@@ -12,7 +12,7 @@ from recrun.data.datasets.source_files import SourceFile
 from recrun.data.formats.integer_lines import read_sequences
 from recrun.data.formats.table import Layout, Table
 from recrun.registry import DATASETS
-from recrun.types import Fraction, NonNegativeInt
+from recrun.types import Annotated, Fraction, NonNegativeInt, Registered
 
 
 class _Sequences(RecDataSet):
@@ -22,7 +22,7 @@ class _Sequences(RecDataSet):
         self,
         root: str | Path = ".",
         *,
-        split: Literal["leave_one_out", "user_time", "ratio"] = "leave_one_out",
+        split: Annotated[str, Registered("splits", without=("leave_k", "k_fold", "time"))] = "leave_one_out",
         test_ratio: Fraction = 0.1,
         valid_ratio: Fraction = 0.1,
         split_seed: NonNegativeInt = 0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ from recrun.data.datasets.source_files import SourceFile, check_content, locate
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
 from recrun.data.formats.table import Table
 from recrun.data.interactions import CSR, ITEM, RATING, TIMESTAMP, USER, WEIGHT, Interactions, TrainingData, join, union
-from recrun.data.postprocessing.base import Mode, Source, check_mode
+from recrun.data.postprocessing.mode import Mode, check_mode
+from recrun.data.postprocessing.source import Source
 from recrun.data.splits import PARTS
 from recrun.errors import DataError
 from recrun.files import sha256_file
@@ -88,6 +90,7 @@ class RecDataSet(Source):
         self._shipped = dict(prepared.shipped)
         self.notes = [*prepared.notes, *self._unlike_published(), *self.notes]
         self.fields = self._make_fields()
+        self._parts = {part: self._transform(part, rows) for part, rows in self._parts.items()}
 
     def sources(self) -> Sequence[SourceFile]:
         """Return the files that the data set is read from: `downloads`; none for one that is generated."""
@@ -167,7 +170,7 @@ class RecDataSet(Source):
             return prepared, {"split": _hash(prepared)}
         files = locate(self.name, self.locations(Path(root).expanduser()), sources)
         before = _states(files)
-        folder = cache.entry_folder(self.name, self._made_from(files))
+        folder = cache.entry_folder(self.name, self._made_from(files, preparation))
         entry = cache.load(folder)
         if entry is not None:
             prepared, hashes = _from_entry(entry)
@@ -186,7 +189,7 @@ class RecDataSet(Source):
             self.notes.append(f"the data is not cached ({reason}); set RECRUN_CACHE to a folder that can be written")
         return prepared, hashes
 
-    def _made_from(self, files: Mapping[str, Path]) -> dict[str, Any]:
+    def _made_from(self, files: Mapping[str, Path], preparation: Preparation) -> dict[str, Any]:
         """Return what decides how the data comes out: the files' bytes, the settings, and the code that reads them."""
         code = inspect.getsourcefile(type(self))
         return {
@@ -194,6 +197,7 @@ class RecDataSet(Source):
             "files": {name: [path.suffix, sha256_file(path)] for name, path in files.items()},
             "settings": self.settings,
             "code": sha256_file(code) if code and Path(code).is_file() else "",
+            **_made_by(preparation),
         }
 
     def _unlike_published(self) -> list[str]:
@@ -204,7 +208,12 @@ class RecDataSet(Source):
         ]
         return [f"{self.name} is not as published: {', '.join(unlike)}"] if unlike else []
 
+    def _transform(self, part: str, rows: Interactions) -> Interactions:
+        """Return a part as the fields, which may be fitted on train, make it; here, as it is."""
+        return rows
+
     def _make_fields(self) -> FieldTuple:
+        """Return the fields; the parts are there, as the files have them."""
         fields: list[Field] = [
             SparseField(USER, tags=(tags.USER, tags.ID), transformer="none", count=self.n_users),
             SparseField(ITEM, tags=(tags.ITEM, tags.ID), transformer="none", count=self.n_items),
@@ -213,6 +222,15 @@ class RecDataSet(Source):
         for name, values in self._parts["train"].columns.items():
             fields.append(DenseField(name, tags=known.get(name, (tags.FEATURE,)), dtype=values.dtype))
         return FieldTuple(fields)
+
+
+def _made_by(preparation: Preparation) -> dict[str, str]:
+    """Return the code of a split that recrun's version does not tell: a user's own, or another package's."""
+    module = getattr(preparation.find_split().function, "__module__", "")
+    code = getattr(sys.modules.get(module), "__file__", None)
+    if module.startswith("recrun.") or code is None or not Path(code).is_file():
+        return {}
+    return {"split_code": sha256_file(code)}
 
 
 def _states(files: Mapping[str, Path]) -> dict[str, tuple[int, int, int]]:

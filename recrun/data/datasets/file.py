@@ -12,7 +12,7 @@ from recrun.data.datasets.source_files import SourceFile
 from recrun.data.formats.table import COMPRESSIONS, Layout, Table
 from recrun.errors import DataError, unknown
 from recrun.registry import DATASETS, FORMATS
-from recrun.types import Annotated, Fraction, Ge, NonNegativeInt, PositiveInt
+from recrun.types import Annotated, Fraction, Ge, NonNegativeInt, PositiveInt, SplitName
 
 
 @DATASETS.register("File")
@@ -39,9 +39,7 @@ class File(RecDataSet):
         item_column: str | None = None,
         rating_column: str | None = None,
         time_column: str | None = None,
-        split: Literal[
-            "ratio", "leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items", "time", "user_time"
-        ] = "ratio",
+        split: SplitName = "ratio",
         test_ratio: Fraction = 0.1,
         valid_ratio: Fraction = 0.1,
         n_held_out: PositiveInt = 1,

@@ -37,7 +37,7 @@ from recrun.data.interactions import ITEM, TIMESTAMP, USER, Interactions
 from recrun.data.splits import PARTS
 from recrun.errors import DataError
 from recrun.registry import DATASETS
-from recrun.types import Fraction, NonNegativeInt
+from recrun.types import Annotated, Fraction, NonNegativeInt, Registered
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,7 +75,9 @@ class LabelledFile(RecDataSet):
         dense_columns: list[str] = [],  # noqa: B006 - never changed
         dense_transformer: Literal["none", "minmax", "standard"] = "standard",
         dense_na_value: float | None = None,
-        split: Literal["ratio", "time", "user_time"] = "ratio",
+        split: Annotated[
+            str, Registered("splits", without=("leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items"))
+        ] = "ratio",
         test_ratio: Fraction = 0.1,
         valid_ratio: Fraction = 0.1,
         split_seed: NonNegativeInt = 0,
@@ -118,9 +120,10 @@ class LabelledFile(RecDataSet):
         for key, column in (("user", user_column), ("item", item_column)):
             if self.settings[f"{key}_path"] is not None and column is None:
                 raise DataError(f"{key}_path needs {key}_column, the name of the ids in both files")
-        if split != "ratio" and (time_column is None or (split == "user_time" and user_column is None)):
-            needed = "time_column" if time_column is None else "user_column"
-            raise DataError(f"split={split} needs {needed}")
+        if split == "user_time" and time_column is not None and user_column is None:
+            raise DataError(f"split={split} needs user_column")
+        if time_column is None and Preparation(split).find_split().needs_time:
+            raise DataError(f"split={split} needs time_column")
         self._paths = paths_of_parts(
             "LabelledFile", path, {"train": train_path, "valid": valid_path, "test": test_path}
         )
@@ -135,8 +138,6 @@ class LabelledFile(RecDataSet):
             duplicates="all",
         )
         super().__init__(root, preparation)
-        self.fields = self._fitted_fields()
-        self._parts = {part: self._transformed(part, rows) for part, rows in self._parts.items()}
 
     @classmethod
     def locations(cls, root: Path) -> list[Path]:
@@ -252,12 +253,12 @@ class LabelledFile(RecDataSet):
         told = tuple(dict.fromkeys(notes))
         return Table(file.path, ids[USER], ids[ITEM], columns, line_of, time_is_date=are_dates, notes=told)
 
-    def _fitted_fields(self) -> FieldTuple:
+    def _make_fields(self) -> FieldTuple:
         """Return the fields, fitted on train."""
         wanted, train = self.settings, self._parts["train"].columns
         if train[LABEL].min() == train[LABEL].max():
             raise DataError(f"all labels of train are {train[LABEL][0]:g}, so there is nothing to learn")
-        ids = [field for field in self._make_fields() if field.match(tags.ID)]
+        ids = [field for field in super()._make_fields() if field.match(tags.ID)]
         features: list[Field] = []
         for name in (name for name in train if name not in (LABEL, TIMESTAMP)):
             if train[name].dtype.kind == "i":
@@ -268,7 +269,7 @@ class LabelledFile(RecDataSet):
                 features.append(number.fit(train[name]))
         return FieldTuple([*ids, *features, DenseField(LABEL, tags=tags.TARGET)])
 
-    def _transformed(self, part: str, rows: Interactions) -> Interactions:
+    def _transform(self, part: str, rows: Interactions) -> Interactions:
         columns, n_unseen = dict(rows.columns), {}
         for field in self.fields:
             if field.match(tags.FEATURE):

@@ -18,7 +18,7 @@ from recrun.data.formats.delimited import read_csv, read_pairs, read_udata
 from recrun.data.formats.table import Ids, Layout, Table, data_error
 from recrun.errors import DataError
 from recrun.registry import DATASETS
-from recrun.types import Fraction, NonNegativeInt
+from recrun.types import Annotated, Fraction, NonNegativeInt, Registered
 
 _TERMS = "GroupLens: for research, with acknowledgement; no redistribution but under the terms of its README."
 _GROUPLENS = "https://files.grouplens.org/datasets/movielens"
@@ -59,7 +59,7 @@ class MovieLens100K(RecDataSet):
         self,
         root: str | Path = ".",
         *,
-        split: Literal["ratio", "leave_one_out", "time", "user_time", "given"] = "ratio",
+        split: Annotated[str, Registered("splits", without=("leave_k", "k_fold"), also=("given",))] = "ratio",
         fold: Literal["u1", "u2", "u3", "u4", "u5", "ua", "ub"] | None = None,
         test_ratio: Fraction = 0.1,
         valid_ratio: Fraction = 0.1,
@@ -130,7 +130,7 @@ class MovieLensLatestSmall(RecDataSet):
         self,
         root: str | Path = ".",
         *,
-        split: Literal["ratio", "leave_one_out", "time", "user_time"] = "ratio",
+        split: Annotated[str, Registered("splits", without=("leave_k", "k_fold"))] = "ratio",
         test_ratio: Fraction = 0.1,
         valid_ratio: Fraction = 0.1,
         split_seed: NonNegativeInt = 0,

@@ -15,7 +15,8 @@ from recrun.data import filters, splits
 from recrun.data.datasets.part_checks import refuse_overlap, unknown_in_train
 from recrun.data.formats.table import Ids, Table
 from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT, Interactions, chronological_order, sorted_distinct
-from recrun.errors import DataError, unknown
+from recrun.data.splits import rules
+from recrun.errors import DataError, RegistryError
 from recrun.randomness import generator
 
 WHOLE = "all"
@@ -23,14 +24,7 @@ WHOLE = "all"
 DEFAULT_TEST_RATIO = 0.1
 _NO_IDS = Ids(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
 DEFAULT_FOLDS = 5
-_SPLITS = ("ratio", "leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items", "time", "user_time", "given")
-_WITHOUT_SHARE = {
-    "given": "the parts are given",
-    "leave_one_out": "split=leave_one_out tests on one interaction",
-    "leave_k": "split=leave_k tests on n_held_out interactions",
-    "k_fold": "split=k_fold tests on one fold",
-}
-"""Splits for which test_ratio says nothing, and why."""
+_GIVEN = splits.Split(lambda rows: np.zeros(len(rows.users), dtype=np.int8), without_share="the parts are given")
 
 
 @dataclass(frozen=True)
@@ -38,9 +32,8 @@ class Preparation:
     """How rows are filtered and split. See `docs/data.md` for what each means to a user.
 
     Args:
-        split: "ratio", "leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items", "time", "user_time", or
-            "given" for tables that are parts already.
-        test_ratio: share of test; not for "given", "leave_one_out", "leave_k" and "k_fold".
+        split: a name from `recrun list splits`, or `path/to/file.py:function`; "given" for tables that are parts.
+        test_ratio: share of test; not for "given" and splits that say how much they test on.
         valid_ratio: share of valid; 0 for none. Parts that come with a valid part keep theirs.
         valid_from: where in each user's train rows valid is taken of given parts: "random", or the "end" of the row.
         split_seed: seed of random splits.
@@ -67,14 +60,24 @@ class Preparation:
     n_folds: int = DEFAULT_FOLDS
     test_fold: int = 1
 
+    def find_split(self) -> splits.Split:
+        """Return what `split` names.
+
+        Raises:
+            DataError: there is no such split, or it cannot be imported.
+        """
+        try:
+            return _GIVEN if self.split == "given" else splits.find_split(self.split)
+        except RegistryError as error:
+            raise DataError(str(error)) from None
+
     def check(self) -> None:
         """Check what a single option's type cannot tell.
 
         Raises:
             DataError: there is no such split, nothing would be left for train, or a share is set that does not count.
         """
-        if self.split not in _SPLITS:
-            raise DataError(unknown("split", self.split, _SPLITS))
+        split = self.find_split()
         if self.split != "leave_k" and self.n_held_out != 1:
             raise DataError(
                 f"n_held_out {self.n_held_out} is for split=leave_k, found split={self.split}; leave it out"
@@ -85,10 +88,11 @@ class Preparation:
             raise DataError(
                 f"test_fold {self.test_fold} is not there: n_folds is {self.n_folds}, and they are counted from 1"
             )
-        if self.split in _WITHOUT_SHARE:
+        if split.without_share:
             if self.test_ratio != DEFAULT_TEST_RATIO:
-                reason = _WITHOUT_SHARE[self.split]
-                raise DataError(f"test_ratio {self.test_ratio} has no meaning here: {reason}; leave it out")
+                raise DataError(
+                    f"test_ratio {self.test_ratio} has no meaning here: {split.without_share}; leave it out"
+                )
         elif self.test_ratio + self.valid_ratio >= 1:
             raise DataError(
                 f"test_ratio {self.test_ratio} and valid_ratio {self.valid_ratio} together must be less than 1, "
@@ -239,52 +243,67 @@ def _renumber(rows: _Rows) -> _Rows:
 
 
 def _split(tables: Mapping[str, Table], rows: _Rows, preparation: Preparation) -> np.ndarray:
-    users, n_users = rows.users.codes, len(rows.users.names)
-    rng = generator(preparation.split_seed, 0, "split")
-    shares = {"test_ratio": preparation.test_ratio, "valid_ratio": preparation.valid_ratio}
     if rows.labels is not None:
-        if "valid" in tables or not preparation.valid_ratio:
-            return rows.labels
-        labels: np.ndarray = rows.labels.copy()
-        train = labels == splits.TRAIN
-        shares["test_ratio"] = 0.0
-        if preparation.valid_from == "end":
-            file_order = np.arange(np.count_nonzero(train))
-            labels[train] = splits.by_user_time(users[train], file_order, n_users, **shares)
-        else:
-            labels[train] = splits.by_ratio(users[train], n_users, rng=rng, **shares)
-        return labels
-    if preparation.split == "ratio":
-        return splits.by_ratio(users, n_users, rng=rng, **shares)
-    if preparation.split == "k_fold":
-        folds = {"n_folds": preparation.n_folds, "fold": preparation.test_fold}
-        return splits.by_fold(users, n_users, **folds, valid_ratio=preparation.valid_ratio, rng=rng)
-    if preparation.split in ("cold_users", "cold_items"):
-        groups = rows.users if preparation.split == "cold_users" else rows.items
-        return splits.by_group(groups.codes, len(groups.names), rng=rng, **shares)
-    times = _times(tables[WHOLE], rows, preparation.split)
-    if preparation.split == "leave_k":
-        with_valid = preparation.valid_ratio > 0
-        return splits.leave_k(users, times, n_users, n_held_out=preparation.n_held_out, with_valid=with_valid)
-    if preparation.split == "leave_one_out":
-        return splits.leave_one_out(users, times, n_users, with_valid=preparation.valid_ratio > 0)
-    if preparation.split == "user_time":
-        return splits.by_user_time(users, times, n_users, **shares)
-    return splits.by_time(times, **shares)
+        keeps = "valid" in tables or not preparation.valid_ratio
+        return rows.labels if keeps else _with_valid(rows.labels, rows, preparation)
+    split = preparation.find_split()
+    if split.needs_time:
+        _require_times(tables[WHOLE], rows, preparation.split, split)
+    unsplit = splits.Unsplit(
+        users=rows.users.codes,
+        items=rows.items.codes,
+        times=rows.columns.get(TIMESTAMP, np.zeros(len(rows), dtype=np.int8)),
+        n_users=len(rows.users.names),
+        n_items=len(rows.items.names),
+        test_ratio=preparation.test_ratio,
+        valid_ratio=preparation.valid_ratio,
+        n_held_out=preparation.n_held_out,
+        n_folds=preparation.n_folds,
+        test_fold=preparation.test_fold,
+        rng=generator(preparation.split_seed, 0, "split"),
+    )
+    return _checked(np.asarray(split.function(unsplit)), len(rows), preparation.split)
 
 
-def _times(table: Table, rows: _Rows, split: str) -> np.ndarray:
+def _checked(labels: np.ndarray, n_rows: int, split: str) -> np.ndarray:
+    """Return the labels of a split, which may be a user's own, if they are some.
+
+    Raises:
+        DataError: there is not one of 0, 1 and 2 for each row.
+    """
+    low, high = labels.min(initial=0), labels.max(initial=0)
+    if labels.shape != (n_rows,) or labels.dtype.kind not in "iu" or low < splits.TRAIN or high > splits.TEST:
+        raise DataError(
+            f"split={split} must return a label of 0 (train), 1 (valid) or 2 (test) for each of {n_rows} rows; "
+            f"found {labels.dtype} of shape {labels.shape} with values from {low} to {high}"
+        )
+    return labels
+
+
+def _with_valid(labels: np.ndarray, rows: _Rows, preparation: Preparation) -> np.ndarray:
+    """Return the labels of given parts with a share of train labelled as valid."""
+    labels = labels.copy()
+    train = labels == splits.TRAIN
+    users, n_users = rows.users.codes[train], len(rows.users.names)
+    shares = {"test_ratio": 0.0, "valid_ratio": preparation.valid_ratio}
+    if preparation.valid_from == "end":
+        labels[train] = rules.by_user_time(users, np.arange(len(users)), n_users, **shares)
+    else:
+        labels[train] = rules.by_ratio(users, n_users, rng=generator(preparation.split_seed, 0, "split"), **shares)
+    return labels
+
+
+def _require_times(table: Table, rows: _Rows, name: str, split: splits.Split) -> None:
     if TIMESTAMP not in rows.columns:
         raise DataError(
-            f"split={split} needs the time of each interaction, and {table.path} has none; name its column with "
+            f"split={name} needs the time of each interaction, and {table.path} has none; name its column with "
             f"time_column, or use split=ratio"
         )
-    if table.time_is_order and split == "time":
+    if table.time_is_order and split.compares_users:
         raise DataError(
-            f"split=time needs times that compare between users, and {table.path} only tells the order of each user's "
-            f"own interactions; use split=user_time, leave_one_out or ratio"
+            f"split={name} needs times that compare between users, and {table.path} only tells the order of each "
+            f"user's own interactions; use split=user_time, leave_one_out or ratio"
         )
-    return rows.columns[TIMESTAMP]
 
 
 def _part(rows: _Rows, index: np.ndarray) -> Interactions:
@@ -294,6 +313,6 @@ def _part(rows: _Rows, index: np.ndarray) -> Interactions:
 
 def _unfilled(parts: Mapping[str, Interactions], tables: Mapping[str, Table], preparation: Preparation) -> list[str]:
     """Return the parts that were asked for and hold nothing."""
-    wanted = {"test": WHOLE in tables and (preparation.test_ratio > 0 or preparation.split in _WITHOUT_SHARE)}
+    wanted = {"test": WHOLE in tables and bool(preparation.test_ratio > 0 or preparation.find_split().without_share)}
     wanted["valid"] = "valid" not in tables and preparation.valid_ratio > 0
     return [part for part, is_wanted in wanted.items() if is_wanted and not len(parts[part])]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from recrun.data.interactions import RATING, TIMESTAMP, sorted_distinct
 from recrun.errors import DataError
 from recrun.randomness import generator
 from recrun.registry import DATASETS
-from recrun.types import Annotated, Fraction, Ge, NonNegativeFloat, NonNegativeInt, PositiveInt, UnitInterval
+from recrun.types import Annotated, Fraction, Ge, NonNegativeFloat, NonNegativeInt, PositiveInt, SplitName, UnitInterval
 
 _FIRST_TIME = 1_600_000_000
 _DURATION = 2 * 365 * 86_400
@@ -49,9 +48,7 @@ class Synthetic(RecDataSet):
         taste_strength: UnitInterval = 0.85,
         with_ratings: bool = False,
         data_seed: NonNegativeInt = 0,
-        split: Literal[
-            "ratio", "leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items", "time", "user_time"
-        ] = "ratio",
+        split: SplitName = "ratio",
         test_ratio: Fraction = 0.1,
         valid_ratio: Fraction = 0.1,
         n_held_out: PositiveInt = 1,

@@ -19,7 +19,7 @@ from recrun.data.formats.integer_lines import parse_lines
 from recrun.data.formats.table import MAX_ID_LENGTH, Ids, Table
 from recrun.data.formats.times import suspicions
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
-from recrun.data.splits import rank_within_user
+from recrun.data.splits.rules import rank_within_user
 from recrun.errors import DataError
 
 if TYPE_CHECKING:

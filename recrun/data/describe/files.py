@@ -25,7 +25,7 @@ from recrun.data.describe.layout import LAYOUT_KEYS, Sniffed, sniff
 from recrun.data.describe.problems import KEEP, LIMIT, REFUSE, Faults
 from recrun.data.describe.text_lines import count_blank, lines_of
 from recrun.data.formats.table import Table
-from recrun.data.postprocessing.base import Mode
+from recrun.data.postprocessing.mode import Mode
 from recrun.data.splits import PARTS
 from recrun.data.statistics import statistics
 from recrun.errors import DataError

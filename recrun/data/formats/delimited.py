@@ -17,7 +17,7 @@ from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.integer_lines import parse_lines
 from recrun.data.formats.table import Ids, Layout, Table, check_encoding, data_error, open_binary, read_binary
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
-from recrun.data.splits import rank_within_user
+from recrun.data.splits.rules import rank_within_user
 from recrun.errors import DataError
 from recrun.registry import FORMATS
 

@@ -11,22 +11,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from recrun.data.fields import FieldTuple
-from recrun.data.postprocessing.chunks import Batch, chunks
-from recrun.data.tags import ID, ITEM, USER, Tag
-from recrun.errors import DataError, unknown
+from recrun.data.postprocessing.mode import Mode
+from recrun.data.tags import Tag
+from recrun.errors import DataError
 
 if TYPE_CHECKING:
-    from recrun.data.datasets.base import RecDataSet
-    from recrun.data.interactions import Interactions
+    from recrun.data.postprocessing.source import Source
     from recrun.data.sampling.negatives import NegativeSampler
-
-Mode = Literal["train", "valid", "test"]
-MODES: tuple[Mode, ...] = ("train", "valid", "test")
 
 
 class Pipe(ABC):
@@ -42,7 +36,7 @@ class Pipe(ABC):
 
     @property
     @abstractmethod
-    def base(self) -> RecDataSet:
+    def base(self) -> Source:
         """The data set at the beginning of the chain."""
 
     @abstractmethod
@@ -250,32 +244,6 @@ class Pipe(ABC):
         return build(self)
 
 
-class Source(Pipe):
-    """The beginning of a chain: streams a data set's interactions, each column `(B, 1)`, users and items as int64."""
-
-    @property
-    def base(self) -> RecDataSet:
-        return cast("RecDataSet", self)
-
-    @abstractmethod
-    def interactions(self, split: Mode) -> Interactions:
-        """Return one part of the data."""
-
-    def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
-        interactions = self.interactions(check_mode(mode))
-        user, item = self.fields[USER, ID].name, self.fields[ITEM, ID].name
-        others = [name for name in interactions.columns if any(field.name == name for field in self.fields)]
-        for start, stop in chunks(len(interactions)):
-            batch = {user: interactions.users[start:stop], item: interactions.items[start:stop]}
-            batch = {name: column.astype(np.int64) for name, column in batch.items()}
-            # Copies, because a cached column is a read-only map of a file and later steps may hand it to torch.
-            batch |= {name: np.array(interactions.columns[name][start:stop]) for name in others}
-            yield {name: column.reshape(len(column), -1) for name, column in batch.items()}
-
-    def sizes(self, mode: Mode) -> list[int]:
-        return [stop - start for start, stop in chunks(len(self.interactions(check_mode(mode))))]
-
-
 class PostProcessor(Pipe):
     """A step behind another pipe.
 
@@ -290,7 +258,7 @@ class PostProcessor(Pipe):
         self.fields = source.fields
 
     @property
-    def base(self) -> RecDataSet:
+    def base(self) -> Source:
         return self.source.base
 
     @property
@@ -299,27 +267,3 @@ class PostProcessor(Pipe):
 
     def sizes(self, mode: Mode) -> list[int] | None:
         return self.source.sizes(mode)
-
-
-def check_mode(mode: str) -> Mode:
-    """Return `mode` if it is one.
-
-    Raises:
-        DataError: it is not one of train, valid, test.
-    """
-    if mode not in MODES:
-        raise DataError(unknown("mode", mode, MODES))
-    return mode
-
-
-def draws_from(source: Pipe, step: str) -> None:
-    """Check that a step which makes its own rows stands where no row would be lost by that.
-
-    Raises:
-        DataError: a step other than shard_ stands between the data set and this one.
-    """
-    if source is not source.base:
-        raise DataError(
-            f"{step} makes its own rows from the data set, so it must directly follow the data set "
-            f"(shard_ may stand between); here it follows {type(source).__name__}"
-        )

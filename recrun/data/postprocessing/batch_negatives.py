@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from recrun.data.postprocessing.base import Mode, Pipe, PostProcessor
+from recrun.data.postprocessing.base import Pipe, PostProcessor
 from recrun.data.postprocessing.chunks import Batch, chunk_rows, chunks, count_rows
+from recrun.data.postprocessing.mode import Mode
 from recrun.data.tags import ID, ITEM, USER
 from recrun.errors import DataError
 from recrun.randomness import generator

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from recrun.data.postprocessing.base import Mode, Pipe, PostProcessor
+from recrun.data.postprocessing.base import Pipe, PostProcessor
 from recrun.data.postprocessing.chunks import Batch
+from recrun.data.postprocessing.mode import Mode
 from recrun.data.tagged import list_tags
 from recrun.data.tags import Tag
 from recrun.errors import DataError

@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from recrun.data.interactions import union
-from recrun.data.postprocessing.base import Mode, Pipe, PostProcessor, check_mode
+from recrun.data.postprocessing.base import Pipe, PostProcessor
 from recrun.data.postprocessing.chunks import Batch, chunk_rows, chunks, count_rows
+from recrun.data.postprocessing.mode import Mode, check_mode
 from recrun.data.sampling.negatives import NegativeSampler, UniformNegatives
 from recrun.data.sampling.unseen import UnseenItems, refuse_short_of
 from recrun.data.tags import ID, ITEM, USER

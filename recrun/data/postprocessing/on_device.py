@@ -15,7 +15,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from recrun.data.postprocessing.base import Mode, Pipe, PostProcessor, check_mode, draws_from
+from recrun.data.postprocessing.base import Pipe, PostProcessor
+from recrun.data.postprocessing.mode import Mode, check_mode
+from recrun.data.postprocessing.own_rows import draws_from
 from recrun.data.tags import ID, ITEM, USER
 from recrun.errors import DataError
 from recrun.randomness import generator

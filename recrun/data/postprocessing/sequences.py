@@ -7,8 +7,10 @@ from typing import Final
 
 import numpy as np
 
-from recrun.data.postprocessing.base import Mode, Pipe, PostProcessor, check_mode, draws_from
+from recrun.data.postprocessing.base import Pipe, PostProcessor
 from recrun.data.postprocessing.chunks import Batch, chunk_rows, chunks
+from recrun.data.postprocessing.mode import Mode, check_mode
+from recrun.data.postprocessing.own_rows import draws_from
 from recrun.data.sampling.negatives import NegativeSampler
 from recrun.data.tags import ID, ITEM, USER
 from recrun.errors import DataError

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from recrun.data.postprocessing.base import Mode, PostProcessor
+from recrun.data.postprocessing.base import PostProcessor
 from recrun.data.postprocessing.chunks import Batch, chunks, count_rows
+from recrun.data.postprocessing.mode import Mode
 from recrun.data.postprocessing.split import concatenate
 from recrun.randomness import generator
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from recrun.data.postprocessing.base import Mode, PostProcessor
+from recrun.data.postprocessing.base import PostProcessor
 from recrun.data.postprocessing.chunks import Batch
+from recrun.data.postprocessing.mode import Mode
 
 
 class ToTensor(PostProcessor):

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from recrun.data.interactions import CSR
-from recrun.data.postprocessing.base import Mode, Pipe, PostProcessor, check_mode, draws_from
+from recrun.data.postprocessing.base import Pipe, PostProcessor
 from recrun.data.postprocessing.chunks import Batch, chunks
+from recrun.data.postprocessing.mode import Mode, check_mode
+from recrun.data.postprocessing.own_rows import draws_from
 from recrun.data.tags import ID, ITEM, USER
 from recrun.errors import DataError
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from recrun.data.postprocessing.base import Mode, Pipe, check_mode
+from recrun.data.postprocessing.base import Pipe
+from recrun.data.postprocessing.mode import Mode, check_mode
 from recrun.errors import DataError
 
 

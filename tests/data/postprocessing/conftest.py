@@ -11,7 +11,8 @@ import pytest
 
 from recrun.data.fields import DenseField, FieldTuple, SparseField
 from recrun.data.interactions import CSR, Interactions, TrainingData, union
-from recrun.data.postprocessing.base import Mode, Source
+from recrun.data.postprocessing.mode import MODES, Mode
+from recrun.data.postprocessing.source import Source
 from recrun.data.tags import ID, ITEM, RATING, TARGET, USER
 
 Pairs = Sequence[tuple[int, int]]
@@ -39,6 +40,12 @@ class SmallSet(Source):
 
     def csr(self, split: Mode) -> CSR:
         return self.interactions(split).csr(self.n_users)
+
+    def histories(self, split: Mode) -> CSR:
+        return CSR.empty(self.n_users)
+
+    def describe(self) -> dict[str, Any]:
+        return {part: len(self.interactions(part)) for part in MODES}
 
     def seen(self, split: Mode) -> CSR:
         return self.csr("train") if split == "valid" else union(self.csr("train"), self.csr("valid"))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recrun.data.postprocessing import base
+from recrun.data.postprocessing import source
 from recrun.data.tags import ID, ITEM, RATING, USER
 from recrun.errors import DataError
 
@@ -41,7 +41,7 @@ def test_batches_are_copies_that_may_be_written_to(small: Any) -> None:
 
 
 def test_long_parts_come_in_chunks_of_bounded_length(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "chunks", lambda n, size=3: ((i, min(i + size, n)) for i in range(0, n, size)))
+    monkeypatch.setattr(source, "chunks", lambda n, size=3: ((i, min(i + size, n)) for i in range(0, n, size)))
     assert small.sizes("train") == [3, 3, 1]
     assert [len(batch["user"]) for batch in small.iterate("train", seed=0, epoch=0)] == [3, 3, 1]
     assert (small.n_batches("train"), small.n_rows("train")) == (3, 7)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recrun.data.fields import FieldTuple
-from recrun.data.postprocessing.base import Mode, Pipe
+from recrun.data.postprocessing.base import Pipe
+from recrun.data.postprocessing.mode import Mode
 from recrun.errors import DataError
 
 

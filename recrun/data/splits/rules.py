@@ -1,4 +1,4 @@
-"""Who is train, valid and test: one label per interaction, so that the parts are disjoint by construction.
+"""Label each interaction as train, valid or test, so that the parts are disjoint by construction.
 
 N interactions, U users. Every rule leaves each user's train row with at least one interaction, but for the split by
 global time, which may not, and that by users, which is meant not to.
@@ -9,10 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from recrun.data.interactions import stable_order
+from recrun.data.splits import TEST, TRAIN, VALID
 from recrun.errors import DataError
-
-PARTS = ("train", "valid", "test")
-TRAIN, VALID, TEST = 0, 1, 2
 
 
 def rank_within_user(users: np.ndarray, n_users: int, order: np.ndarray | None = None) -> np.ndarray:
