@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @json_option
 @debug_option
 def command(name: str, as_json: bool) -> None:
-    """Describe a model, loss, data set ... and its settings.
+    """Describe a model, loss or data set, and its settings.
 
     Shows the description, the source in the literature, and each setting with its type and default. NAME is a
     registered name, or ./file.py:Name for a model, loss or data set of your own.
