@@ -79,7 +79,7 @@ def _components(what: str) -> list[dict[str, Any]]:
         click.echo(f"warning: {problem}", err=True)
     rows = []
     for component in REGISTRIES[what]:
-        traits = {name: value for name, value in component.traits.items() if name == "kind"}
+        traits = {"kind": component.traits.kind} if hasattr(component.traits, "kind") else {}
         rows.append({"name": component.name, **traits, "summary": component.summary})
     return rows
 

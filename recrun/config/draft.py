@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from recrun.config.family import Family, family_of
 from recrun.config.yaml_reader import Given
 from recrun.errors import Fault
 from recrun.registry.component import Component
+from recrun.registry.traits import LossTraits, ModelTraits, OptimizerTraits, SamplerTraits, SchedulerTraits
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,31 +42,48 @@ class Facts:
                 return self.given[each].fault(message, key, suggestion, item)
         return Fault(message, key, suggestion=suggestion)
 
-    def trait(self, setting: str, name: str, default: Any = None) -> Any:
-        """Return a trait of the component that a setting chooses."""
+    @property
+    def family(self) -> Family:
+        """The family of the model; that of sampled items while the model is not known."""
+        return family_of(self.components.get("model"))
+
+    @property
+    def model(self) -> ModelTraits:
+        """The traits of the model; like those of the others, as nobody gives them while it is not known."""
+        return self._traits("model", ModelTraits())
+
+    @property
+    def loss(self) -> LossTraits:
+        """The traits of the loss."""
+        return self._traits("loss", LossTraits())
+
+    @property
+    def optimizer(self) -> OptimizerTraits:
+        """The traits of the optimizer."""
+        return self._traits("optimizer", OptimizerTraits())
+
+    @property
+    def scheduler(self) -> SchedulerTraits:
+        """The traits of the schedule of the learning rate."""
+        return self._traits("lr_scheduler", SchedulerTraits())
+
+    @property
+    def sampler(self) -> SamplerTraits:
+        """The traits of the sampler."""
+        return self._traits("sampler", SamplerTraits())
+
+    def _traits(self, setting: str, default: T) -> T:
         component = self.components.get(setting)
-        return default if component is None else component.traits.get(name, default)
+        if component is None:
+            return default
+        traits: T = component.traits
+        return traits
 
     @property
     def without_validation(self) -> str | None:
         """Say what leaves the run without a validation metric, or None when it has one."""
         if self.values.get("eval_valid") is False:
             return "eval_valid: false"
-        ships_one = self.trait("dataset", "validation", False) or self.values.get("valid_path")
-        if self.values.get("valid_ratio") == 0 and not ships_one:
+        if self.values.get("valid_ratio") == 0 and not self.values.get("valid_path"):
             return "valid_ratio: 0"
         return None
-
-
-def row_kind(model: Component | None) -> str:
-    """Return what a row of training is to a model: one of the "interactions", "users", "sequences" or "labels".
-
-    Those of "users" hold all items of theirs, "sequences" their latest ones in the order of time.
-
-    A model says it by its base class, or by the trait `trains_on`.
-    """
-    if model is None:
-        return "interactions"
-    by_base = {"RowsArch": "users", "SequenceArch": "sequences", "PredictingArch": "labels"}
-    found = (kind for base, kind in by_base.items() if base in model.bases)
-    return next(found, str(model.traits.get("trains_on", "interactions")))

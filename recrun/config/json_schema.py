@@ -113,8 +113,8 @@ def _value(parameter: Parameter) -> dict[str, Any]:
 
 
 def _monitor(*, with_loss: bool) -> dict[str, Any]:
-    with_cutoff = [metric.name for metric in METRICS if metric.traits.get("cutoff")]
-    without = [metric.name for metric in METRICS if not metric.traits.get("cutoff")]
+    with_cutoff = [metric.name for metric in METRICS if metric.traits.cutoff]
+    without = [metric.name for metric in METRICS if not metric.traits.cutoff]
     names = [*([LOSS] if with_loss else []), *without]
     pattern = {"type": "string", "pattern": f"^({'|'.join(with_cutoff)})@[1-9][0-9]*$"}
     return {"anyOf": [*([{"enum": names}] if names else []), pattern]}

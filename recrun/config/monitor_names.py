@@ -40,7 +40,7 @@ def parse_monitor(text: str) -> MetricName:
         known = METRICS.names()
         message = f"unknown metric {name!r} (available: {', '.join(known)})"
         raise ConfigError(Fault(message, suggestion=nearest(name, known))) from None
-    if not traits.get("cutoff", False):
+    if not traits.cutoff:
         if at:
             raise ConfigError(f"{name} takes no cutoff; write {name!r}")
         return MetricName(name)
@@ -53,4 +53,4 @@ def parse_monitor(text: str) -> MetricName:
 
 def smaller_is_better(metric: MetricName) -> bool:
     """Return whether a lower value of this metric is the better one (losses and errors)."""
-    return metric.name == LOSS or bool(METRICS.describe(metric.name).traits.get("smaller_is_better", False))
+    return metric.name == LOSS or bool(METRICS.describe(metric.name).traits.smaller_is_better)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from recrun.config.config import Config
-from recrun.config.draft import Facts, row_kind
+from recrun.config.draft import Facts
 from recrun.config.expected import Expected, read_expected, unmeasured
+from recrun.config.family import Family, family_of
 from recrun.config.find import find_config, read_arguments, read_config
 from recrun.config.parser import Parser, from_here
 from recrun.config.rules import contradictions, settle
@@ -37,8 +38,6 @@ COMPONENTS: Final[dict[str, Registry]] = {
 """The settings that choose a component, in the order in which their own settings are declared."""
 
 _OF_ANY_MODEL: Final = ("model", "dataset")
-_OF_SAMPLING: Final = ("sampler",)
-_OF_INTERACTIONS: Final = ("positives", "draw_on")
 _DEFAULTS: Final = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
 
 
@@ -66,9 +65,9 @@ class Resolved:
         return "optimizer" in self.components
 
     @property
-    def trains_on(self) -> str:
-        """What a row of training is: one of the "interactions", "users" or "sequences"."""
-        return row_kind(self.components.get("model"))
+    def family(self) -> Family:
+        """The family of the model: what kind of rows it is trained on, and what follows from it."""
+        return family_of(self.components.get("model"))
 
     def arguments(self, setting: str) -> dict[str, Any]:
         """Return the keyword arguments of the component that a setting chooses."""
@@ -90,24 +89,20 @@ class Choice:
     faults: list[Fault] = field(default_factory=list)
 
     @property
-    def is_closed_form(self) -> bool:
-        """Whether the model is known to be fitted without gradients."""
-        return "model" in self.components and "ClosedFormArch" in self.components["model"].bases
+    def family(self) -> Family:
+        """The family of the model; that of sampled items while the model is not known."""
+        return family_of(self.components.get("model"))
 
     @property
     def samples(self) -> bool:
         """Whether training draws negative items."""
         loss = self.components.get("loss")
-        if row_kind(self.components.get("model")) == "labels":
-            return False
-        return not self.is_closed_form and (loss is None or loss.traits.get("negatives") != "none")
+        return self.family.samples and (loss is None or bool(loss.traits.takes_negatives))
 
     def settings(self) -> list[Parameter]:
         """Return the settings of the run itself, without those of its components."""
-        training = () if self.is_closed_form else TRAINING
-        absent: tuple[str, ...] = () if self.samples else _OF_SAMPLING
-        if row_kind(self.components.get("model")) != "interactions":
-            absent += _OF_INTERACTIONS
+        training = TRAINING if self.family.trains else ()
+        absent = {*self.family.without, *(() if self.samples else ("sampler",))}
         return [each for each in (*RUN, *training) if each.name not in absent]
 
     def possible(self) -> list[Parameter]:
@@ -161,7 +156,7 @@ def choose(reading: Reading) -> Choice:
     """Return the components that a config names, and what is wrong with the names."""
     choice = Choice()
     for setting, registry in COMPONENTS.items():
-        if (choice.is_closed_form and setting not in _OF_ANY_MODEL) or (setting == "sampler" and not choice.samples):
+        if setting not in (*_OF_ANY_MODEL, *(each.name for each in choice.settings())):
             continue
         chosen = reading.given.get(setting)
         if chosen is None and not reading.complete:
@@ -170,14 +165,17 @@ def choose(reading: Reading) -> Choice:
         chosen = chosen or Given(_DEFAULTS[setting])
         name = chosen.value if chosen.value is None or chosen.text is None else chosen.text
         if name is None and setting == "loss" and "model" in choice.components:
-            name = choice.components["model"].traits.get("loss", "bpr")
+            name = choice.components["model"].traits.loss
         if not isinstance(name, str):
             choice.unknown.add(setting)
             if setting == "model" and name is None:
                 choice.faults.append(chosen.fault(f"must be set (available: {', '.join(registry.names())})", setting))
             continue
         try:
-            choice.components[setting] = registry.describe(from_here(name, chosen))
+            component = registry.describe(from_here(name, chosen))
+            if setting == "model":
+                family_of(component)  # One that is declared in a user's own file may be wrong.
+            choice.components[setting] = component
         except RegistryError as error:
             choice.unknown.add(setting)
             choice.faults.append(_explain_name(registry, name, chosen, setting, error))
@@ -227,16 +225,15 @@ def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, er
 def _explain_key(key: str, given: Given, parser: Parser, choice: Choice) -> Fault:
     """Say why a key is not taken: it is nobody's, or it belongs to something this run does not use."""
     guess = nearest(key, parser.parameters)
-    if choice.is_closed_form and key in _training_keys():
+    if not choice.family.trains and key in _training_keys():
         name = choice.components["model"].name
         return given.key_fault(f"model {name} is fitted in closed form and takes no training settings; remove it", key)
-    if key in _OF_SAMPLING:
+    if key in choice.family.without:
+        name, rows = choice.components["model"].name, choice.family.rows
+        return given.key_fault(f"model {name} is trained on {rows}, not on single interactions; remove it", key)
+    if key == "sampler":
         name = choice.components["loss"].name
         return given.key_fault(f"loss {name} looks at all items and samples none; remove it", key)
-    if key in _OF_INTERACTIONS:
-        model = choice.components["model"]
-        message = f"model {model.name} is trained on {row_kind(model)}, not on single interactions; remove it"
-        return given.key_fault(message, key)
     owners = [
         f"{component.kind} {component.name}"
         for registry in COMPONENTS.values()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from recrun.config import device_names
-from recrun.config.draft import Facts, row_kind
+from recrun.config.draft import Facts
 from recrun.config.monitor_names import LOSS, parse_monitor
 from recrun.errors import ConfigError, Fault, nearest
 from recrun.registry import DATASETS, LOSSES, METRICS
+from recrun.registry.traits import MetricTraits
 
 
 def settle(values: dict[str, Any], facts: Facts) -> list[Fault]:
@@ -67,12 +68,12 @@ def _which4best_is_a_monitor(facts: Facts) -> Iterator[Fault]:
 
 
 def _monitors_that_a_ranking_has(facts: Facts) -> Iterator[Fault]:
-    if row_kind(facts.components.get("model")) != "labels":
+    if facts.family.evaluation == "ranking":
         message = "compares predicted with true values, and this run ranks items; remove it"
-        yield from _unfit_monitors(facts, lambda traits: traits.get("kind") == "pointwise", message)
+        yield from _unfit_monitors(facts, lambda traits: traits.kind == "pointwise", message)
 
 
-def _unfit_monitors(facts: Facts, is_unfit: Callable[[Mapping[str, Any]], bool], message: str) -> Iterator[Fault]:
+def _unfit_monitors(facts: Facts, is_unfit: Callable[[MetricTraits], bool], message: str) -> Iterator[Fault]:
     """Yield a fault for each monitor whose metric has unfit traits, where it was written."""
     written = facts.given["monitors"].value if "monitors" in facts.given else []
     for monitor in facts.values.get("monitors", ()):
@@ -87,7 +88,7 @@ def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
     model, dataset, loss = (facts.components.get(setting) for setting in ("model", "dataset", "loss"))
     if model is None or dataset is None:
         return
-    predicts, labelled = row_kind(model) == "labels", bool(dataset.traits.get("labelled"))
+    predicts, labelled = facts.family.evaluation == "predictions", dataset.traits.labelled
     if labelled and not predicts:
         yield facts.fault(
             f"its rows are labelled, and model {model.name} ranks items by interactions", "dataset", "model"
@@ -95,16 +96,18 @@ def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
     if not predicts:
         return
     if not labelled and dataset.name in DATASETS:
-        known = ", ".join(each.name for each in DATASETS if each.traits.get("labelled"))
+        known = ", ".join(each.name for each in DATASETS if each.traits.labelled)
         message = f"model {model.name} predicts labels, and {dataset.name} has none (those with labels are: {known})"
         yield facts.fault(message, "dataset", "model")
-    if loss is not None and loss.name in LOSSES and loss.name != "bce":
-        yield facts.fault(f"model {model.name} predicts labels: expected bce, found {loss.name}", "loss", "model")
+    fitting = facts.family.losses
+    if loss is not None and fitting and loss.name in LOSSES and loss.name not in fitting:
+        message = f"model {model.name} predicts labels: expected {' or '.join(fitting)}, found {loss.name}"
+        yield facts.fault(message, "loss", "model")
     if facts.has("user_column") and facts.values["user_column"] is None:
         message = "is over each user's rows, and no column holds users; set user_column, or take auc"
-        yield from _unfit_monitors(facts, lambda traits: bool(traits.get("grouped")), message)
+        yield from _unfit_monitors(facts, lambda traits: traits.grouped, message)
     message = f"is of a ranking, and model {model.name} predicts labels; use auc, gauc or logloss"
-    yield from _unfit_monitors(facts, lambda traits: traits.get("kind") not in ("pointwise", "auc"), message)
+    yield from _unfit_monitors(facts, lambda traits: traits.kind not in ("pointwise", "auc"), message)
 
 
 def _device_is_written_as_one(facts: Facts) -> Iterator[Fault]:
@@ -131,13 +134,13 @@ def _what_needs_validation(facts: Facts) -> Iterator[Fault]:
     if facts.values.get("early_stop_patience") is not None:
         message = f"training stops by the validation metric, and {reason} leaves none"
         yield facts.fault(message, "early_stop_patience", cause)
-    if facts.trait("lr_scheduler", "needs_value"):
+    if facts.scheduler.needs_value:
         message = f"{facts.values.get('lr_scheduler')} follows the validation metric, and {reason} leaves none"
         yield facts.fault(message, "lr_scheduler", cause)
 
 
 def _enough_negatives(facts: Facts) -> Iterator[Fault]:
-    needed = facts.trait("loss", "min_negatives", 1)
+    needed = facts.loss.min_negatives
     if facts.has("n_negatives") and facts.values["n_negatives"] < needed:
         found = facts.values["n_negatives"]
         message = f"loss {facts.components['loss'].name} needs at least {needed} negatives, found {found}"
@@ -145,11 +148,11 @@ def _enough_negatives(facts: Facts) -> Iterator[Fault]:
 
 
 def _enough_for_the_sampler(facts: Facts) -> Iterator[Fault]:
-    sampler, needed = facts.values.get("sampler"), facts.trait("sampler", "min_negatives", 1)
+    sampler, needed = facts.values.get("sampler"), facts.sampler.min_negatives
     if facts.has("n_negatives") and facts.values["n_negatives"] < needed:
         message = f"sampler {sampler} needs at least {needed} negatives, found {facts.values['n_negatives']}"
         yield facts.fault(message, "n_negatives", "sampler")
-    if facts.trait("sampler", "draws") == "batch" and facts.values.get("batch_size") == 1:
+    if facts.sampler.draws == "batch" and facts.values.get("batch_size") == 1:
         message = f"sampler {sampler} takes negatives from the other rows of a batch, and with 1 row there are none"
         yield facts.fault(message, "batch_size", "sampler")
 
@@ -157,7 +160,7 @@ def _enough_for_the_sampler(facts: Facts) -> Iterator[Fault]:
 def _chances_that_are_known(facts: Facts) -> Iterator[Fault]:
     if facts.values.get("logq_correction") is not True:
         return
-    draws = facts.trait("sampler", "draws")
+    draws = facts.sampler.draws
     if draws == "candidates":
         message = f"the chances of negatives that the model chooses are not known (sampler: {facts.values['sampler']})"
         yield facts.fault(message, "logq_correction", "sampler")
@@ -170,11 +173,11 @@ def _chances_that_are_known(facts: Facts) -> Iterator[Fault]:
 
 
 def _scores_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
-    if facts.trait("loss", "scores") != "cosine" or "model" not in facts.components:
+    if facts.loss.scores != "cosine" or "model" not in facts.components:
         return
     model, loss = facts.components["model"].name, facts.components["loss"].name
     if "similarity" not in {parameter.name for parameter in facts.components["model"].parameters}:
-        if facts.trait("model", "scores") != "cosine":
+        if facts.model.scores != "cosine":
             yield facts.fault(
                 f"{loss} takes cosines, and model {model} does not give them; choose another loss", "loss", "model"
             )
@@ -185,29 +188,32 @@ def _scores_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
 
 def _rows_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
     model, loss = facts.components.get("model"), facts.components.get("loss")
-    if model is None or loss is None or "ClosedFormArch" in model.bases:
+    if model is None or loss is None:
         return
-    of_users = loss.traits.get("trains_on") == "users"
-    if of_users and row_kind(model) != "users":
-        message = f"{loss.name} is over users' whole rows, and model {model.name} is trained on {row_kind(model)}"
+    of_users, takes_users = loss.traits.trains_on == "users", facts.family.loss_over == "users"
+    if of_users and not takes_users:
+        message = f"{loss.name} is over users' whole rows, and model {model.name} is trained on {facts.family.rows}"
         yield facts.fault(f"{message}; choose another loss", "loss", "model")
-    elif not of_users and row_kind(model) == "users":
-        known = ", ".join(each.name for each in LOSSES if each.traits.get("trains_on") == "users")
+    elif takes_users and not of_users:
+        known = ", ".join(each.name for each in LOSSES if each.traits.trains_on == "users")
         message = f"model {model.name} is trained on users' whole rows, and {loss.name} is no loss over them"
         yield facts.fault(f"{message} (those are: {known})", "loss", "model")
 
 
 def _vectors_that_the_loss_compares(facts: Facts) -> Iterator[Fault]:
-    has_none = facts.trait("model", "vectors", True) is False or row_kind(facts.components.get("model")) == "sequences"
-    if facts.trait("loss", "needs") == "vectors" and has_none:
+    if (
+        facts.loss.compares_vectors
+        and "model" in facts.components
+        and not (facts.model.vectors and facts.family.vectors)
+    ):
         loss, model = facts.components["loss"].name, facts.components["model"].name
         message = f"{loss} compares vectors of users and items, and model {model} has none; choose another loss"
         yield facts.fault(message, "loss", "model")
 
 
 def _a_loss_that_the_model_takes(facts: Facts) -> Iterator[Fault]:
-    taken = facts.trait("model", "losses")
-    if taken is None or "loss" not in facts.components:
+    taken = facts.model.losses
+    if not taken or "loss" not in facts.components:
         return
     model, loss = facts.components["model"].name, facts.components["loss"].name
     if loss not in taken:
@@ -216,7 +222,7 @@ def _a_loss_that_the_model_takes(facts: Facts) -> Iterator[Fault]:
 
 
 def _gradients_that_the_optimizer_takes(facts: Facts) -> Iterator[Fault]:
-    if facts.trait("model", "gradients") == "dense" and facts.trait("optimizer", "sparse"):
+    if facts.model.gradients == "dense" and facts.optimizer.sparse:
         model, optimizer = facts.components["model"].name, facts.components["optimizer"].name
         message = f"{optimizer} updates the rows of a batch, and {model} moves all rows in every step; take adam"
         yield facts.fault(message, "optimizer", "model")
@@ -230,21 +236,20 @@ def _what_a_device_can_draw(facts: Facts) -> Iterator[Fault]:
         )
 
 
-def _what_sequences_are_fed_with(facts: Facts) -> Iterator[Fault]:
-    model = facts.components.get("model")
-    if model is None or row_kind(model) != "sequences":
+def _what_the_pipe_of_a_family_takes(facts: Facts) -> Iterator[Fault]:
+    model, family = facts.components.get("model"), facts.family
+    if model is None:
         return
-    if "max_length" not in {parameter.name for parameter in model.parameters}:
-        yield facts.fault(f"model {model.name} reads sequences and has no setting max_length", "model")
-    if facts.trait("sampler", "draws", "rows") != "rows":
-        message = (
-            f"{facts.components['sampler'].name} draws for single interactions, and model {model.name} is trained on"
-        )
-        yield facts.fault(f"{message} sequences; choose another sampler", "sampler", "model")
-    if facts.values.get("logq_correction") is True:
-        yield facts.fault(
-            "is for models trained on interactions, not on sequences; remove it", "logq_correction", "model"
-        )
+    for needed in family.needs:
+        if needed not in {parameter.name for parameter in model.parameters}:
+            yield facts.fault(f"model {model.name} is trained on {family.rows} and has no setting {needed}", "model")
+    if facts.sampler.draws not in family.samplers:
+        sampler = facts.components["sampler"].name
+        message = f"{sampler} draws for single interactions, and model {model.name} is trained on {family.rows}"
+        yield facts.fault(f"{message}; choose another sampler", "sampler", "model")
+    if facts.values.get("logq_correction") is True and not family.corrects:
+        message = f"is for models trained on interactions, not on {family.rows}; remove it"
+        yield facts.fault(message, "logq_correction", "model")
 
 
 def _momentum_for_nesterov(facts: Facts) -> Iterator[Fault]:
@@ -268,7 +273,7 @@ RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _a_loss_that_the_model_takes,
     _gradients_that_the_optimizer_takes,
     _what_a_device_can_draw,
-    _what_sequences_are_fed_with,
+    _what_the_pipe_of_a_family_takes,
     _momentum_for_nesterov,
 )
 

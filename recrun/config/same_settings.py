@@ -128,6 +128,6 @@ def _may_be_raised(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     if not isinstance(was, int) or not isinstance(will, int) or will < was:
         return False
     try:
-        return not SCHEDULERS.describe(str(before.get("lr_scheduler", "none"))).traits.get("uses_epochs", False)
+        return not SCHEDULERS.describe(str(before.get("lr_scheduler", "none"))).traits.uses_epochs
     except RegistryError:
         return False

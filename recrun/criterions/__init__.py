@@ -2,10 +2,10 @@
 
 Every loss has its natural call, for scripts, and a door through which the built-in training loop calls it:
 `from_scores` where negatives are sampled, `from_all` where every item is scored for one right item, `from_rows` where
-it is for a user's whole row. Its traits tell the config layer what it needs before torch is imported: `negatives` is
-"sampled" or "none", `min_negatives` the fewest sampled negatives that make sense (1 unless given), `scores="cosine"`
-marks a loss that needs scores bounded by [-1, 1], `trains_on="users"` one over users' whole rows, and `needs="vectors"`
-one that compares vectors of users and items.
+it is for a user's whole row. Its traits tell the config layer what it needs before torch is imported (see
+`recrun.registry.traits.LossTraits`): `min_negatives`, the fewest sampled negatives that make sense (1 unless given);
+`scores="cosine"` for scores bounded by [-1, 1]; `trains_on="users"` for users' whole rows; and, in the body of the
+class, `ranks_all_items` and `compares_vectors`. A loss with none of the last three takes sampled negatives.
 """
 
 from recrun.criterions.base import BaseCriterion

@@ -16,7 +16,7 @@ from recrun.registry import LOSSES
 from recrun.types import NonNegativeFloat, PositiveFloat
 
 
-@LOSSES.register("ccl", negatives="sampled", scores="cosine")
+@LOSSES.register("ccl", scores="cosine")
 class CCLLoss(BaseCriterion):
     """Draw positives to a cosine of 1, and push away only those negatives that are closer than a margin.
 
@@ -47,7 +47,7 @@ class CCLLoss(BaseCriterion):
         return self.reduce(1 - pos_B1[:, 0] + self.negative_weight * excess_B)
 
 
-@LOSSES.register("directau", negatives="none", needs="vectors")
+@LOSSES.register("directau")
 class DirectAULoss(BaseCriterion):
     """Draw the directions of a user and a positive item together, and spread users, and items, over the sphere.
 

@@ -19,7 +19,7 @@ from recrun.types import NonNegativeFloat
 _EULER: Final = 0.5772156649015329
 
 
-@LOSSES.register("bpr", negatives="sampled")
+@LOSSES.register("bpr")
 class BPRLoss(BaseCriterion):
     """Rank each positive above its sampled negatives, as a logistic loss of the score difference.
 
@@ -34,7 +34,7 @@ class BPRLoss(BaseCriterion):
         return self.reduce(F.softplus(neg_BK - pos_B1).view_as(neg))
 
 
-@LOSSES.register("hinge", negatives="sampled")
+@LOSSES.register("hinge")
 class HingeLoss(BaseCriterion):
     """Rank each positive above its sampled negatives by a margin; pairs that keep it cost nothing.
 
@@ -56,7 +56,7 @@ class HingeLoss(BaseCriterion):
         return self.reduce(F.relu(self.margin - pos_B1 + neg_BK).view_as(neg))
 
 
-@LOSSES.register("warp", negatives="sampled")
+@LOSSES.register("warp")
 class WARPLoss(BaseCriterion):
     """Rank each positive above its sampled negatives by a margin; the lower it ranks, the more it counts.
 

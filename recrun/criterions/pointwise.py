@@ -15,7 +15,7 @@ from recrun.registry import LOSSES
 from recrun.types import UnitInterval
 
 
-@LOSSES.register("bce", negatives="sampled")
+@LOSSES.register("bce")
 class BCELoss4Logits(BaseCriterion):
     """Tell positives from negatives one by one: binary cross entropy of logits.
 
@@ -32,7 +32,7 @@ class BCELoss4Logits(BaseCriterion):
         return self.reduce(F.binary_cross_entropy_with_logits(preds, targets.to(preds.dtype), reduction="none"))
 
 
-@LOSSES.register("gbce", negatives="sampled")
+@LOSSES.register("gbce")
 class GBCELoss(BaseCriterion):
     """Tell positives from negatives, with the overconfidence that sampling brings taken back.
 
@@ -64,7 +64,7 @@ class GBCELoss(BaseCriterion):
         return self.reduce(torch.cat([beta * F.softplus(-pos_B1), F.softplus(neg_BK)], dim=1))
 
 
-@LOSSES.register("mse", negatives="sampled")
+@LOSSES.register("mse")
 class MSELoss(BaseCriterion):
     """Predict values: the squared error; of sampled rows, 1 for the positive and 0 for negatives.
 
@@ -81,7 +81,7 @@ class MSELoss(BaseCriterion):
         return self.reduce((preds - targets.to(preds.dtype)).square())
 
 
-@LOSSES.register("l1", negatives="sampled")
+@LOSSES.register("l1")
 class L1Loss(BaseCriterion):
     """Predict values: the absolute error; of sampled rows, 1 for the positive and 0 for negatives.
 

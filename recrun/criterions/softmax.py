@@ -17,7 +17,7 @@ from recrun.registry import LOSSES
 from recrun.types import PositiveFloat
 
 
-@LOSSES.register("cross_entropy", negatives="none")
+@LOSSES.register("cross_entropy")
 class CrossEntropy4Logits(BaseCriterion):
     """Pick the right item among all: cross entropy of the softmax over the catalogue.
 
@@ -41,7 +41,7 @@ class CrossEntropy4Logits(BaseCriterion):
         raise TrainingError("cross_entropy is over all items; over sampled negatives choose loss: sampled_softmax")
 
 
-@LOSSES.register("sampled_softmax", negatives="sampled")
+@LOSSES.register("sampled_softmax")
 class SampledSoftmax(BaseCriterion):
     """Pick the positive among itself and its sampled negatives: cross entropy of their softmax.
 
@@ -92,7 +92,7 @@ class SampledSoftmax(BaseCriterion):
         return loss
 
 
-@LOSSES.register("bsl", negatives="sampled", min_negatives=2, scores="cosine")
+@LOSSES.register("bsl", min_negatives=2, scores="cosine")
 class BSLLoss(BaseCriterion):
     """Set the positive against a soft maximum of its negatives, with a temperature for each side.
 

@@ -13,7 +13,7 @@ from recrun.registry import LOSSES
 from recrun.types import PositiveFloat
 
 
-@LOSSES.register("multinomial", negatives="none", trains_on="users")
+@LOSSES.register("multinomial", trains_on="users")
 class MultinomialLoss(BaseCriterion):
     """Spread a user's probability over the items that the user has: a softmax over the catalogue, once for each.
 
@@ -31,7 +31,7 @@ class MultinomialLoss(BaseCriterion):
         return self.forward(scores, rows)
 
 
-@LOSSES.register("whole_data", negatives="none", trains_on="users", needs="vectors")
+@LOSSES.register("whole_data", trains_on="users")
 class WholeDataLoss(BaseCriterion):
     """Predict 1 for the items of a user and 0, with a smaller weight, for all others: squared errors over all of them.
 

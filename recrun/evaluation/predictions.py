@@ -56,7 +56,7 @@ def measure(
     for metric in metrics:
         if metric.name == "auc":
             values[str(metric)] = grouped_auc(chances, labels, np.zeros(len(labels), dtype=np.int8))
-        elif METRICS.describe(metric.name).traits.get("grouped"):
+        elif METRICS.describe(metric.name).traits.grouped:
             values[str(metric)] = METRICS.get(metric.name)(chances, labels, users)
         else:
             values[str(metric)] = METRICS.get(metric.name)(chances, labels)

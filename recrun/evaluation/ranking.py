@@ -252,7 +252,7 @@ def _pairs(rows: CSR, users_B: Array) -> Pairs:
 
 
 def _kind_of(metric: MetricName) -> str:
-    kind = "" if metric.name == LOSS else str(METRICS.describe(metric.name).traits.get("kind", ""))
+    kind = "" if metric.name == LOSS else str(METRICS.describe(metric.name).traits.kind)
     if kind not in ("ranking", "auc", "exposure"):
         raise ConfigError(f"{metric} is not a metric of rankings: it needs predictions of given pairs")
     return kind

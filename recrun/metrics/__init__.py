@@ -9,7 +9,7 @@ exposure   `(exposure (I,) int, popularity (I,) int, n_users) -> float`: how oft
 auc        `(wins (B,), n_relevant (B,), n_others (B,)) -> (B,)`, NaN where one of the two is 0.
 pointwise  `(preds (N,), targets (N,)) -> float`; with the trait `grouped` also `groups (N,)`.
 
-Further traits: `cutoff` (the metric is asked for as name@k) and `smaller_is_better`.
+A ranking or exposure metric is asked for as name@k. A further trait is `smaller_is_better`.
 
 The functions on dense predictions and targets, such as `recall(preds, targets, k=20)`, are imported from
 `recrun.metrics.on_tensors` on first use: they need torch.

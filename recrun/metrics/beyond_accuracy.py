@@ -11,13 +11,13 @@ from recrun.metrics.ranking import Array, as_double
 from recrun.registry import METRICS
 
 
-@METRICS.register("coverage", kind="exposure", cutoff=True)
+@METRICS.register("coverage", kind="exposure")
 def coverage(exposure_I: Array, popularity_I: Array, n_users: int) -> float:
     """Return the share of all items that stand in at least one user's first k places."""
     return float(np.count_nonzero(exposure_I) / len(exposure_I))
 
 
-@METRICS.register("gini", kind="exposure", cutoff=True, smaller_is_better=True)
+@METRICS.register("gini", kind="exposure", smaller_is_better=True)
 def gini(exposure_I: Array, popularity_I: Array, n_users: int) -> float:
     """Return how unevenly the places are shared among all items: 0 when evenly, 1 - 1/I when one item has them all.
 
@@ -33,7 +33,7 @@ def gini(exposure_I: Array, popularity_I: Array, n_users: int) -> float:
     return float(((2 * rank_I - n_items - 1) * np.sort(exposure_I).astype(np.float64)).sum() / (n_items * total))
 
 
-@METRICS.register("novelty", kind="exposure", cutoff=True)
+@METRICS.register("novelty", kind="exposure")
 def novelty(exposure_I: Array, popularity_I: Array, n_users: int) -> float:
     """Return the mean self-information in bits of what is recommended: -log2(share of users who met the item before).
 
@@ -45,7 +45,7 @@ def novelty(exposure_I: Array, popularity_I: Array, n_users: int) -> float:
     return _mean_over_places(exposure_I, surprise_I)
 
 
-@METRICS.register("popularity", kind="exposure", cutoff=True, smaller_is_better=True)
+@METRICS.register("popularity", kind="exposure", smaller_is_better=True)
 def popularity(exposure_I: Array, popularity_I: Array, n_users: int) -> float:
     """Return the mean number of earlier interactions of what is recommended, over all filled places; NaN without any.
 

@@ -13,7 +13,7 @@ device has double precision); rankings and sorting happen where the predictions 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -160,7 +160,7 @@ def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName])
         TrainingError: a prediction is NaN.
     """
     _check(preds, targets)
-    kinds = {metric: METRICS.describe(metric.name).traits.get("kind") for metric in metrics}
+    kinds = {metric: METRICS.describe(metric.name).traits.kind for metric in metrics}
     cutoffs = [metric.k for metric in metrics if kinds[metric] == "ranking" and metric.k is not None]
     hits_BK, n_relevant_B = _hits(preds, targets, max(cutoffs)) if cutoffs else (None, None)
     values: dict[str, Tensor] = {}
@@ -195,12 +195,12 @@ def pointwise_metrics(
         raise ValueError(f"preds and targets must have equal lengths, found {len(preds)} and {len(targets)}")
     values: dict[str, float] = {}
     for metric in metrics:
-        traits: Mapping[str, Any] = METRICS.describe(metric.name).traits
-        if traits.get("kind") != "pointwise":
+        traits = METRICS.describe(metric.name).traits
+        if traits.kind != "pointwise":
             raise ConfigError(f"{metric} is a metric of rankings, not of single predictions")
-        if traits.get("grouped", False) and groups is None:
+        if traits.grouped and groups is None:
             raise ConfigError(f"{metric} needs the group (user) of each prediction")
-        columns = (preds, targets, groups) if traits.get("grouped", False) else (preds, targets)
+        columns = (preds, targets, groups) if traits.grouped else (preds, targets)
         values[str(metric)] = float(METRICS.get(metric.name)(*columns))
     return values
 

@@ -11,25 +11,25 @@ from recrun.metrics.ranking import Array, Doubles, area_under_curve, as_double
 from recrun.registry import METRICS
 
 
-@METRICS.register("mae", kind="pointwise", cutoff=False, smaller_is_better=True)
+@METRICS.register("mae", kind="pointwise", smaller_is_better=True)
 def absolute_error(preds_N: Array, targets_N: Array) -> float:
     """Return the mean absolute error; NaN without predictions."""
     return _mean(np.abs(as_double(preds_N) - as_double(targets_N)))
 
 
-@METRICS.register("mse", kind="pointwise", cutoff=False, smaller_is_better=True)
+@METRICS.register("mse", kind="pointwise", smaller_is_better=True)
 def squared_error(preds_N: Array, targets_N: Array) -> float:
     """Return the mean squared error; NaN without predictions."""
     return _mean((as_double(preds_N) - as_double(targets_N)) ** 2)
 
 
-@METRICS.register("rmse", kind="pointwise", cutoff=False, smaller_is_better=True, root_of_mean=True)
+@METRICS.register("rmse", kind="pointwise", smaller_is_better=True)
 def root_squared_error(preds_N: Array, targets_N: Array) -> float:
     """Return the square root of the mean squared error; NaN without predictions."""
     return float(np.sqrt(squared_error(preds_N, targets_N)))
 
 
-@METRICS.register("logloss", kind="pointwise", cutoff=False, smaller_is_better=True)
+@METRICS.register("logloss", kind="pointwise", smaller_is_better=True)
 def binary_log_loss(preds_N: Array, targets_N: Array) -> float:
     """Return the mean of -(y ln p + (1 - y) ln(1 - p)) for probabilities p and targets y in [0, 1].
 
@@ -46,7 +46,7 @@ def binary_log_loss(preds_N: Array, targets_N: Array) -> float:
     return _mean(-(y_N * np.log(p_N) + (1.0 - y_N) * np.log1p(-p_N)))
 
 
-@METRICS.register("gauc", kind="pointwise", cutoff=False, grouped=True)
+@METRICS.register("gauc", kind="pointwise", grouped=True)
 def grouped_auc(preds_N: Array, targets_N: Array, groups_N: Array) -> float:
     """Return the mean of the groups' AUCs, ties counting half, weighted by how many predictions a group has.
 

@@ -16,7 +16,7 @@ Array = NDArray[Any]
 Doubles = NDArray[np.float64]
 
 
-@METRICS.register("recall", kind="ranking", cutoff=True)
+@METRICS.register("recall", kind="ranking")
 def recall_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
     """Return the share of a user's relevant items that is among the first k: hits / n_relevant.
 
@@ -26,25 +26,25 @@ def recall_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
     return np.asarray(_n_hits(hits_BK, k) / n_relevant_B)
 
 
-@METRICS.register("precision", kind="ranking", cutoff=True)
+@METRICS.register("precision", kind="ranking")
 def precision_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
     """Return the share of the k places that hold a relevant item: hits / k, also where there are fewer items than k."""
     return np.asarray(_n_hits(hits_BK, k) / k)
 
 
-@METRICS.register("hitrate", kind="ranking", cutoff=True)
+@METRICS.register("hitrate", kind="ranking")
 def hitrate_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
     """Return 1 for a user with a relevant item among the first k, else 0."""
     return np.asarray(hits_BK[:, :k].any(axis=1), dtype=np.float64)
 
 
-@METRICS.register("f1", kind="ranking", cutoff=True)
+@METRICS.register("f1", kind="ranking")
 def f1_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
     """Return the harmonic mean of a user's precision@k and recall@k: 2 hits / (k + n_relevant), 0 without hits."""
     return np.asarray(2.0 * _n_hits(hits_BK, k) / (k + n_relevant_B))
 
 
-@METRICS.register("ndcg", kind="ranking", cutoff=True)
+@METRICS.register("ndcg", kind="ranking")
 def ndcg_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
     """Return the discounted gain of the hits over that of a perfect ranking.
 
@@ -62,7 +62,7 @@ def ndcg_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
     return np.asarray(gain_BK[:, -1] / np.cumsum(discount_K)[np.minimum(n_relevant_B, k) - 1])
 
 
-@METRICS.register("mrr", kind="ranking", cutoff=True)
+@METRICS.register("mrr", kind="ranking")
 def mrr_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
     """Return 1 / rank of the first hit, 0 when there is none within k.
 
@@ -73,7 +73,7 @@ def mrr_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
     return np.where(hits_BK.any(axis=1), 1.0 / (first_B + 1), 0.0)
 
 
-@METRICS.register("map", kind="ranking", cutoff=True)
+@METRICS.register("map", kind="ranking")
 def map_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
     """Return the average precision: the sum over hits of the precision at their ranks, over min(n_relevant, k).
 
@@ -87,7 +87,7 @@ def map_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
     return np.asarray((precision_BK * hits_BK).sum(axis=1) / np.minimum(n_relevant_B, k))
 
 
-@METRICS.register("auc", kind="auc", cutoff=False)
+@METRICS.register("auc", kind="auc")
 def area_under_curve(wins_B: Array, n_relevant_B: Array, n_others_B: Array) -> Doubles:
     """Return the share of pairs (relevant, other item) that a user's scores put in order, ties counting half.
 

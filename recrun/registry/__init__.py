@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from recrun.registry.registry import Registry
+from recrun.registry.traits import (
+    DatasetTraits,
+    FormatTraits,
+    LossTraits,
+    MetricTraits,
+    ModelTraits,
+    OptimizerTraits,
+    SamplerTraits,
+    SchedulerTraits,
+    SplitTraits,
+    Traits,
+)
 from recrun.types import Registered
 
-MODELS = Registry("model", "MODELS", "recrun.models", "models")
-LOSSES = Registry("loss", "LOSSES", "recrun.criterions", "losses")
-DATASETS = Registry("dataset", "DATASETS", "recrun.data.datasets", "datasets")
-FORMATS = Registry("format", "FORMATS", "recrun.data.formats", "formats")
-METRICS = Registry("metric", "METRICS", "recrun.metrics", "metrics")
-OPTIMIZERS = Registry("optimizer", "OPTIMIZERS", "recrun.training.optimizers", "optimizers")
-SCHEDULERS = Registry("lr_scheduler", "SCHEDULERS", "recrun.training.schedulers", "lr_schedulers")
-SAMPLERS = Registry("sampler", "SAMPLERS", "recrun.data.sampling", "samplers")
-SPLITS = Registry("split", "SPLITS", "recrun.data.splits", "splits")
-REPORTERS = Registry("reporter", "REPORTERS", "recrun.report.default_reporters", "reporters")
-ENGINES = Registry("engine", "ENGINES", "recrun.sweep.engines", "engines")
+MODELS = Registry("model", "MODELS", "recrun.models", "models", ModelTraits)
+LOSSES = Registry("loss", "LOSSES", "recrun.criterions", "losses", LossTraits)
+DATASETS = Registry("dataset", "DATASETS", "recrun.data.datasets", "datasets", DatasetTraits)
+FORMATS = Registry("format", "FORMATS", "recrun.data.formats", "formats", FormatTraits)
+METRICS = Registry("metric", "METRICS", "recrun.metrics", "metrics", MetricTraits)
+OPTIMIZERS = Registry("optimizer", "OPTIMIZERS", "recrun.training.optimizers", "optimizers", OptimizerTraits)
+SCHEDULERS = Registry("lr_scheduler", "SCHEDULERS", "recrun.training.schedulers", "lr_schedulers", SchedulerTraits)
+SAMPLERS = Registry("sampler", "SAMPLERS", "recrun.data.sampling", "samplers", SamplerTraits)
+SPLITS = Registry("split", "SPLITS", "recrun.data.splits", "splits", SplitTraits)
+REPORTERS = Registry("reporter", "REPORTERS", "recrun.report.default_reporters", "reporters", Traits)
+ENGINES = Registry("engine", "ENGINES", "recrun.sweep.engines", "engines", Traits)
 _ALL = (MODELS, LOSSES, DATASETS, FORMATS, METRICS, OPTIMIZERS, SCHEDULERS, SAMPLERS, SPLITS, REPORTERS, ENGINES)
 REGISTRIES: dict[str, Registry] = {registry.plural: registry for registry in _ALL}
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from recrun.registry.traits import Traits
 
 
 class _Required:
@@ -47,7 +48,7 @@ class Component:
         parameters: its config keys, in the order of the signature.
         doc: its whole docstring.
         bases: the names of the classes it derives from, as written, nearest first.
-        traits: the literal keywords of its `register` decorator: facts the config layer needs before import.
+        traits: what the config layer must know before import: the dataclass of its kind in `recrun.registry.traits`.
     """
 
     kind: str
@@ -56,7 +57,7 @@ class Component:
     parameters: tuple[Parameter, ...] = ()
     doc: str = ""
     bases: tuple[str, ...] = ()
-    traits: Mapping[str, Any] = field(default_factory=dict)
+    traits: Any = field(default_factory=Traits)
 
     @property
     def summary(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any, Final
 from recrun.errors import RegistryError
 from recrun.registry.annotations import Unreadable, resolve_annotation
 from recrun.registry.component import REQUIRED, Component, Parameter
+from recrun.registry.traits import Traits, Written
 
 Definition = ast.ClassDef | ast.FunctionDef
 NOT_FOLLOWED: Final = ("torch", "builtins", "abc", "typing", "collections")
@@ -166,8 +167,8 @@ def _find_spec(name: str) -> Any:
     return spec
 
 
-def registrations(node: Definition, constant: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the name and traits of each `@CONSTANT.register("name", trait=...)` above a class or function.
+def registrations(node: Definition, constant: str) -> Iterator[tuple[str, dict[str, Any], int]]:
+    """Yield the name, traits and line of each `@CONSTANT.register("name", trait=...)` above a class or function.
 
     Raises:
         Unreadable: a trait is not a literal.
@@ -179,13 +180,14 @@ def registrations(node: Definition, constant: str) -> Iterator[tuple[str, dict[s
                 args=[ast.Constant(value=str() as name)],
             ) if registry == constant:
                 try:
-                    yield name, {str(word.arg): ast.literal_eval(word.value) for word in decorator.keywords}
+                    traits = {str(word.arg): ast.literal_eval(word.value) for word in decorator.keywords}
                 except ValueError:
                     raise Unreadable(f"line {decorator.lineno}: the traits of {name!r} must be literals") from None
+                yield name, traits, decorator.lineno
 
 
 def describe_definition(
-    kind: str, name: str, target: str, node: Definition, source: Source, traits: dict[str, Any]
+    kind: str, name: str, target: str, node: Definition, source: Source, traits: Traits
 ) -> Component:
     """Describe a class or function from its syntax tree.
 
@@ -219,6 +221,41 @@ def _constructor(node: ast.ClassDef, source: Source) -> tuple[ast.FunctionDef | 
             constructor = constructor or inherited
             bases += above
     return constructor, tuple(bases)
+
+
+def class_attributes(node: Definition, source: Source, names: Sequence[str]) -> dict[str, Any]:
+    """Return those of some attributes that a class or a class above it gives, each a literal or a `Written` call.
+
+    Raises:
+        Unreadable: one is neither a literal nor a call with literal keywords.
+    """
+    found: dict[str, Any] = {}
+    if not names or not isinstance(node, ast.ClassDef):
+        return found
+    for item in node.body:
+        match item:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.expr() as value) if name in names:
+                found[name] = _literal(value, name, source)
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if name in names:
+                found[name] = _literal(value, name, source)
+    for base in node.bases:
+        above = source.find_class(base)
+        if above is not None:
+            found = class_attributes(*above, names) | found
+    return found
+
+
+def _literal(value: ast.expr, name: str, source: Source) -> Any:
+    try:
+        if not isinstance(value, ast.Call):
+            return ast.literal_eval(value)
+        if value.args:
+            raise ValueError("arguments by position")
+        keywords = {str(word.arg): ast.literal_eval(word.value) for word in value.keywords}
+        return Written(keywords, f"{source.path}:{value.lineno}")
+    except ValueError:
+        message = f"{source.path}:{value.lineno}: {name!r} must be a literal, or a call with literal keywords"
+        raise Unreadable(message) from None
 
 
 def argument_help(doc: str) -> dict[str, str]:

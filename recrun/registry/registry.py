@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, TypeVar
@@ -23,7 +24,10 @@ from recrun.registry.component import REQUIRED, Component, Parameter
 from recrun.registry.entry_points import find_entry_points
 from recrun.registry.read_source import (
     NOT_FOLLOWED,
+    Definition,
+    Source,
     argument_help,
+    class_attributes,
     describe_definition,
     find_module,
     package_modules,
@@ -31,6 +35,7 @@ from recrun.registry.read_source import (
     parse_once,
     registrations,
 )
+from recrun.registry.traits import Traits, read_traits
 from recrun.registry.user_files import cause, is_file_reference, load_reference
 
 T = TypeVar("T")
@@ -44,13 +49,15 @@ class Registry:
         constant: the name this registry is bound to, as it stands before `.register` in the sources ("MODELS").
         place: the package or module whose sources hold the built-in things.
         plural: the word after `recrun.` in the entry-point group, and in `recrun list`.
+        traits: the dataclass of the traits that its things may have.
     """
 
-    def __init__(self, kind: str, constant: str, place: str, plural: str) -> None:
+    def __init__(self, kind: str, constant: str, place: str, plural: str, traits: type[Traits] = Traits) -> None:
         self.kind = kind
         self.constant = constant
         self.place = place
         self.plural = plural
+        self.traits = traits
         self._objects: dict[str, Any] = {}
         self._registered: dict[str, Component] = {}
 
@@ -59,11 +66,13 @@ class Registry:
 
         Args:
             name: the name in configs.
-            traits: literal facts that the config layer needs before the thing is imported.
+            traits: literals that the config layer needs before the thing is imported; see `recrun.registry.traits`.
 
         Raises:
-            RegistryError: the name is already taken by something else.
+            RegistryError: the name is already taken by something else, or there is no such trait.
         """
+        caller = sys._getframe(1)
+        where = f"{caller.f_code.co_filename}:{caller.f_lineno}: {self.kind} {name!r}"
 
         def decorate(thing: T) -> T:
             identity = _identity(thing)
@@ -72,8 +81,9 @@ class Registry:
                 known.append(self._index()[name].target)
             if any(other != identity for other in known):
                 raise RegistryError(f"{self.kind} {name!r} is registered twice: {known[0]} and {identity}")
+            described = describe_object(self.kind, name, thing, _traits_of_object(self.traits, thing, traits, where))
             self._objects[name] = thing
-            self._registered[name] = describe_object(self.kind, name, thing, traits)
+            self._registered[name] = described
             return thing
 
         return decorate
@@ -147,7 +157,8 @@ class Registry:
         return self._objects[name]
 
     def _index(self) -> dict[str, Component]:
-        return _read_place(self.kind, self.constant, self.place)
+        traits: Any = self.traits  # A class is hashable; mypy asks its instances.
+        return _read_place(self.kind, self.constant, self.place, traits)
 
     def _entry_points(self) -> dict[str, list[Any]]:
         return find_entry_points().get(f"recrun.{self.plural}", {})
@@ -175,13 +186,21 @@ class Registry:
             source = parse_file(path, point.module)
             node = source.definitions.get(point.attr)
             if node is not None:
-                traits = next((traits for _, traits in registrations(node, self.constant)), {})
+                written, where = self._decorator(name, node, source)
                 try:
+                    attributes = class_attributes(node, source, self.traits.OF_CLASS)
+                    traits = read_traits(self.traits, written, where, attributes)
                     return describe_definition(self.kind, name, point.value, node, source, traits)
                 except Unreadable:
                     pass  # The imported object may tell what its text does not.
         self._load_entry_point(name)
         return self._registered[name]
+
+    def _decorator(self, name: str, node: Definition, source: Source) -> tuple[dict[str, Any], str]:
+        """Return the traits that the first decorator of this registry gives, and where; none without a decorator."""
+        for registered, written, line in registrations(node, self.constant):
+            return written, f"{source.path}:{line}: {self.kind} {registered!r}"
+        return {}, f"{source.path}:{node.lineno}: {self.kind} {name!r}"
 
     def _load_entry_point(self, name: str) -> Any:
         point = self._entry_point(name)
@@ -200,14 +219,17 @@ class Registry:
         node = source.definitions.get(attribute)
         if node is None:
             raise RegistryError(f"{path}: {unknown('class or function', attribute, source.definitions)}")
-        traits = next((traits for _, traits in registrations(node, self.constant)), {})
+        written, where = self._decorator(reference, node, source)
         try:
+            traits = read_traits(self.traits, written, where, class_attributes(node, source, self.traits.OF_CLASS))
             return describe_definition(self.kind, reference, reference, node, source, traits)
         except Unreadable:
-            return describe_object(self.kind, reference, self.get(reference), traits)
+            thing = self.get(reference)
+            traits = _traits_of_object(self.traits, thing, written, where)
+            return describe_object(self.kind, reference, thing, traits)
 
 
-def describe_object(kind: str, name: str, thing: Any, traits: dict[str, Any]) -> Component:
+def describe_object(kind: str, name: str, thing: Any, traits: Traits) -> Component:
     """Describe an imported class or function: the counterpart of reading its source."""
     constructor = thing.__init__ if inspect.isclass(thing) else thing
     doc = _documentation(thing)
@@ -224,7 +246,12 @@ def describe_object(kind: str, name: str, thing: Any, traits: dict[str, Any]) ->
             Parameter(parameter.name, annotation, default, helps.get(parameter.name, ""), f"{kind} {name}")
         )
     bases = tuple(base.__name__ for base in inspect.getmro(thing)[1:]) if inspect.isclass(thing) else ()
-    return Component(kind, name, _identity(thing), tuple(parameters), doc, bases, dict(traits))
+    return Component(kind, name, _identity(thing), tuple(parameters), doc, bases, traits)
+
+
+def _traits_of_object(kind: type[Traits], thing: Any, written: dict[str, Any], where: str) -> Traits:
+    attributes = {name: getattr(thing, name) for name in kind.OF_CLASS if hasattr(thing, name)}
+    return read_traits(kind, written, where, attributes)
 
 
 def _identity(thing: Any) -> str:
@@ -242,16 +269,19 @@ def _documentation(thing: Any) -> str:
 
 
 @cache
-def _read_place(kind: str, constant: str, place: str) -> dict[str, Component]:
+def _read_place(kind: str, constant: str, place: str, traits_of_kind: type[Traits]) -> dict[str, Component]:
     components: dict[str, Component] = {}
     for module, path in package_modules(place):
         if f"{constant}.register(" not in path.read_text(encoding="utf-8"):
             continue
         source = parse_once(path, module)
         for node in source.definitions.values():
-            for name, traits in registrations(node, constant):
+            for name, written, line in registrations(node, constant):
                 target = f"{source.module}:{node.name}"
                 if name in components:
                     raise RegistryError(f"{kind} {name!r} is registered twice: {components[name].target} and {target}")
+                where = f"{path}:{line}: {kind} {name!r}"
+                attributes = class_attributes(node, source, traits_of_kind.OF_CLASS)
+                traits = read_traits(traits_of_kind, written, where, attributes)
                 components[name] = describe_definition(kind, name, target, node, source, traits)
     return components

@@ -108,9 +108,9 @@ def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolv
 def refuse_without_validation(config: Mapping[str, Any]) -> Fault | None:
     """Return the fault of a config that leaves a sweep nothing to compare its trials by, or None.
 
-    With `valid_ratio: 0` only a data set that comes with a validation part has one: `File` with a `valid_path`, or one
-    that says so by the trait `validation=True`. What a user's own class does is not known before it runs; a trial that
-    turns out to have no validation part fails for want of its criterion.
+    With `valid_ratio: 0` only a data set that comes with a validation part has one: `File` with a `valid_path`. What a
+    user's own class does is not known before it runs; a trial that turns out to have no validation part fails for want
+    of its criterion.
     """
     remedy = "and a sweep never falls back on test"
     if config.get("eval_valid") is False:
@@ -122,9 +122,7 @@ def refuse_without_validation(config: Mapping[str, Any]) -> Fault | None:
 
 def _may_ship_validation(config: Mapping[str, Any]) -> bool:
     dataset = str(config.get("dataset"))
-    if config.get("valid_path") is not None or dataset not in DATASETS:
-        return True
-    return bool(DATASETS.describe(dataset).traits.get("validation", False))
+    return config.get("valid_path") is not None or dataset not in DATASETS
 
 
 def _refusals(grid: Grid) -> list[Fault]:

@@ -2,34 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import torch
 
 from recrun.config.resolve import Resolved
 from recrun.data.postprocessing.batch_negatives import Candidates, LogProbabilities, NegativesFromBatch
 from recrun.data.postprocessing.on_device import OnDevice, fits
-from recrun.errors import ConfigError, Fault
+from recrun.errors import ConfigError, Fault, unknown
 from recrun.registry import SAMPLERS
+
+Pipe = Callable[[Resolved, Any, Any, torch.device], Any]
+"""Makes a pipe of a checked config, its data set, the training part of that, and the device of the model."""
+
+PIPES: Final[dict[str, Pipe]] = {}
+"""The pipes of training rows, by the kind of rows that a family names; see `recrun.config.family`."""
 
 
 def training_pipe(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
-    """Return the pipe of an epoch's batches: of interactions, of users' whole rows, of sequences, or of labelled rows.
+    """Return the pipe of an epoch's batches, of the kind of rows on which the family of the model is trained.
 
     Raises:
         DataError: a user has every item in train, and negatives are asked for.
-        ConfigError: a sampler of the user's own does not tell the chances that a correction needs.
+        ConfigError: a sampler of the user's own does not tell the chances that a correction needs, or there is no pipe
+            of such rows.
     """
-    if resolved.trains_on == "users":
-        return dataset.shard_().users_().shuffle_().tensor_().split_(resolved.config.batch_size)
-    if resolved.trains_on == "labels":
-        return dataset.shuffle_().shard_().tensor_().split_(resolved.config.batch_size)
-    if resolved.trains_on == "sequences":
-        return _sequences(resolved, dataset, data)
-    return _interactions(resolved, dataset, data, device)
+    rows = resolved.family.rows
+    if rows not in PIPES:
+        raise ConfigError(Fault(unknown("kind of training rows", rows, PIPES), key="model"))
+    return PIPES[rows](resolved, dataset, data, device)
 
 
-def _sequences(resolved: Resolved, dataset: Any, data: Any) -> Any:
+def register_pipe(rows: str) -> Callable[[Pipe], Pipe]:
+    """Return a decorator that makes a function the pipe of a kind of rows."""
+
+    def decorate(pipe: Pipe) -> Pipe:
+        PIPES[rows] = pipe
+        return pipe
+
+    return decorate
+
+
+@register_pipe("users")
+def _users(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
+    """Return the pipe of users (B, 1), each once in an epoch."""
+    return dataset.shard_().users_().shuffle_().tensor_().split_(resolved.config.batch_size)
+
+
+@register_pipe("labels")
+def _labels(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
+    """Return the pipe of labelled rows: a column (B, 1) for each field."""
+    return dataset.shuffle_().shard_().tensor_().split_(resolved.config.batch_size)
+
+
+@register_pipe("sequences")
+def _sequences(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
     """Return the pipe of histories with what follows them, and negatives if the loss takes some; see `Sequences`."""
     config, sampler = resolved.config, None
     if "sampler" in resolved.components:
@@ -37,6 +65,7 @@ def _sequences(resolved: Resolved, dataset: Any, data: Any) -> Any:
     return dataset.shard_().sequences_(config.max_length + 1, sampler=sampler).tensor_().split_(config.batch_size)
 
 
+@register_pipe("interactions")
 def _interactions(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
     """Return the pipe of users (B, 1) and items (B, 1 + K), the positive first; or of positives (B, 1) with candidates.
 
@@ -58,7 +87,7 @@ def _interactions(resolved: Resolved, dataset: Any, data: Any, device: torch.dev
     if correct and not hasattr(sampler, "log_probability"):
         message = f"sampler {config.sampler} does not tell the chances of its negatives: it has no log_probability()"
         raise ConfigError(Fault(message, key="logq_correction"))
-    draws = resolved.components["sampler"].traits.get("draws", "rows")
+    draws = resolved.components["sampler"].traits.draws
     if draws == "batch":
         pipe = NegativesFromBatch(positives.shard_().split_(config.batch_size), sampler)
         return (LogProbabilities(pipe, sampler) if correct else pipe).tensor_()

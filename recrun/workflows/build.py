@@ -62,7 +62,7 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     if config.compile_model:
         model.compile()
     optimizer_spec = resolved.components["optimizer"]
-    if optimizer_spec.traits.get("sparse"):
+    if optimizer_spec.traits.sparse:
         _use_sparse_gradients(model)
     optimizer = OPTIMIZERS.get(optimizer_spec.name)(model.parameters(), **resolved.arguments("optimizer"))
     scheduler = SCHEDULERS.get(config.lr_scheduler)(optimizer, config.epochs, **resolved.arguments("lr_scheduler"))

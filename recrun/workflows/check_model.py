@@ -18,9 +18,7 @@ import torch
 from torch import Tensor
 
 from recrun.architectures.base import RecSysArch
-from recrun.architectures.closed_form import ClosedFormArch
-from recrun.architectures.prediction import PredictingArch
-from recrun.config.draft import row_kind
+from recrun.config.family import Family, family_of
 from recrun.config.find import bundled_configs, read_overrides
 from recrun.config.monitor_names import MetricName
 from recrun.config.resolve import Resolved, resolve, resolve_given
@@ -31,11 +29,12 @@ from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
 from recrun.training.coach import Coach
 from recrun.workflows.build import build
 
-_DATA: Final = {"dataset": "Synthetic", "n_users": 120, "n_items": 80, "n_interactions": 2400}
-_CLICKS: Final = {"dataset": "SyntheticClicks", "n_rows": 6000, "n_users": 60, "n_items": 40}
-_QUICK: Final = {"epochs": 16, "batch_size": 256, "lr": 0.01}
-_QUICK_WITH_SEQUENCES: Final = {**_QUICK, "batch_size": 16}
-"""A row of training is a user there, so rows are few."""
+_DATA: Final[dict[str, dict[str, str | int]]] = {
+    "ranking": {"dataset": "Synthetic", "n_users": 120, "n_items": 80, "n_interactions": 2400},
+    "predictions": {"dataset": "SyntheticClicks", "n_rows": 6000, "n_users": 60, "n_items": 40},
+}
+"""The made-up data by the evaluation of a family."""
+_EPOCHS: Final = 16
 _MACHINE: Final = {"device": "cpu", "threads": 1}
 _CUTOFF: Final = 10
 _SEED: Final = 3
@@ -59,16 +58,16 @@ class Subject:
     losses: list[float] = field(default_factory=list)
 
     @property
-    def is_closed_form(self) -> bool:
-        """Whether the model is fitted at once."""
-        return "ClosedFormArch" in MODELS.describe(self.name).bases
+    def family(self) -> Family:
+        """The family of the model."""
+        return family_of(MODELS.describe(self.name))
 
     @property
     def quick(self) -> dict[str, float]:
         """The settings by which little training is enough."""
-        if self.is_closed_form:
+        if not self.family.trains:
             return {}
-        return _QUICK_WITH_SEQUENCES if row_kind(MODELS.describe(self.name)) == "sequences" else _QUICK
+        return {"epochs": _EPOCHS, "batch_size": self.family.check_batch_size, "lr": 0.01}
 
     def resolve(self, seed: int = _SEED) -> Resolved:
         """Return the config by which it is trained: its bundled one, if it has one, on small data.
@@ -76,8 +75,7 @@ class Subject:
         Raises:
             ConfigError, RegistryError: there is no such model, or it cannot take these settings.
         """
-        predicts = row_kind(MODELS.describe(self.name)) == "labels"
-        values = {**(_CLICKS if predicts else _DATA), **_MACHINE, **self.quick, "seed": seed}
+        values = {**_DATA[self.family.evaluation], **_MACHINE, **self.quick, "seed": seed}
         if self.name in bundled_configs():
             given = read_overrides(self.overrides)
             rest = [f"{key}={value}" for key, value in values.items() if key not in given]
@@ -93,13 +91,13 @@ class Subject:
     def coach(self) -> Coach:
         """The trained model; `losses` has the loss of each epoch."""
         coach = self.build()
-        self.losses = train(coach)
+        self.losses = train(coach, self.family)
         return coach
 
     @cached_property
     def scores(self) -> Tensor:
         """The scores (U, I) of the trained model."""
-        return scores_of(self.coach)
+        return scores_of(self.coach, self.family)
 
 
 @dataclass(frozen=True)
@@ -149,14 +147,14 @@ def check(name: str, overrides: Sequence[str] = ()) -> list[Verdict]:
     return verdicts
 
 
-def train(coach: Coach) -> list[float]:
+def train(coach: Coach, family: Family) -> list[float]:
     """Train without a run folder, and return the loss of each epoch; a closed-form model has none."""
-    if isinstance(coach.model, ClosedFormArch):
+    if not family.trains:
         coach.model.fit(coach.dataset.base.training_data())
         return []
     losses = []
     coach.model.train()
-    for epoch in range(int(_QUICK["epochs"])):
+    for epoch in range(_EPOCHS):
         total = 0.0
         for batch in coach.dataset.iterate("train", seed=_SEED, epoch=epoch):
             loss = coach.model.training_loss(batch, coach.criterion)
@@ -168,10 +166,10 @@ def train(coach: Coach) -> list[float]:
     return losses
 
 
-def scores_of(coach: Coach) -> Tensor:
+def scores_of(coach: Coach, family: Family) -> Tensor:
     """Return the scores (U, I) of a model for all users; of one that predicts labels, those (N,) of valid's rows."""
     coach.model.eval()
-    if isinstance(coach.model, PredictingArch):
+    if family.evaluation == "predictions":
         return torch.from_numpy(predict(coach.model, coach.dataset.base, "valid", coach.device)[0])
     with torch.no_grad():
         scores: Tensor = coach.model.score(torch.arange(coach.dataset.base.n_users))
@@ -189,7 +187,7 @@ def is_built(subject: Subject) -> None:
 def shapes(subject: Subject) -> None:
     """score(users) gives a row for each user with a number for each item."""
     base = subject.coach.dataset.base
-    if isinstance(subject.coach.model, PredictingArch):
+    if subject.family.evaluation == "predictions":
         if subject.scores.shape != (len(base.interactions("valid")),):
             raise Broken("forward(batch) must give one logit for each row")
         return
@@ -221,7 +219,7 @@ def vectors(subject: Subject) -> None:
 
 def rows(subject: Subject) -> None:
     """The scores of some users are rows of the scores of all."""
-    if isinstance(subject.coach.model, PredictingArch):
+    if subject.family.evaluation == "predictions":
         return
     users = torch.tensor([7, 0, 119])
     users = users[users < subject.coach.dataset.base.n_users]
@@ -235,7 +233,7 @@ def rows(subject: Subject) -> None:
 def loss_falls(subject: Subject) -> None:
     """Training lowers the loss, by a tenth at least; a closed-form model has none."""
     coach = subject.coach
-    if isinstance(coach.model, ClosedFormArch):
+    if not subject.family.trains:
         try:
             coach.model.training_loss({}, coach.criterion)
         except Exception as error:
@@ -250,7 +248,7 @@ def loss_falls(subject: Subject) -> None:
 def same_seed(subject: Subject) -> None:
     """The same seed gives the same model, bit for bit."""
     again = subject.build()
-    if train(again) != subject.losses:
+    if train(again, subject.family) != subject.losses:
         raise Broken("trained again with the same seed, the losses differ; draw only from torch's own generator")
     mine, other = subject.coach.model.state_dict(), again.model.state_dict()
     different = [key for key, tensor in mine.items() if not torch.equal(tensor, other[key])]
@@ -264,14 +262,14 @@ def checkpoint(subject: Subject) -> None:
         save_checkpoint(f"{folder}/checkpoint.safetensors", {"model": subject.coach.model.state_dict()})
         fresh = subject.build(seed=_SEED + 1)
         fresh.model.load_state_dict(load_checkpoint(folder)["model"])
-    if not torch.equal(subject.scores, scores_of(fresh)):
+    if not torch.equal(subject.scores, scores_of(fresh, subject.family)):
         raise Broken("loaded into a fresh model, the state gives other scores; keep all of it in parameters or buffers")
 
 
 def better_than_chance(subject: Subject) -> None:
     """It finds held-out items half as often again as chance, at least."""
     base = subject.coach.dataset.base
-    if isinstance(subject.coach.model, PredictingArch):
+    if subject.family.evaluation == "predictions":
         _predicts_better_than_chance(subject)
         return
     scores = subject.scores.numpy().copy()

@@ -211,5 +211,5 @@ class Mean(SequenceArch):
     losses = [value for _, value in coach.state.history.values["train"]["loss"]]
     assert losses[-1] < losses[0]
     file.write_text(text.replace("max_length: int = 20", "").replace("*, ", "").replace("max_length)", "9)"))
-    with pytest.raises(ConfigError, match="reads sequences and has no setting max_length"):
+    with pytest.raises(ConfigError, match="is trained on sequences and has no setting max_length"):
         resolve(config, options)

@@ -30,7 +30,7 @@ from recrun.errors import ConfigError, TrainingError
 from recrun.registry import LOSSES
 from recrun.registry.registry import describe_object
 
-SAMPLED = [component.name for component in LOSSES if component.traits["negatives"] == "sampled"]
+SAMPLED = [component.name for component in LOSSES if component.traits.takes_negatives]
 N_ITEMS = 11
 
 
@@ -48,16 +48,15 @@ def scores_of(rows: int = 5, negatives: int = 4, *, seed: int = 0, dtype: torch.
     return torch.randn(rows, 1 + negatives, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def test_every_loss_states_where_its_negatives_come_from() -> None:
+def test_every_loss_states_its_source_and_how_many_negatives_it_needs() -> None:
     for component in LOSSES:
-        assert component.traits["negatives"] in ("sampled", "none"), component.name
-        assert component.traits.get("min_negatives", 1) >= 1
+        assert component.traits.min_negatives >= 1
         assert component.source, f"{component.name} has no source"
 
 
 def test_what_is_read_from_the_source_is_what_the_classes_say() -> None:
     for component in LOSSES:
-        described = describe_object("loss", component.name, LOSSES.get(component.name), dict(component.traits))
+        described = describe_object("loss", component.name, LOSSES.get(component.name), component.traits)
         assert component.parameters == described.parameters
         assert all(parameter.help for parameter in component.parameters)
 

@@ -126,7 +126,7 @@ def test_summary_and_source_are_read_from_the_docstring() -> None:
 def test_reading_the_source_says_what_inspecting_the_object_says(registry: Registry, name: str) -> None:
     read = registry.describe(name)
     thing = registry.get(name)
-    seen = describe_object(registry.kind, name, thing, dict(read.traits))
+    seen = describe_object(registry.kind, name, thing, read.traits)
     assert read.parameters == seen.parameters
     assert (read.target, read.doc, read.traits) == (seen.target, seen.doc, registry._registered[name].traits)
     assert set(read.bases) <= {*seen.bases, *(base.__qualname__ for base in inspect.getmro(type(thing)))}

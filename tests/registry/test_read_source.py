@@ -94,7 +94,7 @@ def test_a_signature_that_cannot_be_read_is_reported_with_its_file(tmp_path: Pat
 def test_registrations_are_read_with_their_traits(tmp_path: Path) -> None:
     _write(tmp_path, a="@MODELS.register('x', n=2, on=True)\n@OTHERS.register('y')\n@plain\nclass A: ...\n")
     node = parse_file(tmp_path / "a.py").definitions["A"]
-    assert list(registrations(node, "MODELS")) == [("x", {"n": 2, "on": True})]
+    assert list(registrations(node, "MODELS")) == [("x", {"n": 2, "on": True}, 1)]
     _write(tmp_path, b="@MODELS.register('x', n=COUNT)\nclass A: ...\n")
     with pytest.raises(Unreadable, match="traits of 'x' must be literals"):
         list(registrations(parse_file(tmp_path / "b.py").definitions["A"], "MODELS"))

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import pytest
 
@@ -11,6 +12,14 @@ from recrun.errors import RegistryError
 from recrun.registry import LOSSES, MODELS, REGISTRIES, entry_points
 from recrun.registry.component import Parameter
 from recrun.registry.registry import Registry, describe_object
+from recrun.registry.traits import Traits
+
+
+@dataclass(frozen=True)
+class ThingTraits(Traits):
+    OF_CLASS: ClassVar[tuple[str, ...]] = ("shiny",)
+    sort: Literal["plain", "odd", "far", "own"] = "plain"
+    shiny: bool = False
 
 
 class Thing:
@@ -34,7 +43,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
         "@THINGS.register('first', sort='plain')\nclass First:\n    'The first.'\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    return Registry("thing", "THINGS", "things", "things")
+    return Registry("thing", "THINGS", "things", "things", ThingTraits)
 
 
 @pytest.fixture
@@ -62,7 +71,7 @@ def test_a_registered_thing_is_found_and_described(registry: Registry) -> None:
     assert registry.get("second") is Thing
     component = registry.describe("second")
     assert component.parameters == (Parameter("size", int, 3, "how large.", "thing second"),)
-    assert component.traits == {"sort": "odd"}
+    assert component.traits == ThingTraits(sort="odd")
     assert component.summary == "Be a thing."
     assert "second" in registry
     assert registry.names() == ["first", "second"]
@@ -81,7 +90,7 @@ def test_a_built_in_thing_is_described_without_importing_it(registry: Registry) 
     component = registry.describe("first")
     assert (component.target, component.traits, component.doc) == (
         "things.first:First",
-        {"sort": "plain"},
+        ThingTraits(),
         "The first.",
     )
     assert "things.first" not in sys.modules
@@ -131,7 +140,7 @@ def test_an_entry_point_is_described_without_importing_it(registry: Registry, in
     component = registry.describe("third")
     assert (component.summary, component.traits, component.target) == (
         "The third.",
-        {"sort": "far"},
+        ThingTraits(sort="far"),
         "shop.parts:Third",
     )
     assert [parameter.name for parameter in component.parameters] == ["size"]
@@ -160,7 +169,7 @@ def test_what_an_entry_point_registers_itself_keeps_its_traits(registry: Registr
         registry.get("sixth")
     finally:
         del builtins.THINGS  # type: ignore[attr-defined]
-    assert registry._registered["sixth"].traits == {"sort": "own"}
+    assert registry._registered["sixth"].traits == ThingTraits(sort="own")
 
 
 @pytest.mark.parametrize(
@@ -285,7 +294,7 @@ def test_a_function_is_described_by_its_keywords() -> None:
     def build(data: object, *, size: int = 3) -> None:
         """Build."""
 
-    component = describe_object("thing", "build", build, {})
+    component = describe_object("thing", "build", build, Traits())
     assert [parameter.name for parameter in component.parameters] == ["size"]
 
 

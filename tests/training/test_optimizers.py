@@ -29,8 +29,8 @@ SHARED: dict[str, tuple[Any, Any]] = {
     "beta1": (Fraction, 0.9),
     "beta2": (Fraction, 0.999),
 }
-DENSE = [component.name for component in OPTIMIZERS if not component.traits.get("sparse", False)]
-SPARSE = [component.name for component in OPTIMIZERS if component.traits.get("sparse", False)]
+DENSE = [component.name for component in OPTIMIZERS if not component.traits.sparse]
+SPARSE = [component.name for component in OPTIMIZERS if component.traits.sparse]
 PLAIN: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
     ("adam", torch.optim.Adam, {"beta1": 0.8, "beta2": 0.99}, {"betas": (0.8, 0.99)}),
     ("adamw", torch.optim.AdamW, {"beta1": 0.8, "beta2": 0.99}, {"betas": (0.8, 0.99)}),

@@ -47,7 +47,7 @@ def test_what_is_read_from_the_source_is_what_the_functions_say() -> None:
 
 
 def test_only_plateau_needs_a_value() -> None:
-    assert [component.name for component in SCHEDULERS if component.traits.get("needs_value")] == ["plateau"]
+    assert [component.name for component in SCHEDULERS if component.traits.needs_value] == ["plateau"]
 
 
 def test_none_keeps_the_rate() -> None:

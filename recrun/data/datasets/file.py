@@ -160,6 +160,6 @@ def format_of(name: str, chosen: str | None = None) -> str:
             raise DataError(unknown("format", chosen, FORMATS.names()))
         return chosen
     for component in FORMATS:
-        if Path(name).suffix.lower() in component.traits.get("extensions", []):
+        if Path(name).suffix.lower() in component.traits.extensions:
             return component.name
     raise DataError(f"the name of {name} does not tell its format; set format to one of: {', '.join(FORMATS.names())}")

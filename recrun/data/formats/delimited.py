@@ -47,38 +47,38 @@ class _Dialect:
     n_columns: int | None = None
 
 
-@FORMATS.register("csv", extensions=[".csv"], order="time column")
+@FORMATS.register("csv", extensions=(".csv",))
 def read_csv(path: Path, layout: Layout) -> Table:
     """Read columns with a separator between (any; found from the first line), with or without a line of names."""
     return _read(path, layout, _Dialect(quoted=True))
 
 
-@FORMATS.register("tsv", extensions=[".tsv"], order="time column")
+@FORMATS.register("tsv", extensions=(".tsv",))
 def read_tsv(path: Path, layout: Layout) -> Table:
     """Read columns separated by tabs, with or without a line of names."""
     return _read(path, layout, _Dialect(separator="\t"))
 
 
-@FORMATS.register("inter", extensions=[".inter"], order="time column")
+@FORMATS.register("inter", extensions=(".inter",))
 def read_inter(path: Path, layout: Layout) -> Table:
     """Read a RecBole atomic file: tabs between columns, names with types (`user_id:token`) in the first line."""
     return _read(path, layout, _Dialect(separator="\t", header=True))
 
 
-@FORMATS.register("udata", extensions=[".data", ".base"], order="time column")
+@FORMATS.register("udata", extensions=(".data", ".base"))
 def read_udata(path: Path, layout: Layout) -> Table:
     """Read `user item rating timestamp` lines with tabs between and no line of names, as in MovieLens 100K."""
     return _read(path, layout, _Dialect(separator="\t", header=False))
 
 
-@FORMATS.register("triples", order="none")
+@FORMATS.register("triples")
 def read_triples(path: Path, layout: Layout) -> Table:
     """Read `user item weight` lines without a line of names; the weight becomes the column "weight"."""
     table = _read(path, layout, _Dialect(header=False, positions=(USER, ITEM, RATING), n_columns=3))
     return replace(table, columns={WEIGHT: table.columns[RATING]})
 
 
-@FORMATS.register("pairs", order="lines")
+@FORMATS.register("pairs")
 def read_pairs(path: Path, layout: Layout) -> Table:
     """Read `user item` lines without a line of names; each user's lines stand in the order of time."""
     table = _read(path, layout, _Dialect(header=False, positions=(USER, ITEM), n_columns=2))

@@ -83,7 +83,7 @@ def find_split(name: str) -> Split:
     traits = SPLITS.describe(name).traits
     return Split(
         SPLITS.get(name),
-        needs_time=traits.get("needs_time", False),
-        compares_users=traits.get("compares_users", False),
-        without_share=traits.get("without_share"),
+        needs_time=traits.needs_time,
+        compares_users=traits.compares_users,
+        without_share=traits.without_share,
     )

@@ -1,0 +1,93 @@
+"""Model families: what kind of rows a model is trained on, and all that follows from it before torch is imported.
+
+A model is of the family of the nearest class above it that `FAMILIES` names. A new family of recrun is a base class in
+`recrun/architectures` and an entry of `FAMILIES`. A family outside recrun is declared in the body of its base class, as
+`family = Family(rows="baskets")` with literal keywords, which is read without importing it. Rows of a new kind need a
+pipe of that name in `recrun.training.pipes.PIPES`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from recrun.registry.component import Component
+from recrun.registry.traits import Written, read_traits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """What follows from the family of a model.
+
+    Args:
+        rows: what a row of training is, as messages call it; also the name of the pipe of training rows.
+        trains: whether it is trained by gradient descent; if not it is fitted at once, and takes no training settings.
+        without: the training settings that make no sense for its rows.
+        needs: the settings that each of its models must have.
+        evaluation: whether its models rank items, or predict the labels of rows.
+        losses: the only losses for it; empty for any that `loss_over` admits.
+        loss_over: whether its losses are over the scores of single items, or over users' whole rows.
+        vectors: whether losses can compare vectors of users and items.
+        samplers: the samplers that its pipe takes, by their trait `draws`.
+        corrects: whether its pipe tells the probabilities of negatives, for `logq_correction`.
+        check_batch_size: the batch size by which `recrun check` trains its models on small data.
+    """
+
+    rows: str = "interactions"
+    trains: bool = True
+    without: tuple[str, ...] = ("positives", "draw_on")
+    needs: tuple[str, ...] = ()
+    evaluation: Literal["ranking", "predictions"] = "ranking"
+    losses: tuple[str, ...] = ()
+    loss_over: Literal["items", "users"] = "items"
+    vectors: bool = True
+    samplers: tuple[str, ...] = ("rows", "batch", "candidates")
+    corrects: bool = True
+    check_batch_size: int = 256
+
+    @property
+    def samples(self) -> bool:
+        """Whether its training may take sampled negatives."""
+        return self.trains and "sampler" not in self.without
+
+
+SAMPLED_ITEMS: Final = Family(without=())
+WHOLE_ROWS: Final = Family(rows="users", loss_over="users")
+SEQUENCES: Final = Family(
+    rows="sequences",
+    needs=("max_length",),
+    vectors=False,
+    samplers=("rows",),
+    corrects=False,
+    # A row is all of a user there, so rows are few.
+    check_batch_size=16,
+)
+LABELLED_ROWS: Final = Family(
+    rows="labels", without=("sampler", "positives", "draw_on"), evaluation="predictions", losses=("bce",)
+)
+CLOSED_FORM: Final = Family(trains=False)
+
+FAMILIES: Final[dict[str, Family]] = {
+    "RecSysArch": SAMPLED_ITEMS,
+    "RowsArch": WHOLE_ROWS,
+    "SequenceArch": SEQUENCES,
+    "PredictingArch": LABELLED_ROWS,
+    "ClosedFormArch": CLOSED_FORM,
+}
+"""The families by the names of their base classes; graph models are of the first."""
+
+
+def family_of(model: Component | None) -> Family:
+    """Return the family of a model; that of sampled items for one that is not known.
+
+    Raises:
+        RegistryError: its class declares a family that cannot be read.
+    """
+    if model is None:
+        return SAMPLED_ITEMS
+    declared = model.traits.family
+    if isinstance(declared, Family):
+        return declared
+    if isinstance(declared, Written):
+        return read_traits(Family, declared.keywords, f"{declared.where}: family of model {model.name}")
+    return next((FAMILIES[base] for base in model.bases if base in FAMILIES), SAMPLED_ITEMS)
