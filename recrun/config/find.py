@@ -16,6 +16,7 @@ from typing import Final
 from recrun.config.same_settings import decides
 from recrun.config.yaml_reader import Given, Place, Reading, read_mapping, read_value
 from recrun.errors import ConfigError, Fault, nearest
+from recrun.registry.user_files import is_file_reference
 
 CONFIG_IN_FOLDER: Final = "recrun.yaml"
 DEFAULT_CONFIG: Final = "bprmf"
@@ -126,3 +127,13 @@ def _base(path: Path, base: Given, above: tuple[str, ...]) -> tuple[Path | None,
     if os.path.realpath(target) in above:
         return None, base.fault(f"{base.value} extends this file in turn", EXTENDS)
     return target, None
+
+
+def from_here(name: str, given: Given) -> str:
+    """Return a component's name; a file is looked up beside the config that names it, else in the working folder."""
+    if not is_file_reference(name):
+        return name
+    path, _, attribute = name.rpartition(":")
+    is_in_file = given.place is not None and given.place.line is not None
+    folder = os.path.dirname(given.place.file) if given.place is not None and is_in_file else ""
+    return f"{os.path.abspath(os.path.join(folder, os.path.expanduser(path)))}:{attribute}"

@@ -11,8 +11,9 @@ from recrun.config.expected import expected_schema
 from recrun.config.find import EXPECTED, EXTENDS
 from recrun.config.monitor_names import LOSS
 from recrun.config.resolve import COMPONENTS, Choice, choose, read
+from recrun.config.trackers import further_reporters
 from recrun.errors import ConfigError
-from recrun.registry import METRICS
+from recrun.registry import METRICS, REPORTERS
 from recrun.registry.component import REQUIRED, Component, Parameter
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -47,7 +48,12 @@ def config_schema(config: str | Path | None = None) -> dict[str, Any]:
         if faults:
             raise ConfigError(faults)
         title = f"recrun config: {Path(path).name}"
-    components = [*choice.components.values(), *(known for setting in choice.unknown for known in COMPONENTS[setting])]
+    trackers = REPORTERS if config is None else choice.trackers
+    components = [
+        *choice.components.values(),
+        *trackers,
+        *(known for setting in choice.unknown for known in COMPONENTS[setting]),
+    ]
     properties = {parameter.name: _property(parameter) for parameter in choice.settings()}
     for name, declared in _by_name(components).items():
         properties.setdefault(name, _shared_property(declared))
@@ -101,6 +107,10 @@ def _value(parameter: Parameter) -> dict[str, Any]:
         schema: dict[str, Any] = {"anyOf": [{"enum": COMPONENTS[parameter.name].names()}, FILE_REFERENCE]}
     elif parameter.name == "monitors":
         return {"type": "array", "items": _monitor(with_loss=True)}
+    elif parameter.name == "trackers":
+        further = further_reporters()
+        items = [*([{"enum": further}] if further else []), FILE_REFERENCE]
+        return {"type": "array", "items": {"anyOf": items}}
     elif parameter.name == "which4best":
         schema = _monitor(with_loss=False)
     elif parameter.name == "device":

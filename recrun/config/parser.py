@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import os
 import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any, Final, NoReturn
 
 from recrun.config.check_value import Misfit, find_registered, fit, shown, type_name
 from recrun.config.config import Config
+from recrun.config.find import from_here
 from recrun.config.script_flags import TAKEN, read_flags
 from recrun.config.settings import RUN, TRAINING
 from recrun.config.yaml_reader import Given
@@ -287,16 +287,6 @@ class Parser:
         registered = find_registered(annotation)
         names = choices(registered) if registered else typing.get_args(annotation)
         return nearest(value, [name for name in names if isinstance(name, str)]) if isinstance(value, str) else None
-
-
-def from_here(name: str, given: Given) -> str:
-    """Return a component's name; a file is looked up beside the config that names it, else in the working folder."""
-    if not is_file_reference(name):
-        return name
-    path, _, attribute = name.rpartition(":")
-    is_in_file = given.place is not None and given.place.line is not None
-    folder = os.path.dirname(given.place.file) if given.place is not None and is_in_file else ""
-    return f"{os.path.abspath(os.path.join(folder, os.path.expanduser(path)))}:{attribute}"
 
 
 def _script_settings() -> list[Parameter]:

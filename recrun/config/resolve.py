@@ -15,14 +15,15 @@ from recrun.config.config import Config
 from recrun.config.draft import Facts
 from recrun.config.expected import Expected, read_expected, unmeasured
 from recrun.config.family import Family, family_of
-from recrun.config.find import find_config, read_arguments, read_config
-from recrun.config.parser import Parser, from_here
+from recrun.config.find import find_config, from_here, read_arguments, read_config
+from recrun.config.parser import Parser
 from recrun.config.rules import contradictions, settle
 from recrun.config.same_settings import decides
 from recrun.config.settings import RUN, TRAINING
+from recrun.config.trackers import choose_trackers, declare_trackers
 from recrun.config.yaml_reader import Given, Reading
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order, unknown
-from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, SAMPLERS, SCHEDULERS
+from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, REPORTERS, SAMPLERS, SCHEDULERS
 from recrun.registry.component import Component, Parameter
 from recrun.registry.registry import Registry
 from recrun.registry.user_files import is_file_reference
@@ -80,11 +81,13 @@ class Choice:
 
     Args:
         components: those that are known, by the setting that chooses them.
+        trackers: the further reporters that are known.
         unknown: the settings whose component cannot be told; their own settings may be any of its kind.
         faults: what is wrong with the names.
     """
 
     components: dict[str, Component] = field(default_factory=dict)
+    trackers: list[Component] = field(default_factory=list)
     unknown: set[str] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
 
@@ -108,7 +111,8 @@ class Choice:
     def possible(self) -> list[Parameter]:
         """Return the settings of every component that might have been meant; where types differ, any will do."""
         merged: dict[str, Parameter] = {}
-        for each in (each for setting in self.unknown for known in COMPONENTS[setting] for each in known.parameters):
+        registries = [COMPONENTS.get(setting, REPORTERS) for setting in self.unknown]
+        for each in (each for registry in registries for known in registry for each in known.parameters):
             known_type = merged.setdefault(each.name, each).annotation
             if known_type != each.annotation:
                 merged[each.name] = replace(merged[each.name], annotation=known_type | each.annotation)
@@ -179,6 +183,10 @@ def choose(reading: Reading) -> Choice:
         except RegistryError as error:
             choice.unknown.add(setting)
             choice.faults.append(_explain_name(registry, name, chosen, setting, error))
+    if "trackers" in reading.given:
+        choice.trackers, faults, all_known = choose_trackers(reading.given["trackers"])
+        choice.faults += faults
+        choice.unknown |= set() if all_known else {"trackers"}
     return choice
 
 
@@ -192,12 +200,15 @@ def _check(reading: Reading, path: str) -> Resolved:
             parser.declare(component.parameters)
         except ConfigError as error:
             faults += error.faults
+    faults += declare_trackers(parser, choice.trackers)
     parser.declare(each for each in choice.possible() if each.name not in parser.parameters)
     strangers = [key for key in reading.given if key not in parser.parameters]
     faults += [_explain_key(key, reading.given[key], parser, choice) for key in strangers]
     values, found = parser.check(reading.given, complete=reading.complete and not choice.unknown)
     faults += found
     values |= {setting: component.name for setting, component in choice.components.items() if setting in values}
+    if "trackers" in values:
+        values["trackers"] = list(dict.fromkeys(tracker.name for tracker in choice.trackers))
     facts = Facts(values, choice.components, reading.given)
     faults += [*settle(values, facts), *contradictions(facts)]
     expected: dict[int, Expected] = {}
@@ -272,4 +283,5 @@ def describe_anything(name: str) -> list[Component]:
 def _registry_of(reference: str) -> Registry:
     """Return the registry in which something of a user's own file belongs, as its base class tells."""
     bases = MODELS.describe(reference).bases
-    return LOSSES if "BaseCriterion" in bases else DATASETS if "RecDataSet" in bases else MODELS
+    by_base = {"BaseCriterion": LOSSES, "RecDataSet": DATASETS, "Reporter": REPORTERS}
+    return next((registry for base, registry in by_base.items() if base in bases), MODELS)

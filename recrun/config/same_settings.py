@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,7 @@ from typing import Any, Final
 from recrun.config.yaml_reader import Given
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import RegistryError
-from recrun.registry import SCHEDULERS
+from recrun.registry import REPORTERS, SCHEDULERS
 
 FREE: Final = (
     "device",
@@ -29,6 +30,7 @@ FREE: Final = (
     "root",
     "checkpoint_freq",
     "checkpoint_minutes",
+    "trackers",
 )
 """Settings that do not decide what is computed: how, where, and how it is shown and kept."""
 
@@ -61,7 +63,8 @@ def refused_changes(before: Mapping[str, Any], now: Mapping[str, Any], *, any_se
         now: those it is to go on with.
         any_seed: whether a seed of -1 in `now` means whatever seed the run has drawn.
     """
-    changes = _changes(before, now, (*FREE, *_OF_ONE_RUN), any_seed)
+    free = (*FREE, *settings_of_trackers(before, now))
+    changes = _changes(before, now, (*free, *_OF_ONE_RUN), any_seed)
     if "epochs" in changes and _may_be_raised(before, now):
         del changes["epochs"]
     return changes
@@ -71,27 +74,42 @@ def changes_of_result(
     before: Mapping[str, Any], now: Mapping[str, Any], *, any_seed: bool = False
 ) -> dict[str, Change]:
     """Return the settings that keep the numbers of one config from being those of the other; arguments as above."""
-    return _changes(before, now, (*FREE, *NAMES), any_seed)
+    free = (*FREE, *settings_of_trackers(before, now))
+    return _changes(before, now, (*free, *NAMES), any_seed)
 
 
 def decides(given: Mapping[str, Given], before: Mapping[str, Given]) -> bool:
     """Return whether settings as they are written change what is computed, against those `given` before."""
+    trackers = [{"trackers": each["trackers"].value} for each in (before, given) if "trackers" in each]
+    left_out = (*FREE, *settings_of_trackers(*trackers), *NAMES)
     return any(
         key not in before or (before[key].value, before[key].text) != (new.value, new.text)
         for key, new in given.items()
-        if key not in (*FREE, *NAMES)
+        if key not in left_out
     )
 
 
 def sweep_identity(config: Mapping[str, Any], axes: Collection[str]) -> dict[str, Any]:
     """Return the settings of a trial that name its sweep: those that decide the result, and the axes of the grid."""
-    return {key: value for key, value in config.items() if key in axes or key not in (*FREE, *_OF_ONE_RUN)}
+    left_out = (*FREE, *settings_of_trackers(config), *_OF_ONE_RUN)
+    return {key: value for key, value in config.items() if key in axes or key not in left_out}
 
 
 def is_finished_trial(recorded: Mapping[str, Any], config: Mapping[str, Any], axes: Collection[str]) -> bool:
     """Return whether a run that recorded its settings is the trial with this config."""
-    ignored = [key for key in (*FREE, *_OF_ONE_RUN) if key not in axes]
+    free = (*FREE, *settings_of_trackers(recorded, config))
+    ignored = [key for key in (*free, *_OF_ONE_RUN) if key not in axes]
     return not _changes(recorded, config, ignored, any_seed=True)
+
+
+def settings_of_trackers(*configs: Mapping[str, Any]) -> set[str]:
+    """Return the settings that the trackers of some configs bring; like `trackers` itself, they decide no number."""
+    found: set[str] = set()
+    lists = [trackers for config in configs if isinstance(trackers := config.get("trackers"), list)]
+    for name in dict.fromkeys(name for trackers in lists for name in trackers if isinstance(name, str)):
+        with suppress(RegistryError):  # one that is not installed here any more has no settings to leave out
+            found |= {parameter.name for parameter in REPORTERS.describe(name).parameters}
+    return found
 
 
 def without_run(config: Mapping[str, Any]) -> dict[str, Any]:

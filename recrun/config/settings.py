@@ -52,6 +52,12 @@ RUN: Final[tuple[Parameter, ...]] = (
     _run("threads", PositiveInt | None, None, "threads for computing; all that the machine offers if null"),
     _run("benchmark", bool, False, "let cuDNN choose its fastest kernels, which may differ from run to run"),
     _run("verbose", Annotated[int, Ge(0), Le(2)], 1, "0 quiet, 1 normal, 2 more"),
+    _run(
+        "trackers",
+        list[str],
+        [],
+        "further reporters that are notified of the run: registered names, or ./file.py:Name",
+    ),
     _run("resume", bool, False, "continue the run of the same id (or the newest unfinished one with these settings)"),
     _run("id", str | None, None, "name of the run folder; drawn if null"),
 )
@@ -90,3 +96,9 @@ TRAINING: Final[tuple[Parameter, ...]] = (
     ),
     _training("compile_model", bool, False, "compile the model's forward pass with torch.compile"),
 )
+
+USUAL_REPORTERS: Final = ("metrics", "live", "log", "events", "summary")
+"""The reporters that every run has, in the order in which they are made and notified; `trackers` come after them.
+
+The live view begins with what the metrics file holds, and the summary is made from it, so the file comes first.
+"""

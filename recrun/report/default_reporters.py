@@ -1,6 +1,6 @@
 """Register the reporters of recrun: metrics file, live view, log, event files and summary.
 
-Each is a factory `(run, settings, resumed_from) -> Reporter`; `recrun.training.reporter.USUAL` says their order.
+Each is a factory `(run, settings, resumed_from) -> Reporter`; `recrun.config.settings.USUAL_REPORTERS` is their order.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from torch import nn
 
-from recrun.config.same_settings import refused_changes
+from recrun.config.same_settings import refused_changes, settings_of_trackers
 from recrun.errors import CheckpointError, DataError, TrainingError
 from recrun.randomness import random_state, restore_random_state
 from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -100,9 +100,13 @@ def restore(run: RunFolder, parts: RunParts, state: TrainingState, saved: Mappin
 
 
 def _model_state(parts: RunParts, settings: RunSettings) -> dict[str, Any]:
-    """Return the model, with the settings it was made by and the hashes of the data it was trained on."""
+    """Return the model, with the settings it was made by and the hashes of the data it was trained on.
+
+    Trackers are left out: the model can be used where they are not installed.
+    """
+    of_trackers = {"trackers", *settings_of_trackers(settings.cfg)}
     return {
-        "config": dict(settings.cfg),
+        "config": {key: value for key, value in settings.cfg.items() if key not in of_trackers},
         "data": dict(parts.dataset.base.hashes),
         "model": parts.model.state_dict(),
     }

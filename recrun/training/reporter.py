@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from recrun.config.settings import USUAL_REPORTERS
 from recrun.registry import REPORTERS
 
 if TYPE_CHECKING:
     from recrun.runs.folder import RunFolder
-
-USUAL: Final = ("metrics", "live", "log", "events", "summary")
-"""The reporters that every run has, in the order in which they are made and notified.
-
-The live view begins with what the metrics file holds, and the summary is made from it, so the file comes first.
-"""
 
 
 class Reporter:
@@ -108,7 +103,7 @@ def make_reporters(run: RunFolder, settings: Mapping[str, Any], resumed_from: in
     """
     made: list[Reporter] = []
     with ExitStack() as stack:
-        for name in (*USUAL, *settings.get("trackers", ())):
+        for name in (*USUAL_REPORTERS, *settings.get("trackers", ())):
             names = [parameter.name for parameter in REPORTERS.describe(name).parameters]
             own = {key: settings[key] for key in names if key in settings}
             made.append(REPORTERS.get(name)(run, settings, resumed_from, **own))
