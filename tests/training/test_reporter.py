@@ -216,9 +216,7 @@ def test_reporters_that_were_made_are_closed_if_a_later_one_cannot_be(tmp_path: 
 
 def test_a_tracker_cannot_take_the_name_of_another_setting(tmp_path: Path, tracker_file: Path) -> None:
     tracker_file.write_text(TRACKER.replace("notes_mark", "lr"))
-    with pytest.raises(
-        ConfigError, match=r"lr: reporter .*:Notes cannot have a setting of this name: optimizer"
-    ):
+    with pytest.raises(ConfigError, match=r"lr: reporter .*:Notes cannot have a setting of this name: optimizer"):
         resolve("bprmf", [f"trackers=[{tracker_file}:Notes]", "notes_file=x"])
 
 
