@@ -6,7 +6,7 @@ The coach is what `recrun train bprmf` makes for these settings: embedding 64, b
 no train positive, dense Adam (fused), all 810,128 train interactions; only reporters are left out. An epoch is
 `Coach.train`: sampling, batches, loss, backward pass, optimizer, the guard of the numbers. Optimizers take turns, so
 that a busy machine slows all of them alike; the first epoch of each is not counted. Without Gowalla, data of its size
-is made up, and said so. `--json` prints the seconds of every epoch. "Data" is sampling and batches, "looking after" the
+is made up, and said so. `--json` prints the seconds of every epoch. "Data" is sampling and batches, "bookkeeping" the
 means of the loss and the guard against what is not finite.
 """
 
@@ -18,7 +18,7 @@ from contextlib import ExitStack
 
 from _common import cpu_seconds, gowalla, machine, median, record, seconds_of, table, trained_by
 
-ACTIVITIES = ("data", "forward", "backward", "optimizer", "looking after")
+ACTIVITIES = ("data", "forward", "backward", "optimizer", "bookkeeping")
 
 
 def main() -> None:

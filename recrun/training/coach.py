@@ -117,7 +117,7 @@ class Coach(RunKeeper):
             self.train_per_epoch()
         self._guard.check()
         values = self.state.end_epoch(epoch)
-        self.stopwatch.book("looking after")
+        self.stopwatch.book("bookkeeping")
         self.reporters.trained(epoch + 1, values, self._spend("train", start))
         self.stopwatch.book("report")
 

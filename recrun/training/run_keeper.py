@@ -213,7 +213,7 @@ class RunKeeper:
         if self._report.is_due():
             self.reporters.step(self.state.epoch, step, self._n_steps, self.state.mean_loss)
         self._stop_if_asked()
-        self.stopwatch.book("looking after")
+        self.stopwatch.book("bookkeeping")
         if self._checkpoint.is_due():
             self.save_checkpoint(self.state.epoch, force=True)
 
