@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from os import PathLike
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,25 @@ class RegistryError(RecrunError):
 
 
 class DataError(RecrunError):
-    """Data that is missing, malformed, or cannot be split as asked."""
+    """Data that is missing, malformed, or cannot be split as asked.
+
+    Args:
+        message: what is wrong, and what to do.
+        path: the file concerned; its text begins with it.
+        line: the 1-based line of that file.
+        kind: the sort of fault, for code that decides by it: "empty" (a file without interactions), "other-ids" (parts
+            whose ids are not of one kind), or "" for all others.
+    """
+
+    def __init__(
+        self, message: str, *, path: str | PathLike[str] | None = None, line: int | None = None, kind: str = ""
+    ) -> None:
+        self.message = message
+        self.path = path
+        self.line = line
+        self.kind = kind
+        where = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
+        super().__init__(where + message)
 
 
 class DownloadError(RecrunError):

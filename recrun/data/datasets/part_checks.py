@@ -76,7 +76,7 @@ def unknown_in_train(
                 message = (
                     f"none of its {n_held_out} {what} occurs in {tables['train'].path}; are their ids of one kind?"
                 )
-                raise DataError(f"{tables[part].path}: {message}")
+                raise DataError(message, path=tables[part].path, kind="other-ids")
             if n_unknown:
                 share = f"{n_unknown} of {n_held_out} {what} in {part}"
                 notes.append(f"{share} have no interaction in train; they are kept")

@@ -154,4 +154,4 @@ def _refuse_others(path: Path, found: Survey) -> None:
         if start.startswith(beginnings):
             raise data_error(path, None, reason)
     if not found.head.removeprefix(_BOM).strip(b" \t\r\n\0"):
-        raise data_error(path, None, "is empty")
+        raise data_error(path, None, "is empty", kind="empty")

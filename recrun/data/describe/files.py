@@ -184,15 +184,14 @@ def _describe_file(part: str, path: Path, given: Mapping[str, Any], limit: int) 
     try:
         sniffed = report.sniffed = sniff(path, given, report.faults)
     except DataError as error:
-        message = str(error).removeprefix(f"{path}").lstrip(":0123456789 ")
-        report.faults.add("empty" if message == "is empty" else "not-data", message)
+        report.faults.add(error.kind or "not-data", error.message)
         return report
     try:
         table = FORMATS.get(sniffed.format)(path, sniffed.layout)
     except DataError as error:
         report.table = scan(sniffed, report.faults)
         if not report.faults.is_refused:
-            report.faults.add("empty" if "holds no interactions" in str(error) else "refused", str(error))
+            report.faults.add("empty" if error.kind == "empty" else "refused", str(error))
     else:
         report.table, report.is_read = table, True
         for fault in report.faults:
@@ -274,8 +273,7 @@ def _prepare(description: Description, tables: Mapping[str, Table], given: Mappi
     try:
         prepared = prepare(tables, Preparation(split=split, **options))
     except DataError as error:
-        kind = "other-ids" if "are their ids of one kind" in str(error) else "refused"
-        description.files[-1].faults.add(kind, str(error))
+        description.files[-1].faults.add(error.kind or "refused", str(error))
         return
     description.statistics["parts"] = {part: len(rows) for part, rows in prepared.parts.items()}
     description.notes += prepared.notes

@@ -116,7 +116,7 @@ def sniff(path: Path, given: Mapping[str, Any], faults: Faults) -> Sniffed:
     check_encoding(path, encoding)
     lines = [line for line in found.lines(encoding) if line.strip()]
     if not lines:
-        raise DataError(f"{path}: is empty")
+        raise DataError("is empty", path=path, kind="empty")
     sniffed = Sniffed(path, chosen or named or "csv", encoding, settings=settings, survey=found)
     _note_text(sniffed, lines, faults)
     if sniffed.format in _INTEGERS or (chosen is None and named is None and _is_of_integers(lines)):

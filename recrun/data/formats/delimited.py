@@ -133,7 +133,7 @@ def _read(path: Path, layout: Layout, dialect: _Dialect) -> Table:
     names = split_line(first, separator, dialect.quoted)
     header = next((known for known in (layout.header, dialect.header) if known is not None), looks_like_header(names))
     if header and not second:
-        raise data_error(path, None, "holds no interactions, only a line of names")
+        raise data_error(path, None, "holds no interactions, only a header row", kind="empty")
     hint = _separator_hint(first, separator, len(names))
     if dialect.n_columns not in (None, len(names)):
         expected = " ".join(role if role != RATING else WEIGHT for role in dialect.positions)
@@ -161,7 +161,7 @@ def first_lines(path: Path, encoding: str) -> tuple[str, str]:
         sample = stream.read(_SAMPLE)
     text = sample.decode(encoding, errors="replace").removeprefix("\ufeff")
     if not text.strip():
-        raise data_error(path, None, "is empty")
+        raise data_error(path, None, "is empty", kind="empty")
     if "\0" in text:
         raise data_error(
             path,

@@ -71,7 +71,7 @@ def _to_table(frame: pl.DataFrame, path: Path, first_line: int, explain: Explain
     if rows is not None:
         notes = (*notes, f"{path.name}: blank lines are skipped")
     if not frame.height:
-        raise data_error(path, None, "holds no interactions")
+        raise data_error(path, None, "holds no interactions", kind="empty")
     for name in frame.columns:
         if frame[name].null_count():
             row = int(frame[name].is_null().arg_max() or 0)

@@ -62,7 +62,8 @@ def _read(path: Path) -> tuple[Table, np.ndarray]:
     per_line = np.concatenate(lengths) if lengths else np.zeros(0, dtype=np.int64)
     ends = np.cumsum(per_line)
     if not len(ends) or not ends[-1]:
-        raise data_error(path, None, "holds no interactions; expected lines `user item item ...` of integers")
+        message = "holds no interactions; expected lines `user item item ...` of integers"
+        raise data_error(path, None, message, kind="empty")
     table = Table(
         path,
         Ids.of_integers(np.concatenate(users)),

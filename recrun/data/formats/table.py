@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib
-import io
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -122,9 +121,9 @@ class Layout:
     time_column: str | None = None
 
 
-def data_error(path: Path, line: int | None, message: str) -> DataError:
+def data_error(path: Path, line: int | None, message: str, kind: str = "") -> DataError:
     """Return the error for a fault at a line of a file."""
-    return DataError(f"{path}: {message}" if line is None else f"{path}:{line}: {message}")
+    return DataError(message, path=path, line=line, kind=kind)
 
 
 def check_encoding(path: Path, encoding: str) -> None:
@@ -162,9 +161,14 @@ def open_binary(path: Path, *, ending: str | None = None) -> Iterator[BinaryIO]:
             with path.open("rb") as stream:
                 yield stream
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: the compressed file is damaged or cut short ({error})") from error
+        raise data_error(path, None, f"the compressed file is damaged or cut short ({error})") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise data_error(path, None, f"cannot be read ({error.strerror or error})") from error
+    except Exception as error:
+        # The packages for Zstandard have an error class each, and neither need be installed.
+        if type(error).__name__ not in ("ZstdError", "ZstdDecompressionError"):
+            raise
+        raise data_error(path, None, f"the compressed file is damaged or cut short ({error})") from error
 
 
 def read_binary(path: Path) -> bytes:
@@ -191,23 +195,5 @@ def _open_zstandard(path: Path) -> BinaryIO:
             continue
         stream: BinaryIO = zstandard.open(path, "rb")
         return stream
-    return io.BytesIO(_read_through_polars(path))
-
-
-def _read_through_polars(path: Path) -> bytes:
-    """Return what a .zst file holds; polars decompresses tables only, so the whole file is read as a single cell."""
-    import polars as pl
-
-    try:
-        frame = pl.read_csv(
-            path, has_header=False, separator="\x01", eol_char="\x00", quote_char=None, schema={"content": pl.String}
-        )
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(
-            f"{path}: cannot be decompressed ({reason}); decompress it with `zstd -d`, or install zstandard"
-        ) from error
-    if frame.shape != (1, 1):
-        raise DataError(f"{path}: cannot be decompressed here; decompress it with `zstd -d`, or install zstandard")
-    content: str = frame.item() or ""
-    return content.encode("utf-8")
+    message = "nothing here can decompress .zst; pip install recrun[zstd], or decompress it with `zstd -d`"
+    raise data_error(path, None, message)
