@@ -106,7 +106,7 @@ class FeatureFile:
         names = split_line(first, separator, not has_tabs)
         header = looks_like_header(names) if self._layout.header is None else self._layout.header
         if header and not second:
-            raise data_error(self.path, None, "holds no rows, only a line of names")
+            raise data_error(self.path, None, "holds no rows, only a header row", kind="empty")
         positions: Mapping[str, int] = {}
         return TextShape(separator, header, not has_tabs, self._layout.encoding, len(names), positions)
 

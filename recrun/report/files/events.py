@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from recrun.training.reporter import Reporter
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
+
+_PREFIX: Final = "events.out.tfevents."
 
 
 class EventWriter(Reporter):
@@ -31,7 +34,7 @@ class EventWriter(Reporter):
         self._known: set[tuple[str, int]] = set()
 
     def start(self, info: Mapping[str, Any]) -> None:
-        if any(self._folder.glob("events.out.tfevents.*")):
+        if _number_old_files(self._folder):
             resumed_from = info.get("resumed_from")
             first_new = 0 if resumed_from is None else resumed_from + 1
             self._known = {(tag, step) for tag, step in _scalars(self._folder) if step < first_new}
@@ -61,6 +64,24 @@ class EventWriter(Reporter):
             self._known.add((tag, epoch))
             self._writer.add_scalar(tag, value, epoch)
         self._writer.flush()
+
+
+def _number_old_files(folder: Path) -> int:
+    """Number the files of earlier attempts 1, 2, ... where their names have the time, and return how many there are.
+
+    TensorBoard reads a folder in the order of the names: a file that is made now must come after them, whatever the
+    clock says and however many were made in one second.
+    """
+    old = [path for path in folder.glob(f"{_PREFIX}*") if path.name.removeprefix(_PREFIX).split(".")[0].isdecimal()]
+    for number, path in enumerate(sorted(old, key=_order), start=1):
+        rest = path.name.removeprefix(_PREFIX).partition(".")[2]
+        path.rename(folder / f"{_PREFIX}{number:010d}.{rest}")
+    return len(old)
+
+
+def _order(path: Path) -> tuple[int, int, str]:
+    """Return the key that sorts event files by age: their second, the last change, the name."""
+    return int(path.name.removeprefix(_PREFIX).split(".")[0]), path.stat().st_mtime_ns, path.name
 
 
 def _open(folder: Path, purge_step: int | None = None) -> SummaryWriter:
