@@ -1,4 +1,4 @@
-"""Self-attention in both directions over a user's latest items, some of which are masked.
+"""BERT4Rec: bidirectional self-attention over a user's latest items, trained on masked items.
 
 Shapes: B users, L items of a history, N masked items, I items, D embedding.
 """
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @MODELS.register("bert4rec", loss="cross_entropy")
 class BERT4Rec(SequenceArch):
-    """Tell masked items from those on both sides; for ranking, a mask is put behind the history.
+    """Predict masked items by bidirectional self-attention over the latest items.
 
-    Every item of a training row is masked with probability `mask_ratio`; of a row without a mask the last item is, as
-    in ranking. The latest place always has the last position.
+    Every item of a training row is masked with probability `mask_ratio`; if none was, the last item is. For ranking, a
+    mask is appended to the history. The latest item always has the last position embedding.
 
     *Source:* Sun, Liu, Wu, Pei, Lin, Ou, Jiang, "BERT4Rec: Sequential Recommendation with Bidirectional Encoder
     Representations from Transformer", CIKM 2019, section 3.
@@ -33,11 +33,11 @@ class BERT4Rec(SequenceArch):
     Args:
         max_length: the most items of a history that are read.
         embedding_dim: length of the embeddings and of all states.
-        n_layers: blocks of self-attention and a feed-forward network.
+        n_layers: number of blocks, each of self-attention and a feed-forward network.
         n_heads: heads of the attention, a divisor of `embedding_dim`.
-        dropout: share of the entries of embeddings, and of what each layer adds, that is dropped in training.
+        dropout: dropout rate of the embeddings and of each layer's output.
         mask_ratio: probability that an item of a training row is masked.
-        init_std: standard deviation of the embeddings' first values.
+        init_std: standard deviation of the initial embeddings.
     """
 
     def __init__(
@@ -63,43 +63,43 @@ class BERT4Rec(SequenceArch):
         self.initialize(init_std)
 
     def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
-        """Return the states (B, L, D) at each place of rows (B, L) of lengths (B,), looking to both sides."""
-        places_L, n_positions = torch.arange(items.size(1), device=items.device), self.max_length + 1
-        positions_BL = (places_L + (n_positions - lengths)[:, None]).clamp(max=n_positions - 1)
-        states: Tensor = self.dropout(self.norm(self.items(items) + self.positions(positions_BL)))
-        visible_BL = places_L < lengths[:, None]
+        """Return the states (B, L, D) at each position of rows (B, L) of lengths (B,), with attention to both sides."""
+        positions_L, n_positions = torch.arange(items.size(1), device=items.device), self.max_length + 1
+        shifted_BL = (positions_L + (n_positions - lengths)[:, None]).clamp(max=n_positions - 1)
+        states: Tensor = self.dropout(self.norm(self.items(items) + self.positions(shifted_BL)))
+        visible_BL = positions_L < lengths[:, None]
         for block in self.blocks:
             states = block(states, visible_BL)
         return states
 
     def item_vectors(self) -> Tensor:
-        """Return the items' embeddings with their biases behind, (I, D + 1)."""
+        """Return the items' embeddings with their biases appended, (I, D + 1)."""
         return torch.cat([self.items.weight[: self.n_items], self.biases], dim=1)
 
     def predict(self, items: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the states (N, D + 1) at the masked places of rows (B, L), and which ones (B, L) these are."""
-        places_L = torch.arange(items.size(1), device=items.device)
-        is_filled_BL = places_L < lengths[:, None]
+        """Return the states (N, D + 1) at the masked positions of rows (B, L), and the mask (B, L)."""
+        positions_L = torch.arange(items.size(1), device=items.device)
+        is_filled_BL = positions_L < lengths[:, None]
         is_masked_BL = (torch.rand(items.shape, device=items.device) < self.mask_ratio) & is_filled_BL
-        is_last_BL = places_L == lengths[:, None] - 1
+        is_last_BL = positions_L == lengths[:, None] - 1
         is_masked_BL |= is_last_BL & ~is_masked_BL.any(dim=1, keepdim=True)
         states_BLD = self(items.masked_fill(is_masked_BL, self.n_items), lengths)
-        return self._told(states_BLD[is_masked_BL]), is_masked_BL
+        return self._output_states(states_BLD[is_masked_BL]), is_masked_BL
 
     def read(self, items: Tensor, lengths: Tensor) -> Tensor:
-        """Return the states (B, D + 1) at a mask behind histories (B, L) of lengths (B,)."""
+        """Return the states (B, D + 1) at a mask appended to histories (B, L) of lengths (B,)."""
         rows_B = torch.arange(len(items), device=items.device)
         longer = F.pad(items, (0, 1))
         longer[rows_B, lengths] = self.n_items
-        return self._told(self(longer, lengths + 1)[rows_B, lengths])
+        return self._output_states(self(longer, lengths + 1)[rows_B, lengths])
 
-    def _told(self, states: Tensor) -> Tensor:
-        """Return the states from which items are told (equation 7), with a 1 behind for the bias."""
+    def _output_states(self, states: Tensor) -> Tensor:
+        """Return the states that predict items (equation 7), with a 1 appended for the bias."""
         return torch.cat([F.gelu(self.output(states)), states.new_ones(len(states), 1)], dim=1)
 
 
 class _Block(nn.Module):
-    """LayerNorm(x + Dropout(g(x))), for the attention and then for the network of each place (equations 3 to 6)."""
+    """LayerNorm(x + Dropout(g(x))), for the attention and then for the network of each position (equations 3 to 6)."""
 
     def __init__(self, dim: int, n_heads: int, dropout: float) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class _Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, states: Tensor, visible: Tensor) -> Tensor:
-        """Return the states (B, L, D) of the next layer; `visible` are the places (B, L) that hold items."""
+        """Return the states (B, L, D) of the next layer; `visible` (B, L) marks the positions that hold items."""
         states = self.norms[0](states + self.dropout(self.attention(states, visible)))
         output: Tensor = self.norms[1](states + self.dropout(self.outer(F.gelu(self.inner(states)))))
         return output

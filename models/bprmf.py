@@ -1,4 +1,4 @@
-"""Matrix factorisation trained on sampled items.
+"""Matrix factorisation trained with sampled negatives.
 
 Shapes: B users in a batch, K negatives, U users, I items, D embedding.
 """
@@ -23,16 +23,18 @@ if TYPE_CHECKING:
 
 @MODELS.register("bprmf", loss="bpr")
 class BPRMF(RecSysArch):
-    """Score a user and an item by the product (or the cosine) of their embeddings.
+    """Factorise the interaction matrix by ranking observed above sampled items (BPR).
+
+    The score is the product, or the cosine, of the user's and the item's embedding. The loss can be chosen.
 
     *Source:* Rendle, Freudenthaler, Gantner, Schmidt-Thieme, "BPR: Bayesian Personalized Ranking from Implicit
     Feedback", UAI 2009, section 4.3.1.
 
     Args:
         embedding_dim: length of the embeddings.
-        init_std: standard deviation of the embeddings' first values.
+        init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term on the embeddings of a batch, half their squared norms over B.
-        similarity: "dot" for the product of the embeddings, "cosine" for that of their directions.
+        similarity: "dot" for the product of the embeddings, "cosine" for their cosine.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class BPRMF(RecSysArch):
         """Return the L2 term on the batch's embeddings."""
         if self.embedding_decay == 0:
             return 0.0
-        # The scores of the same step have counted these items already.
+        # The forward pass of the same step has already counted these items.
         counted, self._counted = self._counted, None
         repeated = counted[1] if counted and counted[0] is items else repeated_items(items, self.n_items)
         if repeated is None:
@@ -78,7 +80,7 @@ class BPRMF(RecSysArch):
         return self.embedding_decay * 0.5 * (self.User.look_up(users).square().sum() + squares) / len(users)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the embeddings of all users and all items, or their directions."""
+        """Return the embeddings of all users and all items, at unit length for the cosine."""
         return self._scale(self.User.embeddings.weight), self._scale(self.Item.embeddings.weight)
 
     def _scale(self, embeddings: Tensor) -> Tensor:

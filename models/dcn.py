@@ -1,4 +1,4 @@
-"""Deep & Cross Network.
+"""DCN: the Deep & Cross Network.
 
 Shapes: B rows, F fields, D embedding, X = F D.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @MODELS.register("dcn", loss="bce")
 class DCN(PredictingArch):
-    """Predict a click by layers that cross the embeddings with themselves, beside a deep network.
+    """Predict a click by explicit feature crosses and a deep network in parallel.
 
     A cross layer is x' = x_0 (x · w) + b + x.
 
@@ -30,9 +30,9 @@ class DCN(PredictingArch):
     Args:
         embedding_dim: length of the embeddings.
         n_cross_layers: number of cross layers.
-        hidden_dims: units of the network's hidden layers.
-        dropout: share of hidden units left out in training.
-        init_std: standard deviation of the embeddings' first values.
+        hidden_dims: units of each hidden layer.
+        dropout: dropout rate of the hidden layers.
+        init_std: standard deviation of the initial embeddings.
     """
 
     def __init__(

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @MODELS.register("deepfm", loss="bce")
 class DeepFM(PredictingArch):
-    """Predict a click by the sum of a factorization machine and a network over all embeddings side by side.
+    """Predict a click by the sum of a factorization machine and a deep network over the same embeddings.
 
     *Source:* Guo, Tang, Ye, Li, He, "DeepFM: A Factorization-Machine based Neural Network for CTR Prediction", IJCAI
     2017, eq. 1 to 4.
 
     Args:
         embedding_dim: length of the embeddings, which both parts share.
-        hidden_dims: units of the network's hidden layers.
-        dropout: share of hidden units left out in training.
-        init_std: standard deviation of weights and embeddings at first.
+        hidden_dims: units of each hidden layer.
+        dropout: dropout rate of the hidden layers.
+        init_std: standard deviation of the initial weights and embeddings.
     """
 
     def __init__(

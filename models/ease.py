@@ -1,4 +1,4 @@
-"""An item-to-item linear model with a closed-form solution.
+"""EASE: a linear item-to-item model with a closed-form solution.
 
 Shapes: B users in a batch, U users, I items.
 """
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 _COPIES: Final = 2
-"""What is needed, in matrices of weights: the model itself, and its checkpoint while that is read back."""
+"""Memory needed, in weight matrices: the model itself, and its checkpoint while it is being loaded."""
 _BLOCK: Final = 1024
-"""Rows of the matrix that are worked on at once; temporary memory is for as many."""
+"""Rows of the matrix that are processed at once; bounds the temporary memory."""
 
 
 @MODELS.register("ease")
 class EASE(ClosedFormArch):
-    """Reconstruct each user's row from the other items by ridge regression with a zero diagonal.
+    """Predict each item from all other items by ridge regression in closed form.
 
     With the Gram matrix G = X'X + reg_weight * 1 and P = G^-1, the weights are B = -P / diag(P) (each column by its own
-    diagonal entry), with a zero diagonal; the scores are X B. The weights take 4 I^2 bytes, fitting takes place in that
-    memory, and reading a checkpoint takes as much again.
+    diagonal entry), with a zero diagonal; the scores are X B. The weights take 4 I^2 bytes; fitting works in place,
+    and loading a checkpoint takes as much again.
 
     *Source:* Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019, equation 8 and algorithm 1.
 
     Args:
         reg_weight: the L2 regularisation lambda.
-        max_memory: GB that the model may take; more is refused before fitting. What is free if null.
+        max_memory: GB that the model may take, checked before fitting; null for the free memory.
     """
 
     weights: Tensor

@@ -1,4 +1,4 @@
-"""Matrix factorisation trained on all items at once, without drawing negatives.
+"""Matrix factorisation trained on all items at once, without negative sampling.
 
 Shapes: B users in a batch, U users, I items, D embedding.
 """
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 @MODELS.register("enmf", loss="whole_data")
 class ENMF(RowsArch):
-    """Score by a weighted product of embeddings, trained on whole rows of users by squared errors over all items.
+    """Factorise the interaction matrix by a weighted squared loss over all items, without negative sampling.
 
-    The score is Σ_d h_d p_ud q_id. In training, entries of p are dropped.
+    The score is Σ_d h_d p_ud q_id. Dropout is applied to p in training.
 
     *Source:* Chen, Zhang, Zhang, Liu, Ma, "Efficient Neural Matrix Factorization without Sampling for Recommendation",
     ACM TOIS 38(2), 2020, section 4 (the user-based loss).
 
     Args:
         embedding_dim: length of the embeddings.
-        init_std: standard deviation of the embeddings' first values.
-        dropout: share of the entries of users' embeddings that are dropped in training.
+        init_std: standard deviation of the initial embeddings.
+        dropout: dropout rate of the users' embeddings.
     """
 
     def __init__(
@@ -54,6 +54,6 @@ class ENMF(RowsArch):
         return self.score(users)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return users' embeddings (U, D), weighted and in training thinned out, and items' (I, D)."""
+        """Return users' embeddings (U, D), weighted and with dropout in training, and items' (I, D)."""
         users = F.dropout(self.users.weight, self.dropout, self.training)
         return users * self.weights, self.items.weight

@@ -1,4 +1,4 @@
-"""Factorization machine on fields.
+"""Factorization machine on categorical fields.
 
 Shapes: B rows, F fields, D embedding.
 """
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @MODELS.register("fm", loss="bce")
 class FM(PredictingArch):
-    """Predict a click by a weight for each field's value, and the product of embeddings for each pair of them.
+    """Predict a click by a factorization machine: linear weights plus pairwise products of embeddings.
 
     *Source:* Rendle, "Factorization Machines", ICDM 2010, eq. 1 and lemma 3.1.
 
     Args:
         embedding_dim: length of the embeddings.
-        init_std: standard deviation of weights and embeddings at first.
+        init_std: standard deviation of the initial weights and embeddings.
     """
 
     def __init__(self, data: TrainingData, *, embedding_dim: PositiveInt = 16, init_std: PositiveFloat = 0.01) -> None:

@@ -1,4 +1,4 @@
-"""Graph filters in closed form.
+"""GF-CF: collaborative filtering by graph filters in closed form.
 
 Shapes: B users in a batch, U users, I items, D embedding.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @MODELS.register("gfcf")
 class GFCF(ClosedFormArch):
-    """Smooth a user's row over the graph of items, by a linear filter and an ideal low-pass filter.
+    """Smooth each user's interactions over the item graph by a linear and an ideal low-pass filter.
 
     With N = Du^-1/2 X Di^-1/2 the interactions normalized by the numbers of items (Du) and of users (Di), and V (I, D)
     its right singular vectors of the largest singular values, the scores are
@@ -32,7 +32,7 @@ class GFCF(ClosedFormArch):
     2021, the model GF-CF.
 
     Args:
-        embedding_dim: how many singular vectors the low-pass filter lets through.
+        embedding_dim: how many singular vectors the low-pass filter keeps.
         alpha: weight of the low-pass filter.
     """
 
@@ -50,7 +50,7 @@ class GFCF(ClosedFormArch):
         self.register_buffer("item_vectors", torch.zeros(data.n_items, embedding_dim))
 
     def fit(self, data: TrainingData) -> None:
-        """Find the singular vectors that the low-pass filter lets through."""
+        """Find the singular vectors that the low-pass filter keeps."""
         _, _, right = truncated_svd(self.normalized, self.item_vectors.shape[1])
         roots = _roots(data)[:, None]
         self.user_vectors.copy_(torch.from_numpy(self.rows @ (right / roots)))
@@ -65,5 +65,5 @@ class GFCF(ClosedFormArch):
 
 
 def _roots(data: TrainingData) -> np.ndarray:
-    """Return the square roots of the items' numbers of users (I,), of items without any that of 1."""
+    """Return the square roots of the items' numbers of users (I,); 1 for items without users."""
     return np.sqrt(data.item_counts().clip(1)).astype(np.float32)

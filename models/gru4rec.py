@@ -1,4 +1,4 @@
-"""A recurrent network over a user's latest items.
+"""GRU4Rec: a recurrent network over a user's latest items.
 
 Shapes: B users, L items of a history, I items, D embedding, H hidden.
 """
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @MODELS.register("gru4rec", loss="bce")
 class GRU4Rec(SequenceArch):
-    """Tell the next item from the hidden state of gated recurrent units that have read the items before it.
+    """Predict the next item by a gated recurrent network over the latest items.
 
-    The paper reads sessions and ranks items within a batch; here the histories of users are read, and the loss is
-    chosen: by default `bce` with sampled negatives, as is usual where it is compared with SASRec.
+    The paper reads sessions and ranks the items of a batch. Here the histories of users are read and the loss can be
+    chosen; the default is `bce` with sampled negatives, as is usual in comparisons with SASRec.
 
     *Source:* Hidasi, Karatzoglou, Baltrunas, Tikk, "Session-based Recommendations with Recurrent Neural Networks", ICLR
     2016, section 3.
@@ -31,9 +31,9 @@ class GRU4Rec(SequenceArch):
         max_length: the most items of a history that are read.
         embedding_dim: length of the embeddings.
         hidden_dim: length of the hidden state, projected to `embedding_dim` at the end.
-        n_layers: recurrent layers.
-        dropout: share of the embeddings' entries that is dropped in training.
-        init_std: standard deviation of the embeddings' first values.
+        n_layers: number of recurrent layers.
+        dropout: dropout rate of the embeddings.
+        init_std: standard deviation of the initial embeddings.
     """
 
     def __init__(
@@ -61,5 +61,5 @@ class GRU4Rec(SequenceArch):
         return states
 
     def item_vectors(self) -> Tensor:
-        """Return the embeddings of the items, which are those of the history too."""
+        """Return the embeddings of the items, shared with the history."""
         return self.items.weight

@@ -1,4 +1,4 @@
-"""Matrix factorisation of all entries, by alternating least squares.
+"""iALS: implicit-feedback matrix factorisation by alternating least squares.
 
 Shapes: U users, I items, D embedding, R rows that are solved for, C columns they refer to, B rows of a batch, L length
 of the longest of them.
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 _BATCH_NUMBERS: Final = 1 << 23
-"""How many numbers the equations of a batch of rows may take, unless those of one row take more."""
+"""Most numbers that the equations of a batch of rows may take; a single row may take more."""
 
 
 @MODELS.register("ials")
 class IALS(ClosedFormArch):
-    """Fit 1 where user and item met and, with less weight, 0 everywhere, by the product of embeddings.
+    """Factorise the interaction matrix by alternating least squares with implicit-feedback weights.
 
     The loss is the sum of (w_u h_i - 1)^2 over the interactions, plus unobserved_weight times the sum of (w_u h_i)^2
-    over all pairs, plus reg_weight times the sum of each embedding's squared norm, weighted by the numbers that it is
-    fitted to: (n_u + unobserved_weight I)^reg_exponent for user u of n_u interactions, and likewise for items. Users
-    and items take turns in being solved for exactly.
+    over all pairs, plus reg_weight times the sum of each embedding's squared norm, weighted by the amount of data it is
+    fitted to: (n_u + unobserved_weight I)^reg_exponent for user u with n_u interactions, and likewise for items.
+    Users and items are solved for exactly, in turn.
 
     *Source:* Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008; in the form of
     Rendle, Krichene, Zhang, Koren, "Revisiting the Performance of iALS on Item Recommendation Benchmarks", RecSys 2022,
@@ -40,10 +40,10 @@ class IALS(ClosedFormArch):
 
     Args:
         embedding_dim: length of the embeddings.
-        n_iterations: how often users and items are solved for.
-        unobserved_weight: weight of a pair without interaction, where an interaction adds 1.
+        n_iterations: number of alternations between users and items.
+        unobserved_weight: weight of a pair without interaction; an interaction adds 1.
         reg_weight: the L2 regularisation lambda.
-        reg_exponent: 0 regularises every embedding alike; 1 in proportion to what it is fitted to.
+        reg_exponent: 0 regularises every embedding equally; 1 in proportion to the data it is fitted to.
         init_std: standard deviation of a score before the first iteration.
     """
 
@@ -75,20 +75,20 @@ class IALS(ClosedFormArch):
         items = CSR.from_pairs(columns, rows, data.n_items)
         for done in range(0, n_halves, 2):
             self._solve(users, self.item_vectors, self.user_vectors)
-            self._tell(done + 1, n_halves)
+            self._report(done + 1, n_halves)
             self._solve(items, self.user_vectors, self.item_vectors)
-            self._tell(done + 2, n_halves)
+            self._report(done + 2, n_halves)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the embeddings of all users and all items."""
         return self.user_vectors, self.item_vectors
 
-    def _tell(self, done: int, total: int) -> None:
+    def _report(self, done: int, total: int) -> None:
         if self.progress is not None:
             self.progress(done, total)
 
     def _solve(self, rows: CSR, fixed_CD: Tensor, solved_RD: Tensor) -> None:
-        """Set the embeddings that minimise the loss where the others are held fixed."""
+        """Set the embeddings that minimise the loss while the others are fixed."""
         n_columns, dim = fixed_CD.shape
         shared_DD = self.unobserved_weight * (fixed_CD.T @ fixed_CD)
         weights_R = self.reg_weight * (rows.lengths + self.unobserved_weight * n_columns) ** self.reg_exponent
@@ -106,9 +106,9 @@ class IALS(ClosedFormArch):
 
 
 def _batches(rows: CSR, padding: int, dim: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (B,) rows of about one length with their columns (B, L), filled up with `padding`; empty rows are left out.
+    """Yield rows (B,) of similar lengths with their columns (B, L), padded with `padding`; empty rows are left out.
 
-    Each batch solves in a few calls what would else be a loop over rows.
+    A batch is solved in a few calls instead of a loop over rows.
     """
     lengths = rows.lengths
     order = np.argsort(lengths, kind="stable")
@@ -117,7 +117,7 @@ def _batches(rows: CSR, padding: int, dim: int) -> Iterator[tuple[np.ndarray, np
     while stop:
         longest = int(lengths[order[stop - 1]])
         start = max(0, stop - max(1, _BATCH_NUMBERS // (dim * (longest + 2 * dim))))
-        # Rows of less than 4/5 of the longest one's length wait for the next batch: most of theirs would be padding.
+        # Rows shorter than 4/5 of the longest wait for the next batch, to keep the padding small.
         start = max(start, int(np.searchsorted(lengths[order[:stop]], 0.8 * longest)))
         batch = order[start:stop]
         indptr, columns = rows.rows(batch)

@@ -1,4 +1,4 @@
-"""Items that are similar to those a user has.
+"""Item-based nearest neighbours.
 
 Shapes: B users in a batch, U users, I items.
 """
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 
 @MODELS.register("itemknn")
 class ItemKNN(ClosedFormArch):
-    """Score an item by its similarities to the user's items, as far as these are among its nearest neighbours.
+    """Recommend the items most similar to the user's items.
 
-    With S (I, I) the similarities of items by the users they share, the scores are X S, after S was cut to its largest
-    entries.
+    With S (I, I) the similarities of items by their common users, cut to the largest entries, the scores are X S.
 
     *Source:* Sarwar, Karypis, Konstan, Riedl, "Item-Based Collaborative Filtering Recommendation Algorithms", WWW 2001,
     section 3; Deshpande, Karypis, "Item-Based Top-N Recommendation Algorithms", ACM TOIS 2004, for the cut by source
@@ -32,13 +31,13 @@ class ItemKNN(ClosedFormArch):
     Filtering", KDD Cup 2007.
 
     Args:
-        n_neighbors: how many similar items are kept of each item.
-        measure: "cosine"; "tfidf" for the cosine after users of few items were given more weight, by
+        n_neighbors: how many similar items are kept for each item.
+        measure: "cosine"; "tfidf" for the cosine with users weighted by their inactivity,
             log(1 + I / the user's items); or "jaccard".
-        shrink: added to the denominator of a similarity; favours those that rest on many common users.
-        neighbors_of: whose largest similarities are kept: "source", of the item that a user has; "target", of the item
-            that is scored; "both", first the former, and of these, normalized if asked for, the latter.
-        normalize_neighbors: divide the kept similarities of each item that a user has by their sum.
+        shrink: added to the denominator of a similarity; favours similarities based on many common users.
+        neighbors_of: whose largest similarities are kept: "source", of the user's item; "target", of the item that is
+            scored; "both", first by source, then (after normalizing, if asked for) by target.
+        normalize_neighbors: divide the kept similarities of each source item by their sum.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Embeddings smoothed over the graph of users and items.
+"""LightGCN: linear graph convolution on the graph of users and items.
 
 Shapes: B users in a batch, K negatives, U users, I items, N = U + I nodes, D embedding.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @MODELS.register("lightgcn", loss="bpr", gradients="dense")
 class LightGCN(GraphArch):
-    """Score a user and an item by the product of their embeddings after these were averaged over layers of neighbours.
+    """Score items by the product of user and item embeddings averaged over the layers of a linear graph convolution.
 
     With A the normalized adjacency matrix of the graph and E the embeddings of its nodes, a score is the product of two
     rows of (E + A E + ... + A^L E) / (L + 1).
@@ -31,7 +31,7 @@ class LightGCN(GraphArch):
     Args:
         embedding_dim: length of the embeddings.
         n_layers: L, how often embeddings are propagated.
-        init_std: standard deviation of the embeddings' first values.
+        init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
             over B.
     """
@@ -50,7 +50,7 @@ class LightGCN(GraphArch):
         self.initialize(init_std)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the means over the layers, of all users and all items."""
+        """Return the embeddings of all users and all items, averaged over the layers."""
         layer_ND = total_ND = self.nodes()
         for _ in range(self.n_layers):
             layer_ND = self.graph(layer_ND)

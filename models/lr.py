@@ -1,4 +1,4 @@
-"""Logistic regression on fields.
+"""Logistic regression on categorical fields.
 
 Shapes: B rows, F fields.
 """
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @MODELS.register("lr", loss="bce")
 class LR(PredictingArch):
-    """Predict a click by the sum of a weight for each field's value.
+    """Predict a click by logistic regression on the values of the fields.
 
     *Source:* Richardson, Dominowska, Ragno, "Predicting Clicks: Estimating the Click-Through Rate for New Ads", WWW
     2007, section 5.
 
     Args:
-        init_std: standard deviation of the weights' first values.
+        init_std: standard deviation of the initial weights.
     """
 
     def __init__(self, data: TrainingData, *, init_std: PositiveFloat = 0.01) -> None:

@@ -1,4 +1,4 @@
-"""A variational autoencoder over users' rows.
+"""Mult-VAE: a variational autoencoder of users' interactions.
 
 Shapes: B users in a batch, I items, H hidden units, Z latent dimensions.
 """
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 @MODELS.register("multvae", loss="multinomial", vectors=False)
 class MultVAE(RowsArch):
-    """Squeeze each user's row through a few random latent numbers, and spread probability over the items from them.
+    """Reconstruct each user's interactions by a variational autoencoder with a multinomial likelihood.
 
-    The row, scaled to length 1 and in training with items dropped, gives mean and variance of z by one hidden layer
-    with tanh; z gives the scores by another. The loss is that of the row plus β times the divergence of z from N(0, 1),
-    with β rising to `kl_weight` over the first `kl_warmup_steps` batches trained. Ranking takes the scores at the mean.
+    A tanh layer encodes the row, scaled to length 1 and with dropout in training, as mean and variance of the latent z;
+    another decodes z into scores. The loss is that of the row plus β times the KL divergence of z from N(0, 1), with β
+    rising to `kl_weight` over the first `kl_warmup_steps` training batches. Ranking uses the scores at the mean.
 
     *Source:* Liang, Krishnan, Hoffman, Jebara, "Variational Autoencoders for Collaborative Filtering", WWW 2018,
     sections 2.1 to 2.3, and 2.2.2 for β.
 
     Args:
         hidden_dim: H, units of the hidden layers.
-        latent_dim: Z, length of what a row is squeezed into.
-        dropout: share of a row's items that are dropped in training.
-        kl_weight: β at its highest.
-        kl_warmup_steps: batches over which β rises from 0; 0 for the highest from the start.
+        latent_dim: Z, dimensions of the latent variable.
+        dropout: dropout rate of a row's items.
+        kl_weight: final value of β.
+        kl_warmup_steps: batches over which β rises from 0; 0 for the final value from the start.
     """
 
     n_steps: Tensor
@@ -61,11 +61,11 @@ class MultVAE(RowsArch):
         self.outputs = nn.Linear(hidden_dim, data.n_items)
         self.initialize()
         nn.init.xavier_normal_(self.inputs.weight)
-        # The batches trained so far; as a part of the state it survives a resume.
+        # The number of batches trained so far; a buffer, so that it survives a resume.
         self.register_buffer("n_steps", torch.zeros((), dtype=torch.int64))
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
-        """Return the loss of the rows of a batch's users (B, 1), with the divergence of their latent numbers."""
+        """Return the loss of the rows of a batch's users (B, 1), plus the KL divergence of their latent variables."""
         users = batch[self.user_column][:, 0]
         mean_BZ, log_variance_BZ = self.encode(users)
         latent_BZ = mean_BZ + torch.randn_like(mean_BZ) * torch.exp(log_variance_BZ / 2)
@@ -76,21 +76,21 @@ class MultVAE(RowsArch):
         return loss + self.kl_weight * warmth * divergence_B.mean()
 
     def encode(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and logarithm of the variance, (B, Z) each, of the latent numbers of users (B,)."""
+        """Return mean and log variance, (B, Z) each, of the latent variables of users (B,)."""
         items_N, starts_B = self.rows.bags(users)
         lengths_B = torch.cat([starts_B[1:], starts_B.new_tensor([len(items_N)])]) - starts_B
         values_N = torch.repeat_interleave(lengths_B.to(self.input_bias.dtype).rsqrt(), lengths_B)
         values_N = F.dropout(values_N, self.dropout, self.training)
-        # A row has few items: the sum of their weights is the product of the row with the whole matrix.
+        # A row has few items, so summing their weights is cheaper than a product with the whole matrix.
         hidden_BH = torch.tanh(self.inputs(items_N, starts_B, values_N) + self.input_bias)
         mean_BZ, log_variance_BZ = self.latent(hidden_BH).chunk(2, dim=1)
         return mean_BZ, log_variance_BZ
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Return the scores (B, I) of latent numbers (B, Z)."""
+        """Return the scores (B, I) of latent variables (B, Z)."""
         scores: Tensor = self.outputs(torch.tanh(self.hidden(latent)))
         return scores
 
     def score(self, users: Tensor) -> Tensor:
-        """Return the scores (B, I) of all items for users (B,), at the mean of their latent numbers."""
+        """Return the scores (B, I) of all items for users (B,), at the mean of their latent variables."""
         return self.decode(self.encode(users)[0])

@@ -1,4 +1,4 @@
-"""Matrix factorisation and a multilayer perceptron, on embeddings of their own, joined.
+"""NeuMF: matrix factorisation and a multilayer perceptron with separate embeddings, combined.
 
 Shapes: B users in a batch, K negatives, U users, I items, D embedding, H units of a hidden layer.
 """
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 _CELLS: Final = 1 << 22
-"""Numbers of the first hidden layer that are computed at once when all items are scored."""
+"""Most values of the first hidden layer that are computed at once when all items are scored."""
 
 
 @MODELS.register("neumf", loss="bce", vectors=False)
 class NeuMF(RecSysArch):
-    """Score by a linear layer over the product of two embeddings and the last layer of a perceptron over two others.
+    """Score items by matrix factorisation and a multilayer perceptron, combined in a linear output layer.
 
-    The perceptron is a tower: each layer has half the units of the one below, with ReLU behind it. Training starts from
-    random weights, without the paper's pre-training of the two parts.
+    The two parts have separate embeddings. Each layer of the perceptron has half the units of the one below, with
+    ReLU. Training starts from random weights, without the paper's pre-training of the two parts.
 
     *Source:* He, Liao, Zhang, Nie, Hu, Chua, "Neural Collaborative Filtering", WWW 2017, equation 12.
 
     Args:
         embedding_dim: length of the embeddings that are multiplied.
-        mlp_dim: length of the embeddings that the perceptron takes side by side.
-        n_layers: hidden layers of the perceptron; the last has 2 * mlp_dim / 2^n_layers units.
-        dropout: share of the units of each hidden layer that are dropped in training.
-        init_std: standard deviation of the embeddings' first values.
+        mlp_dim: length of the embeddings that the perceptron takes, concatenated.
+        n_layers: number of hidden layers of the perceptron; the last has 2 * mlp_dim / 2^n_layers units.
+        dropout: dropout rate of each hidden layer.
+        init_std: standard deviation of the initial embeddings.
 
     Raises:
-        ConfigError: the tower has more layers than its width can be halved.
+        ConfigError: `n_layers` is more than the times that 2 * mlp_dim can be halved.
     """
 
     def __init__(
@@ -56,13 +56,11 @@ class NeuMF(RecSysArch):
         super().__init__()
         widths = [2 * mlp_dim >> layer for layer in range(n_layers + 1)]
         if not widths[-1]:
-            message = (
-                f"expected a tower of mlp_dim {mlp_dim}, of at most {widths.index(0) - 1} layers, found {n_layers}"
-            )
+            message = f"expected at most {widths.index(0) - 1} layers for mlp_dim {mlp_dim}, found {n_layers}"
             raise ConfigError(Fault(message, key="n_layers"))
         self.users, self.items = nn.Embedding(data.n_users, embedding_dim), nn.Embedding(data.n_items, embedding_dim)
         self.mlp_users, self.mlp_items = nn.Embedding(data.n_users, mlp_dim), nn.Embedding(data.n_items, mlp_dim)
-        # The first layer over two embeddings side by side is the sum of a layer over each.
+        # The first layer over two concatenated embeddings is the sum of one layer over each.
         self.from_user = nn.Linear(mlp_dim, widths[1], bias=False)
         self.from_item = nn.Linear(mlp_dim, widths[1])
         above = [nn.Linear(below, width) for below, width in pairwise(widths[1:])]
@@ -77,7 +75,7 @@ class NeuMF(RecSysArch):
         return self._join(product, self.from_user(self.mlp_users(users)) + self.from_item(self.mlp_items(items)))
 
     def score(self, users: Tensor) -> Tensor:
-        """Return the scores (B, I) of all items for users (B,), computed for some of the items at a time."""
+        """Return the scores (B, I) of all items for users (B,), in blocks of items."""
         users_BD, from_users_BH = self.users(users), self.from_user(self.mlp_users(users))
         size = max(1, _CELLS // from_users_BH.numel())
         parts = []
@@ -87,7 +85,7 @@ class NeuMF(RecSysArch):
         return torch.cat(parts, dim=1)
 
     def _join(self, product: Tensor, hidden: Tensor) -> Tensor:
-        """Return the scores (B, n) of products (B, n, D) and of what the first layer gives before ReLU (B, n, H)."""
+        """Return the scores (B, n) of products (B, n, D) and the first layer's outputs before ReLU (B, n, H)."""
         hidden = self.dropout(torch.relu(hidden))
         for layer in self.layers:
             hidden = self.dropout(torch.relu(layer(hidden)))

@@ -1,4 +1,4 @@
-"""Embeddings passed along the graph of users and items through learned layers.
+"""NGCF: graph convolution with learned layers on the graph of users and items.
 
 Shapes: B users in a batch, K negatives, U users, I items, N = U + I nodes, D embedding, L layers.
 """
@@ -19,26 +19,25 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 _SLOPE: Final = 0.2
-"""Of the leaky rectifier below 0."""
+"""Slope of the leaky ReLU below 0."""
 
 
 @MODELS.register("ngcf", loss="bpr", gradients="dense")
 class NGCF(GraphArch):
-    """Score a user and an item by the product of their embeddings in all layers of a graph network, side by side.
+    """Score items by the product of user and item embeddings concatenated over the layers of a graph network.
 
-    With A the normalized adjacency matrix of the graph, a layer makes of E the embeddings
-    LeakyReLU((A E + E) W1 + (A E * E) W2), where * is taken element by element, and drops some of their numbers while
-    training. What a layer hands to the score is scaled to unit length, as in the authors' code; what it hands to the
-    next layer is not.
+    With A the normalized adjacency matrix of the graph, a layer maps E to
+    LeakyReLU((A E + E) W1 + (A E * E) W2), with * the elementwise product, followed by dropout. A layer's output is
+    scaled to unit length for the score, as in the authors' code, but not for the next layer.
 
     *Source:* Wang, He, Wang, Feng, Chua, "Neural Graph Collaborative Filtering", SIGIR 2019, equations 7 to 10; the L2
     term on the rows of a batch, as in its authors' code.
 
     Args:
-        embedding_dim: length of the embeddings, and of what each layer makes of them.
-        n_layers: L, how often embeddings are passed along.
-        message_dropout: share of a layer's numbers that is dropped while training.
-        init_std: standard deviation of the embeddings' first values.
+        embedding_dim: length of the embeddings and of each layer's output.
+        n_layers: L, how often embeddings are propagated.
+        message_dropout: dropout rate of each layer's output.
+        init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term on the embeddings of a batch before the first layer, half their squared
             norms over B.
     """
@@ -60,7 +59,7 @@ class NGCF(GraphArch):
         self.initialize(init_std)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the embeddings of all layers side by side, (U, (1 + L) D) of the users and of the items."""
+        """Return the concatenated embeddings of all layers, of users (U, (1 + L) D) and items (I, (1 + L) D)."""
         layer_ND = self.nodes()
         layers = [layer_ND]
         for of_sums, of_products in zip(self.sums, self.products, strict=True):

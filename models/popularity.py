@@ -1,4 +1,4 @@
-"""Everybody is recommended what most users chose."""
+"""Most popular items, the baseline without personalisation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @MODELS.register("popularity")
 class Popularity(ClosedFormArch):
-    """Score an item by the number of its training interactions, the same for every user.
+    """Recommend the most popular items to every user.
+
+    The score of an item is the number of its training interactions.
 
     *Source:* the non-personalised baseline, for example in Cremonesi, Koren, Turrin, "Performance of Recommender
     Algorithms on Top-N Recommendation Tasks", RecSys 2010, section 3.1.

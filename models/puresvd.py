@@ -1,4 +1,4 @@
-"""The interaction matrix, cut to its largest singular values.
+"""PureSVD: truncated singular value decomposition of the interaction matrix.
 
 Shapes: U users, I items, D embedding.
 """
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 @MODELS.register("puresvd")
 class PureSVD(ClosedFormArch):
-    """Score by the interaction matrix that is left of the D largest singular values, missing entries taken as 0.
+    """Factorise the interaction matrix by truncated singular value decomposition.
 
-    With V (I, D) the right singular vectors, the scores are X V V'.
+    Missing entries count as 0. With V (I, D) the right singular vectors, the scores are X V V'.
 
     *Source:* Cremonesi, Koren, Turrin, "Performance of Recommender Algorithms on Top-N Recommendation Tasks", RecSys
     2010, the model PureSVD.
 
     Args:
-        embedding_dim: how many singular values are kept, at most the smaller number of users and items.
+        embedding_dim: how many singular values are kept, at most min(U, I).
     """
 
     user_vectors: Tensor
@@ -47,5 +47,5 @@ class PureSVD(ClosedFormArch):
         self.item_vectors.copy_(torch.from_numpy(right))
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the users' rows in the space of the singular vectors, and these."""
+        """Return the users' rows projected on the singular vectors (U, D), and the singular vectors (I, D)."""
         return self.user_vectors, self.item_vectors

@@ -1,4 +1,4 @@
-"""Random walks of three steps on the graph of users and items.
+"""RP3beta: three-step random walks on the graph of users and items.
 
 Shapes: B users in a batch, U users, I items.
 """
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @MODELS.register("rp3beta")
 class RP3Beta(ClosedFormArch):
-    """Score an item by the chance of a walk user - item - user - item to end there, with popular items held back.
+    """Score items by the probability of a three-step random walk from the user, penalised by item popularity.
 
-    From item i the walk comes to item j with weight w_ij = sum over users v of (p_iv p_vj)^alpha / (users of j)^beta,
-    where p_iv = 1 / (users of i) and p_vj = 1 / (items of v). The scores are X W, the first step being the same for all
-    of a user's items, after W was cut to its largest entries.
+    The walk goes from item i to item j with weight w_ij = sum over users v of (p_iv p_vj)^alpha / (users of j)^beta,
+    where p_iv = 1 / (users of i) and p_vj = 1 / (items of v). The scores are X W with W cut to its largest entries; the
+    first step has the same probability for all of a user's items.
 
     *Source:* Paudel, Christoffel, Newell, Bernstein, "Updatable, Accurate, Diverse, and Scalable Recommendations for
     Interactive Applications", ACM TiiS 2017; cutting twice and normalizing as in the code of Ferrari Dacrema, Boglio,
@@ -35,10 +35,10 @@ class RP3Beta(ClosedFormArch):
 
     Args:
         n_neighbors: how many of an item's largest weights are kept.
-        alpha: exponent of the chances of a step.
+        alpha: exponent of the transition probabilities.
         beta: exponent of the popularity that scores are divided by.
-        neighbors_of: whose largest weights are kept: "source", of the item that a walk comes from; "target", of the
-            item that it comes to; "both", first the former, and of these, normalized if asked for, the latter.
+        neighbors_of: whose largest weights are kept: "source", of the item that a walk leaves; "target", of the item
+            that it reaches; "both", first by source, then (after normalizing, if asked for) by target.
         normalize_neighbors: divide the kept weights from each item by their sum.
     """
 
@@ -59,15 +59,15 @@ class RP3Beta(ClosedFormArch):
         self.weights = SparseMatrix(data.n_items, data.n_items)
 
     def fit(self, data: TrainingData) -> None:
-        """Walk two steps from every item, and keep where most walks end."""
+        """Walk two steps from every item, and keep the largest weights."""
         rows, n_users = data.matrix(), data.item_counts().clip(1).astype(np.float64)
-        chances = scale_rows(rows, data.csr().lengths.clip(1).astype(np.float64) ** -self.alpha)
+        probabilities = scale_rows(rows, data.csr().lengths.clip(1).astype(np.float64) ** -self.alpha)
         of_source, of_target = ((n_users**-exponent).astype(np.float32) for exponent in (self.alpha, self.beta))
-        if self.neighbors_of == "target":  # the rows are then the items that walks come to
+        if self.neighbors_of == "target":  # the rows are then the items that walks reach
             of_source, of_target = of_target, of_source
         nearest = largest_of_product(
             rows.T.tocsr(),
-            chances,
+            probabilities,
             self.n_neighbors,
             weigh=lambda products, rows, columns: products * of_source[rows] * of_target[columns],
             progress=self.progress,

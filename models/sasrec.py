@@ -1,4 +1,4 @@
-"""Self-attention over a user's latest items.
+"""SASRec: causal self-attention over a user's latest items.
 
 Shapes: B users, L items of a history, I items, D embedding.
 """
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 @MODELS.register("sasrec", loss="bce")
 class SASRec(SequenceArch):
-    """Tell the next item from the items before it by layers of causal self-attention.
+    """Predict the next item by causal self-attention over the latest items.
 
-    The paper's loss is `bce` with one negative for each place; `gbce` with many negatives makes it gSASRec, and
-    `sampled_softmax` and `cross_entropy` can be used as well. The latest item always has the last position.
+    The paper's loss is `bce` with one negative for each position; `gbce` with many negatives makes it gSASRec, and
+    `sampled_softmax` and `cross_entropy` work too. The latest item always has the last position embedding.
 
     *Source:* Kang, McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018, section III.
 
     Args:
         max_length: the most items of a history that are read.
         embedding_dim: length of the embeddings and of all states.
-        n_layers: blocks of self-attention and a feed-forward network.
+        n_layers: number of blocks, each of self-attention and a feed-forward network.
         n_heads: heads of the attention, a divisor of `embedding_dim`.
-        dropout: share of the entries of embeddings, and of what each layer adds, that is dropped in training.
-        init_std: standard deviation of the embeddings' first values.
+        dropout: dropout rate of the embeddings and of each layer's output.
+        init_std: standard deviation of the initial embeddings.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class SASRec(SequenceArch):
 
     def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
         """Return the states (B, L, D) after each item of histories (B, L) of lengths (B,)."""
-        places_BL = torch.arange(items.size(1), device=items.device) + (self.max_length - lengths)[:, None]
+        positions_BL = torch.arange(items.size(1), device=items.device) + (self.max_length - lengths)[:, None]
         scale = math.sqrt(self.items.embedding_dim)
-        embedded_BLD = self.items(items) * scale + self.positions(places_BL.clamp(max=self.max_length - 1))
+        embedded_BLD = self.items(items) * scale + self.positions(positions_BL.clamp(max=self.max_length - 1))
         states_BLD = self.dropout(embedded_BLD)
         for block in self.blocks:
             states_BLD = block(states_BLD)
@@ -70,12 +70,12 @@ class SASRec(SequenceArch):
         return normed
 
     def item_vectors(self) -> Tensor:
-        """Return the embeddings of the items, which are those of the history too."""
+        """Return the embeddings of the items, shared with the history."""
         return self.items.weight
 
 
 class _Block(nn.Module):
-    """x + Dropout(g(LayerNorm(x))), for the attention and then for the network of each place (equations 2 to 5)."""
+    """x + Dropout(g(LayerNorm(x))), for the attention and then for the network of each position (equations 2 to 5)."""
 
     def __init__(self, dim: int, n_heads: int, dropout: float) -> None:
         super().__init__()

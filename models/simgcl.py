@@ -1,4 +1,4 @@
-"""Embeddings smoothed over the graph of users and items, and told apart under noise.
+"""SimGCL: LightGCN with a contrastive loss between noisy views of the embeddings.
 
 Shapes: B users in a batch, K negatives, U users, I items, N = U + I nodes, M nodes of a batch, D embedding.
 """
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 def noisy(embeddings_ND: Tensor, size: float) -> Tensor:
-    """Return embeddings moved by random vectors of length `size`, each within the orthant of what it is added to."""
+    """Return embeddings plus random vectors of length `size`, each with the signs of its embedding."""
     noise_ND = F.normalize(torch.rand_like(embeddings_ND), dim=1)
     return embeddings_ND + size * noise_ND * embeddings_ND.detach().sign()
 
 
 def contrast(first_MD: Tensor, second_MD: Tensor, temperature: float) -> Tensor:
-    """Return how badly the rows of two views are told apart: the cross entropy of each row's own among all others.
+    """Return the InfoNCE loss of two views: the cross entropy of matching each row with its own in the other view.
 
-    Cosines divided by the temperature are the logits; the mean over the rows is taken, where the paper has their sum.
+    The logits are cosines divided by the temperature. Averaged over the rows, where the paper sums.
     """
     logits_MM = F.normalize(first_MD, dim=1) @ F.normalize(second_MD, dim=1).T / temperature
     return (logits_MM.logsumexp(dim=1) - logits_MM.diagonal()).mean()
@@ -36,11 +36,12 @@ def contrast(first_MD: Tensor, second_MD: Tensor, temperature: float) -> Tensor:
 
 @MODELS.register("simgcl", loss="bpr", gradients="dense")
 class SimGCL(GraphArch):
-    """Train LightGCN without its layer 0, and have each node's embedding under noise tell it from others.
+    """Train LightGCN with a contrastive loss between two noisy views of each user and item.
 
     With A the normalized adjacency matrix of the graph and E the embeddings of its nodes, a score is the product of two
-    rows of (A E + ... + A^L E) / L. While training, the mean is taken twice more with noise added in each layer, and
-    for the distinct users and the distinct positive items of a batch `contrast` of the two is added to the loss.
+    rows of (A E + ... + A^L E) / L, which leaves out LightGCN's layer 0. In training this mean is computed twice more
+    with noise added in each layer, and `contrast` of the two, over the distinct users and the distinct positive items
+    of a batch, is added to the loss.
 
     *Source:* Yu, Yin, Xia, Chen, Cui, Nguyen, "Are Graph Augmentations Necessary? Simple Graph Contrastive Learning for
     Recommendation", SIGIR 2022.
@@ -48,10 +49,10 @@ class SimGCL(GraphArch):
     Args:
         embedding_dim: length of the embeddings.
         n_layers: L, how often embeddings are propagated.
-        contrast_weight: weight of the contrast.
-        contrast_temperature: what the contrast divides cosines by.
+        contrast_weight: weight of the contrastive loss.
+        contrast_temperature: temperature of the contrastive loss.
         noise: length of the noise of each node in each layer.
-        init_std: standard deviation of the embeddings' first values.
+        init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
             over B.
     """
@@ -75,11 +76,11 @@ class SimGCL(GraphArch):
         self.initialize(init_std)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
-        """Return the contrast of two noisy views and the L2 term on the batch's embeddings before propagation."""
+        """Return the contrastive loss of two noisy views, and the L2 term before propagation."""
         return self._contrast(users, items) + super().penalty(users, items)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the means over the layers, of all users and all items, without noise."""
+        """Return the embeddings of all users and all items, averaged over the layers, without noise."""
         return self._propagate(noise=0.0)
 
     def _propagate(self, noise: float) -> tuple[Tensor, Tensor]:

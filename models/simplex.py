@@ -1,4 +1,4 @@
-"""Matrix factorisation that adds a user's items to the user.
+"""SimpleX: matrix factorisation that adds the average of a user's items to the user.
 
 Shapes: B users in a batch, K negatives, U users, I items, L items of a user's history, D embedding.
 """
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 @MODELS.register("simplex", loss="ccl", scores="cosine")
 class SimpleX(RecSysArch):
-    """Score by the cosine of an item and a blend of the user's embedding with the average of the user's items.
+    """Score items by their cosine with a blend of the user's embedding and the average of the user's items.
 
-    The blend is g e_u + (1 - g) V p_u, with p_u the average of the embeddings of the items that the user has in train
-    (all of them, where the paper sets a limit; so a positive that is trained on is one of them). Of the paper's three
-    ways to aggregate, this is the average.
+    The blend is g e_u + (1 - g) V p_u, with p_u the average of the embeddings of the user's items in train: all of
+    them, where the paper sets a limit, and including the positive being trained on. Of the paper's three ways to
+    aggregate, this is the average.
 
     *Source:* Mao, Zhu, Wang, Dai, Dong, Xiao, He, "SimpleX: A Simple and Strong Baseline for Collaborative Filtering",
     CIKM 2021, section 3.3.
 
     Args:
         embedding_dim: length of the embeddings.
-        init_std: standard deviation of the embeddings' first values.
+        init_std: standard deviation of the initial embeddings.
         user_weight: g, the share of the user's own embedding; with 1 this is matrix factorisation.
         embedding_decay: weight of the L2 term on the embeddings of a batch, half their squared norms over B.
     """
@@ -61,7 +61,7 @@ class SimpleX(RecSysArch):
         return (users_B1D * F.normalize(self.items(items), dim=-1)).sum(-1)
 
     def blend(self, users: Tensor) -> Tensor:
-        """Return the directions (B, D) of users (B,) with their items."""
+        """Return the unit vectors (B, D) of users (B,), blended with their items."""
         items_N, starts_B = self.rows.bags(users)
         history_BD = F.embedding_bag(items_N, self.items.weight, starts_B, mode="mean")
         return F.normalize(self.user_weight * self.users(users) + (1 - self.user_weight) * self.map(history_BD), dim=-1)
@@ -74,10 +74,10 @@ class SimpleX(RecSysArch):
         return self.embedding_decay * 0.5 * squares / len(users)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the directions of all users with their items (U, D), and of all items (I, D)."""
+        """Return the unit vectors of all users, blended with their items, (U, D), and of all items (I, D)."""
         everybody = torch.arange(self.users.num_embeddings, device=self.users.weight.device)
         return self.blend(everybody), F.normalize(self.items.weight, dim=-1)
 
     def embed(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the directions (B, D) of users (B,) with their items, and of items (B,)."""
+        """Return the unit vectors (B, D) of users (B,), blended with their items, and of items (B,)."""
         return self.blend(users), F.normalize(self.items(items), dim=-1)

@@ -1,4 +1,4 @@
-"""Sparse linear models of items.
+"""SLIM and fsSLIM: sparse linear item-to-item models.
 
 Shapes: B users in a batch, U users, I items, J items in a block that is fitted at once, K neighbours of an item.
 """
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 _BLOCK_NUMBERS: Final = 1 << 22
-"""Entries of the Gram matrices, or of the weights, of a block."""
+"""Most entries that the Gram matrices, or the weights, of one block may have."""
 _NEVER: Final = np.float32(-1)
-"""Stands for what an item shares with one that must get no weight: a descent never leaves 0 there."""
+"""Gram entry of a pair that must get no weight: coordinate descent never leaves 0 there."""
 
 Problem = tuple[Tensor, Tensor, Any]
-"""What each item's K candidates share with each other (J, K, K) and with it (J, K), and where its neighbours stand."""
+"""Gram matrices of each item's K candidates (J, K, K), products with the item (J, K), neighbours' positions."""
 
 
 @MODELS.register("slim")
 class SLIM(ClosedFormArch):
-    """Reconstruct each item's column from those of its nearest neighbours, by few weights that are not negative.
+    """Predict each item from its nearest neighbours by sparse, non-negative linear regression.
 
     Item j's weights w >= 0 (K,) minimise |x_j - X w|^2 / 2 + reg_weight / 2 |w|^2 + l1_weight |w|_1 over its
-    `n_neighbors` nearest items by the cosine, never itself; with as many neighbours as there are other items, this is
-    SLIM, with fewer it is fsSLIM. The scores are X W. Solved by coordinate descent, for many items at once.
+    `n_neighbors` nearest items by the cosine, never itself. With all other items as neighbours this is SLIM, with fewer
+    it is fsSLIM. The scores are X W. Solved by coordinate descent for many items at once.
 
     *Source:* Ning, Karypis, "SLIM: Sparse Linear Methods for Top-N Recommender Systems", ICDM 2011, the
     models SLIM and fsSLIM.
@@ -45,7 +45,7 @@ class SLIM(ClosedFormArch):
         n_neighbors: how many items an item may be reconstructed from; memory and time grow with its square.
         reg_weight: weight of the squared L2 norm.
         l1_weight: weight of the L1 norm, which makes the weights sparse.
-        n_iterations: how often each weight is visited at most.
+        n_iterations: most passes of coordinate descent over the weights.
         tolerance: stop when no weight changed by more than this.
     """
 
@@ -74,7 +74,7 @@ class SLIM(ClosedFormArch):
         neighbors = nearest_neighbors(columns, self.n_neighbors)
         # With most items as neighbours, one Gram matrix for all of them is less work than one for each item.
         pose = _Shared(gram) if 2 * self.n_neighbors > data.n_items else _Separate(gram, self.n_neighbors)
-        # Items of about equally many neighbours share a block, so that little of it is padding.
+        # Items with similar numbers of neighbours share a block, so that little of it is padding.
         order = np.argsort(-np.diff(neighbors.indptr), kind="stable")
         blocks = []
         for start in range(0, data.n_items, pose.n_targets):
@@ -92,16 +92,16 @@ class SLIM(ClosedFormArch):
 
     def _fit_block(self, pose: _Shared | _Separate, neighbors: sparse.csr_matrix, targets: np.ndarray) -> Any:
         """Return the weights (J, I) of the items `targets` (J,) from their neighbours (J, I)."""
-        n_shared_JKK, with_target_JK, places = pose(neighbors, targets)
+        n_shared_JKK, with_target_JK, positions = pose(neighbors, targets)
         fitted = neighbors.copy()
-        fitted.data = self._descend(n_shared_JKK, with_target_JK).numpy()[places]
+        fitted.data = self._descend(n_shared_JKK, with_target_JK).numpy()[positions]
         fitted.eliminate_zeros()
         return fitted
 
     def _descend(self, n_shared_JKK: Tensor, with_target_JK: Tensor) -> Tensor:
         """Return the weights (J, K) by cyclic coordinate descent, one coordinate of all J items at a time."""
         weights_KJ = torch.zeros_like(with_target_JK).T.contiguous()
-        gains_JK = with_target_JK  # what is left to explain, X' (x_j - X w)
+        gains_JK = with_target_JK  # products with the residual, X' (x_j - X w)
         scales_KJ = n_shared_JKK.diagonal(dim1=1, dim2=2).T.contiguous()
         divisors_KJ = scales_KJ + self.reg_weight
         for _ in range(self.n_iterations):
@@ -117,7 +117,7 @@ class SLIM(ClosedFormArch):
 
 
 class _Separate:
-    """Poses the problems of some items with a Gram matrix of each one's neighbours."""
+    """Set up the regressions of some items with one Gram matrix per item, of its neighbours only."""
 
     def __init__(self, gram: sparse.csr_matrix, n_neighbors: int) -> None:
         self.gram = gram
@@ -140,7 +140,7 @@ class _Separate:
 
 
 class _Shared:
-    """Poses the problems of some items with the one Gram matrix of all items (K = I), where only neighbours can win."""
+    """Set up the regressions of some items with one shared Gram matrix of all items (K = I)."""
 
     def __init__(self, gram: sparse.csr_matrix) -> None:
         n_items = gram.shape[0]

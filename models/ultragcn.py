@@ -1,4 +1,4 @@
-"""Embeddings trained towards what endless propagation over the graph of users and items would end in.
+"""UltraGCN: the limit of infinitely many graph convolutions, approximated by a weighted loss.
 
 Shapes: B users in a batch, K negatives, U users, I items, S neighbours of an item, D embedding.
 """
@@ -28,30 +28,30 @@ if TYPE_CHECKING:
 
 @MODELS.register("ultragcn", loss="bce", losses=("bce",))
 class UltraGCN(RecSysArch):
-    """Score by the product of embeddings that binary cross entropies weighted by the graph have brought together.
+    """Factorise the interaction matrix by a cross entropy whose weights approximate infinite graph convolution.
 
     With l(s) = -log sigmoid(s), s_ui the score, d the nodes' degrees and b_ui = sqrt((d_u + 1) / (d_i + 1)) / d_u, the
     loss of a row is the sum of
     (positive_weight + positive_constraint * b_ui) l(s_ui) of the positive,
     unobserved_weight times the mean of (negative_base + negative_constraint * b_uj) l(-s_uj) of the negatives,
-    item_weight times the sum of w_ij l(s_uj) over the neighbours j of the positive. These are the items of the largest
+    item_weight times the sum of w_ij l(s_uj) over the neighbours j of the positive: the items with the largest
     w_ij = G_ij / (g_i - G_ii) * sqrt(g_i / g_j), with G = X'X the items' common users and g the sums of its rows.
-    It weighs the terms of `bce` one by one, so that no other loss can be chosen.
+    The terms of `bce` are weighted one by one, so no other loss can be chosen.
 
     *Source:* Mao, Zhu, Xiao, Lu, Wang, He, "UltraGCN: Ultra Simplification of Graph Convolutional Networks for
-    Recommendation", CIKM 2021; the weights of a term for itself and the L2 term on all embeddings as in its
+    Recommendation", CIKM 2021; the constant weights of the terms and the L2 term on all embeddings as in its
     authors' code. There a user's own items may be drawn as negatives; here they are not.
 
     Args:
         embedding_dim: length of the embeddings.
-        n_neighbors: S, how many similar items are kept of each item.
+        n_neighbors: S, how many similar items are kept for each item.
         item_weight: weight of the terms of the items' neighbours.
-        positive_weight: weight of a positive for itself.
+        positive_weight: constant weight of a positive.
         positive_constraint: weight of a positive by b_ui.
         unobserved_weight: weight of the mean over the negatives.
-        negative_base: weight of a negative for itself.
+        negative_base: constant weight of a negative.
         negative_constraint: weight of a negative by b_uj.
-        init_std: standard deviation of the embeddings' first values.
+        init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term on all embeddings, half their squared norms over B.
     """
 

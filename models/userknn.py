@@ -1,4 +1,4 @@
-"""What similar users have.
+"""User-based nearest neighbours.
 
 Shapes: B users in a batch, U users, I items.
 """
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @MODELS.register("userknn")
 class UserKNN(ClosedFormArch):
-    """Score an item by the similarities of those of the user's nearest neighbours that have it.
+    """Recommend the items of the most similar users, weighted by their similarities.
 
-    With S (U, U) the similarities of users by the items they share, each row cut to its `n_neighbors` largest entries,
+    With S (U, U) the similarities of users by their common items, each row cut to its `n_neighbors` largest entries,
     the scores are S X.
 
     *Source:* Herlocker, Konstan, Borchers, Riedl, "An Algorithmic Framework for Performing Collaborative Filtering",
@@ -31,10 +31,10 @@ class UserKNN(ClosedFormArch):
     Binary Rated Datasets", RecSys 2013.
 
     Args:
-        n_neighbors: how many similar users are kept of each user.
-        measure: "cosine"; "tfidf" for the cosine after items of few users were given more weight, by
+        n_neighbors: how many similar users are kept for each user.
+        measure: "cosine"; "tfidf" for the cosine with items weighted by their rarity,
             log(1 + U / the item's users); or "jaccard".
-        shrink: added to the denominator of a similarity; favours those that rest on many common items.
+        shrink: added to the denominator of a similarity; favours similarities based on many common items.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Embeddings smoothed over the graph of users and items under noise, with layers told apart.
+"""XSimGCL: SimGCL with a single noisy propagation and a contrastive loss between layers.
 
 Shapes: B users in a batch, K negatives, U users, I items, N = U + I nodes, D embedding.
 """
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 @MODELS.register("xsimgcl", loss="bpr", gradients="dense")
 class XSimGCL(GraphArch):
-    """Train SimGCL with a single propagation under noise, which scores and is contrasted with one of its own layers.
+    """Train SimGCL with one noisy propagation, contrasting its final embeddings with one of its layers.
 
     With A the normalized adjacency matrix of the graph and E the embeddings of its nodes, a score is the product of two
-    rows of (A E + ... + A^L E) / L. While training noise is added in each layer, and for the distinct users and the
-    distinct positive items of a batch `contrast` of this mean with layer `contrast_layer` is added to the loss.
+    rows of (A E + ... + A^L E) / L. In training, noise is added in each layer, and `contrast` of this mean with layer
+    `contrast_layer`, over the distinct users and the distinct positive items of a batch, is added to the loss.
 
     *Source:* Yu, Xia, Chen, Cui, Hung, Yin, "XSimGCL: Towards Extremely Simple Graph Contrastive Learning for
     Recommendation", IEEE TKDE 2024.
@@ -38,10 +38,10 @@ class XSimGCL(GraphArch):
         embedding_dim: length of the embeddings.
         n_layers: L, how often embeddings are propagated.
         contrast_layer: the layer, counted from 1, that the mean is contrasted with.
-        contrast_weight: weight of the contrast.
-        contrast_temperature: what the contrast divides cosines by.
+        contrast_weight: weight of the contrastive loss.
+        contrast_temperature: temperature of the contrastive loss.
         noise: length of the noise of each node in each layer.
-        init_std: standard deviation of the embeddings' first values.
+        init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
             over B.
 
@@ -73,7 +73,7 @@ class XSimGCL(GraphArch):
         self.initialize(init_std)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
-        """Return the loss of a batch: that of its scores under noise, the L2 term, and the contrast."""
+        """Return the loss of a batch: that of its scores under noise, the L2 term, and the contrastive loss."""
         mean_ND, layer_ND = self._propagate(self.noise)
         self._under_noise = self.graph.split(mean_ND)
         try:
@@ -83,7 +83,7 @@ class XSimGCL(GraphArch):
         return loss + self._contrast(batch[self.user_column], batch[self.item_column], mean_ND, layer_ND)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the means over the layers, of all users and all items, without noise but for the loss of a batch."""
+        """Return all users' and items' embeddings, averaged over the layers; noisy only within `training_loss`."""
         return self._under_noise or self.graph.split(self._propagate(noise=0.0)[0])
 
     def _propagate(self, noise: float) -> tuple[Tensor, Tensor]:
