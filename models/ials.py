@@ -96,12 +96,12 @@ class IALS(ClosedFormArch):
         solved_RD.zero_()  # for rows without interactions
         for batch, members_BL in _batches(rows, n_columns, dim):
             index = torch.from_numpy(batch).to(fixed_CD.device)
-            met_BLD = padded_CD[torch.from_numpy(members_BL).to(fixed_CD.device)]
-            left_BDD = torch.baddbmm(shared_DD, met_BLD.mT, met_BLD)
+            fixed_BLD = padded_CD[torch.from_numpy(members_BL).to(fixed_CD.device)]
+            left_BDD = torch.baddbmm(shared_DD, fixed_BLD.mT, fixed_BLD)
             ridge_B1 = torch.from_numpy(weights_R[batch]).to(left_BDD)[:, None]
             left_BDD.diagonal(dim1=1, dim2=2).add_(ridge_B1)
             factor_BDD = torch.linalg.cholesky(left_BDD)
-            half_BD1 = torch.linalg.solve_triangular(factor_BDD, met_BLD.sum(1)[:, :, None], upper=False)
+            half_BD1 = torch.linalg.solve_triangular(factor_BDD, fixed_BLD.sum(1)[:, :, None], upper=False)
             solved_RD[index] = torch.linalg.solve_triangular(factor_BDD.mT, half_BD1, upper=True)[:, :, 0]
 
 
