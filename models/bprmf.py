@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class BPRMF(RecSysArch):
     """Factorise the interaction matrix by ranking observed above sampled items (BPR).
 
-    The score is the product, or the cosine, of the user's and the item's embedding.
+    The score is the product, or the cosine, of the user's and the item's embedding. The loss can be chosen.
 
     *Source:* Rendle, Freudenthaler, Gantner, Schmidt-Thieme, "BPR: Bayesian Personalized Ranking from Implicit
     Feedback", UAI 2009, section 4.3.1.

@@ -30,8 +30,8 @@ class IALS(ClosedFormArch):
     """Factorise the interaction matrix by alternating least squares with implicit-feedback weights.
 
     The loss is the sum of (w_u h_i - 1)^2 over the interactions, plus unobserved_weight times the sum of (w_u h_i)^2
-    over all pairs, plus reg_weight times the sum of each embedding's squared norm, weighted by the amount of data that it
-    is fitted to: (n_u + unobserved_weight I)^reg_exponent for user u with n_u interactions, and likewise for items.
+    over all pairs, plus reg_weight times the sum of each embedding's squared norm, weighted by the amount of data it is
+    fitted to: (n_u + unobserved_weight I)^reg_exponent for user u with n_u interactions, and likewise for items.
     Users and items are solved for exactly, in turn.
 
     *Source:* Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008; in the form of
@@ -96,12 +96,12 @@ class IALS(ClosedFormArch):
         solved_RD.zero_()  # for rows without interactions
         for batch, members_BL in _batches(rows, n_columns, dim):
             index = torch.from_numpy(batch).to(fixed_CD.device)
-            met_BLD = padded_CD[torch.from_numpy(members_BL).to(fixed_CD.device)]
-            left_BDD = torch.baddbmm(shared_DD, met_BLD.mT, met_BLD)
+            fixed_BLD = padded_CD[torch.from_numpy(members_BL).to(fixed_CD.device)]
+            left_BDD = torch.baddbmm(shared_DD, fixed_BLD.mT, fixed_BLD)
             ridge_B1 = torch.from_numpy(weights_R[batch]).to(left_BDD)[:, None]
             left_BDD.diagonal(dim1=1, dim2=2).add_(ridge_B1)
             factor_BDD = torch.linalg.cholesky(left_BDD)
-            half_BD1 = torch.linalg.solve_triangular(factor_BDD, met_BLD.sum(1)[:, :, None], upper=False)
+            half_BD1 = torch.linalg.solve_triangular(factor_BDD, fixed_BLD.sum(1)[:, :, None], upper=False)
             solved_RD[index] = torch.linalg.solve_triangular(factor_BDD.mT, half_BD1, upper=True)[:, :, 0]
 
 

@@ -32,7 +32,7 @@ class ItemKNN(ClosedFormArch):
 
     Args:
         n_neighbors: how many similar items are kept for each item.
-        measure: "cosine"; "tfidf" for the cosine with users weighted by their inactivity,
+        measure: "cosine"; "tfidf" for the cosine with more weight on users of few items,
             log(1 + I / the user's items); or "jaccard".
         shrink: added to the denominator of a similarity; favours similarities based on many common users.
         neighbors_of: whose largest similarities are kept: "source", of the user's item; "target", of the item that is

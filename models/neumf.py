@@ -27,7 +27,7 @@ _CELLS: Final = 1 << 22
 class NeuMF(RecSysArch):
     """Score items by matrix factorisation and a multilayer perceptron, combined in a linear output layer.
 
-    The two parts have separate embeddings. Each layer of the perceptron has half the units of the one below, followed by
+    The two parts have separate embeddings. Each layer of the perceptron has half the units of the one below, with
     ReLU. Training starts from random weights, without the paper's pre-training of the two parts.
 
     *Source:* He, Liao, Zhang, Nie, Hu, Chua, "Neural Collaborative Filtering", WWW 2017, equation 12.
@@ -56,9 +56,7 @@ class NeuMF(RecSysArch):
         super().__init__()
         widths = [2 * mlp_dim >> layer for layer in range(n_layers + 1)]
         if not widths[-1]:
-            message = (
-                f"expected a tower of mlp_dim {mlp_dim}, of at most {widths.index(0) - 1} layers, found {n_layers}"
-            )
+            message = f"expected at most {widths.index(0) - 1} layers for mlp_dim {mlp_dim}, found {n_layers}"
             raise ConfigError(Fault(message, key="n_layers"))
         self.users, self.items = nn.Embedding(data.n_users, embedding_dim), nn.Embedding(data.n_items, embedding_dim)
         self.mlp_users, self.mlp_items = nn.Embedding(data.n_users, mlp_dim), nn.Embedding(data.n_items, mlp_dim)

@@ -63,8 +63,8 @@ class NGCF(GraphArch):
         layer_ND = self.nodes()
         layers = [layer_ND]
         for of_sums, of_products in zip(self.sums, self.products, strict=True):
-            met_ND = self.graph(layer_ND)
-            layer_ND = F.leaky_relu(of_sums(met_ND + layer_ND) + of_products(met_ND * layer_ND), _SLOPE)
+            neighbors_ND = self.graph(layer_ND)
+            layer_ND = F.leaky_relu(of_sums(neighbors_ND + layer_ND) + of_products(neighbors_ND * layer_ND), _SLOPE)
             layer_ND = F.dropout(layer_ND, self.message_dropout, self.training)
             layers.append(F.normalize(layer_ND, dim=1))
         return self.graph.split(torch.cat(layers, dim=1))

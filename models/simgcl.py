@@ -76,7 +76,7 @@ class SimGCL(GraphArch):
         self.initialize(init_std)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
-        """Return the contrastive loss of two noisy views and the L2 term on the batch's embeddings before propagation."""
+        """Return the contrastive loss of two noisy views, and the L2 term before propagation."""
         return self._contrast(users, items) + super().penalty(users, items)
 
     def vectors(self) -> tuple[Tensor, Tensor]:

@@ -75,8 +75,8 @@ class SimpleX(RecSysArch):
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the unit vectors of all users, blended with their items, (U, D), and of all items (I, D)."""
-        everybody = torch.arange(self.users.num_embeddings, device=self.users.weight.device)
-        return self.blend(everybody), F.normalize(self.items.weight, dim=-1)
+        all_users = torch.arange(self.users.num_embeddings, device=self.users.weight.device)
+        return self.blend(all_users), F.normalize(self.items.weight, dim=-1)
 
     def embed(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Return the unit vectors (B, D) of users (B,), blended with their items, and of items (B,)."""

@@ -27,7 +27,7 @@ _NEVER: Final = np.float32(-1)
 """Gram entry of a pair that must get no weight: coordinate descent never leaves 0 there."""
 
 Problem = tuple[Tensor, Tensor, Any]
-"""Gram matrices of each item's K candidates (J, K, K), their products with the item (J, K), the neighbours' positions."""
+"""Gram matrices of each item's K candidates (J, K, K), products with the item (J, K), neighbours' positions."""
 
 
 @MODELS.register("slim")
@@ -73,15 +73,15 @@ class SLIM(ClosedFormArch):
         gram.sort_indices()
         neighbors = nearest_neighbors(columns, self.n_neighbors)
         # With most items as neighbours, one Gram matrix for all of them is less work than one for each item.
-        pose = _Shared(gram) if 2 * self.n_neighbors > data.n_items else _Separate(gram, self.n_neighbors)
+        regressions = _Shared(gram) if 2 * self.n_neighbors > data.n_items else _Separate(gram, self.n_neighbors)
         # Items with similar numbers of neighbours share a block, so that little of it is padding.
         order = np.argsort(-np.diff(neighbors.indptr), kind="stable")
         blocks = []
-        for start in range(0, data.n_items, pose.n_targets):
-            targets = order[start : start + pose.n_targets]
-            blocks.append(self._fit_block(pose, neighbors[targets], targets))
+        for start in range(0, data.n_items, regressions.n_targets):
+            targets = order[start : start + regressions.n_targets]
+            blocks.append(self._fit_block(regressions, neighbors[targets], targets))
             if self.progress is not None:
-                self.progress(min(start + pose.n_targets, data.n_items), data.n_items)
+                self.progress(min(start + regressions.n_targets, data.n_items), data.n_items)
         weights = sparse.vstack(blocks, format="csr")[np.argsort(order)]
         self.weights.set(weights.T.tocsr())
 
@@ -90,9 +90,9 @@ class SLIM(ClosedFormArch):
         scores = dense_product(self.rows[users.cpu().numpy()], self.weights.to_scipy())
         return torch.from_numpy(scores).to(users.device)
 
-    def _fit_block(self, pose: _Shared | _Separate, neighbors: sparse.csr_matrix, targets: np.ndarray) -> Any:
+    def _fit_block(self, regressions: _Shared | _Separate, neighbors: sparse.csr_matrix, targets: np.ndarray) -> Any:
         """Return the weights (J, I) of the items `targets` (J,) from their neighbours (J, I)."""
-        n_shared_JKK, with_target_JK, positions = pose(neighbors, targets)
+        n_shared_JKK, with_target_JK, positions = regressions(neighbors, targets)
         fitted = neighbors.copy()
         fitted.data = self._descend(n_shared_JKK, with_target_JK).numpy()[positions]
         fitted.eliminate_zeros()

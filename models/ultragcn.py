@@ -47,10 +47,10 @@ class UltraGCN(RecSysArch):
         n_neighbors: S, how many similar items are kept for each item.
         item_weight: weight of the terms of the items' neighbours.
         positive_weight: constant weight of a positive.
-        positive_constraint: weight of a positive by b_ui.
+        positive_constraint: weight of a positive in proportion to b_ui.
         unobserved_weight: weight of the mean over the negatives.
         negative_base: constant weight of a negative.
-        negative_constraint: weight of a negative by b_uj.
+        negative_constraint: weight of a negative in proportion to b_uj.
         init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term on all embeddings, half their squared norms over B.
     """
@@ -134,13 +134,13 @@ class UltraGCN(RecSysArch):
 
 
 def similar_items(data: TrainingData, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return each item's neighbours of the largest weights, (I, S) int64, and these weights, (I, S) float32.
+    """Return each item's neighbours with the largest weights, (I, S) int64, and the weights, (I, S) float32.
 
-    Items with fewer than S neighbours are filled up with item 0 at weight 0.
+    Items with fewer than S neighbours are padded with item 0 at weight 0.
     """
     rows = data.matrix()
     columns = rows.T.tocsr()
-    # An item shares with all items together, itself included, the lengths of its users' rows.
+    # A row of X'X sums to the total number of interactions of the item's users.
     sums_I = columns @ data.csr().lengths.astype(np.float64)
     to_others_I = np.maximum(sums_I - data.item_counts(), 1)
     of_source_I = (np.sqrt(sums_I) / to_others_I).astype(np.float32)

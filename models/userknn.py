@@ -32,7 +32,7 @@ class UserKNN(ClosedFormArch):
 
     Args:
         n_neighbors: how many similar users are kept for each user.
-        measure: "cosine"; "tfidf" for the cosine with items weighted by their rarity,
+        measure: "cosine"; "tfidf" for the cosine with more weight on items of few users,
             log(1 + U / the item's users); or "jaccard".
         shrink: added to the denominator of a similarity; favours similarities based on many common items.
     """

@@ -50,5 +50,5 @@ def test_a_tower_that_cannot_be_halved_so_often_is_refused(
     data_of: Callable[..., TrainingData], table: np.ndarray
 ) -> None:
     assert _model(data_of(table), n_layers=3).output.in_features == 3 + 1
-    with pytest.raises(ConfigError, match="n_layers: expected a tower of mlp_dim 4, of at most 3 layers, found 4"):
+    with pytest.raises(ConfigError, match="n_layers: expected at most 3 layers for mlp_dim 4, found 4"):
         _model(data_of(table), n_layers=4)
