@@ -16,7 +16,7 @@ EVERYTHING = sorted({name for registry in REGISTRIES.values() for name in regist
 def test_a_model_is_shown_with_its_source_and_its_settings(recrun: Run) -> None:
     outcome = recrun("show", "ease")
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.startswith("model ease  (recrun.models.ease:EASE)\nReconstruct each user's row")
+    assert outcome.out.startswith("model ease  (recrun.models.ease:EASE)\nPredict each item from all other items")
     assert "Source: Steck" in outcome.out
     assert "reg_weight" in outcome.out
     assert "a number > 0" in outcome.out
