@@ -47,7 +47,14 @@ class Source:
 
     def find_class(self, expression: ast.expr) -> tuple[ast.ClassDef, Source] | None:
         """Return the class that an expression names in this module, and the module that defines it; None if unknown."""
-        return self._look_up(ast.unparse(expression), depth=0)
+        name = ast.unparse(expression)
+        if name not in self._found:
+            self._found[name] = self._look_up(name, depth=0)
+        return self._found[name]
+
+    @cached_property
+    def _found(self) -> dict[str, tuple[ast.ClassDef, Source] | None]:
+        return {}
 
     def _look_up(self, name: str, depth: int) -> tuple[ast.ClassDef, Source] | None:
         if depth > 10:
@@ -115,7 +122,7 @@ def read_module(name: str, beside: Path | None = None) -> Source | None:
         name: the dotted name.
         beside: a folder in which a user's own file finds its neighbours.
     """
-    path = find_module(name)
+    path = _find_own_module(name) if name.startswith("recrun.") else find_module(name)
     if path is None and beside is not None:
         neighbour = beside.joinpath(*name.split(".")).with_suffix(".py")
         path = neighbour if neighbour.is_file() else None
@@ -132,6 +139,10 @@ def find_module(name: str) -> Path | None:
     """Return the source file of a module, or None; unlike `importlib.util.find_spec`, import no package above it."""
     spec = _find_spec(name)
     return Path(spec.origin) if spec is not None and spec.has_location and spec.origin.endswith(".py") else None
+
+
+# The modules of recrun lie where they lie as long as a process runs.
+_find_own_module = cache(find_module)
 
 
 def package_modules(name: str) -> list[tuple[str, Path]]:

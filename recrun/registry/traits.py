@@ -7,8 +7,9 @@ body of the class. A trait that does not exist, or has a value of another type, 
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, ClassVar, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from recrun.errors import RegistryError, nearest
@@ -193,7 +194,7 @@ def read_traits(kind: type[T], written: Mapping[str, Any], where: str, of_class:
     Raises:
         RegistryError: there is no such trait (the message names the nearest one), or its value is of another type.
     """
-    types_of = get_type_hints(kind)
+    types_of = _types_of(kind)
     in_class = getattr(kind, "OF_CLASS", ())
     names = [each.name for each in fields(kind) if each.name not in in_class]  # type: ignore[arg-type]
     faults = []
@@ -215,6 +216,8 @@ def read_traits(kind: type[T], written: Mapping[str, Any], where: str, of_class:
     given = {**written, **of_class}
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
 
+
+_types_of: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
 
 _WORDS: Final = {bool: "true or false", int: "a whole number", str: "a text"}
 
