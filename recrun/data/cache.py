@@ -108,18 +108,18 @@ def _load_array(path: Path) -> np.ndarray:
 
 
 def _move_into_place(building: Path, folder: Path) -> None:
-    try:
-        os.rename(building, folder)
-    except OSError:
-        # Another process was faster with the same content; what is there and damaged makes room.
-        if load(folder) is not None:
-            return
-        discard(folder)
+    for attempts_left in reversed(range(20)):
         try:
             os.rename(building, folder)
+            return
         except OSError:
-            if load(folder) is None:
+            # Another process was faster with the same content; what is there and damaged makes room. Others may do the
+            # same between any two of these steps.
+            if load(folder) is not None:
+                return
+            if not attempts_left:
                 raise
+            discard(folder)
 
 
 def _sweep(parent: Path) -> None:
