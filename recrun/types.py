@@ -7,7 +7,7 @@ outside them before anything is built.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,13 @@ class Registered:
     also: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Default:
+    """The default of a setting in a group, where no value can be assigned: `Annotated[float, Default(0.1)]`."""
+
+    value: Any
+
+
 PositiveInt = Annotated[int, Ge(1)]
 NonNegativeInt = Annotated[int, Ge(0)]
 PositiveFloat = Annotated[float, Gt(0)]
@@ -71,6 +78,7 @@ UnitInterval = Annotated[float, Ge(0), Le(1)]
 
 __all__ = [
     "Annotated",
+    "Default",
     "Fraction",
     "Ge",
     "Gt",

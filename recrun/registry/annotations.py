@@ -8,6 +8,7 @@ from typing import Any, Final, Optional, Union
 
 import recrun.types
 from recrun.errors import RegistryError
+from recrun.registry.component import REQUIRED
 
 _NAMES: Final[dict[str, Any]] = {
     "int": int,
@@ -39,6 +40,20 @@ def resolve_annotation(node: ast.expr) -> Any:
         raise Unreadable(
             f"line {node.lineno}: {ast.unparse(node)!r} is not a type that a setting can have: {error}"
         ) from None
+
+
+def split_default(annotation: Any) -> tuple[Any, Any]:
+    """Return a type without the `Default` that it bears, and the default, or `REQUIRED`.
+
+    >>> split_default(typing.Annotated[int, recrun.types.Default(3)])
+    (<class 'int'>, 3)
+    """
+    bounds = getattr(annotation, "__metadata__", ())
+    defaults = [bound.value for bound in bounds if isinstance(bound, recrun.types.Default)]
+    if not defaults:
+        return annotation, REQUIRED
+    parts = (annotation.__origin__, *(bound for bound in bounds if not isinstance(bound, recrun.types.Default)))
+    return (typing.Annotated[parts] if len(parts) > 1 else parts[0]), defaults[-1]
 
 
 def _resolve(node: ast.expr) -> Any:

@@ -10,31 +10,19 @@ Other packages add things through entry points of the group `recrun.<kind>s`; a 
 
 from __future__ import annotations
 
-import ast
 import importlib
-import inspect
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, TypeVar
 
 from recrun.errors import RegistryError, unknown
-from recrun.registry.annotations import Unreadable, resolve_annotation
-from recrun.registry.component import REQUIRED, Component, Parameter
+from recrun.registry.annotations import Unreadable
+from recrun.registry.component import Component
 from recrun.registry.entry_points import find_entry_points
-from recrun.registry.read_source import (
-    NOT_FOLLOWED,
-    Definition,
-    Source,
-    argument_help,
-    class_attributes,
-    describe_definition,
-    find_module,
-    package_modules,
-    parse_file,
-    parse_once,
-    registrations,
-)
+from recrun.registry.modules import Definition, Source, find_module, package_modules, parse_file, parse_once
+from recrun.registry.read_object import describe_object, identity
+from recrun.registry.read_source import class_attributes, describe_definition, registrations
 from recrun.registry.traits import Traits, read_traits
 from recrun.registry.user_files import cause, is_file_reference, load_reference
 
@@ -75,12 +63,12 @@ class Registry:
         where = f"{caller.f_code.co_filename}:{caller.f_lineno}: {self.kind} {name!r}"
 
         def decorate(thing: T) -> T:
-            identity = _identity(thing)
-            known = [_identity(self._objects[name])] if name in self._objects else []
-            if not identity.startswith((f"{self.place}:", f"{self.place}.")) and name in self._index():
+            target = identity(thing)
+            known = [identity(self._objects[name])] if name in self._objects else []
+            if not target.startswith((f"{self.place}:", f"{self.place}.")) and name in self._index():
                 known.append(self._index()[name].target)
-            if any(other != identity for other in known):
-                raise RegistryError(f"{self.kind} {name!r} is registered twice: {known[0]} and {identity}")
+            if any(other != target for other in known):
+                raise RegistryError(f"{self.kind} {name!r} is registered twice: {known[0]} and {target}")
             described = describe_object(self.kind, name, thing, _traits_of_object(self.traits, thing, traits, where))
             self._objects[name] = thing
             self._registered[name] = described
@@ -229,43 +217,9 @@ class Registry:
             return describe_object(self.kind, reference, thing, traits)
 
 
-def describe_object(kind: str, name: str, thing: Any, traits: Traits) -> Component:
-    """Describe an imported class or function: the counterpart of reading its source."""
-    constructor = thing.__init__ if inspect.isclass(thing) else thing
-    doc = _documentation(thing)
-    helps = argument_help(doc)
-    parameters = []
-    for parameter in inspect.signature(constructor).parameters.values():
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            continue
-        annotation = parameter.annotation
-        if isinstance(annotation, str):
-            annotation = resolve_annotation(ast.parse(annotation, mode="eval").body)
-        default = REQUIRED if parameter.default is inspect.Parameter.empty else parameter.default
-        parameters.append(
-            Parameter(parameter.name, annotation, default, helps.get(parameter.name, ""), f"{kind} {name}")
-        )
-    bases = tuple(base.__name__ for base in inspect.getmro(thing)[1:]) if inspect.isclass(thing) else ()
-    return Component(kind, name, _identity(thing), tuple(parameters), doc, bases, traits)
-
-
 def _traits_of_object(kind: type[Traits], thing: Any, written: dict[str, Any], where: str) -> Traits:
     attributes = {name: getattr(thing, name) for name in kind.OF_CLASS if hasattr(thing, name)}
     return read_traits(kind, written, where, attributes)
-
-
-def _identity(thing: Any) -> str:
-    return f"{thing.__module__}:{thing.__qualname__}"
-
-
-def _documentation(thing: Any) -> str:
-    """Return the docstring of a class and that of its constructor, or the docstring of a function."""
-    docs = [thing.__doc__]
-    if inspect.isclass(thing):
-        owner = next(above for above in inspect.getmro(thing) if "__init__" in vars(above))
-        # What torch or Python say of their own constructors says nothing of this class.
-        docs.append(None if owner.__module__.partition(".")[0] in NOT_FOLLOWED else vars(owner)["__init__"].__doc__)
-    return "\n\n".join(inspect.cleandoc(doc) for doc in docs if doc)
 
 
 @cache

@@ -28,7 +28,7 @@ from recrun.criterions import (
 )
 from recrun.errors import ConfigError, TrainingError
 from recrun.registry import LOSSES
-from recrun.registry.registry import describe_object
+from recrun.registry.read_object import describe_object
 
 SAMPLED = [component.name for component in LOSSES if component.traits.takes_negatives]
 N_ITEMS = 11

@@ -3,8 +3,11 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import sys
+import types
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -15,8 +18,11 @@ from recrun.config.settings import RUN, TRAINING
 from recrun.registry import REGISTRIES
 from recrun.registry.annotations import Unreadable, resolve_annotation
 from recrun.registry.component import REQUIRED, Component, Parameter
+from recrun.registry.modules import Source
+from recrun.registry.read_object import describe_object
 from recrun.registry.read_source import argument_help, read_parameters
-from recrun.registry.registry import Registry, describe_object
+from recrun.registry.registry import Registry
+from recrun.registry.traits import Traits
 from recrun.types import Fraction, Ge, Lt, PositiveInt
 
 
@@ -79,7 +85,7 @@ def test_an_annotation_that_no_setting_can_have_is_refused_with_its_line(text: s
 def _parameters(signature: str, doc: str = "") -> tuple[Parameter, ...]:
     function = ast.parse(f"def f({signature}): pass").body[0]
     assert isinstance(function, ast.FunctionDef)
-    return read_parameters(function, doc, "model x")
+    return read_parameters(function, doc, "model x", Source("", Path("x.py"), ast.parse("")))
 
 
 def test_keyword_only_parameters_are_settings_and_others_are_not() -> None:
@@ -191,3 +197,26 @@ def test_a_key_of_several_components_of_one_kind_has_one_type_or_choices_of_the_
         for declared in kinds.values():
             types = {repr(each.annotation) for each in declared}
             assert len(types) == 1 or all(text.startswith(choices) for text in types), f"{key}: {types}"
+
+
+def test_a_group_that_cannot_be_found_is_named_with_its_line() -> None:
+    with pytest.raises(Unreadable, match=r"line 1: there is no group of settings 'Nowhere'"):
+        _parameters("**rest: Unpack[Nowhere]")
+    assert _parameters("**rest: int") == ()
+
+
+def test_a_group_of_an_imported_object_must_be_defined_in_a_file() -> None:
+    scope: dict[str, Any] = {"__name__": "elsewhere"}
+    sys.modules["elsewhere"] = types.ModuleType("elsewhere")
+    text = (
+        "from typing import TypedDict\nfrom typing_extensions import Unpack\n"
+        "class Group(TypedDict): size: int\n"
+        "def build(**rest: Unpack[Group]): ...\n"
+        "def lost(**rest: 'Unpack[Nowhere]'): ...\n"
+    )
+    exec(compile(text, "elsewhere", "exec", dont_inherit=True), scope)
+    with pytest.raises(Unreadable, match="build: define the group of settings Group in a file"):
+        describe_object("thing", "build", scope["build"], Traits())
+    with pytest.raises(Unreadable, match="lost: there is no group of settings 'Nowhere'"):
+        describe_object("thing", "lost", scope["lost"], Traits())
+    del sys.modules["elsewhere"]

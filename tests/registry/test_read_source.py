@@ -8,14 +8,8 @@ import pytest
 
 from recrun.errors import RegistryError
 from recrun.registry.annotations import Unreadable
-from recrun.registry.read_source import (
-    describe_definition,
-    find_module,
-    package_modules,
-    parse_file,
-    read_module,
-    registrations,
-)
+from recrun.registry.modules import find_module, package_modules, parse_file, read_module
+from recrun.registry.read_source import describe_definition, registrations
 
 
 def _write(folder: Path, **files: str) -> None:

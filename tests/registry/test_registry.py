@@ -11,7 +11,8 @@ import pytest
 from recrun.errors import RegistryError
 from recrun.registry import LOSSES, MODELS, REGISTRIES, entry_points
 from recrun.registry.component import Parameter
-from recrun.registry.registry import Registry, describe_object
+from recrun.registry.read_object import describe_object
+from recrun.registry.registry import Registry
 from recrun.registry.traits import Traits
 
 

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from recrun.errors import ConfigError, RegistryError, TrainingError
 from recrun.registry import OPTIMIZERS
-from recrun.registry.registry import describe_object
+from recrun.registry.read_object import describe_object
 from recrun.training.optimizers import LazyAdam
 from recrun.types import Fraction, NonNegativeFloat, PositiveFloat
 

@@ -12,7 +12,7 @@ from torch.optim import SGD, Optimizer
 
 from recrun.errors import ConfigError
 from recrun.registry import SCHEDULERS
-from recrun.registry.registry import describe_object
+from recrun.registry.read_object import describe_object
 from recrun.training.schedulers import Schedule
 
 EPOCHS = 12

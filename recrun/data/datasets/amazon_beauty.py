@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import WHOLE, Preparation
+from recrun.data.datasets.settings import Sequences
 from recrun.data.datasets.source_files import SourceFile
 from recrun.data.formats.integer_lines import read_sequences
 from recrun.data.formats.table import Layout, Table
 from recrun.registry import DATASETS
-from recrun.types import Annotated, Fraction, NonNegativeInt, Registered
+from recrun.types import Annotated, Registered
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class _Sequences(RecDataSet):
@@ -23,11 +27,7 @@ class _Sequences(RecDataSet):
         root: str | Path = ".",
         *,
         split: Annotated[str, Registered("splits", without=("leave_k", "k_fold", "time"))] = "leave_one_out",
-        test_ratio: Fraction = 0.1,
-        valid_ratio: Fraction = 0.1,
-        split_seed: NonNegativeInt = 0,
-        min_user_interactions: NonNegativeInt = 0,
-        min_item_interactions: NonNegativeInt = 0,
+        **preparation: Unpack[Sequences],
     ) -> None:
         """Load the data set.
 
@@ -37,22 +37,12 @@ class _Sequences(RecDataSet):
             test_ratio: share of the interactions that is tested on; not for leave_one_out.
             valid_ratio: share of the interactions that is validated on; with leave_one_out the one before test, unless
                 this is 0.
-            split_seed: seed of what is drawn at random.
-            min_user_interactions: least number of interactions of a user; a k-core together with the next one.
-            min_item_interactions: least number of interactions of an item.
+            **preparation: how interactions are held out and which are kept.
 
         Raises:
             DataError: files are missing or malformed, or cannot be split as asked.
         """
-        preparation = Preparation(
-            split=split,
-            test_ratio=test_ratio,
-            valid_ratio=valid_ratio,
-            split_seed=split_seed,
-            min_user_interactions=min_user_interactions,
-            min_item_interactions=min_item_interactions,
-        )
-        super().__init__(root, preparation)
+        super().__init__(root, Preparation(split=split, **preparation))
 
 
 @DATASETS.register("Beauty")

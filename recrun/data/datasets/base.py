@@ -24,6 +24,7 @@ from recrun.data.postprocessing.source import Source
 from recrun.data.splits import PARTS
 from recrun.errors import DataError
 from recrun.files import sha256_file
+from recrun.registry.read_object import keyword_defaults
 
 
 class RecDataSet(Source):
@@ -61,11 +62,8 @@ class RecDataSet(Source):
     def __new__(cls, *args: Any, **kwargs: Any) -> RecDataSet:
         # Settings are recorded here so that none can be forgotten in the key of the cache.
         self = super().__new__(cls)
-        signature = inspect.signature(cls.__init__)
-        bound = signature.bind_partial(self, *args, **kwargs)
-        bound.apply_defaults()
-        keyword_only = [p.name for p in signature.parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
-        self.settings = {name: bound.arguments[name] for name in keyword_only if name in bound.arguments}
+        defaults = keyword_defaults(cls.__init__)
+        self.settings = defaults | {name: value for name, value in kwargs.items() if name in defaults}
         return self
 
     def __init__(self, root: str | Path, preparation: Preparation) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import WHOLE, Preparation
+from recrun.data.datasets.settings import AnyInteractions
 from recrun.data.datasets.source_files import SourceFile
 from recrun.data.formats.table import COMPRESSIONS, Layout, Table
 from recrun.errors import DataError, unknown
 from recrun.registry import DATASETS, FORMATS
-from recrun.types import Annotated, Fraction, Ge, NonNegativeInt, PositiveInt, SplitName
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @DATASETS.register("File")
@@ -39,17 +42,7 @@ class File(RecDataSet):
         item_column: str | None = None,
         rating_column: str | None = None,
         time_column: str | None = None,
-        split: SplitName = "ratio",
-        test_ratio: Fraction = 0.1,
-        valid_ratio: Fraction = 0.1,
-        n_held_out: PositiveInt = 1,
-        n_folds: Annotated[int, Ge(2)] = 5,
-        test_fold: PositiveInt = 1,
-        split_seed: NonNegativeInt = 0,
-        rating_threshold: float | None = None,
-        min_user_interactions: NonNegativeInt = 0,
-        min_item_interactions: NonNegativeInt = 0,
-        duplicates: Literal["first", "last"] = "last",
+        **preparation: Unpack[AnyInteractions],
     ) -> None:
         """Load the files.
 
@@ -67,19 +60,10 @@ class File(RecDataSet):
             item_column: name of the column of items.
             rating_column: name of the column of ratings, if any.
             time_column: name of the column of times (numbers, or dates), if any; "" reads none (so for ratings).
-            split: held out is a random share of each user's interactions (ratio), each user's latest one or several, a
-                fold, all of some users or items, the latest of all (time), or the latest share of each user's.
             test_ratio: share of the interactions that is tested on (of the users or items, for cold_users, cold_items);
                 not for leave_one_out, leave_k, k_fold and given parts.
             valid_ratio: share of the interactions that is validated on (of train, with given parts); 0 for none.
-            n_held_out: how many of each user's latest interactions are tested on; for leave_k.
-            n_folds: how many folds each user's interactions are dealt to; for k_fold.
-            test_fold: the fold that is tested on, from 1; for k_fold.
-            split_seed: seed of what is held out at random.
-            rating_threshold: the least rating that counts as an interaction; null counts all.
-            min_user_interactions: least number of interactions of a user; a k-core together with the next one.
-            min_item_interactions: least number of interactions of an item.
-            duplicates: which of several interactions of a user with an item is kept, the first or the last in time.
+            **preparation: how interactions are held out and which are kept.
 
         Raises:
             DataError: files are missing or malformed, or cannot be split as asked.
@@ -87,20 +71,8 @@ class File(RecDataSet):
         self._paths = paths_of_parts("File", path, {"train": train_path, "valid": valid_path, "test": test_path})
         self._formats = {part: format_of(name, format) for part, name in self._paths.items()}
         self._layout = Layout(separator, header, encoding, user_column, item_column, rating_column, time_column)
-        preparation = Preparation(
-            split=split_of(self._paths, split),
-            test_ratio=test_ratio,
-            valid_ratio=valid_ratio,
-            n_held_out=n_held_out,
-            n_folds=n_folds,
-            test_fold=test_fold,
-            split_seed=split_seed,
-            rating_threshold=rating_threshold,
-            min_user_interactions=min_user_interactions,
-            min_item_interactions=min_item_interactions,
-            duplicates=duplicates,
-        )
-        super().__init__(root, preparation)
+        preparation["split"] = split_of(self._paths, self.settings["split"])
+        super().__init__(root, Preparation(**preparation))
 
     @classmethod
     def locations(cls, root: Path) -> list[Path]:

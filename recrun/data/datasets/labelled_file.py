@@ -28,6 +28,7 @@ from recrun.data.datasets.feature_columns import (
 )
 from recrun.data.datasets.file import paths_of_parts, plain_name, split_of
 from recrun.data.datasets.preparation import Preparation
+from recrun.data.datasets.settings import Shares
 from recrun.data.datasets.source_files import SourceFile
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
 from recrun.data.formats.feature_file import LINE, FeatureFile
@@ -37,10 +38,11 @@ from recrun.data.interactions import ITEM, TIMESTAMP, USER, Interactions
 from recrun.data.splits import PARTS
 from recrun.errors import DataError
 from recrun.registry import DATASETS
-from recrun.types import Annotated, Fraction, NonNegativeInt, Registered
+from recrun.types import Annotated, Registered
 
 if TYPE_CHECKING:
     import polars as pl
+    from typing_extensions import Unpack
 
 
 @DATASETS.register("LabelledFile", labelled=True)
@@ -78,9 +80,7 @@ class LabelledFile(RecDataSet):
         split: Annotated[
             str, Registered("splits", without=("leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items"))
         ] = "ratio",
-        test_ratio: Fraction = 0.1,
-        valid_ratio: Fraction = 0.1,
-        split_seed: NonNegativeInt = 0,
+        **shares: Unpack[Shares],
     ) -> None:
         """Load the files.
 
@@ -110,7 +110,7 @@ class LabelledFile(RecDataSet):
                 the latest of each user's (user_time).
             test_ratio: share of the rows that is tested on; not with given parts.
             valid_ratio: share of the rows that is validated on (of train, with given parts); 0 for none.
-            split_seed: seed of what is held out at random.
+            **shares: how many rows are held out.
 
         Raises:
             DataError: files or columns are missing, values are not what they should be.
@@ -130,13 +130,7 @@ class LabelledFile(RecDataSet):
         self._beside = {
             key: plain_name(name) for key, name in (("user", user_path), ("item", item_path)) if name is not None
         }
-        preparation = Preparation(
-            split=split_of(self._paths, split),
-            test_ratio=test_ratio,
-            valid_ratio=valid_ratio,
-            split_seed=split_seed,
-            duplicates="all",
-        )
+        preparation = Preparation(split=split_of(self._paths, split), duplicates="all", **shares)
         super().__init__(root, preparation)
 
     @classmethod

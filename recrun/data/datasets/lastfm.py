@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import Preparation
+from recrun.data.datasets.settings import GivenRatedParts
 from recrun.data.datasets.source_files import SourceFile
 from recrun.data.formats.delimited import read_triples
 from recrun.data.formats.table import Layout, Table
 from recrun.registry import DATASETS
-from recrun.types import Fraction, NonNegativeInt
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _URL = "https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/master/data/lastfm"
 
@@ -40,37 +43,20 @@ class LastFM(RecDataSet):
     terms = "HetRec 2011: for research, not for commercial use; cite the workshop."
     published: ClassVar[Mapping[str, int]] = {"users": 1_880, "items": 4_489, "train": 42_135, "test": 10_533}
 
-    def __init__(
-        self,
-        root: str | Path = ".",
-        *,
-        valid_ratio: Fraction = 0.1,
-        split_seed: NonNegativeInt = 0,
-        rating_threshold: float | None = None,
-        min_user_interactions: NonNegativeInt = 0,
-        min_item_interactions: NonNegativeInt = 0,
-    ) -> None:
+    def __init__(self, root: str | Path = ".", **preparation: Unpack[GivenRatedParts]) -> None:
         """Load the data set.
 
         Args:
             root: the folder that data is looked for in.
-            valid_ratio: share of each user's train interactions held out for validation; 0 for no validation.
-            split_seed: seed of the choice of what is held out.
             rating_threshold: the least listening count that counts as an interaction; null counts all.
             min_user_interactions: least number of interactions of a user over all parts; a k-core with the next one.
             min_item_interactions: least number of interactions of an item over all parts.
+            **preparation: how interactions are held out and which are kept.
 
         Raises:
             DataError: files are missing or malformed.
         """
-        preparation = Preparation(
-            valid_ratio=valid_ratio,
-            split_seed=split_seed,
-            rating_threshold=rating_threshold,
-            min_user_interactions=min_user_interactions,
-            min_item_interactions=min_item_interactions,
-        )
-        super().__init__(root, preparation)
+        super().__init__(root, Preparation(split="given", **preparation))
 
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
         layout = Layout(separator="\t")

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import Preparation
+from recrun.data.datasets.settings import GivenParts
 from recrun.data.datasets.source_files import SourceFile
 from recrun.data.formats.delimited import read_list
 from recrun.data.formats.integer_lines import read_lightgcn
 from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError
 from recrun.registry import DATASETS
-from recrun.types import Fraction, NonNegativeInt
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _LIGHTGCN = "https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/master/data"
 _RECZOO = "https://huggingface.co/datasets/reczoo"
@@ -44,40 +47,25 @@ class _LightGCNText(RecDataSet):
         self,
         root: str | Path = ".",
         *,
-        valid_ratio: Fraction = 0.1,
         valid_from: Literal["random", "end"] = "random",
-        split_seed: NonNegativeInt = 0,
-        min_user_interactions: NonNegativeInt = 0,
-        min_item_interactions: NonNegativeInt = 0,
-        duplicates: Literal["first", "last"] = "last",
+        **preparation: Unpack[GivenParts],
     ) -> None:
         """Load the data set.
 
         Args:
             root: the folder that data is looked for in.
-            valid_ratio: share of each user's train interactions held out for validation; 0 for no validation.
             valid_from: hold out at random, or the last interactions of each user in the order of the file. The lines of
                 Gowalla are in the order of time as far as can be told, and its test part comes after them: their end
                 resembles test more than a random share does.
-            split_seed: seed of the choice of what is held out at random.
             min_user_interactions: least number of interactions of a user over all parts; a k-core with the next one.
             min_item_interactions: least number of interactions of an item over all parts.
             duplicates: which of several interactions of a user with an item is kept, the first or the last in the file.
+            **preparation: how interactions are held out and which are kept.
 
         Raises:
             DataError: files are missing or malformed.
         """
-        super().__init__(
-            root,
-            Preparation(
-                valid_ratio=valid_ratio,
-                valid_from=valid_from,
-                split_seed=split_seed,
-                min_user_interactions=min_user_interactions,
-                min_item_interactions=min_item_interactions,
-                duplicates=duplicates,
-            ),
-        )
+        super().__init__(root, Preparation(split="given", valid_from=valid_from, **preparation))
 
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
         return {part: read_lightgcn(files[f"{part}.txt"], Layout()) for part in ("train", "test")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -13,12 +13,16 @@ from recrun.data import filters
 from recrun.data.datasets.amazon_beauty import _Sequences
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import WHOLE, Preparation, union_ids
+from recrun.data.datasets.settings import Rated, RatedShares
 from recrun.data.datasets.source_files import SourceFile
 from recrun.data.formats.delimited import read_csv, read_pairs, read_udata
 from recrun.data.formats.table import Ids, Layout, Table, data_error
 from recrun.errors import DataError
 from recrun.registry import DATASETS
-from recrun.types import Annotated, Fraction, NonNegativeInt, Registered
+from recrun.types import Annotated, Registered
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _TERMS = "GroupLens: for research, with acknowledgement; no redistribution but under the terms of its README."
 _GROUPLENS = "https://files.grouplens.org/datasets/movielens"
@@ -61,12 +65,7 @@ class MovieLens100K(RecDataSet):
         *,
         split: Annotated[str, Registered("splits", without=("leave_k", "k_fold"), also=("given",))] = "ratio",
         fold: Literal["u1", "u2", "u3", "u4", "u5", "ua", "ub"] | None = None,
-        test_ratio: Fraction = 0.1,
-        valid_ratio: Fraction = 0.1,
-        split_seed: NonNegativeInt = 0,
-        rating_threshold: float | None = None,
-        min_user_interactions: NonNegativeInt = 0,
-        min_item_interactions: NonNegativeInt = 0,
+        **preparation: Unpack[RatedShares],
     ) -> None:
         """Load the data set.
 
@@ -77,10 +76,7 @@ class MovieLens100K(RecDataSet):
             fold: the fold that `split: given` tests on: u1 to u5 (20 % each), ua and ub (10 of each user); else null.
             test_ratio: share of the interactions that is tested on; not for leave_one_out and given folds.
             valid_ratio: share of the interactions that is validated on (of the rest, with a given fold); 0 for none.
-            split_seed: seed of what is drawn at random.
-            rating_threshold: the least rating that counts as an interaction; null counts all.
-            min_user_interactions: least number of interactions of a user; a k-core together with the next one.
-            min_item_interactions: least number of interactions of an item.
+            **preparation: how interactions are held out and which are kept.
 
         Raises:
             DataError: files are missing or malformed, or cannot be split as asked.
@@ -88,16 +84,7 @@ class MovieLens100K(RecDataSet):
         if (split == "given") != (fold is not None):
             raise DataError(f"split=given and fold ({', '.join(_FOLDS)}) go together; found split={split}, fold={fold}")
         self._fold = fold
-        preparation = Preparation(
-            split=split,
-            test_ratio=test_ratio,
-            valid_ratio=valid_ratio,
-            split_seed=split_seed,
-            rating_threshold=rating_threshold,
-            min_user_interactions=min_user_interactions,
-            min_item_interactions=min_item_interactions,
-        )
-        super().__init__(root, preparation)
+        super().__init__(root, Preparation(split=split, **preparation))
 
     def sources(self) -> Sequence[SourceFile]:
         wanted = {"u.data", f"{self._fold}.test"}
@@ -126,44 +113,17 @@ class MovieLensLatestSmall(RecDataSet):
     terms = _TERMS
     published: ClassVar[Mapping[str, int]] = {"users": 610, "items": 9_724, "interactions": 100_836}
 
-    def __init__(
-        self,
-        root: str | Path = ".",
-        *,
-        split: Annotated[str, Registered("splits", without=("leave_k", "k_fold"))] = "ratio",
-        test_ratio: Fraction = 0.1,
-        valid_ratio: Fraction = 0.1,
-        split_seed: NonNegativeInt = 0,
-        rating_threshold: float | None = None,
-        min_user_interactions: NonNegativeInt = 0,
-        min_item_interactions: NonNegativeInt = 0,
-    ) -> None:
+    def __init__(self, root: str | Path = ".", **preparation: Unpack[Rated]) -> None:
         """Load the data set.
 
         Args:
             root: the folder that data is looked for in.
-            split: held out is a random share of each user's interactions, each user's latest one, the latest of all,
-                or the latest share of each user's.
-            test_ratio: share of the interactions that is tested on; not for leave_one_out.
-            valid_ratio: share of the interactions that is validated on; 0 for none.
-            split_seed: seed of what is drawn at random.
-            rating_threshold: the least rating that counts as an interaction; null counts all.
-            min_user_interactions: least number of interactions of a user; a k-core together with the next one.
-            min_item_interactions: least number of interactions of an item.
+            **preparation: how interactions are held out and which are kept.
 
         Raises:
             DataError: files are missing or malformed, or cannot be split as asked.
         """
-        preparation = Preparation(
-            split=split,
-            test_ratio=test_ratio,
-            valid_ratio=valid_ratio,
-            split_seed=split_seed,
-            rating_threshold=rating_threshold,
-            min_user_interactions=min_user_interactions,
-            min_item_interactions=min_item_interactions,
-        )
-        super().__init__(root, preparation)
+        super().__init__(root, Preparation(**preparation))
 
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
         return {WHOLE: read_csv(files["ratings.csv"], Layout(separator=",", header=True))}

@@ -47,7 +47,7 @@ class Preparation:
         test_fold: for "k_fold": which of them is tested, from 1.
     """
 
-    split: str = "given"
+    split: str = "ratio"
     test_ratio: float = DEFAULT_TEST_RATIO
     valid_ratio: float = 0.1
     valid_from: str = "random"

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import WHOLE, Preparation
+from recrun.data.datasets.settings import Splitting
 from recrun.data.formats.table import Ids, Table
 from recrun.data.interactions import RATING, TIMESTAMP, sorted_distinct
 from recrun.errors import DataError
 from recrun.randomness import generator
 from recrun.registry import DATASETS
-from recrun.types import Annotated, Fraction, Ge, NonNegativeFloat, NonNegativeInt, PositiveInt, SplitName, UnitInterval
+from recrun.types import NonNegativeFloat, NonNegativeInt, PositiveInt, UnitInterval
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _FIRST_TIME = 1_600_000_000
 _DURATION = 2 * 365 * 86_400
@@ -48,13 +53,7 @@ class Synthetic(RecDataSet):
         taste_strength: UnitInterval = 0.85,
         with_ratings: bool = False,
         data_seed: NonNegativeInt = 0,
-        split: SplitName = "ratio",
-        test_ratio: Fraction = 0.1,
-        valid_ratio: Fraction = 0.1,
-        n_held_out: PositiveInt = 1,
-        n_folds: Annotated[int, Ge(2)] = 5,
-        test_fold: PositiveInt = 1,
-        split_seed: NonNegativeInt = 0,
+        **splitting: Unpack[Splitting],
     ) -> None:
         """Generate the data set.
 
@@ -69,28 +68,12 @@ class Synthetic(RecDataSet):
             taste_strength: share of interactions that follow the user's taste rather than everyone's.
             with_ratings: add a column "rating", 1 to 5 in halves, higher where the taste is met.
             data_seed: seed of what is generated.
-            split: held out is a random share of each user's interactions (ratio), each user's latest one or several, a
-                fold, all of some users or items, the latest of all (time), or the latest share of each user's.
-            test_ratio: share of the interactions that is tested on; not for leave_one_out, leave_k and k_fold.
-            valid_ratio: share of the interactions that is validated on; 0 for none.
-            n_held_out: how many of each user's latest interactions are tested on; for leave_k.
-            n_folds: how many folds each user's interactions are dealt to; for k_fold.
-            test_fold: the fold that is tested on, from 1; for k_fold.
-            split_seed: seed of what is held out at random.
+            **splitting: how interactions are held out.
 
         Raises:
             DataError: more interactions are asked for than there is room for.
         """
-        preparation = Preparation(
-            split=split,
-            test_ratio=test_ratio,
-            valid_ratio=valid_ratio,
-            split_seed=split_seed,
-            n_held_out=n_held_out,
-            n_folds=n_folds,
-            test_fold=test_fold,
-        )
-        super().__init__(root, preparation)
+        super().__init__(root, Preparation(**splitting))
 
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
         wanted = self.settings

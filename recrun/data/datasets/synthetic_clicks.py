@@ -7,19 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recrun.data import tags
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import WHOLE, Preparation
+from recrun.data.datasets.settings import Shares
 from recrun.data.fields import DenseField, FieldTuple, SparseField
 from recrun.data.formats.table import Ids, Table
 from recrun.data.interactions import Interactions
 from recrun.metrics.pointwise import binary_log_loss, grouped_auc
 from recrun.randomness import generator
 from recrun.registry import DATASETS
-from recrun.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt
+from recrun.types import NonNegativeFloat, NonNegativeInt, PositiveInt
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 LABEL = "label"
 _N_HOURS = 24
@@ -44,9 +49,7 @@ class SyntheticClicks(RecDataSet):
         n_items: PositiveInt = 100,
         interaction_strength: NonNegativeFloat = 1.0,
         data_seed: NonNegativeInt = 0,
-        test_ratio: Fraction = 0.1,
-        valid_ratio: Fraction = 0.1,
-        split_seed: NonNegativeInt = 0,
+        **shares: Unpack[Shares],
     ) -> None:
         """Generate the data set.
 
@@ -59,16 +62,9 @@ class SyntheticClicks(RecDataSet):
             data_seed: seed of what is generated.
             test_ratio: share of each user's rows that is tested on.
             valid_ratio: share of each user's rows that is validated on; 0 for none.
-            split_seed: seed of what is held out at random.
+            **shares: how many rows are held out.
         """
-        preparation = Preparation(
-            split="ratio",
-            test_ratio=test_ratio,
-            valid_ratio=valid_ratio,
-            split_seed=split_seed,
-            duplicates="all",
-        )
-        super().__init__(root, preparation)
+        super().__init__(root, Preparation(split="ratio", duplicates="all", **shares))
         self.best = self._best() if len(self._parts["test"]) else {}
         if self.best:
             reached = ", ".join(f"{name} {value:.4f}" for name, value in self.best.items())

@@ -1,0 +1,108 @@
+"""Groups of settings that data sets share: how interactions are held out, and which are kept.
+
+A data set takes a group as `**settings: Unpack[Group]` and hands it to `Preparation`. Each setting is declared here
+once, with its type, default and help; a constructor's own `Args:` may say more precisely what one means there.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+from recrun.types import Annotated, Default, Fraction, Ge, NonNegativeInt, PositiveInt, SplitName
+
+
+class ValidShare(TypedDict, total=False):
+    """Settings of data sets whose train and test parts are given.
+
+    Args:
+        valid_ratio: share of each user's train interactions that is held out for validation; 0 for none.
+        split_seed: seed of what is held out at random.
+    """
+
+    valid_ratio: Annotated[Fraction, Default(0.1)]
+    split_seed: Annotated[NonNegativeInt, Default(0)]
+
+
+class Shares(ValidShare, total=False):
+    """Settings of every split that is made here.
+
+    Args:
+        test_ratio: share of the interactions that is tested on (of the users or items, for cold_users, cold_items); not
+            for leave_one_out, leave_k and k_fold.
+        valid_ratio: share of the interactions that is validated on; 0 for none.
+    """
+
+    test_ratio: Annotated[Fraction, Default(0.1)]
+
+
+class Splitting(Shares, total=False):
+    """Settings of data sets that any split applies to.
+
+    Args:
+        split: held out is a random share of each user's interactions (ratio), each user's latest one or several, a
+            fold, all of some users or items, the latest of all (time), or the latest share of each user's.
+        n_held_out: how many of each user's latest interactions are tested on; for leave_k.
+        n_folds: how many folds each user's interactions are dealt to; for k_fold.
+        test_fold: the fold that is tested on, from 1; for k_fold.
+    """
+
+    split: Annotated[SplitName, Default("ratio")]
+    n_held_out: Annotated[PositiveInt, Default(1)]
+    n_folds: Annotated[int, Ge(2), Default(5)]
+    test_fold: Annotated[PositiveInt, Default(1)]
+
+
+class Core(TypedDict, total=False):
+    """Settings of the k-core filter.
+
+    Args:
+        min_user_interactions: least number of interactions of a user; a k-core together with the next one.
+        min_item_interactions: least number of interactions of an item.
+    """
+
+    min_user_interactions: Annotated[NonNegativeInt, Default(0)]
+    min_item_interactions: Annotated[NonNegativeInt, Default(0)]
+
+
+class RatedCore(Core, total=False):
+    """Settings of the filters of data with ratings.
+
+    Args:
+        rating_threshold: the least rating that counts as an interaction; null counts all.
+    """
+
+    rating_threshold: Annotated[float | None, Default(None)]
+
+
+class Repeats(TypedDict, total=False):
+    """The setting of data in which a user may meet an item several times.
+
+    Args:
+        duplicates: which of several interactions of a user with an item is kept, the first or the last in time.
+    """
+
+    duplicates: Annotated[Literal["first", "last"], Default("last")]
+
+
+class GivenParts(ValidShare, Core, Repeats, total=False):
+    """Settings of data sets whose train and test parts are given, without ratings."""
+
+
+class GivenRatedParts(ValidShare, RatedCore, total=False):
+    """Settings of data sets whose train and test parts are given, with ratings."""
+
+
+class Sequences(Shares, Core, total=False):
+    """Settings of data sets that tell the order of interactions, and have splits of their own."""
+
+
+class RatedShares(Shares, RatedCore, total=False):
+    """Settings of data sets with ratings that have splits of their own."""
+
+
+class Rated(Splitting, RatedCore, total=False):
+    """Settings of data sets with ratings and times."""
+
+
+class AnyInteractions(Splitting, RatedCore, Repeats, total=False):
+    """Settings of data sets of which nothing is known before they are read."""

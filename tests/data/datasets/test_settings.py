@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import recrun.data.datasets.settings as groups
+from recrun.config.resolve import resolve
+from recrun.data.datasets.base import RecDataSet
+from recrun.data.datasets.file import File
+from recrun.data.datasets.preparation import Preparation
+from recrun.errors import ConfigError
+from recrun.registry import DATASETS
+from recrun.registry.modules import read_module
+from recrun.registry.read_source import read_group
+
+OWN = """
+from typing_extensions import Unpack
+
+from recrun.data.datasets import settings
+from recrun.data.datasets.base import RecDataSet
+from recrun.data.datasets.preparation import Preparation
+from recrun.data.datasets.settings import Splitting
+
+
+class Wanted(Splitting, total=False):
+    \"\"\"Settings of its own.
+
+    Args:
+        colour: which one.
+    \"\"\"
+
+    colour: str
+
+
+class Mine(RecDataSet):
+    "Mine."
+
+    def __init__(self, root=".", *, size: int = 3, **rest: Unpack[{group}]):
+        \"\"\"Load it.
+
+        Args:
+            split: as I say.
+        \"\"\"
+        super().__init__(root, Preparation(**rest))
+"""
+SPLITTING = ["valid_ratio", "split_seed", "test_ratio", "split", "n_held_out", "n_folds", "test_fold"]
+
+
+def test_a_group_declares_the_defaults_that_the_preparation_has() -> None:
+    source = read_module("recrun.data.datasets.settings")
+    assert source is not None
+    defaults = {field.name: field.default for field in fields(Preparation)}
+    group = read_group(source.definitions["AnyInteractions"], source, "dataset x", {})  # type: ignore[arg-type]
+    assert len(group) == 11
+    for parameter in group:
+        assert parameter.default == defaults[parameter.name], parameter.name
+        assert parameter.help.endswith("."), parameter.name
+
+
+def test_every_setting_of_a_group_has_its_default_and_its_help() -> None:
+    source = read_module("recrun.data.datasets.settings")
+    assert source is not None
+    assert len(source.definitions) > 5
+    for name, node in source.definitions.items():
+        for parameter in read_group(node, source, "dataset x", {}):  # type: ignore[arg-type]
+            assert isinstance(parameter.default, (str, int, float, type(None))), (name, parameter.name)
+            assert parameter.help, (name, parameter.name)
+
+
+@pytest.mark.parametrize("group", ["Splitting", "settings.Splitting"])
+def test_a_data_set_in_a_file_takes_a_group_of_recrun(tmp_path: Path, group: str) -> None:
+    (tmp_path / "mine.py").write_text(OWN.format(group=group), encoding="utf-8")
+    described = DATASETS.describe(f"{tmp_path}/mine.py:Mine")
+    assert [parameter.name for parameter in described.parameters] == ["size", *SPLITTING]
+    helps = {parameter.name: parameter.help for parameter in described.parameters}
+    assert helps["split"] == "as I say."
+    assert helps["n_folds"].startswith("how many folds")
+
+
+def test_a_group_may_be_extended_beside_the_data_set(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN.format(group="Wanted"), encoding="utf-8")
+    described = DATASETS.describe(f"{tmp_path}/mine.py:Mine")
+    assert [parameter.name for parameter in described.parameters] == ["size", *SPLITTING, "colour"]
+    assert described.parameters[-1].help == "which one."
+
+
+def test_a_setting_of_a_group_is_checked_as_any_other() -> None:
+    with pytest.raises(ConfigError, match=r"n_folds.*>= 2"):
+        resolve(None, ["model=popularity", "dataset=MovieLensLatestSmall", "n_folds=1"])
+
+
+def test_settings_are_recorded_with_the_defaults_of_the_group(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user,item\n" + "".join(f"{u},{i}\n" for u in range(4) for i in range(5)))
+    data: RecDataSet = File(tmp_path, path="a.csv", n_folds=4, split="k_fold")
+    assert (data.settings["n_folds"], data.settings["split"], data.settings["test_fold"]) == (4, "k_fold", 1)
+    assert data.settings["duplicates"] == "last"
+    with pytest.raises(TypeError, match="n_fold"):
+        File(tmp_path, path="a.csv", n_fold=4)  # type: ignore[call-arg]
+
+
+def test_groups_are_typed_dictionaries() -> None:
+    assert groups.AnyInteractions(split="time", n_folds=3) == {"split": "time", "n_folds": 3}
