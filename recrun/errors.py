@@ -6,9 +6,10 @@ exit code. `ConfigError` carries every fault found, so that a user mends a confi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,22 @@ class RegistryError(RecrunError):
     """A component that is not registered, is registered twice, or cannot be loaded."""
 
 
+class RowFault(NamedTuple):
+    """A row of a data file that cannot be used.
+
+    Args:
+        kind: the sort of fault, as of a `DataError`.
+        line: the 1-based line in which the row begins.
+        message: what is wrong with it.
+        n_lines: how many lines the row takes.
+    """
+
+    kind: str
+    line: int
+    message: str
+    n_lines: int = 1
+
+
 class DataError(RecrunError):
     """Data that is missing, malformed, or cannot be split as asked.
 
@@ -65,17 +82,24 @@ class DataError(RecrunError):
         message: what is wrong, and what to do.
         path: the file concerned; its text begins with it.
         line: the 1-based line of that file.
-        kind: the sort of fault, for code that decides by it: "empty" (a file without interactions), "other-ids" (parts
-            whose ids are not of one kind), or "" for all others.
+        kind: the sort of fault, one of `recrun.data.describe.problems.KINDS`, or "" for all others.
+        rows: finds every row that is at fault, the first one included; it may take as long as reading the file.
     """
 
     def __init__(
-        self, message: str, *, path: str | PathLike[str] | None = None, line: int | None = None, kind: str = ""
+        self,
+        message: str,
+        *,
+        path: str | PathLike[str] | None = None,
+        line: int | None = None,
+        kind: str = "",
+        rows: Callable[[], Iterable[RowFault]] = tuple,
     ) -> None:
         self.message = message
         self.path = path
         self.line = line
         self.kind = kind
+        self.rows = rows
         where = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
         super().__init__(where + message)
 

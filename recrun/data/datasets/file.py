@@ -10,7 +10,8 @@ from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import WHOLE, Preparation
 from recrun.data.datasets.settings import AnyInteractions
 from recrun.data.datasets.source_files import SourceFile
-from recrun.data.formats.table import COMPRESSIONS, Layout, Table
+from recrun.data.formats.opening import COMPRESSIONS
+from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError, unknown
 from recrun.registry import DATASETS, FORMATS
 

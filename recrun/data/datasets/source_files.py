@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recrun.data.formats.table import COMPRESSIONS, content_digests
+from recrun.data.formats.opening import COMPRESSIONS, content_digests
 from recrun.errors import DataError
 
 

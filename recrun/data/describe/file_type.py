@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from recrun.data.formats.table import BLOCK, data_error, open_binary
+from recrun.data.formats.opening import BLOCK, open_binary
+from recrun.data.formats.table import data_error
 
 _HEAD: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"

@@ -19,20 +19,18 @@ from recrun.config.yaml_writer import dump_value
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.file import format_of, plain_name
 from recrun.data.datasets.preparation import WHOLE, Preparation, prepare, union_ids
-from recrun.data.describe.bad_rows import scan
 from recrun.data.describe.check_table import examine_parts, examine_table
 from recrun.data.describe.layout import LAYOUT_KEYS, Sniffed, sniff
 from recrun.data.describe.problems import KEEP, LIMIT, REFUSE, Faults
-from recrun.data.describe.text_lines import count_blank, lines_of
+from recrun.data.describe.sound_rows import read_sound_rows
 from recrun.data.formats.table import Table
 from recrun.data.postprocessing.mode import Mode
 from recrun.data.splits import PARTS
 from recrun.data.statistics import statistics
 from recrun.errors import DataError
-from recrun.registry import DATASETS, FORMATS
+from recrun.registry import DATASETS
 
 _PART_NAMES: Final = {"train": "train|training|base", "valid": "valid|validation|val|dev", "test": "test|testing"}
-_INTEGERS: Final = ("lightgcn", "sequences")
 
 
 @dataclass
@@ -182,34 +180,17 @@ def describe_path(path: Path, given: Mapping[str, Any], *, limit: int = LIMIT) -
 def _describe_file(part: str, path: Path, given: Mapping[str, Any], limit: int) -> FileReport:
     report = FileReport(part, path, Faults(path, limit))
     try:
-        sniffed = report.sniffed = sniff(path, given, report.faults)
+        report.sniffed = sniff(path, given, report.faults)
     except DataError as error:
         report.faults.add(error.kind or "not-data", error.message)
         return report
-    try:
-        table = FORMATS.get(sniffed.format)(path, sniffed.layout)
-    except DataError as error:
-        report.table = scan(sniffed, report.faults)
-        if not report.faults.is_refused:
-            report.faults.add("empty" if error.kind == "empty" else "refused", str(error))
-    else:
-        report.table, report.is_read = table, True
+    report.table, report.is_read = read_sound_rows(report.sniffed, report.faults)
+    if report.is_read:
         for fault in report.faults:
             fault.action = KEEP if fault.action == REFUSE else fault.action
-        _examine_lines(sniffed, table, report.faults)
     if report.table is not None:
         examine_table(report.table, report.faults)
     return report
-
-
-def _examine_lines(sniffed: Sniffed, table: Table, faults: Faults) -> None:
-    """Name blank lines and users without items, of which the table of a file that was read knows nothing."""
-    if sniffed.format in _INTEGERS or any("blank lines" in note for note in table.notes):
-        for first, lines in lines_of(sniffed, faults):
-            count_blank(first, lines, faults)
-            for place, line in enumerate(lines if sniffed.format in _INTEGERS else ()):
-                if len(line.split(maxsplit=1)) == 1:
-                    faults.at("no-items", first + place, f"user {line.strip()} has no items")
 
 
 def _paths(path: Path, given: Mapping[str, Any]) -> dict[str, Path]:

@@ -61,7 +61,7 @@ def describe_rows(path: Path, given: Mapping[str, Any], *, limit: int = LIMIT) -
         settings = {key: value for key, value in description.settings.items() if key not in ("dataset", "root")}
         data = LabelledFile(path.parent, **settings)
     except DataError as error:
-        report.faults.add("refused", str(error))
+        report.faults.add_error(error)
         return description
     report.is_read = True
     described = data.describe()

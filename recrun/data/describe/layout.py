@@ -18,7 +18,8 @@ from recrun.data.describe.file_type import Survey, guess_encoding, is_parquet, s
 from recrun.data.describe.guess_columns import COLUMN_KEYS, find_roles, place_roles, roles_by_content
 from recrun.data.describe.problems import REFUSE, SETTING, Faults, shown
 from recrun.data.formats.delimited import guess_separator, looks_like_header, split_line
-from recrun.data.formats.table import Layout, check_encoding
+from recrun.data.formats.opening import check_encoding
+from recrun.data.formats.table import Layout
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.errors import DataError
 

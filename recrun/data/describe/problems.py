@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
+
+from recrun.errors import DataError, RowFault
 
 REFUSE: Final = "refuse"
 SETTING: Final = "setting"
@@ -122,7 +124,7 @@ class Faults:
 
     def add(self, kind: str, message: str = "", *, action: str = "", count: int = 0) -> DataFault:
         """Add a fault of the file as a whole, or more occurrences of one without their lines."""
-        usual_action, usual_message = KINDS[kind]
+        usual_action, usual_message = KINDS.get(kind, KINDS["refused"])
         message = message or usual_message
         fault = self._faults.setdefault((kind, message), DataFault(kind, action or usual_action, message, self.path))
         fault.count += count
@@ -133,6 +135,27 @@ class Faults:
         fault = self.add(kind, message, action=action, count=1)
         if len(fault.lines) < self.limit:
             fault.lines.append((line, found))
+
+    def add_error(self, error: DataError, without: Collection[int] = ()) -> list[RowFault]:
+        """Add the rows that an error names, or the error itself where it names none.
+
+        Args:
+            error: of reading this file.
+            without: lines that have been named before.
+
+        Returns:
+            The rows that were added.
+        """
+        kind = error.kind or "refused"
+        found = list(error.rows())
+        if not found and error.line is not None:
+            found = [RowFault(kind, error.line, error.message)]
+        rows = [row for row in found if row.line not in without]
+        for row in rows:
+            self.at(row.kind, row.line, row.message)
+        if not rows and not self.is_refused:
+            self.add(kind, error.message)
+        return rows
 
     def among(
         self, kind: str, count: int, lines: Iterable[tuple[int, str]], message: str = "", *, action: str = ""

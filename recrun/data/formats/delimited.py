@@ -15,7 +15,8 @@ from recrun.data.formats.column_names import find_columns
 from recrun.data.formats.find_bad_row import STAND_IN, TextShape, explain_rows, is_rectangular
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.integer_lines import parse_lines
-from recrun.data.formats.table import Ids, Layout, Table, check_encoding, data_error, open_binary, read_binary
+from recrun.data.formats.opening import check_encoding, open_binary, read_binary
+from recrun.data.formats.table import Ids, Layout, Table, data_error
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.splits.rules import rank_within_user
 from recrun.errors import DataError
@@ -101,10 +102,10 @@ def _list_of_integers(path: Path) -> Table | None:
     if head.strip() != b"org_id remap_id":
         return None
     try:
-        users, items, n_items = parse_lines(text, path, 2)
+        users, items, n_integers = parse_lines(text, path, 2)
     except DataError:
         return None
-    if not len(items) or (n_items != 1).any():
+    if not len(items) or (n_integers != 2).any():
         return None
     return Table(path, Ids.of_integers(users), Ids.of_integers(items), line_of=lambda row: row + 2)
 

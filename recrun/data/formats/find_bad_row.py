@@ -1,20 +1,22 @@
-"""Finding the row of a text file that a fast reader refused: slow, exact, and only run once something is wrong."""
+"""Find the rows of a text file that a fast reader refused: slow, exact, and only run once something is wrong."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from recrun.data.formats.table import BLOCK, data_error, open_binary
+from recrun.data.formats.opening import BLOCK, open_binary
 from recrun.data.interactions import RATING, TIMESTAMP
-from recrun.errors import DataError
+from recrun.errors import DataError, RowFault
 
 STAND_IN = "\x1f"
 """Stands for a separator of several characters where a reader only takes one."""
@@ -43,21 +45,30 @@ class TextShape:
 
 def explain_rows(path: Path, shape: TextShape) -> DataError | None:
     """Return the error for the first row that is not as the others should be, or None when all are well formed."""
+    first = next(find_bad_rows(path, shape), None)
+    if first is None:
+        return None
+    rows = partial(find_bad_rows, path, shape)
+    return DataError(first.message, path=path, line=first.line, kind=first.kind, rows=rows)
+
+
+def find_bad_rows(path: Path, shape: TextShape) -> Iterator[RowFault]:
+    """Yield the fault of each row that is not as the others should be."""
+    can_escape = shape.encoding.lower().replace("-", "") in ("utf8", "ascii")
+    are_dates: bool | None = None
     with open_binary(path) as stream:
-        try:
-            with io.TextIOWrapper(stream, encoding=shape.encoding, newline="") as text:
-                are_dates: bool | None = None
-                for line, row in _rows(text, shape):
-                    if are_dates is None and TIMESTAMP in shape.positions and len(row) == shape.n_columns:
-                        are_dates = not _is_number(row[shape.positions[TIMESTAMP]])
-                    message = _complaint(row, shape, are_dates or False)
-                    if message:
-                        return data_error(path, line, message)
-        except UnicodeDecodeError as error:
-            return _undecodable(path, shape, error)
-        except csv.Error as error:
-            return data_error(path, None, f"cannot be split into columns ({error})")
-    return None
+        errors = "surrogateescape" if can_escape else "replace"
+        with io.TextIOWrapper(stream, encoding=shape.encoding, errors=errors, newline="") as text:
+            for line, n_lines, row in _rows(text, shape):
+                if isinstance(row, csv.Error):
+                    yield RowFault("ragged", line, f"cannot be split into columns ({row})", n_lines)
+                    continue
+                is_header = shape.header and line == 1
+                if TIMESTAMP in shape.positions and len(row) == shape.n_columns and are_dates is None and not is_header:
+                    are_dates = not _is_number(row[shape.positions[TIMESTAMP]])
+                kind, message = _complaint(row, shape, are_dates or False)
+                if kind == "encoding" or (kind and not is_header):
+                    yield RowFault(kind, line, message, n_lines)
 
 
 def is_rectangular(source: Path | bytes, shape: TextShape) -> bool:
@@ -93,8 +104,8 @@ def is_rectangular(source: Path | bytes, shape: TextShape) -> bool:
     return length_before == 0 or n_before == shape.n_columns - 1
 
 
-def _rows(text: io.TextIOWrapper, shape: TextShape) -> Iterator[tuple[int, list[str]]]:
-    """Yield (number of the line in which it begins, fields) of each row."""
+def _rows(text: io.TextIOWrapper, shape: TextShape) -> Iterator[tuple[int, int, list[str] | csv.Error]]:
+    """Yield (the line in which it begins, how many lines it takes, fields or why there are none) of each row."""
     one_character = len(shape.separator) == 1
     lines: Iterator[str] = text if one_character else (line.replace(shape.separator, STAND_IN) for line in text)
     reader = csv.reader(
@@ -103,25 +114,40 @@ def _rows(text: io.TextIOWrapper, shape: TextShape) -> Iterator[tuple[int, list[
         quoting=csv.QUOTE_MINIMAL if shape.quoted else csv.QUOTE_NONE,
     )
     before = 0
-    for number, row in enumerate(reader):
-        if row and not (number == 0 and shape.header):
-            yield before + 1, row
+    while True:
+        row: list[str] | csv.Error | None
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            row = error
+        if row is None:
+            return
+        if row:
+            yield before + 1, reader.line_num - before, row
         before = reader.line_num
 
 
-def _complaint(row: Sequence[str], shape: TextShape, are_dates: bool) -> str:
-    """Return what is wrong with a row, or ""; times are dates in all rows or in none."""
+def _complaint(row: Sequence[str], shape: TextShape, are_dates: bool) -> tuple[str, str]:
+    """Return the kind of a row's fault and what is wrong, or two empty texts; times are all dates, or none is."""
+    text = shape.separator.join(row)
+    if not text.isascii():
+        is_damaged = re.search("[\udc80-\udcff]", text) is not None
+        if is_damaged or ("\ufffd" in text and not shape.encoding.lower().startswith("utf")):
+            found = text.encode("utf-8", "surrogateescape").decode("latin-1") if is_damaged else text
+            return "encoding", f"is not {shape.encoding} text: {_shown(found.strip())}; set encoding (latin-1?)"
     if len(row) != shape.n_columns:
-        return f"expected {shape.n_columns} columns, found {len(row)}: {_shown(shape.separator.join(row))}"
+        if shape.quoted and row[-1].endswith("\n"):
+            return "quotes", "a quote that begins here is not closed"
+        return "ragged", f"expected {shape.n_columns} columns, found {len(row)}: {_shown(text)}"
     for role, position in shape.positions.items():
         value = row[position]
         if not value.strip():
-            return f"the {role} is missing (column {position + 1})"
+            return "missing-value", f"the {role} is missing (column {position + 1})"
         if role == TIMESTAMP and are_dates and "-" in value[1:]:
             continue
         if role in (RATING, TIMESTAMP) and not _is_number(value):
-            return f"expected a number as {role} (column {position + 1}), found {_shown(value)}"
-    return ""
+            return "not-a-number", f"expected a number as {role} (column {position + 1}), found {_shown(value)}"
+    return "", ""
 
 
 def _is_number(text: str) -> bool:
@@ -133,18 +159,3 @@ def _is_number(text: str) -> bool:
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= 80 else text[:80] + "...")
-
-
-def _undecodable(path: Path, shape: TextShape, error: UnicodeDecodeError) -> DataError:
-    """Return the error that names the first line which is not text in the encoding."""
-    with open_binary(path) as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                line.decode(shape.encoding)
-            except UnicodeDecodeError:
-                return data_error(
-                    path,
-                    number,
-                    f"is not {shape.encoding} text: {_shown(line.decode('latin-1').strip())}; set encoding (latin-1?)",
-                )
-    return data_error(path, None, f"is not {shape.encoding} text ({error.reason}); set encoding")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recrun.data.formats.column_names import REQUIRED_ROLES
-from recrun.data.formats.table import MAX_ID_LENGTH, Ids, Table, data_error
+from recrun.data.formats.table import MAX_ID_LENGTH, Ids, Table, data_error, rows_error
 from recrun.data.formats.times import check_times
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 from recrun.errors import DataError
@@ -67,23 +67,22 @@ def wrong_types(frame: pl.DataFrame) -> str:
 
 
 def _to_table(frame: pl.DataFrame, path: Path, first_line: int, explain: Explain, notes: tuple[str, ...]) -> Table:
+    n_rows = frame.height
     frame, rows = _without_blank_rows(frame)
+    skipped = {}
     if rows is not None:
         notes = (*notes, f"{path.name}: blank lines are skipped")
+        skipped["blank-lines"] = first_line + np.setdiff1d(np.arange(n_rows), rows, assume_unique=True)
     if not frame.height:
         raise data_error(path, None, "holds no interactions", kind="empty")
-    for name in frame.columns:
-        if frame[name].null_count():
-            row = int(frame[name].is_null().arg_max() or 0)
-            line = first_line + (row if rows is None else int(rows[row]))
-            raise explain() or data_error(path, line, f"the {name} is missing")
-    strange = wrong_types(frame)
-    if strange:
-        raise data_error(path, None, strange)
 
     def line_of(row: int) -> int:
         return first_line + (row if rows is None else int(rows[row]))
 
+    _refuse_missing(frame, path, line_of, explain)
+    strange = wrong_types(frame)
+    if strange:
+        raise data_error(path, None, strange, "column")
     users, items = (ids_of(frame[role], path, line_of) for role in REQUIRED_ROLES)
     columns, are_dates = {}, False
     if RATING in frame.columns:
@@ -92,7 +91,20 @@ def _to_table(frame: pl.DataFrame, path: Path, first_line: int, explain: Explain
         times, are_dates = times_of(frame[TIMESTAMP], path, line_of, explain)
         columns[TIMESTAMP] = times
         notes = (*notes, *check_times(times, path, line_of, are_dates=are_dates))
-    return Table(path, users, items, columns, line_of, time_is_date=are_dates, notes=notes)
+    return Table(path, users, items, columns, line_of, time_is_date=are_dates, notes=notes, skipped=skipped)
+
+
+def _refuse_missing(frame: pl.DataFrame, path: Path, line_of: Callable[[int], int], explain: Explain) -> None:
+    import polars as pl
+
+    if not any(frame[name].null_count() for name in frame.columns):
+        return
+
+    def message_of(row: int) -> str:
+        return f"the {next(name for name in frame.columns if frame[name][row] is None)} is missing"
+
+    rows = np.flatnonzero(frame.select(pl.any_horizontal(pl.all().is_null())).to_series().to_numpy())
+    raise explain() or rows_error(path, "missing-value", rows, line_of, message_of)
 
 
 def _without_blank_rows(frame: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray | None]:
@@ -145,8 +157,9 @@ def _are_integers(text: pl.Series) -> bool:
 def _integer_ids(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> Ids:
     numbers = values.to_numpy()
     if int(numbers.min()) < 0:
-        row = int((numbers < 0).argmax())
-        raise data_error(path, line_of(row), f"expected a {values.name} >= 0, found {numbers[row]}")
+        rows = np.flatnonzero(numbers < 0)
+        message = f"expected a {values.name} >= 0, found "
+        raise rows_error(path, "negative-id", rows, line_of, lambda row: f"{message}{numbers[row]}")
     return Ids.of_integers(numbers)
 
 
@@ -161,45 +174,44 @@ def _text_ids(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> I
     lengths = names.str.len_chars().to_numpy()
     wrong = (lengths > MAX_ID_LENGTH) | (lengths == 0)
     if bool(wrong.any()):
-        row = int(first_row[present[wrong]].min())
-        found = f"one of {len(values[row])} characters" if values[row] else "an empty one"
-        message = f"expected a {values.name} id of 1 to {MAX_ID_LENGTH} characters, found {found}"
-        raise data_error(path, line_of(row), message)
-    doubtful = find_doubtful_ids(names)
+        rows = np.flatnonzero(np.isin(codes, present[wrong]))
+        expected = f"expected a {values.name} id of 1 to {MAX_ID_LENGTH} characters, found "
+        raise rows_error(path, "long-id", rows, line_of, lambda row: expected + _length(values[row]))
+    doubtful = next(_doubtful_ids(names), None)
     if doubtful is not None:
-        place, message = doubtful
-        raise data_error(path, line_of(int(first_row[present[place]])), f"the {values.name} {message}")
+        kind, places, why = doubtful
+        rows = np.flatnonzero(np.isin(codes, present[places]))
+        raise rows_error(path, kind, rows, line_of, lambda row: f"the {values.name} is {values[row]!r}{why}")
     order = names.arg_sort().to_numpy()
     table = np.zeros(len(first_row), dtype=np.int32)
     table[present[order]] = np.arange(len(present), dtype=np.int32)
     return Ids(table[codes], names.gather(order).to_numpy().astype(np.str_))
 
 
-def find_doubtful_ids(names: pl.Series) -> tuple[int, str] | None:
-    """Return the place of a text id that surely is not meant as one, and what it is; None when all may be.
+def _length(text: str) -> str:
+    return f"one of {len(text)} characters" if text else "an empty one"
 
-    These are a word for a missing value where all other ids are numbers, and an id that differs from another one only
-    by the blanks around it.
+
+def _doubtful_ids(names: pl.Series) -> Iterator[tuple[str, np.ndarray, str]]:
+    """Yield (kind, positions, what they are) of text ids that surely are not meant as ones.
+
+    These are words for a missing value where all other ids are numbers, and ids that differ from another one only by
+    the blanks around them.
 
     Args:
         names: distinct ids, text.
     """
     import polars as pl
 
-    is_missing = names.str.to_lowercase().is_in(list(MISSING_WORDS))
-    if (
-        bool(is_missing.any())
-        and not is_missing.all()
-        and not names.filter(~is_missing).cast(pl.Float64, strict=False).null_count()
-    ):
-        place = int(is_missing.arg_max() or 0)
-        return place, f"is {names[place]!r} where all other ids are numbers (a missing value?)"
-    again = names.str.strip_chars().is_duplicated()
-    if bool(again.any()):
-        places = again.arg_true().to_list()
-        place = next((each for each in places if names[each] != names[each].strip()), places[-1])
-        return place, f"is {names[place]!r}, which differs from another id only by the blanks around it"
-    return None
+    missing = names.str.to_lowercase().is_in(list(MISSING_WORDS))
+    others = names.filter(~missing)
+    if missing.any() and len(others) and not others.cast(pl.Float64, strict=False).null_count():
+        yield "missing-id", missing.arg_true().to_numpy(), " where all other ids are numbers (a missing value?)"
+    bare = names.str.strip_chars()
+    again = bare.is_duplicated()
+    if again.any():
+        padded = again & (bare != names)
+        yield "like-ids", padded.arg_true().to_numpy(), ", which differs from another id only by the blanks around it"
 
 
 def _numbers(values: pl.Series, path: Path, line_of: Callable[[int], int], explain: Explain) -> np.ndarray:
@@ -209,10 +221,10 @@ def _numbers(values: pl.Series, path: Path, line_of: Callable[[int], int], expla
         numbers: np.ndarray = values.cast(pl.Float32 if values.name == RATING else pl.Float64).to_numpy()
     except pl.exceptions.PolarsError:
         raise explain() or data_error(path, None, f"the {values.name} holds text where numbers belong") from None
-    finite = np.isfinite(numbers)
-    if not bool(finite.all()):
-        row = int((~finite).argmax())
-        raise data_error(path, line_of(row), f"expected a finite number as {values.name}, found {numbers[row]}")
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if len(bad):
+        message = f"expected a finite number as {values.name}, found "
+        raise rows_error(path, "not-a-number", bad, line_of, lambda row: f"{message}{numbers[row]}")
     return numbers
 
 

@@ -6,14 +6,16 @@ T tokens (integers) and L lines of a block.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from recrun.data.formats.table import Ids, Layout, Table, data_error, open_binary
+from recrun.data.formats.opening import open_binary
+from recrun.data.formats.table import Ids, Layout, Table, data_error, rows_error
 from recrun.data.interactions import TIMESTAMP
-from recrun.errors import DataError
+from recrun.errors import DataError, RowFault
 from recrun.registry import FORMATS
 
 BLOCK = 1 << 18
@@ -38,27 +40,31 @@ def read_sequences(path: Path, layout: Layout) -> Table:
     if len(filled) != len(table.users.names):
         raise _second_line(table, starts)
     table.columns[TIMESTAMP] = np.arange(len(table), dtype=np.int64) - np.repeat(starts, filled)
-    return Table(path, table.users, table.items, table.columns, table.line_of, time_is_order=True)
+    return replace(table, time_is_order=True)
 
 
 def _second_line(table: Table, starts: np.ndarray) -> DataError:
-    """Return the error that names the first line whose user had one before; `starts` are the lines' first rows."""
+    """Return the error that names the lines whose user had one before; `starts` are the lines' first rows."""
     _, first = np.unique(table.users.codes[starts], return_index=True)
-    row = int(starts[np.setdiff1d(np.arange(len(starts)), first)[0]])
-    user = table.users.names[table.users.codes[row]]
-    message = f"user {user} has a second line; the history of a user must stand in one line"
-    return data_error(table.path, table.line_of(row), message)
+
+    def message_of(row: int) -> str:
+        user = table.users.names[table.users.codes[row]]
+        return f"user {user} has a second line; the history of a user must stand in one line"
+
+    rows = starts[np.setdiff1d(np.arange(len(starts)), first)]
+    return rows_error(table.path, "second-line", rows, table.line_of, message_of)
 
 
 def _read(path: Path) -> tuple[Table, np.ndarray]:
     """Return the table of a file, and how many items each of its lines holds."""
-    users, items, lengths = [], [], []
+    users, items, lengths, is_blank = [], [], [], []
     with open_binary(path) as stream:
         for first_line, block in _blocks(stream):
-            block_users, block_items, block_lengths = parse_lines(block, path, first_line)
+            block_users, block_items, n_tokens = parse_lines(block, path, first_line)
             users.append(_narrow(block_users))
             items.append(_narrow(block_items))
-            lengths.append(block_lengths)
+            lengths.append(np.maximum(n_tokens - 1, 0))
+            is_blank.append(n_tokens == 0)
     per_line = np.concatenate(lengths) if lengths else np.zeros(0, dtype=np.int64)
     ends = np.cumsum(per_line)
     if not len(ends) or not ends[-1]:
@@ -69,8 +75,15 @@ def _read(path: Path) -> tuple[Table, np.ndarray]:
         Ids.of_integers(np.concatenate(users)),
         Ids.of_integers(np.concatenate(items)),
         line_of=lambda row: int(np.searchsorted(ends, row, side="right")) + 1,
+        skipped=_skipped(per_line, np.concatenate(is_blank)),
     )
     return table, per_line
+
+
+def _skipped(per_line: np.ndarray, is_blank: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the numbers of the lines without items: blank ones, and those of a user alone."""
+    lines = {"blank-lines": is_blank, "no-items": (per_line == 0) & ~is_blank}
+    return {kind: np.flatnonzero(chosen) + 1 for kind, chosen in lines.items() if chosen.any()}
 
 
 def _narrow(values: np.ndarray) -> np.ndarray:
@@ -105,7 +118,7 @@ def parse_lines(text: bytes, path: Path, first_line: int = 1) -> tuple[np.ndarra
         first_line: the number of the first line, for messages.
 
     Returns:
-        users int64 (N,), items int64 (N,), and the number of items in each line, int64 (L,).
+        users int64 (N,), items int64 (N,), and the number of integers in each line, int64 (L,).
 
     Raises:
         DataError: something that is not an integer >= 0 of at most 18 digits.
@@ -130,8 +143,7 @@ def parse_lines(text: bytes, path: Path, first_line: int = 1) -> tuple[np.ndarra
     filled = n_tokens > 0
     is_user = np.zeros(len(values), dtype=bool)
     is_user[(tokens_before - n_tokens)[filled]] = True
-    n_items = np.where(filled, n_tokens - 1, 0)
-    return np.repeat(values[is_user], n_items[filled]), values[~is_user], n_items
+    return np.repeat(values[is_user], n_tokens[filled] - 1), values[~is_user], n_tokens
 
 
 def _values(digits: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -144,19 +156,32 @@ def _values(digits: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.n
 
 
 def _explain(text: bytes, path: Path, first_line: int) -> DataError:
-    """Return the error that names the first token which is not a plain integer."""
+    """Return the error that names the first token that is no plain integer, and finds all such lines of the file."""
+    first = next(_bad_lines(text, first_line), None)
+    assert first is not None, "the parser refused a line in which every token is an integer"
+
+    def find() -> Iterator[RowFault]:
+        with open_binary(path) as stream:
+            for line, block in _blocks(stream):
+                yield from _bad_lines(block, line)
+
+    return DataError(first.message, path=path, line=first.line, kind=first.kind, rows=find)
+
+
+def _bad_lines(text: bytes, first_line: int) -> Iterator[RowFault]:
     for number, line in enumerate(text.split(b"\n"), start=first_line):
-        for token in line.split():
-            if not token.isdigit() or len(token) > _MAX_DIGITS:
-                return data_error(path, number, _complaint(token.decode("utf-8", errors="replace")))
-    raise AssertionError("the parser refused a line in which every token is an integer")
+        bad = (token for token in line.split() if not token.isdigit() or len(token) > _MAX_DIGITS)
+        token = next(bad, None)
+        if token is not None:
+            kind, message = _complaint(token.decode("utf-8", errors="replace"))
+            yield RowFault(kind, number, message)
 
 
-def _complaint(token: str) -> str:
+def _complaint(token: str) -> tuple[str, str]:
     shown = repr(token if len(token) <= 40 else token[:40] + "...")
     if token.lstrip("-").isdecimal() and token.startswith("-"):
-        return f"expected ids >= 0, found {shown}"
+        return "negative-id", f"expected ids >= 0, found {shown}"
     if token.isdecimal():
-        return f"expected ids of at most {_MAX_DIGITS} digits, found {shown}"
+        return "long-id", f"expected ids of at most {_MAX_DIGITS} digits, found {shown}"
     hint = next((f"; is the file separated by {mark!r} (format: csv)?" for mark in ",;|:" if mark in token), "")
-    return f"expected integers `user item item ...` with spaces between, found {shown}{hint}"
+    return "not-an-integer", f"expected integers `user item item ...` with spaces between, found {shown}{hint}"

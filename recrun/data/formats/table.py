@@ -1,23 +1,15 @@
-"""What every file format gives back, and how files are opened: plain, gzip or Zstandard, never half read in silence."""
+"""What every file format returns, and what it may be told of a file."""
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import importlib
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
-from recrun.errors import DataError
+from recrun.errors import DataError, RowFault
 
-COMPRESSIONS = ("", ".gz", ".zst")
-BLOCK = 1 << 20
 MAX_ID_LENGTH = 512
 
 
@@ -76,6 +68,7 @@ class Table:
         time_is_order: "timestamp" only counts a user's interactions, so that times of two users do not compare.
         time_is_date: "timestamp" was written as dates, and counts the seconds since 1970.
         notes: what a user should know about how the file was read.
+        skipped: the lines that hold no interaction, ascending: "blank-lines", and "no-items" of a user alone.
     """
 
     path: Path
@@ -86,6 +79,7 @@ class Table:
     time_is_order: bool = False
     time_is_date: bool = False
     notes: tuple[str, ...] = ()
+    skipped: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -126,74 +120,21 @@ def data_error(path: Path, line: int | None, message: str, kind: str = "") -> Da
     return DataError(message, path=path, line=line, kind=kind)
 
 
-def check_encoding(path: Path, encoding: str) -> None:
-    """Refuse what is not the name of a text encoding.
-
-    Raises:
-        DataError: it is none.
-    """
-    try:
-        b"text".decode(encoding, errors="replace")
-    except (LookupError, ValueError) as error:
-        raise data_error(path, None, f"there is no encoding {encoding!r}") from error
-
-
-@contextmanager
-def open_binary(path: Path, *, ending: str | None = None) -> Iterator[BinaryIO]:
-    """Open a file for reading what it holds, decompressed by the ending of its name (.gz, .zst).
+def rows_error(
+    path: Path, kind: str, rows: np.ndarray, line_of: Callable[[int], int], message_of: Callable[[int], str]
+) -> DataError:
+    """Return the error for the first of some rows at fault, which names the others when asked.
 
     Args:
         path: the file.
-        ending: tells the compression instead of the name.
-
-    Raises:
-        DataError: the file cannot be read, or is damaged, or nothing here can decompress it.
+        kind: the sort of fault.
+        rows: positions of the rows, ascending; at least one.
+        line_of: the line of each.
+        message_of: what is wrong with each.
     """
-    ending = path.suffix if ending is None else ending
-    try:
-        if ending == ".gz":
-            with gzip.open(path, "rb") as stream:
-                yield stream  # type: ignore[misc]
-        elif ending == ".zst":
-            with _open_zstandard(path) as stream:
-                yield stream
-        else:
-            with path.open("rb") as stream:
-                yield stream
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise data_error(path, None, f"the compressed file is damaged or cut short ({error})") from error
-    except OSError as error:
-        raise data_error(path, None, f"cannot be read ({error.strerror or error})") from error
-    except Exception as error:
-        # The packages for Zstandard have an error class each, and neither need be installed.
-        if type(error).__name__ not in ("ZstdError", "ZstdDecompressionError"):
-            raise
-        raise data_error(path, None, f"the compressed file is damaged or cut short ({error})") from error
 
+    def find() -> Iterator[RowFault]:
+        return (RowFault(kind, line_of(row), message_of(row)) for row in rows.tolist())
 
-def read_binary(path: Path) -> bytes:
-    """Return all that a file holds, decompressed."""
-    with open_binary(path) as stream:
-        return stream.read()
-
-
-def content_digests(path: Path, algorithms: tuple[str, ...] = ("sha256",), *, ending: str | None = None) -> list[str]:
-    """Return hexadecimal digests of what a file holds, decompressed, read in blocks; `ending` as for `open_binary`."""
-    digests = [hashlib.new(name, usedforsecurity=False) for name in algorithms]
-    with open_binary(path, ending=ending) as stream:
-        while block := stream.read(BLOCK):
-            for digest in digests:
-                digest.update(block)
-    return [digest.hexdigest() for digest in digests]
-
-
-def _open_zstandard(path: Path) -> BinaryIO:
-    for module in ("compression.zstd", "backports.zstd", "zstandard"):
-        try:
-            zstandard = importlib.import_module(module)
-        except ImportError:
-            continue
-        stream: BinaryIO = zstandard.open(path, "rb")
-        return stream
-    message = "nothing here can decompress .zst; pip install recrun[zstd], or decompress it with `zstd -d`"
-    raise data_error(path, None, message)
+    first = int(rows[0])
+    return DataError(message_of(first), path=path, line=line_of(first), kind=kind, rows=find)

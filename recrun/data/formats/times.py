@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from recrun.data.formats.table import data_error
+from recrun.data.formats.table import rows_error
 
 UNITS: Final = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 """How many of each unit make a second."""
@@ -90,8 +90,13 @@ def check_times(times: np.ndarray, path: Path, line_of: Callable[[int], int], *,
     refused = [suspicion for suspicion in found if suspicion.is_refused]
     if refused:
         first = min(refused, key=lambda suspicion: int(suspicion.rows[0]))
-        line = line_of(int(first.rows[0]))
-        raise data_error(path, line, f'{first.message} (time_column="" reads the file without times)')
+        told = first.message.partition(", found")[0]
+
+        def message_of(row: int) -> str:
+            found = first.message if row == first.rows[0] else f"{told}, found {times[row]:.15g}"
+            return f'{found} (time_column="" reads the file without times)'
+
+        raise rows_error(path, first.kind, first.rows, line_of, message_of)
     return [f"{path.name}: {suspicion.message}" for suspicion in found if len(suspicion.rows)]
 
 

@@ -109,9 +109,9 @@ BAD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
     "ids that differ by blanks": (
         "x.csv",
         b"user,item\n" + b"".join(b"a,%d\nb,%d\n" % (i, i) for i in range(9)) + b"b ,50\n",
-        "refused",
+        "like-ids",
         "refuse",
-        [],
+        [20],
     ),
     "milliseconds among seconds": ("x.csv", table("1,50,3,978300000000\n"), "time-units", "refuse", [98]),
     "seconds among microseconds": (
@@ -335,7 +335,7 @@ def test_odd_files_are_named_and_read_with_the_settings_shown(tmp_path: Path, wh
 
 def test_every_kind_of_fault_is_met_by_a_test() -> None:
     met = {kind for _, _, kind, _, _ in (*BAD.values(), *ODD.values())}
-    elsewhere = {"overlap", "unknown", "other-ids", "second-line", "like-ids"}
+    elsewhere = {"overlap", "unknown", "other-ids", "second-line", "refused"}
     assert set(KINDS) == met | elsewhere
     assert all(action in ACTIONS for action, _ in KINDS.values())
 
@@ -368,7 +368,7 @@ def test_all_faults_of_a_file_are_named_together_and_counted(tmp_path: Path) -> 
     }
     assert [line for line, _ in found["ragged"].lines] == [98, 99, 100]
     assert found["ragged"].lines[0][1] == "expected 4 columns, found 2: '1,0'"
-    assert found["not-a-number"].lines == [(128, "expected a number as rating (column rating), found 'bad'")]
+    assert found["not-a-number"].lines == [(128, "expected a number as rating (column 3), found 'bad'")]
     assert description.statistics["interactions"] == 96
 
 
@@ -385,7 +385,10 @@ def test_a_second_line_of_a_user_is_refused_where_a_line_is_a_history(tmp_path: 
     path = write(tmp_path, "x.txt", integers("3 99\n", "4 99\n"))
     assert describe_path(path, {}).is_usable
     fault = faults_of(describe_path(path, {"format": "sequences"}))["second-line"]
-    assert fault.lines == [(11, "user 3 had a line before"), (12, "user 4 had a line before")]
+    assert fault.lines == [
+        (11, "user 3 has a second line; the history of a user must stand in one line"),
+        (12, "user 4 has a second line; the history of a user must stand in one line"),
+    ]
 
 
 def test_parts_that_overlap_are_refused_with_every_pair(tmp_path: Path) -> None:

@@ -57,8 +57,8 @@ def test_the_command_that_is_shown_reads_the_file(file: Path) -> None:
 def test_what_is_set_is_not_guessed(file: Path) -> None:
     given: dict[str, Any] = {"sparse_columns": ["c*"], "user_column": "age"}
     description = describe_rows(file, given)
-    assert [str(fault.message) for fault in description.files[0].faults] == [
-        f"{file}:2: the user is missing (column 'age'; 8 such rows)"
+    assert [fault.lines for fault in description.files[0].faults] == [
+        [(2, "the user is missing (column 'age'; 8 such rows)")]
     ]
     assert not description.is_usable
     assert describe_rows(file, {"sparse_columns": ["c*"]}).settings["sparse_columns"] == ["c*"]

@@ -41,13 +41,13 @@ def test_what_was_written_is_what_is_read(
     rows: list[list[int]], space: str, end: str, closed: bool, indent: str
 ) -> None:
     text = end.join(indent + space.join(map(str, row)) for row in rows) + (end if closed else "")
-    users, items, lengths = parse_lines(text.encode(), Path("x"))
+    users, items, n_integers = parse_lines(text.encode(), Path("x"))
     assert list(zip(users.tolist(), items.tolist(), strict=True)) == [
         (row[0], item) for row in rows for item in row[1:]
     ]
-    expected = [max(len(line.split()) - 1, 0) for line in text.split("\n")]
-    assert lengths.tolist() == expected[: len(lengths)]
-    assert sum(expected) == len(users)
+    expected = [len(line.split()) for line in text.split("\n")]
+    assert n_integers.tolist() == expected[: len(n_integers)]
+    assert sum(max(length - 1, 0) for length in expected) == len(users)
 
 
 @given(st.lists(ROW.filter(lambda row: len(row) > 1), min_size=1, max_size=20), st.integers(1, 40))

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from recrun.data.formats import table
-from recrun.data.formats.table import content_digests, read_binary
+from recrun.data.formats import opening
+from recrun.data.formats.opening import content_digests, read_binary
 from recrun.errors import DataError
 
 CONTENT = b"1 2 3\r\n\xef\xbb\xbf,\"'\n\n4\t5"
@@ -88,4 +88,4 @@ def test_all_formats_are_known_without_importing_them() -> None:
 
     names = {"lightgcn", "sequences", "csv", "tsv", "inter", "udata", "triples", "pairs", "parquet"}
     assert names <= set(FORMATS.names())
-    assert table.COMPRESSIONS == ("", ".gz", ".zst")
+    assert opening.COMPRESSIONS == ("", ".gz", ".zst")

@@ -1,0 +1,77 @@
+"""Read a file as training does, and where training refuses rows of it, name them all and read the others."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import numpy as np
+
+from recrun.data.describe.layout import Sniffed
+from recrun.data.describe.problems import Faults
+from recrun.data.formats.opening import open_binary
+from recrun.data.formats.table import Table
+from recrun.errors import DataError
+from recrun.registry import FORMATS
+
+_ROUNDS: Final = 20
+"""More than there are kinds of faults: a reader stops at the first kind, so that each round names another one."""
+_SKIPPED: Final = {"blank-lines": "blank", "no-items": "a user without items"}
+
+
+def read_sound_rows(sniffed: Sniffed, faults: Faults) -> tuple[Table | None, bool]:
+    """Return the table of the rows that can be used, None when there are none, and whether training reads the file.
+
+    The reader of the file's format is the only judge. Where it refuses rows, it reads a copy without them: each of
+    their lines is blank there, so that the others keep their numbers.
+
+    Args:
+        sniffed: the file and its layout.
+        faults: takes every fault that the reader names, with its lines.
+    """
+    left_out: set[int] = set()
+    path, layout = sniffed.path, sniffed.layout
+    with TemporaryDirectory(prefix="recrun-") as folder:
+        for _ in range(_ROUNDS):
+            try:
+                table: Table = FORMATS.get(sniffed.format)(path, layout)
+                break
+            except DataError as error:
+                # Where the layout as a whole is refused already, the rows are not read as they are meant.
+                rows = [] if faults.is_refused and not left_out else faults.add_error(error, left_out)
+                for row in rows:
+                    left_out.update(range(row.line, row.line + row.n_lines))
+                if not rows or (sniffed.has_header and 1 in left_out):
+                    return None, False
+            path = Path(folder) / "rows"
+            if sniffed.format == "parquet":
+                _copy_parquet(sniffed, left_out, path)
+            else:
+                _copy_text(sniffed, left_out, path)
+                layout = replace(layout, encoding="utf-8")
+        else:
+            return None, False
+    for kind, lines in table.skipped.items():
+        blank = [line for line in lines.tolist() if line not in left_out]
+        faults.among(kind, len(blank), ((line, _SKIPPED[kind]) for line in blank))
+    return replace(table, path=sniffed.path), not left_out
+
+
+def _copy_text(sniffed: Sniffed, left_out: Collection[int], to: Path) -> None:
+    """Write a text as UTF-8, with nothing in some of its lines."""
+    with open_binary(sniffed.path) as stream, to.open("w", encoding="utf-8", newline="") as copy:
+        text = io.TextIOWrapper(stream, encoding=sniffed.encoding, errors="replace", newline="\n")
+        copy.writelines("\n" if number in left_out else line for number, line in enumerate(text, start=1))
+
+
+def _copy_parquet(sniffed: Sniffed, left_out: Collection[int], to: Path) -> None:
+    """Write the columns of a parquet file that have a role, with nothing in some of its rows."""
+    import polars as pl
+
+    frame = pl.read_parquet(sniffed.path, columns=[sniffed.names[place] for place in sniffed.roles.values()])
+    is_sound = pl.Series(np.isin(np.arange(1, frame.height + 1), list(left_out), invert=True))
+    frame.select(pl.when(is_sound).then(pl.all())).write_parquet(to)

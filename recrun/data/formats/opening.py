@@ -1,0 +1,90 @@
+"""Open data files: plain, gzip or Zstandard, never half read in silence."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import importlib
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from recrun.data.formats.table import data_error
+
+COMPRESSIONS = ("", ".gz", ".zst")
+BLOCK = 1 << 20
+
+
+def check_encoding(path: Path, encoding: str) -> None:
+    """Refuse what is not the name of a text encoding.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        b"text".decode(encoding, errors="replace")
+    except (LookupError, ValueError) as error:
+        raise data_error(path, None, f"there is no encoding {encoding!r}") from error
+
+
+@contextmanager
+def open_binary(path: Path, *, ending: str | None = None) -> Iterator[BinaryIO]:
+    """Open a file for reading what it holds, decompressed by the ending of its name (.gz, .zst).
+
+    Args:
+        path: the file.
+        ending: tells the compression instead of the name.
+
+    Raises:
+        DataError: the file cannot be read, or is damaged, or nothing here can decompress it.
+    """
+    ending = path.suffix if ending is None else ending
+    try:
+        if ending == ".gz":
+            with gzip.open(path, "rb") as stream:
+                yield stream  # type: ignore[misc]
+        elif ending == ".zst":
+            with _open_zstandard(path) as stream:
+                yield stream
+        else:
+            with path.open("rb") as stream:
+                yield stream
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise data_error(path, None, f"the compressed file is damaged or cut short ({error})") from error
+    except OSError as error:
+        raise data_error(path, None, f"cannot be read ({error.strerror or error})") from error
+    except Exception as error:
+        # The packages for Zstandard have an error class each, and neither need be installed.
+        if type(error).__name__ not in ("ZstdError", "ZstdDecompressionError"):
+            raise
+        raise data_error(path, None, f"the compressed file is damaged or cut short ({error})") from error
+
+
+def read_binary(path: Path) -> bytes:
+    """Return all that a file holds, decompressed."""
+    with open_binary(path) as stream:
+        return stream.read()
+
+
+def content_digests(path: Path, algorithms: tuple[str, ...] = ("sha256",), *, ending: str | None = None) -> list[str]:
+    """Return hexadecimal digests of what a file holds, decompressed, read in blocks; `ending` as for `open_binary`."""
+    digests = [hashlib.new(name, usedforsecurity=False) for name in algorithms]
+    with open_binary(path, ending=ending) as stream:
+        while block := stream.read(BLOCK):
+            for digest in digests:
+                digest.update(block)
+    return [digest.hexdigest() for digest in digests]
+
+
+def _open_zstandard(path: Path) -> BinaryIO:
+    for module in ("compression.zstd", "backports.zstd", "zstandard"):
+        try:
+            zstandard = importlib.import_module(module)
+        except ImportError:
+            continue
+        stream: BinaryIO = zstandard.open(path, "rb")
+        return stream
+    message = "nothing here can decompress .zst; pip install recrun[zstd], or decompress it with `zstd -d`"
+    raise data_error(path, None, message)
