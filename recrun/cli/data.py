@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from recrun.cli._options import debug_option, json_option, print_json
-
-if TYPE_CHECKING:
-    from recrun.data.datasets.base import RecDataSet
-    from recrun.data.describe.files import Description
-    from recrun.registry.component import Parameter
 
 
 @click.group("data")
@@ -26,7 +20,7 @@ def command() -> None:
 
 
 @command.command("describe")
-@click.argument("what", metavar="PATH|DATASET")
+@click.argument("what", metavar="CONFIG|DATASET|PATH")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]")
 @click.option(
     "--lines",
@@ -39,26 +33,28 @@ def command() -> None:
 @json_option
 @debug_option
 def describe_command(what: str, settings: tuple[str, ...], lines: int, as_json: bool) -> None:
-    """Say what data holds, what is wrong with it, and what recrun does about that.
+    """Describe data and name every fault in it.
 
     PATH is a file of interactions in any format, or a folder with a train and a test file; KEY=VALUE are settings of
     the data set File (`recrun show File`), such as separator, user_column or test_path, where they are not to be found
     out. For labelled rows (a column is called label or click, or label_column is set) they are those of LabelledFile.
-    DATASET is a registered data set (`recrun list datasets`); KEY=VALUE are root and its own settings.
+    DATASET is a registered data set (`recrun list datasets`); KEY=VALUE are root and its own settings. CONFIG is a YAML
+    file, whose data is meant.
 
-    Prints figures, every fault with its lines, and the settings that read the data. Exits with 2 where training would
-    refuse it.
+    Prints figures, every fault with its lines, what recrun does about it, and the settings that read the data. Exits
+    with 2 where training would refuse it.
 
     \b
     Example:
         recrun data describe ratings.csv
     """
     from recrun.config.yaml_writer import dump_mapping
+    from recrun.data.describe.find_data import describe_data
     from recrun.data.describe.problems import ACTIONS
     from recrun.report.terminal.console import stdout_console
     from recrun.report.terminal.data_description import description_report
 
-    description = _describe(what, settings, lines)
+    description = describe_data(what, settings, limit=lines)
     document = description.document()
     if as_json:
         print_json(document)
@@ -67,39 +63,6 @@ def describe_command(what: str, settings: tuple[str, ...], lines: int, as_json: 
         stdout_console().print(report, soft_wrap=True)
     if not description.is_usable:
         raise SystemExit(2)
-
-
-_PATHS = ("path", "train_path", "valid_path", "test_path", "user_path", "item_path")
-
-
-def _describe(what: str, settings: tuple[str, ...], limit: int) -> Description:
-    from pathlib import Path
-
-    from recrun.registry import DATASETS
-    from recrun.registry.user_files import is_file_reference
-
-    path = Path(what).expanduser()
-    if path.exists() or not (what in DATASETS or is_file_reference(what)):
-        from recrun.config.find import read_overrides
-        from recrun.data.describe.files import describe_path
-        from recrun.data.describe.labelled import describe_rows, is_labelled
-
-        labelled = DATASETS.describe("LabelledFile").parameters
-        usual = {parameter.name for parameter in DATASETS.describe("File").parameters}
-        if any(parameter.name in read_overrides(settings) for parameter in labelled if parameter.name not in usual):
-            values, given = _read(settings, labelled, refused=_PATHS)
-            return describe_rows(path, {key: values[key] for key in given}, limit=limit)
-        component = DATASETS.describe("File")
-        values, given = _read(settings, component.parameters, refused=("path", "train_path"))
-        known = {key: values[key] for key in given}
-        if is_labelled(path, known) and set(known) <= {parameter.name for parameter in labelled}:
-            return describe_rows(path, known, limit=limit)
-        return describe_path(path, known, limit=limit)
-    from recrun.data.describe.files import describe_dataset
-
-    values, given = _read(settings, (_root_setting(), *DATASETS.describe(what).parameters))
-    root = values.pop("root")
-    return describe_dataset(what, root, {key: values[key] for key in given if key != "root"})
 
 
 @command.command("fetch")
@@ -117,7 +80,7 @@ def _describe(what: str, settings: tuple[str, ...], limit: int) -> Description:
 @json_option
 @debug_option
 def fetch_command(name: str, settings: tuple[str, ...], timeout: float, quiet: bool, as_json: bool) -> None:
-    """Download a data set, verify its checksums, and put it where recrun looks for it.
+    """Download a data set and verify its checksums.
 
     NAME is a registered data set (`recrun list datasets`). Its files go into its own folder in root, which is `data`
     unless set. Files that are there already are verified and left alone; a download that broke off is continued.
@@ -126,12 +89,13 @@ def fetch_command(name: str, settings: tuple[str, ...], timeout: float, quiet: b
     Example:
         recrun data fetch MovieLens100K root=data
     """
+    from recrun.data.describe.find_data import read_root
     from recrun.data.download.fetch import fetch, next_command
     from recrun.data.download.http import Limits
     from recrun.report.terminal.console import stderr_console, stdout_console
     from recrun.report.terminal.download_progress import FetchView, fetched_report
 
-    root: str = _read(settings, [_root_setting()])[0]["root"]
+    root = read_root(settings)
     with FetchView(stderr_console(), is_quiet=quiet) as view:
         fetched = fetch(name, root, limits=Limits(timeout=timeout), watch=view)
     if as_json:
@@ -158,7 +122,9 @@ _format_option = click.option(
 @json_option
 @debug_option
 def split_command(what: str, settings: tuple[str, ...], to: str, format: str, as_json: bool) -> None:
-    """Write train, valid and test of data, with original ids, to files of their own in a new folder.
+    """Write train, valid and test to files of their own.
+
+    The files lie in a new folder and hold original ids.
 
     CONFIG is a YAML file, whose data is meant; DATASET a registered data set with its settings and root; PATH a file of
     interactions with settings of the data set File.
@@ -167,9 +133,10 @@ def split_command(what: str, settings: tuple[str, ...], to: str, format: str, as
     Example:
         recrun data split Synthetic split=k_fold test_fold=2 --to folds/2 --format parquet
     """
+    from recrun.data.describe.find_data import open_data
     from recrun.data.export import write_parts
 
-    _report(write_parts(_open(what, settings), to, format), as_json, to)
+    _report(write_parts(open_data(what, settings), to, format), as_json, to)
 
 
 @command.command("convert")
@@ -180,7 +147,9 @@ def split_command(what: str, settings: tuple[str, ...], to: str, format: str, as
 @json_option
 @debug_option
 def convert_command(what: str, settings: tuple[str, ...], to: str, format: str, as_json: bool) -> None:
-    """Write all interactions of data, as they are left by its filters, with original ids, to one new file.
+    """Write all interactions to one new file.
+
+    They are written as the filters leave them, with original ids.
 
     Arguments as for `data split`.
 
@@ -188,34 +157,10 @@ def convert_command(what: str, settings: tuple[str, ...], to: str, format: str, 
     Example:
         recrun data convert ratings.csv rating_threshold=4 --to liked.inter --format inter
     """
+    from recrun.data.describe.find_data import open_data
     from recrun.data.export import write_whole
 
-    _report(write_whole(_open(what, settings), to, format), as_json)
-
-
-def _open(what: str, settings: tuple[str, ...]) -> RecDataSet:
-    """Return the data set that is meant by a config, a name or a file."""
-    from pathlib import Path
-
-    from recrun.registry import DATASETS
-    from recrun.registry.user_files import is_file_reference
-
-    path = Path(what).expanduser()
-    root: str | Path
-    if path.suffix in (".yaml", ".yml"):
-        from recrun.config.resolve import resolve
-
-        resolved = resolve(what, settings)
-        name, root, values = resolved.config.dataset, resolved.config.root, resolved.arguments("dataset")
-    elif path.exists() or not (what in DATASETS or is_file_reference(what)):
-        refused = ("path", "train_path", "valid_path", "test_path")
-        values, _ = _read(settings, DATASETS.describe("File").parameters, refused=refused)
-        name, root, values = "File", path.parent, {**values, "path": path.name}
-    else:
-        values, _ = _read(settings, (_root_setting(), *DATASETS.describe(what).parameters))
-        name, root = what, values.pop("root")
-    dataset: RecDataSet = DATASETS.get(name)(root, **values)
-    return dataset
+    _report(write_whole(open_data(what, settings), to, format), as_json)
 
 
 def _report(document: dict[str, Any], as_json: bool, folder: str | None = None) -> None:
@@ -229,25 +174,3 @@ def _report(document: dict[str, Any], as_json: bool, folder: str | None = None) 
     if folder is not None and "test" in document["files"]:
         names = [f"{part}_path={file.rpartition('/')[2]}" for part, file in document["files"].items()]
         click.echo(f"read them with: dataset=File root={folder} {' '.join(names)}")
-
-
-def _read(
-    settings: tuple[str, ...], parameters: Iterable[Parameter], refused: tuple[str, ...] = ()
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the values of parameters, and which of them the arguments set.
-
-    Raises:
-        ConfigError: an argument is not KEY=VALUE, sets something else or what is `refused`, or has a wrong type.
-    """
-    from recrun.config.find import read_overrides
-    from recrun.config.parser import Parser
-
-    given = read_overrides(settings)
-    parser = Parser([parameter for parameter in parameters if parameter.name not in refused])
-    return parser.resolve(given), list(given)
-
-
-def _root_setting() -> Parameter:
-    from recrun.config.settings import RUN
-
-    return next(parameter for parameter in RUN if parameter.name == "root")

@@ -199,7 +199,7 @@ def _paths(path: Path, given: Mapping[str, Any]) -> dict[str, Path]:
     if path.is_dir():
         if others:
             raise DataError(f"{path} is a folder; name the file of the train part instead")
-        return _parts_in(path)
+        return parts_in(path)
     if not path.is_file():
         raise DataError(f"{path}: there is no such file, and no data set of that name")
     if "valid" in others and "test" not in others:
@@ -216,8 +216,12 @@ def _beside(path: Path, name: str) -> Path:
     return found
 
 
-def _parts_in(folder: Path) -> dict[str, Path]:
-    """Return the files of a folder that are called train, test, and maybe valid."""
+def parts_in(folder: Path) -> dict[str, Path]:
+    """Return the files of a folder that are called train, test, and maybe valid.
+
+    Raises:
+        DataError: there is not one of train and one of test.
+    """
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     found: dict[str, list[Path]] = {part: [] for part in _PART_NAMES}
     for file in files:
