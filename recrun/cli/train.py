@@ -75,7 +75,7 @@ def command(
     if dry_run:
         _print_plan(resolved, as_json)
         return
-    result = _finished(resolved, run) or _train(resolved, runs, run, profile)
+    result = _train(resolved, runs, run, profile)
     if as_json:
         print_json(result)
     elif resolved.config.verbose:
@@ -99,21 +99,10 @@ def _resolve_run(path: str, overrides: list[str]) -> tuple[Resolved, RunFolder]:
     return resolve_run(run, overrides), run
 
 
-def _finished(resolved: Resolved, run: RunFolder | None) -> dict[str, Any] | None:
-    """Return the result of a resumed run that has nothing left to do, and say so."""
-    from recrun.runs.resume import finished_result
-
-    result = None if run is None else finished_result(run, resolved.config.get("epochs", 1))
-    if result is not None and resolved.config.verbose and run is not None:
-        early = " (it stopped early)" if result.get("stopped_early") else ""
-        click.echo(f"the run {run.path} is done{early}; nothing is left to train", err=True)
-    return result
-
-
 def _train(resolved: Resolved, runs: str, run: RunFolder | None, profile: bool) -> dict[str, Any]:
     from recrun.training.stop_signals import Interrupts
 
-    # Until the run itself looks after signals, there is nothing to save.
+    # Until the run itself handles signals, there is nothing to save.
     with Interrupts(at_once=True):
         from recrun.workflows.build import prepare
 

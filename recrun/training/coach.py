@@ -64,7 +64,8 @@ class Coach(RunKeeper):
         with self.run.lock(), Interrupts(self._say_interrupted) as self._interrupts:
             finished = finished_result(self.run, self.settings.epochs)
             if finished is not None:
-                logging.getLogger(__name__).warning("the run %s is done; nothing is left to train", self.run.path)
+                if self.cfg.get("verbose", True):
+                    logging.getLogger(__name__).warning("the run %s is done; nothing is left to train", self.run.path)
                 return finished
             with self._recorded():
                 self.resume()
