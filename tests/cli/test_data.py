@@ -133,7 +133,7 @@ def test_a_folder_and_given_parts_are_described_together(recrun: Run, tmp_path: 
     (tmp_path / "set" / "test.txt").write_text("0 4\n1 3 2\n")
     outcome = recrun("data", "describe", "set")
     assert outcome.code == 2
-    assert "    set/test.txt:2: user 1 and item 2 are in train.txt:2 too\n" in outcome.out
+    assert "    set/test.txt:2: user 1 and item 2 are in set/train.txt:2 too\n" in outcome.out
     other = recrun("data", "describe", "set/train.txt", "test_path=test.txt")
     assert other.out == outcome.out
 

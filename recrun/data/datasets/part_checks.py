@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 import numpy as np
 
 from recrun.data import filters
 from recrun.data.formats.table import Ids, Table
 from recrun.data.interactions import Interactions
-from recrun.errors import DataError
+from recrun.errors import DataError, RowFault
 
 _MANY = 10
 """So many ids of a given part that none of them is in train by chance."""
@@ -35,22 +36,25 @@ def refuse_overlap(tables: Mapping[str, Table], users: Ids, items: Ids, labels: 
     again &= labels[order[1:]] != labels[order[:-1]]
     if not again.any():
         return
-    at = int(order[1:][again].min())
-    earlier = int(order[:-1][again][order[1:][again].argmin()])
-    (path, line), (other_path, other_line) = (_origin(tables, row) for row in (at, earlier))
-    user, item = users.names[users.codes[at]], items.names[items.codes[at]]
-    raise DataError(
-        f"{path}:{line}: user {user} and item {item} are in {other_path}:{other_line} too; train, valid and test must "
-        f"not overlap ({int(again.sum())} such pairs)"
-    )
+    later, earlier = order[1:][again], order[:-1][again]
+    in_order = np.argsort(later)
+    starts = np.cumsum([0, *map(len, tables.values())])
+    given = list(tables.values())
 
+    def origin(row: int) -> tuple[Table, int]:
+        place = int(np.searchsorted(starts, row, side="right")) - 1
+        return given[place], given[place].line_of(row - int(starts[place]))
 
-def _origin(tables: Mapping[str, Table], row: int) -> tuple[str, int]:
-    for table in tables.values():
-        if row < len(table):
-            return str(table.path), table.line_of(row)
-        row -= len(table)
-    raise AssertionError("a row that is in no table")
+    def find(part: Table) -> Iterator[RowFault]:
+        for row, other_row in zip(later[in_order].tolist(), earlier[in_order].tolist(), strict=True):
+            (table, line), (other, other_line) = origin(row), origin(other_row)
+            pair = f"user {users.names[users.codes[row]]} and item {items.names[items.codes[row]]}"
+            if table is part:
+                yield RowFault("overlap", line, f"{pair} are in {other.path}:{other_line} too")
+
+    part, line = origin(int(later.min()))
+    message = f"{next(find(part)).message}; train, valid and test must not overlap ({len(later)} such pairs)"
+    raise DataError(message, path=part.path, line=line, kind="overlap", rows=partial(find, part))
 
 
 def unknown_in_train(

@@ -1,14 +1,13 @@
-"""What is surprising about a table that was read, and about tables that are parts of one data set."""
+"""Name what is surprising about a table that was read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from recrun.data import filters
-from recrun.data.datasets.preparation import union_ids
 from recrun.data.describe.guess_layout import is_number
 from recrun.data.describe.problems import Faults, shown
 from recrun.data.formats.table import Ids, Table
@@ -93,47 +92,6 @@ def _count_ties(users: Ids, times: np.ndarray) -> int:
     np.maximum.at(latest, users.codes, times)
     at_latest = np.bincount(users.codes[times == latest[users.codes]], minlength=len(users.names))
     return int((at_latest > 1).sum())
-
-
-def examine_parts(tables: Mapping[str, Table], faults: Mapping[str, Faults]) -> None:
-    """Name what parts share, and what they do not have in common though they should.
-
-    Args:
-        tables: of "train", "valid" and "test", those that there are.
-        faults: of each part; faults go to the later part.
-    """
-    names = [part for part in ("train", "valid", "test") if part in tables]
-    users = union_ids([tables[part].users for part in names])
-    items = union_ids([tables[part].items for part in names])
-    keys = filters.pair_keys(users.codes, items.codes)
-    bounds = np.cumsum([0, *(len(tables[part]) for part in names)])
-    rows = {part: slice(low, high) for part, low, high in zip(names, bounds[:-1], bounds[1:], strict=True)}
-    for place, part in enumerate(names):
-        for earlier in names[:place]:
-            _examine_overlap(tables[part], tables[earlier], keys[rows[part]], keys[rows[earlier]], faults[part])
-        if place and "train" in tables:
-            for what, ids in (("users", users), ("items", items)):
-                held_out, known = np.unique(ids.codes[rows[part]]), np.unique(ids.codes[rows["train"]])
-                unknown = np.setdiff1d(held_out, known)
-                if len(unknown):
-                    first = ids.names[unknown[0]]
-                    told = f"{len(unknown)} of {len(held_out)} {what} do not occur in train, such as {first}"
-                    faults[part].add("unknown", told)
-
-
-def _examine_overlap(table: Table, earlier: Table, keys: np.ndarray, earlier_keys: np.ndarray, faults: Faults) -> None:
-    order = np.argsort(earlier_keys, kind="stable")
-    places = np.minimum(np.searchsorted(earlier_keys[order], keys), len(order) - 1)
-    rows = np.flatnonzero(earlier_keys[order[places]] == keys).tolist()
-    found = (
-        (
-            table.line_of(row),
-            f"user {_user(table, row)} and item {_item(table, row)} are in "
-            f"{earlier.path.name}:{earlier.line_of(int(order[places[row]]))} too",
-        )
-        for row in rows
-    )
-    faults.among("overlap", len(rows), found, f"interactions that {earlier.path.name} has too")
 
 
 def _user(table: Table, row: int) -> str:

@@ -19,7 +19,7 @@ from recrun.config.yaml_writer import dump_value
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.file import format_of, plain_name
 from recrun.data.datasets.preparation import WHOLE, Preparation, prepare, union_ids
-from recrun.data.describe.check_table import examine_parts, examine_table
+from recrun.data.describe.check_table import examine_table
 from recrun.data.describe.layout import LAYOUT_KEYS, Sniffed, sniff
 from recrun.data.describe.problems import KEEP, LIMIT, REFUSE, Faults
 from recrun.data.describe.sound_rows import read_sound_rows
@@ -167,8 +167,6 @@ def describe_path(path: Path, given: Mapping[str, Any], *, limit: int = LIMIT) -
             reports.append(_describe_file(part, paths[part], known, limit))
     description = Description(reports)
     tables = {report.part: report.table for report in reports if report.table is not None}
-    if len(reports) > 1 and len(tables) > 1:
-        examine_parts(tables, {report.part: report.faults for report in reports})
     if tables:
         description.statistics = _figures(tables)
     if description.is_usable:
@@ -258,7 +256,8 @@ def _prepare(description: Description, tables: Mapping[str, Table], given: Mappi
     try:
         prepared = prepare(tables, Preparation(split=split, **options))
     except DataError as error:
-        description.files[-1].faults.add(error.kind or "refused", str(error))
+        report = next((each for each in description.files if each.path == error.path), description.files[-1])
+        report.faults.add_error(error)
         return
     description.statistics["parts"] = {part: len(rows) for part, rows in prepared.parts.items()}
     description.notes += prepared.notes

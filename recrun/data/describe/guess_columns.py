@@ -1,96 +1,59 @@
-"""Which column holds users, items, ratings and times, as far as names, values and settings tell."""
+"""Decide which column holds users, items, ratings and times, as far as names, values and settings tell."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from recrun.data.describe.guess_layout import ROLES, STEMS, are_numbers, are_times
-from recrun.data.describe.problems import Faults, shown
-from recrun.data.formats.column_names import bare_name, recognised
+from recrun.data.describe.problems import Faults
+from recrun.data.formats.column_names import COLUMN_KEYS, REQUIRED_ROLES, bare_name, match_columns, recognised
+from recrun.data.formats.table import Layout
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 
-COLUMN_KEYS: Final = {
-    USER: "user_column",
-    ITEM: "item_column",
-    RATING: "rating_column",
-    TIMESTAMP: "time_column",
-}
-"""The setting that names the column of each role."""
 
-
-def find_roles(
-    names: Sequence[str], columns: Sequence[Sequence[str]], settings: dict[str, Any], faults: Faults
-) -> dict[str, int]:
-    """Return the column of each role in a file with names: the one set, or with a usual name, or that may be meant.
-
-    Args:
-        names: of the columns.
-        columns: some values of each.
-        settings: keys of `File`; takes the names of those that may be meant.
-        faults: takes what is missing or doubtful.
-    """
-    roles: dict[str, int] = {}
-    for role, key in COLUMN_KEYS.items():
-        name = settings.get(key)
-        if name == "" and role not in (USER, ITEM):
-            continue
-        places = recognised(role, names) if name is None else _places(name, names)
-        if len(places) > 1:
-            faults.add("column", f"{len(places)} columns could be the {role}: {_listed(names, places)}; set {key}")
-        elif name is not None and not places:
-            faults.add("column", f"there is no column {name!r}, which {key} names; found {_listed(names)}")
-        if places:
-            roles[role] = places[0]
-    wanted = [role for role, key in COLUMN_KEYS.items() if role not in roles and key not in settings]
-    for role, place in guess_roles(names, columns, wanted, list(roles.values())).items():
-        if list(names).count(names[place]) == 1:
-            settings[COLUMN_KEYS[role]] = names[place]
-            faults.add("column-name", f"no column has a usual name for the {role}; {names[place]!r} may be meant")
-            roles[role] = place
-    for role in (USER, ITEM):
-        if role not in roles and COLUMN_KEYS[role] not in settings:
-            faults.add("column", f"which column holds the {role}? Found {_listed(names)}; set {COLUMN_KEYS[role]}")
-    if len(set(roles.values())) < len(roles):
-        faults.add("column", f"one column cannot have two roles: {listed(roles, names)}")
-    return {role: roles[role] for role in ROLES if role in roles}
-
-
-def place_roles(
+def choose_roles(
     names: Sequence[str],
-    usual: Mapping[str, int],
-    meant: Mapping[str, int],
+    columns: Sequence[Sequence[str]],
+    layout: Layout,
+    by_content: Mapping[str, int] | None,
     settings: dict[str, Any],
     faults: Faults,
 ) -> dict[str, int]:
-    """Return the column of each role in a file without names: the one set, or the usual one unless values differ.
+    """Return the column of each role: the one that training takes, or the one that may be meant instead.
 
     Args:
-        names: the numbers of the columns.
-        usual: the place that the format gives to each role.
-        meant: the place that the values tell.
-        settings: keys of `File`; takes those that say what is meant where that is not usual.
+        names: of the columns; their numbers in a file without a header row.
+        columns: some values of each.
+        layout: what training is told of the file.
+        by_content: the roles that values tell, in a file without a header row; None where there are names.
+        settings: keys of `File`; takes those that say what is meant where training would take something else.
         faults: takes what is missing or doubtful.
     """
-    roles: dict[str, int] = {}
-    for role, key in COLUMN_KEYS.items():
-        if key in settings:
-            if settings[key] in names:
-                roles[role] = names.index(settings[key])
-            elif settings[key] != "" or role in (USER, ITEM):
-                faults.add("column", f"there is no column {settings[key]!r}, which {key} names; found {_listed(names)}")
-        elif role in meant and meant[role] == usual.get(role):
-            roles[role] = meant[role]
-        elif role in meant:
-            settings[key] = names[meant[role]]
-            faults.add("column-name", f"column {names[meant[role]]} holds the {role}, as far as its values tell")
-            roles[role] = meant[role]
-        elif role in usual and role not in (USER, ITEM):
-            settings[key] = ""
-            faults.add("column-name", f"no column holds a {role}, as far as their values tell")
-    for role in (USER, ITEM):
-        if role not in roles and COLUMN_KEYS[role] not in settings:
-            faults.add("column", f"there is no column for the {role}: {len(names)} in all")
+    roles, problems = match_columns(names, layout)
+    free = [role for role, key in COLUMN_KEYS.items() if key not in settings]
+    if by_content is None:
+        wanted = [role for role in free if role not in roles and not recognised(role, names)]
+        meant = guess_roles(names, columns, wanted, list(roles.values()))
+        told = "no column has a usual name for the {role}; {name!r} may be meant"
+    elif by_content:
+        meant = {role: place for role, place in by_content.items() if role in free and roles.get(role) != place}
+        for role in free:
+            if role in roles and role not in by_content and role not in REQUIRED_ROLES:
+                settings[COLUMN_KEYS[role]] = ""
+                faults.add("column-name", f"no column holds a {role}, as far as their values tell")
+                del roles[role]
+        told = "column {name} holds the {role}, as far as its values tell"
+    else:  # the format says which column is which
+        meant, told = {}, ""
+    for role, place in meant.items():
+        if list(names).count(names[place]) == 1:
+            settings[COLUMN_KEYS[role]] = names[place]
+            faults.add("column-name", told.format(role=role, name=names[place]))
+            roles[role] = place
+            problems.pop(role, None)
+    for problem in problems.values():
+        faults.add("column", problem)
     return {role: roles[role] for role in ROLES if role in roles}
 
 
@@ -133,21 +96,3 @@ def fits_role(role: str, values: Sequence[str]) -> bool:
     if role == TIMESTAMP:
         return are_times(values) or are_numbers(values)
     return bool(values)
-
-
-def listed(roles: Mapping[str, int], names: Sequence[str]) -> str:
-    """Return which column has which role, for people.
-
-    >>> listed({"user": 0, "item": 2}, ["uid", "x", "sku"])
-    'user = uid, item = sku'
-    """
-    return ", ".join(f"{role} = {names[place]}" for role, place in roles.items())
-
-
-def _places(name: str, names: Sequence[str]) -> list[int]:
-    return [place for place, found in enumerate(names) if name in (found, bare_name(found))]
-
-
-def _listed(names: Sequence[str], places: Sequence[int] | None = None) -> str:
-    chosen = [names[place] for place in (range(len(names)) if places is None else places)]
-    return ", ".join(shown(name, 40) for name in chosen[:30]) + (" ..." if len(chosen) > 30 else "")

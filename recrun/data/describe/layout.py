@@ -1,7 +1,7 @@
-"""Sniffing a file: which format it has, which column holds what, and which settings make recrun read it so.
+"""Find out how a file is laid out, and which settings make recrun read it so.
 
 What a user set is kept; everything else is told by the file. Nothing is decided here for training, which takes only
-what the settings and the file's name say: sniffing finds the settings.
+what the settings and the file's name say.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any, Final
 from recrun.data.datasets.file import format_of, plain_name
 from recrun.data.describe import guess_layout
 from recrun.data.describe.file_type import Survey, guess_encoding, is_parquet, survey
-from recrun.data.describe.guess_columns import COLUMN_KEYS, find_roles, place_roles, roles_by_content
+from recrun.data.describe.guess_columns import choose_roles, roles_by_content
 from recrun.data.describe.problems import REFUSE, SETTING, Faults, shown
-from recrun.data.formats.delimited import guess_separator, looks_like_header, split_line
+from recrun.data.formats.column_names import COLUMN_KEYS
+from recrun.data.formats.delimited import DIALECTS, by_position, guess_separator, looks_like_header, split_line
 from recrun.data.formats.opening import check_encoding
 from recrun.data.formats.table import Layout
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
@@ -25,16 +26,6 @@ from recrun.errors import DataError
 
 LAYOUT_KEYS: Final = ("separator", "header", "encoding", *COLUMN_KEYS.values())
 _INTEGERS: Final = ("lightgcn", "sequences")
-_N_COLUMNS: Final = {"triples": 3, "pairs": 2}
-_FIXED: Final = {
-    # What a format takes for granted: separator, line of names, roles by position.
-    "csv": (None, None, (USER, ITEM, RATING, TIMESTAMP)),
-    "tsv": ("\t", None, (USER, ITEM, RATING, TIMESTAMP)),
-    "inter": ("\t", True, ()),
-    "udata": ("\t", False, (USER, ITEM, RATING, TIMESTAMP)),
-    "triples": (None, False, (USER, ITEM, RATING)),
-    "pairs": (None, False, (USER, ITEM)),
-}
 _UDATA: Final = {USER: 0, ITEM: 1, RATING: 2, TIMESTAMP: 3}
 
 
@@ -70,11 +61,6 @@ class Sniffed:
     def layout(self) -> Layout:
         """What the format is told of the file: what was set, and nothing else."""
         return Layout(**{key: self.settings[key] for key in LAYOUT_KEYS if key in self.settings})
-
-    @property
-    def is_quoted(self) -> bool:
-        """Whether values may stand in double quotes."""
-        return self.format == "csv"
 
     def document(self) -> dict[str, Any]:
         """Return what is known as JSON can hold it."""
@@ -182,68 +168,83 @@ def _sniff_integers(sniffed: Sniffed, lines: Sequence[str], chosen: str | None, 
 
 
 def _sniff_table(sniffed: Sniffed, lines: Sequence[str], chosen: str | None, named: str | None, faults: Faults) -> None:
-    separator = sniffed.settings.get("separator") or guess_layout.find_separator(lines)
-    first = split_line(lines[0], separator, '"' in lines[0]) if separator else [lines[0]]
-    columns = guess_layout.columns_of(lines[1:] or lines, separator) if separator else [list(lines[1:])]
-    header = sniffed.settings.get("header")
-    if header is None:
-        header = guess_layout.has_header(first, columns)
-    if chosen is None:
-        _choose_format(sniffed, named, separator, header, first, columns, faults)
-    fixed, _, positions = _FIXED[sniffed.format]
-    if fixed is not None and sniffed.format == (chosen or ""):
-        separator = sniffed.settings.get("separator") or fixed
-    sniffed.separator, sniffed.has_header = separator, header
-    _settle_separator(sniffed, lines, fixed, faults)
-    if sniffed.separator is None:
+    given = sniffed.settings
+    found = guess_layout.find_separator(lines)
+    separator = given.get("separator") or found
+    if separator is None:
+        faults.add("separator", f"no separator cuts the lines into columns: {shown(lines[0])}", action=REFUSE)
         return
-    first = split_line(lines[0], sniffed.separator, sniffed.is_quoted)
-    sniffed.names = first if header else [str(place + 1) for place in range(len(first))]
-    below = lines[1:] if header else lines
-    columns = guess_layout.columns_of(below, sniffed.separator) if below else []
+    cells = split_line(lines[0], separator, '"' in lines[0])
+    columns = guess_layout.columns_of(lines[1:] or lines, separator)
+    header: bool = guess_layout.has_header(cells, columns) if given.get("header") is None else given["header"]
+    if chosen is None:
+        _choose_format(sniffed, named, separator, header, len(cells), columns, faults)
+    dialect = DIALECTS[sniffed.format]
+    if chosen is not None and dialect.separator is not None:
+        separator = given.get("separator") or dialect.separator
+    sniffed.separator, sniffed.has_header = separator, header
+    first = split_line(lines[0], separator, dialect.quoted)
+    if len(first) == 1:
+        message = f"with separator {separator!r} there is one column"
+        message += f"; the separator found is {found!r}" if found is not None else f": {shown(lines[0])}"
+        faults.add("separator", message, action=REFUSE)
+        return
+    taken = given.get("separator") or dialect.separator or guess_separator(lines[0])
+    if taken != separator:
+        faults.add("separator", f"the separator found is {separator!r}; {taken!r} would be taken")
+        given["separator"] = separator
+    known = next((each for each in (given.get("header"), dialect.header) if each is not None), looks_like_header(first))
+    if known != header:
+        kind = "a header row" if header else "no header row"
+        faults.add("header", f"there is {kind}, and another would be taken: {shown(', '.join(first))}")
+        given["header"] = header
+    if dialect.n_columns not in (None, len(first)):
+        faults.add("column", f"format {sniffed.format} has {dialect.n_columns} columns; found {len(first)}")
+    _sniff_columns(sniffed, first, lines[1:] if header else lines, faults)
+
+
+def _sniff_columns(sniffed: Sniffed, first: list[str], lines: Sequence[str], faults: Faults) -> None:
+    columns = guess_layout.columns_of(lines, str(sniffed.separator)) if lines else []
     if len(columns) != len(first):
         columns = [[] for _ in first]
-    _settle_header(sniffed, first, faults)
-    n_columns = _N_COLUMNS.get(sniffed.format, len(first))
-    if len(first) != n_columns:
-        faults.add("column", f"format {sniffed.format} has {n_columns} columns; found {len(first)}")
-    if header:
-        sniffed.roles = find_roles(sniffed.names, columns, sniffed.settings, faults)
-    else:
-        usual = {role: place for place, role in enumerate(positions) if place < len(columns)}
-        meant = roles_by_content(columns) if sniffed.format in ("csv", "tsv") else usual
-        sniffed.roles = place_roles(sniffed.names, usual, meant, sniffed.settings, faults)
+    if sniffed.has_header:
+        sniffed.names = first
+        sniffed.roles = choose_roles(first, columns, sniffed.layout, None, sniffed.settings, faults)
+        return
+    sniffed.names = [str(place) for place in range(1, len(first) + 1)]
+    layout = by_position(sniffed.layout, DIALECTS[sniffed.format], len(first))
+    by_content = roles_by_content(columns) if sniffed.format in ("csv", "tsv") else {}
+    sniffed.roles = choose_roles(sniffed.names, columns, layout, by_content, sniffed.settings, faults)
 
 
 def _choose_format(
     sniffed: Sniffed,
     named: str | None,
-    separator: str | None,
+    separator: str,
     header: bool,
-    first: Sequence[str],
+    n_columns: int,
     columns: Sequence[Sequence[str]],
     faults: Faults,
 ) -> None:
     """Take the format that the name tells if the file can be of it, else the one that the file tells."""
-    natural = "tsv" if separator == "\t" and not _is_quoted(columns) else "csv"
-    if natural == "tsv" and not header and roles_by_content(columns) == _UDATA and len(first) == len(_UDATA):
+    is_quoted = any('"' in value for column in columns for value in column)
+    natural = "tsv" if separator == "\t" and not is_quoted else "csv"
+    if natural == "tsv" and not header and roles_by_content(columns) == _UDATA and n_columns == len(_UDATA):
         natural = "udata"
     if named is not None:
-        fixed, takes_header, _ = _FIXED[named]
-        fits = fixed in (None, separator) and (takes_header is None or takes_header == header)
-        if fits:
+        dialect = DIALECTS[named]
+        if dialect.separator in (None, separator) and dialect.header in (None, header):
             sniffed.format = named
             return
-        found = f"separator {separator!r}, {'with' if header else 'without'} a line of names"
+        found = f"separator {separator!r}, {'with' if header else 'without'} a header row"
         faults.add("format", f"is not what its name says ({named}): {found}")
     else:
-        if len(columns) == len(first) == 3 and not header and _are_weights(columns[2]):
+        if len(columns) == n_columns == 3 and not header and _are_weights(columns[2]):
             natural = "triples"
         faults.add("format", f"the file's name does not tell its format: {natural}")
-        if len(first) == 2 and not header and separator in (" ", "\t"):
+        if n_columns == 2 and not header and separator in (" ", "\t"):
             sniffed.alternatives.append("format=pairs, if each user's lines stand in the order of time")
-    sniffed.format = natural
-    sniffed.settings["format"] = natural
+    sniffed.format = sniffed.settings["format"] = natural
 
 
 def _are_weights(values: Sequence[str]) -> bool:
@@ -252,48 +253,14 @@ def _are_weights(values: Sequence[str]) -> bool:
     return is_count and any(len(value.strip()) > 2 for value in values)
 
 
-def _is_quoted(columns: Sequence[Sequence[str]]) -> bool:
-    return any(any(character == '"' for character in value) for column in columns for value in column)
-
-
-def _settle_separator(sniffed: Sniffed, lines: Sequence[str], fixed: str | None, faults: Faults) -> None:
-    separator = sniffed.separator
-    if separator is None:
-        faults.add("separator", f"no separator cuts the lines into columns: {shown(lines[0])}", action=REFUSE)
-        return
-    taken = sniffed.settings.get("separator") or fixed or guess_separator(lines[0])
-    n_columns = len(split_line(lines[0], separator, sniffed.is_quoted))
-    other = guess_layout.find_separator(lines)
-    if n_columns == 1 and other is not None:
-        message = f"with separator {separator!r} there is one column; the separator found is {other!r}"
-        faults.add("separator", message, action=REFUSE)
-    elif n_columns == 1:
-        faults.add("separator", f"no separator cuts the lines into columns: {shown(lines[0])}", action=REFUSE)
-    elif taken != separator:
-        faults.add("separator", f"the separator found is {separator!r}; {taken!r} would be taken")
-        sniffed.settings["separator"] = separator
-
-
-def _settle_header(sniffed: Sniffed, first: list[str], faults: Faults) -> None:
-    fixed = _FIXED[sniffed.format][1]
-    taken = sniffed.settings.get("header")
-    taken = fixed if taken is None else taken
-    taken = looks_like_header(first) if taken is None else taken
-    if taken != sniffed.has_header:
-        found = "a line of names" if sniffed.has_header else "no line of names"
-        faults.add("header", f"there is {found}, and another would be taken: {shown(', '.join(first))}")
-        sniffed.settings["header"] = sniffed.has_header
-
-
 def _sniff_parquet(sniffed: Sniffed, faults: Faults) -> None:
     import polars as pl
 
     try:
-        schema = pl.read_parquet_schema(sniffed.path)
         head = pl.read_parquet(sniffed.path, n_rows=1000)
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{sniffed.path}: is not a parquet file that can be read ({reason})") from error
-    sniffed.names = list(schema)
-    columns = [[str(value) for value in head[name].to_list() if value is not None] for name in schema]
-    sniffed.roles = find_roles(sniffed.names, columns, sniffed.settings, faults)
+    sniffed.names = head.columns
+    columns = [[str(value) for value in head[name].to_list() if value is not None] for name in head.columns]
+    sniffed.roles = choose_roles(sniffed.names, columns, sniffed.layout, None, sniffed.settings, faults)

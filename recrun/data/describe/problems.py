@@ -63,7 +63,6 @@ KINDS: Final = {
     "second-line": (REFUSE, "users with a second line"),
     "no-items": (DROP, "users without items"),
     "overlap": (REFUSE, "interactions that another part has too"),
-    "unknown": (KEEP, "users or items that train does not have"),
     "other-ids": (REFUSE, "not one user, or not one item, occurs in train"),
     "refused": (REFUSE, "training says"),
 }

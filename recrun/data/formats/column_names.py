@@ -29,13 +29,12 @@ _KNOWN = {
     TIMESTAMP: ("timestamp", "time", "unixreviewtime", "unixtime", "datetime", "date"),
 }
 REQUIRED_ROLES = (USER, ITEM)
+COLUMN_KEYS = {USER: "user_column", ITEM: "item_column", RATING: "rating_column", TIMESTAMP: "time_column"}
+"""The setting that names the column of each role."""
 
 
 def find_columns(path: Path, found: Sequence[str], layout: Layout, hint: str = "") -> dict[str, int]:
     """Return the position of each role ("user", "item", "rating", "timestamp") among the columns of a file.
-
-    A name in the layout must be there; otherwise well-known names are recognised, whatever their case and underscores.
-    Rating and time may be missing when nobody named them, and are left out when they were named "".
 
     Args:
         path: the file, for messages.
@@ -46,34 +45,41 @@ def find_columns(path: Path, found: Sequence[str], layout: Layout, hint: str = "
     Raises:
         DataError: a column is missing or there twice; the message lists those that were found.
     """
+    positions, problems = match_columns(found, layout)
+    for problem in problems.values():
+        raise data_error(path, 1, problem + hint)
+    return positions
+
+
+def match_columns(found: Sequence[str], layout: Layout) -> tuple[dict[str, int], dict[str, str]]:
+    """Return the position of each role whose column is known, and what is wrong by role.
+
+    A name in the layout must be there; otherwise well-known names are recognised, whatever their case and underscores.
+    Rating and time may be missing when nobody named them, and are left out when they were named "".
+    """
     asked = dict(
         zip(_KNOWN, (layout.user_column, layout.item_column, layout.rating_column, layout.time_column), strict=True)
     )
-    bare = [bare_name(name) for name in found]
     positions: dict[str, int] = {}
+    problems: dict[str, str] = {}
     for role, name in asked.items():
         if name == "" and role not in REQUIRED_ROLES:
             continue
-        if name is None:
-            matches = recognised(role, found)
-        else:
-            matches = [i for i, column in enumerate(found) if name in (column, bare[i])]
+        matches = recognised(role, found) if name is None else _named(name, found)
         if len(matches) > 1:
-            raise data_error(
-                path, 1, f"there are {len(matches)} columns for {role}: {_listed(found, matches)}; {_set(role)}"
-            )
-        if matches:
+            listed = _listed([found[i] for i in matches])
+            problems[role] = f"there are {len(matches)} columns for {role}: {listed}; name it with {COLUMN_KEYS[role]}"
+        elif matches:
             positions[role] = matches[0]
         elif name is not None:
-            guess = nearest(name, bare)
+            guess = nearest(name, [bare_name(column) for column in found])
             near = f"; did you mean {guess!r}?" if guess else ""
-            raise data_error(path, 1, f"there is no column {name!r} for {role}{near} Found: {_listed(found)}{hint}")
+            problems[role] = f"there is no column {name!r} for {role}{near or '.'} Found: {_listed(found)}"
         elif role in REQUIRED_ROLES:
-            raise data_error(path, 1, f"which column holds the {role}? Found: {_listed(found)}; {_set(role)}{hint}")
-    used = sorted(positions.values())
-    if len(set(used)) < len(used):
-        raise data_error(path, 1, f"one column cannot have two roles: {positions}")
-    return positions
+            problems[role] = f"which column holds the {role}? Found: {_listed(found)}; name it with {COLUMN_KEYS[role]}"
+    if len(set(positions.values())) < len(positions):
+        problems["all"] = f"one column cannot have two roles: {positions}"
+    return positions, problems
 
 
 def recognised(role: str, found: Sequence[str]) -> list[int]:
@@ -91,12 +97,10 @@ def bare_name(name: str) -> str:
     return re.sub(r":\w+$", "", name)
 
 
-def _listed(found: Sequence[str], positions: Sequence[int] | None = None) -> str:
-    names = [found[i] for i in (range(len(found)) if positions is None else positions)]
+def _named(name: str, found: Sequence[str]) -> list[int]:
+    return [i for i, column in enumerate(found) if name in (column, bare_name(column))]
+
+
+def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(repr(name if len(name) <= 60 else name[:60] + "...") for name in names[:30])
     return shown + (f" and {len(names) - 30} more" if len(names) > 30 else "")
-
-
-def _set(role: str) -> str:
-    key = {TIMESTAMP: "time_column"}.get(role, f"{role}_column")
-    return f"name it with {key}"

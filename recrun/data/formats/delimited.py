@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recrun.data.formats.column_names import find_columns
+from recrun.data.formats.column_names import COLUMN_KEYS, find_columns
 from recrun.data.formats.find_bad_row import STAND_IN, TextShape, explain_rows, is_rectangular
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.integer_lines import parse_lines
@@ -30,7 +30,7 @@ _SAMPLE = 1 << 16
 
 
 @dataclass(frozen=True)
-class _Dialect:
+class Dialect:
     """What a format fixes about its files; None is found out from the first line.
 
     Args:
@@ -48,41 +48,52 @@ class _Dialect:
     n_columns: int | None = None
 
 
+DIALECTS = {
+    "csv": Dialect(quoted=True),
+    "tsv": Dialect(separator="\t"),
+    "inter": Dialect(separator="\t", header=True),
+    "udata": Dialect(separator="\t", header=False),
+    "triples": Dialect(header=False, positions=(USER, ITEM, RATING), n_columns=3),
+    "pairs": Dialect(header=False, positions=(USER, ITEM), n_columns=2),
+}
+"""What each format of text fixes."""
+
+
 @FORMATS.register("csv", extensions=(".csv",))
 def read_csv(path: Path, layout: Layout) -> Table:
     """Read columns with a separator between (any; found from the first line), with or without a line of names."""
-    return _read(path, layout, _Dialect(quoted=True))
+    return _read(path, layout, DIALECTS["csv"])
 
 
 @FORMATS.register("tsv", extensions=(".tsv",))
 def read_tsv(path: Path, layout: Layout) -> Table:
     """Read columns separated by tabs, with or without a line of names."""
-    return _read(path, layout, _Dialect(separator="\t"))
+    return _read(path, layout, DIALECTS["tsv"])
 
 
 @FORMATS.register("inter", extensions=(".inter",))
 def read_inter(path: Path, layout: Layout) -> Table:
     """Read a RecBole atomic file: tabs between columns, names with types (`user_id:token`) in the first line."""
-    return _read(path, layout, _Dialect(separator="\t", header=True))
+    return _read(path, layout, DIALECTS["inter"])
 
 
 @FORMATS.register("udata", extensions=(".data", ".base"))
 def read_udata(path: Path, layout: Layout) -> Table:
     """Read `user item rating timestamp` lines with tabs between and no line of names, as in MovieLens 100K."""
-    return _read(path, layout, _Dialect(separator="\t", header=False))
+    return _read(path, layout, DIALECTS["udata"])
 
 
 @FORMATS.register("triples")
 def read_triples(path: Path, layout: Layout) -> Table:
     """Read `user item weight` lines without a line of names; the weight becomes the column "weight"."""
-    table = _read(path, layout, _Dialect(header=False, positions=(USER, ITEM, RATING), n_columns=3))
+    table = _read(path, layout, DIALECTS["triples"])
     return replace(table, columns={WEIGHT: table.columns[RATING]})
 
 
 @FORMATS.register("pairs")
 def read_pairs(path: Path, layout: Layout) -> Table:
     """Read `user item` lines without a line of names; each user's lines stand in the order of time."""
-    table = _read(path, layout, _Dialect(header=False, positions=(USER, ITEM), n_columns=2))
+    table = _read(path, layout, DIALECTS["pairs"])
     order = rank_within_user(table.users.codes, len(table.users.names)).astype(np.int64)
     return replace(table, columns={TIMESTAMP: order}, time_is_order=True)
 
@@ -93,7 +104,7 @@ def read_list(path: Path) -> Table:
     if table is not None:
         return table
     layout = Layout(separator=" ", header=True, user_column="org_id", item_column="remap_id")
-    return _read(path, layout, _Dialect())
+    return _read(path, layout, Dialect())
 
 
 def _list_of_integers(path: Path) -> Table | None:
@@ -126,7 +137,7 @@ def looks_like_header(fields: list[str]) -> bool:
     return not any(re.fullmatch(r"\s*[-+]?[\d.]+([eE][-+]?\d+)?\s*", field) for field in fields)
 
 
-def _read(path: Path, layout: Layout, dialect: _Dialect) -> Table:
+def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
     first, second = first_lines(path, layout.encoding)
     separator = layout.separator or dialect.separator or guess_separator(first)
     if not set(separator).isdisjoint('\r\n"'):
@@ -141,7 +152,7 @@ def _read(path: Path, layout: Layout, dialect: _Dialect) -> Table:
         raise data_error(path, 1, f"expected lines `{expected}`, found {len(names)} columns{hint}")
     notes: tuple[str, ...] = ()
     if not header:
-        names, layout = [str(i + 1) for i in range(len(names))], _by_position(layout, dialect, len(names))
+        names, layout = [str(i + 1) for i in range(len(names))], by_position(layout, dialect, len(names))
     positions = find_columns(path, names, layout, hint)
     if not header and dialect.header is None:
         notes = (f"{path.name}: no line of names; the columns were taken as {', '.join(positions)}",)
@@ -190,16 +201,14 @@ def _separator_hint(line: str, separator: str, n_columns: int) -> str:
     return f" (with separator {separator!r} there is one column; is the separator {other!r}?)"
 
 
-def _by_position(layout: Layout, dialect: _Dialect, n_columns: int) -> Layout:
+def by_position(layout: Layout, dialect: Dialect, n_columns: int) -> Layout:
     """Return the layout of a file without names: columns are called "1", "2", ... and have the format's usual roles."""
-    chosen = [layout.user_column, layout.item_column, layout.rating_column, layout.time_column]
-    taken = set(chosen)
-    for index, role in enumerate(dialect.positions[:n_columns]):
-        place = (USER, ITEM, RATING, TIMESTAMP).index(role)
-        if chosen[place] is None and str(index + 1) not in taken:
-            chosen[place] = str(index + 1)
-    user, item, rating, time = chosen
-    return replace(layout, user_column=user, item_column=item, rating_column=rating, time_column=time)
+    chosen: dict[str, Any] = {key: getattr(layout, key) for key in COLUMN_KEYS.values()}
+    taken = set(chosen.values())
+    for place, role in enumerate(dialect.positions[:n_columns], start=1):
+        if chosen[COLUMN_KEYS[role]] is None and str(place) not in taken:
+            chosen[COLUMN_KEYS[role]] = str(place)
+    return replace(layout, **chosen)
 
 
 def _parse(path: Path, shape: TextShape, time: str) -> pl.DataFrame:

@@ -335,7 +335,7 @@ def test_odd_files_are_named_and_read_with_the_settings_shown(tmp_path: Path, wh
 
 def test_every_kind_of_fault_is_met_by_a_test() -> None:
     met = {kind for _, _, kind, _, _ in (*BAD.values(), *ODD.values())}
-    elsewhere = {"overlap", "unknown", "other-ids", "second-line", "refused"}
+    elsewhere = {"overlap", "other-ids", "second-line", "refused"}
     assert set(KINDS) == met | elsewhere
     assert all(action in ACTIONS for action, _ in KINDS.values())
 
@@ -398,8 +398,8 @@ def test_parts_that_overlap_are_refused_with_every_pair(tmp_path: Path) -> None:
     fault = faults_of(description)["overlap"]
     assert fault.path == tmp_path / "test.txt"
     assert fault.lines == [
-        (1, "user 0 and item 1 are in train.txt:1 too"),
-        (3, "user 2 and item 4 are in train.txt:3 too"),
+        (1, f"user 0 and item 1 are in {tmp_path}/train.txt:1 too"),
+        (3, f"user 2 and item 4 are in {tmp_path}/train.txt:3 too"),
     ]
     assert not description.is_usable
     with pytest.raises(DataError, match=r"test\.txt:1: user 0 and item 1 are in .*train\.txt:1 too"):
@@ -410,10 +410,9 @@ def test_ids_that_train_lacks_are_counted_and_kept(tmp_path: Path) -> None:
     path = write(tmp_path, "train.txt", b"0 1 2 3 5 6\n1 1 2 3 5 6\n")
     write(tmp_path, "test.txt", b"0 4\n7 8 9\n")
     description = describe_path(path, {"test_path": "test.txt"})
-    messages = [fault.message for fault in description.files[1].faults]
-    assert messages == [
-        "1 of 2 users do not occur in train, such as 7",
-        "3 of 3 items do not occur in train, such as 4",
+    assert description.notes == [
+        "1 of 2 users in test have no interaction in train; they are kept",
+        "3 of 3 items in test have no interaction in train; they are kept",
     ]
     assert description.is_usable
     assert load(description).n_items == 8
@@ -465,7 +464,7 @@ def test_settings_are_taken_as_they_are_given(tmp_path: Path) -> None:
     assert description.statistics["parts"] == {"train": 80, "valid": 8, "test": 8}
     assert description.settings == {"dataset": "File", "root": str(tmp_path), "path": "x.csv", **given}
     fault = faults_of(describe_path(path, {**given, "user_column": "z"}))["column"]
-    assert fault.message == "there is no column 'z', which user_column names; found 'a', 'b', 'c', 'd'"
+    assert fault.message == "there is no column 'z' for user. Found: 'a', 'b', 'c', 'd'"
 
 
 def test_time_order_asked_for_without_times_is_refused(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_times_are_numbers_or_dates(tmp_path: Path, times: list[str], expected: 
         (
             "user,item\n1,2\n",
             {"rating_column": "stars"},
-            "x.csv:1: there is no column 'stars' for rating Found: 'user', 'item'",
+            "x.csv:1: there is no column 'stars' for rating. Found: 'user', 'item'",
         ),
         (
             "user,item,rate\n1,2,3\n",
