@@ -30,6 +30,7 @@ class Family:
         vectors: whether losses can compare vectors of users and items.
         samplers: the samplers that its pipe takes, by their trait `draws`.
         corrects: whether its pipe tells the probabilities of negatives, for `logq_correction`.
+        histories: whether its models need users' histories to score items, given to `take_histories`.
         check_batch_size: the batch size by which `recrun check` trains its models on small data.
     """
 
@@ -43,6 +44,7 @@ class Family:
     vectors: bool = True
     samplers: tuple[str, ...] = ("rows", "batch", "candidates")
     corrects: bool = True
+    histories: bool = False
     check_batch_size: int = 256
 
     @property
@@ -59,6 +61,7 @@ SEQUENCES: Final = Family(
     vectors=False,
     samplers=("rows",),
     corrects=False,
+    histories=True,
     # A row is all of a user there, so rows are few.
     check_batch_size=16,
 )
@@ -75,6 +78,14 @@ FAMILIES: Final[dict[str, Family]] = {
     "ClosedFormArch": CLOSED_FORM,
 }
 """The families by the names of their base classes; graph models are of the first."""
+
+
+def family_of_class(model: type) -> Family:
+    """Return the family of an imported class; that of sampled items for one that derives from none of `FAMILIES`."""
+    declared = getattr(model, "family", None)
+    if isinstance(declared, Family):
+        return declared
+    return next((FAMILIES[above.__name__] for above in model.__mro__ if above.__name__ in FAMILIES), SAMPLED_ITEMS)
 
 
 def family_of(model: Component | None) -> Family:

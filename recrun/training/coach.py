@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 
-from recrun.architectures.sequence import SequenceArch
 from recrun.config.monitor_names import LOSS
 from recrun.data.postprocessing.mode import check_mode
 from recrun.errors import TrainingError
@@ -228,7 +227,7 @@ class Coach(RunKeeper):
         self.state.users.pop(split, None)
         self.dataloader = self._loader(split, epoch)
         self.model.eval()
-        if isinstance(self.model, SequenceArch):
+        if self.settings.family.histories:
             self.model.take_histories(self.dataset.base.histories(check_mode(split)))
         with torch.no_grad():
             self.evaluate(prefix=split)

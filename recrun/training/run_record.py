@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from recrun.architectures.base import n_parameters
-from recrun.architectures.prediction import PredictingArch
 from recrun.config.monitor_names import LOSS
 from recrun.errors import CheckpointError
 from recrun.runs.folder import RunFolder, now
@@ -70,16 +69,16 @@ def result_of(
         "valid": dict(state.best.values) if settings.validates else None,
         "test": None if test is None else dict(test),
         "users": {**users, "skipped": skipped.get("test", skipped.get("valid", 0))},
-        **rows_scored(parts, state),
+        **rows_scored(parts, settings, state),
         "seconds": {**state.seconds, "total": sum(state.seconds.values())},
         "epochs": state.epoch,
         "stopped_early": state.stopped_early,
     }
 
 
-def rows_scored(parts: RunParts, state: TrainingState) -> dict[str, Any]:
+def rows_scored(parts: RunParts, settings: RunSettings, state: TrainingState) -> dict[str, Any]:
     """Return {"rows": {split: count}} of the splits that were scored row by row; nothing for a model that ranks."""
-    if not isinstance(parts.model, PredictingArch):
+    if settings.family.evaluation != "predictions":
         return {}
     counts = parts.dataset.base.describe()
     return {"rows": {split: counts[split] for split in state.users}}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from recrun.architectures.closed_form import ClosedFormArch
+from recrun.config.family import Family, family_of_class
 from recrun.config.monitor_names import LOSS, MetricName, parse_monitor, smaller_is_better
 from recrun.errors import ConfigError, Fault
 from recrun.training.schedulers import Plateau
@@ -46,14 +46,14 @@ class RunSettings:
         cfg: every setting by its key.
         metrics: what is monitored besides the loss.
         which4best: the metric that chooses the best epoch.
-        closed_form: whether the model is fitted once, without gradients.
+        family: the family of the model.
         validates: whether there is a validation part and it is evaluated.
     """
 
     cfg: Mapping[str, Any]
     metrics: tuple[MetricName, ...]
     which4best: MetricName
-    closed_form: bool
+    family: Family
     validates: bool = False
 
     @classmethod
@@ -74,7 +74,7 @@ class RunSettings:
             raise ConfigError("monitors lists no metric besides the loss; add one, such as ndcg@20")
         wanted = settings.get("which4best")
         which4best = metrics[-1] if wanted is None else parse_monitor(wanted)
-        return cls(settings, metrics, which4best, isinstance(model, ClosedFormArch))
+        return cls(settings, metrics, which4best, family_of_class(type(model)))
 
     def for_training(self, parts: RunParts) -> RunSettings:
         """Return the settings of a run that trains these parts.
@@ -100,6 +100,11 @@ class RunSettings:
     def epochs(self) -> int:
         """Epochs to train; a closed-form model is fitted in one."""
         return 1 if self.closed_form else self.cfg["epochs"]
+
+    @property
+    def closed_form(self) -> bool:
+        """Whether the model is fitted once, without gradients."""
+        return not self.family.trains
 
     def evaluates_after(self, epoch: int) -> bool:
         """Return whether an evaluation is due after `epoch` epochs."""

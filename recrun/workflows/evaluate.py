@@ -60,7 +60,7 @@ def evaluate(
         "split": split,
         "metrics": values,
         "users": coach.state.users[split][0],
-        **{key: counts[split] for key, counts in rows_scored(coach.parts, coach.state).items()},
+        **{key: counts[split] for key, counts in rows_scored(coach.parts, coach.settings, coach.state).items()},
     }
 
 

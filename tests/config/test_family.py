@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from recrun.config.family import CLOSED_FORM, FAMILIES, LABELLED_ROWS, SAMPLED_ITEMS, SEQUENCES, WHOLE_ROWS, family_of
+from recrun.config.family import (
+    CLOSED_FORM,
+    FAMILIES,
+    LABELLED_ROWS,
+    SAMPLED_ITEMS,
+    SEQUENCES,
+    WHOLE_ROWS,
+    Family,
+    family_of,
+    family_of_class,
+)
 from recrun.config.resolve import resolve
 from recrun.errors import ConfigError
 from recrun.registry import MODELS
@@ -112,3 +122,12 @@ def test_a_family_that_is_misspelt_is_a_fault_of_the_config(outside: Path) -> No
     outside.write_text(OUTSIDE.replace('rows="pairs", without', 'rows="pairs", whithout'), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"pairs\.py:\d+: .*unknown trait 'whithout', did you mean 'without'\?"):
         resolve("bprmf", [f"model={outside}:Pairs"])
+
+
+def test_a_class_is_of_the_family_that_its_name_is_of() -> None:
+    for component in MODELS:
+        assert family_of_class(MODELS.get(component.name)) == family_of(component), component.name
+
+    declared = type("Declared", (), {"family": Family(rows="baskets")})
+    assert family_of_class(type("Below", (declared,), {})).rows == "baskets"
+    assert family_of_class(object) == SAMPLED_ITEMS
