@@ -68,7 +68,7 @@ def test_a_file_is_described_with_figures_and_the_command_that_trains_on_it(recr
     (tmp_path / "ratings.csv").write_text(HEAD + "".join(ROWS))
     outcome = recrun("data", "describe", "ratings.csv")
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.startswith("ratings.csv\n  format csv, utf-8, separator ',', with a line of names\n")
+    assert outcome.out.startswith("ratings.csv\n  format csv, utf-8, separator ',', with a header row\n")
     assert "9 users, 12 items, 108 interactions; density 100 %" in outcome.out
     assert "interactions of a user" in outcome.out
     assert "timestamp: from 2000-12-31 22:00:00 to 2001-01-01 00:13:31 (seconds since 1970)" in outcome.out

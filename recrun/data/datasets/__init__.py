@@ -1,4 +1,4 @@
-"""Data sets by name: `recrun.data.datasets.Gowalla_m1` is imported when it is first asked for."""
+"""Data sets by name; `recrun.data.datasets.Gowalla_m1` is imported on first use."""
 
 from __future__ import annotations
 

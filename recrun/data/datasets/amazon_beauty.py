@@ -1,4 +1,4 @@
-"""Amazon Beauty as the literature on sequences has it: each user's items in order of time, without the times."""
+"""Load Amazon Beauty as sequential recommendation papers use it: each user's items in time order, without times."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _Sequences(RecDataSet):
-    """Data sets that tell the order of a user's interactions, and are tested on the last one of each."""
+    """Base of data sets that give only the order of each user's interactions, and test on the last one."""
 
     def __init__(
         self,

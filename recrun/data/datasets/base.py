@@ -1,4 +1,4 @@
-"""What all data sets are: files or a generator at one end, disjoint train, valid and test parts at the other."""
+"""Define the base class of data sets: read files or generate rows, and split them into train, valid and test."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ from recrun.registry.read_object import keyword_defaults
 
 
 class RecDataSet(Source):
-    """A data set: users, items, and who met what, in three disjoint parts.
+    """A data set: users, items and their interactions, in three disjoint parts.
 
-    A data set of one's own derives from this class: its keyword-only parameters are its settings, `sources` names its
-    files, `read` turns them into tables, and the constructor ends with `super().__init__(root, Preparation(...))`. The
-    rest (finding files, filtering, splitting, caching) is done here.
+    Derive from this class to add a data set: its keyword-only parameters are its settings, `sources` names its files,
+    `read` turns them into tables, and the constructor ends with `super().__init__(root, Preparation(...))`. Finding
+    files, filtering, splitting and caching are done here.
 
     Attributes:
         name: the name of the class.
         settings: the values of the constructor's keyword-only parameters.
         fields: the fields of the users' and items' ids, and of every further column.
         n_users: U, the number of users in all parts together.
-        n_items: I, likewise.
+        n_items: I, the number of items in all parts together.
         user_ids: original id of each user (U,), integers or text.
         item_ids: original id of each item (I,).
         hashes: SHA-256 of each file's decompressed content, and of the three parts under "split".
-        notes: what a user should be told.
+        notes: what a user should know about the data.
     """
 
     folders: ClassVar[tuple[str, ...]] = ()
-    """Usual names of the folder that holds the files, below `root`."""
+    """Usual names of the folder that holds the files, relative to `root`."""
     downloads: ClassVar[tuple[SourceFile, ...]] = ()
-    """Every file there is of the data set, and where it comes from; what `recrun data fetch` gets."""
+    """Every file of the data set and where it comes from; `recrun data fetch` downloads them."""
     terms: ClassVar[str] = ""
-    """What those who made the data ask of those who use it, in a sentence."""
+    """The terms of use, in a sentence."""
     published: ClassVar[Mapping[str, int]] = {}
     """Known counts of what the files hold: "users", "items", and rows by table."""
     is_transformed: ClassVar[bool] = False
-    """Whether columns hold what was made of the files' values, such as category numbers."""
+    """Whether columns hold transformed values, such as category numbers, rather than those of the files."""
 
     settings: dict[str, Any]
 
@@ -70,7 +70,7 @@ class RecDataSet(Source):
         """Load the data set, from the cache if the same was prepared before.
 
         Args:
-            root: the folder that data is looked for in.
+            root: the folder in which data is looked for.
             preparation: how rows are filtered and split.
 
         Raises:
@@ -101,7 +101,7 @@ class RecDataSet(Source):
 
     @abstractmethod
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
-        """Return the data set's tables: one under "all", to be split, or those under "train", "test" and maybe "valid".
+        """Return the tables of the data set: one under "all" to be split, or "train", "test" and optionally "valid".
 
         Args:
             files: the path of each file that `sources` names.
@@ -110,34 +110,34 @@ class RecDataSet(Source):
     def rename(
         self, files: Mapping[str, Path], user_ids: np.ndarray, item_ids: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the original ids of users and items, where the tables hold other ones."""
+        """Return the original ids of users and items, where the tables hold remapped ones."""
         return user_ids, item_ids
 
     def interactions(self, split: Mode) -> Interactions:
-        """Return one part: "train", "valid" (empty when there is none) or "test". The only way to a part's rows."""
+        """Return one part: "train", "valid" (empty when there is none) or "test"."""
         return self._parts[check_mode(split)]
 
     def csr(self, split: Mode) -> CSR:
-        """Return each user's items in one part, ascending, made once."""
+        """Return each user's items in one part, ascending; computed once."""
         if split not in self._rows:
             self._rows[split] = self.interactions(split).csr(self.n_users)
         return self._rows[split]
 
     def seen(self, split: Mode) -> CSR:
-        """Return each user's items that ranking for a part leaves out: train for valid, train and valid for test."""
+        """Return each user's items that ranking for a part excludes: train for valid, train and valid for test."""
         if check_mode(split) == "train":
             return CSR.empty(self.n_users)
         return self.csr("train") if split == "valid" else union(self.csr("train"), self.csr("valid"))
 
     def histories(self, split: Mode) -> CSR:
-        """Return each user's items before a part, in the order of time: train for valid, train and valid for test."""
+        """Return each user's items before a part in time order: train for valid, train and valid for test."""
         if check_mode(split) == "train":
             return CSR.empty(self.n_users)
         before: tuple[Mode, ...] = ("train",) if split == "valid" else ("train", "valid")
         return join([self.interactions(part) for part in before]).histories(self.n_users)
 
     def training_data(self) -> TrainingData:
-        """Return all that a model may see: fields, sizes and the train part."""
+        """Return everything that a model may see: fields, sizes and the train part."""
         if self._training_data is None:
             self._training_data = TrainingData(self.fields, self.n_users, self.n_items, self.interactions("train"))
         return self._training_data
@@ -188,7 +188,7 @@ class RecDataSet(Source):
         return prepared, hashes
 
     def _made_from(self, files: Mapping[str, Path], preparation: Preparation) -> dict[str, Any]:
-        """Return what decides how the data comes out: the files' bytes, the settings, and the code that reads them."""
+        """Return what determines the prepared data: the files' bytes, the settings, and the code that reads them."""
         code = inspect.getsourcefile(type(self))
         return {
             "recrun": __version__,
@@ -207,11 +207,11 @@ class RecDataSet(Source):
         return [f"{self.name} is not as published: {', '.join(unlike)}"] if unlike else []
 
     def _transform(self, part: str, rows: Interactions) -> Interactions:
-        """Return a part as the fields, which may be fitted on train, make it; here, as it is."""
+        """Return a part as transformed by the fields, which may be fitted on train; by default unchanged."""
         return rows
 
     def _make_fields(self) -> FieldTuple:
-        """Return the fields; the parts are there, as the files have them."""
+        """Return the fields; called when the parts hold the values of the files."""
         fields: list[Field] = [
             SparseField(USER, tags=(tags.USER, tags.ID), transformer="none", count=self.n_users),
             SparseField(ITEM, tags=(tags.ITEM, tags.ID), transformer="none", count=self.n_items),
@@ -223,7 +223,7 @@ class RecDataSet(Source):
 
 
 def _made_by(preparation: Preparation) -> dict[str, str]:
-    """Return the code of a split that recrun's version does not tell: a user's own, or another package's."""
+    """Return the hash of a split's code that recrun's version does not identify: a user's own, or another package's."""
     module = getattr(preparation.find_split().function, "__module__", "")
     code = getattr(sys.modules.get(module), "__file__", None)
     if module.startswith("recrun.") or code is None or not Path(code).is_file():
@@ -232,17 +232,17 @@ def _made_by(preparation: Preparation) -> dict[str, str]:
 
 
 def _states(files: Mapping[str, Path]) -> dict[str, tuple[int, int, int]]:
-    """Return what tells that a file was written to or replaced."""
+    """Return what changes when a file is written to or replaced: inode, size and time."""
     states = {name: path.stat() for name, path in files.items()}
     return {name: (state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states.items()}
 
 
 def _refuse_changed(files: Mapping[str, Path], before: Mapping[str, tuple[int, int, int]]) -> None:
-    """Refuse to go on with (and to cache) the halves of two versions of a file."""
+    """Refuse to use or cache files that changed while they were read."""
     after = _states(files)
     changed = [str(path) for name, path in files.items() if after[name] != before[name]]
     if changed:
-        raise DataError(f"{', '.join(changed)} changed while being read; start again when it is written")
+        raise DataError(f"{', '.join(changed)} changed while being read; start again when it is complete")
 
 
 def _to_entry(prepared: Prepared, hashes: Mapping[str, str]) -> cache.Entry:
@@ -267,7 +267,7 @@ def _from_entry(entry: cache.Entry) -> tuple[Prepared, dict[str, str]]:
 
 
 def _hash(prepared: Prepared) -> str:
-    """Return the SHA-256 of the parts and ids: equal exactly when a model would see, and be asked, the same."""
+    """Return the SHA-256 of the parts and ids: equal exactly when models are trained and evaluated on the same rows."""
     digest = hashlib.sha256()
     for name, values in _to_entry(prepared, {}).arrays.items():
         little_endian = values.astype(values.dtype.newbyteorder("<"), copy=False)

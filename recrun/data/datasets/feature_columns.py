@@ -1,4 +1,4 @@
-"""Which columns of which files are the features of labelled rows, and their values: categories and numbers."""
+"""Choose the feature columns of labelled rows from one or several files, and read their categories and numbers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def choose(
         files: of the "rows", and of features of the "user" and the "item" if there are such files.
         roles: the column of each role, of those that there are.
         sparse: names of columns of categories, or patterns with * and ?, which pass over columns that have a role.
-        dense: names of columns of numbers, likewise.
+        dense: names of columns of numbers.
 
     Raises:
         DataError: a column is not there, there twice, chosen twice, or holds several values in a row.

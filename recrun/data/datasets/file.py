@@ -1,4 +1,4 @@
-"""A user's own files, in any of the formats."""
+"""Load interactions from a user's own files, in any of the formats."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class File(RecDataSet):
     """Interactions from files of your own: one file that is split here, or one for each part.
 
-    The format follows from the file's name where it can: csv, tsv, parquet, inter (RecBole), data (`user item rating
-    timestamp`); others are named with `format`: lightgcn, sequences, pairs, triples.
+    The format follows from the file's extension: csv, tsv, parquet, inter (RecBole), data (`user item rating
+    timestamp`). Set `format` for the others: lightgcn, sequences, pairs, triples.
     """
 
     def __init__(
@@ -48,19 +48,19 @@ class File(RecDataSet):
         """Load the files.
 
         Args:
-            root: the folder that the paths start from.
+            root: the folder to which the paths are relative.
             path: the file that holds all interactions, to be split.
             train_path: the file of the train part, where the parts are given.
             valid_path: the file of the validation part; without it `valid_ratio` of train is held out.
             test_path: the file of the test part.
-            format: name of the files' format (see `recrun list formats`); null goes by the file's name.
-            separator: what stands between two columns, one or several characters; null finds out.
-            header: whether the first line holds the columns' names; null finds out.
+            format: name of the files' format (see `recrun list formats`); null infers it from the file's name.
+            separator: what separates columns, one or several characters; null infers it.
+            header: whether the first line is a header row; null infers it.
             encoding: encoding of text files.
-            user_column: name of the column of users (without a header its number, from 1); null looks for usual names.
-            item_column: name of the column of items.
-            rating_column: name of the column of ratings, if any.
-            time_column: name of the column of times (numbers, or dates), if any; "" reads none (so for ratings).
+            user_column: name of the user column (without a header row its number, from 1); null looks for usual names.
+            item_column: name of the item column.
+            rating_column: name of the rating column, if any.
+            time_column: name of the column of times (numbers or dates), if any; "" reads none (the same for ratings).
             test_ratio: share of the interactions that is tested on (of the users or items, for cold_users, cold_items);
                 not for leave_one_out, leave_k, k_fold and given parts.
             valid_ratio: share of the interactions that is validated on (of train, with given parts); 0 for none.
@@ -87,7 +87,7 @@ class File(RecDataSet):
 
 
 def paths_of_parts(dataset: str, whole: str | None, parts: Mapping[str, str | None]) -> dict[str, str]:
-    """Return the path of the whole, or those of given parts, without the endings of compressions.
+    """Return the path of the one file, or those of given parts, without compression extensions.
 
     Raises:
         DataError: neither is given, or both, or one file twice.
@@ -105,7 +105,7 @@ def paths_of_parts(dataset: str, whole: str | None, parts: Mapping[str, str | No
 
 
 def split_of(paths: Mapping[str, str], split: str) -> str:
-    """Return how files are split: as asked for one file, and as they are where the parts are given.
+    """Return the split: the one asked for where there is one file, "given" where the parts are given.
 
     Raises:
         DataError: a split is asked for, and the parts are given.
@@ -118,15 +118,15 @@ def split_of(paths: Mapping[str, str], split: str) -> str:
 
 
 def plain_name(name: str) -> str:
-    """Return a file's name without the ending of a compression, which is looked for anyway."""
+    """Return a file's name without a compression extension; compressed files are found anyway."""
     return next((name.removesuffix(ending) for ending in COMPRESSIONS if ending and name.endswith(ending)), name)
 
 
 def format_of(name: str, chosen: str | None = None) -> str:
-    """Return the format of a file: the chosen one, else the one that the ending of its name tells.
+    """Return the format of a file: the chosen one, else the one of its extension.
 
     Raises:
-        DataError: there is no such format, or the name tells none.
+        DataError: there is no such format, or the extension is of none.
     """
     if chosen is not None:
         if chosen not in FORMATS:

@@ -1,4 +1,4 @@
-"""A user's own labelled rows, such as clicks, with features of any kind: for models that predict.
+"""Load labelled rows, such as clicks with features, from a user's own files, for models that predict labels.
 
 N rows.
 """
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
 
 @DATASETS.register("LabelledFile", labelled=True)
 class LabelledFile(RecDataSet):
-    """Labelled rows (clicks, say) from files of your own, with the columns that are to be predicted from.
+    """Labelled rows, such as clicks, from files of your own, with sparse and dense feature columns.
 
-    Text with any separator (RecBole's atomic files too) or parquet. Features of users and of items may lie in files of
-    their own. Whatever is fitted (the categories, the scale of numbers) is fitted on train.
+    Reads text with any separator (RecBole's atomic files too) and parquet. Features of users and of items may lie in
+    files of their own. Categories and the scale of numbers are fitted on train.
     """
 
     is_transformed = True
@@ -85,27 +85,27 @@ class LabelledFile(RecDataSet):
         """Load the files.
 
         Args:
-            root: the folder that the paths start from.
+            root: the folder to which the paths are relative.
             path: the file that holds all rows, to be split.
             train_path: the file of the train part, where the parts are given.
             valid_path: the file of the validation part; without it `valid_ratio` of train is held out.
             test_path: the file of the test part.
             user_path: a file with a line of features for each user, under the name `user_column`.
-            item_path: likewise for items, under the name `item_column`.
-            separator: what stands between two columns, one or several characters; null finds out.
-            header: whether the first line holds the columns' names; null finds out. Without, they are called 1, 2, ...
+            item_path: a file with a line of features for each item, under the name `item_column`.
+            separator: what separates columns, one or several characters; null infers it.
+            header: whether the first line is a header row; null infers it. Without one, columns are called 1, 2, ...
             encoding: encoding of text files.
-            label_column: the column of what is predicted, 0 or 1.
-            label_threshold: the least value that is labelled 1, where the column holds ratings, say; null for 0 and 1.
-            user_column: the column of users' ids, a feature and the groups of gauc; null for none.
-            item_column: the column of items' ids, a feature; null for none.
-            time_column: the column of times (numbers, or dates), to split by; null for none. It is no feature.
+            label_column: the column of the label, 0 or 1.
+            label_threshold: the least value that is labelled 1, for a column of ratings, say; null for 0 and 1.
+            user_column: the column of user ids, used as a feature and for the groups of gauc; null for none.
+            item_column: the column of item ids, used as a feature; null for none.
+            time_column: the column of times (numbers or dates) to split by, not a feature; null for none.
             sparse_columns: columns of categories; names, or patterns such as C*.
             dense_columns: columns of numbers; names, or patterns such as I*.
-            dense_transformer: what is done to numbers, by the figures of train: scale to 0..1 (minmax), to mean 0 and
-                deviation 1 (standard), or nothing (none).
-            dense_na_value: the number that a missing one is taken for, before that; null refuses missing numbers.
-                Zero is a number like others. A missing category is a category of its own.
+            dense_transformer: how numbers are scaled, fitted on train: to 0..1 (minmax), to mean 0 and standard
+                deviation 1 (standard), or not at all (none).
+            dense_na_value: the number that stands for a missing one, before scaling; null refuses missing numbers. A
+                missing category is a category of its own.
             split: held out is a random share (of each user's rows, where there are users), the latest of all (time), or
                 the latest of each user's (user_time).
             test_ratio: share of the rows that is tested on; not with given parts.
@@ -113,10 +113,10 @@ class LabelledFile(RecDataSet):
             **shares: how many rows are held out.
 
         Raises:
-            DataError: files or columns are missing, values are not what they should be.
+            DataError: files or columns are missing, or hold values of the wrong kind.
         """
         if not (sparse_columns or dense_columns or user_column or item_column):
-            raise DataError("nothing to predict from: name features with sparse_columns and dense_columns")
+            raise DataError("there are no features; name them with sparse_columns and dense_columns")
         for key, column in (("user", user_column), ("item", item_column)):
             if self.settings[f"{key}_path"] is not None and column is None:
                 raise DataError(f"{key}_path needs {key}_column, the name of the ids in both files")
@@ -176,7 +176,7 @@ class LabelledFile(RecDataSet):
         }
 
     def describe(self) -> dict[str, Any]:
-        """Return statistics: rows of each part, the share of rows labelled 1, and what there is to predict from."""
+        """Return statistics: rows of each part, the share of rows labelled 1, and the features."""
         n_rows = {part: len(self._parts[part]) for part in PARTS}
         ids = {"users": USER, "items": ITEM}
         n_ids = {what: len(getattr(self, f"{role}_ids")) for what, role in ids.items() if self._has(role)}

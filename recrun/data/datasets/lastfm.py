@@ -1,4 +1,4 @@
-"""Last.fm listening counts in the split that LightGCN's code ships."""
+"""Load Last.fm listening counts in the split that LightGCN's code ships."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class LastFM(RecDataSet):
         """Load the data set.
 
         Args:
-            root: the folder that data is looked for in.
+            root: the folder in which data is looked for.
             rating_threshold: the least listening count that counts as an interaction; null counts all.
             min_user_interactions: least number of interactions of a user over all parts; a k-core with the next one.
             min_item_interactions: least number of interactions of an item over all parts.

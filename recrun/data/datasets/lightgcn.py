@@ -1,4 +1,4 @@
-"""The data sets of NGCF and LightGCN and their relatives: `train.txt` and `test.txt`, a line per user."""
+"""Load the data sets of NGCF and LightGCN: `train.txt` and `test.txt`, one line per user."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _files(urls: Sequence[str], **checksums: str) -> tuple[SourceFile, ...]:
 
 
 class _LightGCNText(RecDataSet):
-    """Data sets that come split into train and test, with ids from 0; lists beside them may hold the original ids."""
+    """Base of data sets that come split into train and test, with ids from 0 and optional lists of original ids."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class _LightGCNText(RecDataSet):
         """Load the data set.
 
         Args:
-            root: the folder that data is looked for in.
+            root: the folder in which data is looked for.
             valid_from: hold out at random, or the last interactions of each user in the order of the file. The lines of
                 Gowalla are in the order of time as far as can be told, and its test part comes after them: their end
                 resembles test more than a random share does.

@@ -1,4 +1,4 @@
-"""The MovieLens data sets of GroupLens."""
+"""Load the MovieLens data sets of GroupLens."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class MovieLens100K(RecDataSet):
         """Load the data set.
 
         Args:
-            root: the folder that data is looked for in.
+            root: the folder in which data is looked for.
             split: held out is a random share of each user's interactions, each user's latest one, the latest of all,
                 the latest share of each user's, or a given fold.
             fold: the fold that `split: given` tests on: u1 to u5 (20 % each), ua and ub (10 of each user); else null.
@@ -117,7 +117,7 @@ class MovieLensLatestSmall(RecDataSet):
         """Load the data set.
 
         Args:
-            root: the folder that data is looked for in.
+            root: the folder in which data is looked for.
             **preparation: how interactions are held out and which are kept.
 
         Raises:

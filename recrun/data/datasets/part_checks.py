@@ -1,4 +1,4 @@
-"""What parts of a data set must not share, and what they should."""
+"""Refuse parts that share interactions, and note users and items that train lacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recrun.data.interactions import Interactions
 from recrun.errors import DataError, RowFault
 
 _MANY = 10
-"""So many ids of a given part that none of them is in train by chance."""
+"""With so many ids in a part, it is no accident that none of them occurs in train."""
 
 
 def refuse_overlap(tables: Mapping[str, Table], users: Ids, items: Ids, labels: np.ndarray) -> None:
@@ -22,7 +22,7 @@ def refuse_overlap(tables: Mapping[str, Table], users: Ids, items: Ids, labels: 
     Args:
         tables: the parts, in the order of the rows.
         users: of the rows of all parts, one after the other (N,).
-        items: likewise.
+        items: of the same rows.
         labels: the part of each row (N,).
 
     Raises:

@@ -1,7 +1,7 @@
-"""From the tables of a data set's files to its train, valid and test parts.
+"""Turn the tables of a data set into train, valid and test: number the ids, filter, split.
 
-Original ids become internal ones (their rank in ascending order), rows are filtered, and every row gets one label. What
-is decided on the way and a user would not expect is written into notes.
+Original ids become internal ones (their rank in ascending order), rows are filtered, and every row gets one label.
+Decisions that a user might not expect are recorded as notes.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Prepared:
     Args:
         parts: the interactions of "train", "valid" and "test"; rows by user, then by time where there is one.
         user_ids: original id of each internal one (U,).
-        item_ids: likewise (I,).
+        item_ids: original id of each internal one (I,).
         shipped: what the files held before anything was filtered or held out: "users", "items", "interactions", and the
             rows of each table.
         notes: what a user should know.

@@ -1,4 +1,4 @@
-"""The files of a data set: where they are looked for, where they come from, and what they should hold."""
+"""Find the files of a data set, and check that they hold what they should."""
 
 from __future__ import annotations
 

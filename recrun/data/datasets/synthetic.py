@@ -1,4 +1,4 @@
-"""Interactions made up in memory: popular items, active users, and tastes that a model can find.
+"""Generate interactions in memory, with popular items, active users and tastes that a model can learn.
 
 U users, I items, C clusters, N interactions.
 """
@@ -33,7 +33,7 @@ _ROUNDS = 200
 
 @DATASETS.register("Synthetic")
 class Synthetic(RecDataSet):
-    """Made-up interactions, seeded and in memory: nothing to download, and popularity alone is not enough.
+    """Generated interactions with clusters of tastes: no download, and more to learn than popularity.
 
     Every item belongs to one of `n_clusters` and every user likes two of them. An interaction is drawn from the liked
     clusters with probability `taste_strength`, else from all items; within either by popularity. The popularity of
@@ -60,18 +60,18 @@ class Synthetic(RecDataSet):
         Args:
             root: not used.
             n_users: number of users; where interactions are few, some may have none.
-            n_items: number of items; some may never be met.
+            n_items: number of items; some may have no interaction.
             n_interactions: number of interactions in all parts together.
             n_clusters: number of tastes.
-            popularity_exponent: weight of the item of popularity rank r is r to the minus this; 0 makes all equal.
-            activity_exponent: likewise for users.
-            taste_strength: share of interactions that follow the user's taste rather than everyone's.
-            with_ratings: add a column "rating", 1 to 5 in halves, higher where the taste is met.
+            popularity_exponent: a in the weight r^-a of the item of popularity rank r; 0 makes all items equal.
+            activity_exponent: the same for the activity of users.
+            taste_strength: share of interactions drawn from the user's clusters rather than from all items.
+            with_ratings: add a column "rating", 1 to 5 in halves, higher for items of the user's clusters.
             data_seed: seed of what is generated.
             **splitting: how interactions are held out.
 
         Raises:
-            DataError: more interactions are asked for than there is room for.
+            DataError: more interactions are asked for than users and items allow.
         """
         super().__init__(root, Preparation(**splitting))
 

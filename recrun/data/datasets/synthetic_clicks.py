@@ -1,4 +1,4 @@
-"""Clicks made up in memory by a model that is known, so that the best that can be reached is known as well.
+"""Generate clicks in memory from a known model, so that the best possible metrics are known too.
 
 N rows, U users, I items, D hidden tastes.
 """
@@ -33,11 +33,11 @@ _N_TASTES = 4
 
 @DATASETS.register("SyntheticClicks", labelled=True)
 class SyntheticClicks(RecDataSet):
-    """Made-up clicks: rows of a user, an item, an hour and a price, each labelled 1 (clicked) or 0.
+    """Generated clicks: rows of a user, an item, an hour and a price, labelled 1 (clicked) or 0.
 
-    A row is clicked with the probability σ(b + a_user + c_item + d_hour - price + s <p_user, q_item>), with normal
-    effects and tastes; s is `interaction_strength`. What that model reaches itself on test is in the notes: it is the
-    best there is, but for chance.
+    A row is clicked with probability σ(b + a_user + c_item + d_hour - price + s <p_user, q_item>), with normal
+    effects and tastes; s is `interaction_strength`. The notes tell what that model itself reaches on test, which no
+    other can beat but by luck.
     """
 
     def __init__(
@@ -79,12 +79,12 @@ class SyntheticClicks(RecDataSet):
             "hour": rng.integers(_N_HOURS, size=wanted["n_rows"]),
             "price": rng.normal(size=wanted["n_rows"]).astype(np.float32),
         }
-        chance = self._probability(users, items, columns)
-        columns[LABEL] = (rng.random(wanted["n_rows"]) < chance).astype(np.float32)
+        probability = self._probability(users, items, columns)
+        columns[LABEL] = (rng.random(wanted["n_rows"]) < probability).astype(np.float32)
         return {WHOLE: Table(Path(type(self).__name__), Ids.of(users), Ids.of(items), columns)}
 
     def _probability(self, users: np.ndarray, items: np.ndarray, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the chance of a click (N,) for original ids of users and items."""
+        """Return the probability of a click (N,) for original ids of users and items."""
         wanted = self.settings
         rng = generator(wanted["data_seed"], 0, "clicks-model")
         of_user, of_item = rng.normal(0, 0.7, wanted["n_users"]), rng.normal(0, 0.7, wanted["n_items"])
@@ -93,16 +93,16 @@ class SyntheticClicks(RecDataSet):
         tastes_ID = rng.normal(0, 1, (wanted["n_items"], _N_TASTES))
         logits = -0.5 + of_user[users] + of_item[items] + of_hour[columns["hour"]] - columns["price"]
         logits += wanted["interaction_strength"] * (tastes_UD[users] * tastes_ID[items]).sum(axis=1)
-        chance: np.ndarray = 1 / (1 + np.exp(-logits))
-        return chance
+        probability: np.ndarray = 1 / (1 + np.exp(-logits))
+        return probability
 
     def _best(self) -> dict[str, float]:
         rows: Interactions = self._parts["test"]
-        chance = self._probability(self.user_ids[rows.users], self.item_ids[rows.items], rows.columns)
+        probability = self._probability(self.user_ids[rows.users], self.item_ids[rows.items], rows.columns)
         labels = rows.columns[LABEL]
         return {
-            "auc": grouped_auc(chance, labels, np.zeros(len(rows), dtype=np.int8)),
-            "logloss": binary_log_loss(chance, labels),
+            "auc": grouped_auc(probability, labels, np.zeros(len(rows), dtype=np.int8)),
+            "logloss": binary_log_loss(probability, labels),
         }
 
     def _make_fields(self) -> FieldTuple:

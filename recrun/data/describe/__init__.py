@@ -1,1 +1,1 @@
-"""Say what a file of interactions or labelled rows is, and what is wrong with it."""
+"""Describe data files: their layout, their faults, their statistics, and the settings that read them."""

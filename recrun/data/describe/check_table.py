@@ -16,7 +16,7 @@ from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 
 _INT64: Final = 2**63
 _MANY: Final = 10
-"""So many users that each having one interaction is no chance."""
+"""With so many users, it is no accident that each has one interaction."""
 
 
 def examine_table(table: Table, faults: Faults) -> None:
@@ -69,7 +69,7 @@ def _examine_text_ids(role: str, ids: Ids, table: Table, faults: Faults) -> None
     elif n_numbers > 0:
         is_odd = n_numbers <= len(names) // 2
         odd = [code for code, is_number in enumerate(are_numbers) if is_number == is_odd]
-        say("mixed-ids", odd, "is a number, unlike most" if is_odd else "is no number, unlike most")
+        say("mixed-ids", odd, "is a number, unlike most" if is_odd else "is not a number, unlike most")
     say("blank-ids", [code for code, name in enumerate(names) if name != name.strip()], "has blanks around it")
 
 

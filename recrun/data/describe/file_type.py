@@ -1,4 +1,4 @@
-"""What kind of file something is, before any of it is taken for a table: by its first bytes, and by all of them."""
+"""Tell by its bytes what kind of file something is, before it is read as a table."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def is_parquet(path: Path) -> bool:
 
 
 def survey(path: Path) -> Survey:
-    """Read a text file once, and count what its layout is told by.
+    """Read a text file once, and count the bytes that reveal its layout.
 
     Raises:
         DataError: it cannot be read, is empty, or is no text.

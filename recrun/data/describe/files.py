@@ -1,6 +1,6 @@
-"""Describing data: how files are laid out, what is wrong with them and what recrun does about it, and what they hold.
+"""Describe files and data sets: layout, faults, what recrun does about them, and statistics.
 
-The last word on whether a file can be used always has the reader that training uses.
+The reader that training uses always decides whether a file can be used.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def describe_path(path: Path, given: Mapping[str, Any], *, limit: int = LIMIT) -
         limit: lines named of each kind of fault.
 
     Raises:
-        DataError: there is no such file, or it cannot be told which files are meant.
+        DataError: there is no such file, or it is unclear which files are meant.
     """
     if given.get("format") is not None:
         format_of(path.name, given["format"])

@@ -92,7 +92,7 @@ def describe_data(what: str, arguments: Sequence[str] = (), *, limit: int = LIMI
 
     Args:
         what: as for `find_data`.
-        arguments: likewise.
+        arguments: as for `find_data`.
         limit: lines named of each kind of fault.
 
     Raises:

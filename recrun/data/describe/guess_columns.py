@@ -1,4 +1,4 @@
-"""Decide which column holds users, items, ratings and times, as far as names, values and settings tell."""
+"""Guess which columns hold users, items, ratings and times from names, values and settings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def choose_roles(
     Args:
         names: of the columns; their numbers in a file without a header row.
         columns: some values of each.
-        layout: what training is told of the file.
+        layout: what the settings tell training about the file.
         by_content: the roles that values tell, in a file without a header row; None where there are names.
         settings: keys of `File`; takes those that say what is meant where training would take something else.
         faults: takes what is missing or doubtful.

@@ -1,4 +1,4 @@
-"""Guesses at the layout of a text from its first lines: separator, line of names, what each column holds.
+"""Guess the layout of a text from its first lines: separator, header row, what each column holds.
 
 They are only ever shown to a user, with the settings that would say the same; training guesses far less.
 """

@@ -1,4 +1,4 @@
-"""Describing a file of labelled rows: which column is what, and the config of `LabelledFile` that reads it."""
+"""Describe a file of labelled rows: which column is what, and the settings of `LabelledFile` that read it."""
 
 from __future__ import annotations
 

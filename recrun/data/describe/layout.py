@@ -1,7 +1,7 @@
 """Find out how a file is laid out, and which settings make recrun read it so.
 
-What a user set is kept; everything else is told by the file. Nothing is decided here for training, which takes only
-what the settings and the file's name say.
+What a user set is kept; everything else is inferred from the file. Training does not guess: it goes by the settings and
+the file's name alone.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Sniffed:
 
     @property
     def layout(self) -> Layout:
-        """What the format is told of the file: what was set, and nothing else."""
+        """What the settings tell the format's reader, and nothing else."""
         return Layout(**{key: self.settings[key] for key in LAYOUT_KEYS if key in self.settings})
 
     def document(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ KEEP: Final = "keep"
 
 ACTIONS: Final = {
     REFUSE: "training refuses the file",
-    SETTING: "read as it is meant only with the settings shown below",
+    SETTING: "read correctly only with the settings shown below",
     DROP: "left out, and noted",
     KEEP: "used as it is",
 }
@@ -33,7 +33,7 @@ KINDS: Final = {
     "blank-lines": (DROP, "blank lines"),
     "format": (SETTING, "the file's name does not tell its format"),
     "separator": (SETTING, "the separator is not the one that would be taken"),
-    "header": (SETTING, "the line of names, or its absence, would not be recognised"),
+    "header": (SETTING, "the header row, or its absence, would not be recognised"),
     "column": (REFUSE, "a column is missing, or there twice"),
     "column-name": (SETTING, "a column has no usual name"),
     "ragged": (REFUSE, "rows with too few or too many columns"),

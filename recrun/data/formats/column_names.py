@@ -1,4 +1,4 @@
-"""Which column is which: names that are recognised, and the message when a column is not there."""
+"""Recognise the columns of users, items, ratings and times by their names."""
 
 from __future__ import annotations
 

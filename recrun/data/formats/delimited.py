@@ -1,4 +1,4 @@
-"""Text with a column separator: csv and tsv, `u.data`, RecBole's `.inter`, pairs and weighted triples."""
+"""Read text with a column separator: csv and tsv, `u.data`, RecBole's `.inter`, pairs and weighted triples."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ DIALECTS = {
 
 @FORMATS.register("csv", extensions=(".csv",))
 def read_csv(path: Path, layout: Layout) -> Table:
-    """Read columns with a separator between (any; found from the first line), with or without a line of names."""
+    """Read columns with any separator, which is found in the first line, with or without a header row."""
     return _read(path, layout, DIALECTS["csv"])
 
 
 @FORMATS.register("tsv", extensions=(".tsv",))
 def read_tsv(path: Path, layout: Layout) -> Table:
-    """Read columns separated by tabs, with or without a line of names."""
+    """Read columns separated by tabs, with or without a header row."""
     return _read(path, layout, DIALECTS["tsv"])
 
 
@@ -79,20 +79,20 @@ def read_inter(path: Path, layout: Layout) -> Table:
 
 @FORMATS.register("udata", extensions=(".data", ".base"))
 def read_udata(path: Path, layout: Layout) -> Table:
-    """Read `user item rating timestamp` lines with tabs between and no line of names, as in MovieLens 100K."""
+    """Read `user item rating timestamp` lines separated by tabs and without a header row, as in MovieLens 100K."""
     return _read(path, layout, DIALECTS["udata"])
 
 
 @FORMATS.register("triples")
 def read_triples(path: Path, layout: Layout) -> Table:
-    """Read `user item weight` lines without a line of names; the weight becomes the column "weight"."""
+    """Read `user item weight` lines without a header row; the weight becomes the column "weight"."""
     table = _read(path, layout, DIALECTS["triples"])
     return replace(table, columns={WEIGHT: table.columns[RATING]})
 
 
 @FORMATS.register("pairs")
 def read_pairs(path: Path, layout: Layout) -> Table:
-    """Read `user item` lines without a line of names; each user's lines stand in the order of time."""
+    """Read `user item` lines without a header row, in time order for each user."""
     table = _read(path, layout, DIALECTS["pairs"])
     order = rank_within_user(table.users.codes, len(table.users.names)).astype(np.int64)
     return replace(table, columns={TIMESTAMP: order}, time_is_order=True)
@@ -155,7 +155,7 @@ def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
         names, layout = [str(i + 1) for i in range(len(names))], by_position(layout, dialect, len(names))
     positions = find_columns(path, names, layout, hint)
     if not header and dialect.header is None:
-        notes = (f"{path.name}: no line of names; the columns were taken as {', '.join(positions)}",)
+        notes = (f"{path.name}: no header row; the columns were taken as {', '.join(positions)}",)
     shape = TextShape(separator, header, dialect.quoted, layout.encoding, len(names), positions)
     time = (
         split_line(second or first, separator, dialect.quoted)[positions[TIMESTAMP] :][:1]

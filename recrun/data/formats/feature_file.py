@@ -1,4 +1,4 @@
-"""Tables of which columns are read by their names, as text: labels, categories and numbers beside users and items."""
+"""Read named columns of a file as text: labels, categories and numbers beside users and items."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 LINE: Final = "\0line"
-"""The column that says in which line of its file a row stands; no column of a file is called so."""
+"""The name of the column with each row's line in its file; no column of a file is called that."""
 _TABS: Final = (".tsv", ".inter", ".user", ".item")
 _PARQUET: Final = (".parquet", ".pq")
 
@@ -41,7 +41,7 @@ class FeatureFile:
 
     @cached_property
     def written_names(self) -> list[str]:
-        """The names of the columns as they are written; their numbers from 1 where the file has no line of names."""
+        """The names of the columns as they are written; their numbers from 1 where the file has no header row."""
         if self._ending in _PARQUET:
             import polars as pl
 

@@ -1,4 +1,4 @@
-"""Find the rows of a text file that a fast reader refused: slow, exact, and only run once something is wrong."""
+"""Find the rows that made a fast reader refuse a text file; slow, and only run once something is wrong."""
 
 from __future__ import annotations
 

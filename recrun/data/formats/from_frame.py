@@ -1,4 +1,4 @@
-"""From a polars frame with the columns "user", "item", "rating", "timestamp" to a table."""
+"""Turn a polars frame with the columns "user", "item", "rating" and "timestamp" into a checked table."""
 
 from __future__ import annotations
 

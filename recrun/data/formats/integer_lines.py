@@ -1,4 +1,4 @@
-"""Lines of integers, parsed for whole blocks of bytes at once: `user item item ...`.
+"""Parse lines of integers, `user item item ...`, in whole blocks of bytes at once.
 
 T tokens (integers) and L lines of a block.
 """

@@ -1,4 +1,4 @@
-"""Open data files: plain, gzip or Zstandard, never half read in silence."""
+"""Open data files, plain, gzip or Zstandard, and fail if one is cut short."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parquet files."""
+"""Read parquet files."""
 
 from __future__ import annotations
 

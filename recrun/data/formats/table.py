@@ -1,4 +1,4 @@
-"""What every file format returns, and what it may be told of a file."""
+"""Define what every format reader takes and returns: a layout and a table of interactions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a column of times makes sense: one unit since 1970, nothing negative, nothing beyond 2100.
+"""Check that a column of times is consistent: one unit since 1970, nothing negative, nothing after 2100.
 
 Only the order of times ever decides anything, so a column in milliseconds is as good as one in seconds, and so is a
 column of years or counters. What would tear that order is refused: two units in one column, times that stand for

@@ -1,4 +1,4 @@
-"""How a description of data reads."""
+"""Print the description of data."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _file(file: Mapping[str, Any]) -> Iterator[RenderableType]:
     facts += [layout["encoding"]] if layout["encoding"] else []
     facts += [f"separator {layout['separator']!r}"] if layout["separator"] else []
     if layout["header"] is not None:
-        facts.append("with a line of names" if layout["header"] else "without a line of names")
+        facts.append("with a header row" if layout["header"] else "without a header row")
     yield Text("  " + ", ".join(facts))
     if layout["columns"]:
         yield Text("  columns: " + ", ".join(layout["columns"][:30]) + (" ..." if len(layout["columns"]) > 30 else ""))

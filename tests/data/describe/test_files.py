@@ -202,7 +202,7 @@ ODD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
         "setting",
         [],
     ),
-    "a line of names with a number": (
+    "a header row with a number": (
         "x.csv",
         b"user,item,rating,2020\n" + b"".join(b"1,%d,3,0\n" % i for i in range(20)),
         "header",

@@ -54,7 +54,7 @@ def test_any_separator_is_found_or_taken(tmp_path: Path, separator: str) -> None
 def test_a_file_without_names_has_its_columns_by_position_and_says_so(tmp_path: Path) -> None:
     table = read(tmp_path / "x.csv", "1,2,3.5,9\n4,5,1,8\n")
     assert rows(table) == [(1, 2, 3.5, 9), (4, 5, 1.0, 8)]
-    assert table.notes == ("x.csv: no line of names; the columns were taken as user, item, rating, timestamp",)
+    assert table.notes == ("x.csv: no header row; the columns were taken as user, item, rating, timestamp",)
     swapped = read(tmp_path / "x.csv", "1,2,3.5\n4,5,1\n", user_column="2", item_column="1", header=False)
     assert rows(swapped) == [(2, 1, 3.5), (5, 4, 1.0)]
 
