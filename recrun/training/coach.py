@@ -39,7 +39,7 @@ from recrun.training.stop_signals import Interrupts
 class Coach(RunKeeper):
     """Trains a model on a pipe and evaluates it.
 
-    Subclasses may write their own `train_per_epoch` and `evaluate`; what stands here serves every registered model.
+    Subclasses may override `train_per_epoch` and `evaluate`; the methods here serve every registered model.
     """
 
     def score(
@@ -77,7 +77,9 @@ class Coach(RunKeeper):
                     self.step(epoch)
                 self.save_checkpoint(self.state.epoch, force=True)
                 self.validate(self.state.epoch, force=True)
-                if self.settings.evaluates_after(self.state.epoch):  # else a run given more epochs goes on without it
+                if self.settings.evaluates_after(
+                    self.state.epoch
+                ):  # Else a run that is given more epochs goes on without it.
                     self.save_checkpoint(self.state.epoch, force=True)
                 return self.summary()
 
@@ -88,7 +90,7 @@ class Coach(RunKeeper):
         if not (force or settings.evaluates_after(epoch)) or untrained or state.evaluated == epoch:
             return
         if not settings.validates:
-            if force:  # with nothing to choose by, the last model is the one to keep
+            if force:  # There is nothing to choose by, so the last model is kept.
                 self._keep_best(Best(epoch, math.nan, {}))
             return
         values, seconds = self._score("valid", epoch)
@@ -107,7 +109,7 @@ class Coach(RunKeeper):
         start = time.perf_counter()
         self.model.train()
         if self.settings.closed_form:
-            self._interrupts.at_once = True  # there is nothing to save before it is done
+            self._interrupts.at_once = True  # There is nothing to save before the model is fitted.
             self.model.fit(self.dataset.base.training_data())
             self._interrupts.at_once = False
             self._guard.check_fit()
@@ -129,7 +131,7 @@ class Coach(RunKeeper):
             evaluated = self.settings.validates and self.state.evaluated == epoch
             value = self.state.history.last("valid", self.settings.which4best) if evaluated else None
             self.lr_scheduler.step(None if value is None else self.settings.goodness(value))
-        else:  # a script's own scheduler of torch
+        else:  # A script's own torch scheduler.
             self.lr_scheduler.step()
 
     def summary(self) -> dict[str, Any]:
@@ -137,7 +139,7 @@ class Coach(RunKeeper):
         best = self.state.best
         if best is None:
             raise TrainingError("the run ended without an evaluation")
-        self._is_scoring_test = True  # from here on the model is not the one to go on from
+        self._is_scoring_test = True  # From here on the model is not the one to resume from.
         self.model.load_state_dict(load_checkpoint(self.run.checkpoint_file("best"))["model"])
         test: dict[str, float] | None = None
         if self.cfg["eval_test"]:
@@ -152,7 +154,7 @@ class Coach(RunKeeper):
         self.stopwatch.book("report")
         return result
 
-    # --- what a subclass may write or call ---------------------------------------------------------------------------
+    # --- what a subclass may override or call ------------------------------------------------------------------------
 
     def train_per_epoch(self) -> None:
         """Train on every batch of `self.dataloader`."""

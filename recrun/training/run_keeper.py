@@ -35,7 +35,7 @@ ReporterFactory = Callable[[RunFolder, "int | None"], Sequence[Reporter]]
 
 
 class RunKeeper:
-    """Holds the parts, the settings, the folder and the state of a run, and what is done between two steps of it.
+    """Holds the parts, settings, folder and state of a run, and does the bookkeeping between its steps.
 
     Args:
         model: what is trained.
@@ -116,7 +116,7 @@ class RunKeeper:
             monitors: metrics to compute, such as "recall@20"; "loss" is always kept for training.
             run: the run folder; made (or reopened, with `resume: true`) when None.
             runs: the folder in which it is made.
-            reporters: makes those who are notified of the run; the usual ones when None.
+            reporters: makes the reporters that are notified of the run; the default ones when None.
 
         Raises:
             ConfigError: a monitor is not known, `which4best` is not monitored, or a run cannot be opened.
@@ -139,7 +139,7 @@ class RunKeeper:
             checkpoint_state.restore(self.run, self.parts, self.state, saved)
         self._has_begun = True
         self.run.clean()
-        if saved is None:  # what an attempt without a checkpoint left is measured again
+        if saved is None:  # What an attempt without a checkpoint measured is measured again.
             self.run.metrics_lines_file.unlink(missing_ok=True)
         elif self.run.read_settings().get("epochs") != self.cfg["epochs"]:
             self.run.write_config({**self.run.read_settings(), "epochs": self.cfg["epochs"]})
@@ -172,7 +172,7 @@ class RunKeeper:
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
-        """Enter into run.json how what is done within ends, and close the reporters."""
+        """Record in run.json how the block ends, and close the reporters."""
         try:
             yield
             record_end(self.run, self.state, "done")
@@ -180,7 +180,7 @@ class RunKeeper:
             failure = self._guard.explain(error)
             status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             if self._has_begun and record_end(self.run, self.state, status, failure):
-                with suppress(OSError):  # the caller shows the error; this is for the run's log
+                with suppress(OSError):  # The caller shows the error; this is for the run's log.
                     self.reporters.message(f"{status}: {failure}", "debug")
             self._close_reporters()
             if failure is error:
@@ -189,7 +189,7 @@ class RunKeeper:
         self._close_reporters()
 
     def _close_reporters(self) -> None:
-        with suppress(OSError):  # each has written what it was told at once, so one that cannot be closed lost nothing
+        with suppress(OSError):  # Reporters write at once, so one that cannot be closed has lost nothing.
             self.reporters.close()
 
     def _loader(self, mode: str, epoch: int) -> Loader:
@@ -230,7 +230,7 @@ class RunKeeper:
         raise Interrupted(f"interrupted; continue with: {how_to_continue(self.run, self.settings)}")
 
     def _say_interrupted(self, signal_name: str) -> None:
-        with suppress(ValueError, OSError):  # they may be closed by now, and the run about to end
+        with suppress(ValueError, OSError):  # They may be closed already, as the run ends.
             self.reporters.message(f"{signal_name}: saving and stopping; once more stops at once", "warning")
 
     def _spend(self, activity: str, start: float) -> float:

@@ -15,7 +15,7 @@ from recrun.training.run_settings import RunParts, RunSettings
 
 
 def describe_run(run: RunFolder, parts: RunParts, settings: RunSettings, resumed_from: int | None) -> dict[str, Any]:
-    """Return what reporters are told when a run begins, and enter it into run.json."""
+    """Return what reporters are notified of when a run begins, and record it in run.json."""
     base, cfg = parts.dataset.base, settings.cfg
     statistics = base.describe()
     record = run.read_run()
@@ -48,7 +48,7 @@ def describe_run(run: RunFolder, parts: RunParts, settings: RunSettings, resumed
 
 
 def _changes(record: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a resumed run computes by that is not as it was when the run was started."""
+    """Return the code, versions and hardware of a resumed run that differ from those it was started with."""
     now_ = {**environment(), "device": document["device"], "code": document["code"]}
     kept = ("git", "versions", "hardware", "device", "code")
     return {name: now_[name] for name in kept if record.get(name) != now_[name]}
@@ -85,12 +85,12 @@ def rows_scored(parts: RunParts, settings: RunSettings, state: TrainingState) ->
 
 
 def record_end(run: RunFolder, state: TrainingState, status: str, error: BaseException | None = None) -> bool:
-    """Enter how a run ended into run.json, and return whether it could be.
+    """Record in run.json how a run ended, and return whether that was possible.
 
     A folder that is gone or full must not hide the error that ended the run.
 
     Raises:
-        OSError, CheckpointError: it cannot be entered, and no error ended the run.
+        OSError, CheckpointError: it cannot be recorded, and no error ended the run.
     """
     try:
         run.update_run(
@@ -108,13 +108,13 @@ def record_end(run: RunFolder, state: TrainingState, status: str, error: BaseExc
 
 
 def how_to_continue(run: RunFolder, settings: RunSettings) -> str:
-    """Return what continues a run: a command, or the settings of a script."""
+    """Return how to continue a run: by a command, or by the settings of a script."""
     by_command = settings.cfg.get("model") is not None
     return f"recrun train --resume {run.path}" if by_command else f"resume: true, id: {run.path.name}"
 
 
 def _total_cost(record: Mapping[str, Any]) -> dict[str, float]:
-    """Return what the run has cost by now: that of this process, and of those before it that came to an end."""
+    """Return the total cost of a run: that of this process and of the earlier ones that ended properly."""
     spent = cost()
     before = record.get("cost") or {}
     total = {name: round(spent[name] + before.get(name, 0.0), 3) for name in ("wall_seconds", "cpu_seconds")}
