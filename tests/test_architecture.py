@@ -147,6 +147,19 @@ LONG: Final[dict[str, int]] = {}
 """Files that are still too long."""
 
 
+def test_no_function_has_more_than_60_lines_besides_its_docstring() -> None:
+    long = {}
+    for path, tree in _modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno is not None:
+                lines = (
+                    node.end_lineno - node.lineno + 1 - len((ast.get_docstring(node, clean=False) or "").split("\n"))
+                )
+                if lines > 60:
+                    long[f"{path}:{node.name}"] = lines
+    assert long == {}
+
+
 def test_only_the_command_line_imports_click() -> None:
     assert all(name.startswith("recrun/cli/") for name in _importers("click"))
 
