@@ -238,7 +238,7 @@ def times_of(values: pl.Series, path: Path, line_of: Callable[[int], int], expla
     if values.dtype == pl.String:
         parsed = _parse_dates(values)
         if parsed is None:
-            raise explain() or data_error(path, None, f"the timestamp {values[0]!r} is neither a number nor a date")
+            raise explain() or _bad_times(values, path, line_of)
         values = parsed
     if values.dtype.is_temporal():
         microseconds: np.ndarray = values.cast(pl.Datetime("us")).to_physical().to_numpy()
@@ -250,6 +250,25 @@ def times_of(values: pl.Series, path: Path, line_of: Callable[[int], int], expla
     numbers = _numbers(values, path, line_of, explain)
     whole = bool(((numbers == np.floor(numbers)) & (np.abs(numbers) < _LARGEST_EXACT)).all())
     return numbers.astype(np.int64) if whole else numbers, False
+
+
+def _bad_times(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> DataError:
+    """Return the error that names the rows that are not what most are, numbers or dates."""
+    import polars as pl
+
+    best, expected = values.cast(pl.Float64, strict=False), "a number"
+    for parse in (values.str.to_datetime, values.str.to_date):
+        try:
+            parsed = parse(strict=False)
+        except pl.exceptions.PolarsError:  # no format fits the first value
+            continue
+        if parsed.null_count() <= best.null_count():
+            best, expected = parsed, "a date"
+    if best.null_count() == len(values):
+        expected = "a number or a date"
+    rows = best.is_null().arg_true().to_numpy()
+    message = f"expected {expected} as {values.name}, found "
+    return rows_error(path, "not-a-number", rows, line_of, lambda row: f"{message}{values[row]!r}")
 
 
 def _parse_dates(values: pl.Series) -> pl.Series | None:
