@@ -45,7 +45,7 @@ def evaluate_split(
         from recrun.evaluation.predictions import measure, predict
 
         probabilities, labels, users = predict(model, base, split, device, progress=progress)
-        return Evaluation(measure(probabilities, labels, users, metrics), len(set(users.tolist())), 0)
+        return Evaluation(measure(probabilities, labels, users, metrics, base), len(set(users.tolist())), 0)
     from recrun.evaluation.ranking import evaluate_ranking
 
     mode = check_mode(split)
@@ -58,5 +58,6 @@ def evaluate_split(
         device=device,
         memory_mb=memory_mb,
         progress=progress,
+        dataset=base,
     )
     return Evaluation(dict(result.values), result.n_users, result.n_skipped)

@@ -14,20 +14,22 @@ device has double precision); rankings and sorting happen where the predictions 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recrun.config.monitor_names import MetricName, kind_of
 from recrun.errors import ConfigError, TrainingError
 from recrun.metrics.auc import n_wins
+from recrun.metrics.kinds import Evaluated, MeanOverUsers, Predictions, Rankings
+from recrun.metrics.ranking import area_under_curve
 from recrun.metrics.topk import top_k
+from recrun.metrics.totals import Totals, find_kind, find_metric
 from recrun.registry import METRICS
-
-if TYPE_CHECKING:
-    from recrun.config.monitor_names import MetricName
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -149,7 +151,7 @@ def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName])
     Args:
         preds: (B, N).
         targets: (B, N).
-        metrics: of the kinds ranking, auc and pointwise; a row counts as a group of gauc.
+        metrics: means over users or over rows; a row counts as a group of gauc.
 
     Returns:
         By name, in the order asked for, float64 (B,) on the CPU: NaN where undefined. The mean
@@ -160,19 +162,16 @@ def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName])
         TrainingError: a prediction is NaN.
     """
     _check(preds, targets)
-    kinds = {metric: METRICS.describe(metric.name).traits.kind for metric in metrics}
-    cutoffs = [metric.k for metric in metrics if kinds[metric] == "ranking" and metric.k is not None]
-    hits_BK, n_relevant_B = _hits(preds, targets, max(cutoffs)) if cutoffs else (None, None)
+    kinds = {metric: _mean_over_users(metric, preds.shape[1]) for metric in metrics if metric.name not in _OF_ROWS}
+    k = max((metric.k or 0 for metric in kinds), default=0)
+    rankings, is_ranked_B = _rank(preds, targets, k, frozenset().union(*(kind.needs for kind in kinds.values())))
     values: dict[str, Tensor] = {}
-    for metric, kind in kinds.items():
-        if kind == "ranking":
-            values[str(metric)] = _apply(metric.name, hits_BK, n_relevant_B, metric.k)
-        elif kind == "auc" or metric.name == "gauc":
-            values[str(metric)] = _row_auc(preds, targets)
-        elif metric.name in _ROW_MEANS:
-            values[str(metric)] = _elements(metric.name, _ROW_MEANS[metric.name], preds, targets, None).mean(dim=1)
+    for metric in metrics:
+        if metric in kinds:
+            values_B = kinds[metric].of_users(find_metric(metric), rankings)
+            values[str(metric)] = torch.from_numpy(np.where(is_ranked_B, values_B, np.nan))
         else:
-            raise ConfigError(f"{metric} is no mean over rows, so it cannot be monitored from dense predictions")
+            values[str(metric)] = _OF_ROWS[metric.name](preds, targets)
     return values
 
 
@@ -184,25 +183,56 @@ def pointwise_metrics(
     Args:
         preds: (N,).
         targets: (N,).
-        metrics: of the kind pointwise.
+        metrics: those that predictions can compute.
         groups: the group (user) of each prediction, (N,); needed by gauc.
 
     Raises:
-        ConfigError: a metric is of another kind, or needs groups.
+        ConfigError: predictions cannot compute a metric, or it needs groups.
         ValueError: lengths differ, or logloss is asked of something else than probabilities.
     """
     if len(preds) != len(targets):
         raise ValueError(f"preds and targets must have equal lengths, found {len(preds)} and {len(targets)}")
-    values: dict[str, float] = {}
+    totals = Totals(metrics, "predictions", Evaluated())
     for metric in metrics:
-        traits = METRICS.describe(metric.name).traits
-        if traits.kind != "pointwise":
-            raise ConfigError(f"{metric} is a metric of rankings, not of single predictions")
-        if traits.grouped and groups is None:
+        if groups is None and METRICS.describe(metric.name).traits.grouped:
             raise ConfigError(f"{metric} needs the group (user) of each prediction")
-        columns = (preds, targets, groups) if traits.grouped else (preds, targets)
-        values[str(metric)] = float(METRICS.get(metric.name)(*columns))
-    return values
+    groups = np.zeros(len(preds), dtype=np.int8) if groups is None else groups
+    totals.add_predictions(Predictions(preds, targets, groups))
+    return totals.values()
+
+
+def _mean_over_users(metric: MetricName, n_items: int) -> MeanOverUsers:
+    kind = find_kind(kind_of(METRICS.describe(metric.name)).name)([find_metric(metric)], Evaluated(n_items))
+    if not isinstance(kind, MeanOverUsers):
+        raise ConfigError(f"{metric} is no mean over rows, so it cannot be monitored from dense predictions")
+    return kind
+
+
+def _rank(
+    preds: Tensor, targets: Tensor, k: int, needs: frozenset[str] = frozenset()
+) -> tuple[Rankings, NDArray[np.bool_]]:
+    """Return the rankings to k of all rows, and which rows have relevant items, (B,)."""
+    relevant_BN = targets > 0
+    n_relevant_B = relevant_BN.sum(dim=1).cpu().numpy()
+    k = min(k, preds.shape[1])
+    items_BK = top_k(preds, k) if k else torch.empty((len(preds), 0), dtype=torch.int64, device=preds.device)
+    hits_BK = relevant_BN.gather(1, items_BK.clamp(min=0)) & (items_BK >= 0)
+    scores_BK = torch.empty((len(preds), 0))
+    if "scores" in needs:
+        scores_BK = (
+            preds.detach().gather(1, items_BK.clamp(min=0)).cpu().double().where(items_BK.cpu() >= 0, -torch.inf)
+        )
+    rankings = Rankings(
+        users_B=np.arange(len(preds)),
+        items_BK=items_BK.cpu().numpy(),
+        hits_BK=hits_BK.cpu().numpy(),
+        n_relevant_B=np.maximum(n_relevant_B, 1),
+        scores_BK=scores_BK.numpy(),
+        wins_B=_wins(preds, relevant_BN) if "wins" in needs else np.empty(0),
+        n_findable_B=n_relevant_B,
+        n_others_B=preds.shape[1] - n_relevant_B,
+    )
+    return rankings, n_relevant_B > 0
 
 
 def _ranked(name: str, preds: Tensor, targets: Tensor, k: int | None, reduction: Reduction) -> Tensor:
@@ -210,29 +240,24 @@ def _ranked(name: str, preds: Tensor, targets: Tensor, k: int | None, reduction:
     k = preds.shape[1] if k is None else k
     if k < 1:
         raise ValueError(f"k must be >= 1, found {k}")
-    return _reduce(_apply(name, *_hits(preds, targets, k), k), reduction)
-
-
-def _hits(preds: Tensor, targets: Tensor, k: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    relevant_BN = targets > 0
-    items_BK = top_k(preds, min(k, preds.shape[1]))
-    hits_BK = relevant_BN.gather(1, items_BK.clamp(min=0)) & (items_BK >= 0)
-    return hits_BK.cpu().numpy(), relevant_BN.sum(dim=1).cpu().numpy()
-
-
-def _apply(name: str, hits_BK: Any, n_relevant_B: Any, k: int | None) -> Tensor:
-    values_B = METRICS.get(name)(hits_BK, np.maximum(n_relevant_B, 1), k)
-    return torch.from_numpy(np.where(n_relevant_B > 0, values_B, np.nan))
+    rankings, is_ranked_B = _rank(preds, targets, k)
+    values_B = METRICS.get(name)(rankings.hits_BK, rankings.n_relevant_B, k)
+    return _reduce(torch.from_numpy(np.where(is_ranked_B, values_B, np.nan)), reduction)
 
 
 def _row_auc(preds: Tensor, targets: Tensor) -> Tensor:
-    if bool(preds.isnan().any()):
-        raise TrainingError("a prediction is NaN: the training has diverged, or the model divides by zero")
-    preds = preds.detach() if preds.dtype in (torch.float32, torch.float64) else preds.detach().float()
     relevant_BN = targets > 0
     n_relevant_B = relevant_BN.sum(dim=1).cpu().numpy()
-    auc_B = METRICS.get("auc")(n_wins(preds, relevant_BN), n_relevant_B, preds.shape[1] - n_relevant_B)
+    auc_B = area_under_curve(_wins(preds, relevant_BN), n_relevant_B, preds.shape[1] - n_relevant_B)
     return torch.from_numpy(auc_B)
+
+
+def _wins(preds: Tensor, relevant_BN: Tensor) -> NDArray[np.float64]:
+    if bool(preds.isnan().any()):
+        raise TrainingError("a prediction is NaN: the training has diverged, or the model divides by zero")
+    return n_wins(
+        preds.detach() if preds.dtype in (torch.float32, torch.float64) else preds.detach().float(), relevant_BN
+    )
 
 
 def _absolute(preds: Tensor, targets: Tensor) -> Tensor:
@@ -251,7 +276,17 @@ def _log_loss(preds: Tensor, targets: Tensor) -> Tensor:
     return -(y * p.log() + (1 - y) * (-p).log1p())
 
 
-_ROW_MEANS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mae": _absolute, "mse": _squared, "logloss": _log_loss}
+def _row_mean(name: str, error: Callable[[Tensor, Tensor], Tensor], preds: Tensor, targets: Tensor) -> Tensor:
+    return _elements(name, error, preds, targets, None).mean(dim=1)
+
+
+_OF_ROWS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "gauc": _row_auc,
+    "mae": partial(_row_mean, "mae", _absolute),
+    "mse": partial(_row_mean, "mse", _squared),
+    "logloss": partial(_row_mean, "logloss", _log_loss),
+}
+"""Metrics of single predictions that are means over rows of equal length."""
 
 
 def _elements(name: str, error: Callable[[Tensor, Tensor], Tensor], preds: Tensor, targets: Tensor, k: Any) -> Tensor:

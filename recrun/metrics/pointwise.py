@@ -5,6 +5,8 @@ Shapes: N predictions, G groups.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from recrun.metrics.ranking import Array, Doubles, area_under_curve, as_double
@@ -59,6 +61,22 @@ def grouped_auc(preds_N: Array, targets_N: Array, groups_N: Array) -> float:
         targets_N: relevant where > 0.
         groups_N: the group of each prediction, any values that sort.
     """
+    groups = wins_of_groups(preds_N, targets_N, groups_N)
+    auc_G = area_under_curve(groups.wins_G, groups.n_relevant_G, groups.size_G - groups.n_relevant_G)
+    return mean_by_size(auc_G, groups.size_G)
+
+
+class GroupWins(NamedTuple):
+    """What the areas under the curves of groups are functions of."""
+
+    wins_G: Array
+    """Pairs (relevant, other) in order, plus half the ties."""
+    n_relevant_G: Array
+    size_G: Array
+
+
+def wins_of_groups(preds_N: Array, targets_N: Array, groups_N: Array) -> GroupWins:
+    """Count the wins of each group, in the order of their sorted values; arguments as for `grouped_auc`."""
     _, group_N = np.unique(np.asarray(groups_N), return_inverse=True)
     preds_N, relevant_N = np.asarray(preds_N), np.asarray(targets_N) > 0
     order_N = np.lexsort((preds_N, group_N))
@@ -72,9 +90,13 @@ def grouped_auc(preds_N: Array, targets_N: Array, groups_N: Array) -> float:
     rank_R = np.cumsum(length_R) - (length_R - 1) / 2
     rank_N = rank_R[run_N] - (np.cumsum(size_G) - size_G)[group_N]
     wins_G = np.bincount(group_N, weights=rank_N * relevant_N) - n_relevant_G * (n_relevant_G + 1) / 2
-    auc_G = area_under_curve(wins_G, n_relevant_G, size_G - n_relevant_G)
-    defined_G = ~np.isnan(auc_G)
-    return float(np.average(auc_G[defined_G], weights=size_G[defined_G])) if defined_G.any() else float("nan")
+    return GroupWins(wins_G, n_relevant_G, size_G)
+
+
+def mean_by_size(values_G: Array, size_G: Array) -> float:
+    """Return the mean of groups' values weighted by their sizes, leaving out NaN; NaN when all are."""
+    defined_G = ~np.isnan(values_G)
+    return float(np.average(values_G[defined_G], weights=size_G[defined_G])) if defined_G.any() else float("nan")
 
 
 def _mean(values: Doubles) -> float:

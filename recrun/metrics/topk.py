@@ -113,6 +113,10 @@ class TopK:
         filled_BK = ranked_BK.real > -np.inf
         return np.where(filled_BK, -ranked_BK.imag, -1.0).astype(np.int64)
 
+    def scores(self) -> NDArray[np.float64]:
+        """Return the scores of these ids (B, K); -inf in empty places."""
+        return np.array(self._best_BK.real[:, ::-1])
+
 
 def _readable(scores_BW: Tensor) -> Tensor:
     """Return the scores in a type that numpy knows, without changing any value."""
