@@ -12,6 +12,7 @@ from recrun.config.yaml_reader import Given
 from recrun.errors import ConfigError, Fault, nearest
 from recrun.registry import DATASETS, LOSSES, METRICS
 from recrun.registry.component import Component
+from recrun.registry.user_files import short_name
 
 
 def settle(values: dict[str, Any], facts: Facts) -> list[Fault]:
@@ -26,7 +27,10 @@ def settle(values: dict[str, Any], facts: Facts) -> list[Fault]:
     monitors: list[str] = []
     for position, text in enumerate(values.get("monitors", ())):
         try:
-            monitors.append(str(_parse_item(text, position, facts)))
+            monitor = str(_parse_item(text, position, facts))
+            if monitor not in monitors and short_name(monitor) in map(short_name, monitors):
+                raise ConfigError(f"another metric is called {short_name(monitor)} too; rename the function")
+            monitors.append(monitor)
         except ConfigError as error:
             fault = error.faults[0]
             faults.append(facts.fault(fault.message, "monitors", suggestion=fault.suggestion, item=position))

@@ -133,6 +133,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file outside the package that has new kinds, and metrics of them."""
     path = tmp_path_factory.mktemp("Own@Kinds") / "kinds.py"  # capital letters and "@" are left as they are
     path.write_text(OUTSIDE, encoding="utf-8")
+    path.with_name("other.py").write_text("def first_hit(hits_BK, n_relevant_B, k): 'Return 1.'", encoding="utf-8")
     return path
 
 
@@ -287,12 +288,13 @@ def run_with(tmp_path: Path) -> Callable[[str], Path]:
         ("{own}:diversty@3", r"unknown class or function 'diversty'; did you mean 'diversity'"),
         ("{own}:diversity@0", r"must be an integer >= 1, found '0'"),
         ("./nowhere.py:diversity@3", r"nowhere\.py"),
+        ("{own}:first_hit@3,{own}:first_hit@3,{other}:first_hit@3", r"another metric is called first_hit@3 too"),
         ("ndgc@3", r"unknown metric 'ndgc' \(available: .*did you mean 'ndcg'"),
     ],
 )
 def test_what_is_wrong_with_a_monitor_of_a_file_is_said(own: Path, monitor: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        resolve("bprmf", [f"monitors=[{monitor.format(own=own)}]"])
+        resolve("bprmf", [f"monitors=[{monitor.format(own=own, other=own.with_name('other.py'))}]"])
 
 
 def test_an_unknown_kind_is_an_error_with_the_nearest_name(tmp_path: Path) -> None:
