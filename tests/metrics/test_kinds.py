@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from recrun.metrics.kinds import MeanOverUsers, MetricKind
 from recrun.registry import METRIC_KINDS, METRICS
 
 
-@METRIC_KINDS.register("lists", cutoff=True)
+@METRIC_KINDS.register("own_lists", cutoff=True)
 class Lists(MeanOverUsers):
     """Means over users of `(items (B, k), data) -> (B,)`."""
 
@@ -45,7 +46,7 @@ class Lists(MeanOverUsers):
         return metric.compute(rankings.items_BK[:, : metric.k], self.data)
 
 
-@METRICS.register("diversity", kind="lists")
+@METRICS.register("diversity", kind="own_lists")
 def diversity(items_BK, data):
     """Return the share of pairs of a list whose items differ in parity."""
     odd_B = (items_BK % 2).sum(axis=1)
@@ -53,13 +54,13 @@ def diversity(items_BK, data):
     return odd_B * (k - odd_B) / (k * (k - 1) / 2)
 
 
-@METRICS.register("longtail", kind="lists")
+@METRICS.register("longtail", kind="own_lists")
 def longtail(items_BK, data):
     """Return the mean popularity of a list."""
     return data.popularity_I[items_BK].mean(axis=1)
 
 
-@METRIC_KINDS.register("groups", cutoff=True)
+@METRIC_KINDS.register("own_groups", cutoff=True)
 class Groups(MetricKind):
     """Functions `(hits (U, K), n_relevant (U,), is_active (U,), k) -> float` of all ranked users."""
 
@@ -79,7 +80,7 @@ class Groups(MetricKind):
         return [metric.compute(*arrays, metric.k) for metric in self.metrics]
 
 
-@METRICS.register("recallgap", kind="groups", smaller_is_better=True)
+@METRICS.register("recallgap", kind="own_groups", smaller_is_better=True)
 def recallgap(hits, n_relevant, is_active, k):
     """Return by how much the mean recall of active users exceeds that of the others."""
     recall = hits[:, :k].sum(axis=1) / n_relevant
@@ -126,6 +127,16 @@ def first_hit(hits_BK, n_relevant_B, k):
 
 SMALL = ["n_users=60", "n_items=40", "n_interactions=900", "dataset=Synthetic", "device=cpu", "threads=1", "verbose=0"]
 CLICKS = ["n_rows=2000", "n_users=50", "n_items=30", "device=cpu", "threads=1", "epochs=2", "verbose=0"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _registered() -> Iterator[None]:
+    """Leave the registries as they were."""
+    kept = [(names, dict(names)) for r in (METRICS, METRIC_KINDS) for names in (r._objects, r._registered)]
+    yield
+    for names, before in kept:
+        names.clear()
+        names.update(before)
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +256,22 @@ def test_a_run_that_predicts_labels_is_evaluated_by_them(own: Path, tmp_path: Pa
         resolve("bprmf", [f"monitors=[ndcg@5,{own}:bias]"])
 
 
+def test_the_examples_in_the_docs_are_trained_and_evaluated(tmp_path: Path, repository: Path) -> None:
+    text = (repository / "docs" / "extending.md").read_text(encoding="utf-8")
+    for name in ("mymetrics", "diversity", "groups"):
+        (example,) = re.findall(rf"```python\n# {name}\.py\n(.*?)```", text, re.DOTALL)
+        (tmp_path / f"{name}.py").write_text(example, encoding="utf-8")
+    monitors = [f"{tmp_path}/{each}@5" for each in ("mymetrics.py:first_hit", "diversity.py:surprise")]
+    monitors += [f"{tmp_path}/groups.py:recall_gap@5", "hitrate@1"]
+    overrides = [*SMALL, "epochs=1", f"monitors=[{','.join(monitors)}]", "which4best=null"]
+    result = prepare(resolve("bprmf", overrides), runs=tmp_path / "runs").fit()
+    assert list(result["test"]) == monitors
+    assert result["test"][monitors[0]] == result["test"]["hitrate@1"]
+    assert 0 <= result["test"][monitors[1]] <= 5
+    assert -1 <= result["test"][monitors[2]] <= 1
+    assert evaluate(result["run"])["metrics"] == result["test"]
+
+
 def test_a_model_is_checked_with_them(own: Path) -> None:
     assert all(verdict.ok for verdict in check("bprmf", [f"monitors=[{own}:diversity@3]", "which4best=null"]))
 
@@ -298,11 +325,11 @@ def test_what_is_wrong_with_a_monitor_of_a_file_is_said(own: Path, monitor: str,
 
 
 def test_an_unknown_kind_is_an_error_with_the_nearest_name(tmp_path: Path) -> None:
-    text = OUTSIDE.replace('"diversity", kind="lists"', '"diversity", kind="list"')
-    text = text.replace('"longtail", kind="lists"', '"longtail", kind="rankin"')
+    text = OUTSIDE.replace('"diversity", kind="own_lists"', '"diversity", kind="own_list"')
+    text = text.replace('"longtail", kind="own_lists"', '"longtail", kind="rankin"')
     path = tmp_path / "misspelt.py"
     path.write_text(text, encoding="utf-8")
-    for name, guess in (("diversity", "lists"), ("longtail", "ranking")):
+    for name, guess in (("diversity", "own_lists"), ("longtail", "ranking")):
         with pytest.raises(RegistryError, match=f"unknown metric kind .*; did you mean '{guess}'"):
             kind_of(METRICS.describe(f"{path}:{name}"))
         with pytest.raises(ConfigError, match=f"argument 1.*monitors.*unknown metric kind .*; did you mean '{guess}'"):
