@@ -19,7 +19,7 @@ from recrun.metrics.totals import Totals
 def predict(
     model: Any, base: Any, split: str, device: torch.device, progress: Callable[[int, int], None] | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the probabilities (N,), labels (N,) and users (N,) of a part, in its order; rows are taken in chunks.
+    """Return the probabilities (N,), labels (N,) and users (N,) of a part, in the order of its rows; predict by chunks.
 
     Args:
         model: a `PredictingArch`.

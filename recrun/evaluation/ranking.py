@@ -1,10 +1,11 @@
-"""Ranking of all items for every user, and all metrics of it at once.
+"""Rank all items for every user, and compute all metrics of the rankings.
 
-Shapes: B users of a block, U users, K places, I items, N pairs of a user and an item.
+Shapes: B users of a block, U users, K ranks, I items, N pairs of a user and an item.
 
-For each block of users: scores by tiles, seen items masked, one exact top-k for the largest cutoff, hits. The metrics
-are functions of all users' hits. Memory does not grow with users x items, and no number depends on how the work was
-cut: not on the memory bound, nor on the number of threads, nor on which other metrics are asked for.
+For each block of users: scores by tiles, seen items masked, one exact top-k for the largest cutoff, hits. The kinds of
+the metrics (`recrun.metrics.kinds`) gather what they need from the blocks. Memory does not grow with users x items, and
+no number depends on how the work is split up: not on the memory bound, nor on the number of threads, nor on which other
+metrics are computed.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ Array = NDArray[Any]
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 _PLACES = 1 << 21
-"""Places of rankings that are kept at a time."""
+"""Ranks, over all users, that are kept at a time."""
 
 
 @dataclass(frozen=True)
 class RankingResult:
-    """What a ranking of all items scored.
+    """The metrics of the rankings of all users.
 
     Args:
         values: by metric ("recall@20"): the mean over the ranked users, or a number of all their rankings together.
-        n_users: users that were ranked: those with relevant items.
+        n_users: users that were ranked, which are those with relevant items.
         n_skipped: users without relevant items.
     """
 
@@ -67,20 +68,20 @@ def evaluate_ranking(
 ) -> RankingResult:
     """Rank all items for every user with relevant items, leaving out seen ones, and return every metric.
 
-    The order is exact, ties broken by the smaller item id. An item scored -inf takes no place. Where fewer than k items
-    are left, the remaining places are empty and count as misses. A relevant item that is seen cannot be found: it is a
-    miss, and the auc leaves it out.
+    The order is exact; of equal scores the smaller item id comes first. An item scored -inf is not ranked. Where fewer
+    than k items are left, the remaining ranks are empty and count as misses. A relevant item that is also seen cannot
+    be found: it is a miss, and the auc leaves it out.
 
     Args:
         model: has `vectors() -> ((U, D), (I, D)) | None`, whose products are the scores, or `score(users (B,)) ->
             (B, I)`. It is called without gradients, and must be in evaluation mode.
         seen: items not to recommend, U rows.
-        relevant: items to be found, U rows, ascending and without repetition.
+        relevant: items to find, U rows, ascending and without duplicates.
         n_items: I.
-        metrics: those that rankings can compute. "Popularity" and "novelty" take `seen` for what was before.
+        metrics: those that rankings can compute. "Popularity" and "novelty" count the users in `seen`.
         device: where to rank.
-        memory_mb: memory to use besides the model, the data and what the model's `score` allocates; at least some 16 MB
-            are used.
+        memory_mb: memory to use besides the model, the data and what the model's `score` allocates; about 16 MB are
+            used at least.
         progress: called as `progress(done, total)` after each block of users.
         dataset: the data set, for kinds of metrics that look at more than ids.
 
@@ -91,7 +92,7 @@ def evaluate_ranking(
         ConfigError: a metric cannot be computed from rankings.
         RegistryError: a metric or its kind is not known, or cannot be imported.
         DataError: `seen` and `relevant` have different numbers of rows, or hold items that do not exist.
-        TrainingError: a score is NaN, or the model's scores do not have the shape promised.
+        TrainingError: a score is NaN, or the model's scores have the wrong shape.
     """
     _check(seen, relevant, n_items)
     device, memory = torch.device(device), memory_mb << 20
@@ -116,7 +117,7 @@ def evaluate_ranking(
 
 @dataclass(frozen=True)
 class _Task:
-    """What is to be ranked, apart from the scores."""
+    """What is ranked, apart from the scores."""
 
     seen: CSR
     relevant: CSR
@@ -166,10 +167,10 @@ RankBlocks = Callable[[Array], Iterable[Rankings]]
 
 @contextmanager
 def _ranker(task: _Task, scores: Scores, device: torch.device, memory: int) -> Iterator[RankBlocks]:
-    """Give a function that ranks users block by block, several blocks at a time where the scores allow it.
+    """Yield a function that ranks users block by block, several blocks at a time where the scores allow it.
 
-    Workers are threads that compute alone: a product that one thread computes does not depend on how many there are,
-    and nobody waits for the slowest at the end of every product.
+    Each worker is one thread that computes whole products: the result does not depend on the number of threads, and no
+    thread waits for the slowest one at the end of every product.
     """
     n_threads = torch.get_num_threads() if device.type == "cpu" and scores.is_thread_safe else 1
     n_workers = max(1, min(n_threads, memory // smallest_tile(scores)))
@@ -194,7 +195,7 @@ def _ranker(task: _Task, scores: Scores, device: torch.device, memory: int) -> I
         with ThreadPoolExecutor(n_workers, "recrun-ranking", torch.set_num_threads, (1,)) as pool:
             yield lambda users: pool.map(rank_block, blocks_of(users))
     finally:
-        # Torch keeps the last number set by any thread as the default of threads to come.
+        # Torch gives new threads the number that any thread set last.
         torch.set_num_threads(n_threads)
 
 

@@ -63,7 +63,7 @@ class Evaluated:
 
     @cached_property
     def popularity_I(self) -> Array:
-        """How many users each item is seen by, int (I,)."""
+        """By how many users each item is seen, int (I,)."""
         return np.bincount(self.seen.indices, minlength=self.n_items)
 
 
@@ -175,7 +175,7 @@ class Ranking(MeanOverUsers):
 class Exposure(MetricKind):
     """Functions `(exposure (I,) int, popularity (I,) int, n_users) -> float` of all rankings together.
 
-    The exposure of an item is how many users have it among the first k, its popularity how many users had it before.
+    The exposure of an item is how many users have it among their first k, its popularity how many users have seen it.
     """
 
     def __init__(self, metrics: Sequence[Metric], data: Evaluated) -> None:

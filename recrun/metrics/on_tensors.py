@@ -1,14 +1,14 @@
-"""Metrics of dense predictions and targets (B, N), as a user's own `evaluate` calls them; exported by `recrun.metrics`.
+"""Compute metrics of dense predictions and targets (B, N), for a user's own `evaluate`; exported by `recrun.metrics`.
 
-Shapes: B rows (usually users), N predictions a row (usually all items), K places.
+Shapes: B rows (usually users), N predictions per row (usually all items), K ranks.
 
-All of them use the kernels of `recrun.metrics` and the exact top-k of `recrun.metrics.topk`, in double precision, and
-agree with `recrun.evaluation.ranking.evaluate_ranking` to the last digit of the kernels.
+All of them use the registered metrics and the exact top-k of `recrun.metrics.topk`, in double precision, so a row has
+the same value as in `recrun.evaluation.ranking.evaluate_ranking`.
 
-Targets are relevant where they are > 0. A prediction of -inf takes no place in a ranking; a large negative number, such
-as -1e10 for seen items, ranks last. Rows without relevant items (for `auroc` also those without others) are undefined:
-NaN with reduction "none", left out of "mean" and "sum". The mean of nothing is NaN. Results are on the CPU (not every
-device has double precision); rankings and sorting happen where the predictions are.
+Targets are relevant where they are > 0. A prediction of -inf is not ranked; a large negative number, such as -1e10 for
+seen items, ranks last. Rows without relevant items (for `auroc` also those with relevant items only) are undefined:
+NaN with reduction "none", left out of "mean" and "sum". The mean over no rows is NaN. Results are on the CPU, because
+not every device has double precision; ranking and sorting happen on the device of the predictions.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def recall(preds: Tensor, targets: Tensor, *, k: int | None = None, reduction: R
     Args:
         preds: scores (B, N).
         targets: (B, N), relevant where > 0.
-        k: places; None for all N. Beyond N, the places that do not exist are misses.
-        reduction: "mean" or "sum" over the rows with relevant items, or "none" for one value a row.
+        k: cutoff; None for all N. Ranks beyond N are misses.
+        reduction: "mean" or "sum" over the rows with relevant items, or "none" for one value per row.
 
     Returns:
         float64: a scalar, or (B,) with "none".
@@ -97,7 +97,7 @@ def auroc(preds: Tensor, targets: Tensor, *, k: int | None = None, reduction: Re
         preds: scores (B, N).
         targets: (B, N), relevant where > 0.
         k: must be None: the area has no cutoff.
-        reduction: "mean" or "sum" over the rows with both kinds of targets, or "none" for one value a row.
+        reduction: "mean" or "sum" over the rows with relevant and other targets, or "none" for one value per row.
 
     Returns:
         float64: a scalar, or (B,) with "none".
@@ -114,7 +114,7 @@ def mean_abs_error(preds: Tensor, targets: Tensor, *, k: int | None = None, redu
         preds: (B, N).
         targets: (B, N).
         k: must be None: errors have no cutoff.
-        reduction: "mean" or "sum" over all B x N elements, or "none" for each element's own.
+        reduction: "mean" or "sum" over all B x N elements, or "none" for one value per element.
 
     Returns:
         float64: a scalar, or (B, N) with "none".
@@ -135,7 +135,7 @@ def root_mse(preds: Tensor, targets: Tensor, *, k: int | None = None, reduction:
 
 
 def log_loss(preds: Tensor, targets: Tensor, *, k: int | None = None, reduction: Reduction = "mean") -> Tensor:
-    """Return -(y ln p + (1 - y) ln(1 - p)) of probabilities p, kept a machine epsilon away from 0 and 1.
+    """Return -(y ln p + (1 - y) ln(1 - p)) of probabilities p, clipped to a machine epsilon away from 0 and 1.
 
     Arguments and result as for `mean_abs_error`.
 
@@ -146,7 +146,7 @@ def log_loss(preds: Tensor, targets: Tensor, *, k: int | None = None, reduction:
 
 
 def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName]) -> dict[str, Tensor]:
-    """Return several metrics of the same predictions, row by row, with one top-k for all of them.
+    """Return several metrics of the same predictions for each row, with one top-k for all of them.
 
     Args:
         preds: (B, N).
@@ -154,11 +154,11 @@ def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName])
         metrics: means over users or over rows; a row counts as a group of gauc.
 
     Returns:
-        By name, in the order asked for, float64 (B,) on the CPU: NaN where undefined. The mean
-        over the defined rows of all batches is the metric.
+        By name, in the order of `metrics`, float64 (B,) on the CPU; NaN where undefined. The metric is the mean over
+        the defined rows of all batches.
 
     Raises:
-        ConfigError: a metric is no mean over rows (rmse, and metrics beyond accuracy).
+        ConfigError: a metric is not a mean over rows (rmse, and metrics beyond accuracy).
         TrainingError: a prediction is NaN.
     """
     _check(preds, targets)
@@ -178,7 +178,7 @@ def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName])
 def pointwise_metrics(
     preds: NDArray[Any], targets: NDArray[Any], metrics: Sequence[MetricName], groups: NDArray[Any] | None = None
 ) -> dict[str, float]:
-    """Return metrics of predictions one by one, such as ratings or click probabilities, over all of them at once.
+    """Return metrics of single predictions, such as ratings or click probabilities, over all of them.
 
     Args:
         preds: (N,).
@@ -188,7 +188,7 @@ def pointwise_metrics(
 
     Raises:
         ConfigError: predictions cannot compute a metric, or it needs groups.
-        ValueError: lengths differ, or logloss is asked of something else than probabilities.
+        ValueError: lengths differ, or logloss is asked for and the predictions are not probabilities.
     """
     if len(preds) != len(targets):
         raise ValueError(f"preds and targets must have equal lengths, found {len(preds)} and {len(targets)}")
@@ -204,7 +204,7 @@ def pointwise_metrics(
 def _mean_over_users(metric: MetricName, n_items: int) -> MeanOverUsers:
     kind = find_kind(kind_of(METRICS.describe(metric.name)).name)([find_metric(metric)], Evaluated(n_items))
     if not isinstance(kind, MeanOverUsers):
-        raise ConfigError(f"{metric} is no mean over rows, so it cannot be monitored from dense predictions")
+        raise ConfigError(f"{metric} is not a mean over rows, so it cannot be monitored from dense predictions")
     return kind
 
 

@@ -1,4 +1,4 @@
-"""Metrics of single predictions: ratings and clicks.
+"""Compute metrics of single predictions, such as ratings and click probabilities.
 
 Shapes: N predictions, G groups.
 """
@@ -35,7 +35,7 @@ def root_squared_error(preds_N: Array, targets_N: Array) -> float:
 def binary_log_loss(preds_N: Array, targets_N: Array) -> float:
     """Return the mean of -(y ln p + (1 - y) ln(1 - p)) for probabilities p and targets y in [0, 1].
 
-    Probabilities are kept a machine epsilon (of their own type) away from 0 and 1, so the value is finite.
+    Probabilities are clipped to a machine epsilon (of their own type) away from 0 and 1, so the value is finite.
 
     Raises:
         ValueError: a prediction lies outside [0, 1].
@@ -52,14 +52,14 @@ def binary_log_loss(preds_N: Array, targets_N: Array) -> float:
 def grouped_auc(preds_N: Array, targets_N: Array, groups_N: Array) -> float:
     """Return the mean of the groups' AUCs, ties counting half, weighted by how many predictions a group has.
 
-    A group is usually a user. Groups with one kind of target only are left out; NaN when all are.
+    A group is usually a user. Groups whose targets are all relevant, or all not, are left out; NaN when all are.
 
     *Source:* Zhou et al., Deep Interest Network, KDD 2018, section 6.
 
     Args:
         preds_N: scores on any scale.
         targets_N: relevant where > 0.
-        groups_N: the group of each prediction, any values that sort.
+        groups_N: the group of each prediction, any sortable values.
     """
     groups = wins_of_groups(preds_N, targets_N, groups_N)
     auc_G = area_under_curve(groups.wins_G, groups.n_relevant_G, groups.size_G - groups.n_relevant_G)

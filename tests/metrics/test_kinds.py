@@ -209,7 +209,7 @@ def test_a_mean_over_users_of_a_new_kind_is_computed_from_dense_predictions(own:
     found = dense_metrics(preds, targets, [*metrics, MetricName("recall", 2)])
     assert [values.tolist()[0] for values in found.values()] == [1.0, 3.0, 1.0]
     assert all(math.isnan(values.tolist()[1]) for values in found.values())
-    with pytest.raises(ConfigError, match="no mean over rows"):
+    with pytest.raises(ConfigError, match="is not a mean over rows"):
         dense_metrics(preds, targets, [parse_monitor(f"{own}:recallgap@2")])
 
 
