@@ -21,8 +21,8 @@ from recrun.errors import unknown
 def command(what: str, conditions: tuple[str, ...], sort: str | None, runs: str, as_json: bool) -> None:
     """List models, data sets, configs, runs and more.
 
-    WHAT is models, losses, datasets, metrics, optimizers, lr_schedulers, samplers, splits, reporters, engines, formats,
-    configs or runs.
+    WHAT is models, losses, datasets, metrics, metric_kinds, optimizers, lr_schedulers, samplers, splits, reporters,
+    engines, formats, configs or runs.
 
     A CONDITION selects runs: KEY=VALUE, or another comparison (!= < <= > >=). KEY is a setting, a metric such as
     valid.ndcg@20, or one of status, best_epoch, started, test_evaluations and name.
@@ -96,6 +96,7 @@ def _configs() -> list[dict[str, Any]]:
 
 def _flat(row: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     """Return what of a run fits a line of a table, with the keys that were asked for."""
+    from recrun.registry.user_files import short_name
     from recrun.runs.listing import shown_value
 
     criterion = row["which4best"] or ""
@@ -104,7 +105,7 @@ def _flat(row: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
         "run": row["run"],
         "status": row["status"],
         "best epoch": row["best_epoch"],
-        "criterion": criterion,
+        "criterion": short_name(criterion),
         **numbers,
         "test evaluations": row["test_evaluations"],
     }

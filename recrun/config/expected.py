@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from recrun.config.check_value import Misfit, fit, json_schema, shown, type_name
 from recrun.config.draft import Facts
-from recrun.config.monitor_names import LOSS, parse_monitor
+from recrun.config.monitor_names import LOSS, MetricName, parse_monitor
 from recrun.config.yaml_reader import Given
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import ConfigError, Fault, nearest
@@ -73,7 +73,7 @@ def read_expected(given: Given) -> tuple[dict[int, Expected], list[Fault]]:
             faults += found
             continue
         values = {("origin" if key == "from" else key): _fitted(key, value) for key, value in written.items()}
-        entry = Expected(**{**values, "metric": str(parse_monitor(values["metric"]))})
+        entry = Expected(**{**values, "metric": str(_parse_metric(given, position, values["metric"]))})
         same = (entry.metric, entry.split, entry.origin, entry.source)
         if same in [(each.metric, each.split, each.origin, each.source) for each in entries.values()]:
             faults.append(given.fault(f"{entry.split} {entry.metric} stands there already", KEY, item=position))
@@ -143,7 +143,7 @@ def _faults_of(given: Given, position: int, written: Any) -> Iterator[Fault]:
             continue
         try:
             value = _fitted(parameter.name, written[parameter.name])
-            if parameter.name == "metric" and parse_monitor(value).name == LOSS:
+            if parameter.name == "metric" and _parse_metric(given, position, value).name == LOSS:
                 yield _at(given, position, "metric", "expected a metric, found the loss")
         except Misfit:
             message = f"{parameter.name}: expected {type_name(parameter.annotation)}"
@@ -157,6 +157,12 @@ def _faults_of(given: Given, position: int, written: Any) -> Iterator[Fault]:
 
 def _fitted(key: str, value: Any) -> Any:
     return fit(next(parameter.annotation for parameter in ENTRY if parameter.name == key), value)
+
+
+def _parse_metric(given: Given, position: int, text: str) -> MetricName:
+    """Parse the metric of an entry; the path of a user's own file begins where the entry was written."""
+    place = given.within.get((position, "metric"))
+    return parse_monitor(text, Given(text, place[1] if place else given.place))
 
 
 def _at(given: Given, position: int, key: str, message: str, suggestion: str | None = None) -> Fault:

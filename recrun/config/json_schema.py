@@ -9,7 +9,7 @@ from typing import Any, Final
 from recrun.config.check_value import FILE_REFERENCE, json_schema
 from recrun.config.expected import expected_schema
 from recrun.config.find import EXPECTED, EXTENDS
-from recrun.config.monitor_names import LOSS
+from recrun.config.monitor_names import LOSS, kind_of
 from recrun.config.resolve import COMPONENTS, Choice, choose, read
 from recrun.config.trackers import further_reporters
 from recrun.errors import ConfigError
@@ -123,8 +123,10 @@ def _value(parameter: Parameter) -> dict[str, Any]:
 
 
 def _monitor(*, with_loss: bool) -> dict[str, Any]:
-    with_cutoff = [metric.name for metric in METRICS if metric.traits.cutoff]
-    without = [metric.name for metric in METRICS if not metric.traits.cutoff]
+    cutoffs = {metric.name: kind_of(metric).traits.cutoff for metric in METRICS}
+    with_cutoff = [name for name, has_cutoff in cutoffs.items() if has_cutoff]
+    without = [name for name, has_cutoff in cutoffs.items() if not has_cutoff]
     names = [*([LOSS] if with_loss else []), *without]
     pattern = {"type": "string", "pattern": f"^({'|'.join(with_cutoff)})@[1-9][0-9]*$"}
-    return {"anyOf": [*([{"enum": names}] if names else []), pattern]}
+    own = {"type": "string", "pattern": FILE_REFERENCE["pattern"].replace("$", "(@[1-9][0-9]*)?$")}
+    return {"anyOf": [*([{"enum": names}] if names else []), pattern, own]}

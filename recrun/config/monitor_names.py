@@ -1,11 +1,16 @@
-"""The names of monitored metrics, such as ndcg@20."""
+"""Read the names of monitored metrics, such as ndcg@20, and look up their kinds."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from recrun.errors import ConfigError, Fault, RegistryError, nearest
-from recrun.registry import METRICS
+from recrun.config.find import from_here
+from recrun.config.yaml_reader import Given
+from recrun.errors import ConfigError, Fault, RegistryError, nearest, unknown
+from recrun.registry import METRIC_KINDS, METRICS
+from recrun.registry.component import Component
+from recrun.registry.read_source import parse_file, registrations
+from recrun.registry.user_files import is_file_reference
 
 LOSS = "loss"
 
@@ -20,27 +25,34 @@ class MetricName(NamedTuple):
         return self.name if self.k is None else f"{self.name}@{self.k}"
 
 
-def parse_monitor(text: str) -> MetricName:
-    """Return the metric that a monitor's text names; the case of letters does not matter.
+def parse_monitor(text: str, given: Given | None = None) -> MetricName:
+    """Return the metric that a monitor's text names; the case of letters does not matter, but for a user's own file.
 
     Args:
-        text: "loss", a metric without a cutoff ("auc"), or one with it ("recall@20").
+        text: "loss", a metric without a cutoff ("auc"), or one with it ("recall@20"); in place of a registered name
+            also `path/to/file.py:name`, whose path is made absolute.
+        given: where the text was written, if in a config: a file is looked up beside it.
 
     Raises:
         ConfigError: the metric is unknown, lacks its cutoff, or has one that it does not take.
     """
-    name, at, cutoff = text.strip().lower().partition("@")
+    name, at, cutoff = _split(text.strip())
     if name == LOSS:
         if at:
             raise ConfigError("loss takes no cutoff; write 'loss'")
         return MetricName(LOSS)
+    own = is_file_reference(name)
+    name = from_here(name, given or Given(text))
     try:
-        traits = METRICS.describe(name).traits
-    except RegistryError:
+        metric = METRICS.describe(name)
+        takes_cutoff = kind_of(metric).traits.cutoff
+    except RegistryError as error:
+        if own or name in METRICS:
+            raise ConfigError(str(error)) from None
         known = METRICS.names()
-        message = f"unknown metric {name!r} (available: {', '.join(known)})"
+        message = f"unknown metric {name!r} (available: {', '.join([*known, './file.py:name'])})"
         raise ConfigError(Fault(message, suggestion=nearest(name, known))) from None
-    if not traits.cutoff:
+    if not takes_cutoff:
         if at:
             raise ConfigError(f"{name} takes no cutoff; write {name!r}")
         return MetricName(name)
@@ -49,6 +61,34 @@ def parse_monitor(text: str) -> MetricName:
     if not (cutoff.isascii() and cutoff.isdecimal() and 0 < len(cutoff) < 10 and int(cutoff) > 0):
         raise ConfigError(f"the cutoff of {name} must be an integer >= 1, found {cutoff!r}")
     return MetricName(name, int(cutoff))
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    """Return name, "@" and cutoff; a path may hold capital letters and "@" itself."""
+    name, at, cutoff = text.rpartition("@")
+    if is_file_reference(name):
+        return name, at, cutoff
+    return (text, "", "") if is_file_reference(text) else text.lower().partition("@")
+
+
+def kind_of(metric: Component) -> Component:
+    """Return the kind of a metric: one that is registered, or a class in the user's own file that has the metric.
+
+    Raises:
+        RegistryError: there is no such kind; the message names the nearest one.
+    """
+    kind: str = metric.traits.kind
+    own: dict[str, str] = {}
+    if is_file_reference(metric.name):
+        path = metric.name.rpartition(":")[0]
+        for node in parse_file(path).definitions.values():
+            own |= {name: f"{path}:{node.name}" for name, _, _ in registrations(node, METRIC_KINDS.constant)}
+    if kind in own:
+        return METRIC_KINDS.describe(own[kind])
+    if kind not in METRIC_KINDS:
+        message = unknown("metric kind", kind, {*METRIC_KINDS.names(), *own})
+        raise RegistryError(f"metric {metric.name!r}: {message}")
+    return METRIC_KINDS.describe(kind)
 
 
 def smaller_is_better(metric: MetricName) -> bool:

@@ -25,6 +25,7 @@ from recrun.config.yaml_reader import Given, Reading
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order, unknown
 from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, REPORTERS, SAMPLERS, SCHEDULERS
 from recrun.registry.component import Component, Parameter
+from recrun.registry.read_source import parse_file, registrations
 from recrun.registry.registry import Registry
 from recrun.registry.user_files import is_file_reference
 
@@ -281,7 +282,12 @@ def describe_anything(name: str) -> list[Component]:
 
 
 def _registry_of(reference: str) -> Registry:
-    """Return the registry in which something of a user's own file belongs, as its base class tells."""
+    """Return the registry in which something of a user's own file belongs, as its decorator or its base class tells."""
+    path, _, attribute = reference.rpartition(":")
+    node = parse_file(path).definitions.get(attribute)
+    for registry in REGISTRIES.values():
+        if node is not None and any(registrations(node, registry.constant)):
+            return registry
     bases = MODELS.describe(reference).bases
     by_base = {"BaseCriterion": LOSSES, "RecDataSet": DATASETS, "Reporter": REPORTERS}
     return next((registry for base, registry in by_base.items() if base in bases), MODELS)

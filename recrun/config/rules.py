@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from recrun.config import device_names
 from recrun.config.draft import Facts
-from recrun.config.monitor_names import LOSS, parse_monitor
+from recrun.config.monitor_names import LOSS, MetricName, kind_of, parse_monitor
+from recrun.config.yaml_reader import Given
 from recrun.errors import ConfigError, Fault, nearest
 from recrun.registry import DATASETS, LOSSES, METRICS
-from recrun.registry.traits import MetricTraits
+from recrun.registry.component import Component
+from recrun.registry.user_files import short_name
 
 
 def settle(values: dict[str, Any], facts: Facts) -> list[Fault]:
@@ -25,7 +27,10 @@ def settle(values: dict[str, Any], facts: Facts) -> list[Fault]:
     monitors: list[str] = []
     for position, text in enumerate(values.get("monitors", ())):
         try:
-            monitors.append(str(parse_monitor(text)))
+            monitor = str(_parse_item(text, position, facts))
+            if monitor not in monitors and short_name(monitor) in map(short_name, monitors):
+                raise ConfigError(f"another metric is called {short_name(monitor)} too; rename the function")
+            monitors.append(monitor)
         except ConfigError as error:
             fault = error.faults[0]
             faults.append(facts.fault(fault.message, "monitors", suggestion=fault.suggestion, item=position))
@@ -34,19 +39,27 @@ def settle(values: dict[str, Any], facts: Facts) -> list[Fault]:
     elif "monitors" in values:
         values["monitors"] = list(dict.fromkeys(monitors))
     if "which4best" in values:
-        values["which4best"] = _settled_criterion(values["which4best"], values.get("monitors", ()))
+        criterion, given = values["which4best"], facts.given.get("which4best")
+        values["which4best"] = _settled_criterion(criterion, given, values.get("monitors", ()))
     return faults
 
 
-def _settled_criterion(which4best: str | None, monitors: list[str]) -> str | None:
+def _parse_item(text: str, position: int, facts: Facts) -> MetricName:
+    """Parse one of the monitors; the path of a user's own file begins where the monitor was written."""
+    given = facts.given.get("monitors")
+    place = None if given is None else given.items[position] if position < len(given.items) else given.place
+    return parse_monitor(text, Given(text, place))
+
+
+def _settled_criterion(which4best: str | None, given: Given | None, monitors: Sequence[str]) -> str | None:
     if which4best is None:
         return next((monitor for monitor in reversed(monitors) if monitor != LOSS), None)
-    return str(parse_monitor(which4best)) if _is_monitor(which4best) else which4best
+    return str(parse_monitor(which4best, given)) if _is_monitor(which4best, given) else which4best
 
 
-def _is_monitor(text: str) -> bool:
+def _is_monitor(text: str, given: Given | None) -> bool:
     try:
-        parse_monitor(text)
+        parse_monitor(text, given)
     except ConfigError:
         return False
     return True
@@ -56,7 +69,7 @@ def _which4best_is_a_monitor(facts: Facts) -> Iterator[Fault]:
     criterion = facts.values.get("which4best")
     if not facts.has("monitors", "which4best"):
         # What the monitors should have been is not known; what no metric is called cannot be one of them.
-        if criterion is not None and not _is_monitor(criterion):
+        if criterion is not None and not _is_monitor(criterion, facts.given.get("which4best")):
             yield facts.fault(f"expected one of the monitors, found {criterion!r}", "which4best")
         return
     choices = [monitor for monitor in facts.values["monitors"] if monitor != LOSS]
@@ -70,16 +83,19 @@ def _which4best_is_a_monitor(facts: Facts) -> Iterator[Fault]:
 def _monitors_that_a_ranking_has(facts: Facts) -> Iterator[Fault]:
     if facts.family.evaluation == "ranking":
         message = "compares predicted with true values, and this run ranks items; remove it"
-        yield from _unfit_monitors(facts, lambda traits: traits.kind == "pointwise", message)
+        yield from _unfit_monitors(facts, lambda metric: "ranking" not in kind_of(metric).traits.evaluations, message)
 
 
-def _unfit_monitors(facts: Facts, is_unfit: Callable[[MetricTraits], bool], message: str) -> Iterator[Fault]:
-    """Yield a fault for each monitor whose metric has unfit traits, where it was written."""
-    written = facts.given["monitors"].value if "monitors" in facts.given else []
-    for monitor in facts.values.get("monitors", ()):
+def _unfit_monitors(facts: Facts, is_unfit: Callable[[Component], bool], message: str) -> Iterator[Fault]:
+    """Yield a fault for each monitor whose metric is unfit, where it was written."""
+    if not facts.has("monitors"):
+        return
+    given = facts.given["monitors"].value if "monitors" in facts.given else []
+    written = [str(_parse_item(text, position, facts)) for position, text in enumerate(given)]
+    for monitor in facts.values["monitors"]:
         metric = parse_monitor(monitor)
-        if metric.name != LOSS and is_unfit(METRICS.describe(metric.name).traits):
-            position = next((n for n, text in enumerate(written) if text.lower().strip() == monitor), None)
+        if metric.name != LOSS and is_unfit(METRICS.describe(metric.name)):
+            position = written.index(monitor) if monitor in written else None
             yield facts.fault(f"{monitor} {message}", "monitors", item=position)
 
 
@@ -105,9 +121,9 @@ def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(message, "loss", "model")
     if facts.has("user_column") and facts.values["user_column"] is None:
         message = "is over each user's rows, and no column holds users; set user_column, or take auc"
-        yield from _unfit_monitors(facts, lambda traits: traits.grouped, message)
+        yield from _unfit_monitors(facts, lambda metric: bool(metric.traits.grouped), message)
     message = f"is of a ranking, and model {model.name} predicts labels; use auc, gauc or logloss"
-    yield from _unfit_monitors(facts, lambda traits: traits.kind not in ("pointwise", "auc"), message)
+    yield from _unfit_monitors(facts, lambda metric: "predictions" not in kind_of(metric).traits.evaluations, message)
 
 
 def _device_is_written_as_one(facts: Facts) -> Iterator[Fault]:

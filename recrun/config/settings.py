@@ -41,7 +41,7 @@ RUN: Final[tuple[Parameter, ...]] = (
         "monitors",
         list[str],
         ["recall@10", "recall@20", "ndcg@10", "ndcg@20"],
-        "metrics to compute; loss is always kept for training",
+        "metrics to compute, also ./file.py:name@10; loss is always kept for training",
     ),
     _run(
         "which4best", str | None, None, "monitor that chooses the best epoch on validation; the last one listed if null"

@@ -1,1 +1,1 @@
-"""Rank all items, or predict all labels, and measure."""
+"""Evaluate models: rank all items for every user, or predict all labels, and compute metrics."""

@@ -13,7 +13,7 @@ from recrun.data.postprocessing.mode import check_mode
 
 
 class Evaluation(NamedTuple):
-    """The values of the metrics, over how many users, and how many users had nothing to find."""
+    """The values of the metrics, the number of users evaluated, and the number without relevant items."""
 
     values: dict[str, float]
     n_users: int
@@ -33,19 +33,19 @@ def evaluate_split(
     """Compute metrics of a model on one split.
 
     Args:
-        model: what is evaluated, in the mode for it.
+        model: in evaluation mode.
         base: the data set.
         split: "valid" or "test".
-        metrics: what to compute.
+        metrics: those to compute.
         device: where the model is.
         memory_mb: memory that ranking may use besides the model, in MB.
-        progress: called with (done, total) users, or rows, after each block.
+        progress: called as `progress(done, total)`, in users or rows, after each block.
     """
     if isinstance(model, PredictingArch):
         from recrun.evaluation.predictions import measure, predict
 
         probabilities, labels, users = predict(model, base, split, device, progress=progress)
-        return Evaluation(measure(probabilities, labels, users, metrics), len(set(users.tolist())), 0)
+        return Evaluation(measure(probabilities, labels, users, metrics, base), len(set(users.tolist())), 0)
     from recrun.evaluation.ranking import evaluate_ranking
 
     mode = check_mode(split)
@@ -58,5 +58,6 @@ def evaluate_split(
         device=device,
         memory_mb=memory_mb,
         progress=progress,
+        dataset=base,
     )
     return Evaluation(dict(result.values), result.n_users, result.n_skipped)

@@ -1,4 +1,4 @@
-"""Scoring models that predict a label for each row, and rank nothing."""
+"""Evaluate models that predict a label for each row."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from torch import Tensor
 
 from recrun.config.monitor_names import MetricName
 from recrun.data.postprocessing.tensor import to_device
-from recrun.metrics.pointwise import grouped_auc
-from recrun.registry import METRICS
+from recrun.metrics.kinds import Evaluated, Predictions
+from recrun.metrics.totals import Totals
 
 
 @torch.no_grad()
 def predict(
     model: Any, base: Any, split: str, device: torch.device, progress: Callable[[int, int], None] | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the probabilities (N,), labels (N,) and users (N,) of a part, in its order; rows are taken in chunks.
+    """Return the probabilities (N,), labels (N,) and users (N,) of a part, in the order of its rows; predict by chunks.
 
     Args:
         model: a `PredictingArch`.
         base: the data set.
         split: the part.
         device: where the model is.
-        progress: is told (done, total) rows after each chunk.
+        progress: called as `progress(done, total)`, in rows, after each chunk.
     """
     parts: list[tuple[Tensor, ...]] = []
     done, total = 0, len(base.interactions(split))
@@ -37,27 +37,30 @@ def predict(
         done += len(parts[-1][0])
         if progress is not None:
             progress(done, total)
-    chances, labels, users = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
-    return chances, labels, users
+    probabilities, labels, users = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+    return probabilities, labels, users
 
 
 def measure(
-    chances: np.ndarray, labels: np.ndarray, users: np.ndarray, metrics: Sequence[MetricName]
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    users: np.ndarray,
+    metrics: Sequence[MetricName],
+    dataset: Any = None,
 ) -> dict[str, float]:
     """Return metrics of predictions: `auc` over all rows, `gauc` over those of each user, errors as they are defined.
 
     Args:
-        chances: (N,).
+        probabilities: (N,).
         labels: (N,).
         users: (N,).
-        metrics: of the kinds "auc" and "pointwise".
+        metrics: those that predictions can compute.
+        dataset: the data set, for kinds of metrics that look at more than these arrays.
+
+    Raises:
+        ConfigError: a metric cannot be computed from predictions.
+        RegistryError: a metric or its kind is not known, or cannot be imported.
     """
-    values = {}
-    for metric in metrics:
-        if metric.name == "auc":
-            values[str(metric)] = grouped_auc(chances, labels, np.zeros(len(labels), dtype=np.int8))
-        elif METRICS.describe(metric.name).traits.grouped:
-            values[str(metric)] = METRICS.get(metric.name)(chances, labels, users)
-        else:
-            values[str(metric)] = METRICS.get(metric.name)(chances, labels)
-    return values
+    totals = Totals(metrics, "predictions", Evaluated(dataset=dataset))
+    totals.add_predictions(Predictions(probabilities, labels, users))
+    return totals.values()

@@ -1,53 +1,51 @@
-"""Ranking of all items for every user, and all metrics of it at once.
+"""Rank all items for every user, and compute all metrics of the rankings.
 
-Shapes: B users of a block, U users, K places, I items, N pairs of a user and an item.
+Shapes: B users of a block, U users, K ranks, I items, N pairs of a user and an item.
 
-For each block of users: scores by tiles, seen items masked, one exact top-k for the largest cutoff, hits. The metrics
-are functions of all users' hits. Memory does not grow with users x items, and no number depends on how the work was
-cut: not on the memory bound, nor on the number of threads, nor on which other metrics are asked for.
+For each block of users: scores by tiles, seen items masked, one exact top-k for the largest cutoff, hits. The kinds of
+the metrics (`recrun.metrics.kinds`) gather what they need from the blocks. Memory does not grow with users x items, and
+no number depends on how the work is split up: not on the memory bound, nor on the number of threads, nor on which other
+metrics are computed.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recrun.config.monitor_names import LOSS, MetricName
+from recrun.config.monitor_names import MetricName
 from recrun.data.interactions import CSR
-from recrun.errors import ConfigError, DataError
+from recrun.errors import DataError
 from recrun.evaluation.score_tiles import Block, Scores, Tiler, scores_of, smallest_tile
 from recrun.metrics.auc import AUCCounter
-from recrun.metrics.ranking import area_under_curve
+from recrun.metrics.kinds import SUMMED, Evaluated, Rankings
 from recrun.metrics.topk import TopK, top_k
-from recrun.registry import METRICS
+from recrun.metrics.totals import Totals
 
 __all__ = ["RankingResult", "evaluate_ranking", "top_k"]
 
 Array = NDArray[Any]
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
-_SUMMED = 1024
-"""Users whose values are added up in one go; fixed, because the rounding of a sum depends on it."""
 _PLACES = 1 << 21
-"""Places of rankings that are kept at a time."""
+"""Ranks, over all users, that are kept at a time."""
 
 
 @dataclass(frozen=True)
 class RankingResult:
-    """What a ranking of all items scored.
+    """The metrics of the rankings of all users.
 
     Args:
         values: by metric ("recall@20"): the mean over the ranked users, or a number of all their rankings together.
-        n_users: users that were ranked: those with relevant items.
+        n_users: users that were ranked, which are those with relevant items.
         n_skipped: users without relevant items.
     """
 
@@ -66,43 +64,45 @@ def evaluate_ranking(
     device: torch.device | str,
     memory_mb: int = 512,
     progress: Callable[[int, int], None] | None = None,
+    dataset: Any = None,
 ) -> RankingResult:
     """Rank all items for every user with relevant items, leaving out seen ones, and return every metric.
 
-    The order is exact, ties broken by the smaller item id. An item scored -inf takes no place. Where fewer than k items
-    are left, the remaining places are empty and count as misses. A relevant item that is seen cannot be found: it is a
-    miss, and the auc leaves it out.
+    The order is exact; of equal scores the smaller item id comes first. An item scored -inf is not ranked. Where fewer
+    than k items are left, the remaining ranks are empty and count as misses. A relevant item that is also seen cannot
+    be found: it is a miss, and the auc leaves it out.
 
     Args:
         model: has `vectors() -> ((U, D), (I, D)) | None`, whose products are the scores, or `score(users (B,)) ->
             (B, I)`. It is called without gradients, and must be in evaluation mode.
         seen: items not to recommend, U rows.
-        relevant: items to be found, U rows, ascending and without repetition.
+        relevant: items to find, U rows, ascending and without duplicates.
         n_items: I.
-        metrics: of the kinds ranking, auc and exposure. "Popularity" and "novelty" take `seen` for what was before.
+        metrics: those that rankings can compute. "Popularity" and "novelty" count the users in `seen`.
         device: where to rank.
-        memory_mb: memory to use besides the model, the data and what the model's `score` allocates; at least some 16 MB
-            are used.
+        memory_mb: memory to use besides the model, the data and what the model's `score` allocates; about 16 MB are
+            used at least.
         progress: called as `progress(done, total)` after each block of users.
+        dataset: the data set, for kinds of metrics that look at more than ids.
 
     Returns:
         The metrics, in double precision; NaN when no user has relevant items.
 
     Raises:
         ConfigError: a metric cannot be computed from rankings.
+        RegistryError: a metric or its kind is not known, or cannot be imported.
         DataError: `seen` and `relevant` have different numbers of rows, or hold items that do not exist.
-        TrainingError: a score is NaN, or the model's scores do not have the shape promised.
+        TrainingError: a score is NaN, or the model's scores have the wrong shape.
     """
-    kinds = {metric: _kind_of(metric) for metric in metrics}
     _check(seen, relevant, n_items)
     device, memory = torch.device(device), memory_mb << 20
     users = np.flatnonzero(relevant.lengths)
     k = max(1, min(n_items, max((metric.k or 1 for metric in metrics), default=1)))
-    totals = _Totals(kinds, seen, n_items)
-    if len(users) and kinds:
-        task = _Task(seen, relevant, n_items, k, "auc" in kinds.values())
+    totals = Totals(metrics, "ranking", Evaluated(n_items, seen, relevant, dataset))
+    if len(users) and metrics:
+        task = _Task(seen, relevant, n_items, k, totals.needs)
         scores = scores_of(model, seen.n_rows, n_items, device, memory)
-        chunk = max(1, _PLACES // k // _SUMMED) * _SUMMED
+        chunk = max(1, _PLACES // k // SUMMED) * SUMMED
         with _ranker(task, scores, device, memory) as rank:
             for start in range(0, len(users), chunk):
                 blocks, done = [], start
@@ -111,44 +111,36 @@ def evaluate_ranking(
                     done += len(block.items_BK)
                     if progress is not None:
                         progress(done, len(users))
-                totals.add(_Ranked(*map(np.concatenate, zip(*blocks, strict=True))))
+                totals.add_rankings(Rankings(*map(np.concatenate, zip(*blocks, strict=True))))
     return RankingResult(totals.values(), len(users), relevant.n_rows - len(users))
-
-
-class _Ranked(NamedTuple):
-    """The rankings of some users."""
-
-    items_BK: NDArray[np.int64]  # -1 where a place is empty
-    hits_BK: NDArray[np.bool_]
-    n_relevant_B: NDArray[np.int64]
-    auc_B: NDArray[np.float64]  # NaN where undefined or not asked for
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What is to be ranked, apart from the scores."""
+    """What is ranked, apart from the scores."""
 
     seen: CSR
     relevant: CSR
     n_items: int
     k: int
-    with_auc: bool
+    needs: frozenset[str]
 
-    def rank(self, users_B: Array, tiler: Tiler) -> _Ranked:
+    def rank(self, users_B: Array, tiler: Tiler) -> Rankings:
         """Rank all items for the users of one block."""
         n_users = len(users_B)
         seen, relevant = _pairs(self.seen, users_B), _pairs(self.relevant, users_B)
         block = tiler.open(users_B, seen)
         best = TopK(n_users, self.k, users_B)
-        auc = self._open_auc(block, seen, relevant) if self.with_auc else None
+        auc = self._open_auc(block, seen, relevant) if "wins" in self.needs else None
         for tile in block:
             best.update(tile.scores_BW, tile.first)
             if auc is not None:
                 auc.look_up(tile.scores_BW, tile.first)
         items_BK = best.items()
         n_relevant_B = np.bincount(relevant[0], minlength=n_users)
-        auc_B = np.full(n_users, np.nan) if auc is None else self._count_auc(auc, block, seen)
-        return _Ranked(items_BK, self._hits(items_BK, relevant), n_relevant_B, auc_B)
+        scores_BK = best.scores() if "scores" in self.needs else np.empty((n_users, 0))
+        wins = (np.empty(0),) * 3 if auc is None else self._count_wins(auc, block, seen)
+        return Rankings(users_B, items_BK, self._hits(items_BK, relevant), n_relevant_B, scores_BK, *wins)
 
     def _hits(self, items_BK: NDArray[np.int64], relevant: Pairs) -> NDArray[np.bool_]:
         # One number per (row, item): the relevant ones ascend, so membership is a binary search.
@@ -162,61 +154,23 @@ class _Task:
         unseen_N = ~np.isin(keys_N, seen[0] * self.n_items + seen[1])
         return AUCCounter(relevant[0][unseen_N], relevant[1][unseen_N], block.n_users, block.buffer)
 
-    def _count_auc(self, auc: AUCCounter, block: Block, seen: Pairs) -> NDArray[np.float64]:
+    def _count_wins(self, auc: AUCCounter, block: Block, seen: Pairs) -> tuple[Array, Array, Array]:
+        """Return the wins of the users' relevant items, how many those are, and over how many others."""
         for tile in block:
             auc.count(tile.scores_BW, tile.n_masked_B)
         n_seen_B = np.bincount(seen[0], minlength=block.n_users)
-        return area_under_curve(auc.wins(), auc.n_relevant_B, self.n_items - n_seen_B - auc.n_relevant_B)
+        return auc.wins(), auc.n_relevant_B, self.n_items - n_seen_B - auc.n_relevant_B
 
 
-class _Totals:
-    """Sums over users, from which every metric is computed at the end."""
-
-    def __init__(self, kinds: dict[MetricName, str], seen: CSR, n_items: int) -> None:
-        self._kinds, self._seen, self._n_items = kinds, seen, n_items
-        self._sums: dict[MetricName, list[float]] = {metric: [] for metric in kinds}
-        self._counts = dict.fromkeys(kinds, 0)
-        cutoffs = {metric.k for metric, kind in kinds.items() if kind == "exposure"}
-        self._exposures = {k: np.zeros(n_items, dtype=np.int64) for k in cutoffs}
-
-    def add(self, ranked: _Ranked) -> None:
-        """Add the rankings of some users; all calls but the last one bring a multiple of `_SUMMED`."""
-        for k, exposure_I in self._exposures.items():
-            items_N = ranked.items_BK[:, :k].ravel()
-            exposure_I += np.bincount(items_N[items_N >= 0], minlength=self._n_items)
-        for metric, kind in self._kinds.items():
-            if kind == "auc":
-                self._add_values(metric, ranked.auc_B)
-            elif kind == "ranking":
-                self._add_values(metric, METRICS.get(metric.name)(ranked.hits_BK, ranked.n_relevant_B, metric.k))
-
-    def _add_values(self, metric: MetricName, values_B: NDArray[np.float64]) -> None:
-        defined_B = ~np.isnan(values_B)
-        self._counts[metric] += int(defined_B.sum())
-        values_B = np.where(defined_B, values_B, 0.0)
-        self._sums[metric] += [float(values_B[i : i + _SUMMED].sum()) for i in range(0, len(values_B), _SUMMED)]
-
-    def values(self) -> dict[str, float]:
-        """Return the metrics by name."""
-        return {str(metric): self._value(metric, kind) for metric, kind in self._kinds.items()}
-
-    def _value(self, metric: MetricName, kind: str) -> float:
-        if kind == "exposure":
-            popularity_I = np.bincount(self._seen.indices, minlength=self._n_items)
-            return float(METRICS.get(metric.name)(self._exposures[metric.k], popularity_I, self._seen.n_rows))
-        count = self._counts[metric]
-        return math.fsum(self._sums[metric]) / count if count else math.nan
-
-
-RankBlocks = Callable[[Array], Iterable[_Ranked]]
+RankBlocks = Callable[[Array], Iterable[Rankings]]
 
 
 @contextmanager
 def _ranker(task: _Task, scores: Scores, device: torch.device, memory: int) -> Iterator[RankBlocks]:
-    """Give a function that ranks users block by block, several blocks at a time where the scores allow it.
+    """Yield a function that ranks users block by block, several blocks at a time where the scores allow it.
 
-    Workers are threads that compute alone: a product that one thread computes does not depend on how many there are,
-    and nobody waits for the slowest at the end of every product.
+    Each worker is one thread that computes whole products: the result does not depend on the number of threads, and no
+    thread waits for the slowest one at the end of every product.
     """
     n_threads = torch.get_num_threads() if device.type == "cpu" and scores.is_thread_safe else 1
     n_workers = max(1, min(n_threads, memory // smallest_tile(scores)))
@@ -224,7 +178,7 @@ def _ranker(task: _Task, scores: Scores, device: torch.device, memory: int) -> I
     for _ in range(n_workers):
         tilers.put(Tiler(scores, task.n_items, device, memory // n_workers))
 
-    def rank_block(users_B: Array) -> _Ranked:
+    def rank_block(users_B: Array) -> Rankings:
         tiler = tilers.get()
         try:
             return task.rank(users_B, tiler)
@@ -241,7 +195,7 @@ def _ranker(task: _Task, scores: Scores, device: torch.device, memory: int) -> I
         with ThreadPoolExecutor(n_workers, "recrun-ranking", torch.set_num_threads, (1,)) as pool:
             yield lambda users: pool.map(rank_block, blocks_of(users))
     finally:
-        # Torch keeps the last number set by any thread as the default of threads to come.
+        # Torch gives new threads the number that any thread set last.
         torch.set_num_threads(n_threads)
 
 
@@ -249,13 +203,6 @@ def _pairs(rows: CSR, users_B: Array) -> Pairs:
     """Return the stored pairs of some users as (row of the block, item)."""
     indptr, items_N = rows.rows(users_B)
     return np.repeat(np.arange(len(users_B)), np.diff(indptr)), items_N.astype(np.int64)
-
-
-def _kind_of(metric: MetricName) -> str:
-    kind = "" if metric.name == LOSS else str(METRICS.describe(metric.name).traits.kind)
-    if kind not in ("ranking", "auc", "exposure"):
-        raise ConfigError(f"{metric} is not a metric of rankings: it needs predictions of given pairs")
-    return kind
 
 
 def _check(seen: CSR, relevant: CSR, n_items: int) -> None:

@@ -1,10 +1,10 @@
-"""Where the scores of a ranking come from: blocks of users by tiles of items, in bounded memory.
+"""Compute scores in blocks of users and tiles of items, in bounded memory.
 
 Shapes: B users of a block, U users, I items, W items of a tile, D embedding.
 
-A score must not depend on how the work is cut up. So the products of vectors are always taken by the same calls: the
-same blocks of users, and pieces of items that start at multiples of one number; a memory bound only decides how many
-pieces make a tile, and one thread computes each of them.
+A score must not depend on how the work is split up. So products of vectors are always computed by the same calls: for
+the same blocks of users, and for pieces of items that start at multiples of one number. A memory bound only decides how
+many pieces make a tile, and one thread computes each of them.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ Array = NDArray[Any]
 PIECE = 1 << 14
 """Items per matrix product; tiles are whole numbers of pieces."""
 _MAX_PIECES = 4
-"""Pieces per tile: wider tiles gain nothing: they only leave the processor's caches sooner."""
+"""Pieces per tile. Wider tiles are no faster, because they no longer fit the processor's caches."""
 _PRODUCT_ROWS = {"cpu": 64}
 _DEVICE_ROWS = 1024
 _SCORE_ROWS = 256
 _COPIES = 3
-"""Memory of a tile with all that is derived from it, in tiles: the scores, a sorted copy, masks and candidates."""
+"""Memory for a tile and all that is derived from it, in tiles: the scores, a sorted copy, masks and candidates."""
 
 WriteTile = Callable[[Tensor, int], None]
-"""Writes the scores of a block's users for the items from some id on into a tensor (B, W)."""
+"""Writes the scores of a block's users into a tensor (B, W), for the W items from a given id on."""
 
 
 class Scores(Protocol):
@@ -45,7 +45,7 @@ class Scores(Protocol):
     is_thread_safe: bool
 
     def open(self, users_B: Array) -> WriteTile:
-        """Return what writes the tiles of these users."""
+        """Return a function that writes the tiles of these users."""
 
 
 class ProductScores:
@@ -54,7 +54,7 @@ class ProductScores:
     Args:
         users_UD: vectors of all users.
         items_ID: vectors of all items.
-        device: where the products are taken.
+        device: where the products are computed.
     """
 
     is_thread_safe = True
@@ -66,7 +66,7 @@ class ProductScores:
         self.rows = _PRODUCT_ROWS.get(device.type, _DEVICE_ROWS)
 
     def open(self, users_B: Array) -> WriteTile:
-        """Return what writes the products of these users' vectors with the items'."""
+        """Return a function that writes the products of these users' vectors and the items'."""
         vectors_BD = self._users_UD[torch.from_numpy(users_B).to(self._users_UD.device)]
 
         def write(tile_BW: Tensor, first: int) -> None:
@@ -84,7 +84,7 @@ class ModelScores:
     Args:
         score: `score(users (B,)) -> (B, I)`.
         n_items: I.
-        device: where the users' ids go, and where the scores are ranked.
+        device: the device for the users' ids and for ranking.
         memory: bytes that the scores of a block may take, unless those of one user take more.
     """
 
@@ -94,14 +94,14 @@ class ModelScores:
         self._score = score
         self._n_items = n_items
         self._device = device
-        self.dtype = torch.float64  # the widest there is, until the model has answered
+        self.dtype = torch.float64  # the widest type, until the model has returned scores
         self.rows = max(1, min(_SCORE_ROWS, memory // (8 * max(n_items, 1))))
 
     def open(self, users_B: Array) -> WriteTile:
-        """Return what copies from the rows that the model scores for these users.
+        """Score these users, and return a function that copies tiles from the result.
 
         Raises:
-            TrainingError: the scores have another shape than (B, I).
+            TrainingError: the shape of the scores is not (B, I).
         """
         with torch.no_grad():
             scores_BI = self._score(torch.from_numpy(users_B).to(self._device)).detach().to(self._device)
@@ -129,7 +129,7 @@ def scores_of(model: Any, n_users: int, n_items: int, device: torch.device, memo
         memory: bytes that may be used.
 
     Raises:
-        TrainingError: the vectors do not fit the numbers of users and items.
+        TrainingError: the shapes of the vectors do not fit the numbers of users and items.
     """
     with torch.no_grad():
         vectors = model.vectors() if hasattr(model, "vectors") else None
@@ -148,18 +148,18 @@ class Tile(NamedTuple):
     """Scores of a block of users for consecutive items."""
 
     scores_BW: Tensor
-    """-inf for masked items, and in the columns that only fill the width up."""
+    """-inf for masked items, and in the columns that only pad the width."""
     n_masked_B: Array
-    """How many of a row are -inf for these reasons."""
+    """How many scores of each row are -inf for these reasons."""
     first: int
     """Id of the first column's item."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """The scores of some users, tile by tile; each time it is iterated the tiles are computed anew.
+    """The scores of some users, tile by tile; each iteration computes the tiles anew.
 
-    A tile is overwritten by the next one.
+    All tiles share one buffer: a tile is overwritten by the next one.
     """
 
     write: WriteTile
@@ -171,7 +171,7 @@ class Block:
 
     @property
     def n_tiles(self) -> int:
-        """How many tiles make a row."""
+        """The number of tiles in a row."""
         return -(-self.n_items // self.width)
 
     def __iter__(self) -> Iterator[Tile]:
@@ -187,19 +187,19 @@ class Block:
         if self.n_tiles > 1:
             inside_N = (items_N >= first) & (items_N < first + width)
             rows_N, items_N = rows_N[inside_N], items_N[inside_N]
-        places_N = torch.from_numpy(rows_N * filled + (items_N - first)).to(scores_BW.device)
-        scores_BW.view(-1).index_fill_(0, places_N, -torch.inf)
+        positions_N = torch.from_numpy(rows_N * filled + (items_N - first)).to(scores_BW.device)
+        scores_BW.view(-1).index_fill_(0, positions_N, -torch.inf)
         return Tile(scores_BW, np.bincount(rows_N, minlength=self.n_users) + (filled - width), first)
 
 
 class Tiler:
-    """Opens blocks of users, one at a time: all of them share one buffer.
+    """Open blocks of users, one at a time; all of them share one buffer.
 
     Args:
         scores: where the scores come from.
         n_items: I.
-        device: where the tiles lie.
-        memory: bytes to use; at least one piece of items is computed at a time whatever it is.
+        device: where the tiles are.
+        memory: bytes to use; but at least one piece of items is computed at a time.
     """
 
     def __init__(self, scores: Scores, n_items: int, device: torch.device, memory: int) -> None:
@@ -225,7 +225,7 @@ class Tiler:
 
 
 def smallest_tile(scores: Scores) -> int:
-    """Return the bytes that a tile of one piece takes, with all that is derived from it."""
+    """Return the bytes that a tile of one piece takes, including all that is derived from it."""
     return scores.rows * PIECE * (torch.finfo(scores.dtype).bits // 8) * _COPIES
 
 

@@ -1,18 +1,10 @@
-"""Metrics: pure functions of hits, exposures, or predictions, in double precision.
+"""Compute metrics of rankings and predictions, in double precision.
 
-A metric is registered with its kind, which says what it is a function of (K ranks, B users, I items, N predictions):
-
-ranking    `(hits (B, K) bool in rank order, n_relevant (B,) int, k) -> (B,)`, for any k; ranks beyond K are misses.
-           K and every n_relevant are at least 1; users without relevant items are left out.
-exposure   `(exposure (I,) int, popularity (I,) int, n_users) -> float`: how often each item is among the first k, and
-           how many interactions it has in train. For metrics beyond accuracy.
-auc        `(wins (B,), n_relevant (B,), n_others (B,)) -> (B,)`, NaN where one of the two is 0.
-pointwise  `(preds (N,), targets (N,)) -> float`; with the trait `grouped` also `groups (N,)`.
-
-A ranking or exposure metric is asked for as name@k. A further trait is `smaller_is_better`.
+A metric is a pure function, registered with the name of its kind, which says what it is a function of:
+`recrun.metrics.kinds`. Further traits are `grouped` and `smaller_is_better`.
 
 The functions on dense predictions and targets, such as `recall(preds, targets, k=20)`, are imported from
-`recrun.metrics.on_tensors` on first use: they need torch.
+`recrun.metrics.on_tensors` on first use, because they need torch.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The area under each user's ROC curve, exactly: how often a relevant item scores above another, ties counting half.
+"""Compute each user's area under the ROC curve exactly: how often a relevant item outscores another, ties half.
 
 Shapes: B users, W items of a tile, R relevant items of the user that has most of them.
 
-The count is kept over a stream of tiles: each is sorted once, and the relevant items' scores are looked up in it. All
-sums are of whole numbers, so they do not depend on the tiles.
+Tiles arrive one after the other. Each is sorted once, and the relevant items' scores are looked up in it. All sums are
+of whole numbers, so the result does not depend on the size of the tiles.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 
 def twice_below(scores_BW: Tensor, targets_BR: Tensor, n_masked_B: Tensor) -> Tensor:
-    """Return twice the number of scores of its row that each target exceeds, plus the number of those that it equals.
+    """Return for each target twice the number of scores in its row below it, plus the number of scores equal to it.
 
     Args:
         scores_BW: (B, W); masked ones hold -inf.
@@ -58,35 +58,35 @@ def n_wins(scores_BN: Tensor, relevant_BN: Tensor) -> NDArray[np.float64]:
 
 
 class AUCCounter:
-    """Wins of each user's relevant items over the others, over all tiles given.
+    """Count the wins of each user's relevant items over the others.
 
-    Every tile is first shown to `look_up`, then to `count`.
+    All tiles go to `look_up` first, then all of them to `count`.
 
     Args:
         rows_N: row of each relevant item, ascending, (N,).
         items_N: the items, (N,); none of them masked.
         n_rows: B.
-        scores: a tensor of the type and on the device of the tiles.
+        scores: a tensor of the same type and on the same device as the tiles.
     """
 
     def __init__(self, rows_N: Array, items_N: Array, n_rows: int, scores: Tensor) -> None:
         self.n_relevant_B = np.bincount(rows_N, minlength=n_rows)
         starts_B = np.cumsum(self.n_relevant_B) - self.n_relevant_B
         self._rows_N, self._items_N = rows_N, items_N
-        self._places_N = np.arange(len(rows_N)) - starts_B[rows_N]
+        self._positions_N = np.arange(len(rows_N)) - starts_B[rows_N]
         shape = (n_rows, int(self.n_relevant_B.max(initial=1)))
         self._targets_BR = scores.new_zeros(shape)
         counted_BR = np.zeros(shape, dtype=bool)
-        counted_BR[rows_N, self._places_N] = True
+        counted_BR[rows_N, self._positions_N] = True
         self._counted_BR = torch.from_numpy(counted_BR).to(scores.device)
         self._twice_B = torch.zeros(n_rows, dtype=torch.int64, device=scores.device)
 
     def look_up(self, scores_BW: Tensor, first: int) -> None:
-        """Note the scores of the relevant items among `first ... first + W - 1`."""
+        """Store the scores of the relevant items among `first ... first + W - 1`."""
         inside_N = (self._items_N >= first) & (self._items_N < first + scores_BW.shape[1])
-        indices = (self._rows_N[inside_N], self._places_N[inside_N], self._items_N[inside_N] - first)
-        rows, places, columns = (torch.from_numpy(index).to(scores_BW.device) for index in indices)
-        self._targets_BR[rows, places] = scores_BW[rows, columns]
+        indices = (self._rows_N[inside_N], self._positions_N[inside_N], self._items_N[inside_N] - first)
+        rows, positions, columns = (torch.from_numpy(index).to(scores_BW.device) for index in indices)
+        self._targets_BR[rows, positions] = scores_BW[rows, columns]
 
     def count(self, scores_BW: Tensor, n_masked_B: Array) -> None:
         """Add the wins over a tile's items.

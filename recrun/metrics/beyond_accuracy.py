@@ -1,4 +1,4 @@
-"""Metrics beyond accuracy, from how often each item is recommended.
+"""Compute metrics beyond accuracy from how often each item is recommended.
 
 Shapes: I items.
 """
@@ -13,13 +13,13 @@ from recrun.registry import METRICS
 
 @METRICS.register("coverage", kind="exposure")
 def coverage(exposure_I: Array, popularity_I: Array, n_users: int) -> float:
-    """Return the share of all items that stand in at least one user's first k places."""
+    """Return the share of all items that are among the first k of at least one user."""
     return float(np.count_nonzero(exposure_I) / len(exposure_I))
 
 
 @METRICS.register("gini", kind="exposure", smaller_is_better=True)
 def gini(exposure_I: Array, popularity_I: Array, n_users: int) -> float:
-    """Return how unevenly the places are shared among all items: 0 when evenly, 1 - 1/I when one item has them all.
+    """Return how unevenly recommendations are spread over all items: 0 if evenly, 1 - 1/I if one item gets all.
 
     With exposures x sorted ascending, sum over i of (2i - I - 1) x_i / (I sum of x), i from 1; NaN without exposures.
 
@@ -35,25 +35,25 @@ def gini(exposure_I: Array, popularity_I: Array, n_users: int) -> float:
 
 @METRICS.register("novelty", kind="exposure")
 def novelty(exposure_I: Array, popularity_I: Array, n_users: int) -> float:
-    """Return the mean self-information in bits of what is recommended: -log2(share of users who met the item before).
+    """Return the mean self-information, in bits, of recommended items: -log2(share of users who have seen the item).
 
-    Over all filled places of all users; an item that nobody met counts as if one user had. NaN without exposures.
+    Over all filled ranks of all users; an item that no user has seen counts as if one had. NaN without exposures.
 
     *Source:* Zhou et al., PNAS 107(10), 2010.
     """
     surprise_I = -np.log2(np.maximum(popularity_I, 1) / max(n_users, 1))
-    return _mean_over_places(exposure_I, surprise_I)
+    return _mean_over_ranks(exposure_I, surprise_I)
 
 
 @METRICS.register("popularity", kind="exposure", smaller_is_better=True)
 def popularity(exposure_I: Array, popularity_I: Array, n_users: int) -> float:
-    """Return the mean number of earlier interactions of what is recommended, over all filled places; NaN without any.
+    """Return the mean number of earlier interactions of recommended items, over all filled ranks; NaN without any.
 
     *Source:* Yin et al., PVLDB 5(9), 2012 (average recommendation popularity).
     """
-    return _mean_over_places(exposure_I, popularity_I)
+    return _mean_over_ranks(exposure_I, popularity_I)
 
 
-def _mean_over_places(exposure_I: Array, values_I: Array) -> float:
+def _mean_over_ranks(exposure_I: Array, values_I: Array) -> float:
     total = int(exposure_I.sum())
     return float((exposure_I * as_double(values_I)).sum() / total) if total else float("nan")

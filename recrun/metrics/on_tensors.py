@@ -1,33 +1,35 @@
-"""Metrics of dense predictions and targets (B, N), as a user's own `evaluate` calls them; exported by `recrun.metrics`.
+"""Compute metrics of dense predictions and targets (B, N), for a user's own `evaluate`; exported by `recrun.metrics`.
 
-Shapes: B rows (usually users), N predictions a row (usually all items), K places.
+Shapes: B rows (usually users), N predictions per row (usually all items), K ranks.
 
-All of them use the kernels of `recrun.metrics` and the exact top-k of `recrun.metrics.topk`, in double precision, and
-agree with `recrun.evaluation.ranking.evaluate_ranking` to the last digit of the kernels.
+All of them use the registered metrics and the exact top-k of `recrun.metrics.topk`, in double precision, so a row has
+the same value as in `recrun.evaluation.ranking.evaluate_ranking`.
 
-Targets are relevant where they are > 0. A prediction of -inf takes no place in a ranking; a large negative number, such
-as -1e10 for seen items, ranks last. Rows without relevant items (for `auroc` also those without others) are undefined:
-NaN with reduction "none", left out of "mean" and "sum". The mean of nothing is NaN. Results are on the CPU (not every
-device has double precision); rankings and sorting happen where the predictions are.
+Targets are relevant where they are > 0. A prediction of -inf is not ranked; a large negative number, such as -1e10 for
+seen items, ranks last. Rows without relevant items (for `auroc` also those with relevant items only) are undefined:
+NaN with reduction "none", left out of "mean" and "sum". The mean over no rows is NaN. Results are on the CPU, because
+not every device has double precision; ranking and sorting happen on the device of the predictions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recrun.config.monitor_names import MetricName, kind_of
 from recrun.errors import ConfigError, TrainingError
 from recrun.metrics.auc import n_wins
+from recrun.metrics.kinds import Evaluated, MeanOverUsers, Predictions, Rankings
+from recrun.metrics.ranking import area_under_curve
 from recrun.metrics.topk import top_k
+from recrun.metrics.totals import Totals, find_kind, find_metric
 from recrun.registry import METRICS
-
-if TYPE_CHECKING:
-    from recrun.config.monitor_names import MetricName
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -38,8 +40,8 @@ def recall(preds: Tensor, targets: Tensor, *, k: int | None = None, reduction: R
     Args:
         preds: scores (B, N).
         targets: (B, N), relevant where > 0.
-        k: places; None for all N. Beyond N, the places that do not exist are misses.
-        reduction: "mean" or "sum" over the rows with relevant items, or "none" for one value a row.
+        k: cutoff; None for all N. Ranks beyond N are misses.
+        reduction: "mean" or "sum" over the rows with relevant items, or "none" for one value per row.
 
     Returns:
         float64: a scalar, or (B,) with "none".
@@ -95,7 +97,7 @@ def auroc(preds: Tensor, targets: Tensor, *, k: int | None = None, reduction: Re
         preds: scores (B, N).
         targets: (B, N), relevant where > 0.
         k: must be None: the area has no cutoff.
-        reduction: "mean" or "sum" over the rows with both kinds of targets, or "none" for one value a row.
+        reduction: "mean" or "sum" over the rows with relevant and other targets, or "none" for one value per row.
 
     Returns:
         float64: a scalar, or (B,) with "none".
@@ -112,7 +114,7 @@ def mean_abs_error(preds: Tensor, targets: Tensor, *, k: int | None = None, redu
         preds: (B, N).
         targets: (B, N).
         k: must be None: errors have no cutoff.
-        reduction: "mean" or "sum" over all B x N elements, or "none" for each element's own.
+        reduction: "mean" or "sum" over all B x N elements, or "none" for one value per element.
 
     Returns:
         float64: a scalar, or (B, N) with "none".
@@ -133,7 +135,7 @@ def root_mse(preds: Tensor, targets: Tensor, *, k: int | None = None, reduction:
 
 
 def log_loss(preds: Tensor, targets: Tensor, *, k: int | None = None, reduction: Reduction = "mean") -> Tensor:
-    """Return -(y ln p + (1 - y) ln(1 - p)) of probabilities p, kept a machine epsilon away from 0 and 1.
+    """Return -(y ln p + (1 - y) ln(1 - p)) of probabilities p, clipped to a machine epsilon away from 0 and 1.
 
     Arguments and result as for `mean_abs_error`.
 
@@ -144,65 +146,93 @@ def log_loss(preds: Tensor, targets: Tensor, *, k: int | None = None, reduction:
 
 
 def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName]) -> dict[str, Tensor]:
-    """Return several metrics of the same predictions, row by row, with one top-k for all of them.
+    """Return several metrics of the same predictions for each row, with one top-k for all of them.
 
     Args:
         preds: (B, N).
         targets: (B, N).
-        metrics: of the kinds ranking, auc and pointwise; a row counts as a group of gauc.
+        metrics: means over users or over rows; a row counts as a group of gauc.
 
     Returns:
-        By name, in the order asked for, float64 (B,) on the CPU: NaN where undefined. The mean
-        over the defined rows of all batches is the metric.
+        By name, in the order of `metrics`, float64 (B,) on the CPU; NaN where undefined. The metric is the mean over
+        the defined rows of all batches.
 
     Raises:
-        ConfigError: a metric is no mean over rows (rmse, and metrics beyond accuracy).
+        ConfigError: a metric is not a mean over rows (rmse, and metrics beyond accuracy).
         TrainingError: a prediction is NaN.
     """
     _check(preds, targets)
-    kinds = {metric: METRICS.describe(metric.name).traits.kind for metric in metrics}
-    cutoffs = [metric.k for metric in metrics if kinds[metric] == "ranking" and metric.k is not None]
-    hits_BK, n_relevant_B = _hits(preds, targets, max(cutoffs)) if cutoffs else (None, None)
+    kinds = {metric: _mean_over_users(metric, preds.shape[1]) for metric in metrics if metric.name not in _OF_ROWS}
+    k = max((metric.k or 0 for metric in kinds), default=0)
+    rankings, is_ranked_B = _rank(preds, targets, k, frozenset().union(*(kind.needs for kind in kinds.values())))
     values: dict[str, Tensor] = {}
-    for metric, kind in kinds.items():
-        if kind == "ranking":
-            values[str(metric)] = _apply(metric.name, hits_BK, n_relevant_B, metric.k)
-        elif kind == "auc" or metric.name == "gauc":
-            values[str(metric)] = _row_auc(preds, targets)
-        elif metric.name in _ROW_MEANS:
-            values[str(metric)] = _elements(metric.name, _ROW_MEANS[metric.name], preds, targets, None).mean(dim=1)
+    for metric in metrics:
+        if metric in kinds:
+            values_B = kinds[metric].of_users(find_metric(metric), rankings)
+            values[str(metric)] = torch.from_numpy(np.where(is_ranked_B, values_B, np.nan))
         else:
-            raise ConfigError(f"{metric} is no mean over rows, so it cannot be monitored from dense predictions")
+            values[str(metric)] = _OF_ROWS[metric.name](preds, targets)
     return values
 
 
 def pointwise_metrics(
     preds: NDArray[Any], targets: NDArray[Any], metrics: Sequence[MetricName], groups: NDArray[Any] | None = None
 ) -> dict[str, float]:
-    """Return metrics of predictions one by one, such as ratings or click probabilities, over all of them at once.
+    """Return metrics of single predictions, such as ratings or click probabilities, over all of them.
 
     Args:
         preds: (N,).
         targets: (N,).
-        metrics: of the kind pointwise.
+        metrics: those that predictions can compute.
         groups: the group (user) of each prediction, (N,); needed by gauc.
 
     Raises:
-        ConfigError: a metric is of another kind, or needs groups.
-        ValueError: lengths differ, or logloss is asked of something else than probabilities.
+        ConfigError: predictions cannot compute a metric, or it needs groups.
+        ValueError: lengths differ, or logloss is asked for and the predictions are not probabilities.
     """
     if len(preds) != len(targets):
         raise ValueError(f"preds and targets must have equal lengths, found {len(preds)} and {len(targets)}")
-    values: dict[str, float] = {}
+    totals = Totals(metrics, "predictions", Evaluated())
     for metric in metrics:
-        traits = METRICS.describe(metric.name).traits
-        if traits.kind != "pointwise":
-            raise ConfigError(f"{metric} is a metric of rankings, not of single predictions")
-        if traits.grouped and groups is None:
+        if groups is None and METRICS.describe(metric.name).traits.grouped:
             raise ConfigError(f"{metric} needs the group (user) of each prediction")
-        columns = (preds, targets, groups) if traits.grouped else (preds, targets)
-        values[str(metric)] = float(METRICS.get(metric.name)(*columns))
-    return values
+    groups = np.zeros(len(preds), dtype=np.int8) if groups is None else groups
+    totals.add_predictions(Predictions(preds, targets, groups))
+    return totals.values()
+
+
+def _mean_over_users(metric: MetricName, n_items: int) -> MeanOverUsers:
+    kind = find_kind(kind_of(METRICS.describe(metric.name)).name)([find_metric(metric)], Evaluated(n_items))
+    if not isinstance(kind, MeanOverUsers):
+        raise ConfigError(f"{metric} is not a mean over rows, so it cannot be monitored from dense predictions")
+    return kind
+
+
+def _rank(
+    preds: Tensor, targets: Tensor, k: int, needs: frozenset[str] = frozenset()
+) -> tuple[Rankings, NDArray[np.bool_]]:
+    """Return the rankings to k of all rows, and which rows have relevant items, (B,)."""
+    relevant_BN = targets > 0
+    n_relevant_B = relevant_BN.sum(dim=1).cpu().numpy()
+    k = min(k, preds.shape[1])
+    items_BK = top_k(preds, k) if k else torch.empty((len(preds), 0), dtype=torch.int64, device=preds.device)
+    hits_BK = relevant_BN.gather(1, items_BK.clamp(min=0)) & (items_BK >= 0)
+    scores_BK = torch.empty((len(preds), 0))
+    if "scores" in needs:
+        scores_BK = (
+            preds.detach().gather(1, items_BK.clamp(min=0)).cpu().double().where(items_BK.cpu() >= 0, -torch.inf)
+        )
+    rankings = Rankings(
+        users_B=np.arange(len(preds)),
+        items_BK=items_BK.cpu().numpy(),
+        hits_BK=hits_BK.cpu().numpy(),
+        n_relevant_B=np.maximum(n_relevant_B, 1),
+        scores_BK=scores_BK.numpy(),
+        wins_B=_wins(preds, relevant_BN) if "wins" in needs else np.empty(0),
+        n_findable_B=n_relevant_B,
+        n_others_B=preds.shape[1] - n_relevant_B,
+    )
+    return rankings, n_relevant_B > 0
 
 
 def _ranked(name: str, preds: Tensor, targets: Tensor, k: int | None, reduction: Reduction) -> Tensor:
@@ -210,29 +240,24 @@ def _ranked(name: str, preds: Tensor, targets: Tensor, k: int | None, reduction:
     k = preds.shape[1] if k is None else k
     if k < 1:
         raise ValueError(f"k must be >= 1, found {k}")
-    return _reduce(_apply(name, *_hits(preds, targets, k), k), reduction)
-
-
-def _hits(preds: Tensor, targets: Tensor, k: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    relevant_BN = targets > 0
-    items_BK = top_k(preds, min(k, preds.shape[1]))
-    hits_BK = relevant_BN.gather(1, items_BK.clamp(min=0)) & (items_BK >= 0)
-    return hits_BK.cpu().numpy(), relevant_BN.sum(dim=1).cpu().numpy()
-
-
-def _apply(name: str, hits_BK: Any, n_relevant_B: Any, k: int | None) -> Tensor:
-    values_B = METRICS.get(name)(hits_BK, np.maximum(n_relevant_B, 1), k)
-    return torch.from_numpy(np.where(n_relevant_B > 0, values_B, np.nan))
+    rankings, is_ranked_B = _rank(preds, targets, k)
+    values_B = METRICS.get(name)(rankings.hits_BK, rankings.n_relevant_B, k)
+    return _reduce(torch.from_numpy(np.where(is_ranked_B, values_B, np.nan)), reduction)
 
 
 def _row_auc(preds: Tensor, targets: Tensor) -> Tensor:
-    if bool(preds.isnan().any()):
-        raise TrainingError("a prediction is NaN: the training has diverged, or the model divides by zero")
-    preds = preds.detach() if preds.dtype in (torch.float32, torch.float64) else preds.detach().float()
     relevant_BN = targets > 0
     n_relevant_B = relevant_BN.sum(dim=1).cpu().numpy()
-    auc_B = METRICS.get("auc")(n_wins(preds, relevant_BN), n_relevant_B, preds.shape[1] - n_relevant_B)
+    auc_B = area_under_curve(_wins(preds, relevant_BN), n_relevant_B, preds.shape[1] - n_relevant_B)
     return torch.from_numpy(auc_B)
+
+
+def _wins(preds: Tensor, relevant_BN: Tensor) -> NDArray[np.float64]:
+    if bool(preds.isnan().any()):
+        raise TrainingError("a prediction is NaN: the training has diverged, or the model divides by zero")
+    return n_wins(
+        preds.detach() if preds.dtype in (torch.float32, torch.float64) else preds.detach().float(), relevant_BN
+    )
 
 
 def _absolute(preds: Tensor, targets: Tensor) -> Tensor:
@@ -251,7 +276,17 @@ def _log_loss(preds: Tensor, targets: Tensor) -> Tensor:
     return -(y * p.log() + (1 - y) * (-p).log1p())
 
 
-_ROW_MEANS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mae": _absolute, "mse": _squared, "logloss": _log_loss}
+def _row_mean(name: str, error: Callable[[Tensor, Tensor], Tensor], preds: Tensor, targets: Tensor) -> Tensor:
+    return _elements(name, error, preds, targets, None).mean(dim=1)
+
+
+_OF_ROWS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "gauc": _row_auc,
+    "mae": partial(_row_mean, "mae", _absolute),
+    "mse": partial(_row_mean, "mse", _squared),
+    "logloss": partial(_row_mean, "logloss", _log_loss),
+}
+"""Metrics of single predictions that are means over rows of equal length."""
 
 
 def _elements(name: str, error: Callable[[Tensor, Tensor], Tensor], preds: Tensor, targets: Tensor, k: Any) -> Tensor:

@@ -1,9 +1,11 @@
-"""Metrics of single predictions: ratings and clicks.
+"""Compute metrics of single predictions, such as ratings and click probabilities.
 
 Shapes: N predictions, G groups.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,7 +35,7 @@ def root_squared_error(preds_N: Array, targets_N: Array) -> float:
 def binary_log_loss(preds_N: Array, targets_N: Array) -> float:
     """Return the mean of -(y ln p + (1 - y) ln(1 - p)) for probabilities p and targets y in [0, 1].
 
-    Probabilities are kept a machine epsilon (of their own type) away from 0 and 1, so the value is finite.
+    Probabilities are clipped to a machine epsilon (of their own type) away from 0 and 1, so the value is finite.
 
     Raises:
         ValueError: a prediction lies outside [0, 1].
@@ -50,15 +52,31 @@ def binary_log_loss(preds_N: Array, targets_N: Array) -> float:
 def grouped_auc(preds_N: Array, targets_N: Array, groups_N: Array) -> float:
     """Return the mean of the groups' AUCs, ties counting half, weighted by how many predictions a group has.
 
-    A group is usually a user. Groups with one kind of target only are left out; NaN when all are.
+    A group is usually a user. Groups whose targets are all relevant, or all not, are left out; NaN when all are.
 
     *Source:* Zhou et al., Deep Interest Network, KDD 2018, section 6.
 
     Args:
         preds_N: scores on any scale.
         targets_N: relevant where > 0.
-        groups_N: the group of each prediction, any values that sort.
+        groups_N: the group of each prediction, any sortable values.
     """
+    groups = wins_of_groups(preds_N, targets_N, groups_N)
+    auc_G = area_under_curve(groups.wins_G, groups.n_relevant_G, groups.size_G - groups.n_relevant_G)
+    return mean_by_size(auc_G, groups.size_G)
+
+
+class GroupWins(NamedTuple):
+    """What the areas under the curves of groups are functions of."""
+
+    wins_G: Array
+    """Pairs (relevant, other) in order, plus half the ties."""
+    n_relevant_G: Array
+    size_G: Array
+
+
+def wins_of_groups(preds_N: Array, targets_N: Array, groups_N: Array) -> GroupWins:
+    """Count the wins of each group, in the order of their sorted values; arguments as for `grouped_auc`."""
     _, group_N = np.unique(np.asarray(groups_N), return_inverse=True)
     preds_N, relevant_N = np.asarray(preds_N), np.asarray(targets_N) > 0
     order_N = np.lexsort((preds_N, group_N))
@@ -72,9 +90,13 @@ def grouped_auc(preds_N: Array, targets_N: Array, groups_N: Array) -> float:
     rank_R = np.cumsum(length_R) - (length_R - 1) / 2
     rank_N = rank_R[run_N] - (np.cumsum(size_G) - size_G)[group_N]
     wins_G = np.bincount(group_N, weights=rank_N * relevant_N) - n_relevant_G * (n_relevant_G + 1) / 2
-    auc_G = area_under_curve(wins_G, n_relevant_G, size_G - n_relevant_G)
-    defined_G = ~np.isnan(auc_G)
-    return float(np.average(auc_G[defined_G], weights=size_G[defined_G])) if defined_G.any() else float("nan")
+    return GroupWins(wins_G, n_relevant_G, size_G)
+
+
+def mean_by_size(values_G: Array, size_G: Array) -> float:
+    """Return the mean of groups' values weighted by their sizes, leaving out NaN; NaN when all are."""
+    defined_G = ~np.isnan(values_G)
+    return float(np.average(values_G[defined_G], weights=size_G[defined_G])) if defined_G.any() else float("nan")
 
 
 def _mean(values: Doubles) -> float:

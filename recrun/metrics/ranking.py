@@ -1,4 +1,4 @@
-"""Metrics of ranked lists, from hits at ranks and numbers of relevant items.
+"""Compute metrics of ranked lists from hits at ranks and numbers of relevant items.
 
 Shapes: B users, K ranks.
 """
@@ -28,7 +28,7 @@ def recall_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
 
 @METRICS.register("precision", kind="ranking")
 def precision_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
-    """Return the share of the k places that hold a relevant item: hits / k, also where there are fewer items than k."""
+    """Return the share of the first k ranks that hold a relevant item: hits / k, even where there are fewer items."""
     return np.asarray(_n_hits(hits_BK, k) / k)
 
 
@@ -89,14 +89,14 @@ def map_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
 
 @METRICS.register("auc", kind="auc")
 def area_under_curve(wins_B: Array, n_relevant_B: Array, n_others_B: Array) -> Doubles:
-    """Return the share of pairs (relevant, other item) that a user's scores put in order, ties counting half.
+    """Return the share of pairs (relevant, other item) that a user's scores put in the right order, ties counting half.
 
     Over all unseen items; NaN for a user without relevant or without other items, who is left out of the mean.
 
     *Source:* Rendle et al., UAI 2009, section 3.2 (there without ties).
 
     Args:
-        wins_B: pairs in order plus half the ties.
+        wins_B: pairs in the right order, plus half the ties.
         n_relevant_B: unseen relevant items of each user.
         n_others_B: unseen items that are not relevant.
     """

@@ -1,13 +1,13 @@
-"""The k best items of each user, exactly: by score, ties by the smaller item id, whatever the order of the tiles.
+"""Find the k best items of each user exactly: by score, ties by the smaller item id, whatever the order of the tiles.
 
-Shapes: B users, I items, W items of a tile, G groups of items, K places, N candidates.
+Shapes: B users, I items, W items of a tile, G groups of items, K ranks, N candidates.
 
-Scores arrive as a stream of tiles (B, W). From each tile the scores that can still be among the K best are picked out,
-some dozens a user, and merged with the best so far by sorting (score, -id) pairs. Picking them out reads a tile once:
-the maximum of every group of 16 items gives, in one vectorised pass, a bound that at least K scores of the tile reach;
-only groups whose maximum reaches the bound are looked into. Everything at the bound is a candidate, so no tie is lost.
+Scores arrive in tiles (B, W). From each tile the scores that can still be among the K best are picked out, a few dozen
+per user, and merged with the best so far by sorting (score, -id) pairs. Picking them out reads a tile once: the maximum
+of every group of 16 items gives, in one vectorised pass, a bound that at least K scores of the tile reach; only groups
+whose maximum reaches the bound are looked into. Everything at the bound is a candidate, so no tie is lost.
 
-A score of -inf marks an item that is ruled out (seen, or excluded by the model): it takes no place. NaN stops.
+A score of -inf marks an item that is ruled out (seen, or excluded by the model): it is not ranked. NaN is an error.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from recrun.errors import TrainingError
 
 GROUP = 16
 """Items per group; tiles whose width is a multiple of it are read in place, others are copied."""
-_COARSE_GROUPS_PER_PLACE = 8
-_MAX_CANDIDATES_PER_PLACE = 8
+_COARSE_GROUPS_PER_RANK = 8
+_MAX_CANDIDATES_PER_RANK = 8
 
 Array = NDArray[Any]
 
@@ -40,14 +40,14 @@ class _Candidates(NamedTuple):
 def top_k(scores: Tensor, k: int) -> Tensor:
     """Return the ids of the k best-scored items of each row, the best first.
 
-    Of equal scores the smaller id comes first. Fewer than k items, or scores of -inf, leave places empty.
+    Of equal scores the smaller id comes first. Fewer than k items, or scores of -inf, leave the last ranks empty.
 
     Args:
         scores: (B, I), any floating type; not changed.
-        k: places, >= 1; may exceed I.
+        k: how many, >= 1; may exceed I.
 
     Returns:
-        int64 (B, k) on the device of the scores; empty places, which come last, are -1.
+        int64 (B, k) on the device of the scores; -1 at empty ranks, which come last.
 
     Raises:
         TrainingError: a score is NaN.
@@ -61,7 +61,7 @@ def top_k(scores: Tensor, k: int) -> Tensor:
 
 
 class TopK:
-    """The k best items of B users, over all tiles given so far.
+    """Keep the k best items of B users over all tiles so far.
 
     Args:
         n_rows: B.
@@ -76,7 +76,7 @@ class TopK:
         self._best_BK = np.full((n_rows, k), complex(-np.inf, -np.inf))
 
     def update(self, scores_BW: Tensor, first_item: int = 0) -> None:
-        """Take in the scores of the items `first_item ... first_item + W - 1`.
+        """Add the scores of the items `first_item ... first_item + W - 1`.
 
         Args:
             scores_BW: (B, W), any floating type.
@@ -97,21 +97,25 @@ class TopK:
             return
         counts_B = np.bincount(found.rows, minlength=len(scores_BW))
         starts_B = np.cumsum(counts_B) - counts_B
-        places_N = np.arange(len(found.rows)) - starts_B[found.rows]
+        positions_N = np.arange(len(found.rows)) - starts_B[found.rows]
         merged = np.full((len(scores_BW), self.k + int(counts_B.max())), complex(-np.inf, -np.inf))
         merged[:, : self.k] = self._best_BK
         pairs_N = np.empty(len(found.rows), dtype=np.complex128)
         pairs_N.real = found.scores
         pairs_N.imag = -(found.columns + first_item)
-        merged[found.rows, self.k + places_N] = pairs_N
+        merged[found.rows, self.k + positions_N] = pairs_N
         merged.sort(axis=1)
         self._best_BK = merged[:, -self.k :]
 
     def items(self) -> NDArray[np.int64]:
-        """Return the ids (B, K), the best first; empty places, which come last, are -1."""
+        """Return the ids (B, K), the best first; -1 at empty ranks, which come last."""
         ranked_BK = self._best_BK[:, ::-1]
         filled_BK = ranked_BK.real > -np.inf
         return np.where(filled_BK, -ranked_BK.imag, -1.0).astype(np.int64)
+
+    def scores(self) -> NDArray[np.float64]:
+        """Return the scores of these ids (B, K); -inf at empty ranks."""
+        return np.array(self._best_BK.real[:, ::-1])
 
 
 def _readable(scores_BW: Tensor) -> Tensor:
@@ -122,7 +126,7 @@ def _readable(scores_BW: Tensor) -> Tensor:
 
 
 def _pick(scores_BW: Tensor, k: int, floor_B: Array) -> _Candidates | None:
-    """Return the scores not below `floor_B` that may be among the tile's k best, or None when there is NaN."""
+    """Return the scores not below `floor_B` that may be among the tile's k best, or None if one is NaN."""
     if scores_BW.device.type == "cpu":
         if scores_BW.shape[1] >= 2 * k * GROUP:
             return _pick_by_groups(scores_BW, k, floor_B)
@@ -146,13 +150,13 @@ def _pick_by_groups(scores_BW: Tensor, k: int, floor_B: Array) -> _Candidates | 
     best_BG = maxima_BG.numpy()
     bound_B = np.maximum(bound_B, floor_B).astype(best_BG.dtype)
     reaching_N = np.flatnonzero(best_BG >= bound_B[:, None])
-    if len(reaching_N) > _MAX_CANDIDATES_PER_PLACE * k * n_rows:
+    if len(reaching_N) > _MAX_CANDIDATES_PER_RANK * k * n_rows:
         return _pick_above(scores_BW, k, bound_B)
     counts_B = np.diff(np.searchsorted(reaching_N, np.arange(n_rows + 1) * n_groups))
     rows_N = np.repeat(np.arange(n_rows), counts_B)
-    # From the place of a maximum, row * G + g, to that of the group's first member, row * W + g.
-    places_N = reaching_N + rows_N * (n_groups * (GROUP - 1))
-    members_NM = np.take(scores_BW.view(-1).numpy(), places_N[:, None] + np.arange(GROUP) * n_groups)
+    # From the position of a maximum, row * G + g, to that of the group's first member, row * W + g.
+    positions_N = reaching_N + rows_N * (n_groups * (GROUP - 1))
+    members_NM = np.take(scores_BW.view(-1).numpy(), positions_N[:, None] + np.arange(GROUP) * n_groups)
     chosen = np.flatnonzero(members_NM >= np.repeat(bound_B, counts_B)[:, None])
     groups = chosen // GROUP
     columns = (reaching_N - rows_N * n_groups)[groups] + (chosen % GROUP) * n_groups
@@ -162,7 +166,7 @@ def _pick_by_groups(scores_BW: Tensor, k: int, floor_B: Array) -> _Candidates | 
 def _kth_of_maxima(maxima_BG: Tensor, k: int) -> Array | None:
     """Return a score (B,) that at least k items reach: the k-th largest maximum of coarser groups; None with NaN."""
     n_rows, n_groups = maxima_BG.shape
-    n_merged = max(1, n_groups // (_COARSE_GROUPS_PER_PLACE * k))
+    n_merged = max(1, n_groups // (_COARSE_GROUPS_PER_RANK * k))
     n_coarse = n_groups // n_merged
     merged_BG, left_BG = maxima_BG[:, : n_coarse * n_merged], maxima_BG[:, n_coarse * n_merged :]
     coarse_BC = torch.amax(merged_BG.reshape(n_rows, n_merged, n_coarse), dim=1).numpy()
@@ -172,12 +176,12 @@ def _kth_of_maxima(maxima_BG: Tensor, k: int) -> Array | None:
 
 
 def _pick_above(scores_BW: Tensor, k: int, bound_B: Array) -> _Candidates | None:
-    """Return every score that reaches the bound; where too many are equal, those of the k best and smallest ids."""
+    """Return every score that reaches the bound; where too many are equal, only the k best with the smallest ids."""
     if bool(scores_BW.isnan().any()):
         return None
     bound = torch.from_numpy(bound_B).to(scores_BW.dtype).to(scores_BW.device)
     reaching_BW = scores_BW >= bound[:, None]
-    if int(reaching_BW.sum()) > max(_MAX_CANDIDATES_PER_PLACE * k * len(scores_BW), 1 << 14):
+    if int(reaching_BW.sum()) > max(_MAX_CANDIDATES_PER_RANK * k * len(scores_BW), 1 << 14):
         return _pick_row_by_row(scores_BW, k, bound_B)
     rows_N, columns_N = reaching_BW.nonzero(as_tuple=True)
     scores_N = scores_BW[rows_N, columns_N]
@@ -199,7 +203,7 @@ def _pick_row_by_row(scores_BW: Tensor, k: int, bound_B: Array) -> _Candidates:
 
 
 def nan_error(scores_BW: Tensor, users: Array, first_item: int = 0) -> TrainingError:
-    """Return the error that names the first user and item whose score is NaN."""
+    """Return an error that names the first user and item whose score is NaN."""
     row, column = scores_BW.isnan().nonzero()[0].tolist()
     return TrainingError(
         f"the model's score of item {first_item + column} for user {users[row]} (internal ids) is NaN, "

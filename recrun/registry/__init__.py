@@ -7,6 +7,7 @@ from recrun.registry.traits import (
     DatasetTraits,
     FormatTraits,
     LossTraits,
+    MetricKindTraits,
     MetricTraits,
     ModelTraits,
     OptimizerTraits,
@@ -22,13 +23,27 @@ LOSSES = Registry("loss", "LOSSES", "recrun.criterions", "losses", LossTraits)
 DATASETS = Registry("dataset", "DATASETS", "recrun.data.datasets", "datasets", DatasetTraits)
 FORMATS = Registry("format", "FORMATS", "recrun.data.formats", "formats", FormatTraits)
 METRICS = Registry("metric", "METRICS", "recrun.metrics", "metrics", MetricTraits)
+METRIC_KINDS = Registry("metric kind", "METRIC_KINDS", "recrun.metrics.kinds", "metric_kinds", MetricKindTraits)
 OPTIMIZERS = Registry("optimizer", "OPTIMIZERS", "recrun.training.optimizers", "optimizers", OptimizerTraits)
 SCHEDULERS = Registry("lr_scheduler", "SCHEDULERS", "recrun.training.schedulers", "lr_schedulers", SchedulerTraits)
 SAMPLERS = Registry("sampler", "SAMPLERS", "recrun.data.sampling", "samplers", SamplerTraits)
 SPLITS = Registry("split", "SPLITS", "recrun.data.splits", "splits", SplitTraits)
 REPORTERS = Registry("reporter", "REPORTERS", "recrun.report.default_reporters", "reporters", Traits)
 ENGINES = Registry("engine", "ENGINES", "recrun.sweep.engines", "engines", Traits)
-_ALL = (MODELS, LOSSES, DATASETS, FORMATS, METRICS, OPTIMIZERS, SCHEDULERS, SAMPLERS, SPLITS, REPORTERS, ENGINES)
+_ALL = (
+    MODELS,
+    LOSSES,
+    DATASETS,
+    FORMATS,
+    METRICS,
+    METRIC_KINDS,
+    OPTIMIZERS,
+    SCHEDULERS,
+    SAMPLERS,
+    SPLITS,
+    REPORTERS,
+    ENGINES,
+)
 REGISTRIES: dict[str, Registry] = {registry.plural: registry for registry in _ALL}
 
 

@@ -115,19 +115,27 @@ class MetricTraits(Traits):
     """What is known of a metric.
 
     Args:
-        kind: what it is a function of; see `recrun.metrics`.
+        kind: the name of its kind, registered in `METRIC_KINDS` or in the file of the metric.
         grouped: whether it is over the rows of each user.
         smaller_is_better: whether the best value is the smallest.
     """
 
-    kind: Literal["ranking", "exposure", "auc", "pointwise"] = "ranking"
+    kind: str = "ranking"
     grouped: bool = False
     smaller_is_better: bool = False
 
-    @property
-    def cutoff(self) -> bool:
-        """Whether it is over the first k items, and asked for as name@k."""
-        return self.kind in ("ranking", "exposure")
+
+@dataclass(frozen=True)
+class MetricKindTraits(Traits):
+    """What is known of a kind of metrics.
+
+    Args:
+        cutoff: whether its metrics are over the first k items, and named as name@k.
+        evaluations: the evaluations of model families that can compute it: rankings of all items, predicted labels.
+    """
+
+    cutoff: bool = False
+    evaluations: tuple[Literal["ranking", "predictions"], ...] = ("ranking",)
 
 
 @dataclass(frozen=True)
@@ -236,6 +244,9 @@ def _fits(annotation: Any, value: Any) -> bool:
 
 
 def _explain(name: str, annotation: Any, value: Any) -> str:
+    if get_origin(annotation) is tuple and get_origin(get_args(annotation)[0]) is Literal:
+        choices = get_args(get_args(annotation)[0])
+        return f"trait {name!r} expects a tuple, each item one of {', '.join(map(repr, choices))}, found {value!r}"
     if get_origin(annotation) is Literal:
         choices = get_args(annotation)
         guess = nearest(value, choices) if isinstance(value, str) else None

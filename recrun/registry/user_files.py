@@ -17,6 +17,15 @@ def is_file_reference(name: str) -> bool:
     return bool(colon) and path.endswith(".py") and attribute.isidentifier()
 
 
+def short_name(monitor: str) -> str:
+    """Return a monitor as tables and pictures show it: that of a user's own file without the path.
+
+    >>> short_name("/home/me/mine.py:diversity@10")
+    'diversity@10'
+    """
+    return monitor.rpartition(":")[2] if ".py:" in monitor else monitor
+
+
 def load_reference(reference: str) -> Any:
     """Import the file of `path/to/file.py:Name` and return what it calls Name.
 

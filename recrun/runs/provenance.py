@@ -72,9 +72,9 @@ def git_state(file: Path) -> dict[str, Any] | None:
 
 def code_hashes(settings: Mapping[str, Any]) -> dict[str, str]:
     """Return the SHA-256 of each Python file of the user's own that the settings name."""
-    files = {
-        value.rpartition(":")[0] for value in settings.values() if isinstance(value, str) and is_file_reference(value)
-    }
+    named = [value for value in settings.values() if isinstance(value, str)]
+    named += [name for monitor in settings.get("monitors", ()) for name in (monitor, monitor.rpartition("@")[0])]
+    files = {value.rpartition(":")[0] for value in named if is_file_reference(value)}
     return {file: sha256_file(file) for file in sorted(files) if Path(file).is_file()}
 
 

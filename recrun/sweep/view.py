@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from recrun.registry.user_files import short_name
 from recrun.report.terminal.console import is_live
 from recrun.report.terminal.lines import clock, duration, number
 from recrun.report.terminal.tables import table
@@ -72,7 +73,7 @@ class LineView(Quiet):
 
     def ended(self, row: Row) -> None:
         criterion = self.ledger.plan.which4best
-        text = f" {criterion} {number(row.valid[criterion])}" if row.valid else f": {row.cause}"
+        text = f" {short_name(criterion)} {number(row.valid[criterion])}" if row.valid else f": {row.cause}"
         time_taken = f"  [{duration(row.seconds)}]" if row.seconds is not None else ""
         self.say(f"trial {row.trial.index}: {point(row, self.ledger)}: {row.status}{text}{time_taken}")
 
@@ -109,7 +110,7 @@ def opening_lines(ledger: Ledger) -> Iterator[str]:
     plan = ledger.plan
     counts = " x ".join(f"{len(values)} {key}" for key, values in plan.axes.items())
     yield f"config  {plan.config_path}"
-    yield f"sweep   {counts} = {len(plan.trials)} trials, compared by {plan.which4best} on validation"
+    yield f"sweep   {counts} = {len(plan.trials)} trials, compared by {short_name(plan.which4best)} on validation"
     yield f"folder  {ledger.folder}"
     n_done = sum(row.was_done for row in ledger.rows)
     if n_done:
@@ -130,7 +131,9 @@ def progress_table(ledger: Ledger) -> Table:
         elapsed = "" if seconds is None else clock(seconds)
         cells.append([*_point_cells(row, ledger), row.status, elapsed, value, row.cause or ""])
     best = next((place for place, row in enumerate(rows) if row.trial.index == ledger.best), None)
-    grid = table(None, ("trial", *ledger.plan.axes, "status", "time", f"valid {criterion}", "cause"), cells, best)
+    grid = table(
+        None, ("trial", *ledger.plan.axes, "status", "time", f"valid {short_name(criterion)}", "cause"), cells, best
+    )
     states = [row.status for row in ledger.rows]
     grid.caption = ", ".join(
         f"{states.count(state)} {state}" for state in (DONE, RUNNING, FAILED, INTERRUPTED, PENDING) if state in states
@@ -151,14 +154,14 @@ def result_table(ledger: Ledger) -> Table:
     rows = ledger.ranked()
     others = dict.fromkeys(name for row in rows for name in row.valid or () if name != criterion)
     metrics = [criterion, *others]
-    columns = ["trial", *ledger.plan.axes, "status", *metrics, "epoch", "time"]
+    columns = ["trial", *ledger.plan.axes, "status", *map(short_name, metrics), "epoch", "time"]
     has_causes = any(row.cause for row in rows)
     cells = []
     for row in rows:
         numbers = [(row.valid or {}).get(name) for name in metrics]
         cause = [row.cause or ""] if has_causes else []
         cells.append([*_point_cells(row, ledger), row.status, *numbers, row.best_epoch, duration(row.seconds), *cause])
-    title = f"{len(rows)} trials by {criterion} on validation"
+    title = f"{len(rows)} trials by {short_name(criterion)} on validation"
     return table(title, [*columns, "cause"] if has_causes else columns, cells, None if ledger.best is None else 0)
 
 

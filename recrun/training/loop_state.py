@@ -13,6 +13,7 @@ from torch import Tensor
 from recrun.config.monitor_names import LOSS, MetricName, parse_monitor
 from recrun.errors import RegistryError, TrainingError
 from recrun.registry import METRICS
+from recrun.registry.user_files import is_file_reference
 
 
 class LossTrace:
@@ -72,8 +73,8 @@ class Meters:
             word = text.lower()
             if word == LOSS:
                 chosen.append(MetricName(LOSS))
-            elif "@" in word:
-                chosen += [name for name in self.names if name == parse_monitor(word)]
+            elif "@" in word or is_file_reference(text):
+                chosen += [name for name in self.names if name == parse_monitor(text)]
             elif word in METRICS:
                 chosen += [name for name in self.names if name.name == word]
             else:

@@ -10,7 +10,6 @@ from recrun.config.find import read_overrides
 from recrun.config.resolve import Resolved, resolve_given
 from recrun.config.yaml_reader import Given
 from recrun.errors import CheckpointError, ConfigError, nearest
-from recrun.registry.user_files import is_file_reference
 from recrun.runs.checkpoint import load_checkpoint
 from recrun.runs.find import locate_checkpoint
 from recrun.runs.folder import RunFolder
@@ -22,8 +21,8 @@ from recrun.workflows.build import build
 
 EVALUATION_KEYS: Final = frozenset({"monitors", "which4best", "device", "threads", "eval_memory", "root", "verbose"})
 """What `recrun eval` may change: how to evaluate and where things are, not what was trained."""
-_EVALUATED: Final = ("dataset", "model")
-"""The components that an evaluation builds."""
+_EVALUATED: Final = ("dataset", "split", "model", "monitors", "which4best")
+"""The settings that may name code which an evaluation runs."""
 
 
 def evaluate(
@@ -74,8 +73,10 @@ def _resolve_checkpoint(
     config = content.get("config")
     if not all(isinstance(content.get(part), dict) for part in ("config", "data", "model")) or config is None:
         raise CheckpointError(f"{file} holds no model with its config")
-    named = {key: config[key] for key in _EVALUATED if is_file_reference(str(config.get(key)))}
     given = read_overrides(overrides)
+    if "monitors" in given and "which4best" not in given:
+        config["which4best"] = None
+    named = {key: config[key] for key in _EVALUATED if ".py:" in str(config.get(key))}
     faults = [
         value.fault(
             "cannot be changed for an evaluation; it is part of what was trained", key, nearest(key, EVALUATION_KEYS)
@@ -88,12 +89,11 @@ def _resolve_checkpoint(
     known = run.read_settings() if run is not None and named.keys() - given.keys() else {}
     for key, reference in named.items():
         if key not in given and known.get(key) != reference:
+            text = f"[{', '.join(map(str, reference))}]" if isinstance(reference, list) else reference
             raise CheckpointError(
-                f"{file} names code as its {key}: {reference}. A checkpoint alone does not run code; to load that "
-                f"file, name it yourself with {key}={reference}"
+                f"{file} names code as its {key}: {text}. A checkpoint alone does not run code; to load that "
+                f"file, name it yourself with {key}={text}"
             )
-    if "monitors" in given and "which4best" not in given:
-        config["which4best"] = None
     carried = {str(key): Given(value) for key, value in config.items()}
     return resolve_given(carried | given, str(file))
 

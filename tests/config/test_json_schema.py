@@ -53,6 +53,7 @@ def test_every_bundled_config_and_its_resolved_form_are_valid(name: str, general
         {"monitors": ["recall"]},
         {"monitors": ["auc@5"]},
         {"monitors": ["recall@0"]},
+        {"monitors": ["./mine.py:diversity@0"]},
         {"which4best": "loss"},
         {"device": "gpu"},
         {"similarity": "cosin"},
@@ -72,7 +73,7 @@ def test_what_a_config_cannot_hold_is_invalid(general: dict[str, Any], change: d
     [
         {},
         {"model": "./a/mine.py:MyMF"},
-        {"monitors": ["loss", "auc", "ndcg@5"]},
+        {"monitors": ["loss", "auc", "ndcg@5", "./mine.py:diversity@3", "mine.py:spread"]},
         {"which4best": None},
         {"device": 1},
         {"device": "cuda:1"},

@@ -167,7 +167,7 @@ def test_rows_of_areas_and_errors_come_beside_the_rankings() -> None:
 
 @pytest.mark.parametrize("name", ["rmse", "coverage@2"])
 def test_a_metric_that_is_no_mean_over_rows_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match="no mean over rows"):
+    with pytest.raises(ConfigError, match="is not a mean over rows"):
         dense_metrics(PREDS, TARGETS, [parse_monitor(name)])
 
 

@@ -118,8 +118,8 @@ def test_two_built_in_things_of_one_name_are_refused(tmp_path: Path, monkeypatch
 
 def test_the_name_of_every_registry_is_the_plural_of_its_kind() -> None:
     assert list(REGISTRIES) == [
-        "models", "losses", "datasets", "formats", "metrics", "optimizers", "lr_schedulers", "samplers", "splits",
-        "reporters", "engines",
+        "models", "losses", "datasets", "formats", "metrics", "metric_kinds", "optimizers", "lr_schedulers",
+        "samplers", "splits", "reporters", "engines",
     ]  # fmt: skip
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from recrun.config.resolve import resolve
 from recrun.errors import ConfigError, RegistryError
-from recrun.registry import LOSSES, METRICS, MODELS, REGISTRIES
-from recrun.registry.traits import LossTraits, MetricTraits, ModelTraits, SamplerTraits, read_traits
+from recrun.registry import LOSSES, MODELS, REGISTRIES
+from recrun.registry.traits import LossTraits, MetricKindTraits, MetricTraits, ModelTraits, SamplerTraits, read_traits
 from recrun.workflows.check_model import check
 
 MODEL = """
@@ -69,7 +69,12 @@ def test_an_unknown_trait_is_refused_when_the_class_is_registered() -> None:
         (ModelTraits, {"losses": "bce"}, "'losses' expects a tuple, each item a text, found 'bce'"),
         (ModelTraits, {"scores": "cosin"}, "'scores' expects one of 'any', 'cosine', found 'cosin', did you mean 'cos"),
         (ModelTraits, {"family": "RowsArch"}, "'family' is an attribute of the class; write it in its body"),
-        (MetricTraits, {"kind": "rankin"}, "found 'rankin', did you mean 'ranking'"),
+        (MetricTraits, {"kind": 3}, "'kind' expects a text, found 3"),
+        (
+            MetricKindTraits,
+            {"evaluations": ("rankin",)},
+            "each item one of 'ranking', 'predictions', found ('rankin',)",
+        ),
         (LossTraits, {"min_negatives": True}, "'min_negatives' expects a whole number, found True"),
         (SamplerTraits, {"colour": "red"}, "unknown trait 'colour', available: draws, min_negatives"),
     ],
@@ -87,8 +92,6 @@ def test_every_built_in_component_has_traits_of_its_kind() -> None:
 
 
 def test_what_follows_from_traits_is_not_written_twice() -> None:
-    assert METRICS.describe("ndcg").traits.cutoff
-    assert not METRICS.describe("auc").traits.cutoff
     assert LOSSES.describe("bpr").traits.takes_negatives
     assert not LOSSES.describe("cross_entropy").traits.takes_negatives
     assert not LOSSES.describe("directau").traits.takes_negatives

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from recrun.config.monitor_names import parse_monitor, smaller_is_better
 from recrun.errors import ConfigError, RegistryError
 from recrun.files import atomic_write
+from recrun.registry.user_files import short_name
 from recrun.report.files.metrics_file import read_metrics
 from recrun.report.files.plots import plot_course
 from recrun.report.terminal.lines import chosen_text, number, scored_text, seconds_text
@@ -42,7 +43,7 @@ def write_summary(
     target.mkdir(parents=True, exist_ok=True)
     courses = _courses(result, history)
     for split, name, points in courses:
-        picture = plot_course(f"{split} {name}", points, _best(name, points), result.get("best_epoch"))
+        picture = plot_course(f"{split} {short_name(name)}", points, _best(name, points), result.get("best_epoch"))
         atomic_write(target / _picture(split, name), picture)
     page = target / "SUMMARY.md"
     atomic_write(page, "\n\n".join(_sections(result, courses, config)) + "\n")
@@ -105,7 +106,7 @@ def _best(name: str, points: Sequence[tuple[int, float]]) -> tuple[int, float] |
 
 
 def _picture(split: str, name: str) -> str:
-    return f"{split}{name}.png".replace("/", "_").replace("\\", "_")
+    return f"{split}{short_name(name)}.png".replace("/", "_").replace("\\", "_")
 
 
 def _sections(result: Mapping[str, Any], courses: Sequence[_Course], config: Mapping[str, Any]) -> Iterable[str]:
@@ -115,7 +116,9 @@ def _sections(result: Mapping[str, Any], courses: Sequence[_Course], config: Map
     yield _result(result)
     yield "## Course"
     yield _table(("split", "metric", "best", "at epoch", "last", "picture"), map(_course_row, courses))
-    yield "\n".join(f"![{split} {name}]({quote(_picture(split, name), safe='@')})" for split, name, _ in courses)
+    yield "\n".join(
+        f"![{split} {short_name(name)}]({quote(_picture(split, name), safe='@')})" for split, name, _ in courses
+    )
     yield "## Config"
     yield _table(("key", "value"), ((f"`{key}`", _code(value)) for key, value in config.items()))
     if result.get("environment"):
@@ -142,7 +145,7 @@ def _opening(result: Mapping[str, Any]) -> Iterable[str]:
 def _result(result: Mapping[str, Any]) -> str:
     splits = {split: result[split] for split in ("valid", "test") if result.get(split)}
     names = list(dict.fromkeys(name for values in splits.values() for name in values))
-    rows = ((f"`{name}`", *(number(values.get(name)) for values in splits.values())) for name in names)
+    rows = ((f"`{short_name(name)}`", *(number(values.get(name)) for values in splits.values())) for name in names)
     return _table(("metric", *splits), rows) if splits else "Nothing was evaluated."
 
 
@@ -151,7 +154,13 @@ def _course_row(course: _Course) -> tuple[str, ...]:
     best = _best(name, points)
     best_texts = ("-", "-") if best is None else (number(best[1]), str(best[0]))
     picture = _picture(split, name)
-    return (split, f"`{name}`", *best_texts, number(points[-1][1]), f"[{picture}]({quote(picture, safe='@')})")
+    return (
+        split,
+        f"`{short_name(name)}`",
+        *best_texts,
+        number(points[-1][1]),
+        f"[{picture}]({quote(picture, safe='@')})",
+    )
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from recrun.registry.user_files import short_name
+
 
 def number(value: Any) -> str:
     """Return a value in a width that suits a table: metrics with four decimals, very small or large ones shortened.
@@ -59,7 +61,7 @@ def values_text(values: Mapping[str, Any]) -> str:
     >>> values_text({"recall@20": 0.15537, "ndcg@20": 0.131})
     'recall@20 0.1554  ndcg@20 0.1310'
     """
-    return "  ".join(f"{name} {number(value)}" for name, value in values.items())
+    return "  ".join(f"{short_name(name)} {number(value)}" for name, value in values.items())
 
 
 def statistics_text(statistics: Mapping[str, Any]) -> str:
@@ -113,9 +115,9 @@ def more_facts(info: Mapping[str, Any]) -> list[tuple[str, str]]:
         steps = f" of {info['n_steps']:,} steps" if info.get("n_steps") else ""
         found.append(("epochs", f"{info['epochs']:,}{steps}"))
     if info.get("monitors"):
-        found.append(("watches", ", ".join(str(name) for name in info["monitors"])))
+        found.append(("watches", ", ".join(short_name(str(name)) for name in info["monitors"])))
     if info.get("which4best"):
-        found.append(("chooses", f"by {info['which4best']}"))
+        found.append(("chooses", f"by {short_name(info['which4best'])}"))
     return found
 
 
@@ -136,7 +138,7 @@ def chosen_text(result: Mapping[str, Any]) -> str:
     if result.get("valid") is None:
         return f"{where}, without validation".removeprefix(", ")
     criterion = result.get("which4best")
-    return f"{where}, best by valid {criterion}".removeprefix(", ") if criterion else where
+    return f"{where}, best by valid {short_name(criterion)}".removeprefix(", ") if criterion else where
 
 
 def scored_text(result: Mapping[str, Any]) -> str:

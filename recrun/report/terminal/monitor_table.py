@@ -11,6 +11,7 @@ from rich.console import Group
 from rich.table import Column, Table
 from rich.text import Text
 
+from recrun.registry.user_files import short_name
 from recrun.report.terminal.board import Board, Row, train_title
 from recrun.report.terminal.console import in_ascii
 from recrun.report.terminal.lines import number
@@ -80,7 +81,7 @@ def _fields(board: Board, rows: Sequence[Row], star: str) -> list[_Field]:
         fields.append(_Field(train_title(name), cells, _LR_RANK if name == "lr" else 1))
     for place, name in enumerate(monitors):
         cells = [number(row.values.get(name)) for row in rows]
-        fields.append(_Field(name, cells, 0 if name.lower() == chooser else 2 + place))
+        fields.append(_Field(short_name(name), cells, 0 if name.lower() == chooser else 2 + place))
     if train:
         fields.append(_Field("train s", [f"{row.train_seconds:.1f}" for row in rows], _LR_RANK + 1))
     return [*fields, _Field("eval s", [f"{row.eval_seconds:.1f}" for row in rows], _LR_RANK + 2)]

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from recrun.config.check_value import type_name
 from recrun.registry.component import REQUIRED, Component
+from recrun.registry.user_files import short_name
 from recrun.report.terminal.console import in_ascii
 from recrun.report.terminal.lines import chosen_text, number, scored_text, seconds_text
 
@@ -103,11 +104,13 @@ def time_table(rows: Sequence[tuple[str, float, float]]) -> Table:
 
 def _scores(head: str, splits: Mapping[str, Mapping[str, Any]], notes: Sequence[str]) -> Group:
     names = list(dict.fromkeys(name for values in splits.values() for name in values))
-    if sum(len(name) + 3 for name in names) + len("valid") <= _LINE:
+    titles = [short_name(name) for name in names]
+    if sum(len(title) + 3 for title in titles) + len("valid") <= _LINE:
         rows = [(split, *(values.get(name) for name in names)) for split, values in splits.items()]
-        grid = table(None, ("", *names), rows)
+        grid = table(None, ("", *titles), rows)
     else:
-        rows = [(name, *(values.get(name) for values in splits.values())) for name in names]
+        pairs = zip(titles, names, strict=True)
+        rows = [(title, *(values.get(name) for values in splits.values())) for title, name in pairs]
         grid = table(None, ("", *splits), rows)
     return Group(Text(head, style="bold"), grid, *(Text(note, style="dim") for note in notes if note))
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from recrun.registry.user_files import short_name
 from recrun.report.terminal.tables import table
 
 
@@ -54,7 +55,7 @@ def _row(numbers: list[dict[str, Any]], split: str, metric: str) -> list[Any]:
     shown = ours or published or {}
     return [
         split,
-        metric,
+        short_name(metric),
         published and published["value"],
         ours and ours["value"],
         shown["measured"],

@@ -1,0 +1,228 @@
+"""Define the kinds of metrics: what a metric is a function of, how that is gathered, how it becomes one number.
+
+Shapes: B users of a batch, U users, I items, K ranks, N rows.
+
+A kind is a class under `METRIC_KINDS.register`. An evaluation makes one object of each kind that its metrics have,
+hands it every batch in order, and asks for the values at the end. Two traits say what a config needs before anything is
+imported: `cutoff`, whether its metrics are named as name@k, and `evaluations`, which evaluations can compute them.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+
+import numpy as np
+
+from recrun.errors import RegistryError
+from recrun.metrics.pointwise import mean_by_size, wins_of_groups
+from recrun.metrics.ranking import Array, Doubles
+from recrun.registry import METRIC_KINDS
+
+if TYPE_CHECKING:
+    from recrun.config.monitor_names import MetricName
+    from recrun.registry.traits import MetricTraits
+
+SUMMED: Final = 1024
+"""Users whose values are added up in one go; fixed, because the rounding of a sum depends on it."""
+
+
+class Metric(NamedTuple):
+    """A metric that is to be computed."""
+
+    name: MetricName
+    compute: Callable[..., Any]
+    traits: MetricTraits
+
+    @property
+    def k(self) -> int:
+        """The cutoff; 0 for a metric without one."""
+        return self.name.k or 0
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation is over, besides its batches.
+
+    Args:
+        n_items: I; 0 where rows are predicted.
+        seen: items that are not recommended, as compressed rows of all users (`recrun.data.interactions.CSR`): the
+            items of train, for test also those of valid. None where there are no rankings.
+        relevant: items to be found, likewise.
+        dataset: the data set (`RecDataSet`: ids, fields, columns); None when only arrays were given.
+    """
+
+    n_items: int = 0
+    seen: Any = None
+    relevant: Any = None
+    dataset: Any = None
+
+    @cached_property
+    def popularity_I(self) -> Array:
+        """By how many users each item is seen, int (I,)."""
+        return np.bincount(self.seen.indices, minlength=self.n_items)
+
+
+class Rankings(NamedTuple):
+    """The rankings of some users that have relevant items; those fields that no kind `needs` are empty."""
+
+    users_B: Array
+    """Their ids, ascending."""
+    items_BK: Array
+    """The items in rank order, K at least the largest cutoff, or all items; -1 where a rank is empty."""
+    hits_BK: Array
+    """Whether they are relevant."""
+    n_relevant_B: Array
+    """How many relevant items each user has, at least 1."""
+    scores_BK: Array
+    """The scores of the items, double, -inf where a rank is empty; needs "scores"."""
+    wins_B: Array
+    """Pairs (relevant, other) of unseen items in order, plus half the ties; needs "wins"."""
+    n_findable_B: Array
+    """Relevant items that are unseen; needs "wins"."""
+    n_others_B: Array
+    """Unseen items that are not relevant; needs "wins"."""
+
+
+class Predictions(NamedTuple):
+    """Rows with predicted and true values."""
+
+    preds_N: Array
+    """Predictions, such as probabilities."""
+    targets_N: Array
+    """Labels."""
+    users_N: Array
+    """The user, or another group, of each row."""
+
+
+class MetricKind(ABC):
+    """The base of all kinds.
+
+    A kind writes `add_rankings` or `add_predictions`, as its trait `evaluations` says, and `values`. There may be no
+    batch at all: no user may have relevant items.
+
+    Args:
+        metrics: all metrics of this kind that are computed.
+        data: what is evaluated.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What is gathered only when asked for: "scores" of the ranked items, and "wins", for which a model's scores are
+    computed twice."""
+
+    def __init__(self, metrics: Sequence[Metric], data: Evaluated) -> None:
+        self.metrics = tuple(metrics)
+        self.data = data
+
+    def add_rankings(self, rankings: Rankings) -> None:
+        """Gather the rankings of some users; all calls but the last bring a multiple of `SUMMED` users."""
+        raise RegistryError(f"{type(self).__name__} is a kind of metrics of rankings; write its add_rankings()")
+
+    def add_predictions(self, predictions: Predictions) -> None:
+        """Gather predictions; one call brings all rows."""
+        raise RegistryError(f"{type(self).__name__} is a kind of metrics of predictions; write its add_predictions()")
+
+    @abstractmethod
+    def values(self) -> Sequence[float]:
+        """Return the value of each metric, in their order; NaN where it is undefined."""
+
+
+class MeanOverUsers(MetricKind):
+    """A kind whose metrics are means over users; it writes `of_users`."""
+
+    def __init__(self, metrics: Sequence[Metric], data: Evaluated) -> None:
+        super().__init__(metrics, data)
+        self._sums: list[list[float]] = [[] for _ in self.metrics]
+        self._counts = [0 for _ in self.metrics]
+
+    @abstractmethod
+    def of_users(self, metric: Metric, rankings: Rankings) -> Doubles:
+        """Return the metric of each user, (B,); NaN for a user who is left out of the mean."""
+
+    def add_rankings(self, rankings: Rankings) -> None:
+        for position, metric in enumerate(self.metrics):
+            self.add_values(position, self.of_users(metric, rankings))
+
+    def add_values(self, position: int, values_B: Doubles) -> None:
+        """Add to the mean of the metric at a position of `metrics`."""
+        defined_B = ~np.isnan(values_B)
+        self._counts[position] += int(defined_B.sum())
+        values_B = np.where(defined_B, values_B, 0.0)
+        self._sums[position] += [float(values_B[i : i + SUMMED].sum()) for i in range(0, len(values_B), SUMMED)]
+
+    def values(self) -> list[float]:
+        """Return the means; NaN over no users."""
+        pairs = zip(self._sums, self._counts, strict=True)
+        return [math.fsum(sums) / count if count else math.nan for sums, count in pairs]
+
+
+@METRIC_KINDS.register("ranking", cutoff=True)
+class Ranking(MeanOverUsers):
+    """Means over users of `(hits (B, K) bool in rank order, n_relevant (B,) int, k) -> (B,)`, for any k.
+
+    K may be larger than k; ranks beyond K are misses. K and every n_relevant are at least 1.
+    """
+
+    def of_users(self, metric: Metric, rankings: Rankings) -> Doubles:
+        return np.asarray(metric.compute(rankings.hits_BK, rankings.n_relevant_B, metric.k))
+
+
+@METRIC_KINDS.register("exposure", cutoff=True)
+class Exposure(MetricKind):
+    """Functions `(exposure (I,) int, popularity (I,) int, n_users) -> float` of all rankings together.
+
+    The exposure of an item is how many users have it among their first k, its popularity how many users have seen it.
+    """
+
+    def __init__(self, metrics: Sequence[Metric], data: Evaluated) -> None:
+        super().__init__(metrics, data)
+        self._exposures = {metric.k: np.zeros(data.n_items, dtype=np.int64) for metric in metrics}
+
+    def add_rankings(self, rankings: Rankings) -> None:
+        for k, exposure_I in self._exposures.items():
+            items_N = rankings.items_BK[:, :k].ravel()
+            exposure_I += np.bincount(items_N[items_N >= 0], minlength=self.data.n_items)
+
+    def values(self) -> list[float]:
+        arguments = self.data.popularity_I, self.data.seen.n_rows
+        return [float(metric.compute(self._exposures[metric.k], *arguments)) for metric in self.metrics]
+
+
+@METRIC_KINDS.register("auc", evaluations=("ranking", "predictions"))
+class AreaUnderCurve(MeanOverUsers):
+    """Means over users of `(wins (B,), n_relevant (B,), n_others (B,)) -> (B,)`, NaN where one of the two is 0.
+
+    Of rankings, wins are over all unseen items. Of predictions, all rows count as those of one user.
+    """
+
+    needs = frozenset({"wins"})
+
+    def of_users(self, metric: Metric, rankings: Rankings) -> Doubles:
+        return np.asarray(metric.compute(rankings.wins_B, rankings.n_findable_B, rankings.n_others_B))
+
+    def add_predictions(self, predictions: Predictions) -> None:
+        one_group_N = np.zeros(len(predictions.preds_N), dtype=np.int8)
+        groups = wins_of_groups(predictions.preds_N, predictions.targets_N, one_group_N)
+        for position, metric in enumerate(self.metrics):
+            areas_G = metric.compute(groups.wins_G, groups.n_relevant_G, groups.size_G - groups.n_relevant_G)
+            self.add_values(position, np.array([mean_by_size(areas_G, groups.size_G)]))
+
+
+@METRIC_KINDS.register("pointwise", evaluations=("predictions",))
+class Pointwise(MetricKind):
+    """Functions `(preds (N,), targets (N,)) -> float` of all rows; with the trait `grouped` also of `groups (N,)`."""
+
+    def __init__(self, metrics: Sequence[Metric], data: Evaluated) -> None:
+        super().__init__(metrics, data)
+        self._batches: list[Predictions] = []
+
+    def add_predictions(self, predictions: Predictions) -> None:
+        self._batches.append(predictions)
+
+    def values(self) -> list[float]:
+        rows = Predictions(*map(np.concatenate, zip(*self._batches, strict=True)))
+        return [float(metric.compute(*(rows if metric.traits.grouped else rows[:2]))) for metric in self.metrics]

@@ -1,0 +1,92 @@
+"""Compute any metrics over the batches of one evaluation, each as its kind says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from recrun.config.monitor_names import LOSS, MetricName, kind_of
+from recrun.errors import ConfigError, RegistryError
+from recrun.metrics.kinds import Evaluated, Metric, MetricKind, Predictions, Rankings
+from recrun.registry import METRIC_KINDS, METRICS
+
+EvaluationName = Literal["ranking", "predictions"]
+
+_UNFIT = {
+    "ranking": "is not a metric of rankings: it needs predictions of given pairs",
+    "predictions": "is a metric of rankings, not of single predictions",
+}
+
+
+class Totals:
+    """What the metrics of one evaluation gather, and their values at the end.
+
+    Args:
+        metrics: what to compute; one that is repeated is computed once.
+        evaluation: "ranking" or "predictions".
+        data: what is evaluated.
+
+    Raises:
+        ConfigError: this evaluation cannot compute a metric.
+        RegistryError: a metric or its kind is not known, or cannot be imported.
+    """
+
+    def __init__(self, metrics: Sequence[MetricName], evaluation: EvaluationName, data: Evaluated) -> None:
+        self._names = list(dict.fromkeys(metrics))
+        by_kind: dict[str, list[Metric]] = {}
+        for name in self._names:
+            by_kind.setdefault(_fitting_kind(name, evaluation), []).append(find_metric(name))
+        self.kinds = [find_kind(kind)(chosen, data) for kind, chosen in by_kind.items()]
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the kinds want gathered besides rankings and hits: "scores", "wins"."""
+        return frozenset().union(*(kind.needs for kind in self.kinds))
+
+    def add_rankings(self, rankings: Rankings) -> None:
+        """Hand the rankings of some users to every kind."""
+        for kind in self.kinds:
+            kind.add_rankings(rankings)
+
+    def add_predictions(self, predictions: Predictions) -> None:
+        """Hand the predictions of all rows to every kind."""
+        for kind in self.kinds:
+            kind.add_predictions(predictions)
+
+    def values(self) -> dict[str, float]:
+        """Return the metrics by name, in the order in which they were asked for."""
+        found: dict[MetricName, float] = {}
+        for kind in self.kinds:
+            values = kind.values()
+            if len(values) != len(kind.metrics):
+                message = (
+                    f"values() must return {len(kind.metrics)} numbers, one per metric, and returned {len(values)}"
+                )
+                raise RegistryError(f"{type(kind).__name__}: {message}")
+            found |= {metric.name: float(value) for metric, value in zip(kind.metrics, values, strict=True)}
+        return {str(name): found[name] for name in self._names}
+
+
+def find_metric(name: MetricName) -> Metric:
+    """Import a metric."""
+    return Metric(name, METRICS.get(name.name), METRICS.describe(name.name).traits)
+
+
+def find_kind(name: str) -> Callable[[Sequence[Metric], Evaluated], MetricKind]:
+    """Import a kind.
+
+    Raises:
+        RegistryError: it cannot be imported, or is no class derived from `MetricKind`.
+    """
+    kind: Any = METRIC_KINDS.get(name)
+    if not (isinstance(kind, type) and issubclass(kind, MetricKind)):
+        raise RegistryError(f"metric kind {name!r} must be a class derived from recrun.metrics.kinds.MetricKind")
+    return kind
+
+
+def _fitting_kind(metric: MetricName, evaluation: EvaluationName) -> str:
+    if metric.name != LOSS:
+        kind = kind_of(METRICS.describe(metric.name))
+        if evaluation in kind.traits.evaluations:
+            return kind.name
+    raise ConfigError(f"{metric} {_UNFIT[evaluation]}")
