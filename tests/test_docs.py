@@ -93,9 +93,11 @@ def test_every_relative_link_leads_to_a_file(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_relative)
-def test_every_dotted_name_in_a_block_of_python_exists(page: Path) -> None:
-    blocks = "\n".join(re.findall(r"^```python\n(.*?)^```", _text(page), re.DOTALL | re.MULTILINE))
-    named = set(re.findall(r"\brecrun(?:\.\w+)+", blocks))
+def test_every_block_of_python_compiles_and_its_dotted_names_exist(page: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", _text(page), re.DOTALL | re.MULTILINE)
+    for block in blocks:
+        compile(block, _relative(page), "exec")
+    named = set(re.findall(r"\brecrun(?:\.\w+)+", "\n".join(blocks)))
     assert [name for name in sorted(named) if not _exists(name)] == []
 
 
