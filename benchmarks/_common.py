@@ -1,4 +1,4 @@
-"""What the benchmarks share: the data, a coach on it, clocks, children, tables, and the record of targets."""
+"""Provide what the benchmarks share: data, a Coach, clocks, child processes, tables, and the record of targets."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def data_root() -> Path:
 
 
 def gowalla() -> tuple[str, list[str]]:
-    """Return what the data is, in words and as overrides of a config: Gowalla, else made-up data of its size."""
+    """Return the name of the data and the overrides that select it: Gowalla, else synthetic data of its size."""
     if (data_root() / "gowalla" / "train.txt.gz").exists():
         return "Gowalla", ["dataset=Gowalla_m1", f"root={data_root()}", "valid_ratio=0"]
     shares = ["test_ratio=0.21", "valid_ratio=0"]
     sizes = [f"{name}={number}" for name, number in GOWALLA.items()]
-    return "made-up data of Gowalla's size", ["dataset=Synthetic", *sizes, *shares]
+    return "synthetic data of Gowalla's size", ["dataset=Synthetic", *sizes, *shares]
 
 
 @contextmanager
 def trained_by(overrides: Sequence[str]) -> Iterator[Coach]:
-    """Give a coach as `recrun train bprmf OVERRIDES` makes it, without reporters and with a run folder that goes."""
+    """Yield a Coach as `recrun train bprmf OVERRIDES` makes it, without reporters and with a temporary run folder."""
     from recrun.config.resolve import resolve
     from recrun.workflows.build import prepare
 
@@ -55,20 +55,20 @@ def trained_by(overrides: Sequence[str]) -> Iterator[Coach]:
 
 
 def seconds_of(task: Callable[[], object]) -> float:
-    """Return the wall time that a task takes."""
+    """Return the wall time of a task."""
     start = time.perf_counter()
     task()
     return time.perf_counter() - start
 
 
 class Peak:
-    """The peak of this process's memory above what it was when made, in MB; None where the system does not tell."""
+    """The peak memory of this process above its level at construction, in MB; None where it is not reported."""
 
     def __init__(self) -> None:
         gc.collect()
         self._before = resident_mb("VmRSS")
         try:
-            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak
         except OSError:
             self._before = None
 
@@ -79,7 +79,7 @@ class Peak:
 
 
 def resident_mb(name: str) -> float | None:
-    """Return a size that the kernel keeps of this process: "VmRSS", what is resident, or "VmHWM", its peak."""
+    """Return a size of this process from the kernel: "VmRSS" (resident memory) or "VmHWM" (its peak)."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -88,7 +88,7 @@ def resident_mb(name: str) -> float | None:
 
 
 class Ended(NamedTuple):
-    """A child process that has ended."""
+    """The result of a finished child process."""
 
     seconds: float
     cpu: float
@@ -97,10 +97,10 @@ class Ended(NamedTuple):
 
 
 def run_child(command: Sequence[str], folder: Path = REPOSITORY, **environment: str) -> Ended:
-    """Run a command to its end, in a folder.
+    """Run a command in a folder and wait for it.
 
     Raises:
-        RuntimeError: it failed; the message holds what it wrote.
+        RuntimeError: it failed; the message holds the end of its output.
     """
     start = time.perf_counter()
     with tempfile.TemporaryFile() as output:
@@ -118,20 +118,20 @@ def run_child(command: Sequence[str], folder: Path = REPOSITORY, **environment: 
 
 
 def recrun(*arguments: str) -> list[str]:
-    """Return the command `recrun ARGUMENTS` of this interpreter."""
+    """Return the command that runs `recrun ARGUMENTS` with this interpreter."""
     return [sys.executable, "-m", "recrun", *arguments]
 
 
 def python(script: str, *arguments: str) -> list[str]:
-    """Return the command that runs a script of this interpreter."""
+    """Return the command that runs a script with this interpreter."""
     return [sys.executable, script, *arguments]
 
 
 def json_of(output: str) -> Any:
-    """Return the JSON document that an output ends with, over one line or many.
+    """Return the JSON document, of one line or several, at the end of an output.
 
     Raises:
-        ValueError: it ends with none.
+        ValueError: there is none.
     """
     lines = output.strip().splitlines()
     for start in reversed(range(len(lines))):
@@ -142,14 +142,14 @@ def json_of(output: str) -> Any:
 
 
 def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
-    """Return the exponent p of the power law, values ~ sizes^p, that fits best."""
+    """Return the exponent p of the best-fitting power law, values ~ sizes^p."""
     import numpy as np
 
     return float(np.polyfit(np.log(sizes), np.log(np.maximum(values, 1e-9)), 1)[0])
 
 
 def machine(threads: int | None = None) -> str:
-    """Return the machine's state in a line."""
+    """Return a line on the machine: cores, load, versions."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = " ".join(f"{number:.1f}" for number in os.getloadavg())
     versions = ", ".join(f"{name} {_version(name)}" for name in ("torch", "numpy", "polars"))
@@ -166,7 +166,7 @@ def _version(package: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows in columns; numbers to the right."""
+    """Print rows in columns, numbers right-aligned."""
     shown = [list(head), *([_shown(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in shown) for column in range(len(head))]
     is_text = [not rows or isinstance(rows[0][column], str) for column in range(len(head))]
@@ -191,7 +191,7 @@ def _shown(cell: Any) -> str:
 
 
 def record(target: str, measured: float, wanted: str, met: bool, unit: str = "s") -> None:
-    """Enter what was measured of a target into the table that `make bench` prints at its end, if it is running."""
+    """Add a measurement of a target to the table that `make bench` prints at its end, if it is running."""
     if os.environ.get(RECORD):
         entry = {
             "target": target,
@@ -206,6 +206,6 @@ def record(target: str, measured: float, wanted: str, met: bool, unit: str = "s"
 
 
 def cpu_seconds() -> float:
-    """Return the processor time that this process has taken, in all its threads."""
+    """Return the processor time of this process so far, over all threads."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime

@@ -2,10 +2,9 @@
 
     python benchmarks/all.py [--only epoch startup] [--small] [--peers FOLDER]
 
-Each script runs in a process of its own, one after the other. Peers are measured only with `--peers`: they are
-installed into environments in that folder (see `benchmarks/peers/run.py`). A script that fails is said so, and the
-others go on; the exit code is then 1. `--small` measures less and fewer times, to see that everything runs; its figures
-are rough.
+The scripts run in separate processes, one after another. Other libraries are measured only with `--peers`: they are
+installed into environments in that folder (see `benchmarks/peers/run.py`). If a script fails, the others still run, and
+the exit code is 1. `--small` measures less and fewer times, to check that everything runs; its figures are rough.
 """
 
 from __future__ import annotations
@@ -48,14 +47,14 @@ SMALL = {
     "job": "--epochs 1 --threads 1",
     "growth": "--to 15 --threads 1",
 }
-"""What each script is given with `--small`."""
+"""The arguments of each script with `--small`."""
 
 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=SCRIPTS, default=SCRIPTS, metavar="NAME", help=", ".join(SCRIPTS))
-    parser.add_argument("--small", action="store_true", help="measure little, to see that everything runs")
+    parser.add_argument("--small", action="store_true", help="measure little, to check that everything runs")
     parser.add_argument("--peers", metavar="FOLDER", help="measure other libraries too, installed into this folder")
     options = parser.parse_args()
     commands = [[str(FOLDER / f"{name}.py"), *(SMALL[name].split() if options.small else [])] for name in options.only]
@@ -64,7 +63,7 @@ def main() -> None:
     failed = []
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "targets.jsonl"
-        environment = {"GOMP_SPINCOUNT": "1000", **os.environ, RECORD: str(file)}  # spins as `recrun` does
+        environment = {"GOMP_SPINCOUNT": "1000", **os.environ, RECORD: str(file)}  # as `recrun` sets it
         for command in commands:
             name = Path(command[0]).name
             print(f"\n== {name}", flush=True)

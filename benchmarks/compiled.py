@@ -1,13 +1,13 @@
-"""Time an epoch of BPR-MF training steps with compiled kernels in place of torch's, beside the ways of `training.py`.
+"""Time an epoch of BPR-MF training steps with compiled kernels, compared with the methods of `training.py`.
 
     python benchmarks/compiled.py --steps 200 --rounds 3 --threads 2
 
-It needs numba. This is an experiment whose outcome docs/performance.md tells; recrun does not use these kernels.
-`kernels` scores pairs and adds their gradients to kept tables in one pass each, and takes torch's fused Adam; `whole`
-does Adam's step too, reads gradients of touched rows only, and clears them on the way; `lazy_whole` steps the batch's
-rows only, as `lazy_adam` does. The printed table is that of `training.py`.
+Needs numba. recrun does not use these kernels; docs/performance.md gives the outcome of the experiment. `kernels`
+scores pairs and adds their gradients to kept tables in one pass each, with torch's fused Adam; `whole` also does Adam's
+step, reading and clearing only the gradients of touched rows; `lazy_whole` updates the batch's rows only, as
+`lazy_adam` does. The printed table is that of `training.py`.
 
-Shapes: R rows of a table, B pairs, C items a user, D embedding.
+Shapes: R rows of a table, B pairs, C items per user, D embedding.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ONE = np.float32(1)
 
 @njit(parallel=True, fastmath=FAST, error_model="numpy")
 def pair_scores(user: Any, item: Any, users_B: Any, items_BC: Any, scores_BC: Any) -> None:
-    """Write the products of each pair; threads share the pairs."""
+    """Write the score of each pair; threads divide the pairs."""
     width = 256
     for k in prange((len(users_B) + width - 1) // width):
         for b in range(k * width, min(len(users_B), (k + 1) * width)):
@@ -47,7 +47,7 @@ def pair_scores(user: Any, item: Any, users_B: Any, items_BC: Any, scores_BC: An
 def pair_gradients(
     user: Any, item: Any, users_B: Any, items_BC: Any, slopes_BC: Any, user_grad: Any, item_grad: Any
 ) -> None:
-    """Add the gradients of the scores' slopes; threads share the columns, so that no two write to one number."""
+    """Add the gradients from the slopes of the scores; threads divide the columns, so none write to the same number."""
     width = 32
     for k in prange((user.shape[1] + width - 1) // width):
         for b in range(len(users_B)):
@@ -60,7 +60,7 @@ def pair_gradients(
 
 @njit(parallel=True, fastmath=FAST, error_model="numpy")
 def adam_step(weight: Any, grad: Any, mean: Any, square: Any, touched: Any, n_steps: int) -> None:
-    """Step every row; gradients are read and cleared where rows were touched."""
+    """Update every row; gradients are read and cleared only where rows were touched."""
     rate = np.float32(LR / (1 - BETA1**n_steps))
     scale = np.float32(1 / np.sqrt(1 - BETA2**n_steps))
     for r in prange(len(weight)):
@@ -78,7 +78,7 @@ def adam_step(weight: Any, grad: Any, mean: Any, square: Any, touched: Any, n_st
 
 @njit(fastmath=FAST, error_model="numpy")
 def lazy_step(weight: Any, grad: Any, mean: Any, square: Any, touched: Any, clocks: Any, index: Any) -> None:
-    """Step the rows of `index`, each once, by its own clock."""
+    """Update the rows in `index`, each once, by its own step count."""
     for r in index:
         if not touched[r]:
             continue
@@ -95,7 +95,7 @@ def lazy_step(weight: Any, grad: Any, mean: Any, square: Any, touched: Any, cloc
 
 
 class Table:
-    """A table with its kept gradient and Adam's state, as arrays that share their memory with the parameter."""
+    """A table with its kept gradient and Adam's state, as arrays; the weights share memory with the parameter."""
 
     def __init__(self, parameter: nn.Parameter) -> None:
         self.weight = parameter.detach().numpy()
@@ -121,7 +121,7 @@ class _Scores(torch.autograd.Function):
 
 
 def _gradients(anchor: Tensor, user: Table, item: Table, users_B: Any, items_BC: Any) -> Tensor:
-    """Compute the loss, and add its gradients to the tables'."""
+    """Compute the loss, and add its gradients to those of the tables."""
     scores: Tensor = _Scores.apply(anchor, user, item, users_B, items_BC)
     loss = F.softplus(scores[:, 1] - scores[:, 0]).mean()
     loss.backward()
@@ -165,12 +165,12 @@ def _compiled(user: nn.Parameter, item: nn.Parameter, *, lazily: bool) -> Step:
 
 
 def whole(user: nn.Parameter, item: nn.Parameter) -> Step:
-    """Everything but the loss compiled, dense Adam."""
+    """Everything except the loss is compiled, with dense Adam."""
     return _compiled(user, item, lazily=False)
 
 
 def lazy_whole(user: nn.Parameter, item: nn.Parameter) -> Step:
-    """Everything but the loss compiled, Adam of the batch's rows."""
+    """Everything except the loss is compiled, with Adam on the batch's rows."""
     return _compiled(user, item, lazily=True)
 
 

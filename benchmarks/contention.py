@@ -2,11 +2,10 @@
 
     python benchmarks/contention.py [--epochs 3] [--busy N] [--threads 2]
 
-Threads of torch wait for each other many times in a step. By default they spin while they wait; `recrun` has them
-sleep soon (GOMP_SPINCOUNT=1000). Where other processes want the cores, the thread that is waited for may not be
-running, and spinning only keeps it from a core. `recrun train bprmf` is run both ways, in turn, alone and beside N
-processes that compute without end (as many as there are cores, unless told otherwise). Only GNU's OpenMP, which torch
-uses on Linux, reads the variable.
+torch's threads wait for each other many times per step. By default they spin while they wait; `recrun` makes them sleep
+soon (GOMP_SPINCOUNT=1000). When other processes use the cores, the thread they wait for may not be running, and
+spinning keeps it from getting a core. `recrun train bprmf` is run both ways, in turn, alone and beside N busy processes
+(by default as many as there are cores). Only GNU's OpenMP, which torch uses on Linux, reads the variable.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ BUSY = "while True: pass"
 
 @contextmanager
 def busy(n: int) -> Iterator[None]:
-    """Keep `n` processes computing."""
+    """Run `n` busy processes."""
     processes = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(n)]
     try:
         yield
@@ -38,7 +37,7 @@ def busy(n: int) -> Iterator[None]:
 
 
 def epoch_seconds(spins: str, options: argparse.Namespace) -> float:
-    """Return the seconds of an epoch of `recrun train bprmf`."""
+    """Return the seconds per epoch of `recrun train bprmf`."""
     os.environ["GOMP_SPINCOUNT"] = spins
     settings = [f"epochs={options.epochs}", f"threads={options.threads}", "eval_test=false", "device=cpu"]
     with tempfile.TemporaryDirectory() as runs:

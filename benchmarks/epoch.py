@@ -1,13 +1,13 @@
-"""Time an epoch of BPR-MF on Gowalla through recrun's own training loop, and say what it is spent on.
+"""Time an epoch of BPR-MF on Gowalla in recrun's training loop, and show where the time goes.
 
     python benchmarks/epoch.py [--rounds 5] [--threads 2] [--optimizers adam lazy_adam]
 
-The coach is what `recrun train bprmf` makes for these settings: embedding 64, batch 2,048, one uniform negative that is
-no train positive, dense Adam (fused), all 810,128 train interactions; only reporters are left out. An epoch is
-`Coach.train`: sampling, batches, loss, backward pass, optimizer, the guard of the numbers. Optimizers take turns, so
-that a busy machine slows all of them alike; the first epoch of each is not counted. Without Gowalla, data of its size
-is made up, and said so. `--json` prints the seconds of every epoch. "Data" is sampling and batches, "bookkeeping" the
-means of the loss and the guard against what is not finite.
+The Coach is made as by `recrun train bprmf`, without reporters: embedding 64, batch 2,048, one uniform negative that is
+not a train positive, dense Adam (fused), all 810,128 train interactions. An epoch is `Coach.train`: sampling, batches,
+loss, backward pass, optimizer, finite checks. Optimizers take turns, so that a busy machine slows all of them alike;
+the first epoch of each is not counted. Without Gowalla, synthetic data of its size is used, and the output says so.
+`--json` prints the seconds of every epoch. "Data" is sampling and batches, "bookkeeping" the mean loss and the finite
+checks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ACTIVITIES = ("data", "forward", "backward", "optimizer", "bookkeeping")
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="epochs of each optimizer that count")
+    parser.add_argument("--rounds", type=int, default=5, help="counted epochs of each optimizer")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--optimizers", nargs="+", default=["adam", "lazy_adam"])
     parser.add_argument("--json", action="store_true", help="print the seconds of every epoch as JSON")
@@ -54,7 +54,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"data": data, "seconds": seconds}))
         return
-    print(f"{data}, {n_steps} steps an epoch; {machine(options.threads)}")
+    print(f"{data}, {n_steps} steps per epoch; {machine(options.threads)}")
     rows = []
     for name in options.optimizers:
         shares = [median(part.get(activity, 0.0) for part in parts[name]) for activity in ACTIVITIES]

@@ -1,12 +1,12 @@
-"""A full evaluation on Gowalla against the bare matrix product of the same shapes, in one process.
+"""Compare a full evaluation on Gowalla with the bare matrix product of the same shapes, in one process.
 
     python benchmarks/evaluation.py [--threads 2] [--runs 7] [--cpu-time]
 
 Twelve numbers (recall, precision, hitrate, ndcg, mrr, map at 10 and 20) for all 29,858 users over 40,981 items with
-vectors of 64; the train part is masked. The bare product is `torch.mm(out=)` over blocks of users into one buffer; as
-its speed depends on the block, several are measured. All are run in turn; medians, with the best runs beside them.
-Without the data, random rows of the same counts are ranked, and said so. `--cpu-time` counts the process's processor
-seconds instead of wall time: on a machine that others use too, it is the steadier measure (with one thread).
+vectors of 64; the train part is masked. The bare product is `torch.mm(out=)` over blocks of users into one buffer; its
+speed depends on the block, so several are measured. All are run in turn; the table has medians and best runs. Without
+the data, random rows of the same counts are ranked, and the output says so. `--cpu-time` measures processor time
+instead of wall time: on a shared machine it is the steadier measure (with one thread).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WANTED = 1.25
 
 
 class Factors:
-    """Random vectors, to be ranked by their products."""
+    """A model of random vectors, scored by their products."""
 
     def __init__(self, n_users: int, n_items: int, dim: int) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -61,7 +61,7 @@ def read(path: Path) -> CSR:
 
 
 def random_rows(n_pairs: int, seed: int) -> CSR:
-    """Return rows with about as many pairs as asked for, so that every user has some."""
+    """Return rows with about `n_pairs` pairs, at least one for every user."""
     rng = np.random.default_rng(seed)
     users = np.concatenate([np.arange(N_USERS), rng.integers(0, N_USERS, n_pairs - N_USERS)])
     return CSR.from_pairs(users, rng.integers(0, N_ITEMS, n_pairs), N_USERS)

@@ -1,19 +1,19 @@
-"""How time and memory grow with the size of the data.
+"""Measure how time and memory grow with the size of the data.
 
     python benchmarks/growth.py [--to 20] [--threads 2] [--cpu-time]
 
-Users, items and interactions are doubled together from 2^14 to 2^20, on made-up data with 8 interactions a user; a
-second series doubles the interactions alone, with 2^14 users and items. Every size is a process of its own. Measured
+Users, items and interactions are doubled together from 2^14 to 2^20, on synthetic data with 8 interactions per user; a
+second series doubles the interactions alone, with 2^14 users and items. Each size runs in its own process. Measured
 are: making the data (`Synthetic`, with the split), loading the same rows from csv and again from the cache, drawing an
 epoch (shuffling and negatives), an epoch of BPR-MF with lazy_adam, a step with dense Adam, and an evaluation of 2,048
-users and of all of them. Peaks of memory are above what was there before. Exponents are of the last three doublings, so
-that what is paid once weighs less: 1 is linear.
+users and of all of them. Peak memory is relative to the memory before. Exponents are of the last three doublings, so
+that constant costs weigh less: 1 is linear.
 
-What would take too long is measured in part: an epoch is the drawing of all its rows and the time of its first 500
-steps, scaled to all; all users are evaluated up to 2^15 users and items only, since users x items grows fourfold, and
-beyond that the time for one user and item, of 2,048 users, tells. A step of dense Adam moves every row of every table,
-so it is linear in users + items whatever the batch; at the largest size it takes 1.5 GB above the rest.
-`--cpu-time` counts the processor's time in place of the clock's, for a machine that others use; with one thread then.
+Long tasks are measured in part: an epoch is the drawing of all its rows and the time of its first 500 steps, scaled to
+all; all users are evaluated up to 2^15 users and items only, since users x items grows fourfold, and beyond that the
+time per user and item, from 2,048 users, is given. A step of dense Adam moves every row of every table, so it is linear
+in users + items whatever the batch; at the largest size it takes 1.5 GB in addition. `--cpu-time` measures processor
+time instead of wall time, for a shared machine; use one thread then.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def measure(
 
 
 def cpu_seconds_of(task: Callable[[], object]) -> float:
-    """Return the processor time that a task takes."""
+    """Return the processor time of a task."""
     start = cpu_seconds()
     task()
     return cpu_seconds() - start
@@ -120,7 +120,7 @@ def write_csv(data: Any, path: str) -> None:
 
 
 def _only(rows: Any, users: Any) -> Any:
-    """Return rows in which all users but some have nothing."""
+    """Return the rows of some users, with all other rows empty."""
     import numpy as np
 
     from recrun.data.interactions import CSR
@@ -174,7 +174,7 @@ def main() -> None:
                 command = python(__file__, "--measure", json.dumps([*size, options.threads, folder, options.cpu_time]))
                 found[size] = json_of(run_child(command, RECRUN_CACHE=str(Path(folder) / "cache")).output)
             print(
-                f"{size[0]} users and items, {size[1]} interactions: {found[size]['epoch'][0]:.3g} s an epoch",
+                f"{size[0]} users and items, {size[1]} interactions: {found[size]['epoch'][0]:.3g} s per epoch",
                 flush=True,
             )
     titles = [f"2^{power}" for power in powers]
@@ -195,7 +195,7 @@ def main() -> None:
         for title, size in zip(titles, together, strict=True)
     ]
     print(f"\nevaluation of {SOME_USERS} users, by the number of items")
-    table(["items", "ns a user and item"], scores)
+    table(["items", "ns per user and item"], scores)
     for phase in ("make", "csv", "draw", "epoch"):
         record(f"growth with interactions: {phase}", one_grows[phase], "exponent <= 1.1", one_grows[phase] <= 1.1, "")
         record(f"growth with everything: {phase}", all_grow[phase], "exponent <= 1.2", all_grow[phase] <= 1.2, "")

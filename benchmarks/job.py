@@ -1,10 +1,10 @@
-"""What share of the wall time of a whole job is training and evaluation.
+"""Measure what share of the wall time of a whole job is training and evaluation.
 
     python benchmarks/job.py [--epochs 20] [--config gowalla/bprmf] [KEY=VALUE ...]
 
 Runs `recrun train CONFIG epochs=N --json` as a child process, from the start of the interpreter to its end, and
 compares the wall time with the seconds of training and evaluation in `metrics.json`. The rest is start-up, loading,
-checkpoints, and the report. What `--profile` prints is shown. With few epochs, what is paid once weighs more than in a
+checkpoints, and the report. The output of `--profile` is shown. With few epochs, constant costs weigh more than in a
 real job; `share of a job of 100` adds the missing epochs at their measured cost.
 """
 
@@ -36,7 +36,7 @@ def main() -> None:
     settings = [*overrides, f"epochs={options.epochs}", f"threads={options.threads}", *options.overrides]
     knows_profile = "--profile" in run_child(recrun("train", "--help")).output
     with tempfile.TemporaryDirectory() as runs:
-        # The cache is filled first: a job's data is usually there.
+        # Fill the cache first: the data of a job is usually there.
         run_child(recrun("train", str(config), *settings, "--dry-run", "--quiet"))
         profile = ["--profile"] if knows_profile else []
         ended = run_child(recrun("train", str(config), *settings, "--json", "--quiet", "--runs", runs, *profile))

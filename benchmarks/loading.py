@@ -1,10 +1,10 @@
-"""Time to load data, from text and from the cache, and the memory it takes.
+"""Measure the time and memory to load data, from text and from the cache.
 
     python benchmarks/loading.py [--runs 5] [--large]
 
 Gowalla's text files (and again from the cache), a csv file of ml-1m's size, and with `--large` a csv and a parquet file
-of 20 million rows. Each run is a process of its own; what counts is the data set's constructor with all parts read,
-without the imports. Memory is the process's peak above what it was before, and what it is in multiples of the text (of
+of 20 million rows. Each run is a separate process; the time is that of the data set's constructor with all parts read,
+without imports. Memory is the process's peak above the level before, also relative to the size of the text (for
 parquet: of the same rows as csv). Files are in the system's page cache.
 """
 
@@ -25,7 +25,7 @@ LIMITS = {"Gowalla, text": 1.0, "Gowalla, cache": 0.1, "ml-1m-sized csv": 1.0, "
 
 
 def write_rows(folder: Path, n_users: int, n_items: int, n_rows: int, suffixes: list[str]) -> int:
-    """Write made-up ratings as `rows.csv` and the like; return the bytes of the csv file."""
+    """Write synthetic ratings to `rows.csv`, or parquet too; return the size of the csv file in bytes."""
     import numpy as np
     import polars as pl
 

@@ -1,11 +1,11 @@
-"""Time scores of many negatives with their gradients: gathered one by one, and by one product over distinct items.
+"""Time scores of many negatives with their gradients: gathered row by row, and by one product over distinct items.
 
     python benchmarks/negatives.py [--threads 1] [--rounds 3]
 
-Batches are those of Gowalla's size with embedding 64: B users, K negatives each, drawn from R distinct items (as many
-as a batch has where negatives come from within it, or all items where they are uniform). The loss is a softmax. The
-product way is what `bprmf` takes where `recrun.architectures.few_items` finds that it pays; that it does not pay for
-many distinct items is the last rows. Processor seconds, the best round of each.
+The tables have Gowalla's size with embedding 64: B users, K negatives each, drawn from R distinct items (as many as a
+batch has for in-batch negatives, or all items for uniform ones). The loss is a softmax. `bprmf` uses the product where
+`recrun.architectures.few_items` finds that it pays; the last rows show that it does not for many distinct items.
+Processor seconds, the best round of each.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ CASES = ((2048, 1024, 1800), (2048, 256, 1800), (1024, 128, 1000), (1024, 128, 3
 
 
 def gathered(users_BD: Tensor, table: RowEmbedding, items: Tensor) -> Tensor:
-    """Gather a row for each user and item."""
+    """Gather a row for each item."""
     return (users_BD.unsqueeze(1) * table(items)).sum(-1)
 
 
 def multiplied(users_BD: Tensor, table: RowEmbedding, items: Tensor) -> Tensor:
-    """Multiply all users with all distinct items, and gather the scores."""
+    """Multiply all users by all distinct items, and gather the scores."""
     counts = torch.bincount(items.reshape(-1), minlength=N_ITEMS)
     distinct = counts.nonzero().squeeze(1)
-    places = torch.empty(N_ITEMS, dtype=torch.int64)
-    places[distinct] = torch.arange(len(distinct))
-    return (users_BD @ table(distinct).T).gather(1, places[items])
+    positions = torch.empty(N_ITEMS, dtype=torch.int64)
+    positions[distinct] = torch.arange(len(distinct))
+    return (users_BD @ table(distinct).T).gather(1, positions[items])
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def main() -> None:
         ratio = best[gathered] / best[multiplied]
         rows.append([n_users, n_negatives, n_distinct, best[gathered], best[multiplied], ratio, taken])
     print(machine(options.threads))
-    table(["B", "K", "R", "gathered s", "product s", "product faster by", "recrun takes"], rows)
+    table(["B", "K", "R", "gathered s", "product s", "product faster by", "recrun uses"], rows)
 
 
 if __name__ == "__main__":

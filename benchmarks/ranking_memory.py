@@ -1,10 +1,10 @@
-"""Peak memory of ranking, for numbers of users and items whose product does not fit in any memory.
+"""Measure the peak memory of ranking when a full score matrix (users x items) would not fit in memory.
 
     python benchmarks/ranking_memory.py [--users 200000] [--items 200000] [--sample 4096 | --full] [--memory 512]
 
 Ranks a sample of the users (all of them with `--full`: some minutes on two cores) over all items, with vectors of 64
-and 20 seen items a user. Prints how far the process's memory rose above the start, the bound, and the rate against the
-bare blocked product of the same users, run in turn in the same process.
+and 20 seen items per user. Prints the peak memory above the start, the bound, and the speed compared with the bare
+blocked product of the same users, run in turn in the same process.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ DIM, BARE_BLOCK = 64, 64
 
 
 def random_rows(users: np.ndarray, n_users: int, n_items: int, each: int, seed: int) -> CSR:
-    """Return `each` random items for every one of `users`, and none for the others."""
+    """Return `each` random items for each of `users`, and none for the others."""
     items = np.random.default_rng(seed).integers(0, n_items, len(users) * each)
     return CSR.from_pairs(np.repeat(users, each), items, n_users)
 
 
 def bare_product(model: Factors, users: torch.Tensor) -> float:
-    """Return the seconds that the blocked product of some users with all items takes."""
+    """Return the seconds of the blocked product of some users and all items."""
     out = torch.empty(BARE_BLOCK, len(model.items))
     start = time.perf_counter()
     for block in users.split(BARE_BLOCK):
@@ -81,7 +81,7 @@ def main() -> None:
     seconds, bare = median([turn[0] for turn in turns]), median([turn[1] for turn in turns])
     ratio = median([ours / theirs for ours, theirs in turns])
     if peak is not None:
-        print(f"memory above the start, at its peak: {peak:.0f} MB of {options.memory} MB allowed")
+        print(f"peak memory above the start: {peak:.0f} MB of {options.memory} MB allowed")
         record("peak memory of ranking", peak, f"<= {options.memory} MB", peak <= options.memory, "MB")
     print(f"{seconds:.2f} s, {n_ranked / seconds:,.0f} users/s; bare product, blocks of {BARE_BLOCK}: {bare:.2f} s")
     print(f"ranking / bare product: {ratio:.2f}")

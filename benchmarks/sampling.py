@@ -1,10 +1,10 @@
-"""Negatives a second on Gowalla, against a plain numpy rejection loop; and whether they are right.
+"""Measure negatives per second on Gowalla, compared with a plain numpy rejection loop, and check them.
 
     python benchmarks/sampling.py [--root ../shared/data] [--runs 7]
 
-Prints, for each sampler: accepted negatives a second on one core (median of several runs in CPU time, best and worst
-beside it), the ratio to the plain loop measured in turn with it, false negatives in ten million draws, and the p-value
-of a chi-square test of the drawn items against the exact distribution.
+Prints, for each sampler: accepted negatives per second on one core (median, best and worst of several runs in CPU
+time), the ratio to the plain loop run in turn with it, false negatives in ten million draws, and the p-value of a
+chi-square test of the drawn items against the exact distribution.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def read_gowalla(root: Path) -> TrainingData:
 
 
 def plain_loop(data: TrainingData, weights: np.ndarray | None) -> Callable[..., np.ndarray]:
-    """Return the obvious vectorised sampler: draw, look all pairs up in a sorted array, redraw what is seen."""
+    """Return the obvious vectorised sampler: draw, look all pairs up in a sorted array, redraw the seen ones."""
     rows = data.csr()
     codes = np.repeat(np.arange(data.n_users), rows.lengths) * data.n_items + rows.indices
     probabilities = None if weights is None else weights / weights.sum()
@@ -58,15 +58,15 @@ def plain_loop(data: TrainingData, weights: np.ndarray | None) -> Callable[..., 
             else:
                 items[left] = rng.choice(data.n_items, len(left), p=probabilities)
             wanted = users[left].astype(np.int64) * data.n_items + items[left]
-            places = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
-            left = left[codes[places] == wanted]
+            positions = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
+            left = left[codes[positions] == wanted]
         return items
 
     return draw
 
 
 def rate(draw: Callable[..., np.ndarray], users: np.ndarray, run: int) -> float:
-    """Return negatives a second of CPU time."""
+    """Return negatives per second of CPU time."""
     rng = generator(run, 0, "benchmark")
     start = time.process_time()
     n_drawn = draw(users, rng).size
@@ -78,7 +78,7 @@ def check(data: TrainingData, sampler: NegativeSampler, weights: np.ndarray) -> 
     rng = generator(0, 0, "check")
     rows = data.csr()
     codes = np.repeat(np.arange(data.n_users), rows.lengths) * data.n_items + rows.indices
-    # Every user equally often: the expected count of an item is then a sum over users that one sparse product gives.
+    # Every user is drawn for equally often, so one sparse product gives the expected count of each item.
     users = np.repeat(np.arange(data.n_users, dtype=np.int32), CHECKED // data.n_users + 1)
     drawn = np.zeros(data.n_items)
     wrong = 0
@@ -89,7 +89,7 @@ def check(data: TrainingData, sampler: NegativeSampler, weights: np.ndarray) -> 
     seen = data.matrix().astype(np.float64)
     per_user = (len(users) / data.n_users) / (weights.sum() - seen @ weights)
     expected = weights * (per_user.sum() - seen.T @ per_user)
-    # A user's draws vary less than Poisson counts by one part in the number of items, so p-values err upwards by that.
+    # Counts vary slightly less than Poisson counts (by 1 / n_items), so p-values are slightly too high.
     statistic = float(((drawn - expected) ** 2 / expected).sum())
     return wrong, float(chi2.sf(statistic, data.n_items - 1))
 
@@ -127,7 +127,9 @@ def main() -> None:
             )
             print(f"{wrong:7}{p_value:9.3f}")
             millions = statistics.median(rates) / 1e6
-            record(f"negatives a second, {name}, K = {n_negatives}", millions, ">= 5 million", millions >= 5, "million")
+            record(
+                f"negatives per second, {name}, K = {n_negatives}", millions, ">= 5 million", millions >= 5, "million"
+            )
             record(f"false negatives, {name}", wrong, "0 in 10 million", wrong == 0, "")
 
 

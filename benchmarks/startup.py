@@ -1,10 +1,10 @@
-"""Time from a command to what it is for: help, a list, a verdict on a config, the first training step.
+"""Time commands from their start to their result: help, a list, a checked config, the first training step.
 
     python benchmarks/startup.py [--runs 10]
 
-Medians of child processes, wall time, taken in turn. `python -c pass` is what any Python program takes here. The first
-step is that of `recrun train` on Gowalla from the cache, with and without the evaluation of the untrained model before
-it; the process ends itself after that step.
+Medians of the wall time of child processes, run in turn. `python -c pass` is the minimum for any Python program. The
+first step is that of `recrun train` on Gowalla from the cache, with and without the evaluation of the untrained model
+before it; the process exits after that step.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ LIMITS = {"recrun --help": 0.25, "recrun list models": 0.25, "recrun validate": 
 
 
 def stop_at_first_step(arguments: Sequence[str]) -> None:
-    """Run the command line in this process and end the process after the first step of an optimizer."""
+    """Run the command line in this process and exit after the first step of an optimizer."""
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
     def stop(optimizer: Any, *_: Any) -> None:
-        # Whether a fused step exists is tried on a single number before.
+        # A step on a single number only tests whether a fused optimizer exists.
         if sum(parameter.numel() for group in optimizer.param_groups for parameter in group["params"]) > 1:
             os._exit(0)
 

@@ -1,15 +1,14 @@
-"""Time an epoch of BPR-MF training steps at Gowalla's size, with one way of computing gradients beside another.
+"""Time an epoch of BPR-MF training steps at Gowalla's size, with several ways of computing gradients.
 
     python benchmarks/training.py --steps 396 --rounds 5 --threads 2
 
 Every way sees the same batches from the same initial tables. Rounds are interleaved, so that a busy machine slows all
 of them alike. Ratios to plain autograd come first, then seconds per epoch of 396 steps (the fastest round and the
-median one), seconds of CPU (the smallest; on a busy machine, with one thread, the figure to trust), and the largest
-difference of any step's loss from plain autograd's. The first four ways do the same dense Adam and must differ by
-rounding only; the lazy ones have semantics of their own; the last is the floor for dense Adam.
+median one), CPU seconds (the smallest; the figure to trust on a busy machine, with one thread), and the largest
+difference of any step's loss from plain autograd's. The first four ways do the same dense Adam and must differ only by
+rounding; the lazy ones are a different algorithm; the last is the lower bound for dense Adam.
 
-Sampling is not part of it. Batches are drawn like Gowalla's: users by activity, positives by popularity, one uniform
-negative.
+Sampling is not included. Batches resemble Gowalla's: users by activity, positives by popularity, one uniform negative.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from recrun.training.optimizers import adam, lazy_adam
 
 N_USERS, N_ITEMS, DIM, BATCH, STEPS_PER_EPOCH = 29_858, 40_981, 64, 2_048, 396
 Step = Callable[[Tensor, Tensor], Tensor]
-"""One training step: users (B,) and items (B, 2), positive first, to the loss before the step."""
+"""One training step: takes users (B,) and items (B, 2), positive first; returns the loss before the step."""
 
 
 def bpr(users_BD: Tensor, items_B2D: Tensor) -> Tensor:
@@ -39,7 +38,7 @@ def bpr(users_BD: Tensor, items_B2D: Tensor) -> Tensor:
 
 
 def plain(user: nn.Parameter, item: nn.Parameter) -> Step:
-    """Autograd through embedding look-ups; a dense gradient is allocated in every step."""
+    """Autograd through embedding look-ups; allocates a dense gradient in every step."""
     return _autograd(user, item, set_to_none=True)
 
 
@@ -62,12 +61,12 @@ def _autograd(user: nn.Parameter, item: nn.Parameter, *, set_to_none: bool) -> S
 
 
 class RowGradient:
-    """A dense gradient that is kept from step to step, and of which only the rows touched last are cleared.
+    """A dense gradient that is kept between steps; only the rows touched last are cleared.
 
     `look_up` is `F.embedding` with a backward pass that adds rows to this gradient instead of making a dense one. The
-    parameter may take part in the loss in other ways too: autograd then adds to the same gradient, which is noticed,
-    and the next clearing is a full one. Works with any loss, and with `optimizer.zero_grad()`, which only lets go of
-    the gradient. Not for CUDA, where adding rows is not deterministic.
+    parameter may be used in the loss in other ways too: autograd then adds to the same gradient, which is detected, and
+    the next clearing is a full one. Works with any loss, and with `optimizer.zero_grad()`, which only drops the
+    reference to the gradient. Not for CUDA, where adding rows is not deterministic.
     """
 
     def __init__(self, weight: nn.Parameter) -> None:
@@ -89,7 +88,7 @@ class RowGradient:
             self.weight.grad = self._cleared()
         self.weight.grad.index_add_(0, index, grad)
         self.touched.append(index)
-        if len(self.touched) > 64:  # someone else does the zeroing, or many batches are accumulated
+        if len(self.touched) > 64:  # zeroed elsewhere, or many batches are accumulated
             self.touched, self.is_dense = [], True
 
     def _cleared(self) -> Tensor:
@@ -162,7 +161,7 @@ def by_hand(user: nn.Parameter, item: nn.Parameter) -> Step:
 
 
 def adam_alone(user: nn.Parameter, item: nn.Parameter) -> Step:
-    """The floor: the optimizer's step on gradients that are there already."""
+    """The lower bound: the optimizer's step on existing gradients."""
     optimizer = adam([user, item])
     user.grad, item.grad = torch.zeros_like(user), torch.zeros_like(item)
 
@@ -221,12 +220,12 @@ def table(n_rows: int, seed: int) -> nn.Parameter:
 
 
 def compare(ways: list[Callable[[nn.Parameter, nn.Parameter], Step]], arguments: argparse.Namespace) -> None:
-    """Time the ways (the first is what they are compared with) in interleaved rounds, and print the table."""
+    """Time the ways in interleaved rounds, compare them with the first, and print the table."""
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
     users, items = draw_batches(arguments.steps)
     steps = {way.__name__: way(table(N_USERS, 1), table(N_ITEMS, 2)) for way in ways}
-    for step in steps.values():  # what is only done once is not timed
+    for step in steps.values():  # one-off work is not timed
         step(users[0], items[0])
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     cpu: dict[str, list[float]] = {name: [] for name in steps}

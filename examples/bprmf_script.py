@@ -1,4 +1,4 @@
-"""Matrix factorisation as a script: its own Parser, model and Coach, on recrun's data and loop.
+"""Train matrix factorisation from a script that has its own Parser, model and Coach.
 
 python examples/bprmf_script.py --root data --epochs 5 -eb 32
 python examples/bprmf_script.py --config settings.yaml --lr 1e-3
@@ -6,7 +6,7 @@ python examples/bprmf_script.py --config settings.yaml --lr 1e-3
 
 from __future__ import annotations
 
-from typing import Dict, Optional  # noqa: UP035 - the script shows the spelling of older Pythons too
+from typing import Dict, Optional  # noqa: UP035 - older spellings work too
 
 import torch
 
@@ -45,7 +45,7 @@ class BPRMF(RecSysArch):
 
 
 class CoachForBPRMF(Coach):
-    """Trains on pairs of a positive and a negative, and ranks all items."""
+    """Train on pairs of a positive and a negative item, and rank all items."""
 
     def train_per_epoch(self):
         for users, items in self.dataloader:

@@ -1,19 +1,37 @@
-"""What the documentation names exists: files, modules, names and links."""
+"""What the documentation names exists: files, modules, names, links, commands and components."""
 
 from __future__ import annotations
 
 import importlib
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import click
 import pytest
 
+from recrun.cli._options import split_arguments
+from recrun.cli.main import cli
+from recrun.config.find import bundled_configs
+from recrun.config.resolve import resolve
 from recrun.registry import REGISTRIES
 
 TOP: Final = Path(__file__).resolve().parent.parent
 PAGES: Final = [*sorted((TOP / "docs").glob("*.md")), TOP / "README.md", TOP / "CONTRIBUTING.md"]
 FILES: Final = [*PAGES, TOP / "recrun", TOP / "models"]
+COMMANDED: Final = [*PAGES, TOP / "CHANGELOG.md", *sorted((TOP / "configs").rglob("*.yaml")), TOP / "benchmarks"]
+"""Files that show command lines."""
+TABLES: Final = {
+    "models": "models",
+    "losses": "losses",
+    "data sets": "datasets",
+    "samplers": "samplers",
+    "splits": "splits",
+    "optimizers": "optimizers",
+}
+"""Rows of the README's table of components, and their registries."""
 NOT_MODULES: Final = {"recrun.yaml", "recrun.schema.json", *(f"recrun.{plural}" for plural in REGISTRIES)}
 """A file's name, and the groups of entry points."""
 SINCE: Final = "## 0.1.0"
@@ -72,6 +90,77 @@ def test_every_import_in_the_docs_works(page: Path) -> None:
 def test_every_relative_link_leads_to_a_file(page: Path) -> None:
     links = re.findall(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_relative)
+def test_every_block_of_python_compiles_and_its_dotted_names_exist(page: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", _text(page), re.DOTALL | re.MULTILINE)
+    for block in blocks:
+        compile(block, _relative(page), "exec")
+    named = set(re.findall(r"\brecrun(?:\.\w+)+", "\n".join(blocks)))
+    assert [name for name in sorted(named) if not _exists(name)] == []
+
+
+def _command_lines(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the command lines of a text, and whether each is complete; one in a sentence may only name a command."""
+    text = re.sub(r"\\\n *", " ", text)
+    blocks = "\n".join(re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    rest = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    for line in re.findall(r"^(?:\$ )?(recrun [a-z-].*)$", blocks, re.MULTILINE):
+        yield line, True
+    for line in re.findall(r"^(?: {4}|# {3})(recrun [a-z-].*)$", rest, re.MULTILINE):
+        yield line, True
+    for line in re.findall(r"`(recrun [a-z-][^`]*)`", rest):
+        yield " ".join(line.split()), False
+
+
+def _parse(line: str) -> click.Context | None:
+    """Parse a command line and run nothing; return None where it only names a group of commands.
+
+    Raises:
+        click.UsageError: there is no such command or option, or an argument is missing.
+    """
+    line = re.sub(r"\[(-[^\]]*)\]", r"\1", line).replace("--jobs N", "--jobs 1")  # a synopsis: [--json] [--jobs N]
+    words = shlex.split(re.split(r" {3,}| > | \| ", line)[0], comments=True)[1:]  # without what follows the command
+    command, context = cli, click.Context(cli)
+    while isinstance(command, click.Group):
+        if not words or words[0].startswith("-"):
+            return None
+        _, command, words = command.resolve_command(context, words)
+        context = click.Context(command, parent=context)
+    return command.make_context(command.name, words, parent=context.parent)
+
+
+@pytest.mark.parametrize("file", COMMANDED, ids=_relative)
+def test_every_command_line_is_understood(file: Path) -> None:
+    faults = []
+    for line, is_complete in _command_lines(_text(file)):
+        try:
+            _parse(line)
+        except click.MissingParameter as error:
+            faults += [f"{line}: {error.format_message()}"] if is_complete else []
+        except click.UsageError as error:
+            names_an_option = type(error) is click.BadOptionUsage and not is_complete
+            faults += [] if names_an_option else [f"{line}: {error.format_message()}"]
+    assert faults == []
+
+
+@pytest.mark.parametrize("file", COMMANDED, ids=_relative)
+def test_every_override_of_a_bundled_config_is_valid(file: Path) -> None:
+    for line, is_complete in _command_lines(_text(file)):
+        context = _parse(line) if is_complete else None
+        if context is None or context.command.name not in ("train", "verify") or "./" in line or "[CONFIG]" in line:
+            continue
+        config, overrides = split_arguments(context.params["arguments"])
+        name = str(config).removeprefix("configs/").removesuffix(".yaml")
+        if name in bundled_configs():
+            assert resolve(name, overrides).config.model, line
+
+
+def test_the_readme_names_every_component() -> None:
+    table = dict(re.findall(r"^\| ([a-z ]+) \| (.*) \|$", _text(TOP / "README.md"), re.MULTILINE))
+    for row, kind in TABLES.items():
+        assert set(table[row].split(", ")) == {component.name for component in REGISTRIES[kind]}, row
 
 
 def test_every_new_name_in_the_changelog_exists() -> None:

@@ -1,4 +1,4 @@
-"""What the scripts of peers share: options, Gowalla's text, and the document they print. Only Python and numpy."""
+"""Provide what the peers' scripts share: options, reading Gowalla, and the JSON they print. Needs only numpy."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ EMBEDDING_DIM, BATCH_SIZE, LEARNING_RATE = 64, 2048, 1e-3
 CUTOFFS = (10, 20)
 Pairs = tuple[np.ndarray, np.ndarray]
 clock: Callable[[], float] = time.perf_counter
-"""What seconds are read from; `options` sets it."""
+"""The clock for all timings; `options` sets it."""
 
 
 def options(description: str | None) -> argparse.Namespace:
-    """Read the command line that all peers have."""
+    """Read the command line, which is the same for all peers."""
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with train.txt and test.txt (or .txt.gz)")
     parser.add_argument("--epochs", type=int, default=3)
@@ -35,7 +35,7 @@ def options(description: str | None) -> argparse.Namespace:
 
 
 def read(folder: Path, part: str) -> Pairs:
-    """Return users (N,) and items (N,) of a part: a line per user, `user item item ...`."""
+    """Read the users (N,) and items (N,) of a part from lines `user item item ...`, one per user."""
     path = folder / f"{part}.txt"
     text = gzip.decompress(Path(f"{path}.gz").read_bytes()) if not path.exists() else path.read_bytes()
     lines = [np.array(line.split(), dtype=np.int64) for line in text.splitlines() if line.strip()]
@@ -44,14 +44,14 @@ def read(folder: Path, part: str) -> Pairs:
 
 
 def seconds_of(task: Callable[[], object]) -> float:
-    """Return the seconds that a task takes."""
+    """Return the seconds of a task."""
     start = clock()
     task()
     return clock() - start
 
 
 def report(package: str, epochs: list[float], evaluations: list[float], numbers: dict[str, float], note: str) -> None:
-    """Print what was measured, as JSON in one line."""
+    """Print the measurements as one line of JSON."""
     document: dict[str, Any] = {
         "peer": package,
         "version": version(package),

@@ -1,12 +1,12 @@
-"""Measure FreeRec, RecBole and implicit beside recrun on Gowalla: seconds an epoch, seconds of a full evaluation.
+"""Compare FreeRec, RecBole and implicit with recrun on Gowalla: seconds per epoch and per full evaluation.
 
     python benchmarks/peers/run.py --venvs /tmp/peers [--only implicit recbole] [--rounds 1] [--threads 2]
 
-Each peer is installed from the package index into an environment of its own in that folder (once; some GB in all), and
-measured by its script there, which works alone too. Settings are the same: embedding 64, batch 2,048, Adam, one uniform
-negative, no weight decay, the same train and test pairs; implicit knows only plain SGD. recrun and the peers take turns
-in each round. Ratios are to recrun's median: 10 means that recrun is ten times faster. A peer that cannot be installed
-or run is listed as "not run", with the reason. Without Gowalla, data of its size is made up.
+Each peer is installed from the package index into its own environment in that folder (once; some GB in all), and timed
+by its script, which can also be run alone. Settings are the same: embedding 64, batch 2,048, Adam, one uniform
+negative, no weight decay, the same train and test pairs; implicit has only plain SGD. recrun and the peers take turns
+in each round. Ratios are to recrun's median: 10 means that recrun is ten times as fast. A peer that cannot be installed
+or run is listed as "not run", with the reason. Without Gowalla, synthetic data of its size is used.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ WANTED |= {("implicit", "evaluations"): 1.0}
 
 
 def install(peer: str, folder: Path) -> Path:
-    """Return the interpreter of a peer's environment, made and filled if it is not there.
+    """Return the interpreter of a peer's environment, which is created if it does not exist.
 
     Raises:
-        RuntimeError: pip could not install it; the message ends with what it said.
+        RuntimeError: pip could not install it; the message ends with pip's output.
     """
     folder = folder.resolve()
     interpreter, done = folder / peer / "bin" / "python", folder / peer / "installed"
@@ -51,7 +51,7 @@ def install(peer: str, folder: Path) -> Path:
 
 
 def data_folder(temporary: str) -> tuple[str, Path]:
-    """Return what the data is, and the folder with its text files: Gowalla's, or made-up ones."""
+    """Return the name of the data and the folder of its text files: Gowalla, or synthetic data."""
     data, _ = gowalla()
     if data == "Gowalla":
         return data, data_root() / "gowalla"
@@ -72,7 +72,7 @@ def measure(interpreter: Path, peer: str, data: Path, arguments: list[str]) -> d
     """Run a peer's script, and return its document."""
     script = FOLDER / f"with_{peer}.py"
     command = [str(interpreter), str(script), "--data", str(data.resolve()), *arguments]
-    with tempfile.TemporaryDirectory() as folder:  # some peers write logs where they are run
+    with tempfile.TemporaryDirectory() as folder:  # some peers write logs to the working folder
         ended = run_child(command, Path(folder), PYTHONPATH="", RECRUN_CACHE=folder)
     document: dict[str, Any] = json_of(ended.output)
     return document

@@ -1,10 +1,11 @@
-"""BPR-MF in FreeRec on Gowalla: seconds an epoch, and seconds of a full evaluation.
+"""Time an epoch and a full evaluation of BPR-MF in FreeRec on Gowalla.
 
     python benchmarks/peers/with_freerec.py --data ../shared/data/gowalla
 
-Written from its documentation: a model and a coach of the user's own, as FreeRec wants them. An epoch visits every
-train pair in random order with one unseen negative. Its evaluation has no MAP: 10 numbers instead of 12. It samples in
-worker processes if told so; here it does not (FREEREC_WORKERS sets their number), as the threads keep the cores busy.
+Written from its documentation, with a model and a coach of our own as FreeRec requires. An epoch visits every train
+pair in random order with one unseen negative. Its evaluation has no MAP: 10 numbers instead of 12. It can sample in
+worker processes (FREEREC_WORKERS sets their number); by default it does not here, since the threads keep the cores
+busy.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from _peer import BATCH_SIZE, CUTOFFS, EMBEDDING_DIM, LEARNING_RATE, options, re
 
 
 def write_processed(source: Path, folder: Path) -> None:
-    """Write train.txt, valid.txt and test.txt as `freerec make` does: tab-separated, with a line of names."""
+    """Write train.txt, valid.txt and test.txt as `freerec make` does: tab-separated, with a header row."""
     folder.mkdir(parents=True)
     parts = {"train": read(source, "train"), "test": read(source, "test")}
     parts["valid"] = (parts["train"][0][:1], parts["train"][1][:1])
@@ -37,7 +38,7 @@ def main() -> None:
     workers = int(os.environ.get("FREEREC_WORKERS", "0"))
     import freerec
     import torch
-    from freerec.data.tags import USER  # noqa: F401 - shows early that its data side imports
+    from freerec.data.tags import USER  # noqa: F401 - fails early if its data package cannot be imported
 
     class BPRMF(freerec.models.GenRecArch):
         def __init__(self, dataset: Any) -> None:

@@ -1,4 +1,4 @@
-"""BPR of implicit on Gowalla: seconds an epoch, and seconds of an evaluation.
+"""Time an epoch and an evaluation of BPR in implicit on Gowalla.
 
     python benchmarks/peers/with_implicit.py --data ../shared/data/gowalla
 

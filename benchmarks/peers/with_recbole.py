@@ -1,10 +1,10 @@
-"""BPR of RecBole on Gowalla: seconds an epoch, and seconds of a full evaluation.
+"""Time an epoch and a full evaluation of BPR in RecBole on Gowalla.
 
     python benchmarks/peers/with_recbole.py --data ../shared/data/gowalla
 
 Written from its documentation. An epoch is `Trainer.fit` with one epoch and no validation. RecBole needs a validation
 part: one train interaction is moved there. Its `eval_batch_size` counts pairs; it is set to 512 users x all items,
-since the default makes batches of one user.
+since the default gives batches of one user.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""BPR-MF of recrun on Gowalla, as the peers' scripts measure theirs: seconds an epoch, and of a full evaluation.
+"""Time an epoch and a full evaluation of BPR-MF in recrun on Gowalla, as the other scripts time theirs.
 
     python benchmarks/peers/with_recrun.py --data ../shared/data/gowalla
 

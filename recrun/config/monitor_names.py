@@ -9,7 +9,8 @@ from recrun.config.yaml_reader import Given
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, unknown
 from recrun.registry import METRIC_KINDS, METRICS
 from recrun.registry.component import Component
-from recrun.registry.read_source import parse_file, registrations
+from recrun.registry.modules import parse_file
+from recrun.registry.read_source import registrations
 from recrun.registry.user_files import is_file_reference
 
 LOSS = "loss"

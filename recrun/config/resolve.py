@@ -25,7 +25,8 @@ from recrun.config.yaml_reader import Given, Reading
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order, unknown
 from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, REPORTERS, SAMPLERS, SCHEDULERS
 from recrun.registry.component import Component, Parameter
-from recrun.registry.read_source import parse_file, registrations
+from recrun.registry.modules import parse_file
+from recrun.registry.read_source import registrations
 from recrun.registry.registry import Registry
 from recrun.registry.user_files import is_file_reference
 
