@@ -1,4 +1,4 @@
-"""Losses: numbers worked by hand, gradients, extremes, and the doors of the training loop."""
+"""Losses: numbers worked by hand, gradients, extremes, and the methods that the training loop calls."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_whole_data_is_the_weighted_squared_error_of_all_cells() -> None:
 
 def test_losses_that_are_not_over_rows_refuse_them() -> None:
     for name in ("bpr", "cross_entropy", "whole_data"):
-        with pytest.raises(TrainingError, match="no loss over users' whole rows"):
+        with pytest.raises(TrainingError, match="not a loss over users' whole rows"):
             build(name).from_rows(torch.zeros(2, 3), torch.zeros(2, 3))
 
 
@@ -159,14 +159,14 @@ def test_the_correction_worked_by_hand() -> None:
     )
 
 
-def test_chances_are_taken_where_they_are_asked_for_and_nowhere_else() -> None:
+def test_sampling_probabilities_are_required_by_the_correction_and_refused_without_it() -> None:
     scores = scores_of()
     for call in (
         lambda: SampledSoftmax(logq_correction=True).from_scores(scores),
         lambda: SampledSoftmax().from_corrected(scores, scores[:, 1:]),
         lambda: BPRLoss().from_corrected(scores, scores[:, 1:]),
     ):
-        with pytest.raises(TrainingError, match="chances of"):
+        with pytest.raises(TrainingError, match="sampling probabilities of negatives"):
             call()
 
 
