@@ -53,7 +53,7 @@ def test_a_share_without_rows_is_no_batch(small: Any, monkeypatch: pytest.Monkey
 
 def test_sharding_a_shard_is_refused_wherever_it_stands(small: Any) -> None:
     for pipe in (small.shard_(), small.shard_().split_(2), small.shard_().shuffle_(), small.wrap_(small.shard_())):
-        with pytest.raises(DataError, match="shard_ twice"):
+        with pytest.raises(DataError, match="already sharded; call shard_ only once"):
             pipe.shard_()
 
 
