@@ -1,4 +1,4 @@
-"""Find the distinct items of a batch that repeats a few, such as in-batch negatives, to score them at once.
+"""Find the few distinct items that a batch repeats (in-batch negatives do), to score them by one matrix product.
 
 Scoring each (user, item) pair of a batch gathers one embedding per pair. If the batch has few distinct items, a single
 matrix product of its users with these items is many times faster (`benchmarks/negatives.py`).

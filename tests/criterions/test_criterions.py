@@ -54,7 +54,7 @@ def test_every_loss_states_its_source_and_how_many_negatives_it_needs() -> None:
         assert component.source, f"{component.name} has no source"
 
 
-def test_what_is_read_from_the_source_is_what_the_classes_say() -> None:
+def test_traits_read_from_the_source_agree_with_the_classes() -> None:
     for component in LOSSES:
         described = describe_object("loss", component.name, LOSSES.get(component.name), component.traits)
         assert component.parameters == described.parameters
@@ -73,7 +73,7 @@ def test_bpr_with_several_negatives_is_the_mean_over_pairs() -> None:
     assert BPRLoss().from_scores(scores).item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_bpr_never_spreads_a_vector_over_a_matrix() -> None:
+def test_bpr_never_broadcasts_vectors_to_a_matrix() -> None:
     pos, neg = torch.tensor([1.0, 2.0]), torch.tensor([[0.0, 0.5], [1.0, -1.0]])
     terms = BPRLoss("none")(pos, neg)
     assert terms.shape == (2, 2)
@@ -220,7 +220,7 @@ def test_warp_worked_by_hand() -> None:
     assert terms.tolist() == pytest.approx([137 / 60 * (0.75 + 2.0) / 2, 0.0], rel=1e-6)
 
 
-def test_warp_with_one_negative_is_the_papers_with_a_violator_at_the_first_draw() -> None:
+def test_warp_with_one_negative_is_that_of_the_paper_with_a_violator_at_the_first_draw() -> None:
     terms = build("warp", "none").from_scores(torch.tensor([[0.5, 0.25]]))
     assert terms.item() == pytest.approx(sum(1 / rank for rank in range(1, N_ITEMS)) * 0.75, rel=1e-6)
 

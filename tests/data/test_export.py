@@ -103,7 +103,7 @@ def test_a_failure_half_way_leaves_no_folder(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ids_that_would_tear_a_line_of_an_inter_file_are_refused(numbers: RecDataSet, tmp_path: Path) -> None:
+def test_ids_that_would_break_a_line_of_an_inter_file_are_refused(numbers: RecDataSet, tmp_path: Path) -> None:
     dataset = Synthetic(n_users=5, n_items=6, n_interactions=12)
     dataset.user_ids = np.array(["a\tb", "c", "d", "e", "f"])
     with pytest.raises(DataError, match="inter files have no quotes, and user ids contain tabs"):

@@ -92,7 +92,7 @@ class UniformNegatives(NegativeSampler):
 
     Args:
         data: the train part.
-        n_negatives: negatives behind each positive.
+        n_negatives: negatives per positive.
     """
 
     def __init__(self, data: TrainingData, *, n_negatives: PositiveInt = 1) -> None:
@@ -115,7 +115,7 @@ class PopularityNegatives(NegativeSampler):
 
     Args:
         data: the train part.
-        n_negatives: negatives behind each positive.
+        n_negatives: negatives per positive.
         alpha: how strongly popular items are preferred as negatives; 0 is uniform, 1 proportional to popularity.
     """
 
@@ -142,7 +142,7 @@ class InBatchNegatives:
 
     Args:
         data: the train part.
-        n_negatives: negatives behind each positive, drawn with repetition.
+        n_negatives: negatives per positive, drawn with repetition.
     """
 
     def __init__(self, data: TrainingData, *, n_negatives: PositiveInt = 1) -> None:
@@ -205,7 +205,7 @@ class MixedNegatives:
 
     Args:
         data: the train part.
-        n_negatives: negatives behind each positive.
+        n_negatives: negatives per positive.
         uniform_share: share of them that is drawn uniformly, rounded so that there is at least one of each kind.
     """
 
@@ -237,7 +237,7 @@ class DynamicNegatives:
 
     Args:
         data: the train part.
-        n_negatives: negatives behind each positive.
+        n_negatives: negatives per positive.
         n_candidates: items from which each negative is chosen; 1 is the same as `uniform`.
     """
 

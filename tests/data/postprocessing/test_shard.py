@@ -58,7 +58,7 @@ def test_sharding_a_shard_is_refused_wherever_it_stands(small: Any) -> None:
 
 
 @pytest.mark.parametrize(("rank", "size"), [("0", None), (None, "2"), ("2", "2"), ("-1", "2"), ("a", "2"), ("0", "0")])
-def test_a_rank_that_makes_no_sense_is_refused(
+def test_an_invalid_rank_is_refused(
     rank: str | None, size: str | None, small: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("RANK", rank), ("WORLD_SIZE", size)):

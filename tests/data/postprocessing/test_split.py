@@ -16,7 +16,7 @@ from recrun.errors import DataError
 
 
 class Chunks(Pipe):
-    """Chunks of given lengths, numbered through."""
+    """Yields chunks of given lengths, with rows numbered consecutively."""
 
     fields = FieldTuple()
 
