@@ -65,8 +65,8 @@ class RecSysArch(nn.Module):
         """Return the loss of a batch, a scalar to call `backward()` on.
 
         Args:
-            batch: users (B, 1) and items (B, 1 + K) with the positive first; or only the positive, with candidates (B, K, M)
-                for the negatives: the highest scored of each M candidates becomes a negative.
+            batch: users (B, 1) and items (B, 1 + K) with the positive first; or only the positive, with candidates
+                (B, K, M) for the negatives: the highest scored of each M becomes a negative.
             criterion: the chosen loss.
         """
         users, items = self.pairs(batch)
