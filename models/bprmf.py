@@ -64,7 +64,7 @@ class BPRMF(RecSysArch):
         if repeated is None:
             return (users_B1D * self._scale(self.Item.look_up(items))).sum(-1)
         scores_BR = users_B1D.squeeze(1) @ self._scale(self.Item.look_up(repeated.items)).T
-        return scores_BR.gather(1, repeated.places)
+        return scores_BR.gather(1, repeated.positions)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the L2 term on the batch's embeddings."""

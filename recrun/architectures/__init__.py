@@ -1,4 +1,4 @@
-"""The bases that models derive from, one module per family, and the parts that models share."""
+"""Base classes of models, one module per family, and parts that models share."""
 
 from recrun.architectures.base import Batch, RecSysArch, n_parameters
 from recrun.architectures.closed_form import ClosedFormArch

@@ -1,4 +1,4 @@
-"""Self-attention over histories.
+"""Compute multi-head self-attention over histories.
 
 Shapes: B histories, L items of a history, D length of the vectors.
 """
@@ -12,7 +12,7 @@ from recrun.errors import ConfigError, Fault
 
 
 class SelfAttention(nn.Module):
-    """Mix the states of a history's places: softmax(Q Kᵀ / √(D/h)) V for each of h heads, and a projection of these.
+    """Mix the states of a history's positions: softmax(Q Kᵀ / √(D/h)) V for each of h heads, then a projection.
 
     *Source:* Vaswani et al., "Attention Is All You Need", NIPS 2017, section 3.2.
 
@@ -21,7 +21,7 @@ class SelfAttention(nn.Module):
         n_heads: h, a divisor of D.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is not.
     """
 
     def __init__(self, dim: int, n_heads: int) -> None:
@@ -36,7 +36,8 @@ class SelfAttention(nn.Module):
 
         Args:
             states: (B, L, D).
-            visible: the places (B, L) that may be looked at; None to look at a place itself and those before it.
+            visible: bool (B, L), the positions that all others attend to; None for causal attention, in which each
+                position attends to itself and to earlier ones.
         """
         size, length, dim = states.shape
         parts = self.inputs(states).view(size, length, 3, self.n_heads, dim // self.n_heads)

@@ -1,8 +1,8 @@
-"""The base of every model, and the family trained on sampled items.
+"""Define the base class of all models, which also serves the family trained on sampled items.
 
 Shapes: B users in a batch, K sampled negatives, U users, I items, D embedding.
 
-A model is ranked by `vectors()` where its scores are one matrix product (the fast path), else by `score(users)`.
+A model is evaluated by `vectors()` if its scores are one matrix product (the fast path), else by `score(users)`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Batch = Mapping[str, Tensor]
 
 
 class RecSysArch(nn.Module):
-    """Base of every model; as it stands, of those that score sampled items.
+    """Base of all models; used directly by those trained on sampled items.
 
-    A registered model is constructed as `Model(data, **settings)`: `data` is the training part of the data set, and the
+    A registered model is constructed as `Model(data, **settings)`: `data` is the train part of the data set, and the
     keyword-only parameters of the constructor are its settings.
     """
 
@@ -33,7 +33,7 @@ class RecSysArch(nn.Module):
     item_column: ClassVar[str] = "item"
 
     def initialize(self, std: float = 1e-2) -> None:
-        """Draw embeddings from N(0, std²) and weights of linear layers by Xavier's rule; biases become zero.
+        """Draw embeddings from N(0, std²) and weights of linear layers by Xavier initialisation; set biases to zero.
 
         Args:
             std: standard deviation of the embeddings, > 0.
@@ -47,7 +47,7 @@ class RecSysArch(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def vectors(self) -> tuple[Tensor, Tensor] | None:
-        """Return ((U, D) users, (I, D) items) whose products are the scores, or None if there are no such vectors."""
+        """Return ((U, D) users, (I, D) items) whose products are the scores, or None if there are none."""
         return None
 
     def score(self, users: Tensor) -> Tensor:
@@ -58,15 +58,15 @@ class RecSysArch(nn.Module):
         """
         vectors = self.vectors()
         if vectors is None:
-            raise ConfigError(f"{type(self).__name__} can rank nothing: it defines neither vectors() nor score()")
+            raise ConfigError(f"{type(self).__name__} cannot rank items: define vectors() or score()")
         return vectors[0][users] @ vectors[1].T
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch, a scalar to call `backward()` on.
 
         Args:
-            batch: users (B, 1) and items (B, 1 + K) with the positive first; or the positive alone, with candidates
-                for negatives (B, K, M) of which the highest scored are taken.
+            batch: users (B, 1) and items (B, 1 + K) with the positive first; or only the positive, with candidates
+                (B, K, M) for the negatives: the highest scored of each M becomes a negative.
             criterion: the chosen loss.
         """
         users, items = self.pairs(batch)
@@ -82,7 +82,7 @@ class RecSysArch(nn.Module):
         return total
 
     def pairs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return users (B, 1) and items (B, 1 + K), the positive first; of candidates the highest scored are taken."""
+        """Return users (B, 1) and items (B, 1 + K), the positive first; negatives are the highest scored candidates."""
         users, items = batch[self.user_column], batch[self.item_column]
         if CANDIDATES in batch:
             items = torch.cat([items, self.choose_hardest(users, batch[CANDIDATES])], dim=1)
@@ -90,7 +90,7 @@ class RecSysArch(nn.Module):
 
     @torch.no_grad()
     def choose_hardest(self, users: Tensor, candidates: Tensor) -> Tensor:
-        """Return of candidates (B, K, M) for users (B, 1) the highest scored of each M, (B, K)."""
+        """Return the highest scored of each M candidates (B, K, M) for users (B, 1): items (B, K)."""
         scores: Tensor = self(users, candidates.flatten(1)).view_as(candidates)
         hardest: Tensor = candidates.gather(2, scores.argmax(dim=2, keepdim=True))[..., 0]
         return hardest
@@ -103,16 +103,16 @@ class RecSysArch(nn.Module):
         """
         vectors = self.vectors()
         if vectors is None:
-            raise ConfigError(f"{type(self).__name__} has no vectors() for the loss to compare")
+            raise ConfigError(f"{type(self).__name__} has no vectors(), which this loss needs")
         return vectors[0][users], vectors[1][items]
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
-        """Return what is added to the loss of a batch, such as an L2 term on its rows; nothing by default."""
+        """Return what is added to the loss of a batch, such as an L2 term on its embeddings; 0 by default."""
         return 0.0
 
 
 @torch.no_grad()
 def n_parameters(model: nn.Module) -> int:
-    """Return how many numbers a model learns: its parameters, or its buffers when it has none."""
+    """Return how many numbers a model learns: those of its parameters, or of its buffers if it has no parameters."""
     trained = sum(parameter.numel() for parameter in model.parameters())
     return trained or sum(buffer.numel() for buffer in model.buffers())

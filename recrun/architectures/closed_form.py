@@ -1,4 +1,4 @@
-"""The family of models that are computed from the training data at once, without gradients."""
+"""Define the base class of models computed directly from the train part, without gradients."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class ClosedFormArch(RecSysArch):
-    """Base of models that are computed from the training data at once, without gradients.
+    """Base of models computed directly from the train part, without gradients.
 
-    What `fit` computes must be kept in buffers, so that checkpoints hold it; where it is sparse, in a
+    What `fit` computes must be stored in buffers, so that checkpoints contain it; a sparse result in a
     `recrun.architectures.sparse.SparseMatrix`.
 
     Attributes:
-        progress: is told (done, total) while a long `fit` works; None when nobody listens.
+        progress: called with (done, total) during a long `fit`, or None.
     """
 
     progress: Callable[[int, int], None] | None = None
@@ -33,5 +33,5 @@ class ClosedFormArch(RecSysArch):
         """Compute the model from the training interactions."""
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
-        """Refuse: there is nothing to descend."""
+        """Raise ConfigError: the model has no training loss."""
         raise ConfigError(f"{type(self).__name__} is fitted in closed form and has no training loss")

@@ -1,7 +1,7 @@
-"""Batches whose negatives are few items again and again, as those from within the batch are.
+"""Find the few distinct items that a batch repeats (in-batch negatives do), to score them by one matrix product.
 
-Scoring each (user, item) of a batch gathers a row for each. Where the batch holds few distinct items, all products of
-its users with these items are one matrix product, and many times faster (`benchmarks/negatives.py`).
+Scoring each (user, item) pair of a batch gathers one embedding per pair. If the batch has few distinct items, a single
+matrix product of its users with these items is many times faster (`benchmarks/negatives.py`).
 
 Shapes: B users in a batch, K negatives, R distinct items of the batch.
 """
@@ -14,30 +14,30 @@ import torch
 from torch import Tensor
 
 _FEWEST: Final = 32
-"""Items per row from which on looking for repetitions pays."""
+"""The fewest items per row for which looking for repeated items pays."""
 _MOST_DISTINCT: Final = 32
-"""Distinct items, in items per row, up to which the matrix product is the faster way, by a margin."""
+"""The most distinct items, as a multiple of the items per row, for which the matrix product is clearly faster."""
 
 
 class Repeated(NamedTuple):
-    """The items of a batch, each once."""
+    """The distinct items of a batch."""
 
     items: Tensor
     """(R,) ascending."""
-    places: Tensor
-    """(B, 1 + K) where each item of the batch stands in `items`."""
+    positions: Tensor
+    """(B, 1 + K) the position of each item of the batch in `items`."""
     counts: Tensor
-    """(R,) how often each occurs, floating."""
+    """(R,) how often each occurs in the batch, floating."""
 
 
 def repeated_items(items: Tensor, n_items: int) -> Repeated | None:
-    """Return the distinct items of a batch, or None where going through the batch as it stands is the better way.
+    """Return the distinct items of a batch, or None if scoring each pair is faster.
 
-    On other devices than the processor it always is: gathering is cheap there, and counting would wait for the device.
+    It always is on devices other than the CPU: gathering is cheap there, and counting would wait for the device.
 
     Args:
         items: (B, 1 + K) int64.
-        n_items: I, how many there are.
+        n_items: number of items in the catalogue.
     """
     if items.size(1) < _FEWEST or items.device.type != "cpu":
         return None
@@ -45,6 +45,6 @@ def repeated_items(items: Tensor, n_items: int) -> Repeated | None:
     distinct = counts.nonzero().squeeze(1)
     if len(distinct) > _MOST_DISTINCT * items.size(1):
         return None
-    places = torch.empty(n_items, dtype=torch.int64)
-    places[distinct] = torch.arange(len(distinct))
-    return Repeated(distinct, places[items], counts[distinct].to(torch.get_default_dtype()))
+    positions = torch.empty(n_items, dtype=torch.int64)
+    positions[distinct] = torch.arange(len(distinct))
+    return Repeated(distinct, positions[items], counts[distinct].to(torch.get_default_dtype()))

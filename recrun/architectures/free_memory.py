@@ -1,4 +1,4 @@
-"""How much memory is free, so that what cannot fit is refused before it is tried."""
+"""Measure free memory, to refuse what cannot fit before it is tried."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ _GROUPS: Final = (
     ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
     ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
-"""Where version 2 and version 1 of control groups tell their limit, what is used, and what of it are pages of files."""
+"""Control groups v2 and v1: the folder, and the names of the limit, of the usage and of file pages within it."""
 
 
 def available_memory() -> int | None:
-    """Return the bytes of main memory that this process can still take, or None where the system does not tell.
+    """Return the bytes of main memory that this process can still use, or None if the system does not say.
 
-    A limit of the control group that the process runs in (as in a container) counts as the machine's own.
+    A limit of the process's control group (as in a container) counts as well as that of the machine.
     """
     limits = (_free_of_machine(), *(_free_of_group(*group) for group in _GROUPS))
     return min((limit for limit in limits if limit is not None), default=None)
 
 
 def require_memory(needed: int, purpose: str, advice: str, *, limit: float | None = None) -> None:
-    """Refuse what does not fit in memory.
+    """Raise ConfigError if something does not fit in memory.
 
     Args:
         needed: bytes.
-        purpose: what takes them, as the subject of "needs about 7.0 GB".
+        purpose: what needs them, as the subject of "needs about 7.0 GB".
         advice: what to do instead.
-        limit: GB that may be taken; what is free if None.
+        limit: GB that may be used; None for all that is free.
 
     Raises:
         ConfigError: it does not fit.
@@ -61,7 +61,7 @@ def _free_of_group(folder: str, limit_file: str, used_file: str, file_pages: str
         limit = int(Path(folder, limit_file).read_text(encoding="ascii"))
         used = int(Path(folder, used_file).read_text(encoding="ascii"))
         entries = (line.split() for line in Path(folder, "memory.stat").read_text(encoding="ascii").splitlines())
-        # Pages of files that were read lately count as used, and are given up when memory is wanted.
+        # The page cache counts as used, but the system reclaims it when memory is needed.
         used -= next((int(value) for name, value in entries if name == file_pages), 0)
     except (OSError, ValueError):  # no such group, or no limit ("max")
         return None

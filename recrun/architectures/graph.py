@@ -1,4 +1,4 @@
-"""The graph of users and items, over which embeddings are propagated, and the base of models that do so.
+"""Propagate embeddings over the graph of users and items; define the base class of models that do so.
 
 Shapes: U users, I items, N = U + I nodes (users first), E edges counted in both directions, D embedding.
 """
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 class UserItemGraph(nn.Module):
-    """The interactions as a graph of users and items, its edges weighted by d_u^-1/2 d_i^-1/2 of the nodes' degrees.
+    """The interactions as a graph of users and items, with edges weighted by the degrees d: d_u^-1/2 d_i^-1/2.
 
-    Called with node embeddings (N, D), it returns the product of the weighted adjacency matrix (N, N) with them: for
-    each node the weighted sum of its neighbours', 0 where there are none. The matrix is symmetric, so the backward pass
+    Called with node embeddings (N, D), it returns their product with the weighted adjacency matrix (N, N): for each
+    node the weighted sum of its neighbours' embeddings, 0 if it has none. The matrix is symmetric, so the backward pass
     is the same product.
 
-    The graph follows the model to its device and is no part of its state: it is made anew from the training data.
+    The graph moves with the model to its device but is not part of its state: it is rebuilt from the train part.
 
     *Source:* the matrix is that of He, Deng, Wang, Li, Zhang, Wang, "LightGCN", SIGIR 2020, equation 8.
 
     Args:
-        rows: the interactions (U, I), ones where user and item met.
+        rows: the interactions (U, I), 1 where the user has interacted with the item.
     """
 
     neighbors: Tensor
@@ -60,9 +60,9 @@ class UserItemGraph(nn.Module):
         return product
 
     def sum_neighbors(self, nodes_ND: Tensor) -> Tensor:
-        """Return the same without a backward pass."""
-        # A bag of weighted rows per node: three to five times as fast on a processor as torch's or scipy's products of
-        # sparse and dense matrices, and with sums of a fixed order on every device.
+        """Return the same, without a backward pass."""
+        # A weighted bag of rows per node: on a CPU three to five times as fast as the sparse-dense products of torch or
+        # scipy, and it sums in a fixed order on every device.
         nodes_ND = nodes_ND.to(self.weights.dtype).contiguous()
         return F.embedding_bag(self.neighbors, nodes_ND, self.starts, mode="sum", per_sample_weights=self.weights)
 
@@ -85,13 +85,13 @@ class _SymmetricProduct(torch.autograd.Function):
 class GraphArch(RecSysArch):
     """Base of models that propagate embeddings of users and items over their graph.
 
-    A model defines `vectors()`, the products of which are its scores, and calls `initialize` when it is complete.
+    A model defines `vectors()`, whose products are its scores, and calls `initialize` at the end of its constructor.
 
     Args:
         data: the train part.
         embedding_dim: length of the embeddings.
-        embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
-            over B.
+        embedding_decay: weight of the L2 term on the embeddings of a batch before propagation: half the sum of their
+            squared norms, divided by B.
     """
 
     def __init__(self, data: TrainingData, embedding_dim: int, embedding_decay: float) -> None:

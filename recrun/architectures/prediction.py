@@ -1,4 +1,4 @@
-"""The family of models that predict the label of a row from its fields, and the parts they share.
+"""Define the base class of models that predict a row's label (such as a click) from its fields, and shared parts.
 
 Shapes: B rows in a batch, F fields, D embedding.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class PredictingArch(RecSysArch):
-    """Base of models that predict the label of a row from its fields: a click, say. They rank nothing.
+    """Base of models that predict the label of a row, such as a click, from its fields. They do not rank items.
 
     `forward(batch)` returns the logits (B,) of the label being 1.
 
@@ -32,7 +32,7 @@ class PredictingArch(RecSysArch):
         data: the train part; its fields are sparse and dense, and one is the target.
 
     Attributes:
-        features: the fields that are predicted from; one with a single category tells nothing and is left out.
+        features: the input fields; a field with a single category carries no information and is left out.
         label: the name of the target's column.
     """
 
@@ -48,8 +48,8 @@ class PredictingArch(RecSysArch):
         return loss
 
     def score(self, users: Tensor) -> Tensor:
-        """Refuse: rows are predicted, items are not ranked."""
-        raise ConfigError(f"{type(self).__name__} predicts labels and ranks nothing")
+        """Raise ConfigError: the model predicts labels and does not rank items."""
+        raise ConfigError(f"{type(self).__name__} predicts labels and does not rank items")
 
     def embed_fields(self, tokenizer: Tokenizer, batch: Batch) -> Tensor:
         """Return the embeddings (B, F, D) of a batch's fields."""
@@ -57,7 +57,7 @@ class PredictingArch(RecSysArch):
 
 
 class LinearTerms(nn.Module):
-    """A weight for each category, a slope for each number, and a constant.
+    """Sum a weight for each category, a slope times each number, and a bias.
 
     Args:
         features: the fields.
@@ -84,9 +84,9 @@ def pairwise_products(embedded_BFD: Tensor) -> Tensor:
 
 
 def perceptron(dims: Sequence[int], dropout: float) -> nn.Sequential:
-    """Return linear layers of these widths, with ReLU and dropout between them."""
+    """Return a multilayer perceptron: linear layers of these widths, with ReLU and dropout between them."""
     layers: list[nn.Module] = []
-    for place, (before, after) in enumerate(itertools.pairwise(dims)):
-        layers += [nn.ReLU(), nn.Dropout(dropout)] if place else []
+    for position, (before, after) in enumerate(itertools.pairwise(dims)):
+        layers += [nn.ReLU(), nn.Dropout(dropout)] if position else []
         layers.append(nn.Linear(before, after))
     return nn.Sequential(*layers)

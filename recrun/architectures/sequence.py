@@ -1,10 +1,10 @@
-"""What a model of sequences is to recrun: a history in, the next item out.
+"""Define the base class of sequential models, which predict the next item from a user's history.
 
 Shapes: B users in a batch, G of them with histories of similar length, L items of a history, N items to predict,
 K negatives, U users, I items, D length of the vectors.
 
-Histories stand at the left and are filled up behind their end, so that what is causal needs no mask for the filling.
-Most histories are short: they are sorted into groups of similar length, and each group is only as wide as its longest.
+Histories are padded on the right, so causal models need no mask for the padding. Most histories are short: they are
+sorted into groups of similar length, and each group is only as wide as its longest history.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ _NARROWEST: Final = 8
 """Histories up to this length are one group; each further group is up to twice as wide as the one before."""
 
 _RANKED_CELLS: Final = 1 << 15
-"""Items of histories that are read together when ranking; what bounds its memory."""
+"""The most items, padding included, that are read at a time for ranking; it bounds the memory."""
 
 
 class SequenceArch(RecSysArch):
-    """Base of models that read the latest items of a user and score what comes next.
+    """Base of models that read a user's latest items and score the next one.
 
-    A model defines `forward` and `item_vectors`; one that is not trained to tell, at each place, the next item also
-    overrides `predict`, and `read` if reading is different too. The setting `max_length` tells recrun how much of a
-    history to feed.
+    A model defines `forward` and `item_vectors`. One that is not trained to predict the next item at each position also
+    overrides `predict`, and `read` if it reads histories differently for ranking. The setting `max_length` tells recrun
+    how much of a history to feed.
 
     Args:
         data: the train part; its rows must have times, or an order.
-        max_length: the most items of a history that are read: its latest.
+        max_length: the most items of a history that are read, the latest ones.
 
     Raises:
-        DataError: the data does not tell the order of interactions.
+        DataError: the data has neither times nor an order of interactions.
     """
 
     def __init__(self, data: TrainingData, max_length: int) -> None:
@@ -62,20 +62,20 @@ class SequenceArch(RecSysArch):
 
     @abstractmethod
     def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
-        """Return the states (G, L, D) after each item of histories (G, L) of lengths (G,); anything behind these."""
+        """Return the states (G, L, D) after each item of histories (G, L) of lengths (G,); arbitrary in the padding."""
 
     @abstractmethod
     def item_vectors(self) -> Tensor:
-        """Return (I, D): the score of an item is the product of its vector with the state."""
+        """Return vectors (I, D): the score of an item is the dot product of its vector with the state."""
 
     def predict(self, items: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the states (N, D) from which items of histories (G, L) are told, and which ones (G, L) these are.
+        """Return the states (N, D) that predict items of histories (G, L), and the mask (G, L) of these items.
 
-        Here each item is told from those before it.
+        By default each item is predicted from the items before it.
         """
-        is_told = torch.arange(items.size(1), device=items.device) < lengths[:, None]
-        is_told[:, 0] = False
-        return self(items[:, :-1], lengths - 1)[is_told[:, 1:]], is_told
+        is_target = torch.arange(items.size(1), device=items.device) < lengths[:, None]
+        is_target[:, 0] = False
+        return self(items[:, :-1], lengths - 1)[is_target[:, 1:]], is_target
 
     def read(self, items: Tensor, lengths: Tensor) -> Tensor:
         """Return the states (G, D) after the last item of histories (G, L)."""
@@ -83,7 +83,7 @@ class SequenceArch(RecSysArch):
         return last
 
     def take_histories(self, histories: CSR) -> None:
-        """Take what users did before the part that is ranked for; at first it is what they did in train.
+        """Set the histories to rank from: what precedes the evaluated part. Initially they are those of train.
 
         Args:
             histories: items in the order of time, U rows.
@@ -91,7 +91,7 @@ class SequenceArch(RecSysArch):
         self._histories = histories
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the states (U, D) after all users' histories, 0 for those without, and the vectors (I, D) of items."""
+        """Return the states (U, D) after all users' histories, 0 for empty ones, and the vectors (I, D) of items."""
         return self._read_all(np.arange(self._histories.n_rows)), self.item_vectors()
 
     def score(self, users: Tensor) -> Tensor:
@@ -109,34 +109,35 @@ class SequenceArch(RecSysArch):
         return states_BD
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
-        """Return the loss over every item that is told, each with its own negatives.
+        """Return the loss over all predicted items, each with its own negatives.
 
         Args:
             batch: what the pipe `sequences_` yields.
             criterion: the chosen loss.
         """
         items_BL, negatives_BLK = batch[self.item_column], batch.get(NEGATIVE)
-        states, told, negatives = [], [], []
+        states, targets, negatives = [], [], []
         for rows_G, width in similar_lengths(batch[LENGTH][:, 0]):
             items_GL = items_BL[rows_G, :width]
-            states_ND, is_told_GL = self.predict(items_GL, batch[LENGTH][rows_G, 0])
+            states_ND, is_target_GL = self.predict(items_GL, batch[LENGTH][rows_G, 0])
             states.append(states_ND)
-            told.append(items_GL[is_told_GL])
+            targets.append(items_GL[is_target_GL])
             if negatives_BLK is not None:
-                negatives.append(negatives_BLK[rows_G, :width][is_told_GL])
-        states_ND, told_N, items_ID = torch.cat(states), torch.cat(told), self.item_vectors()
+                negatives.append(negatives_BLK[rows_G, :width][is_target_GL])
+        states_ND, targets_N, items_ID = torch.cat(states), torch.cat(targets), self.item_vectors()
         if criterion.ranks_all_items:
-            return criterion.from_all(states_ND @ items_ID.T, told_N)
-        items_NK = torch.cat([told_N[:, None], torch.cat(negatives)], dim=1)
+            return criterion.from_all(states_ND @ items_ID.T, targets_N)
+        items_NK = torch.cat([targets_N[:, None], torch.cat(negatives)], dim=1)
         return criterion.from_scores((F.embedding(items_NK, items_ID) @ states_ND[:, :, None]).squeeze(-1))
 
 
 def similar_lengths(lengths: Tensor, cells: int | None = None) -> Iterator[tuple[Tensor, int]]:
-    """Yield (rows (G,), the longest of their lengths) of rows of similar length; those of length 0 are left out.
+    """Yield groups of rows of similar length as (rows (G,), longest length); rows of length 0 are left out.
 
     Args:
         lengths: int64 (B,).
-        cells: the most rows times longest, unless one row has more; None for no bound.
+        cells: the largest size of a group, G times its longest length, unless a single row is longer; None for no
+            bound.
     """
     ordered, order = torch.sort(lengths, stable=True)
     bound, start = _NARROWEST, int(torch.searchsorted(ordered, 1))

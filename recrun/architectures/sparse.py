@@ -1,4 +1,4 @@
-"""Sparse matrices in models that are computed at once: as state, in products, factored, and cut to the largest entries.
+"""Sparse matrices for closed-form models: as state, in products, factorised, and cut to their largest entries.
 
 Shapes: R rows, C columns, F columns of the left factor of a product, B rows in a block, K entries kept of a row.
 """
@@ -18,26 +18,26 @@ from recrun.errors import ConfigError, Fault
 from recrun.randomness import generator
 
 Progress = Callable[[int, int], None]
-"""Is told (done, total) now and then."""
+"""Called with (done, total) from time to time."""
 Measure = Literal["cosine", "tfidf", "jaccard"]
 End = Literal["source", "target", "both"]
 
 _BLOCK_ENTRIES: Final = 1 << 22
-"""Entries that a block of a product may have: some 64 MB with its indices."""
+"""The most entries in a block of a product: about 64 MB with the indices."""
 _VALUE_BITS: Final = 31
 
 
 class SparseMatrix(nn.Module):
     """A sparse matrix (R, C) that is part of a model's state; empty until it is set.
 
-    Its number of entries is only known once it is computed, so loading a state takes whatever number the state has.
+    The number of entries is only known after fitting, so a loaded state may have any number of them.
 
     Args:
         n_rows: R.
         n_columns: C.
 
     Attributes:
-        indptr: where each row starts and the last one ends, int64 (R + 1,).
+        indptr: the start of each row and the end of the last, int64 (R + 1,).
         indices: the columns of the entries, row by row, int32.
         values: the entries, float32.
     """
@@ -54,7 +54,7 @@ class SparseMatrix(nn.Module):
         self.register_buffer("values", torch.zeros(0))
 
     def set(self, matrix: sparse.csr_matrix) -> None:
-        """Take over the entries of a scipy matrix of the same shape."""
+        """Set the entries to those of a scipy matrix of the same shape."""
         if matrix.shape != self.shape:
             raise ValueError(f"expected a matrix of shape {self.shape}, found {matrix.shape}")
         device = self.indptr.device
@@ -63,7 +63,7 @@ class SparseMatrix(nn.Module):
         self.values = torch.from_numpy(matrix.data.astype(np.float32)).to(device)
 
     def to_scipy(self) -> sparse.csr_matrix:
-        """Return the matrix as scipy's, sharing memory where it lies on the CPU."""
+        """Return a scipy matrix, which shares memory with this one if it is on the CPU."""
         parts = (self.values.cpu().numpy(), self.indices.cpu().numpy(), self.indptr.cpu().numpy())
         return sparse.csr_matrix(parts, shape=self.shape)
 
@@ -72,27 +72,27 @@ class SparseMatrix(nn.Module):
         if all(isinstance(part, Tensor) for part in parts):
             fault = self._fault(*cast(list[Tensor], parts))
             if fault:
-                args[-1].append(f"{prefix.rstrip('.')} is no matrix of shape {self.shape}: {fault}")
+                args[-1].append(f"{prefix.rstrip('.')} is not a matrix of shape {self.shape}: {fault}")
                 return
             self.indices = self.indices.new_empty(cast(Tensor, parts[1]).shape)
             self.values = self.values.new_empty(cast(Tensor, parts[2]).shape)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _fault(self, indptr: Tensor, indices: Tensor, values: Tensor) -> str | None:
-        """Say what is wrong with a state; scipy would read outside the arrays of a damaged one."""
+        """Return what is wrong with a state; with a damaged one scipy would read outside the arrays."""
         if indptr.shape != (self.shape[0] + 1,) or indices.ndim != 1 or indices.shape != values.shape:
-            return "its arrays do not have the right lengths"
+            return "its arrays have the wrong lengths"
         if indptr[0] != 0 or indptr[-1] != len(indices) or bool((indptr.diff() < 0).any()):
-            return "its rows do not follow one another"
+            return "its row boundaries (indptr) do not ascend from 0 to the number of entries"
         if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < self.shape[1]:
-            return "it has columns that do not exist"
+            return "its column indices are out of range"
         return None
 
 
 def dense_product(left: sparse.csr_matrix, right: sparse.csr_matrix) -> np.ndarray:
-    """Return the product (B, C) of sparse matrices (B, F) and (F, C) as a dense one of the factors' dtype.
+    """Return the product (B, C) of sparse matrices (B, F) and (F, C) as a dense array of the factors' dtype.
 
-    Beside the result it takes memory for a few of its rows only.
+    Besides the result it needs memory for only a few of its rows.
     """
     result = np.empty((left.shape[0], right.shape[1]), dtype=np.result_type(left.dtype, right.dtype))
     step = max(1, _BLOCK_ENTRIES // max(1, right.shape[1]))
@@ -102,13 +102,13 @@ def dense_product(left: sparse.csr_matrix, right: sparse.csr_matrix) -> np.ndarr
 
 
 def largest_per_row(matrix: sparse.csr_matrix, n_kept: int) -> sparse.csr_matrix:
-    """Return the matrix with only the K = `n_kept` largest entries of each row, and of these only those above 0.
+    """Return the matrix with only the K = `n_kept` largest entries of each row, and only those above 0.
 
-    Of equal entries those of the smaller columns are kept. Columns ascend in each row.
+    Of equal entries those in lower columns are kept. Columns ascend in each row.
 
     Args:
         matrix: float32 (B, C).
-        n_kept: K; a row with fewer entries keeps all that are above 0.
+        n_kept: K; a row with fewer entries above 0 keeps all of these.
     """
     n_rows, n_columns = matrix.shape
     column_bits = max(1, int(n_columns - 1).bit_length())
@@ -117,7 +117,7 @@ def largest_per_row(matrix: sparse.csr_matrix, n_kept: int) -> sparse.csr_matrix
         return _stack([largest_per_row(half, n_kept) for half in (matrix[:middle], matrix[middle:])])
     positive = matrix.data > 0
     rows = np.repeat(np.arange(n_rows, dtype=np.uint64), np.diff(matrix.indptr))[positive]
-    # The bits of positive floats ascend as they do. So one sort of integers orders by row, falling value, and column.
+    # The bits of positive floats sort like the floats. So one integer sort orders by row, descending value, and column.
     bits = matrix.data[positive].astype(np.float32, copy=False).view(np.uint32).astype(np.uint64)
     keys = rows << np.uint64(_VALUE_BITS)
     keys |= np.uint64((1 << _VALUE_BITS) - 1) - bits
@@ -144,15 +144,16 @@ def largest_of_product(
     without_diagonal: bool = True,
     progress: Progress | None = None,
 ) -> sparse.csr_matrix:
-    """Return the largest entries of each row of a product (R, C) that is never held as a whole.
+    """Return the largest entries of each row of a product (R, C), without ever holding all of it in memory.
 
     Args:
         left: float32 (R, F).
         right: float32 (F, C).
-        n_kept: how many entries of a row are kept; see `largest_per_row`.
-        weigh: gives the entries from the products, their rows and their columns, each (n,); the products if None.
-        without_diagonal: leave out entries whose row and column are the same.
-        progress: is told how many rows are done.
+        n_kept: how many entries of each row are kept; see `largest_per_row`.
+        weigh: computes the entries from the products, their rows and their columns, each (n,); None for the products
+            themselves.
+        without_diagonal: leave out the entries on the diagonal.
+        progress: called with the number of rows done and R.
     """
     n_rows = left.shape[0]
     ones = sparse.csr_matrix((np.ones(left.nnz), left.indices, left.indptr), shape=left.shape)
@@ -179,13 +180,13 @@ def _stack(blocks: list[sparse.csr_matrix]) -> sparse.csr_matrix:
 def item_weights(
     nearest: sparse.csr_matrix, n_neighbors: int, neighbors_of: End, *, normalize: bool = False
 ) -> sparse.csr_matrix:
-    """Return weights (I, I) from the items that users have (rows, the sources) to those that are scored (the targets).
+    """Return weights (I, I) from items that users have interacted with (rows, sources) to scored ones (targets).
 
     Args:
         nearest: (I, I), the largest weights of each source in its row, or, for "target", of each target in its row.
-        n_neighbors: how many weights were kept of a row.
-        neighbors_of: whose largest weights are kept; for "both" those of each source, and of these, after they were
-            normalized, those of each target.
+        n_neighbors: how many weights of each row were kept.
+        neighbors_of: whose largest weights are kept; for "both" those of each source, and then, after normalizing,
+            of these the largest of each target.
         normalize: divide each source's weights by their sum.
     """
     weights = nearest.T.tocsr() if neighbors_of == "target" else nearest
@@ -204,24 +205,24 @@ def scale_rows(matrix: sparse.csr_matrix, factors: np.ndarray) -> sparse.csr_mat
 
 
 def truncated_svd(matrix: sparse.csr_matrix, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the largest singular values and their vectors, the same at every call.
+    """Return the largest singular values and their vectors; deterministic.
 
     Args:
         matrix: float32 (R, C).
-        rank: D, how many; called `embedding_dim` in configs.
+        rank: D, how many of them; called `embedding_dim` in configs.
 
     Returns:
-        Left vectors (R, D), singular values (D,) falling, right vectors (C, D), in float32. Of each right vector the
-        entry of largest size is positive.
+        Left vectors (R, D), singular values (D,) in descending order, right vectors (C, D), in float32. The entry
+        of largest magnitude in each right vector is positive.
 
     Raises:
-        ConfigError: the matrix does not have so many.
+        ConfigError: the matrix has fewer singular values.
     """
     smaller = min(matrix.shape)
     if rank > smaller:
         message = f"expected at most the smaller number of users and items, {smaller}, found {rank}"
         raise ConfigError(Fault(message, key="embedding_dim"))
-    if 2 * rank > smaller:  # the iteration is for a few vectors of many
+    if 2 * rank > smaller:  # the iterative solver is for a small share of the vectors
         left, values, right = np.linalg.svd(matrix.toarray(), full_matrices=False)
     else:
         start = generator(0, 0, "svd").standard_normal(smaller).astype(matrix.dtype)
@@ -233,7 +234,7 @@ def truncated_svd(matrix: sparse.csr_matrix, rank: int) -> tuple[np.ndarray, np.
 
 
 def row_blocks(costs: np.ndarray, limit: int) -> Iterator[tuple[int, int]]:
-    """Yield (start, stop) of consecutive blocks of rows whose costs (R,) sum up to at most `limit`, or of one row."""
+    """Yield (start, stop) of consecutive blocks of rows whose costs (R,) sum to at most `limit`, or of a single row."""
     total = np.cumsum(costs)
     start, spent = 0, 0.0
     while start < len(costs):
@@ -250,15 +251,15 @@ def nearest_neighbors(
     shrink: float = 0.0,
     progress: Progress | None = None,
 ) -> sparse.csr_matrix:
-    """Return each row's most similar other rows, (R, R) with up to `n_neighbors` entries above 0 a row.
+    """Return the most similar other rows of each row, (R, R) with up to `n_neighbors` entries above 0 in a row.
 
     Args:
-        vectors: float32 (R, F), ones where row and feature met.
-        n_neighbors: how many are kept.
-        measure: "cosine" a·b / (|a||b| + shrink); "tfidf" the same after each feature was multiplied by
+        vectors: float32 (R, F), 1 where the row has the feature.
+        n_neighbors: how many are kept per row.
+        measure: "cosine" a·b / (|a||b| + shrink); "tfidf" the same after multiplying each feature by
             log(1 + R / rows that have it); "jaccard" |a and b| / (|a or b| + shrink).
-        shrink: added to the denominator, which favours similarities that rest on many common features; >= 0.
-        progress: is told how many rows are done.
+        shrink: added to the denominator, which favours similarities based on many common features; >= 0.
+        progress: called with the number of rows done and R.
     """
     if measure == "tfidf":
         n_rows = np.maximum(np.bincount(vectors.indices, minlength=vectors.shape[1]), 1)

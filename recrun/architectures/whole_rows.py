@@ -1,4 +1,4 @@
-"""The family of models trained on users' whole rows.
+"""Define the base class of models trained on users' whole rows.
 
 Shapes: B users in a batch, I items.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class RowsArch(RecSysArch):
-    """Base of models that are trained on users' whole rows: a batch holds users (B, 1), and an epoch every user once.
+    """Base of models trained on users' whole rows: a batch holds users (B, 1), and an epoch has every user once.
 
     In training, `forward(users)` returns the scores (B, I) of all items for users (B,).
 
@@ -44,6 +44,6 @@ class RowsArch(RecSysArch):
         else:
             vectors = self.vectors()
             if vectors is None:
-                raise ConfigError(f"{type(self).__name__} has no vectors() for {type(criterion).__name__} to compare")
+                raise ConfigError(f"{type(self).__name__} has no vectors(), which {type(criterion).__name__} needs")
             loss = criterion(vectors[0][users], vectors[1], *self.rows.pairs(users))
         return loss

@@ -1,11 +1,11 @@
-"""Losses: what a model's scores are worth, chosen by name and independent of the model.
+"""Losses, chosen by name and independent of the model.
 
-Every loss has its natural call, for scripts, and a door through which the built-in training loop calls it:
-`from_scores` where negatives are sampled, `from_all` where every item is scored for one right item, `from_rows` where
-it is for a user's whole row. Its traits tell the config layer what it needs before torch is imported (see
-`recrun.registry.traits.LossTraits`): `min_negatives`, the fewest sampled negatives that make sense (1 unless given);
-`scores="cosine"` for scores bounded by [-1, 1]; `trains_on="users"` for users' whole rows; and, in the body of the
-class, `ranks_all_items` and `compares_vectors`. A loss with none of the last three takes sampled negatives.
+A script calls a loss directly. The built-in training loop calls one of its methods: `from_scores` for sampled
+negatives, `from_all` for one positive among the scores of all items, `from_rows` for all items of a user at once. The
+traits of a loss tell the config layer what it needs before torch is imported (see
+`recrun.registry.traits.LossTraits`): `min_negatives`, the fewest sampled negatives that make sense (1 by default);
+`scores="cosine"` for scores within [-1, 1]; `trains_on="users"` for users' whole rows; and, in the body of the class,
+`ranks_all_items` and `compares_vectors`. A loss with none of the last three takes sampled negatives.
 """
 
 from recrun.criterions.base import BaseCriterion

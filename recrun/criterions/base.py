@@ -1,4 +1,4 @@
-"""What all losses share: the reduction, and the doors through which the training loop calls them.
+"""Define the base class of losses: the reduction and the methods that the training loop calls.
 
 Letters in shapes: B rows of the batch (users, or positions of sequences), K sampled negatives, I items.
 """
@@ -18,18 +18,18 @@ _REDUCTIONS = ("mean", "sum", "none")
 
 
 class BaseCriterion(nn.Module):
-    """Hold what all losses share: the reduction, the doors of the training loop, and plain regularisation.
+    """Base of all losses: the reduction, the methods that the training loop calls, and L1/L2 regularisation.
 
-    A loss is one decorated subclass whose `forward` returns `self.reduce(terms)`. One called as `forward(pos, neg)`
-    needs no more; one called as `forward(preds, targets)` sets `pointwise = True`; one over all items sets
-    `ranks_all_items = True` and overrides `from_all`; one over users' whole rows overrides `from_rows`. One that takes
-    vectors in place of scores sets `compares_vectors = True`.
+    A loss is a registered subclass whose `forward` returns `self.reduce(terms)`. With `forward(pos, neg)` that is all
+    it needs; with `forward(preds, targets)` it sets `pointwise = True`. A loss over all items sets
+    `ranks_all_items = True` and overrides `from_all`; a loss over users' whole rows overrides `from_rows`. A loss that
+    takes vectors instead of scores sets `compares_vectors = True`.
 
     Args:
-        reduction: "mean" or "sum" of the loss's terms, or "none" to return them as they are.
+        reduction: "mean" or "sum" of the loss's terms, or "none" to return the terms themselves.
 
     Raises:
-        ConfigError: the reduction is not one of the three.
+        ConfigError: the reduction is none of the three.
     """
 
     pointwise = False
@@ -46,17 +46,17 @@ class BaseCriterion(nn.Module):
         self.n_items: int | None = None
 
     def bind(self, n_items: int) -> None:
-        """Take note of how many items there are, once, before training: some losses depend on it."""
+        """Set the number of items, which some losses need; called once before training."""
         self.n_items = n_items
 
     def from_scores(self, scores: Tensor) -> Tensor:
-        """Return the loss of rows that hold a positive and its sampled negatives.
+        """Return the loss of rows of a positive and its sampled negatives.
 
         Args:
-            scores: (B, 1+K) floating; column 0 is the positive. To a pointwise loss its target is 1, the others' 0.
+            scores: (B, 1+K) floating; column 0 is the positive. For pointwise losses its target is 1, the others' 0.
 
         Raises:
-            TrainingError: the loss is not one over sampled negatives, or there are none.
+            TrainingError: the loss does not take sampled negatives, or there are none.
         """
         if self.pointwise:
             targets = torch.zeros_like(scores)
@@ -67,26 +67,26 @@ class BaseCriterion(nn.Module):
         return loss
 
     def from_corrected(self, scores: Tensor, log_q: Tensor) -> Tensor:
-        """Return the loss of rows as for `from_scores`, with regard to the chances of their negatives.
+        """Return the loss as `from_scores` does, corrected for the sampling probabilities of the negatives.
 
         Args:
             scores: (B, 1+K) floating; column 0 is the positive.
-            log_q: (B, K) floating, the logarithm of the chance with which each negative was drawn.
+            log_q: (B, K) floating, the logarithm of the probability with which each negative was drawn.
 
         Raises:
             TrainingError: the loss has no such correction.
         """
-        raise TrainingError(f"{type(self).__name__} does not correct for the chances of negatives")
+        raise TrainingError(f"{type(self).__name__} has no correction for the sampling probabilities of negatives")
 
     def from_all(self, scores: Tensor, positives: Tensor) -> Tensor:
-        """Return the loss of rows that hold the scores of every item.
+        """Return the loss of rows of scores for all items, with one positive each.
 
         Args:
             scores: (B, I) floating.
-            positives: (B,) int64, the right item of each row.
+            positives: (B,) int64, the positive item of each row.
 
         Raises:
-            TrainingError: the loss is one over sampled negatives.
+            TrainingError: the loss is not over all items.
         """
         raise TrainingError(f"{type(self).__name__} compares positives with sampled negatives, not with all items")
 
@@ -95,24 +95,24 @@ class BaseCriterion(nn.Module):
 
         Args:
             scores: (B, I) floating.
-            rows: (B, I), 1 where the user has the item, else 0.
+            rows: (B, I), 1 where the user has interacted with the item, else 0.
 
         Raises:
-            TrainingError: the loss is not one over users' rows.
+            TrainingError: the loss is not over users' whole rows.
         """
-        raise TrainingError(f"{type(self).__name__} is no loss over users' whole rows; choose loss: multinomial")
+        raise TrainingError(f"{type(self).__name__} is not a loss over users' whole rows; choose loss: multinomial")
 
     def reduce(self, terms: Tensor) -> Tensor:
-        """Return the mean or the sum of `terms`, or `terms` itself, as `reduction` says."""
+        """Return the mean of `terms`, their sum, or `terms` itself, depending on `reduction`."""
         if self.reduction == "mean":
             return terms.mean()
         return terms.sum() if self.reduction == "sum" else terms
 
     @staticmethod
     def regularize(params: Tensor | Iterable[Tensor], rtype: Literal["l1", "l2"] = "l2") -> Tensor:
-        """Return the penalty of parameters: the sum of |x| ("l1"), or half the sum of x² ("l2").
+        """Return the penalty on parameters: the sum of |x| ("l1"), or half the sum of x² ("l2").
 
-        The batch's size is not divided out. Without any parameter the penalty is 0.
+        It is not divided by the batch size. Without parameters the penalty is 0.
 
         Raises:
             ConfigError: `rtype` is neither.
@@ -128,7 +128,7 @@ class BaseCriterion(nn.Module):
 
 
 def as_rows(pos: Tensor, neg: Tensor) -> tuple[Tensor, Tensor]:
-    """Return positives as (B, 1) and negatives as (B, K): two vectors must never spread to B x B pairs."""
+    """Return positives as (B, 1) and negatives as (B, K): two vectors must never broadcast to B x B pairs."""
     pos_B1, neg_BK = pos.reshape(-1, 1), neg.unsqueeze(1) if neg.dim() == 1 else neg
     if neg_BK.dim() != 2 or neg_BK.size(1) < 1 or pos_B1.size(0) != neg_BK.size(0):
         found = f"{tuple(pos.shape)} and {tuple(neg.shape)}"

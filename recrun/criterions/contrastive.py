@@ -1,4 +1,4 @@
-"""Losses of directions: positives together, others apart.
+"""Contrastive losses on normalised embeddings: pull positives together, push others apart.
 
 Letters in shapes: B rows of the batch, K sampled negatives, I items.
 """
@@ -18,15 +18,15 @@ from recrun.types import NonNegativeFloat, PositiveFloat
 
 @LOSSES.register("ccl", scores="cosine")
 class CCLLoss(BaseCriterion):
-    """Draw positives to a cosine of 1, and push away only those negatives that are closer than a margin.
+    """Pull positives to a cosine of 1 and push away negatives whose cosine exceeds a margin.
 
-    Per row: (1 - s⁺) + w · mean max(0, s⁻ - m). Unbounded scores would make it fall without end: use cosines.
+    Per row: (1 - s⁺) + w · mean max(0, s⁻ - m). Use cosines: with unbounded scores the loss has no minimum.
 
     *Source:* Mao, Zhu, Wang, Dai, Dong, Xiao and He, CIKM 2021 (SimpleX's cosine contrastive loss).
 
     Args:
-        margin: m, the cosine up to which a negative costs nothing.
-        negative_weight: w, the weight of the negatives' mean against the positive.
+        margin: m, the cosine up to which a negative adds no loss.
+        negative_weight: w, the weight of the mean over negatives relative to the positive.
     """
 
     def __init__(
@@ -49,16 +49,16 @@ class CCLLoss(BaseCriterion):
 
 @LOSSES.register("directau")
 class DirectAULoss(BaseCriterion):
-    """Draw the directions of a user and a positive item together, and spread users, and items, over the sphere.
+    """Align each user with its positive item, and spread users and items uniformly over the unit sphere.
 
     Per row: |u - v|² + γ/2 · (log mean exp(-2|u - u'|²) + log mean exp(-2|v - v'|²)), with u and v scaled to length 1
-    and the means over all pairs of different rows of the batch. No negatives are drawn. Lengths are not trained: where
-    the model has a similarity, choose cosine.
+    and the means over all pairs of different rows of the batch. No negatives are drawn. The length of
+    a vector is not trained: if the model has a `similarity`, set it to cosine.
 
     *Source:* Wang, Yu, Ma, Zhang, Chen, Liu and Ma, KDD 2022 (DirectAU), section 4.
 
     Args:
-        uniformity_weight: γ.
+        uniformity_weight: γ, the weight of uniformity relative to alignment.
     """
 
     compares_vectors = True
@@ -68,9 +68,9 @@ class DirectAULoss(BaseCriterion):
         self.uniformity_weight = uniformity_weight
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Return the loss of vectors `users` (B, D) and their positives' `items` (B, D); terms (B,).
+        """Return the loss of the vectors `users` (B, D) and those of their positives `items` (B, D); terms (B,).
 
-        A batch of one row has no pairs, and only the distance counts.
+        A batch of one row has no pairs, so only the distance counts.
         """
         users_BD, items_BD = F.normalize(users, dim=-1), F.normalize(items, dim=-1)
         distance_B = (users_BD - items_BD).square().sum(dim=-1)

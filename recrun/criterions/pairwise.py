@@ -1,4 +1,4 @@
-"""Losses of pairs: each positive against each of its sampled negatives.
+"""Pairwise losses: compare each positive with each of its sampled negatives.
 
 Letters in shapes: B rows of the batch, K sampled negatives, I items.
 """
@@ -21,7 +21,7 @@ _EULER: Final = 0.5772156649015329
 
 @LOSSES.register("bpr")
 class BPRLoss(BaseCriterion):
-    """Rank each positive above its sampled negatives, as a logistic loss of the score difference.
+    """Rank each positive above its sampled negatives: logistic loss of the score difference.
 
     Per pair: -log σ(s⁺ - s⁻).
 
@@ -36,7 +36,7 @@ class BPRLoss(BaseCriterion):
 
 @LOSSES.register("hinge")
 class HingeLoss(BaseCriterion):
-    """Rank each positive above its sampled negatives by a margin; pairs that keep it cost nothing.
+    """Rank each positive above its sampled negatives by a margin: hinge loss of the score difference.
 
     Per pair: max(0, m - s⁺ + s⁻).
 
@@ -58,14 +58,14 @@ class HingeLoss(BaseCriterion):
 
 @LOSSES.register("warp")
 class WARPLoss(BaseCriterion):
-    """Rank each positive above its sampled negatives by a margin; the lower it ranks, the more it counts.
+    """Rank each positive above its sampled negatives by a margin, with more weight on positives that rank low.
 
     Per row: L(r) · mean over violators of (m - s⁺ + s⁻), with L(r) = 1 + 1/2 + ... + 1/r; a violator is a negative
-    with s⁻ > s⁺ - m. The rank r is estimated from the share of violators among the K negatives, as that share of the
-    other items: r = max(1, ⌊(I - 1) · violators / K⌋). A row without violators costs nothing.
+    with s⁻ > s⁺ - m. The rank r is estimated by taking the share of violators among the K negatives as that among
+    all other items: r = max(1, ⌊(I - 1) · violators / K⌋). A row without violators has loss 0.
 
-    The paper draws negatives one by one until the N-th is a violator, and takes r = ⌊(I - 1) / N⌋ and that one's hinge.
-    With K negatives drawn beforehand, all of them are used; with K = 1 the two agree.
+    The paper draws negatives one by one until the N-th is a violator, and takes r = ⌊(I - 1) / N⌋ and the hinge loss of
+    that one. Here K negatives are drawn beforehand and all are used; with K = 1 the two agree.
 
     *Source:* Weston, Bengio and Usunier, IJCAI 2011 (WSABIE), section 3, with weights α_j = 1/j.
 

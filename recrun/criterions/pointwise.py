@@ -1,4 +1,4 @@
-"""Losses of single scores: each against a target, 1 for a positive and 0 for a negative.
+"""Pointwise losses: compare each score with its target, such as 1 for a positive and 0 for a negative.
 
 Letters in shapes: B rows of the batch, K sampled negatives, I items.
 """
@@ -17,7 +17,7 @@ from recrun.types import UnitInterval
 
 @LOSSES.register("bce")
 class BCELoss4Logits(BaseCriterion):
-    """Tell positives from negatives one by one: binary cross entropy of logits.
+    """Classify each item as positive or negative on its own: binary cross entropy on logits.
 
     Per score: -y log σ(s) - (1 - y) log(1 - σ(s)).
 
@@ -27,23 +27,23 @@ class BCELoss4Logits(BaseCriterion):
     pointwise = True
 
     def forward(self, preds: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of logits `preds` against `targets` in [0, 1], both of one shape."""
+        """Return the loss of logits `preds` against `targets` in [0, 1], both of the same shape."""
         require_one_shape(preds, targets)
         return self.reduce(F.binary_cross_entropy_with_logits(preds, targets.to(preds.dtype), reduction="none"))
 
 
 @LOSSES.register("gbce")
 class GBCELoss(BaseCriterion):
-    """Tell positives from negatives, with the overconfidence that sampling brings taken back.
+    """Classify items by binary cross entropy, corrected for the overconfidence that negative sampling causes.
 
     Per row: -(β log σ(s⁺) + Σ log(1 - σ(s⁻))) / (K + 1), with the sampling rate α = K / (n_items - 1) and
-    β = α (t (1 - 1/α) + 1/α). With t = 0 this is `bce`; with t = 1 probabilities are those of
+    β = α (t (1 - 1/α) + 1/α). With t = 0 this is `bce`; with t = 1 the model's probabilities are those of
     training without sampling.
 
     *Source:* Petrov and Macdonald, RecSys 2023 (gSASRec), section 5.
 
     Args:
-        calibration: t, how much of the overconfidence is taken back.
+        calibration: t, how much of the overconfidence is corrected: 0 none, 1 all.
     """
 
     def __init__(self, reduction: Reduction = "mean", *, calibration: UnitInterval = 0.75) -> None:
@@ -66,7 +66,7 @@ class GBCELoss(BaseCriterion):
 
 @LOSSES.register("mse")
 class MSELoss(BaseCriterion):
-    """Predict values: the squared error; of sampled rows, 1 for the positive and 0 for negatives.
+    """Predict target values by squared error; with sampled negatives, 1 for the positive and 0 for negatives.
 
     Per score: (s - y)².
 
@@ -76,14 +76,14 @@ class MSELoss(BaseCriterion):
     pointwise = True
 
     def forward(self, preds: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of `preds` against `targets`, both of one shape."""
+        """Return the loss of `preds` against `targets`, both of the same shape."""
         require_one_shape(preds, targets)
         return self.reduce((preds - targets.to(preds.dtype)).square())
 
 
 @LOSSES.register("l1")
 class L1Loss(BaseCriterion):
-    """Predict values: the absolute error; of sampled rows, 1 for the positive and 0 for negatives.
+    """Predict target values by absolute error; with sampled negatives, 1 for the positive and 0 for negatives.
 
     Per score: |s - y|, with gradient 0 where the two are equal.
 
@@ -93,6 +93,6 @@ class L1Loss(BaseCriterion):
     pointwise = True
 
     def forward(self, preds: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of `preds` against `targets`, both of one shape."""
+        """Return the loss of `preds` against `targets`, both of the same shape."""
         require_one_shape(preds, targets)
         return self.reduce((preds - targets.to(preds.dtype)).abs())

@@ -1,4 +1,4 @@
-"""Losses of a softmax: the positive against all items, or against its sampled negatives together.
+"""Softmax losses over the full catalogue or over sampled negatives.
 
 Letters in shapes: B rows of the batch, K sampled negatives, I items.
 """
@@ -19,44 +19,44 @@ from recrun.types import PositiveFloat
 
 @LOSSES.register("cross_entropy")
 class CrossEntropy4Logits(BaseCriterion):
-    """Pick the right item among all: cross entropy of the softmax over the catalogue.
+    """Predict the positive among all items: cross entropy of a softmax over the catalogue.
 
-    Per row: -s⁺ + log Σ exp(s) over every item. Memory is B x I scores and their gradients.
+    Per row: -s⁺ + log Σ exp(s) over every item. It holds B x I scores and their gradients in memory.
 
-    *Source:* Liang, Krishnan, Hoffman and Jebara, WWW 2018, eq. 2, for one item of the row.
+    *Source:* Liang, Krishnan, Hoffman and Jebara, WWW 2018, eq. 2, for a single item of the row.
     """
 
     ranks_all_items = True
 
     def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of `scores` (B, n) with the right column of each row in `targets` (B,) int64; terms (B,)."""
+        """Return the loss of `scores` (B, n) and the positive column of each row `targets` (B,) int64; terms (B,)."""
         return self.reduce(F.cross_entropy(scores, targets, reduction="none"))
 
     def from_all(self, scores: Tensor, positives: Tensor) -> Tensor:
-        """Return the loss of `scores` (B, I) with the right item of each row in `positives` (B,) int64."""
+        """Return the loss of `scores` (B, I) and the positive item of each row `positives` (B,) int64."""
         return self.forward(scores, positives)
 
     def from_scores(self, scores: Tensor) -> Tensor:
-        """Refuse: over sampled negatives this is another loss."""
-        raise TrainingError("cross_entropy is over all items; over sampled negatives choose loss: sampled_softmax")
+        """Raise TrainingError: over sampled negatives this loss is `sampled_softmax`."""
+        raise TrainingError("cross_entropy is over all items; for sampled negatives choose loss: sampled_softmax")
 
 
 @LOSSES.register("sampled_softmax")
 class SampledSoftmax(BaseCriterion):
-    """Pick the positive among itself and its sampled negatives: cross entropy of their softmax.
+    """Predict the positive among sampled negatives: cross entropy of a softmax over these items.
 
     Per row: -s⁺/τ + log(exp(s⁺/τ) + Σ exp(s⁻/τ)). With one negative and τ = 1 this is `bpr`.
 
-    With `logq_correction`, log(K q) is subtracted from s⁻/τ, with q the chance of the negative in one draw: the sum is
-    then the expectation of that over all items which the user has not, whatever the sampler. The positive is not drawn,
-    so nothing is subtracted from it (Yi et al. do so, whose positives are among their negatives).
+    With `logq_correction`, log(K q) is subtracted from s⁻/τ, with q the probability of the negative in one draw: the
+    expected sum is then that over all items the user has not interacted with, whatever the sampler. The positive is not
+    drawn, so nothing is subtracted from it (Yi et al. do subtract: their positives are also drawn as negatives).
 
     *Source:* Wu, Wang, Gao, Chen, Fu and Qiu, ACM TOIS 42(4), 2024 (the SSM loss); for the correction Bengio and
     Senécal, IEEE Transactions on Neural Networks 19(4), 2008, and Yi et al., RecSys 2019.
 
     Args:
-        temperature: τ, what scores are divided by; some 0.1 for cosines.
-        logq_correction: weigh negatives by the chances with which the sampler draws them.
+        temperature: τ, which scores are divided by; about 0.1 for cosines.
+        logq_correction: correct for the probabilities with which the sampler draws the negatives.
     """
 
     def __init__(
@@ -72,13 +72,15 @@ class SampledSoftmax(BaseCriterion):
         Args:
             pos: scores of positives.
             neg: scores of negatives.
-            log_q: (B, K), the logarithms of their chances; needed for the correction, and without it not taken.
+            log_q: (B, K), the logarithms of their sampling probabilities; only and always with `logq_correction`.
 
         Raises:
-            TrainingError: chances are missing, or given without `logq_correction`.
+            TrainingError: `log_q` is missing, or given without `logq_correction`.
         """
         if (log_q is None) == self.logq_correction:
-            raise TrainingError("logq_correction needs the chances of the negatives, and nothing else takes them")
+            raise TrainingError(
+                "log_q, the sampling probabilities of negatives, is needed with logq_correction and only then"
+            )
         pos_B1, neg_BK = as_rows(pos, neg)
         neg_BK = neg_BK / self.temperature
         if log_q is not None:
@@ -87,21 +89,21 @@ class SampledSoftmax(BaseCriterion):
         return self.reduce(torch.logsumexp(logits, dim=1) - logits[:, 0])
 
     def from_corrected(self, scores: Tensor, log_q: Tensor) -> Tensor:
-        """Return the loss of `scores` (B, 1+K) with the chances of the negatives `log_q` (B, K)."""
+        """Return the loss of `scores` (B, 1+K) corrected by `log_q` (B, K), log-probabilities of the negatives."""
         loss: Tensor = self(scores[:, :1], scores[:, 1:], log_q)
         return loss
 
 
 @LOSSES.register("bsl", min_negatives=2, scores="cosine")
 class BSLLoss(BaseCriterion):
-    """Set the positive against a soft maximum of its negatives, with a temperature for each side.
+    """Rank each positive above a soft maximum of its negatives, with separate temperatures for the two.
 
-    Per row: -s⁺/τ⁺ + (τ/τ⁺) log mean exp(s⁻/τ). The mean in place of the sum shifts the loss by a constant.
+    Per row: -s⁺/τ⁺ + (τ/τ⁺) log mean exp(s⁻/τ). The mean instead of the sum shifts the loss by a constant.
 
     *Source:* Wu, Chen, Wu, Shi, Zhang and Wang, ICDE 2024 (BSL), its pseudo-code.
 
     Args:
-        temperature: τ of the negatives; the lower, the more the hardest of them count.
+        temperature: τ of the negatives; the lower, the more weight on the hardest.
         positive_temperature: τ⁺ of the positives.
     """
 

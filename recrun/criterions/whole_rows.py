@@ -1,4 +1,4 @@
-"""Losses of users' whole rows: every item of the catalogue counts, and no negatives are drawn.
+"""Losses over users' whole rows: all items of the catalogue take part, and no negatives are drawn.
 
 Letters in shapes: B users of the batch, I items, N items of all their rows together, D embedding.
 """
@@ -15,7 +15,7 @@ from recrun.types import PositiveFloat
 
 @LOSSES.register("multinomial", trains_on="users")
 class MultinomialLoss(BaseCriterion):
-    """Spread a user's probability over the items that the user has: a softmax over the catalogue, once for each.
+    """Maximise the multinomial log-likelihood of each user's items under a softmax over the catalogue.
 
     Per user: -Σ log softmax(s)_i over the items i of the user.
 
@@ -23,7 +23,7 @@ class MultinomialLoss(BaseCriterion):
     """
 
     def forward(self, scores: Tensor, rows: Tensor) -> Tensor:
-        """Return the loss of `scores` (B, I) against `rows` (B, I), 1 where the user has the item; terms (B,)."""
+        """Return the loss of `scores` (B, I) against `rows` (B, I), 1 for the user's items; terms (B,)."""
         return self.reduce(-(F.log_softmax(scores, dim=1) * rows).sum(dim=1))
 
     def from_rows(self, scores: Tensor, rows: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ class MultinomialLoss(BaseCriterion):
 
 @LOSSES.register("whole_data", trains_on="users")
 class WholeDataLoss(BaseCriterion):
-    """Predict 1 for the items of a user and 0, with a smaller weight, for all others: squared errors over all of them.
+    """Predict 1 for a user's items and 0, with a lower weight, for all others: weighted squared error.
 
     Per user: Σ (1 - s)² over the user's items + c₀ Σ s² over the others. With s = u·v the sum of s² over all items is
     u'(V'V)u, so nothing of size B x I is computed.
@@ -42,7 +42,7 @@ class WholeDataLoss(BaseCriterion):
     and with the constant that the paper leaves out.
 
     Args:
-        negative_weight: c₀, the weight of an item that the user has not.
+        negative_weight: c₀, the weight of an item that the user has not interacted with.
     """
 
     compares_vectors = True
@@ -52,12 +52,12 @@ class WholeDataLoss(BaseCriterion):
         self.negative_weight = negative_weight
 
     def forward(self, users: Tensor, items: Tensor, places: Tensor, positives: Tensor) -> Tensor:
-        """Return the loss of users' vectors `users` (B, D) and all items' `items` (I, D); terms (B,).
+        """Return the loss of the vectors `users` (B, D) and `items` (I, D); terms (B,).
 
         Args:
             users: vectors of the batch's users.
             items: vectors of all items.
-            places: which row of `users` each of their items belongs to, int64 (N,).
+            places: the row of `users` that each item belongs to, int64 (N,).
             positives: the items, int64 (N,).
         """
         scores_N = (users[places] * items[positives]).sum(dim=1)

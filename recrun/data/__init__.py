@@ -1,1 +1,1 @@
-"""Interactions from files to batches."""
+"""Read interactions from files, split them, and turn them into batches."""

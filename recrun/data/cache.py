@@ -1,8 +1,8 @@
-"""The cache of prepared data sets: folders of `.npy` files under a key that names everything they were made from.
+"""Cache prepared data sets: folders of `.npy` files under a key made of everything they depend on.
 
-An entry is built in a folder of its own and renamed into place, so that it is there whole or not at all, whoever else
-builds the same one. Nothing in it is ever executed: arrays are loaded without pickle, the rest is JSON. The whole cache
-may be deleted at any time.
+An entry is built in a temporary folder and renamed into place, so that it is complete or absent even if several
+processes build it at once. Nothing in it is ever executed: arrays are loaded without pickle, the rest is JSON. The
+whole cache may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 SCHEMA = 1
-"""Raised whenever the same files and options would be prepared differently."""
+"""The version of the preparation; increase it whenever the same files and options would be prepared differently."""
 
 _DESCRIPTION = "entry.json"
 _BUILDING = ".building-"
@@ -31,11 +31,11 @@ _ABANDONED_AFTER = 86_400.0
 
 @dataclass(frozen=True)
 class Entry:
-    """What one folder of the cache holds.
+    """The content of one folder of the cache.
 
     Args:
         arrays: arrays by name; mapped from files when loaded, so that writing to them never reaches the file.
-        facts: whatever JSON can hold.
+        facts: further values, of types that JSON can hold.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -43,7 +43,7 @@ class Entry:
 
 
 def cache_folder() -> Path:
-    """Return where data is cached: $RECRUN_CACHE, else $XDG_CACHE_HOME/recrun, else ~/.cache/recrun."""
+    """Return the folder of cached data: $RECRUN_CACHE, else $XDG_CACHE_HOME/recrun, else ~/.cache/recrun."""
     if os.environ.get("RECRUN_CACHE"):
         return Path(os.environ["RECRUN_CACHE"]).expanduser()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -51,13 +51,13 @@ def cache_folder() -> Path:
 
 
 def entry_folder(name: str, made_from: Mapping[str, Any]) -> Path:
-    """Return the folder for a data set made from what `made_from` (JSON) says: contents' hashes and options."""
+    """Return the folder of the data set made from `made_from`: hashes of file contents, and options (JSON)."""
     text = json.dumps({"schema": SCHEMA, **made_from}, sort_keys=True)
     return cache_folder() / "data" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
 def load(folder: Path) -> Entry | None:
-    """Return an entry, or None when there is none or it is damaged."""
+    """Return an entry, or None if it is absent or damaged."""
     try:
         description = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
         arrays = {name: _load_array(folder / Path(file).name) for name, file in description["arrays"].items()}
@@ -89,7 +89,7 @@ def store(folder: Path, entry: Entry) -> str | None:
 
 
 def discard(folder: Path) -> None:
-    """Remove an entry, at once for everyone who looks for it."""
+    """Remove an entry; for other processes it disappears at once."""
     try:
         aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_BUILDING))
     except OSError:
@@ -113,8 +113,8 @@ def _move_into_place(building: Path, folder: Path) -> None:
             os.rename(building, folder)
             return
         except OSError:
-            # Another process was faster with the same content; what is there and damaged makes room. Others may do the
-            # same between any two of these steps.
+            # Another process has stored the same content first, or a damaged entry is in the way and is removed. Other
+            # processes may do the same between any two of these steps.
             if load(folder) is not None:
                 return
             if not attempts_left:
@@ -123,7 +123,7 @@ def _move_into_place(building: Path, folder: Path) -> None:
 
 
 def _sweep(parent: Path) -> None:
-    """Remove what processes that were killed left half built."""
+    """Remove the unfinished folders of processes that were killed."""
     for folder in parent.glob(f"{_BUILDING}*"):
         # Another process may remove it, or move it into place, at any moment.
         with contextlib.suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Writing a data set to files that recrun (and others) read again: its parts, or all of it, with original ids."""
+"""Export a data set, whole or as its parts and with original ids, to files that recrun and other tools can read."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
     from recrun.data.postprocessing.mode import Mode
 
 ENDINGS: Final = {"csv": "csv", "parquet": "parquet", "inter": "inter", "lightgcn": "txt"}
-"""The formats that can be written, and the endings of their files."""
+"""The formats that can be written, and their file extensions."""
 _INTER: Final = {"user": "user_id:token", "item": "item_id:token", RATING: "rating:float", WEIGHT: "weight:float"}
 
 
 def write_parts(dataset: RecDataSet, folder: str | Path, format: str) -> dict[str, Any]:
-    """Write train, valid and test into a new folder, which appears whole or not at all.
+    """Write train, valid and test into a new folder, which appears complete or not at all.
 
-    A part without rows has no file.
+    Empty parts get no file.
 
     Args:
         dataset: the data set.
-        folder: the folder to be made.
+        folder: the folder to create.
         format: "csv", "parquet", "inter" (RecBole's benchmark files) or "lightgcn".
 
     Returns:
         "files" by part, "rows" by part, "left_out": the columns that the format cannot hold.
 
     Raises:
-        DataError: the folder is there already or cannot be made, or the format cannot hold the ids.
+        DataError: the folder already exists or cannot be created, or the format cannot hold the ids.
     """
     target = Path(folder)
     parts = {part: rows for part, rows in _parts(dataset).items() if len(rows)}
     names = {part: f"{part}.{_ending(format)}" for part in parts}
     if os.path.lexists(target):
-        raise DataError(f"{target} is there already, and nothing is overwritten; name a new folder")
+        raise DataError(f"{target} already exists; choose a new folder")
     contents = {names[part]: _content(dataset, rows, format) for part, rows in parts.items()}
     building = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
     try:
@@ -66,10 +66,10 @@ def write_parts(dataset: RecDataSet, folder: str | Path, format: str) -> dict[st
 
 
 def write_whole(dataset: RecDataSet, file: str | Path, format: str) -> dict[str, Any]:
-    """Write the interactions of all parts into one new file, by user and then by time; arguments as above.
+    """Write the interactions of all parts into one new file, ordered by user, then time; see `write_parts`.
 
     Raises:
-        DataError: the file is there already or cannot be written, or the format cannot hold the ids.
+        DataError: the file already exists or cannot be written, or the format cannot hold the ids.
     """
     target = Path(file)
     parts = list(_parts(dataset).values())
@@ -79,7 +79,7 @@ def write_whole(dataset: RecDataSet, file: str | Path, format: str) -> dict[str,
     rows = Interactions(users[order], items[order], {name: values[order] for name, values in columns.items()})
     _ending(format)
     if os.path.lexists(target):
-        raise DataError(f"{target} is there already, and nothing is overwritten; name a new file")
+        raise DataError(f"{target} already exists; choose a new file")
     content = _content(dataset, rows, format)
     try:
         atomic_write(target, content)
@@ -90,7 +90,7 @@ def write_whole(dataset: RecDataSet, file: str | Path, format: str) -> dict[str,
 
 def _parts(dataset: RecDataSet) -> dict[str, Interactions]:
     if dataset.is_transformed:
-        raise DataError(f"{dataset.name} holds category numbers and scaled numbers, which are not written to files")
+        raise DataError(f"{dataset.name} holds encoded categories and scaled numbers, which cannot be exported")
     modes: tuple[Mode, ...] = ("train", "valid", "test")
     return {mode: dataset.interactions(mode) for mode in modes}
 
@@ -126,21 +126,21 @@ def _content(dataset: RecDataSet, rows: Interactions, format: str) -> bytes:
     else:
         for side in ("user", "item"):
             if not frame[side].dtype.is_integer():
-                raise DataError(f"lightgcn holds integers, and the {side}s' ids are text; choose csv, parquet or inter")
+                raise DataError(f"lightgcn needs integer ids, and {side} ids are text; choose csv, parquet or inter")
         lines = frame.group_by("user", maintain_order=True).agg(pl.col("item").cast(pl.String).str.join(" "))
         lines.write_csv(buffer, separator=" ", include_header=False, quote_style="never")
     return buffer.getvalue()
 
 
 def _as_inter(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return a frame with the names of columns of RecBole's atomic files."""
+    """Return the frame with its columns named as in RecBole's atomic files."""
     return frame.rename({name: _INTER.get(name, f"{name}:float") for name in frame.columns})
 
 
 def _refuse_blanks(frame: pl.DataFrame) -> None:
-    """Refuse ids that would tear a line of a file without quotes."""
+    """Raise DataError if an id would break a line of a file without quotes."""
     for side in ("user", "item"):
         if not frame[side].dtype.is_integer() and frame[side].str.contains(r"[\t\n\r]").any():
             raise DataError(
-                f"inter stands without quotes, and {side}s' ids hold tabs or line ends; choose csv or parquet"
+                f"inter files have no quotes, and {side} ids contain tabs or line breaks; choose csv or parquet"
             )

@@ -1,6 +1,6 @@
-"""Fields: the columns of a data set, found by tags, and made into numbers by transformers.
+"""Fields: the columns of a data set, selected by tags and turned into numbers by transformers.
 
-`Tokenizer` is found here too and imports torch when it is asked for; the rest of this module does not.
+`Tokenizer` can be imported from here too, and only then is torch imported.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ TransformerLike = str | Transformer | Callable[[np.ndarray], np.ndarray]
 
 
 class Field:
-    """One column: what it is called, what it is, and how its raw values become numbers.
+    """A column: its name, its tags, and how its raw values become numbers.
 
     Args:
         name: the column's name.
-        tags: a tag or several.
-        na_value: what a missing value is taken for, in raw units. Missing are NaN, NaT, None and empty text; 0 is not.
-            With None, a missing value is an error.
+        tags: one tag or several.
+        na_value: the raw value that replaces missing ones. NaN, NaT, None and empty text are missing; 0 is not. With
+            None, a missing value is an error.
         dtype: the numpy dtype of the transformed values.
         transformer: "none", "label2index", "binarizer", "minmax", "standard", a `Transformer`, or a callable on arrays.
     """
@@ -53,7 +53,7 @@ class Field:
 
     @property
     def count(self) -> int:
-        """How many embeddings the field needs: its categories, or 1 for a number."""
+        """How many embeddings the field needs: one per category, or 1 for a number."""
         return 1
 
     def match(self, *tags: Tag) -> bool:
@@ -61,7 +61,7 @@ class Field:
         return self.tags.issuperset(tags)
 
     def fit(self, values: np.ndarray) -> Field:
-        """Learn the transformation from the values of TRAIN rows, missing ones aside; return the field.
+        """Fit the transformation to the values of train rows, except missing ones; return the field.
 
         Args:
             values: raw values `(N,)`.
@@ -96,7 +96,7 @@ class Field:
 
     def _transform(self, values: np.ndarray, missing: np.ndarray) -> np.ndarray:
         if missing.any():
-            # Integers hold no NaN, so a column with missing values may come as objects and becomes numeric only now.
+            # Integers have no NaN, so a column with missing values may arrive as objects and only now becomes numeric.
             values = np.where(missing, self.na_value, values)
             values = np.array(values.tolist()) if values.dtype == object else values
         numbers: np.ndarray = self._named(self.transformer.transform, values)
@@ -127,17 +127,18 @@ class Field:
 class SparseField(Field):
     """A column of categories. Adds the tag SPARSE.
 
-    With "label2index" (the default) the categories are the labels that train has, plus one for `na_value` where it is
-    set and is not a label itself. A label that train has not is taken for `na_value`, and is an error without one. With
-    another transformer the values become category numbers 0, 1, ...; numbers beyond `count` are treated likewise.
+    With "label2index" (the default) the categories are the labels in train, plus one for `na_value` if it is set and is
+    not itself a label. A label that is not in train is replaced by `na_value`, or is an error if there is none. With
+    another transformer the transformed values are the category numbers 0, 1, ...; numbers that are negative or not
+    below `count` are treated in the same way.
 
     Args:
         name: the column's name.
-        tags: a tag or several.
-        na_value: the label (with "label2index") or raw value that missing and unseen values are taken for.
+        tags: one tag or several.
+        na_value: the label (with "label2index") or raw value that replaces missing and unseen values.
         dtype: the numpy dtype of the transformed values.
         transformer: as for `Field`.
-        count: the number of categories when it is known beforehand; only without "label2index".
+        count: the number of categories, if known beforehand; not with "label2index".
     """
 
     def __init__(
@@ -158,10 +159,10 @@ class SparseField(Field):
 
     @property
     def count(self) -> int:
-        """The number of categories, that of `na_value` included.
+        """The number of categories, including that of `na_value`.
 
         Raises:
-            DataError: not known before the field is fitted.
+            DataError: it is not known, because the field is not fitted.
         """
         if isinstance(self.transformer, Label2Index) and self.transformer.is_fitted:
             return len(self.transformer.labels) + (self.na_index == len(self.transformer.labels))
@@ -171,7 +172,7 @@ class SparseField(Field):
 
     @property
     def na_index(self) -> int | None:
-        """The category of missing and unseen values, or None where they are errors."""
+        """The category of missing and unseen values, or None if they are errors."""
         if self.na_value is None:
             return None
         if isinstance(self.transformer, Label2Index):
@@ -184,7 +185,7 @@ class SparseField(Field):
         """The labels by category number.
 
         Raises:
-            DataError: the field is not fitted, or has no labels because it is not transformed by "label2index".
+            DataError: the field is not fitted, or has no labels because its transformer is not "label2index".
         """
         if not isinstance(self.transformer, Label2Index):
             raise DataError(f"field {self.name!r} has no labels: its transformer is not label2index")
@@ -202,7 +203,7 @@ class SparseField(Field):
         na_index = self.na_index
         if isinstance(self.transformer, Label2Index):
             numbers = np.full(len(values), -1, dtype=np.int64)
-            # Only what is present is looked up: NaN and None do not compare with labels.
+            # Only present values are looked up: NaN and None cannot be compared with labels.
             numbers[~missing] = self._named(self.transformer.find, values[~missing])
         else:
             numbers = super()._transform(values, missing)
@@ -213,8 +214,8 @@ class SparseField(Field):
             return np.where(unseen, na_index, numbers)
         first = values[unseen][:1].tolist()[0]
         raise DataError(
-            f"field {self.name!r}: {int(unseen.sum())} of {len(values)} values are no category of train, the first is "
-            f"{first!r}; give the field an na_value to map them to"
+            f"field {self.name!r}: {int(unseen.sum())} of {len(values)} values are not categories of train; "
+            f"the first is {first!r}; set an na_value to replace them"
         )
 
 
@@ -223,10 +224,10 @@ class DenseField(Field):
 
     Args:
         name: the column's name.
-        tags: a tag or several.
-        na_value: what missing values are taken for, before the transformation.
+        tags: one tag or several.
+        na_value: the raw value that replaces missing ones before the transformation.
         dtype: the numpy dtype of the transformed values.
-        transformer: as for `Field`; statistics are those of train's present values.
+        transformer: as for `Field`; it is fitted to the present values of train.
     """
 
     def __init__(

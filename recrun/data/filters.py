@@ -1,4 +1,4 @@
-"""Which interactions are kept: masks over rows for repeated pairs, ratings below a threshold, and k-cores."""
+"""Filter interactions: masks of the rows to keep without repeated pairs, and for k-cores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from recrun.data.interactions import stable_order
 
 
 def pair_keys(users: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Return one integer per pair, equal only for equal pairs and ascending by user, then item: int64 (N,)."""
+    """Return one integer per pair, equal only for equal pairs and ordered by user, then item: int64 (N,)."""
     bits = int(items.max(initial=0)).bit_length()
     keys: np.ndarray = users.astype(np.int64)
     keys <<= bits
@@ -17,14 +17,14 @@ def pair_keys(users: np.ndarray, items: np.ndarray) -> np.ndarray:
 
 
 def has_repeats(users: np.ndarray, items: np.ndarray) -> bool:
-    """Return whether a pair occurs twice."""
+    """Return whether any pair occurs more than once."""
     keys = pair_keys(users, items)
     keys.sort()
     return bool((keys[1:] == keys[:-1]).any())
 
 
 def without_repeats(users: np.ndarray, items: np.ndarray, keep: str) -> np.ndarray:
-    """Return the mask of rows that are the first or last of their pair, or of all rows.
+    """Return the mask that keeps the first or the last row of each pair, or all rows.
 
     Args:
         users: int (N,).
@@ -49,15 +49,15 @@ def without_repeats(users: np.ndarray, items: np.ndarray, keep: str) -> np.ndarr
 def k_core(
     users: np.ndarray, items: np.ndarray, *, min_user_interactions: int, min_item_interactions: int
 ) -> np.ndarray:
-    """Return the mask of the largest set of rows in which every user and item has the minimum number of them.
+    """Return the mask of the largest set of rows in which every user and item has the required number of rows.
 
-    Dropping an item can push a user below the minimum and the other way round: both are repeated until nothing moves.
+    Dropping an item can push a user below the minimum and vice versa, so both are repeated until nothing changes.
 
     Args:
-        users: int (N,); pairs are counted once a row.
+        users: int (N,); a repeated pair counts once per row.
         items: int (N,).
-        min_user_interactions: least number of rows of a user; 0 and 1 keep all.
-        min_item_interactions: likewise of an item.
+        min_user_interactions: the fewest rows of a user; 0 and 1 keep all.
+        min_item_interactions: likewise for an item.
 
     Returns:
         bool (N,), possibly all False.

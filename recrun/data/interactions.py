@@ -1,6 +1,6 @@
-"""Interactions in columns, and the compressed rows (one per user) that training, masking and ranking read.
+"""Hold interactions as columns, and as compressed rows (one per user) for training, masking and ranking.
 
-U users, I items, N interactions; internal ids are integers from 0, users in rows, items in columns.
+Shapes: U users, I items, N interactions; internal ids are integers from 0, users in rows, items in columns.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TIMESTAMP = "timestamp"
 
 
 def stable_order(keys: np.ndarray) -> np.ndarray | None:
-    """Return the order that sorts `keys` and leaves equal keys as they stand, or None when they are sorted already.
+    """Return the order that sorts `keys` stably, or None if they are already sorted.
 
     Args:
         keys: non-negative integers, shape (N,).
@@ -38,7 +38,7 @@ def stable_order(keys: np.ndarray) -> np.ndarray | None:
     bits = int(len(keys) - 1).bit_length()
     if int(keys.max()).bit_length() + bits > 62:
         return np.argsort(keys, kind="stable")
-    # Key and position in one integer: no two are equal, so the fast unstable sort gives the stable order.
+    # Pack key and position into one integer: no two are equal, so the fast unstable sort gives the stable order.
     packed = keys.astype(np.int64)
     packed <<= bits
     packed |= np.arange(len(keys), dtype=np.int32 if bits < 32 else np.int64)
@@ -48,7 +48,7 @@ def stable_order(keys: np.ndarray) -> np.ndarray | None:
 
 
 def chronological_order(users: np.ndarray, times: np.ndarray | None) -> np.ndarray | None:
-    """Return the order by user, then time, that leaves equal ones as they stand; None when the rows are in it.
+    """Return the stable order by user, then time, or None if the rows are already in this order.
 
     Args:
         users: int (N,).
@@ -61,7 +61,7 @@ def chronological_order(users: np.ndarray, times: np.ndarray | None) -> np.ndarr
         return stable_order(users)
     if bool(((users[1:] > users[:-1]) | ((users[1:] == users[:-1]) & (times[1:] >= times[:-1]))).all()):
         return None
-    # Two stable sorts of integers, the minor key first, are much faster than numpy's lexsort.
+    # Two stable integer sorts, the minor key first, are much faster than numpy's lexsort.
     if times.dtype.kind == "i":
         by_time = stable_order(times - times.min())
     else:
@@ -85,7 +85,7 @@ class CSR:
     """Compressed sparse rows of item ids: row u holds `indices[indptr[u]:indptr[u + 1]]`.
 
     Args:
-        indptr: where each row starts and the last one ends, int64 (U + 1,).
+        indptr: the start of each row and the end of the last, int64 (U + 1,).
         indices: the rows' items one after the other, int32 (nnz,).
     """
 
@@ -127,7 +127,7 @@ class CSR:
 
     @classmethod
     def empty(cls, n_rows: int) -> CSR:
-        """Return rows that hold nothing."""
+        """Return `n_rows` empty rows."""
         return cls(np.zeros(n_rows + 1, dtype=np.int64), np.zeros(0, dtype=np.int32))
 
     @property
@@ -150,7 +150,7 @@ class CSR:
         return self.indices[self.indptr[u] : self.indptr[u + 1]]
 
     def rows(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the selected rows as (indptr (B + 1,), indices) of their own, in the order asked for.
+        """Return the selected rows, in the order given, as new (indptr (B + 1,), indices).
 
         Args:
             users: row numbers, integers (B,); may repeat.
@@ -165,14 +165,14 @@ class CSR:
         return indptr, self.indices[positions]
 
     def latest(self, users: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the last items of the selected rows, and how many these are.
+        """Return the last items of the selected rows, and the number of these.
 
         Args:
             users: row numbers, integers (B,).
-            width: W, the most items that are taken of a row.
+            width: W, the most items taken from a row.
 
         Returns:
-            int64 (B, W), filled up with 0 behind the items of shorter rows, and int64 (B,).
+            int64 (B, W), padded on the right with 0, and int64 (B,).
         """
         stops = self.indptr[users + 1]
         lengths = np.minimum(stops - self.indptr[users], width)
@@ -195,7 +195,7 @@ class CSR:
 
 
 def join(parts: Sequence[Interactions]) -> Interactions:
-    """Return several parts as one, the rows of the first before those of the next; the columns are those of all."""
+    """Concatenate several parts, keeping the columns that all of them have."""
     shared = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
     columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in shared}
     users, items = (np.concatenate([getattr(part, name) for part in parts]) for name in ("users", "items"))
@@ -203,7 +203,7 @@ def join(parts: Sequence[Interactions]) -> Interactions:
 
 
 def union(first: CSR, second: CSR) -> CSR:
-    """Return the rows that hold what either of two CSRs with equally many rows holds, sorted, without repetition."""
+    """Return the row-wise union of two CSRs with the same number of rows, sorted and without repetition."""
     if not first.nnz or not second.nnz:
         return second if not first.nnz else first
     rows, columns = zip(first.pairs(), second.pairs(), strict=True)
@@ -212,7 +212,7 @@ def union(first: CSR, second: CSR) -> CSR:
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """Interactions in columns: row i says that user `users[i]` met item `items[i]`.
+    """Interactions in columns: row i says that user `users[i]` interacted with item `items[i]`.
 
     Args:
         users: internal ids, int32 (N,).
@@ -237,7 +237,7 @@ class Interactions:
         return CSR.from_pairs(self.users, self.items, n_users)
 
     def histories(self, n_users: int) -> CSR:
-        """Return each user's items in the order of time; equal times, or no times at all, leave the rows' own order."""
+        """Return each user's items ordered by time; with equal times, or without times, in the order of the rows."""
         rows, columns = self.users, self.items
         order = chronological_order(rows, self.columns.get(TIMESTAMP))
         if order is not None:
@@ -251,7 +251,7 @@ class TrainingData:
 
     Args:
         fields: the data set's fields.
-        n_users: U, counting users that only occur in other parts.
+        n_users: U, including users that occur only in other parts.
         n_items: I, likewise.
         interactions: the train part.
     """
@@ -274,5 +274,5 @@ class TrainingData:
         return self.csr().to_scipy(self.n_items)
 
     def item_counts(self) -> np.ndarray:
-        """Return how many users each item was met by in train, int64 (I,)."""
+        """Return how many users interacted with each item in train, int64 (I,)."""
         return np.bincount(self.csr().indices, minlength=self.n_items).astype(np.int64, copy=False)

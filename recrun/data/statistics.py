@@ -1,4 +1,4 @@
-"""Figures about interactions: how many, how dense, how unequal, from when to when."""
+"""Compute statistics of interactions: counts, density, distribution over users and items, time range."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _FEW: Final = 12
 def statistics(
     users: np.ndarray, items: np.ndarray, columns: Mapping[str, np.ndarray], *, time_is_date: bool = False
 ) -> dict[str, Any]:
-    """Return the figures of interactions.
+    """Return statistics of interactions.
 
     Args:
-        users: whose each is, integers >= 0 (N,), N >= 1.
-        items: with what (N,).
+        users: user of each interaction, integers >= 0 (N,), N >= 1.
+        items: item of each, likewise (N,).
         columns: further columns (N,); "rating", "weight", "timestamp" or others.
-        time_is_date: "timestamp" counts the seconds since 1970, whatever it looks like.
+        time_is_date: "timestamp" is in seconds since 1970; otherwise its unit is guessed.
 
     Returns:
-        "users" and "items" that occur, "interactions", "density" (of N among all pairs), "per_user" and "per_item"
-        (quantiles and the mean of their numbers of interactions), "top_items_share" (the share of interactions that
-        the 1 % most popular items have), and what each column holds.
+        "users" and "items" that occur, "interactions", "density" (N over all pairs), "per_user" and "per_item"
+        (quantiles and mean of the interactions per user and item), "top_items_share" (the share of interactions with
+        the 1 % most popular items), and "columns" (statistics of each).
     """
     per_user, per_item = (counts[counts > 0] for counts in (np.bincount(users), np.bincount(items)))
     n_top = max(len(per_item) // 100, 1)
@@ -45,7 +45,7 @@ def statistics(
 
 
 def quantiles(counts: np.ndarray) -> dict[str, float]:
-    """Return quantiles and the mean of counts (n,), n >= 1; a quantile is a count that occurs.
+    """Return quantiles and the mean of counts (n,), n >= 1; every quantile is one of the counts.
 
     >>> quantiles(np.array([1, 1, 2, 8]))["median"]
     1

@@ -1,4 +1,4 @@
-"""TaggedTuple: things that are found by their tags."""
+"""Select fields by their name and tags."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ F = TypeVar("F", bound=Tagged)
 
 
 class TaggedTuple(tuple[F, ...], Generic[F]):
-    """Things with a name and tags, found by these.
+    """A tuple of fields that can be selected by name and tags.
 
-    `fields[USER, ID]` is the one field with both tags, `fields["user"]` the one of that name; `fields[0]` and slices
+    `fields[USER, ID]` is the one field with both tags, `fields["user"]` the one with that name; `fields[0]` and slices
     work as for any tuple.
 
     >>> from recrun.data.fields import FieldTuple, SparseField
@@ -48,7 +48,7 @@ class TaggedTuple(tuple[F, ...], Generic[F]):
         return type(self)(field for field in self if field.tags.issuperset(tags))
 
     def groupbynot(self, *tags: Tag) -> Self:
-        """Return the fields that lack at least one of `tags`: those that `groupby` leaves."""
+        """Return the fields that lack at least one of `tags`: all that `groupby` does not return."""
         return type(self)(field for field in self if not field.tags.issuperset(tags))
 
     @overload  # type: ignore[override]
@@ -69,7 +69,7 @@ class TaggedTuple(tuple[F, ...], Generic[F]):
             return found[0]
         there = "; ".join(f"{field.name} ({list_tags(field.tags)})" for field in (found or self)) or "none"
         if found:
-            raise DataError(f"{len(found)} fields have {asked}, where one is asked for: {there}")
+            raise DataError(f"{len(found)} fields have {asked}, expected one: {there}")
         raise DataError(f"no field has {asked}; there are: {there}")
 
 

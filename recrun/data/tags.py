@@ -1,4 +1,4 @@
-"""Tags: what a field is, so that code can ask for "the user's id" instead of a column's name."""
+"""Define tags that say what a field is, so that code can select "the user's id" instead of a column name."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from enum import Enum
 class Tag(Enum):
     """One property of a field; a field has any number of them.
 
-    `USER`, `ITEM`: whom the value describes. `ID`: the value names that user or item. `SPARSE`, `DENSE`: a category, or
-    a number; fields add this one themselves. `FEATURE`: an input of the model. `TARGET`: what is to be predicted.
-    `RATING`, `TIMESTAMP`: the strength and the moment of an interaction.
+    `USER`, `ITEM`: what the value describes. `ID`: the value identifies that user or item. `SPARSE`, `DENSE`: a
+    category or a number; added by the fields themselves. `FEATURE`: an input of the model. `TARGET`: the value to
+    predict. `RATING`, `TIMESTAMP`: the strength and the time of an interaction.
     """
 
     USER = "user"

@@ -1,10 +1,10 @@
-"""The embeddings of a set of fields.
+"""Embed the fields of a data set.
 
 Shapes: B users or rows, L values in a row, R rows of the table, D embedding, N indices.
 
-torch allocates and fills a gradient as large as the table in every step, though a batch touches a small part of its
-rows. `RowEmbedding` keeps one gradient from step to step and clears only the rows touched last
-(`benchmarks/training.py` measures it).
+torch allocates and fills a gradient as large as the table in every step, although a batch touches only a small part of
+its rows. `RowEmbedding` keeps one gradient across steps and clears only the rows touched last (measured by
+`benchmarks/training.py`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from recrun.data.tags import DENSE, Tag
 from recrun.errors import DataError
 
 _REMEMBERED: Final = 64
-"""Backward passes whose rows are remembered between two clearings; with more, the whole gradient is cleared."""
+"""The most backward passes between two clearings whose rows are remembered; after more, all rows are cleared."""
 
 
 class Embeddable(Tagged, Protocol):
@@ -34,9 +34,9 @@ class Embeddable(Tagged, Protocol):
 class RowEmbedding(nn.Embedding):
     """`nn.Embedding` with a faster backward pass on the CPU; parameters, values and gradients are the same.
 
-    The gradient is `weight.grad` as ever: any loss, any optimizer for dense gradients, and `optimizer.zero_grad()` with
-    either meaning of `set_to_none` work with it. The table may take part in the loss in other ways too. With
-    `sparse=True`, or on another device (where adding rows is not deterministic), torch's own backward pass is used.
+    The gradient is in `weight.grad` as usual: any loss, any optimizer for dense gradients, and `optimizer.zero_grad()`
+    with either value of `set_to_none` work with it. The loss may also use the table in other ways. With `sparse=True`,
+    or on another device (where adding rows is not deterministic), torch's own backward pass is used.
 
     Sums of rows that occur several times in a batch may differ from torch's by rounding.
     """
@@ -62,7 +62,7 @@ class RowEmbedding(nn.Embedding):
         self.weight.grad.index_add_(0, index, rows)
         if self.weight.grad is self._kept:
             self._touched.append(index)
-            # With many passes between two clearings one full clearing costs less than their rows one by one.
+            # After many passes clearing everything costs less than clearing their rows one by one.
             if len(self._touched) > _REMEMBERED:
                 self._touched, self._is_dense = [], True
 
@@ -71,7 +71,7 @@ class RowEmbedding(nn.Embedding):
         kept = self._kept
         if kept is None or kept.shape != self.weight.shape or kept.dtype != self.weight.dtype:
             kept = torch.zeros_like(self.weight)
-            # Whatever else adds to the gradient touches rows that are not remembered.
+            # Any other use of the table adds to rows that are not remembered.
             self.weight.register_hook(self._notice_dense)  # type: ignore[no-untyped-call]
         elif self._is_dense:
             kept.zero_()
@@ -162,7 +162,7 @@ class EmbeddedField:
 
 
 class Tokenizer(nn.Module):
-    """Gives fields embeddings and looks them up.
+    """Creates the embeddings of fields and looks them up.
 
     Args:
         fields: the fields that may be embedded.

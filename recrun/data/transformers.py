@@ -1,7 +1,7 @@
-"""Transformers: what turns the raw values of a field into numbers a model can use.
+"""Transform the raw values of a field into numbers that a model can use.
 
-A transformer is fitted on the values of train rows and applied to all rows. It never sees a missing value: the field
-has replaced those before.
+A transformer is fitted to the values of train rows and applied to all rows. It never sees missing values: the field
+replaces them first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Transformer(ABC):
         return True
 
     def fit(self, values: np.ndarray) -> None:
-        """Learn what is needed from train values, forgetting what was learnt before."""
+        """Fit to train values, discarding any earlier fit."""
         return
 
     @abstractmethod
@@ -64,7 +64,7 @@ class Label2Index(Transformer):
     """Numbers the labels of train from 0 in sorted order.
 
     Args:
-        labels: the labels in the order of their numbers, when they are known without fitting.
+        labels: the labels in the order of their numbers, if known without fitting.
 
     >>> numbers = Label2Index()
     >>> numbers.fit(np.array(["b", "a", "b"]))
@@ -83,10 +83,10 @@ class Label2Index(Transformer):
 
     @property
     def labels(self) -> np.ndarray:
-        """The labels, each at the position of its number.
+        """The labels in the order of their numbers.
 
         Raises:
-            DataError: not fitted yet.
+            DataError: it is not fitted.
         """
         if self._labels is None:
             raise DataError("Label2Index is not fitted")
@@ -96,12 +96,12 @@ class Label2Index(Transformer):
         self._set(np.unique(_comparable(values)))
 
     def find(self, values: np.ndarray) -> np.ndarray:
-        """Return the number of each value, int64 `(N,)`, or -1 where train had no such label."""
+        """Return the number of each value, int64 `(N,)`, or -1 if it is not a label of train."""
         values = _comparable(np.asarray(values))
         if not len(self.labels) or _family(values) != _family(self._sorted):
             return np.full(len(values), -1, dtype=np.int64)
-        places = np.minimum(np.searchsorted(self._sorted, values), len(self._sorted) - 1)
-        return np.where(self._sorted[places] == values, self._numbers[places], -1)
+        positions = np.minimum(np.searchsorted(self._sorted, values), len(self._sorted) - 1)
+        return np.where(self._sorted[positions] == values, self._numbers[positions], -1)
 
     def transform(self, values: np.ndarray) -> np.ndarray:
         numbers = self.find(values)
@@ -132,7 +132,7 @@ class Binarizer(Transformer):
 
 
 class _Scaler(Transformer):
-    """(x - shift) / scale, with a scale of 1 where train holds one value only."""
+    """(x - shift) / scale, with scale 1 if all values of train are equal."""
 
     _learnt: tuple[float, float] | None = None
 
@@ -157,7 +157,7 @@ class _Scaler(Transformer):
 
 
 class MinMax(_Scaler):
-    """Maps the range of train to [0, 1]; values outside that range fall outside it, and are not clipped."""
+    """Maps the range of train to [0, 1]; values outside the range of train are not clipped."""
 
     def _statistics(self, values: np.ndarray) -> tuple[float, float]:
         return float(values.min()), float(values.max() - values.min())
@@ -167,7 +167,7 @@ class Standard(_Scaler):
     """Maps train to mean 0 and (population) standard deviation 1."""
 
     def _statistics(self, values: np.ndarray) -> tuple[float, float]:
-        # The deviation of equal values is a rounding error, not 0, when their mean is not exact.
+        # The deviation of equal values is a rounding error instead of 0 if their mean is not exact.
         constant = bool((values == values[0]).all())
         return (float(values[0]), 0.0) if constant else (float(values.mean()), float(values.std()))
 
@@ -182,7 +182,7 @@ TRANSFORMERS: dict[str, type[Transformer]] = {
 
 
 def make_transformer(spec: str | Transformer | Callable[[np.ndarray], np.ndarray]) -> Transformer:
-    """Return the transformer that a name, a transformer or a callable stands for.
+    """Return the transformer specified by a name, a transformer or a callable.
 
     Raises:
         DataError: there is no transformer of that name, or `spec` is none of these.
@@ -199,7 +199,7 @@ def make_transformer(spec: str | Transformer | Callable[[np.ndarray], np.ndarray
 
 
 def _comparable(values: np.ndarray) -> np.ndarray:
-    """Return text held as objects as a text array, so that numpy sorts and searches it."""
+    """Convert an object array to an array of its values' type, such as text, so that numpy can sort and search it."""
     if values.dtype != object:
         return values
     kinds = set(map(type, values.tolist()))

@@ -1,6 +1,6 @@
-"""Users' whole rows as tensors, for models that are trained on them.
+"""Look up users' whole train rows as tensors, for models trained on them.
 
-B users of a batch, N items of all their rows together, I items.
+Shapes: B users in a batch, N items in all their rows together, I items.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class UserRows:
-    """Looks up the train rows of a batch's users; they stay on the host, and go where the users are.
+    """Looks up the train rows of a batch's users; rows are kept on the CPU and returned on the users' device.
 
     Args:
         data: the train part.
@@ -26,18 +26,18 @@ class UserRows:
         self._n_items = data.n_items
 
     def bags(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the rows of users (B,) one after the other: items (N,) int64, and where each row starts (B,)."""
+        """Return the concatenated rows of users (B,): items (N,) int64, and the start of each row (B,)."""
         indptr, items = self._rows.rows(users.cpu().numpy())
         return torch.from_numpy(items).to(users.device, torch.int64), torch.from_numpy(indptr[:-1]).to(users.device)
 
     def pairs(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """Return every (place in the batch, item) of the rows of users (B,), int64 (N,) each."""
+        """Return every (position in the batch, item) pair of the rows of users (B,), int64 (N,) each."""
         items, starts = self.bags(users)
         ends = torch.cat([starts[1:], starts.new_tensor([len(items)])])
         return torch.repeat_interleave(torch.arange(len(users), device=users.device), ends - starts), items
 
     def dense(self, users: Tensor) -> Tensor:
-        """Return the rows of users (B,) as float32 (B, I): 1 where the user has the item, else 0."""
+        """Return the rows of users (B,) as float32 (B, I): 1 where the user has interacted with the item, else 0."""
         rows = torch.zeros(len(users), self._n_items, device=users.device)
         rows[self.pairs(users)] = 1
         return rows

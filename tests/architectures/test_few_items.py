@@ -1,4 +1,4 @@
-"""Distinct items of a batch."""
+"""The distinct items of a batch, and when they are worth finding."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def batch(n_distinct: int, *, n_negatives: int = 40, n_rows: int = 64) -> torch.
     return pool[torch.randint(n_distinct, (n_rows, 1 + n_negatives), generator=generator)]
 
 
-def test_places_and_counts_lead_back_to_the_batch() -> None:
+def test_positions_and_counts_lead_back_to_the_batch() -> None:
     items = batch(50)
     repeated = repeated_items(items, N_ITEMS)
     assert repeated is not None
-    assert torch.equal(repeated.items[repeated.places], items)
+    assert torch.equal(repeated.items[repeated.positions], items)
     assert repeated.items.tolist() == sorted(set(items.reshape(-1).tolist()))
     assert repeated.counts.tolist() == [float((items == item).sum()) for item in repeated.items]
 

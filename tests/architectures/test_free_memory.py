@@ -1,4 +1,4 @@
-"""How much memory is free, and what is refused."""
+"""Free memory, and what is refused because it does not fit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _group(folder: Path, limit: str, used: int, file_pages: int) -> tuple[str, s
     return str(folder), "limit", "used", "inactive_file"
 
 
-def test_this_machine_tells_its_memory() -> None:
+def test_the_memory_of_this_machine_is_found() -> None:
     free = free_memory.available_memory()
     assert free is None or free > 1 << 20
 
@@ -48,6 +48,6 @@ def test_a_limit_that_is_set_counts_instead_of_what_is_free(monkeypatch: pytest.
         free_memory.require_memory(1_900_000_000, "this", "do that", limit=1.0)
 
 
-def test_where_the_system_does_not_tell_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_refused_if_the_system_does_not_report_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(free_memory, "available_memory", lambda: None)
     free_memory.require_memory(1 << 60, "this", "do that")

@@ -1,4 +1,4 @@
-"""The base of models of sequences: which histories they read, in which groups, and what they are asked to tell."""
+"""The base of sequential models: which histories they read, in which groups, and which items they predict."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _rows(part: Any) -> Any:
     return zip(part.users.tolist(), part.items.tolist(), part.columns["timestamp"].tolist(), strict=True)
 
 
-def test_each_item_is_told_from_those_before_it_and_nothing_is_scored_behind_the_end(data: Any) -> None:
+def test_each_item_is_predicted_from_those_before_it_and_the_padding_is_not_scored(data: Any) -> None:
     model = LastItems(data.training_data())
     batch = {
         "item": torch.tensor([[5, 7, 9, 0], [3, 4, 0, 0]]),
@@ -89,23 +89,23 @@ def test_each_item_is_told_from_those_before_it_and_nothing_is_scored_behind_the
     assert loss.item() == pytest.approx((np.log(2) + np.log(1 + np.e)) / 2)
 
 
-def test_a_loss_over_all_items_is_told_the_right_ones(data: Any) -> None:
+def test_a_loss_over_all_items_receives_the_right_targets(data: Any) -> None:
     model = LastItems(data.training_data())
-    told: list[Tensor] = []
+    targets: list[Tensor] = []
 
     class Spy(CrossEntropy4Logits):
         def from_all(self, scores: Tensor, positives: Tensor) -> Tensor:
             assert scores.shape == (3, 40)
-            told.append(positives)
+            targets.append(positives)
             return super().from_all(scores, positives)
 
     batch = {"item": torch.tensor([[5, 7, 9, 0], [3, 4, 0, 0]]), "length": torch.tensor([[3], [2]])}
     model.training_loss(batch, Spy()).backward()
-    assert sorted(told[0].tolist()) == [4, 7, 9]
+    assert sorted(targets[0].tolist()) == [4, 7, 9]
 
 
 @pytest.mark.parametrize("name", ["sasrec", "gru4rec", "bert4rec"])
-def test_neither_what_stands_behind_the_end_nor_the_company_changes_a_state(name: str) -> None:
+def test_neither_padding_nor_the_other_histories_of_a_batch_change_a_state(name: str) -> None:
     coach = build(resolve(name, [*SMALL, "max_length=12"]))
     model = coach.model.eval()
     rng = torch.Generator().manual_seed(0)
@@ -119,7 +119,7 @@ def test_neither_what_stands_behind_the_end_nor_the_company_changes_a_state(name
 
 
 @pytest.mark.parametrize("name", ["sasrec", "gru4rec"])
-def test_no_state_knows_of_later_items(name: str) -> None:
+def test_no_state_depends_on_later_items(name: str) -> None:
     model = build(resolve(name, [*SMALL, "max_length=12"])).model.eval()
     items = torch.randint(40, (3, 12), generator=torch.Generator().manual_seed(1))
     changed = items.clone()

@@ -1,4 +1,4 @@
-"""Sparse matrices as state, in products, and cut to their largest entries."""
+"""Sparse matrices: as state, in products, and cut to their largest entries."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def test_a_matrix_of_another_shape_is_not_taken() -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ({"indptr": torch.tensor([0, 1])}, "right lengths"),
-        ({"values": torch.zeros(1)}, "right lengths"),
-        ({"indptr": torch.tensor([0, 2, 1, 3])}, "follow one another"),
-        ({"indptr": torch.tensor([0, 1, 2, 9])}, "follow one another"),
-        ({"indices": torch.tensor([0, 1, 2], dtype=torch.int32)}, "columns that do not exist"),
-        ({"indices": torch.tensor([0, -1, 1], dtype=torch.int32)}, "columns that do not exist"),
+        ({"indptr": torch.tensor([0, 1])}, "wrong lengths"),
+        ({"values": torch.zeros(1)}, "wrong lengths"),
+        ({"indptr": torch.tensor([0, 2, 1, 3])}, "do not ascend"),
+        ({"indptr": torch.tensor([0, 1, 2, 9])}, "do not ascend"),
+        ({"indices": torch.tensor([0, 1, 2], dtype=torch.int32)}, "out of range"),
+        ({"indices": torch.tensor([0, -1, 1], dtype=torch.int32)}, "out of range"),
     ],
 )
 def test_a_damaged_state_is_refused(damage: dict[str, torch.Tensor], message: str) -> None:
@@ -79,7 +79,7 @@ def test_a_damaged_state_is_refused(damage: dict[str, torch.Tensor], message: st
     }
     module = torch.nn.ModuleDict({"weights": SparseMatrix(3, 2)})
     module.load_state_dict(state)
-    with pytest.raises(RuntimeError, match=rf"weights is no matrix of shape \(3, 2\): .*{message}"):
+    with pytest.raises(RuntimeError, match=rf"weights is not a matrix of shape \(3, 2\): .*{message}"):
         module.load_state_dict(state | {f"weights.{name}": value for name, value in damage.items()})
 
 

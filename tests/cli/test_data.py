@@ -224,5 +224,5 @@ def test_labelled_rows_are_not_written_as_interactions(recrun: Run, clicks: Path
     settings = [f"root={tmp_path}", "path=log.txt", "label_column=click", "sparse_columns=[city]"]
     outcome = recrun("data", "split", "LabelledFile", *settings, "--to", str(tmp_path / "out"))
     assert outcome.code == 2
-    assert "which are not written to files" in outcome.err
+    assert "which cannot be exported" in outcome.err
     assert not (tmp_path / "out").exists()

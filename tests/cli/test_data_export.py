@@ -35,7 +35,7 @@ def test_a_file_is_converted_as_its_filters_leave_it(recrun: Callable[..., Any],
     assert (outcome.code, outcome.out) == (0, "wrote liked.parquet (8 rows)\n")
     outcome = recrun(*arguments)
     assert outcome.code == 2
-    assert "nothing is overwritten" in outcome.err
+    assert "already exists; choose a new" in outcome.err
 
 
 def test_what_the_format_cannot_hold_is_said(recrun: Callable[..., Any]) -> None:

@@ -1,4 +1,4 @@
-"""Losses: numbers worked by hand, gradients, extremes, and the doors of the training loop."""
+"""Losses: numbers worked by hand, gradients, extremes, and the methods that the training loop calls."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_every_loss_states_its_source_and_how_many_negatives_it_needs() -> None:
         assert component.source, f"{component.name} has no source"
 
 
-def test_what_is_read_from_the_source_is_what_the_classes_say() -> None:
+def test_traits_read_from_the_source_agree_with_the_classes() -> None:
     for component in LOSSES:
         described = describe_object("loss", component.name, LOSSES.get(component.name), component.traits)
         assert component.parameters == described.parameters
@@ -73,7 +73,7 @@ def test_bpr_with_several_negatives_is_the_mean_over_pairs() -> None:
     assert BPRLoss().from_scores(scores).item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_bpr_never_spreads_a_vector_over_a_matrix() -> None:
+def test_bpr_never_broadcasts_vectors_to_a_matrix() -> None:
     pos, neg = torch.tensor([1.0, 2.0]), torch.tensor([[0.0, 0.5], [1.0, -1.0]])
     terms = BPRLoss("none")(pos, neg)
     assert terms.shape == (2, 2)
@@ -133,7 +133,7 @@ def test_whole_data_is_the_weighted_squared_error_of_all_cells() -> None:
 
 def test_losses_that_are_not_over_rows_refuse_them() -> None:
     for name in ("bpr", "cross_entropy", "whole_data"):
-        with pytest.raises(TrainingError, match="no loss over users' whole rows"):
+        with pytest.raises(TrainingError, match="not a loss over users' whole rows"):
             build(name).from_rows(torch.zeros(2, 3), torch.zeros(2, 3))
 
 
@@ -159,14 +159,14 @@ def test_the_correction_worked_by_hand() -> None:
     )
 
 
-def test_chances_are_taken_where_they_are_asked_for_and_nowhere_else() -> None:
+def test_sampling_probabilities_are_required_by_the_correction_and_refused_without_it() -> None:
     scores = scores_of()
     for call in (
         lambda: SampledSoftmax(logq_correction=True).from_scores(scores),
         lambda: SampledSoftmax().from_corrected(scores, scores[:, 1:]),
         lambda: BPRLoss().from_corrected(scores, scores[:, 1:]),
     ):
-        with pytest.raises(TrainingError, match="chances of"):
+        with pytest.raises(TrainingError, match="sampling probabilities of negatives"):
             call()
 
 
@@ -220,7 +220,7 @@ def test_warp_worked_by_hand() -> None:
     assert terms.tolist() == pytest.approx([137 / 60 * (0.75 + 2.0) / 2, 0.0], rel=1e-6)
 
 
-def test_warp_with_one_negative_is_the_papers_with_a_violator_at_the_first_draw() -> None:
+def test_warp_with_one_negative_is_that_of_the_paper_with_a_violator_at_the_first_draw() -> None:
     terms = build("warp", "none").from_scores(torch.tensor([[0.5, 0.25]]))
     assert terms.item() == pytest.approx(sum(1 / rank for rank in range(1, N_ITEMS)) * 0.75, rel=1e-6)
 

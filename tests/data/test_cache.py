@@ -1,4 +1,4 @@
-"""Cache entries: whole or not at all, never executed, never trusted when damaged."""
+"""Cache entries are complete or absent, never executed, and not used when damaged."""
 
 from __future__ import annotations
 

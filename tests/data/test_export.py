@@ -62,7 +62,7 @@ def test_lightgcn_files_hold_the_pairs_and_say_what_they_lack(numbers: RecDataSe
 
 
 def test_lightgcn_refuses_ids_that_are_text(texts: RecDataSet, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="lightgcn holds integers, and the users' ids are text"):
+    with pytest.raises(DataError, match="lightgcn needs integer ids, and user ids are text"):
         write_parts(texts, tmp_path / "out", "lightgcn")
     assert not (tmp_path / "out").exists()
 
@@ -83,7 +83,7 @@ def test_all_of_it_comes_back_from_one_file_in_the_order_of_time(
 def test_nothing_is_overwritten(numbers: RecDataSet, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("mine", encoding="utf-8")
     for write in (write_parts, write_whole):
-        with pytest.raises(DataError, match="is there already, and nothing is overwritten"):
+        with pytest.raises(DataError, match=r"already exists; choose a new (folder|file)"):
             write(numbers, tmp_path / "there", "csv")
         with pytest.raises(DataError, match="cannot be written: No such file or directory"):
             write(numbers, tmp_path / "nowhere" / "deep", "csv")
@@ -103,10 +103,10 @@ def test_a_failure_half_way_leaves_no_folder(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ids_that_would_tear_a_line_of_an_inter_file_are_refused(numbers: RecDataSet, tmp_path: Path) -> None:
+def test_ids_that_would_break_a_line_of_an_inter_file_are_refused(numbers: RecDataSet, tmp_path: Path) -> None:
     dataset = Synthetic(n_users=5, n_items=6, n_interactions=12)
     dataset.user_ids = np.array(["a\tb", "c", "d", "e", "f"])
-    with pytest.raises(DataError, match="inter stands without quotes, and users' ids hold tabs"):
+    with pytest.raises(DataError, match="inter files have no quotes, and user ids contain tabs"):
         write_parts(dataset, tmp_path / "out", "inter")
 
 

@@ -63,7 +63,7 @@ def test_labels_of_train_are_numbered_and_come_back() -> None:
 
 def test_an_unseen_label_is_an_error_that_names_field_and_label() -> None:
     field = SparseField("city").fit(np.array(["rome", "oslo"]))
-    with pytest.raises(DataError, match="field 'city': 2 of 3 values are no category of train, the first is 'bonn'"):
+    with pytest.raises(DataError, match="field 'city': 2 of 3 values are not categories of train; the first is 'bonn'"):
         field.transform(np.array(["rome", "bonn", "kyiv"]))
 
 
@@ -107,7 +107,7 @@ def test_category_numbers_are_counted_or_given() -> None:
     field = SparseField("genre", transformer="none").fit(np.array([0, 3, 1]))
     assert field.count == 4
     assert SparseField("genre", transformer="none", count=9).fit(np.array([0, 3])).count == 9
-    with pytest.raises(DataError, match="1 of 2 values are no category of train, the first is 4"):
+    with pytest.raises(DataError, match="1 of 2 values are not categories of train; the first is 4"):
         field.transform(np.array([3, 4]))
 
 

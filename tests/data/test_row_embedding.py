@@ -1,4 +1,4 @@
-"""RowEmbedding: torch's gradients, by a shorter way."""
+"""RowEmbedding: the same gradients as torch's, computed faster."""
 
 from __future__ import annotations
 

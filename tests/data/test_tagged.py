@@ -60,7 +60,7 @@ def test_asking_for_one_field_where_none_fits_lists_those_that_there_are(fields:
 
 
 def test_asking_for_one_field_where_several_fit_lists_them(fields: FieldTuple) -> None:
-    with pytest.raises(DataError, match=r"2 fields have the tags ID, where one is asked for: user \(.*\); item \(.*\)"):
+    with pytest.raises(DataError, match=r"2 fields have the tags ID, expected one: user \(.*\); item \(.*\)"):
         fields[ID]
 
 

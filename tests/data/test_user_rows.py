@@ -20,7 +20,7 @@ def _rows() -> UserRows:
 def test_rows_come_in_the_order_asked_for_with_empty_and_repeated_ones() -> None:
     users = torch.tensor([2, 1, 0, 0, 1])
     assert _rows().dense(users).tolist() == TABLE[users.numpy()].tolist()
-    places, items = _rows().pairs(users)
-    assert places.tolist() == [0, 2, 2, 3, 3]
+    positions, items = _rows().pairs(users)
+    assert positions.tolist() == [0, 2, 2, 3, 3]
     assert items.tolist() == [1, 0, 2, 0, 2]
     assert [each.tolist() for each in _rows().bags(users)] == [[1, 0, 2, 0, 2], [0, 1, 1, 3, 5]]

@@ -1,1 +1,1 @@
-"""Pipes: from a data set to batches."""
+"""Pipes: chains of steps that turn a data set into batches."""

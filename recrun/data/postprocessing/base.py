@@ -1,10 +1,10 @@
-"""Pipes: chains of steps between a data set's interactions and a model's batches.
+"""Define the base class of pipes, which turn a data set's interactions step by step into a model's batches.
 
-A pipe is a recipe, not a stream with a state. `iterate(mode, seed=..., epoch=...)` starts the stream of one epoch, and
-the same arguments give the same stream again: an epoch can be redrawn, prefetched, or resumed without anything saved.
+A pipe has no state. `iterate(mode, seed=..., epoch=...)` starts the stream of one epoch; the same arguments give the
+same stream again: an epoch can be redrawn, prefetched, or resumed without any saved state.
 
-Between pipes flow dictionaries of arrays, field name -> `(B, n)`. A column read from the interactions is `(B, 1)`; the
-item column is `(B, 1 + K)` once K negatives stand behind the positive.
+Pipes pass on dictionaries of arrays, field name -> `(B, n)`. A column read from the interactions is `(B, 1)`; the item
+column is `(B, 1 + K)` once K negatives have been appended to the positive.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 class Pipe(ABC):
-    """A data set, or a step behind one. Its methods that end in `_` return a new pipe and leave this one as it was.
+    """A data set or a step after one. Methods that end in `_` return a new pipe and leave this one unchanged.
 
     Attributes:
-        fields: the fields whose columns come out.
-        base: the data set at the beginning of the chain.
+        fields: the fields whose columns it yields.
+        base: the data set at the start of the chain.
     """
 
     fields: FieldTuple
@@ -37,14 +37,14 @@ class Pipe(ABC):
     @property
     @abstractmethod
     def base(self) -> Source:
-        """The data set at the beginning of the chain."""
+        """The data set at the start of the chain."""
 
     @abstractmethod
     def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Any]:
         """Yield the batches of one epoch.
 
         Args:
-            mode: the part of the data to go over; "train" and "valid" never read test.
+            mode: the part of the data to iterate over; "train" and "valid" never read test.
             seed: the run's seed.
             epoch: the epoch, counted from 0.
 
@@ -54,49 +54,49 @@ class Pipe(ABC):
 
     @abstractmethod
     def sizes(self, mode: Mode) -> list[int] | None:
-        """Return the number of rows of each batch that `iterate(mode)` will yield, or None when only drawing tells.
+        """Return the number of rows of each batch that `iterate(mode)` will yield, or None if unknown in advance.
 
         Raises:
             DataError: this chain cannot serve the mode.
         """
 
     def n_batches(self, mode: Mode) -> int | None:
-        """Return the number of batches that `iterate(mode)` will yield, or None when only drawing tells."""
+        """Return the number of batches that `iterate(mode)` will yield, or None if unknown in advance."""
         sizes = self.sizes(mode)
         return None if sizes is None else len(sizes)
 
     def n_rows(self, mode: Mode) -> int | None:
-        """Return the number of rows that `iterate(mode)` will yield, or None when only drawing tells."""
+        """Return the number of rows that `iterate(mode)` will yield, or None if unknown in advance."""
         sizes = self.sizes(mode)
         return None if sizes is None else sum(sizes)
 
     @property
     def is_sharded(self) -> bool:
-        """Whether the rows are this process's share of the rows, not all of them."""
+        """Whether the pipe yields only this process's share of the rows."""
         return False
 
     def shard_(self) -> Pipe:
         """Keep the rows of this process: row i belongs to rank i modulo the world size.
 
-        Rank and world size are read from the environment variables RANK and WORLD_SIZE when iteration starts, as
-        torch's launcher sets them; without them all rows stay. Pipes that work row by row are put before the shard even
-        when they are chained after it, so the shares of all ranks together are the epoch of a single process.
+        Rank and world size are read when iteration starts, from the environment variables RANK and WORLD_SIZE that
+        torch's launcher sets; without them all rows are kept. Row-wise steps are inserted before the shard even when
+        they are chained after it, so the shares of all ranks together are the epoch of a single process.
 
         Raises:
-            DataError: the chain is sharded already.
+            DataError: the chain is already sharded.
         """
         from recrun.data.postprocessing.shard import Shard
 
         return Shard(self)
 
     def shuffle_(self) -> Pipe:
-        """Put the rows of an epoch into random order in train mode; leave valid and test as they come."""
+        """Shuffle the rows of an epoch in train mode; leave valid and test in order."""
         from recrun.data.postprocessing.shuffle import Shuffle
 
         return self._row_wise(Shuffle)
 
     def users_(self) -> Pipe:
-        """Yield the users that have train items, each once, for models that are trained on whole rows.
+        """Yield each user with train items once, for models trained on whole rows.
 
         Raises:
             DataError: the pipe does not directly follow the data set, or train is empty.
@@ -116,25 +116,25 @@ class Pipe(ABC):
         return self._row_wise(lambda source: SubField(source, *tags))
 
     def uniform_sampling_(self, num_negatives: int = 1, *, sampler: NegativeSampler | None = None) -> Pipe:
-        """Draw as many rows an epoch as train has: a uniform user, one of their items, and negatives.
+        """Draw as many rows per epoch as train has: a uniformly drawn user, one of their items, and negatives.
 
         Args:
-            num_negatives: negatives behind each positive, drawn uniformly from the items the user has not in train.
-            sampler: what draws the negatives instead; it brings its own number of them.
+            num_negatives: negatives per positive, drawn uniformly from the user's unseen items.
+            sampler: draws the negatives instead, in a number of its own.
 
         Raises:
-            DataError: the pipe does not directly follow the data set, train is empty, or a user has every item.
+            DataError: the pipe does not directly follow the data set, train is empty, or a user has seen every item.
         """
         from recrun.data.postprocessing.uniform_sampling import UniformSampling
 
         return self._row_wise(lambda source: UniformSampling(source, num_negatives, sampler))
 
     def sequences_(self, width: int, *, sampler: NegativeSampler | None = None) -> Pipe:
-        """Yield each user's latest train items in the order of time, one row a user, users in random order.
+        """Yield each user's latest train items ordered by time, one row per user, users in random order.
 
         Args:
-            width: the most items of a row.
-            sampler: what draws negatives for each item; None for none.
+            width: the most items in a row.
+            sampler: draws negatives for each item; None for no negatives.
 
         Raises:
             DataError: the pipe does not directly follow the data set, or no user has two train items.
@@ -144,39 +144,39 @@ class Pipe(ABC):
         return self._row_wise(lambda source: Sequences(source, width, sampler))
 
     def negatives_for_train_(self, num_negatives: int = 1, *, sampler: NegativeSampler | None = None) -> Pipe:
-        """Put negatives behind the positive of each train row.
+        """Append negatives to the positive of each train row.
 
         Args:
-            num_negatives: negatives behind each positive, drawn uniformly from the items the user has not in train.
-            sampler: what draws the negatives instead; it brings its own number of them.
+            num_negatives: negatives per positive, drawn uniformly from the user's unseen items.
+            sampler: draws the negatives instead, in a number of its own.
 
         Raises:
-            DataError: a user has every item.
+            DataError: a user has seen every item.
         """
         from recrun.data.postprocessing.negatives import NegativesForTrain
 
         return self._row_wise(lambda source: NegativesForTrain(source, num_negatives, sampler))
 
     def negatives_for_eval_(self, num_negatives: int) -> Pipe:
-        """Put distinct negatives behind each held-out positive, the same ones in every epoch.
+        """Append distinct negatives to each held-out positive, the same ones in every epoch.
 
-        In valid mode they are in none of the user's train and valid rows (test is not read); in test mode, in none of
-        the user's train, valid and test rows.
+        In valid mode they are items that the user has in neither train nor valid (test is not read); in test mode, in
+        none of train, valid and test.
 
         Args:
-            num_negatives: negatives behind each positive.
+            num_negatives: negatives per positive.
         """
         from recrun.data.postprocessing.negatives import NegativesForEval
 
         return self._row_wise(lambda source: NegativesForEval(source, num_negatives))
 
     def trisample_(self, batch_size: int) -> Pipe:
-        """Yield users with targets over all items: 1 held out in this mode, -1 seen before, 0 the others.
+        """Yield users with targets over all items: 1 if held out in this mode, -1 if seen before, else 0.
 
         Users without held-out items are left out. A batch takes `batch_size * n_items` bytes.
 
         Args:
-            batch_size: users in a batch.
+            batch_size: users per batch.
 
         Raises:
             DataError: the pipe does not directly follow the data set.
@@ -192,21 +192,21 @@ class Pipe(ABC):
         return self._row_wise(ToTensor)
 
     def split_(self, batch_size: int) -> Pipe:
-        """Cut the stream into batches of `batch_size` rows, across the borders of chunks; only the last may be smaller.
+        """Cut the stream into batches of `batch_size` rows, across chunk boundaries; only the last may be smaller.
 
         Args:
-            batch_size: rows in a batch.
+            batch_size: rows per batch.
         """
         from recrun.data.postprocessing.split import Split
 
         return Split(self, batch_size)
 
     def batch_(self, batch_size: int, drop_last: bool = False) -> Pipe:
-        """Cut the stream into batches as `split_` does, optionally without the smaller one at the end.
+        """Cut the stream into batches as `split_` does, optionally without an incomplete last one.
 
         Args:
-            batch_size: rows in a batch.
-            drop_last: leave out the last batch when it is not full.
+            batch_size: rows per batch.
+            drop_last: leave out the last batch if it is not full.
         """
         from recrun.data.postprocessing.split import Split
 
@@ -217,10 +217,10 @@ class Pipe(ABC):
 
         Args:
             validpipe: serves valid.
-            testpipe: serves test; `validpipe` when None.
+            testpipe: serves test; `validpipe` if None.
 
         Raises:
-            DataError: the pipes begin at different data sets.
+            DataError: the pipes start from different data sets.
         """
         from recrun.data.postprocessing.wrap import Wrap
 
@@ -233,19 +233,19 @@ class Pipe(ABC):
         tags that its fields must all have: `group_(((USER, ID), (ITEM, ID)))`.
 
         Raises:
-            DataError: nothing is asked for, or a group has no field.
+            DataError: there are no groups, or a group has no field.
         """
         from recrun.data.postprocessing.group import Group
 
         return Group(self, *groups)
 
     def _row_wise(self, build: Callable[[Pipe], Pipe]) -> Pipe:
-        """Add a step that neither mixes rows of different ranks nor depends on which rank it runs in."""
+        """Append a step that neither mixes rows of different ranks nor depends on the rank it runs in."""
         return build(self)
 
 
 class PostProcessor(Pipe):
-    """A step behind another pipe.
+    """A step after another pipe.
 
     Args:
         source: the pipe before it.

@@ -1,6 +1,6 @@
-"""Negatives that single rows cannot have: those of a whole batch, candidates for the model, and chances beside them.
+"""Draw negatives from the whole batch, draw candidates for the model to choose from, and add log-probabilities.
 
-B rows, K negatives, M candidates for each of them.
+Shapes: B rows, K negatives, M candidates for each of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from recrun.randomness import generator
 CANDIDATES: Final = "candidates"
 """The column (B, K, M) of items from which the model chooses its K negatives."""
 LOG_Q: Final = "log_q"
-"""The column (B, K) of the logarithms of the chances with which negatives were drawn."""
+"""The column (B, K) of the log-probabilities with which negatives were drawn."""
 
 
 class _OfTrain(PostProcessor):
@@ -28,7 +28,7 @@ class _OfTrain(PostProcessor):
 
     Args:
         source: the pipe before it.
-        sampler: what draws.
+        sampler: draws the negatives.
     """
 
     def __init__(self, source: Pipe, sampler: Any) -> None:
@@ -38,12 +38,12 @@ class _OfTrain(PostProcessor):
 
     def _train(self, mode: Mode, seed: int, epoch: int) -> Iterator[Batch]:
         if mode != "train":
-            raise DataError(f"negatives of training are for train only; join a pipe for {mode} with wrap_")
+            raise DataError(f"training negatives are drawn for train only; join a pipe for {mode} with wrap_")
         return self.source.iterate(mode, seed=seed, epoch=epoch)
 
 
 class NegativesFromBatch(_OfTrain):
-    """Puts K negatives behind the positive of each row, drawn with an eye on the whole batch; it follows `split_`."""
+    """Appends K negatives, drawn with regard to the whole batch, to the positive of each row; it follows `split_`."""
 
     def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
         rng = generator(seed, epoch, "negatives_from_batch")
@@ -53,7 +53,7 @@ class NegativesFromBatch(_OfTrain):
 
 
 class Candidates(_OfTrain):
-    """Puts candidates for negatives beside each row, (B, K, M)."""
+    """Adds a column of candidates for negatives, (B, K, M)."""
 
     def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
         rng = generator(seed, epoch, "candidates")
@@ -72,7 +72,7 @@ class Candidates(_OfTrain):
 
 
 class LogProbabilities(_OfTrain):
-    """Puts beside each row the logarithms of the chances with which its K negatives were drawn, float32 (B, K)."""
+    """Adds a column of the log-probabilities with which the K negatives were drawn, float32 (B, K)."""
 
     def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
         for batch in self._train(mode, seed, epoch):

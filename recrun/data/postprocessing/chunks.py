@@ -1,4 +1,4 @@
-"""Batches, and how many rows travel in one between pipes."""
+"""Define batches, and the size of the chunks of rows that pipes pass on."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 Batch = dict[str, Any]
 
 CHUNK_ROWS = 1 << 20
-"""The most rows that travel together; what bounds the memory of a stream."""
+"""The most rows in a chunk; it bounds the memory of a stream."""
 CHUNK_CELLS = 1 << 22
-"""The most cells of an item column that travel together: wide rows come in shorter chunks."""
+"""The most cells of an item column in a chunk: wide rows come in shorter chunks."""
 
 
 def chunks(n_rows: int, size: int = CHUNK_ROWS) -> Iterator[tuple[int, int]]:
-    """Yield the borders of successive chunks of at most `size` rows.
+    """Yield the (start, stop) of successive chunks of at most `size` rows.
 
     >>> list(chunks(5, 2))
     [(0, 2), (2, 4), (4, 5)]
@@ -23,7 +23,7 @@ def chunks(n_rows: int, size: int = CHUNK_ROWS) -> Iterator[tuple[int, int]]:
 
 
 def chunk_rows(width: int) -> int:
-    """Return how many rows of `width` cells travel together."""
+    """Return how many rows of `width` cells make a chunk."""
     return max(1, min(CHUNK_ROWS, CHUNK_CELLS // max(1, width)))
 
 

@@ -1,4 +1,4 @@
-"""group_: batches as tuples of dictionaries, one for each group of fields."""
+"""Implement `group_`: turn batches into tuples of dictionaries, one for each group of fields."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Group(PostProcessor):
 
     Args:
         source: the pipe before it.
-        groups: tags, or tuples of tags that the fields of the group must all have; or one tuple of those.
+        groups: tags, or tuples of tags that the fields of a group must all have; or a single tuple of these.
 
     Raises:
         DataError: there is no group, or no field of the data set belongs to one.

@@ -1,4 +1,4 @@
-"""The parts of the data that a pipe goes over."""
+"""Define the modes: the parts of the data that a pipe can iterate over."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MODES: tuple[Mode, ...] = ("train", "valid", "test")
 
 
 def check_mode(mode: str) -> Mode:
-    """Return `mode` if it is one.
+    """Return `mode` if it is valid.
 
     Raises:
         DataError: it is not one of train, valid, test.

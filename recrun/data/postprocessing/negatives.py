@@ -1,4 +1,4 @@
-"""negatives_for_train_ and negatives_for_eval_: each row of the data followed by items the user has not met."""
+"""Implement `negatives_for_train_` and `negatives_for_eval_`: append a user's unseen items to each row."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Negatives(PostProcessor):
 
     @abstractmethod
     def _drawer(self, mode: Mode, seed: int, epoch: int) -> tuple[Draw, np.random.Generator]:
-        """Return what draws (B, K) negatives for users (B,) in this mode, and its randomness."""
+        """Return the function that draws (B, K) negatives for users (B,) in this mode, and its random generator."""
 
     def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
         draw, rng = self._drawer(mode, seed, epoch)
@@ -50,12 +50,12 @@ class _Negatives(PostProcessor):
 
 
 class NegativesForTrain(_Negatives):
-    """Puts K negatives behind the positive of each train row, anew in each epoch.
+    """Appends K negatives to the positive of each train row, drawn anew in each epoch.
 
     Args:
         source: the pipe before it.
         num_negatives: K.
-        sampler: what draws the negatives instead of the uniform sampler.
+        sampler: draws the negatives instead of the uniform sampler.
     """
 
     def __init__(self, source: Pipe, num_negatives: int = 1, sampler: NegativeSampler | None = None) -> None:
@@ -70,7 +70,7 @@ class NegativesForTrain(_Negatives):
 
 
 class NegativesForEval(_Negatives):
-    """Puts K different negatives behind each held-out positive, the same ones in every epoch of a run.
+    """Appends K distinct negatives to each held-out positive, the same ones in every epoch of a run.
 
     Args:
         source: the pipe before it.
@@ -85,7 +85,7 @@ class NegativesForEval(_Negatives):
         if mode == "train":
             raise DataError("negatives_for_eval_ serves valid and test; join a pipe for train with wrap_")
         unseen = self._unseen_in_valid if mode == "valid" else self._unseen_in_test
-        # Epoch 0 always: numbers of different epochs are compared, so they must be taken on the same candidates.
+        # Always epoch 0: metrics of different epochs are compared, so all must use the same candidates.
         return lambda users, rng: self._draw(unseen, users, rng), generator(seed, 0, f"negatives_for_eval {mode}")
 
     def _draw(self, unseen: UnseenItems, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:

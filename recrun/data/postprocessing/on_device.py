@@ -1,10 +1,10 @@
-"""Training rows drawn where the model is: interactions stay in the device's memory, and no batch crosses the bus.
+"""Draw training rows on the model's device, from interactions kept in its memory, so that no batch is copied to it.
 
-N interactions, B rows of a batch, K negatives, I items.
+Shapes: N interactions, B rows of a batch, K negatives, I items.
 
-The rows are of the same distribution as those of `shuffle_().negatives_for_train_()` (or of `uniform_sampling_()`), but
-come from the device's own generator, so the two differ row by row. Like theirs, an epoch is a pure function of (seed,
-epoch), on one kind of device.
+The rows have the same distribution as those of `shuffle_().negatives_for_train_()` (or of `uniform_sampling_()`), but
+come from the device's own generator, so individual rows differ. As there, an epoch is a pure function of (seed, epoch),
+here for one kind of device.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class OnDevice(PostProcessor):
         source: the data set.
         batch_size: B; only the last batch of an epoch may be smaller.
         n_negatives: K; 0 for none.
-        by_user: draw users uniformly, each with one of their items, as often as train has rows; else every interaction
-            comes once, in random order.
-        device: where to draw.
+        by_user: draw users uniformly, each with one of their items, as many times as train has rows; otherwise every
+            interaction is used once, in random order.
+        device: the device to draw on.
 
     Raises:
-        DataError: train is empty, or a user has every item and negatives are asked for.
+        DataError: train is empty, or negatives are asked for and a user has seen every item.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class OnDevice(PostProcessor):
             raise DataError("no user has train interactions")
         full = int((rows.lengths >= self._n_items).sum())
         if n_negatives and full:
-            raise DataError(f"{full} users have every item in train, so there are no negatives for them")
+            raise DataError(f"{full} users have seen every item in train, so there are no negatives for them")
         self._users = torch.from_numpy(data.interactions.users).to(self._device, torch.int64)
         self._items = torch.from_numpy(data.interactions.items).to(self._device, torch.int64)
         self._starts = torch.from_numpy(rows.indptr).to(self._device)
@@ -66,9 +66,9 @@ class OnDevice(PostProcessor):
         self._lengths = self._starts.diff()
         self._active = self._lengths.nonzero()[:, 0]
         owners = torch.repeat_interleave(self._lengths)
-        # Where each seen item stands among the unseen ones of its user, in one ascending array over all users.
-        places = torch.arange(len(self._seen), device=self._device) - self._starts[owners]
-        self._keys = owners * self._n_items + self._seen - places
+        # The rank of each seen item among the unseen ones of its user, in one ascending array over all users.
+        passed = torch.arange(len(self._seen), device=self._device) - self._starts[owners]
+        self._keys = owners * self._n_items + self._seen - passed
 
     def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[dict[str, Tensor]]:
         self._require_train(mode)
@@ -96,7 +96,7 @@ class OnDevice(PostProcessor):
         return users, self._seen[self._starts[users] + self._below(self._lengths[users], random)]
 
     def _draw_negatives(self, users: Tensor, random: torch.Generator) -> Tensor:
-        """Return (B, K) items, each the r-th unseen one of its user for a uniform r: one search, nothing rejected."""
+        """Return (B, K) items, each the r-th unseen item of its user for a uniform r: one search, no rejection."""
         owners = users[:, None].expand(-1, self._n_negatives)
         ranks = self._below(self._n_items - self._lengths[owners], random)
         passed = torch.searchsorted(self._keys, (owners * self._n_items + ranks).contiguous(), right=True)
@@ -113,7 +113,7 @@ class OnDevice(PostProcessor):
 
 
 def fits(n_rows: int, device: torch.device) -> bool:
-    """Return whether a CUDA device has room to spare for that many interactions."""
+    """Return whether a CUDA device has enough free memory for that many interactions."""
     if device.type != "cuda":
         return False
     free, _ = torch.cuda.mem_get_info(device)

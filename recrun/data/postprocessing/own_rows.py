@@ -1,4 +1,4 @@
-"""Where a step may stand that makes its own rows."""
+"""Check that steps which create their own rows directly follow the data set."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from recrun.errors import DataError
 
 
 def draws_from(source: Pipe, step: str) -> None:
-    """Check that a step which makes its own rows stands where no row would be lost by that.
+    """Check that a step which creates its own rows directly follows the data set, so that no rows are lost.
 
     Raises:
-        DataError: a step other than shard_ stands between the data set and this one.
+        DataError: a step other than shard_ is between the data set and this one.
     """
     if source is not source.base:
         raise DataError(
-            f"{step} makes its own rows from the data set, so it must directly follow the data set "
-            f"(shard_ may stand between); here it follows {type(source).__name__}"
+            f"{step} creates its own rows from the data set, so it must directly follow the data set "
+            f"(only shard_ may come between); here it follows {type(source).__name__}"
         )

@@ -1,4 +1,4 @@
-"""sequences_: each user's latest train items in the order of time, with negatives for each of them."""
+"""Implement `sequences_`: yield each user's latest train items ordered by time, with negatives for each."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from recrun.randomness import generator
 LENGTH: Final = "length"
 NEGATIVE: Final = "negative"
 _LEAST: Final = 2
-"""Items that a history must have for one of them to follow from another."""
+"""The fewest items of a history, so that one can be predicted from another."""
 
 
 class Sequences(PostProcessor):
     """Yields every user with at least two train items once, in random order.
 
-    Columns: users (B, 1), items (B, W) filled up with 0 behind a history's end, "length" (B, 1) that tells where it is,
-    and, if there is a sampler, "negative" (B, W, K) filled up likewise.
+    Columns: users (B, 1), items (B, W) padded on the right with 0, "length" (B, 1) of each history, and, if there is a
+    sampler, "negative" (B, W, K) padded likewise.
 
     Args:
         source: the data set.
-        width: W, the most items of a history that are yielded: its latest.
-        sampler: what draws K negatives for each item; None for none.
+        width: W, the most items of a history that are yielded, the latest ones.
+        sampler: draws K negatives for each item; None for no negatives.
     """
 
     def __init__(self, source: Pipe, width: int, sampler: NegativeSampler | None = None) -> None:
@@ -43,7 +43,7 @@ class Sequences(PostProcessor):
         self._rows = data.interactions.histories(data.n_users)
         self._users = np.flatnonzero(self._rows.lengths >= _LEAST)
         if not len(self._users):
-            raise DataError(f"no user has {_LEAST} train interactions, which a sequence needs")
+            raise DataError(f"no user has {_LEAST} train interactions, the fewest for a sequence")
 
     def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
         sizes = self.sizes(mode)

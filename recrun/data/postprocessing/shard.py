@@ -1,4 +1,4 @@
-"""shard_: each process keeps its share of the rows."""
+"""Implement `shard_`: keep this process's share of the rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recrun.errors import DataError
 
 
 class Shard(PostProcessor):
-    """Keeps row i of the stream in rank i modulo the world size; steps that work row by row are put before it.
+    """Keeps row i of the stream in rank i modulo the world size; row-wise steps are inserted before it.
 
     Args:
         source: the pipe before it.
@@ -21,7 +21,7 @@ class Shard(PostProcessor):
     def __init__(self, source: Pipe) -> None:
         super().__init__(source)
         if source.is_sharded:
-            raise DataError("shard_ twice in one chain would leave each process its share of a share of the rows")
+            raise DataError("the chain is already sharded; call shard_ only once")
 
     @property
     def is_sharded(self) -> bool:
@@ -54,7 +54,7 @@ class Shard(PostProcessor):
 
 
 def world() -> tuple[int, int]:
-    """Return (rank, number of ranks) from RANK and WORLD_SIZE; (0, 1) when neither is set.
+    """Return (rank, number of ranks) from RANK and WORLD_SIZE; (0, 1) if neither is set.
 
     Raises:
         DataError: only one is set, or they are not integers with 0 <= RANK < WORLD_SIZE.

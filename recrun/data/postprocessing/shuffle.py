@@ -1,4 +1,4 @@
-"""shuffle_: the rows of an epoch in random order."""
+"""Implement `shuffle_`: put the rows of an epoch into random order."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from recrun.randomness import generator
 
 
 class Shuffle(PostProcessor):
-    """Permutes all rows of a train epoch, which are held in memory for that; valid and test come as they are.
+    """Permutes all rows of a train epoch, holding them in memory; valid and test stay in order.
 
-    Rows are read in an order that no cache foresees, so integers are held in 32 bits where they fit.
+    Random access misses the processor's caches, so integers are held in 32 bits where they fit.
     """
 
     def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
@@ -49,14 +49,14 @@ class Shuffle(PostProcessor):
 
 
 def _narrow(column: Any) -> Any:
-    """Return a column in half the memory, where it holds integers that fit."""
+    """Return a 64-bit integer column in 32 bits if its values fit."""
     if not isinstance(column, np.ndarray) or column.dtype != np.int64 or not column.size:
         return column
     return column.astype(np.int32) if column.min() >= -(2**31) and column.max() < 2**31 else column
 
 
 def _take(column: Any, chosen: np.ndarray, dtype: Any) -> Any:
-    """Return the chosen rows of an array, of the dtype it came in, or of a tensor."""
+    """Return the chosen rows of an array, in its original dtype, or of a tensor."""
     if not isinstance(column, np.ndarray):
         return column[chosen.astype(np.int64)]
     return column.take(chosen, axis=0).astype(dtype, copy=False)

@@ -1,4 +1,4 @@
-"""The beginning of a chain of pipes, and all that the steps and a training loop ask of a data set."""
+"""Define the interface of data sets as the source of a chain of pipes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from recrun.data.tags import ID, ITEM, USER
 
 
 class Source(Pipe):
-    """The beginning of a chain: streams a data set's interactions, each column `(B, 1)`, users and items as int64.
+    """The start of a chain: streams a data set's interactions, each column `(B, 1)`, users and items as int64.
 
     Attributes:
         n_users: U, the number of users in all parts together.
         n_items: I, likewise.
-        hashes: SHA-256 of what the data was made from, and of the three parts under "split".
-        notes: what a user should know.
+        hashes: SHA-256 of the data's sources, and of the three parts under "split".
+        notes: remarks on the data for the user.
     """
 
     n_users: int
@@ -36,7 +36,7 @@ class Source(Pipe):
 
     @abstractmethod
     def interactions(self, split: Mode) -> Interactions:
-        """Return one part: "train", "valid" (empty when there is none) or "test"."""
+        """Return one part: "train", "valid" (empty if there is none) or "test"."""
 
     @abstractmethod
     def csr(self, split: Mode) -> CSR:
@@ -44,15 +44,15 @@ class Source(Pipe):
 
     @abstractmethod
     def seen(self, split: Mode) -> CSR:
-        """Return each user's items that ranking for a part leaves out."""
+        """Return each user's items that are excluded from the ranking for a part."""
 
     @abstractmethod
     def histories(self, split: Mode) -> CSR:
-        """Return each user's items before a part, in the order of time."""
+        """Return each user's items from before a part, ordered by time."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Return statistics of the data by name; under "train", "valid" and "test" the rows of each part."""
+        """Return statistics of the data by name; "train", "valid" and "test" hold the number of rows of each part."""
 
     @abstractmethod
     def training_data(self) -> TrainingData:
@@ -65,7 +65,7 @@ class Source(Pipe):
         for start, stop in chunks(len(interactions)):
             batch = {user: interactions.users[start:stop], item: interactions.items[start:stop]}
             batch = {name: column.astype(np.int64) for name, column in batch.items()}
-            # Copies, because a cached column is a read-only map of a file and later steps may hand it to torch.
+            # Copies, because a cached column is memory-mapped from a file and later steps may pass it to torch.
             batch |= {name: np.array(interactions.columns[name][start:stop]) for name in others}
             yield {name: column.reshape(len(column), -1) for name, column in batch.items()}
 

@@ -1,4 +1,4 @@
-"""split_ and batch_: the stream in batches of one size."""
+"""Implement `split_` and `batch_`: cut the stream into batches of equal size."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from recrun.errors import DataError
 
 
 class Split(PostProcessor):
-    """Cuts chunks into batches, joining the end of one chunk to the beginning of the next.
+    """Cuts chunks into batches, joining the end of one chunk to the start of the next.
 
     Args:
         source: the pipe before it; arrays or tensors.
-        batch_size: rows in a batch.
-        drop_last: leave out the last batch when it is not full.
+        batch_size: rows per batch.
+        drop_last: leave out the last batch if it is not full.
 
     Raises:
         DataError: the batch size is not positive.
@@ -28,7 +28,7 @@ class Split(PostProcessor):
     def __init__(self, source: Pipe, batch_size: int, *, drop_last: bool = False) -> None:
         super().__init__(source)
         if batch_size < 1:
-            raise DataError(f"a batch has at least one row; found batch size {batch_size}")
+            raise DataError(f"expected a batch size of at least 1, found {batch_size}")
         self.batch_size = batch_size
         self.drop_last = drop_last
 

@@ -1,4 +1,4 @@
-"""subfield_: fewer columns."""
+"""Implement `subfield_`: keep only the columns of fields with certain tags."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from recrun.errors import DataError
 
 
 class SubField(PostProcessor):
-    """Keeps the columns of the fields that have all of some tags.
+    """Keeps the columns of the fields that have all of `tags`.
 
     Args:
         source: the pipe before it.
-        tags: what the fields must be.
+        tags: the tags that a field must have.
     """
 
     def __init__(self, source: Pipe, *tags: Tag) -> None:

@@ -1,4 +1,4 @@
-"""tensor_: from numpy to torch, and batches onto a device."""
+"""Implement `tensor_`: turn numpy arrays into torch tensors; and move batches to a device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recrun.data.postprocessing.mode import Mode
 
 
 class ToTensor(PostProcessor):
-    """Gives the arrays to torch without copying: same shape, same dtype, on the CPU."""
+    """Turns arrays into tensors without copying: same shape, same dtype, on the CPU."""
 
     def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
         import torch

@@ -1,4 +1,4 @@
-"""trisample_: users with targets over all items, for evaluation on dense scores."""
+"""Implement `trisample_`: yield users with targets over all items, for evaluation on dense scores."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from recrun.errors import DataError
 class TriSample(PostProcessor):
     """Yields users `(B, 1)` and, under the item's name, targets int8 `(B, I)`.
 
-    A target is 1 where the item is held out in this mode, -1 where the user met it before (train for valid; train and
-    valid for test), 0 elsewhere. Users come in ascending order; those without held-out items are left out.
+    A target is 1 where the item is held out in this mode, -1 where the user interacted with it before (in train for
+    valid, in train and valid for test), 0 elsewhere. Users come in ascending order; those without held-out items are
+    left out.
 
     Args:
         source: the data set.
@@ -33,7 +34,7 @@ class TriSample(PostProcessor):
         draws_from(source, "trisample_")
         super().__init__(source)
         if batch_size < 1:
-            raise DataError(f"a batch has at least one user; found batch size {batch_size}")
+            raise DataError(f"expected a batch size of at least 1, found {batch_size}")
         self.fields = source.fields.groupby(ID)
         self.batch_size = batch_size
 

@@ -1,4 +1,4 @@
-"""uniform_sampling_: users drawn uniformly, each with one of their items and negatives."""
+"""Implement `uniform_sampling_`: draw users uniformly, each with one of their items and negatives."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from recrun.randomness import generator
 
 
 class UniformSampling(PostProcessor):
-    """Draws, as often as train has rows, a user, one of the user's train items, and K negatives.
+    """Draws, as many times as train has rows, a user, one of the user's train items, and K negatives.
 
-    Users are drawn uniformly from those with train items, so a user with few items is seen as often as one with many.
+    Users are drawn uniformly from those with train items, so a user with few items is drawn as often as one with many.
 
     Args:
         source: the data set.
         num_negatives: K.
-        sampler: what draws the negatives instead of the uniform sampler.
+        sampler: draws the negatives instead of the uniform sampler.
     """
 
     def __init__(self, source: Pipe, num_negatives: int = 1, sampler: NegativeSampler | None = None) -> None:
@@ -46,9 +46,9 @@ class UniformSampling(PostProcessor):
         user, item = self.fields[USER, ID].name, self.fields[ITEM, ID].name
         for size in sizes:
             users = self._users[rng.integers(0, len(self._users), size, dtype=np.int32)]
-            places = self._rows.indptr[users] + rng.integers(0, self._lengths[users])
+            positions = self._rows.indptr[users] + rng.integers(0, self._lengths[users])
             items = np.empty((size, 1 + self._sampler.n_negatives), dtype=np.int64)
-            items[:, 0] = self._rows.indices[places]
+            items[:, 0] = self._rows.indices[positions]
             items[:, 1:] = self._sampler.draw(users, rng)
             yield {user: users.astype(np.int64)[:, None], item: items}
 

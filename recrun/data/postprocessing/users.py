@@ -1,4 +1,4 @@
-"""users_: the users of train, each once, for models that are trained on whole rows."""
+"""Implement `users_`: yield each user of train once, for models trained on whole rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recrun.errors import DataError
 
 
 class Users(PostProcessor):
-    """Yields users `(B, 1)`, ascending: every user with train items once an epoch.
+    """Yields users `(B, 1)` in ascending order: every user with train items once per epoch.
 
     Args:
         source: the data set.

@@ -1,4 +1,4 @@
-"""wrap_: one pipe for train, others for valid and test."""
+"""Implement `wrap_`: join pipes for train, valid and test."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from recrun.errors import DataError
 
 
 class Wrap(Pipe):
-    """Serves each mode from a pipe of its own.
+    """Serves each mode from its own pipe.
 
     Args:
         trainpipe: serves train.
         validpipe: serves valid.
-        testpipe: serves test; `validpipe` when None.
+        testpipe: serves test; `validpipe` if None.
     """
 
     def __init__(self, trainpipe: Pipe, validpipe: Pipe, testpipe: Pipe | None = None) -> None:
         self._pipes = {"train": trainpipe, "valid": validpipe, "test": testpipe or validpipe}
         if any(pipe.base is not trainpipe.base for pipe in self._pipes.values()):
-            raise DataError("wrap_ joins pipes that begin at the same data set, so that their ids mean the same")
+            raise DataError("wrap_ needs pipes that start from the same data set, so that their ids agree")
         if len({pipe.yields_groups for pipe in self._pipes.values()}) > 1:
-            raise DataError("wrap_ joins pipes that all end in group_, or none; group_ may also follow wrap_")
+            raise DataError(
+                "either all pipes joined by wrap_ end in group_, or none does; group_ may also follow wrap_"
+            )
         self.yields_groups = trainpipe.yields_groups
         self.fields = trainpipe.fields
 

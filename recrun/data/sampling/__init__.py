@@ -1,1 +1,1 @@
-"""Samplers of negatives."""
+"""Sample negatives: items that a user has not interacted with."""

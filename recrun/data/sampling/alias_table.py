@@ -1,6 +1,6 @@
-"""Drawing items in proportion to weights, in constant time and exactly.
+"""Draw items in proportion to their weights, exactly and in constant time.
 
-I items.
+Shapes: I items.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import Final
 import numpy as np
 
 _RESOLUTION: Final = 1 << 40
-"""What the weights of all items are made to sum up to, about, when they become integers."""
+"""The approximate sum of all weights after they are scaled to integers."""
 
 
 class AliasTable:
     """Draws item i with probability weights[i] / sum(weights), exactly, in constant time.
 
     Each of the I columns holds an equal share of the mass: the lower part belongs to its own item, the rest to one
-    other (Walker, 1977). The columns are filled by one sweep over light and heavy items, written as two searches in
-    running sums instead of a loop.
+    other item (Walker, 1977). The columns are filled by one sweep over light and heavy items, written as two searches
+    in cumulative sums instead of a loop.
 
     Args:
         weights: positive integers `(I,)`, with I * sum(weights) < 2**63.
@@ -35,7 +35,7 @@ class AliasTable:
         if len(light):
             # A light column is filled by the first heavy item that has mass left when its turn comes.
             self._other[light] = heavy[np.searchsorted(spare, lacking + surplus[light], side="right")]
-            # A heavy item keeps what is left when the light columns before have been filled; the next one fills it up.
+            # A heavy item keeps what it has left after filling its light columns; the next heavy item fills the rest.
             self._own[heavy] = self._share + spare - lacking[np.searchsorted(lacking, spare)]
             self._other[heavy[:-1]] = heavy[1:]
 
@@ -52,7 +52,7 @@ def integer_weights(weights: np.ndarray, n_rows: int) -> np.ndarray:
 
     Args:
         weights: positive numbers `(I,)`.
-        n_rows: how often the sum must fit into 62 bits.
+        n_rows: times this number the sum must still fit into 62 bits.
 
     Returns:
         int64 `(I,)`, at least 1 each.

@@ -1,13 +1,14 @@
-"""Samplers of negatives: items that a user has not in train.
+"""Negative samplers: draw items that a user has not interacted with in train.
 
-N users asked for, B rows of a batch, K negatives each, M candidates for each of them, I items.
+Shapes: N users asked for, B rows of a batch, K negatives each, M candidates for each of them, I items.
 
-A draw from all items that hits a seen item is replaced by an exact draw from the unseen ones. With p the target over
-all items and s the mass of the seen, an unseen item i comes up with p_i + s * p_i / (1 - s) = p_i / (1 - s): exactly
-the target among the unseen, after one round, whatever share of the items a user has seen.
+A draw from all items that hits a seen item is replaced by an exact draw from the unseen ones. With p the target
+distribution over all items and s the probability of the seen ones, an unseen item i is drawn with probability
+p_i + s * p_i / (1 - s) = p_i / (1 - s): exactly the target among the unseen items, after a single redraw, whatever
+share of the items a user has seen.
 
-A sampler's trait `draws` tells when it draws: for single rows (without the trait), for a whole "batch", or "candidates"
-from which the model chooses when it is trained on them.
+A sampler's trait `draws` says how it draws: for single rows (without the trait), for a whole "batch", or "candidates"
+from which the model chooses in training.
 """
 
 from __future__ import annotations
@@ -27,19 +28,19 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 _BLOCK: Final = 1 << 16
-"""Draws made together: their temporary arrays stay in the processor's cache."""
+"""Draws made at a time: few enough for their temporary arrays to stay in the processor's cache."""
 
 
 class NegativeSampler(ABC):
-    """Draws negatives independently of each other; an item may come up twice for one user.
+    """Draws negatives independently of each other; an item may be drawn twice for one user.
 
     Args:
         data: the train part.
         n_negatives: K.
-        weights: what the probability of an item is proportional to, positive integers `(I,)`; None for uniform.
+        weights: the probability of an item is proportional to its weight, positive integers `(I,)`; None for uniform.
 
     Raises:
-        DataError: a user has every item.
+        DataError: a user has interacted with every item.
     """
 
     def __init__(self, data: TrainingData, n_negatives: int, weights: np.ndarray | None) -> None:
@@ -54,8 +55,8 @@ class NegativeSampler(ABC):
         """Return K negatives for each user, none of them in the user's train row.
 
         Args:
-            users: internal ids `(N,)`, in any order, with repetitions.
-            rng: where randomness comes from.
+            users: internal ids `(N,)`, in any order; may repeat.
+            rng: the source of randomness.
 
         Returns:
             int32 `(N, K)`.
@@ -70,15 +71,15 @@ class NegativeSampler(ABC):
         return items.reshape(len(users), self.n_negatives)
 
     def log_probability(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Return the logarithm of the chance that one draw for a user is an item, float32 `(N, K)`.
+        """Return the log-probability that one draw for a user is an item, float32 `(N, K)`.
 
         Args:
             users: internal ids `(N,)`.
             items: unseen items of these users, `(N, K)`.
         """
         weights = np.ones(items.shape) if self._weights is None else self._weights[items]
-        chances = np.log(weights / self._unseen.mass[users][:, None])
-        return np.asarray(chances, dtype=np.float32)
+        log_q = np.log(weights / self._unseen.mass[users][:, None])
+        return np.asarray(log_q, dtype=np.float32)
 
     @abstractmethod
     def _propose(self, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -87,11 +88,11 @@ class NegativeSampler(ABC):
 
 @SAMPLERS.register("uniform")
 class UniformNegatives(NegativeSampler):
-    """Draw negatives uniformly from the items a user has not in train.
+    """Draw negatives uniformly from the items that a user has not interacted with in train.
 
     Args:
         data: the train part.
-        n_negatives: negatives behind each positive.
+        n_negatives: negatives per positive.
     """
 
     def __init__(self, data: TrainingData, *, n_negatives: PositiveInt = 1) -> None:
@@ -103,18 +104,18 @@ class UniformNegatives(NegativeSampler):
 
 @SAMPLERS.register("popularity")
 class PopularityNegatives(NegativeSampler):
-    """Draw negatives with probability proportional to popularity^alpha among the items a user has not in train.
+    """Draw negatives from a user's unseen items, with probability proportional to popularity^alpha.
 
-    Popularity is the number of users that have the item in train, at least 1, so that every item can come up and alpha
-    0 is uniform. Weights are rounded to integers that sum up to about 2^40 (less for more than two million users or
-    items); the draws are exact for these.
+    Popularity is the number of users that have interacted with the item in train, at least 1, so that every item can be
+    drawn and alpha 0 is uniform. Weights are rounded to integers that sum to about 2^40 (less for more than two million
+    users or items); the draws are exact for the rounded weights.
 
     *Source:* Mikolov et al., Distributed Representations of Words and Phrases and their Compositionality, NIPS 2013,
     section 2.2 (there with alpha 0.75).
 
     Args:
         data: the train part.
-        n_negatives: negatives behind each positive.
+        n_negatives: negatives per positive.
         alpha: how strongly popular items are preferred as negatives; 0 is uniform, 1 proportional to popularity.
     """
 
@@ -131,17 +132,17 @@ class PopularityNegatives(NegativeSampler):
 
 @SAMPLERS.register("in_batch", draws="batch")
 class InBatchNegatives:
-    """Draw negatives from the positives of the other rows of a batch, those left out that the user has in train.
+    """Draw negatives from the positives of the other rows in the batch, except items that the user has seen in train.
 
-    Every position of the batch whose item the user has not is equally likely, so an item comes up in proportion to its
-    positives in the batch: with epochs over all interactions, to its popularity. Where a batch has no such position for
-    a user (a batch of one row, say), negatives are drawn uniformly from all unseen items.
+    Every row of the batch whose item is unseen by the user is equally likely, so an item is drawn in proportion to how
+    often it is a positive in the batch: with epochs over all interactions, to its popularity. Where a batch has no such
+    row for a user (a batch of one row, for instance), negatives are drawn uniformly from all unseen items.
 
     *Source:* Hidasi, Karatzoglou, Baltrunas and Tikk, ICLR 2016 (GRU4Rec), section 3.2.2.
 
     Args:
         data: the train part.
-        n_negatives: negatives behind each positive, drawn with repetition.
+        n_negatives: negatives per positive, drawn with repetition.
     """
 
     def __init__(self, data: TrainingData, *, n_negatives: PositiveInt = 1) -> None:
@@ -160,7 +161,7 @@ class InBatchNegatives:
         Args:
             users: the rows' users, `(B,)`.
             positives: the rows' items, `(B,)`.
-            rng: where randomness comes from.
+            rng: the source of randomness.
         """
         owners = np.repeat(np.arange(len(users)), self.n_negatives)
         items = positives[rng.integers(0, len(users), len(owners), dtype=np.int32)].astype(np.int32)
@@ -174,38 +175,38 @@ class InBatchNegatives:
         return items.reshape(len(users), self.n_negatives)
 
     def log_probability(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Return the logarithm of the chance that one draw for a user is an item, float32 `(N, K)`.
+        """Return the log-probability that one draw for a user is an item, float32 `(N, K)`.
 
-        The chance is that of the average batch of an epoch over all interactions: the item's share of the interactions
-        with items that the user has not.
+        It is that of an average batch in an epoch over all interactions: the item's share of the interactions with
+        items that the user has not seen.
 
         Args:
             users: internal ids `(N,)`.
             items: unseen items of these users, `(N, K)`.
         """
-        chances = np.log(self._counts[items] / self._mass[users][:, None])
-        return np.asarray(chances, dtype=np.float32)
+        log_q = np.log(self._counts[items] / self._mass[users][:, None])
+        return np.asarray(log_q, dtype=np.float32)
 
     def _seen_positions(self, users: np.ndarray, ordered: np.ndarray) -> CSR:
-        """Return for each row of a batch the places, in its items in ascending order, of those that its user has."""
+        """Return, for each row of a batch, the positions in the sorted `ordered` whose items its user has seen."""
         indptr, items = self._rows.rows(users)
         first, last = (np.searchsorted(ordered, items, side=side) for side in ("left", "right"))
         lengths = last - first
         ends = np.cumsum(lengths)
-        places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - lengths), lengths)
-        return CSR(np.concatenate(([0], ends))[indptr], places)
+        positions = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - lengths), lengths)
+        return CSR(np.concatenate(([0], ends))[indptr], positions)
 
 
 @SAMPLERS.register("mixed", draws="batch", min_negatives=2)
 class MixedNegatives:
-    """Draw some negatives uniformly and the others from the batch, so that rare items come up as well.
+    """Draw some negatives uniformly and the others from the batch, so that rare items are drawn as well.
 
     *Source:* Yang, Yi, Cheng, Hong, Li, Wang, Xu and Chi, WWW 2020 companion (mixed negative sampling), section 3.
 
     Args:
         data: the train part.
-        n_negatives: negatives behind each positive.
-        uniform_share: share of them that is drawn uniformly, rounded so that there are some of either kind.
+        n_negatives: negatives per positive.
+        uniform_share: share of them that is drawn uniformly, rounded so that there is at least one of each kind.
     """
 
     def __init__(self, data: TrainingData, *, n_negatives: PositiveInt = 2, uniform_share: UnitInterval = 0.5) -> None:
@@ -215,12 +216,12 @@ class MixedNegatives:
         self._in_batch = InBatchNegatives(data, n_negatives=n_negatives - n_uniform)
 
     def draw_from_batch(self, users: np.ndarray, positives: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return K negatives for each row of a batch, int32 `(B, K)`: the uniform ones first; arguments as there."""
+        """Return K negatives for each row of a batch, int32 `(B, K)`: first the uniform, then the in-batch ones."""
         uniform = self._uniform.draw(users, rng)
         return np.concatenate((uniform, self._in_batch.draw_from_batch(users, positives, rng)), axis=1)
 
     def log_probability(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Return the logarithm of the chance that one draw, of either kind by its share, is an item, `(N, K)`."""
+        """Return the log-probability that a draw is an item, as the mixture of both kinds by their shares, `(N, K)`."""
         share = self._uniform.n_negatives / self.n_negatives
         parts = np.stack([each.log_probability(users, items) for each in (self._uniform, self._in_batch)])
         parts += np.log([share, 1 - share], dtype=np.float32)[:, None, None]
@@ -230,14 +231,14 @@ class MixedNegatives:
 
 @SAMPLERS.register("dns", draws="candidates")
 class DynamicNegatives:
-    """Draw several unseen items uniformly for each negative, of which the model takes the one that it scores highest.
+    """Draw several unseen items uniformly for each negative and train on the one that the model scores highest.
 
     *Source:* Zhang, Chen, Wang and Yu, SIGIR 2013 (dynamic negative item sampling), section 3.
 
     Args:
         data: the train part.
-        n_negatives: negatives behind each positive.
-        n_candidates: items from which each negative is chosen; 1 is uniform.
+        n_negatives: negatives per positive.
+        n_candidates: items from which each negative is chosen; 1 is the same as `uniform`.
     """
 
     def __init__(self, data: TrainingData, *, n_negatives: PositiveInt = 1, n_candidates: PositiveInt = 5) -> None:

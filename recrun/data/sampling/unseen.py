@@ -1,9 +1,9 @@
-"""The items that a user has seen, and those the user has not: exact membership and exact draws, for many users at once.
+"""Find seen items and draw unseen ones exactly, for many users at once.
 
-U users, I items, N pairs asked for. Seen items come as compressed rows (`CSR`), ascending in each row.
+Shapes: U users, I items, N pairs asked for. Seen items come as compressed rows (`CSR`), ascending in each row.
 
-Both sides rest on binary searches within the rows, all pairs of a block side by side: no users x items table is needed,
-and the work for N pairs grows with the logarithm of the longest row only.
+Both use binary searches within the rows, for all pairs of a block at once: no users x items table is needed, and the
+work for N pairs grows only with the logarithm of the longest row.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _BLOCK = 1 << 14
 
 
 class SeenItems:
-    """Tells which of many (user, item) pairs are seen.
+    """Finds which of many (user, item) pairs are seen.
 
-    A binary search for each pair waits for the memory a dozen times. A table of bits, one set for the hash of each seen
-    pair, answers "not seen" for all but a few percent of the unseen pairs with one look; the others are searched for.
+    A binary search for each pair waits for memory a dozen times. A table with one bit set for the hash of each seen
+    pair rules out all but a few percent of the unseen pairs with a single read; only the rest are searched for.
 
     Args:
         seen: each user's items.
@@ -39,8 +39,8 @@ class SeenItems:
         n_bits = max(10, int(seen.nnz * _BITS_PER_PAIR).bit_length())
         self._shift = np.uint64(64 - n_bits)
         self._table = np.zeros(1 << (n_bits - 3), dtype=np.uint8)
-        places = self._hash(_rows(seen) * n_items + seen.indices)
-        np.bitwise_or.at(self._table, places >> 3, _bit(places))
+        bits = self._hash(_rows(seen) * n_items + seen.indices)
+        np.bitwise_or.at(self._table, bits >> 3, _bit(bits))
 
     def find(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Return the positions of the pairs that are seen, int64, ascending.
@@ -52,8 +52,8 @@ class SeenItems:
         codes = users.astype(np.int64)
         codes *= self._n_items
         codes += items
-        places = self._hash(codes)
-        candidates = np.flatnonzero(self._table[places >> 3] & _bit(places))
+        bits = self._hash(codes)
+        candidates = np.flatnonzero(self._table[bits >> 3] & _bit(bits))
         rows, wanted = users[candidates], items[candidates]
         starts = self._indptr[rows]
         found = _first_above(self._items, starts, self._indptr[rows + 1], wanted)
@@ -68,11 +68,11 @@ class SeenItems:
 
 
 class UnseenItems:
-    """Draws from each user's unseen items, with probability proportional to a weight of the item.
+    """Draws from each user's unseen items, with probability proportional to the item's weight.
 
-    Lay a user's unseen items side by side, each as long as its weight: a point on that line is an item. The item under
-    point t is found by shifting t over the seen items before it, whose number a binary search gives. So one uniform
-    integer makes one exact draw: nothing is rejected, and a user who has seen nearly everything takes no longer.
+    Lay a user's unseen items side by side on a line, each as long as its weight: every point belongs to an item. The
+    item at point t is found by shifting t past the seen items before it, which a binary search counts. So one uniform
+    integer makes one exact draw: nothing is rejected, and users who have seen nearly everything take no longer.
 
     Args:
         seen: each user's items.
@@ -80,7 +80,7 @@ class UnseenItems:
         weights: positive integers `(I,)`, with U * sum(weights) < 2**63; all 1 when None.
 
     Attributes:
-        mass: total weight of each user's unseen items, int64 `(U,)`: without weights, their number.
+        mass: total weight of each user's unseen items, int64 `(U,)`; without weights their number.
     """
 
     def __init__(self, seen: CSR, n_items: int, weights: np.ndarray | None = None) -> None:
@@ -97,11 +97,11 @@ class UnseenItems:
         self._seen_mass = np.concatenate(([0], np.cumsum(weights[seen.indices])))
         before = self._seen_mass[first]
         self.mass = int(self._ends[-1]) - (self._seen_mass[self._indptr[1:]] - before)
-        # Where each seen item stands among the unseen ones of its row.
+        # The position of each seen item on the line of unseen items of its row.
         self._keys = (self._ends - weights)[seen.indices] - self._seen_mass[:-1] + np.repeat(before, seen.lengths)
 
     def at(self, users: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """Return the unseen item under each point, int32 `(N,)`.
+        """Return the unseen item at each point, int32 `(N,)`.
 
         Args:
             users: integers `(N,)`.
@@ -117,22 +117,22 @@ class UnseenItems:
         return np.asarray(items, dtype=np.int32)
 
     def draw(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return one unseen item for each user, int32 `(N,)`; every user must have one."""
+        """Return one unseen item for each user, int32 `(N,)`; every user must have at least one."""
         return self.at(users, rng.integers(0, self.mass[users]))
 
     def draw_distinct(self, users: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-        """Return `size` different unseen items for each user, every set of them equally likely; without weights only.
+        """Return `size` different unseen items for each user, every such set equally likely; only without weights.
 
         Args:
             users: integers `(N,)`.
-            size: how many, at most the unseen items of each user.
+            size: how many; at most the number of unseen items of each user.
 
         Returns:
             int32 `(N, size)`.
         """
         ranks = np.empty((size, len(users)), dtype=np.int64)
         for step, row in enumerate(ranks):
-            # Floyd's subset sampling: the newly admitted rank stands in for one that is taken already.
+            # Floyd's subset sampling: the newly admitted rank replaces one that is already taken.
             newest = self.mass[users] - size + step
             row[:] = rng.integers(0, newest, endpoint=True)
             taken = (ranks[:step] == row).any(axis=0)
@@ -146,10 +146,10 @@ def refuse_short_of(needed: int, mass: np.ndarray, what: str) -> None:
     Args:
         needed: how many each user must have.
         mass: the number (or total weight, when only one is needed) of each user's unseen items, `(U,)`.
-        what: what they are needed for, as it reads in the message.
+        what: what they are needed for, as written in the message.
 
     Raises:
-        DataError: some users have not.
+        DataError: some users do not have enough.
     """
     short = np.flatnonzero(mass < needed)
     if len(short):
@@ -161,36 +161,37 @@ def refuse_short_of(needed: int, mass: np.ndarray, what: str) -> None:
 
 
 def _first_above(keys: np.ndarray, starts: np.ndarray, stops: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """Return where the first key above a bound stands in each range of ascending keys, its end where there is none.
+    """Return the position of the first key above a bound in each range of ascending keys, or the end of the range.
 
-    All searches of a block take a step together, so that their reads of memory overlap; a search at a time, as numpy
-    does it, waits for each.
+    All searches of a block advance together, so that their memory reads overlap; one search at a time, as numpy does
+    it, waits for each read.
 
     Args:
         keys: ascending within every range.
-        starts: first place of each range, int64 `(N,)`.
-        stops: the place behind its last, int64 `(N,)`.
+        starts: the first position of each range, int64 `(N,)`.
+        stops: the position after its last, int64 `(N,)`.
         bounds: integers `(N,)`.
 
     Returns:
         int64 `(N,)`.
     """
-    places: np.ndarray = starts.copy()
-    for begin in range(0, len(places), _BLOCK):
-        place, start, stop, bound = (each[begin : begin + _BLOCK] for each in (places, starts, stops, bounds))
+    positions: np.ndarray = starts.copy()
+    for begin in range(0, len(positions), _BLOCK):
+        position, start, stop, bound = (each[begin : begin + _BLOCK] for each in (positions, starts, stops, bounds))
         for power in reversed(range(int((stop - start).max()).bit_length())):
             step = 1 << power
-            last = place + (step - 1)
+            last = position + (step - 1)
             passes = last < stop
             passes &= keys.take(last, mode="clip") <= bound
-            place += passes * np.int64(step)
-    return places
+            position += passes * np.int64(step)
+    return positions
 
 
 def _rows(csr: CSR) -> np.ndarray:
     return np.repeat(np.arange(csr.n_rows, dtype=np.int64), csr.lengths)
 
 
-def _bit(places: np.ndarray) -> np.ndarray:
-    bits: np.ndarray = np.left_shift(np.uint8(1), (places & 7).astype(np.uint8))
-    return bits
+def _bit(positions: np.ndarray) -> np.ndarray:
+    """Return the mask of each bit within its byte."""
+    masks: np.ndarray = np.left_shift(np.uint8(1), (positions & 7).astype(np.uint8))
+    return masks

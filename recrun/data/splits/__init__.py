@@ -1,11 +1,11 @@
-"""What a split is: a function that labels each interaction as train, valid or test.
+"""Splits: functions that label each interaction as train, valid or test.
 
-N interactions, U users, I items. The setting `split` names one of `recrun.data.splits.table`, one that another package
-registers, or one in a file of your own. Its traits tell the rest what it asks of the data:
+Shapes: N interactions, U users, I items. The setting `split` names one of `recrun.data.splits.table`, one registered by
+another package, or one in a file of your own. Its traits say what it requires:
 
 - `needs_time`: it reads `times`; data without times is refused.
 - `compares_users`: it compares the times of different users; data that only orders each user's rows is refused.
-- `without_share`: why `test_ratio` has no meaning for it; left out where it has.
+- `without_share`: why it does not use `test_ratio`; left out if it does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TRAIN, VALID, TEST = 0, 1, 2
 
 @dataclass(frozen=True, eq=False)
 class Unsplit:
-    """The rows that a split labels, by user and then by time, and the settings of how.
+    """The rows that a split labels, ordered by user and then by time, and the settings of the split.
 
     Args:
         users: int (N,).
@@ -33,12 +33,12 @@ class Unsplit:
         times: (N,); all 0 where the data has none.
         n_users: U.
         n_items: I.
-        test_ratio: share of test.
-        valid_ratio: share of valid; 0 for none.
-        n_held_out: how many of each user's interactions are tested on.
-        n_folds: how many folds there are.
-        test_fold: which of them is tested on, from 1.
-        rng: the source of chance, seeded by `split_seed`.
+        test_ratio: share of the test part.
+        valid_ratio: share of the valid part; 0 for none.
+        n_held_out: how many of each user's interactions are held out for test.
+        n_folds: number of folds.
+        test_fold: the fold held out for test, counted from 1.
+        rng: the source of randomness, seeded by `split_seed`.
     """
 
     users: np.ndarray
@@ -59,13 +59,13 @@ SplitFunction = Callable[[Unsplit], "np.ndarray"]
 
 @dataclass(frozen=True)
 class Split:
-    """What the setting `split` chooses.
+    """A split function and its traits, as chosen by the setting `split`.
 
     Args:
-        function: returns a label of 0 train, 1 valid or 2 test for each row, (N,).
+        function: returns the label of each row, (N,): 0 train, 1 valid, 2 test.
         needs_time: whether it reads `times`.
         compares_users: whether it compares the times of different users.
-        without_share: why `test_ratio` has no meaning for it, or None where it has.
+        without_share: why it does not use `test_ratio`, or None if it does.
     """
 
     function: SplitFunction

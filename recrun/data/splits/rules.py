@@ -1,7 +1,8 @@
-"""Label each interaction as train, valid or test, so that the parts are disjoint by construction.
+"""Label each interaction as train, valid or test.
 
-N interactions, U users. Every rule leaves each user's train row with at least one interaction, but for the split by
-global time, which may not, and that by users, which is meant not to.
+Shapes: N interactions, U users. As each interaction has one label, the parts are disjoint. Every rule leaves each user
+at least one interaction in train, except splits by global time or by items, which may not, and by users, which hold out
+some users entirely.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ from recrun.errors import DataError
 
 
 def rank_within_user(users: np.ndarray, n_users: int, order: np.ndarray | None = None) -> np.ndarray:
-    """Return the place of each interaction among those of its user, from 0.
+    """Return the rank of each interaction among those of its user, from 0.
 
     Args:
         users: int (N,).
         n_users: U.
-        order: a permutation of the rows whose order counts within each user; None: the rows as they stand.
+        order: a permutation of the rows that gives the order within each user; None for the order of the rows.
 
     Returns:
-        int32 (N,), int64 only from 2^31 rows on.
+        int32 (N,), or int64 from 2^31 rows on.
     """
     by_user = stable_order(users if order is None else users[order])
     counts = np.bincount(users, minlength=n_users)
@@ -35,10 +36,10 @@ def rank_within_user(users: np.ndarray, n_users: int, order: np.ndarray | None =
     return ranks if order is None else _scattered(ranks, order)
 
 
-def _scattered(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return the values at other places: `values[i]` at `places[i]`."""
+def _scattered(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Return the values at other positions: `values[i]` at `positions[i]`."""
     scattered = np.empty_like(values)
-    scattered[places] = values
+    scattered[positions] = values
     return scattered
 
 
@@ -64,8 +65,8 @@ def by_ratio(
         users: int (N,).
         n_users: U.
         test_ratio: share of each user's interactions; see `held_out_counts` for the rounding.
-        valid_ratio: share of each user's interactions (of all, not of what test leaves over).
-        rng: the source of chance.
+        valid_ratio: share of each user's interactions (of all, not of what remains after test).
+        rng: the source of randomness.
 
     Returns:
         int8 (N,): 0 train, 1 valid, 2 test.
@@ -79,7 +80,7 @@ def by_user_time(
 ) -> np.ndarray:
     """Label the latest share of each user's interactions as test, and the share before it as valid.
 
-    Among equal times the later row is the later one. Arguments and labels as in `by_ratio`.
+    Among equal times a later row counts as later. Arguments and labels as in `by_ratio`.
     """
     return _label(users, _rank_from_latest(users, times, n_users), *_shares(users, n_users, test_ratio, valid_ratio))
 
@@ -87,7 +88,7 @@ def by_user_time(
 def leave_one_out(users: np.ndarray, times: np.ndarray, n_users: int, *, with_valid: bool) -> np.ndarray:
     """Label each user's latest interaction as test and, if asked, the one before it as valid.
 
-    Users with too few for every part (2; 3 with a valid part) stay in train altogether, as is usual for SASRec.
+    Users with too few interactions (fewer than 2, or 3 with a valid part) stay in train, as is usual for SASRec.
     """
     counts = np.bincount(users, minlength=n_users)
     enough = (counts >= 2 + with_valid).astype(np.int64)
@@ -97,7 +98,8 @@ def leave_one_out(users: np.ndarray, times: np.ndarray, n_users: int, *, with_va
 def leave_k(users: np.ndarray, times: np.ndarray, n_users: int, *, n_held_out: int, with_valid: bool) -> np.ndarray:
     """Label each user's latest `n_held_out` interactions as test and, if asked, as many before them as valid.
 
-    Users with too few to leave one for train (n_held_out + 1, or 2 n_held_out + 1) stay in train altogether.
+    Users with too few to leave one in train (fewer than n_held_out + 1, or 2 n_held_out + 1 with a valid part) stay in
+    train.
     """
     counts = np.bincount(users, minlength=n_users)
     n_test = np.where(counts > n_held_out * (1 + with_valid), n_held_out, 0)
@@ -109,23 +111,23 @@ def by_fold(
 ) -> np.ndarray:
     """Label one of several folds as test, and a random share of each user's other interactions as valid.
 
-    Each user's interactions are dealt to the folds evenly at random, to within one. With one `rng` and all of the
-    folds, every interaction is tested once, but for those of users with a single one, which are always train.
+    Each user's interactions are divided among the folds at random and evenly, to within one. Over all folds, with the
+    same seed, every interaction is in test once, except that of a user with a single one, which is always in train.
 
     Args:
         users: int (N,).
         n_users: U.
         n_folds: at least 2.
-        fold: the tested one, from 1.
-        valid_ratio: share of each user's interactions (of all); never so many that train has none.
-        rng: the source of chance.
+        fold: the fold held out for test, counted from 1.
+        valid_ratio: share of each user's interactions (of all); at least one is left in train.
+        rng: the source of randomness.
 
     Returns:
         int8 (N,): 0 train, 1 valid, 2 test.
     """
     ranks = rank_within_user(users, n_users, rng.permutation(len(users)))
     counts = np.bincount(users, minlength=n_users)
-    # Where dealing begins is drawn for each user, or the first folds would have all the rests.
+    # Each user starts at a random fold; otherwise the first folds would get all the remainders.
     dealt = (ranks + rng.integers(n_folds, size=n_users)[users]) % n_folds + 1
     is_test = (dealt == fold) & (counts > 1)[users]
     labels = np.where(is_test, TEST, TRAIN).astype(np.int8)
@@ -142,15 +144,15 @@ def by_group(
 ) -> np.ndarray:
     """Label all interactions of a random share of users (or of items) as test, and those of another as valid.
 
-    What is held out so is cold: train has nothing of it. Shares are of the users (items) that occur, to the nearest
-    integer; one at least is left for train.
+    The held-out users (items) are cold: they do not occur in train. Shares are of the users (items) that occur, rounded
+    to the nearest integer; at least one is left for train.
 
     Args:
         groups: the user (item) of each row, int (N,).
-        n_groups: how many there are.
-        test_ratio: share of them that is tested.
-        valid_ratio: share of them that is validated on.
-        rng: the source of chance.
+        n_groups: number of users (items).
+        test_ratio: share of them in test.
+        valid_ratio: share of them in valid.
+        rng: the source of randomness.
 
     Returns:
         int8 (N,): 0 train, 1 valid, 2 test.
@@ -169,8 +171,8 @@ def by_group(
 def by_time(times: np.ndarray, *, test_ratio: float, valid_ratio: float) -> np.ndarray:
     """Label all interactions from one moment on as test, and those from an earlier moment on as valid.
 
-    A moment is the time at which the share of all interactions is reached, counted from the end, or from the first of
-    test; interactions of one time are never torn apart, so the parts may come out larger than asked for.
+    The moments are chosen so that the shares of all interactions are reached, counted back from the end for test and
+    from the start of test for valid. Interactions of equal time stay together, so parts may be larger than asked for.
 
     Raises:
         DataError: train would be empty, because too many interactions share the earliest time.

@@ -1,4 +1,4 @@
-"""The splits by name: what the setting `split` chooses from."""
+"""Register the built-in splits under the names that the setting `split` takes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recrun.registry import SPLITS
 
 @SPLITS.register("ratio")
 def ratio(rows: Unsplit) -> np.ndarray:
-    """A random share of each user's interactions."""
+    """Hold out a random share of each user's interactions."""
     return rules.by_ratio(
         rows.users, rows.n_users, test_ratio=rows.test_ratio, valid_ratio=rows.valid_ratio, rng=rows.rng
     )
@@ -18,46 +18,46 @@ def ratio(rows: Unsplit) -> np.ndarray:
 
 @SPLITS.register("leave_one_out", needs_time=True, without_share="split=leave_one_out tests on one interaction")
 def leave_one_out(rows: Unsplit) -> np.ndarray:
-    """Each user's latest interaction."""
+    """Hold out each user's latest interaction."""
     return rules.leave_one_out(rows.users, rows.times, rows.n_users, with_valid=rows.valid_ratio > 0)
 
 
 @SPLITS.register("leave_k", needs_time=True, without_share="split=leave_k tests on n_held_out interactions")
 def leave_k(rows: Unsplit) -> np.ndarray:
-    """Each user's latest `n_held_out` interactions."""
+    """Hold out each user's latest `n_held_out` interactions."""
     with_valid = rows.valid_ratio > 0
     return rules.leave_k(rows.users, rows.times, rows.n_users, n_held_out=rows.n_held_out, with_valid=with_valid)
 
 
 @SPLITS.register("k_fold", without_share="split=k_fold tests on one fold")
 def k_fold(rows: Unsplit) -> np.ndarray:
-    """One of `n_folds` folds that each user's interactions are dealt to."""
+    """Divide each user's interactions at random into `n_folds` folds and hold out one of them."""
     folds = {"n_folds": rows.n_folds, "fold": rows.test_fold}
     return rules.by_fold(rows.users, rows.n_users, **folds, valid_ratio=rows.valid_ratio, rng=rows.rng)
 
 
 @SPLITS.register("cold_users")
 def cold_users(rows: Unsplit) -> np.ndarray:
-    """All interactions of a random share of users."""
+    """Hold out all interactions of a random share of users."""
     shares = {"test_ratio": rows.test_ratio, "valid_ratio": rows.valid_ratio}
     return rules.by_group(rows.users, rows.n_users, **shares, rng=rows.rng)
 
 
 @SPLITS.register("cold_items")
 def cold_items(rows: Unsplit) -> np.ndarray:
-    """All interactions of a random share of items."""
+    """Hold out all interactions of a random share of items."""
     shares = {"test_ratio": rows.test_ratio, "valid_ratio": rows.valid_ratio}
     return rules.by_group(rows.items, rows.n_items, **shares, rng=rows.rng)
 
 
 @SPLITS.register("time", needs_time=True, compares_users=True)
 def time(rows: Unsplit) -> np.ndarray:
-    """The latest share of all interactions."""
+    """Hold out the latest share of all interactions."""
     return rules.by_time(rows.times, test_ratio=rows.test_ratio, valid_ratio=rows.valid_ratio)
 
 
 @SPLITS.register("user_time", needs_time=True)
 def user_time(rows: Unsplit) -> np.ndarray:
-    """The latest share of each user's interactions."""
+    """Hold out the latest share of each user's interactions."""
     shares = {"test_ratio": rows.test_ratio, "valid_ratio": rows.valid_ratio}
     return rules.by_user_time(rows.users, rows.times, rows.n_users, **shares)

@@ -1,4 +1,4 @@
-"""A small data set that can be written down in a test."""
+"""Small data sets that tests can write out in full."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def make_set() -> Callable[..., Any]:
 
 @pytest.fixture
 def small(make_set: Callable[..., Any]) -> Any:
-    """4 users, 8 items; user 2 has no train items, user 3 nothing to be tested on."""
+    """4 users, 8 items; user 2 has no train items, user 3 no test items."""
     return make_set(
         [(0, 1), (0, 3), (1, 0), (3, 7), (0, 4), (3, 2), (1, 5)],
         [(0, 0), (1, 6), (2, 2)],

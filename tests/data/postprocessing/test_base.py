@@ -47,7 +47,7 @@ def test_long_parts_come_in_chunks_of_bounded_length(small: Any, monkeypatch: py
     assert (small.n_batches("train"), small.n_rows("train")) == (3, 7)
 
 
-def test_a_mode_that_is_none_is_refused_with_those_that_there_are(small: Any) -> None:
+def test_an_unknown_mode_is_refused_with_the_list_of_modes(small: Any) -> None:
     with pytest.raises(DataError, match="unknown mode 'vaild'; did you mean 'valid'"):
         next(small.iterate("vaild", seed=0, epoch=0))
     with pytest.raises(DataError, match="Available: test, train, valid"):

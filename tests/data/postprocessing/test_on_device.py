@@ -1,4 +1,4 @@
-"""Rows drawn on the device: the right distribution, a pure function of (seed, epoch), and nothing seen among negatives.
+"""Rows drawn on the device: the right distribution, a pure function of (seed, epoch), and no seen item as a negative.
 
 There is no GPU here: the same code runs on the CPU, and the memory query of CUDA is faked.
 """

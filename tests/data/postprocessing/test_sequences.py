@@ -1,4 +1,4 @@
-"""Histories in the order of time, with negatives for each item."""
+"""Histories ordered by time, with negatives for each item."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_every_user_with_two_items_comes_once_with_the_latest_of_them(data: Any)
         assert not items[length:].any()
 
 
-def test_each_item_has_negatives_that_its_user_has_not(data: Any) -> None:
+def test_each_item_has_negatives_that_its_user_has_not_seen(data: Any) -> None:
     sampler = UniformNegatives(data.training_data(), n_negatives=3)
     rows = _epoch(data.sequences_(7, sampler=sampler))
     assert rows["negative"].shape == (len(rows["user"]), 7, 3)

@@ -53,12 +53,12 @@ def test_a_share_without_rows_is_no_batch(small: Any, monkeypatch: pytest.Monkey
 
 def test_sharding_a_shard_is_refused_wherever_it_stands(small: Any) -> None:
     for pipe in (small.shard_(), small.shard_().split_(2), small.shard_().shuffle_(), small.wrap_(small.shard_())):
-        with pytest.raises(DataError, match="shard_ twice"):
+        with pytest.raises(DataError, match="already sharded; call shard_ only once"):
             pipe.shard_()
 
 
 @pytest.mark.parametrize(("rank", "size"), [("0", None), (None, "2"), ("2", "2"), ("-1", "2"), ("a", "2"), ("0", "0")])
-def test_a_rank_that_makes_no_sense_is_refused(
+def test_an_invalid_rank_is_refused(
     rank: str | None, size: str | None, small: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("RANK", rank), ("WORLD_SIZE", size)):

@@ -16,7 +16,7 @@ from recrun.errors import DataError
 
 
 class Chunks(Pipe):
-    """Chunks of given lengths, numbered through."""
+    """Yields chunks of given lengths, with rows numbered consecutively."""
 
     fields = FieldTuple()
 
@@ -60,7 +60,7 @@ def test_split_keeps_the_smaller_batch_at_the_end() -> None:
 
 @pytest.mark.parametrize("batch_size", [0, -3])
 def test_a_batch_without_rows_is_refused(batch_size: int) -> None:
-    with pytest.raises(DataError, match=f"at least one row; found batch size {batch_size}"):
+    with pytest.raises(DataError, match=f"expected a batch size of at least 1, found {batch_size}"):
         Chunks([1], False).split_(batch_size)
 
 

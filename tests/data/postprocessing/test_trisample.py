@@ -39,9 +39,9 @@ def test_every_user_with_held_out_items_comes_once_whatever_the_batch_size(rando
 
 
 def test_it_needs_users_in_a_batch_and_the_data_set_before_it(small: Any) -> None:
-    with pytest.raises(DataError, match="at least one user; found batch size 0"):
+    with pytest.raises(DataError, match="expected a batch size of at least 1, found 0"):
         small.trisample_(0)
-    with pytest.raises(DataError, match="trisample_ makes its own rows"):
+    with pytest.raises(DataError, match="trisample_ creates its own rows"):
         small.split_(3).trisample_(4)
 
 

@@ -54,7 +54,7 @@ def test_no_negatives_may_be_asked_for_even_of_users_with_every_item(make_set: A
     assert drawn(pipe)[1].shape == (2, 1)
 
 
-def test_a_user_with_every_item_is_refused_instead_of_searched_for_ever(make_set: Any) -> None:
+def test_a_user_with_every_item_is_refused_instead_of_looping_forever(make_set: Any) -> None:
     data = make_set([(0, 0), (1, 0), (1, 1)], n_users=2, n_items=2)
     with pytest.raises(DataError, match="1 of 2 users have seen every item"):
         data.uniform_sampling_()

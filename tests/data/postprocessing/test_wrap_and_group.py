@@ -63,14 +63,14 @@ def test_the_pipe_for_valid_serves_test_where_none_is_given(small: Any) -> None:
 
 
 def test_pipes_of_different_data_sets_are_not_joined(small: Any, random_set: Any) -> None:
-    with pytest.raises(DataError, match="begin at the same data set"):
+    with pytest.raises(DataError, match="start from the same data set"):
         small.wrap_(random_set.trisample_(4))
 
 
 def test_grouped_pipes_are_joined_only_with_grouped_ones(small: Any) -> None:
     joined = small.negatives_for_train_().group_(USER, ITEM).wrap_(small.trisample_(4).group_(USER, ITEM))
     assert len(first(joined, "valid")) == 2
-    with pytest.raises(DataError, match="all end in group_, or none"):
+    with pytest.raises(DataError, match="all pipes joined by wrap_ end in group_, or none"):
         small.group_(USER).wrap_(small.trisample_(4))
     with pytest.raises(DataError, match="must be the last step"):
         joined.split_(2)

@@ -115,7 +115,7 @@ def test_no_users_give_no_negatives(table: np.ndarray) -> None:
     assert sampler.draw(np.empty(0, dtype=np.int32), generator(0, 0, "test")).shape == (0, 4)
 
 
-def test_draws_longer_than_a_block_are_as_right_as_short_ones(table: np.ndarray) -> None:
+def test_draws_longer_than_a_block_are_as_exact_as_short_ones(table: np.ndarray) -> None:
     users = np.random.default_rng(0).integers(0, len(table), 100_000)
     drawn = UniformNegatives(data_of(table), n_negatives=3).draw(users, generator(0, 0, "test"))
     assert not table[users[:, None], drawn].any()
@@ -170,7 +170,7 @@ def batch_of(table: np.ndarray, size: int, seed: int = 4) -> tuple[np.ndarray, n
     return users[chosen].astype(np.int64), items[chosen].astype(np.int64)
 
 
-def test_each_position_of_the_batch_that_is_no_item_of_the_user_has_its_exact_share(table: np.ndarray) -> None:
+def test_each_row_of_the_batch_whose_item_the_user_has_not_seen_is_equally_likely(table: np.ndarray) -> None:
     users, positives = batch_of(table, 30)
     sampler = InBatchNegatives(data_of(table), n_negatives=20_000)
     drawn = sampler.draw_from_batch(users, positives, generator(3, 0, "test"))
@@ -207,17 +207,17 @@ def test_mixed_negatives_are_uniform_ones_and_those_of_the_batch(table: np.ndarr
 
 
 @pytest.mark.parametrize("alpha", [None, 0.0, 1.3])
-def test_the_chances_of_a_users_unseen_items_add_up_to_one(table: np.ndarray, alpha: float | None) -> None:
+def test_the_probabilities_of_a_users_unseen_items_add_up_to_one(table: np.ndarray, alpha: float | None) -> None:
     data = data_of(table)
     sampler = UniformNegatives(data) if alpha is None else PopularityNegatives(data, alpha=alpha)
     for user in (0, 20, 35):
         unseen = np.flatnonzero(~table[user])
-        chances = np.exp(sampler.log_probability(np.array([user]), unseen[None])[0])
+        probabilities = np.exp(sampler.log_probability(np.array([user]), unseen[None])[0])
         weights = np.maximum(table.sum(0), 1)[unseen] ** (alpha or 0.0)
-        np.testing.assert_allclose(chances, weights / weights.sum(), rtol=1e-5)
+        np.testing.assert_allclose(probabilities, weights / weights.sum(), rtol=1e-5)
 
 
-def test_the_chances_of_negatives_from_the_batch_are_shares_of_the_interactions(table: np.ndarray) -> None:
+def test_the_probabilities_of_negatives_from_the_batch_are_shares_of_the_interactions(table: np.ndarray) -> None:
     data = data_of(table)
     unseen = np.flatnonzero(~table[5])
     popularity = np.maximum(table.sum(0), 1)[unseen]
