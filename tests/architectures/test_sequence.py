@@ -158,8 +158,8 @@ def test_data_without_an_order_is_refused_before_anything_starts(tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["positives=users"], "positives: model sasrec is trained on sequences, not on single interactions"),
-        (["draw_on=device"], "draw_on: model sasrec is trained on sequences"),
+        (["positives=users"], "positives: does not apply to model sasrec, which is trained on sequences"),
+        (["draw_on=device"], "draw_on: does not apply to model sasrec"),
         (["loss=multinomial"], "multinomial is over users' whole rows, and model sasrec is trained on sequences"),
         (
             ["sampler=in_batch"],

@@ -235,7 +235,7 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
         ),
         (
             "model: bprmf\nloss: cross_entropy\nsampler: popularity",
-            "a.yaml:3:1: sampler: loss cross_entropy looks at all items and samples none; remove it",
+            "a.yaml:3:1: sampler: does not apply to loss cross_entropy, which uses no sampled negatives; remove it",
         ),
         (
             "model: bprmf\noptimizer: sgd\nnesterov: true",
@@ -336,7 +336,7 @@ def test_a_model_trained_on_rows_has_no_settings_of_single_interactions(folder: 
     config = resolve("multvae").config
     assert not {"sampler", "positives", "draw_on", "n_negatives"} & set(config)
     assert _faults("multvae", "positives=users", "draw_on=host") == [
-        f"argument {n}:1: {key}: model multvae is trained on users, not on single interactions; remove it"
+        f"argument {n}:1: {key}: does not apply to model multvae, which is trained on users; remove it"
         for n, key in ((1, "positives"), (2, "draw_on"))
     ]
 
