@@ -168,8 +168,8 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
         "argument 2: expected KEY=VALUE, found 'lr'",
         "argument 3:13: valid_ratio: expected a number >= 0 and < 1, found 1 (an integer)",
         "argument 4:8: device: expected one of auto, cpu, cuda, cuda:N, N, mps, found 'cdua'; did you mean 'cuda'?",
-        "argument 5:21: early_stop_patience: training stops by the validation metric, "
-        "and eval_valid: false leaves none",
+        "argument 5:21: early_stop_patience: early stopping needs a validation metric, "
+        "but eval_valid: false leaves none; remove one of the two",
     ]
     assert faults[7].endswith("did you mean 'bpr'?")
 
@@ -192,7 +192,7 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
         ),
         (
             "model: bprmf\nmonitors: [ndcg@20, logloss]",
-            "a.yaml:2:21: monitors: logloss compares predicted with true values, and this run ranks items; remove it",
+            "a.yaml:2:21: monitors: logloss compares predicted with true values, but this run ranks items; remove it",
         ),
         ("model: bprmf\nmonitors: [loss]", "a.yaml:2:11: monitors: lists no metric that can choose the best epoch"),
         ("model: bprmf\nmonitors: []", "a.yaml:2:11: monitors: lists no metric"),
@@ -203,11 +203,11 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
         ("model: bprmf\nmonitors: ['ndcg@\u0661']", "the cutoff of ndcg must be an integer >= 1"),
         (
             "model: bprmf\nearly_stop_patience: 3\nvalid_ratio: 0",
-            "a.yaml:2:22: early_stop_patience: training stops by the validation metric, and valid_ratio: 0 leaves none",
+            "a.yaml:2:22: early_stop_patience: early stopping needs a validation metric, but valid_ratio: 0",
         ),
         (
             "model: bprmf\nlr_scheduler: plateau\neval_valid: false",
-            "a.yaml:2:15: lr_scheduler: plateau follows the validation metric, and eval_valid: false leaves none",
+            "a.yaml:2:15: lr_scheduler: plateau follows the validation metric, but eval_valid: false leaves none",
         ),
         (
             "model: bprmf\nloss: bsl\nsimilarity: cosine",
@@ -217,7 +217,7 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
             "model: bprmf\nloss: bsl\nsimilarity: cosine\nn_negatives: 1",
             "a.yaml:4:14: n_negatives: loss bsl needs at least 2 negatives, found 1",
         ),
-        ("model: bprmf\nloss: ccl", "a.yaml:2:7: similarity: loss ccl takes cosines: expected cosine, found dot"),
+        ("model: bprmf\nloss: ccl", "a.yaml:2:7: similarity: loss ccl needs cosine scores: expected cosine, found dot"),
         (
             "model: ease\nlr: 1e-3",
             "a.yaml:2:1: lr: model ease is fitted in closed form and takes no training settings; remove it",
@@ -241,8 +241,14 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
             "model: bprmf\noptimizer: sgd\nnesterov: true",
             "a.yaml:3:11: nesterov: needs a momentum above 0, found momentum: 0",
         ),
-        ("model: bprmf\nid: ../x", "a.yaml:2:5: id: expected the name of a folder, found '../x'"),
-        ("model: bprmf\nid: ''", "a.yaml:2:5: id: expected the name of a folder, found ''"),
+        (
+            "model: bprmf\nid: ../x",
+            "a.yaml:2:5: id: expected a folder name, without slashes and up to 100 characters, found '../x'",
+        ),
+        (
+            "model: bprmf\nid: ''",
+            "a.yaml:2:5: id: expected a folder name, without slashes and up to 100 characters, found ''",
+        ),
         ("model: bprmf\ndescription: {a: b}", "found {'a': 'b'} (a mapping); text that holds ': ' must be in quotes"),
         ("model: mine.py", "a.yaml:1:8: model: expected a registered name or path/to/file.py:Name, found 'mine.py'"),
         ("model: ./nothing.py:Mine", "a.yaml:1:8: model: cannot read "),
@@ -343,18 +349,18 @@ def test_a_model_trained_on_rows_has_no_settings_of_single_interactions(folder: 
 
 def test_losses_and_models_of_different_rows_are_refused_by_name(folder: Path) -> None:
     assert _faults("bprmf", "loss=multinomial") == [
-        "argument 1:6: loss: multinomial is over users' whole rows, and model bprmf is trained on interactions; "
+        "argument 1:6: loss: loss multinomial needs users' whole rows, but model bprmf is trained on interactions; "
         "choose another loss"
     ]
     assert _faults("multvae", "loss=cross_entropy") == [
-        "argument 1:6: loss: model multvae is trained on users' whole rows, and cross_entropy is no loss over them "
-        "(those are: multinomial, whole_data)"
+        "argument 1:6: loss: model multvae is trained on users' whole rows, but loss cross_entropy does not use them; "
+        "losses that do: multinomial, whole_data"
     ]
 
 
 def test_a_loss_of_vectors_is_refused_by_a_model_without(folder: Path) -> None:
     assert _faults("multvae", "loss=whole_data") == [
-        "argument 1:6: loss: whole_data compares vectors of users and items, and model multvae has none; "
+        "argument 1:6: loss: loss whole_data compares vectors of users and items, but model multvae has none; "
         "choose another loss"
     ]
     (folder / "a.yaml").write_text("model: enmf\nloss: multinomial\nlr: 1e-3\n")
