@@ -1,4 +1,4 @@
-"""The names of monitored metrics, such as ndcg@20."""
+"""Parse the names of monitored metrics, such as ndcg@20."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class MetricName(NamedTuple):
 
 
 def parse_monitor(text: str) -> MetricName:
-    """Return the metric that a monitor's text names; the case of letters does not matter.
+    """Return the metric that a monitor names; upper and lower case are the same.
 
     Args:
-        text: "loss", a metric without a cutoff ("auc"), or one with it ("recall@20").
+        text: "loss", a metric without a cutoff ("auc"), or one with a cutoff ("recall@20").
 
     Raises:
-        ConfigError: the metric is unknown, lacks its cutoff, or has one that it does not take.
+        ConfigError: the metric is unknown, its cutoff is missing, or it has a cutoff but takes none.
     """
     name, at, cutoff = text.strip().lower().partition("@")
     if name == LOSS:

@@ -89,8 +89,8 @@ def test_a_bundled_config_can_be_extended_by_name_and_a_neighbour_wins(folder: P
             "extends: [a.yaml]",
             "a.yaml:1:10: extends: expected the path of a YAML file, or the name of a bundled config",
         ),
-        ("extends: a.yaml", "a.yaml:1:10: extends: a.yaml extends this file in turn"),
-        ("extends: ../{here}/b.yaml", "b.yaml:1:10: extends: ./a.yaml extends this file in turn"),
+        ("extends: a.yaml", "a.yaml:1:10: extends: is circular: a.yaml extends this file in turn"),
+        ("extends: ../{here}/b.yaml", "b.yaml:1:10: extends: is circular: ./a.yaml extends this file in turn"),
         ("extends: .", "is a folder; expected a YAML file"),
         ("extends: c.yaml", "c.yaml: the file is empty"),
     ],
@@ -115,7 +115,7 @@ def test_a_chain_that_is_long_but_ends_is_read(folder: Path) -> None:
 def test_a_chain_through_a_link_to_itself_ends(folder: Path) -> None:
     (folder / "a.yaml").write_text("extends: link.yaml\n")
     (folder / "link.yaml").symlink_to("a.yaml")
-    assert _faults("a.yaml") == ["a.yaml:1:10: extends: link.yaml extends this file in turn"]
+    assert _faults("a.yaml") == ["a.yaml:1:10: extends: is circular: link.yaml extends this file in turn"]
 
 
 def test_arguments_are_read_as_yaml_with_their_places() -> None:
@@ -136,9 +136,9 @@ def test_every_faulty_argument_is_reported() -> None:
         read_overrides(["lr", "=3", "lr=1", "lr=2", "extends=a.yaml", "x=[1", "monitors=&a b", "y=1 #2"])
     assert [str(fault) for fault in caught.value.faults] == [
         "argument 1: expected KEY=VALUE, found 'lr'",
-        "argument 2: expected KEY=VALUE, without blanks around '=', found '=3'",
+        "argument 2: expected KEY=VALUE, without spaces around '=', found '=3'",
         "argument 4:1: lr: is set twice",
-        "argument 5:1: extends: belongs into a file; name the config itself instead",
+        "argument 5:1: extends: belongs in a config file; on the command line, name the config itself",
         "argument 6:3: x: not valid YAML: while parsing a flow sequence expected ',' or ']', "
         "but got '<stream end>'; a bracket is not closed",
         "argument 7:10: monitors: anchors and aliases are not supported; write the value out",

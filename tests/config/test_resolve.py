@@ -196,8 +196,14 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
         ),
         ("model: bprmf\nmonitors: [loss]", "a.yaml:2:11: monitors: lists no metric that can choose the best epoch"),
         ("model: bprmf\nmonitors: []", "a.yaml:2:11: monitors: lists no metric"),
-        ("model: bprmf\nmonitors: ndcg@20", "a.yaml:2:11: monitors: expected a list of texts, found 'ndcg@20' (text)"),
-        ("model: bprmf\nmonitors: [ndcg@20, 5]", "a.yaml:2:21: monitors: expected a list of texts; element 2 is 5"),
+        (
+            "model: bprmf\nmonitors: ndcg@20",
+            "a.yaml:2:11: monitors: expected a list of text values, found 'ndcg@20' (text)",
+        ),
+        (
+            "model: bprmf\nmonitors: [ndcg@20, 5]",
+            "a.yaml:2:21: monitors: expected a list of text values; element 2 is 5",
+        ),
         ("model: bprmf\nmonitors: [loss@5]", "a.yaml:2:12: monitors: loss takes no cutoff; write 'loss'"),
         ("model: bprmf\nmonitors: ['ndcg@99999999999999999999']", "the cutoff of ndcg must be an integer >= 1"),
         ("model: bprmf\nmonitors: ['ndcg@\u0661']", "the cutoff of ndcg must be an integer >= 1"),
