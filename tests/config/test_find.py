@@ -142,7 +142,7 @@ def test_every_faulty_argument_is_reported() -> None:
         "argument 6:3: x: not valid YAML: while parsing a flow sequence expected ',' or ']', "
         "but got '<stream end>'; a bracket is not closed",
         "argument 7:10: monitors: anchors and aliases are not supported; write the value out",
-        "argument 8:3: y: a comment would begin at '#2'; put the value in quotes",
+        "argument 8:3: y: '#2' would be a comment; put the value in quotes",
     ]
 
 

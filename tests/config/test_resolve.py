@@ -153,7 +153,7 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
     assert [fault.partition(" (available")[0] for fault in faults] == [
         "a.yaml:2:1: learning_rat: unknown setting",
         "a.yaml:3:9: epochs: expected an integer >= 0, found -3 (an integer)",
-        "a.yaml:4:4: lr: not valid YAML: a tab stands where only blanks may",
+        "a.yaml:4:4: lr: not valid YAML: a tab where only spaces are allowed",
         "a.yaml:5:12: monitors: unknown metric 'recal'",
         "a.yaml:5:31: monitors: recall needs a cutoff; write for example 'recall@10'",
         "a.yaml:5:39: monitors: auc takes no cutoff; write 'auc'",
@@ -291,7 +291,7 @@ def test_a_misspelt_component_does_not_make_its_own_settings_unknown(folder: Pat
 def test_what_an_unreadable_line_may_have_said_is_not_missed(folder: Path) -> None:
     assert _faults_of(folder, "model: @x\nreg_weight: 3\nlr: x\n") == [
         "a.yaml:1:8: model: not valid YAML: while scanning for the next token found character '@' that cannot start "
-        "any token; a value that begins with it must be in quotes",
+        "any token; a value that begins with this character must be in quotes",
         "a.yaml:3:5: lr: expected a number > 0, found 'x' (text)",
     ]
     assert len(_faults("no_such_config", "lr=x", "foo=1")) == 3
