@@ -21,4 +21,6 @@ def check_syntax(device: str) -> None:
     """
     if not _SYNTAX.fullmatch(device):
         message = f"expected one of {', '.join(_FORMS)}, found {device!r}"
-        raise ConfigError(Fault(message, key="device", suggestion=nearest(device, ("auto", "cpu", "cuda", "mps"))))
+        # By its letters, "gpu" would be nearest to "cpu".
+        meant = "cuda" if device.lower().startswith("gpu") else nearest(device, ("auto", "cpu", "cuda", "mps"))
+        raise ConfigError(Fault(message, key="device", suggestion=meant))

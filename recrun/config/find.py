@@ -44,8 +44,10 @@ def find_config(config: str | Path | None) -> Path:
         return Path(config)
     if name in bundled:
         return bundled[name]
-    message = f"there is no file {str(config)!r}, and no bundled config of that name (bundled: {', '.join(bundled)})"
-    raise ConfigError(Fault(message, suggestion=nearest(name, bundled)))
+    message = f"there is no file {str(config)!r}, and no bundled config of that name"
+    if "=" in name:
+        raise ConfigError(f"{message}; expected a config, not KEY=VALUE")
+    raise ConfigError(Fault(f"{message} (see recrun list configs)", suggestion=nearest(name, bundled)))
 
 
 def bundled_configs() -> dict[str, Path]:

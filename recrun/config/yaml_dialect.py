@@ -63,7 +63,7 @@ _resolve("int", _INT.pattern, "-+0123456789")
 _resolve("float", _FLOAT.pattern, "-+0123456789.")
 
 _HINTS: Final = {
-    "mapping values are not allowed here": "a value that holds ': ' must be in quotes",
+    "mapping values are not allowed here": "a value that holds ': ' must be in quotes, and a key must not be indented",
     "could not find expected ':'": "expected 'key: value'",
     "that cannot start any token": "a value that begins with this character must be in quotes",
     "but got '<stream end>'": "a bracket is not closed",

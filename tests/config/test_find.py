@@ -56,10 +56,15 @@ def test_without_a_config_it_is_that_of_the_working_folder_else_bprmf(folder: Pa
 
 
 @pytest.mark.parametrize("name", ["bprfm", "nothing/there.yaml", "x" * 5000, "a\0b", ""])
-def test_a_config_that_is_nowhere_names_the_bundled_ones(folder: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match=r"no bundled config of that name .*bprmf, .*ease") as caught:
+def test_a_config_that_is_nowhere_points_to_the_list_of_bundled_ones(folder: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"no bundled config of that name \(see recrun list configs\)") as caught:
         find_config(name)
     assert caught.value.faults[0].suggestion == ("bprmf" if name == "bprfm" else None)
+
+
+def test_an_override_given_as_a_config_is_recognised(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'lr=3', .*; expected a config, not KEY=VALUE$"):
+        find_config("lr=3")
 
 
 def test_a_config_inherits_what_it_extends_and_the_nearer_file_wins(folder: Path) -> None:

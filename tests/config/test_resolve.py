@@ -247,6 +247,8 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
             "model: bprmf\noptimizer: sgd\nnesterov: true",
             "a.yaml:3:11: nesterov: needs a momentum above 0, found momentum: 0",
         ),
+        ("model: bprmf\ndevice: gpu", "a.yaml:2:9: device: expected one of auto, cpu, cuda, "),
+        ("model: bprmf\ndevice: gpu:0", "found 'gpu:0'; did you mean 'cuda'?"),
         (
             "model: bprmf\nid: ../x",
             "a.yaml:2:5: id: expected a folder name, without slashes and up to 100 characters, found '../x'",

@@ -127,7 +127,10 @@ def test_byte_order_mark_and_line_ends_of_windows_are_read(file: Path) -> None:
         ),
         (
             b"a: b: c\n",
-            ["1:5: a: not valid YAML: mapping values are not allowed here; a value that holds ': ' must be in quotes"],
+            [
+                "1:5: a: not valid YAML: mapping values are not allowed here; a value that holds ': ' must be in "
+                "quotes, and a key must not be indented"
+            ],
         ),
         (
             b"a: @x\n",
