@@ -1,4 +1,4 @@
-"""`python -m recrun` is `recrun`."""
+"""Run the `recrun` command with `python -m recrun`."""
 
 from recrun.cli.main import main
 

@@ -1,4 +1,4 @@
-"""The seed's name for `recrun.config.config`."""
+"""Re-export `Config` of `recrun.config.config` under a short import path for scripts."""
 
 from recrun.config.config import Config
 

@@ -1,7 +1,7 @@
-"""The errors recrun raises, and how they name the nearest valid word.
+"""Define the errors that recrun raises, and suggest the nearest valid name for a misspelt one.
 
-Everything a caller can provoke is a `RecrunError`. The library raises; the command line prints one line and picks the
-exit code. `ConfigError` carries every fault found, so that a user mends a config in one go.
+Every error that a caller can cause is a `RecrunError`. The library raises it; the command line prints it and chooses
+the exit code. A `ConfigError` holds every fault found, so that a config can be corrected in one go.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with a configuration, and where it stands.
+    """One fault of a config, and its position.
 
     Args:
         message: what was expected, what was found, what to do.
-        key: the setting concerned, or "" when the fault is of the whole file.
-        file: the path of the file, or "argument N" for the N-th KEY=VALUE on the command line; None when the value came
+        key: the setting concerned, or "" if the fault concerns the whole file.
+        file: the path of the file, or "argument N" for the N-th KEY=VALUE on the command line; None if the value came
             from neither.
         line: 1-based line of a file; None for an argument.
         column: 1-based column in the line, or in the argument.
-        suggestion: the nearest valid name, if there is a near one.
+        suggestion: the valid name that was probably meant, if any is near enough.
     """
 
     message: str
@@ -44,7 +44,7 @@ class RecrunError(Exception):
 
 
 class ConfigError(RecrunError):
-    """A configuration that cannot be run; `faults` holds everything found wrong with it."""
+    """A config that cannot be run; `faults` holds all of its faults."""
 
     def __init__(self, faults: str | Fault | Sequence[Fault]) -> None:
         if isinstance(faults, str):
@@ -105,32 +105,32 @@ class DataError(RecrunError):
 
 
 class DownloadError(RecrunError):
-    """A download that failed, or brought something other than what was asked for."""
+    """A download that failed, or whose content is not what was expected."""
 
 
 class CheckpointError(RecrunError):
-    """A checkpoint or run folder that is missing, damaged, or belongs to something else."""
+    """A checkpoint or run folder that is missing, damaged, or belongs to another run or model."""
 
 
 class TrainingError(RecrunError):
-    """A run that failed while it was under way, such as a loss that is not finite."""
+    """A run that failed during training, for example because the loss became NaN or infinite."""
 
 
 def reading_order(fault: Fault) -> tuple[bool, int, str, int, int]:
-    """Return the key that sorts faults as a reader meets them: files line by line, then arguments in their order."""
+    """Return the key that sorts faults by position: files line by line, then arguments in order."""
     file = fault.file or ""
     number = file.removeprefix("argument ") if file.startswith("argument ") else ""
     return bool(number), int(number) if number.isdecimal() else 0, file, fault.line or 0, fault.column or 0
 
 
 def nearest(name: str, choices: Iterable[str], cutoff: float | None = None) -> str | None:
-    """Return the choice that `name` was most likely meant to be, or None when none is near.
+    """Return the choice that `name` was most likely meant to be, or None if none is near enough.
 
     Args:
-        name: the name as it was written; case does not count.
-        choices: the valid names. Of equally near ones the shortest is chosen, then the first in the alphabet.
-        cutoff: the share of letters, from 0 to 1, that must agree in their order; a little over half if None, and half
-            of a name of up to three letters.
+        name: the name as it was written; case is ignored.
+        choices: the valid names. Of equally near ones, the shortest wins, then the alphabetically first.
+        cutoff: the similarity required, as `difflib.SequenceMatcher.ratio` from 0 to 1; if None, 0.5 for names of up
+            to three letters and 0.55 for longer ones.
 
     >>> nearest("learnig_rate", ["learning_rate", "epochs"]), nearest("rl", ["lr", "id"])
     ('learning_rate', 'lr')
@@ -148,7 +148,7 @@ def nearest(name: str, choices: Iterable[str], cutoff: float | None = None) -> s
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> str:
-    """Return the message for a name that is not among `choices`: the nearest one, and all that there are.
+    """Return the message for a name that is not among `choices`, with the nearest one and all of them.
 
     >>> unknown("loss", "brp", ["bpr", "bce"])
     "unknown loss 'brp'; did you mean 'bpr'? Available: bce, bpr"
@@ -160,7 +160,7 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> str:
 
 
 def _on_one_line(text: str) -> str:
-    """Return text with line ends and control characters written as escapes, so that a fault is always one line."""
+    """Return text with line breaks and control characters escaped, so that a fault is always one line."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, their digests, and locks between processes."""
+"""Write files atomically, compute their digests, and hold locks between processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Final
 
 _POLL_SECONDS: Final = 0.02
 _LOCKED_BYTE: Final = 1 << 30
-"""Windows locks bytes and keeps others from reading them: one that lies behind whatever the file holds."""
+"""The byte that is locked on Windows, where locked bytes cannot be read: it lies beyond the content of any file."""
 _HELD: Final = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 
 try:
@@ -23,13 +23,13 @@ try:
 except ImportError:  # Windows
 
     def _request(descriptor: int, *, shared: bool) -> None:
-        # There are no shared locks: of two that look at the same instant, one may believe that the lock is held.
+        # Windows has no shared locks: of two processes that check at the same moment, one may find the lock held.
         msvcrt = import_module("msvcrt")
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
     def _withdraw(descriptor: int) -> None:
-        # Closing the file would do as well, but only some time later.
+        # Closing the file would release the lock as well, but possibly later.
         msvcrt = import_module("msvcrt")
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
@@ -41,7 +41,7 @@ else:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
     def _withdraw(descriptor: int) -> None:
-        """Leave the lock to the closing of the file: processes that inherited the descriptor go on holding it."""
+        """Do nothing: closing the file releases the lock, unless another process inherited the descriptor."""
 
     _CAN_OPEN_FOLDERS = True
 
@@ -51,19 +51,19 @@ class HeldError(Exception):
 
 
 def take(path: Path, *, patience: float) -> int:
-    """Take a lock for this process and return its descriptor, to be given to `release`.
+    """Take a lock for this process and return its descriptor, to be passed to `release`.
 
-    On POSIX systems a process that inherits the descriptor holds the lock as well; on Windows it does not. Either way
-    the lock of a process that died is free.
+    On POSIX systems, a process that inherits the descriptor holds the lock as well; on Windows it does not. Either way,
+    the lock is released when its processes die.
 
     Args:
-        path: the file that stands for the lock, made when missing; or a folder, which leaves no file behind (on
-            Windows, where folders cannot be opened, `.lock` in it).
-        patience: seconds to wait for another process that holds it.
+        path: the lock file, which is created if missing; or a folder, which is locked itself (on Windows, where folders
+            cannot be opened, through a file `.lock` in it).
+        patience: seconds to wait while another process holds the lock.
 
     Raises:
         HeldError: another process still holds it.
-        OSError: the file cannot be made, or its file system has no locks.
+        OSError: the file cannot be created, or its file system does not support locks.
     """
     descriptor = _open(path)
     try:
@@ -88,7 +88,7 @@ def release(descriptor: int) -> None:
 
 @contextmanager
 def hold(path: Path, *, patience: float) -> Iterator[None]:
-    """Hold a lock for this process; arguments and errors are those of `take`."""
+    """Hold a lock for this process; arguments and errors as for `take`."""
     descriptor = take(path, patience=patience)
     try:
         yield
@@ -97,13 +97,13 @@ def hold(path: Path, *, patience: float) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether another process holds a lock; False when that cannot be told."""
+    """Return whether another process holds a lock; False if that cannot be determined."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return False
     try:
-        # A shared lock is enough to find out, and lets others find out at the same time.
+        # A shared lock is enough to find out, and lets other processes check at the same time.
         if not _try(descriptor, shared=True):
             return True
         _withdraw(descriptor)
@@ -133,14 +133,14 @@ def _try(descriptor: int, *, shared: bool = False) -> bool:
 
 
 def atomic_write(path: str | Path, content: str | bytes | Iterable[bytes | memoryview]) -> None:
-    """Write a file whole or not at all: a temporary file beside it, flushed to disk, then renamed over it.
+    """Write a file atomically: to a temporary file in the same folder, flushed to disk, then renamed.
 
     Args:
         path: the file.
-        content: what it holds, or the pieces of that one after the other.
+        content: its content, or the pieces of it in order.
 
     Raises:
-        OSError: the folder is missing or cannot be written, or the disk is full; an older file is left as it was.
+        OSError: the folder is missing or cannot be written, or the disk is full; an existing file is left unchanged.
     """
     target = Path(path)
     content = content.encode("utf-8") if isinstance(content, str) else content
@@ -160,9 +160,9 @@ def atomic_write(path: str | Path, content: str | bytes | Iterable[bytes | memor
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a rename itself, so that files written after it cannot outlive it in a power failure.
+    """Flush a rename to disk, so that a power failure cannot undo it and keep files that were written later.
 
-    Windows opens no folders; there the rename is left to the file system's own journal.
+    On Windows, where folders cannot be opened, this is left to the file system's journal.
     """
     if not _CAN_OPEN_FOLDERS:
         return
@@ -170,14 +170,14 @@ def sync_folder(folder: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # what file systems say that cannot flush a folder
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # the file system cannot flush folders
             raise
     finally:
         os.close(descriptor)
 
 
 def sha256_file(path: str | Path) -> str:
-    """Return the SHA-256 of a file's content in hexadecimal, reading it in blocks."""
+    """Return the SHA-256 of a file in hexadecimal, reading it in blocks."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

@@ -1,4 +1,4 @@
-"""The seed's name for `recrun.training.coach`."""
+"""Re-export `Coach` of `recrun.training.coach` under a short import path for scripts."""
 
 from recrun.training.coach import Coach
 

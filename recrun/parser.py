@@ -1,4 +1,4 @@
-"""The seed's name for `recrun.config.parser`."""
+"""Re-export `Parser` of `recrun.config.parser` under a short import path for scripts."""
 
 from recrun.config.parser import Parser
 

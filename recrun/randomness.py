@@ -1,4 +1,4 @@
-"""Seeded generators, and the state of the global ones."""
+"""Create seeded random generators, and save and restore the state of the global ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
-    """Return the state of the global generators of Python, numpy, torch, and of the device."""
+    """Return the state of the global generators of Python, numpy and torch, and of a CUDA device."""
     import torch
 
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
@@ -33,14 +33,14 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 @contextmanager
 def undisturbed_random_state(device: torch.device) -> Iterator[None]:
-    """Leave the generators as they were on entering: some libraries draw from them when they are first imported."""
+    """Restore the global generators at the end of the block; some libraries draw from them when first imported."""
     state = random_state(device)
     yield
     restore_random_state(state, device)
 
 
 def restore_random_state(state: Mapping[str, Any], device: torch.device) -> None:
-    """Put the global generators back into the state that `random_state` returned."""
+    """Restore the state of the global generators that `random_state` returned."""
     import torch
 
     version, words, gauss = state["python"]
@@ -53,15 +53,15 @@ def restore_random_state(state: Mapping[str, Any], device: torch.device) -> None
 
 
 def generator(seed: int, epoch: int, purpose: str) -> np.random.Generator:
-    """Return the random generator of one purpose in one epoch of a run.
+    """Return the random generator for one purpose in one epoch of a run.
 
-    Streams of different (seed, epoch, purpose) are independent, and a stream can be drawn again at any time: nothing
-    has to be saved for a run to resume exactly.
+    Streams for different (seed, epoch, purpose) are independent, and each can be recreated at any time, so a run
+    resumes exactly without saving them.
 
     Args:
         seed: the run's seed, >= 0.
         epoch: the epoch, counted from 0.
-        purpose: what is drawn, such as "shuffle"; each consumer has its own word.
+        purpose: what is drawn, such as "shuffle"; each consumer has its own name.
     """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch, zlib.crc32(purpose.encode()))))
 
@@ -76,5 +76,5 @@ def seed_everything(seed: int) -> None:
 
 
 def draw_seed() -> int:
-    """Return a fresh seed for a run that asked for one (`seed: -1`)."""
+    """Return a random seed, for a run with `seed: -1`."""
     return int.from_bytes(os.urandom(4), "little") % 2**31

@@ -1,7 +1,7 @@
-"""Types for settings: what a component writes in its signature to bound its parameters.
+"""Define the types with which components declare the bounds of their settings.
 
-They are ordinary annotations, so type checkers see `int` or `float`; the parser reads the bounds and refuses values
-outside them before anything is built.
+They are ordinary annotations: type checkers see `int` or `float`, and the parser refuses values out of bounds before
+anything is built.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class MinLen:
 
 @dataclass(frozen=True)
 class Registered:
-    """The name of something registered, or `path/to/file.py:Name`: `Annotated[str, Registered("splits")]`.
+    """The name of a registered component, or `path/to/file.py:Name`: `Annotated[str, Registered("splits")]`.
 
     Args:
-        kinds: what it is registered as, in the plural ("splits").
-        without: registered names that are no choice here.
-        also: further choices, that are not registered.
+        kinds: the kind of component, in the plural ("splits").
+        without: registered names that are not allowed here.
+        also: further names that are allowed without being registered.
     """
 
     kinds: str
@@ -72,7 +72,7 @@ NonNegativeInt = Annotated[int, Ge(0)]
 PositiveFloat = Annotated[float, Gt(0)]
 NonNegativeFloat = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
-"""A share of a whole that must leave something over: 0 <= x < 1 (dropout, momentum, held-out ratios)."""
+"""A share less than the whole, 0 <= x < 1: dropout, momentum, held-out ratios."""
 SplitName = Annotated[str, Registered("splits")]
 UnitInterval = Annotated[float, Ge(0), Le(1)]
 

@@ -1,4 +1,4 @@
-"""The seed's name for `recrun.files` and `recrun.randomness`."""
+"""Re-export helpers of `recrun.files` and `recrun.randomness` under a short import path for scripts."""
 
 from recrun.files import atomic_write, sha256_file
 from recrun.randomness import draw_seed, generator, seed_everything

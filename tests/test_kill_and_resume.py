@@ -538,11 +538,11 @@ def test_a_finished_run_that_is_given_more_epochs_comes_to_what_the_longer_run_d
 @pytest.mark.parametrize(
     ("options", "change", "message"),
     [
-        ([], "lr=0.5", "lr: cannot be changed in a run that is resumed: was 0.02, now 0.5"),
-        ([], "epochs=2", "epochs: cannot be changed in a run that is resumed: was 4, now 2"),
+        ([], "lr=0.5", "lr: cannot be changed when a run is resumed: was 0.02, now 0.5"),
+        ([], "epochs=2", "epochs: cannot be changed when a run is resumed: was 4, now 2"),
         ([], "model=ease", "model: cannot be changed"),
         ([], "learning_rate=1", "unknown setting"),
-        (["lr_scheduler=cosine"], "epochs=9", "epochs: cannot be changed in a run that is resumed: was 4, now 9"),
+        (["lr_scheduler=cosine"], "epochs=9", "epochs: cannot be changed when a run is resumed: was 4, now 9"),
     ],
 )
 def test_a_resume_refuses_what_would_change_the_numbers(
@@ -578,7 +578,7 @@ def test_a_resume_refuses_data_that_has_changed_and_names_the_file(server: Serve
     content = file.read_bytes()
     file.write_bytes(content.replace(b"0,1\n", b"0,2\n", 1))
     assert server.run("train", "--resume", str(run)) == 2
-    assert "was trained on other data: the file ratings.csv has another content" in server.text()
+    assert "was trained on other data: the file ratings.csv has changed" in server.text()
     assert (run / "run.json").read_bytes() == before
     file.write_bytes(content)
     assert server.run("train", "--resume", str(run)) == 0, server.text()

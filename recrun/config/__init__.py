@@ -1,1 +1,1 @@
-"""From YAML and KEY=VALUE to one checked `Config`."""
+"""Read YAML files and KEY=VALUE arguments into one checked `Config`."""

@@ -1,7 +1,7 @@
-"""Types of settings at work: does a value fit, how does the type read in a message, what is its JSON Schema.
+"""Check a value against its setting's type, name the type in messages, and give its JSON Schema.
 
 A setting's type is an ordinary annotation made of int, float, str, bool, None, list, dict, Literal, unions, and the
-bounds of `recrun.types`. Values are those YAML can write.
+bounds of `recrun.types`. Values are what YAML can express.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from recrun.registry.user_files import is_file_reference
 from recrun.types import MinLen, Registered
 
 _LARGEST: Final = 2**63 - 1
-"""Integers beyond 64 bits are refused: no library underneath could take them."""
+"""Larger integers are refused: they do not fit into the 64 bits that torch and numpy use."""
 
 _BOUNDS: Final = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
 _PLAIN: Final = {int: "an integer", float: "a number", str: "text", bool: "true or false", Any: "any value"}
 
 
 FILE_REFERENCE: Final = {"type": "string", "pattern": r"\.py:[A-Za-z_][A-Za-z0-9_]*$"}
-"""The JSON Schema of a name in a user's own file."""
+"""The JSON Schema of `path/to/file.py:Name`."""
 
 
 class Misfit(ValueError):
-    """A value that its setting cannot take; `position` is the element of a list that is to blame, or None."""
+    """A value that does not fit its setting's type; `position` is the faulty element of a list, or None."""
 
     def __init__(self, position: int | None = None) -> None:
         super().__init__(position)
@@ -36,10 +36,10 @@ class Misfit(ValueError):
 
 
 def fit(annotation: Any, value: Any) -> Any:
-    """Return the value as its setting takes it: an integer where a number is wanted becomes a float, lists are copied.
+    """Return the value converted to its setting's type: an integer becomes a float if need be, and lists are copied.
 
     Raises:
-        Misfit: it is of another type, or out of bounds; text is never taken for a number, nor 1 for true.
+        Misfit: the type is wrong or the value out of bounds; text never counts as a number, nor 1 as true.
 
     >>> fit(float, 1), fit(list[int], [1, 2])
     (1.0, [1, 2])
@@ -80,7 +80,7 @@ def _fit_scalar(annotation: Any, value: Any) -> Any:
 
 def _fit_any(choices: tuple[Any, ...], value: Any) -> Any:
     misfit = Misfit()
-    # A whole number is an integer to a setting that may be either.
+    # If the type allows both, a whole number stays an integer.
     for choice in sorted(choices, key=lambda choice: choice is float):
         try:
             return fit(choice, value)
@@ -117,12 +117,12 @@ def _within(bound: Any, value: Any) -> bool:
 
 
 def find_registered(annotation: Any) -> Registered | None:
-    """Return what kind of registered thing a setting names, or None where it names none."""
+    """Return the `Registered` bound in a type, or None if its values do not name registered things."""
     return next((bound for bound in typing.get_args(annotation) if isinstance(bound, Registered)), None)
 
 
 def type_name(annotation: Any) -> str:
-    """Return how a setting's type reads in a message.
+    """Return the words for a setting's type in messages.
 
     >>> from recrun.types import PositiveInt
     >>> type_name(PositiveInt), type_name(list[float]), type_name(Union[str, None])
@@ -158,11 +158,11 @@ def type_name(annotation: Any) -> str:
 
 
 def _plural(name: str) -> str:
-    return {"text": "texts"}.get(name, re.sub(r"^an? (\w+)", r"\1s", name))
+    return {"text": "text values"}.get(name, re.sub(r"^an? (\w+)", r"\1s", name))
 
 
 def shown(value: Any, text: str | None = None) -> str:
-    """Return how a value that does not fit is shown in a message, as it was written if that is known.
+    """Return a faulty value with its type for a message, as it was written if that is known.
 
     >>> shown("ten"), shown(1000.0, "1e3"), shown(None)
     ("'ten' (text)", '1e3 (a number)', 'null')
@@ -185,12 +185,12 @@ def shown(value: Any, text: str | None = None) -> str:
 def _short_repr(value: Any) -> str:
     try:
         return repr(value)
-    except ValueError:  # an integer of more digits than Python converts
-        return "a number of thousands of digits"
+    except ValueError:  # Python refuses to convert integers with too many digits
+        return "a number with thousands of digits"
 
 
 def json_schema(annotation: Any) -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of what a setting takes in YAML; text may be written as a bare number as well.
+    """Return the JSON Schema (2020-12) of a type; for text it also allows numbers and booleans without quotes.
 
     >>> from recrun.types import PositiveInt
     >>> json_schema(PositiveInt)

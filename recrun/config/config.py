@@ -1,4 +1,4 @@
-"""Config: a mapping whose keys are attributes, read-only once a Parser has compiled it."""
+"""Provide `Config`, a read-only mapping of settings whose keys are also attributes."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ class Config(Mapping[str, Any]):
             raise AttributeError(f"no setting {key!r}" + (f"; did you mean {guess!r}?" if guess else "")) from None
 
     def __setattr__(self, key: str, value: Any) -> None:
-        raise ConfigError(Fault("a compiled config is read-only; use replace()", key=key))
+        raise ConfigError(Fault("a config is read-only; use replace() to get a changed copy", key=key))
 
     def __delattr__(self, key: str) -> None:
-        raise ConfigError(Fault("a compiled config is read-only", key=key))
+        raise ConfigError(Fault("a config is read-only; settings cannot be removed", key=key))
 
     def __repr__(self) -> str:
         return f"Config({self._values!r})"
 
     def __reduce__(self) -> tuple[type[Config], tuple[dict[str, Any]]]:
-        # Copies and worker processes make it anew: its attributes cannot be set.
+        # The default protocol sets attributes, which is refused; so copying and pickling call the constructor.
         return Config, (self._values,)
 
     def replace(self, **changes: Any) -> Config:
-        """Return a new Config with some values changed.
+        """Return a copy with some values changed.
 
         Raises:
-            ConfigError: a changed key is not one of the config's.
+            ConfigError: a key is not in the config.
         """
         foreign = [key for key in changes if key not in self._values]
         if foreign:

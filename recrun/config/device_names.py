@@ -1,4 +1,4 @@
-"""The device a run computes on, from the `device` setting."""
+"""Check how the `device` setting is written, without importing torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FORMS: Final = ("auto", "cpu", "cuda", "cuda:N", "N", "mps")
 
 
 def check_syntax(device: str) -> None:
-    """Check that a device is written as one, without importing torch or asking the machine.
+    """Check that a text names a device, without importing torch or checking that the machine has it.
 
     Raises:
         ConfigError: it is not one of auto, cpu, cuda, cuda:N, N and mps.
@@ -21,4 +21,6 @@ def check_syntax(device: str) -> None:
     """
     if not _SYNTAX.fullmatch(device):
         message = f"expected one of {', '.join(_FORMS)}, found {device!r}"
-        raise ConfigError(Fault(message, key="device", suggestion=nearest(device, ("auto", "cpu", "cuda", "mps"))))
+        # By its letters, "gpu" would be nearest to "cpu".
+        meant = "cuda" if device.lower().startswith("gpu") else nearest(device, ("auto", "cpu", "cuda", "mps"))
+        raise ConfigError(Fault(message, key="device", suggestion=meant))

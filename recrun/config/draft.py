@@ -1,4 +1,4 @@
-"""What is known of a config before anything is built."""
+"""Collect what is known about a config while it is being checked."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a config.
+    """What is known about a config.
 
     Args:
-        values: the settings that have a good value; those with a fault of their own are missing.
-        components: the chosen components that are known, by the setting that chooses them.
-        given: what the file and the arguments set.
+        values: the settings with a valid value; those with faults of their own are missing.
+        components: the chosen components that were found, by the setting that chooses them.
+        given: the settings in the file and the arguments, as written.
     """
 
     values: Mapping[str, Any]
@@ -30,13 +30,13 @@ class Facts:
     given: Mapping[str, Given]
 
     def has(self, *keys: str) -> bool:
-        """Return whether all these settings have a good value."""
+        """Return whether all these settings have a valid value."""
         return all(key in self.values for key in keys)
 
     def fault(
         self, message: str, key: str, *others: str, suggestion: str | None = None, item: int | None = None
     ) -> Fault:
-        """Return a fault of a key, at the place where it was given, or else the first of the others was."""
+        """Return a fault of `key`, placed where it was written, else where the first of `others` was."""
         for each in (key, *others):
             if each in self.given:
                 return self.given[each].fault(message, key, suggestion, item)
@@ -44,12 +44,12 @@ class Facts:
 
     @property
     def family(self) -> Family:
-        """The family of the model; that of sampled items while the model is not known."""
+        """The family of the model; that of sampled items if the model is unknown."""
         return family_of(self.components.get("model"))
 
     @property
     def model(self) -> ModelTraits:
-        """The traits of the model; like those of the others, as nobody gives them while it is not known."""
+        """The traits of the model; the defaults if it is unknown, as for the other components."""
         return self._traits("model", ModelTraits())
 
     @property
@@ -64,7 +64,7 @@ class Facts:
 
     @property
     def scheduler(self) -> SchedulerTraits:
-        """The traits of the schedule of the learning rate."""
+        """The traits of the learning-rate schedule."""
         return self._traits("lr_scheduler", SchedulerTraits())
 
     @property
@@ -81,7 +81,7 @@ class Facts:
 
     @property
     def without_validation(self) -> str | None:
-        """Say what leaves the run without a validation metric, or None when it has one."""
+        """The setting that leaves the run without validation metrics, or None if it has them."""
         if self.values.get("eval_valid") is False:
             return "eval_valid: false"
         if self.values.get("valid_ratio") == 0 and not self.values.get("valid_path"):

@@ -1,7 +1,7 @@
-"""The numbers that a config says it gives, its own and those published: `expected:`, which `recrun verify` compares.
+"""Read the `expected:` values of a config, which `recrun verify` compares with those of a run.
 
-They are no settings: no run is made of them, and they hold only for the settings beside which they stand. Neither a
-config that extends this one and changes what is computed, nor an override on the command line, takes them over.
+They are not settings and do not affect a run. They hold only for the settings in the same file: a config that extends
+it and changes what is computed does not inherit them, and an override that changes what is computed drops them.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ KEY: Final = "expected"
 
 @dataclass(frozen=True)
 class Expected:
-    """One number.
+    """The expected value of one metric.
 
     Args:
         metric: the monitor, such as "ndcg@20".
-        value: what it is said to be.
+        value: the expected value.
         split: "test" or "valid".
-        origin: "ours", reached by recrun with these settings, or "published".
-        tolerance: how far what is measured may lie from it; None for a published number that is only shown.
-        source: where a published number stands.
-        protocol: how it was measured, where that could be taken otherwise.
+        origin: "ours", measured by recrun with these settings, or "published".
+        tolerance: the largest difference allowed; None for a published value that is only shown.
+        source: where a published value appeared.
+        protocol: how it was measured, where that could be misunderstood.
     """
 
     metric: str
@@ -51,18 +51,18 @@ def _entry(name: str, annotation: object, default: object, help: str) -> Paramet
 
 ENTRY: Final = (
     _entry("metric", str, REQUIRED, "a monitor of this config"),
-    _entry("value", float, REQUIRED, "what it is said to be"),
-    _entry("split", Literal["test", "valid"], "test", "the part it is measured on"),
-    _entry("from", Literal["ours", "published"], "ours", "reached by recrun with these settings, or published"),
-    _entry("tolerance", NonNegativeFloat | None, None, "how far what is measured may lie from it; needed for ours"),
-    _entry("source", str | None, None, "where it stands; needed for published"),
+    _entry("value", float, REQUIRED, "the expected value"),
+    _entry("split", Literal["test", "valid"], "test", "the split it is measured on"),
+    _entry("from", Literal["ours", "published"], "ours", "measured by recrun with these settings, or published"),
+    _entry("tolerance", NonNegativeFloat | None, None, "the largest difference allowed; needed for ours"),
+    _entry("source", str | None, None, "where it was published; needed for published"),
     _entry("protocol", str | None, None, "how it was measured"),
 )
-"""What an entry of `expected` may hold."""
+"""The keys of an entry of `expected`."""
 
 
 def read_expected(given: Given) -> tuple[dict[int, Expected], list[Fault]]:
-    """Return the good entries of a config's `expected` by their position, and what is wrong with the others."""
+    """Return the valid entries of a config's `expected` by position, and the faults of the others."""
     if not isinstance(given.value, list):
         return {}, [given.fault(f"expected a list of mappings, found {shown(given.value, given.text)}", KEY)]
     entries: dict[int, Expected] = {}
@@ -76,27 +76,27 @@ def read_expected(given: Given) -> tuple[dict[int, Expected], list[Fault]]:
         entry = Expected(**{**values, "metric": str(_parse_metric(given, position, values["metric"]))})
         same = (entry.metric, entry.split, entry.origin, entry.source)
         if same in [(each.metric, each.split, each.origin, each.source) for each in entries.values()]:
-            faults.append(given.fault(f"{entry.split} {entry.metric} stands there already", KEY, item=position))
+            faults.append(given.fault(f"{entry.split} {entry.metric} is listed twice", KEY, item=position))
         else:
             entries[position] = entry
     return entries, faults
 
 
 def unmeasured(entries: Mapping[int, Expected], facts: Facts, given: Given) -> Iterator[Fault]:
-    """Yield a fault for each expected number that a run with these settings does not measure."""
+    """Yield a fault for each expected value that a run with these settings does not measure."""
     monitors = facts.values.get("monitors")
     for position, entry in entries.items():
         if monitors is not None and entry.metric not in monitors:
             message = f"{entry.metric} is not among the monitors ({', '.join(monitors)})"
             yield _at(given, position, "metric", message, nearest(entry.metric, monitors))
         if entry.split == "test" and facts.values.get("eval_test") is False:
-            yield _at(given, position, "split", "eval_test: false leaves no test number")
+            yield _at(given, position, "split", "no test metrics are computed with eval_test: false")
         if entry.split == "valid" and facts.without_validation:
-            yield _at(given, position, "split", f"{facts.without_validation} leaves no validation number")
+            yield _at(given, position, "split", f"no validation metrics are computed with {facts.without_validation}")
 
 
 def dump_expected(entries: Sequence[Expected]) -> str:
-    """Return entries as YAML, in the form that `read_expected` reads; nothing when there are none."""
+    """Return entries as YAML, in the form that `read_expected` reads; "" if there are none."""
     if not entries:
         return ""
     lines = []
@@ -108,14 +108,14 @@ def dump_expected(entries: Sequence[Expected]) -> str:
 
 
 def expected_schema(metric: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON Schema of `expected`; `metric` is that of a monitor."""
+    """Return the JSON Schema of `expected`; `metric` is the schema of a monitor."""
     properties: dict[str, Any] = {
         each.name: {**(metric if each.name == "metric" else json_schema(each.annotation)), "description": each.help}
         for each in ENTRY
     }
     return {
         "type": "array",
-        "description": "numbers that this config gives, for recrun verify",
+        "description": "values that a run of this config should reach, for recrun verify",
         "items": {
             "type": "object",
             "properties": properties,
@@ -133,7 +133,7 @@ def _faults_of(given: Given, position: int, written: Any) -> Iterator[Fault]:
     for key in written:
         if key not in names:
             place = given.within.get((position, key))
-            message = f"an entry has no {key!r} (it may have {', '.join(names)})"
+            message = f"unknown key {key!r} in an entry (available: {', '.join(names)})"
             guess = nearest(key, names)
             yield place[0].fault(message, KEY, guess) if place else given.fault(message, KEY, guess, position)
     for parameter in ENTRY:
@@ -152,7 +152,7 @@ def _faults_of(given: Given, position: int, written: Any) -> Iterator[Fault]:
             yield _at(given, position, "metric", error.faults[0].message, error.faults[0].suggestion)
     needed = "source" if written.get("from") == "published" else "tolerance"
     if written.get(needed) is None:
-        yield given.fault(f"a number that is {written.get('from', 'ours')} needs a {needed}", KEY, item=position)
+        yield given.fault(f"an entry with from: {written.get('from', 'ours')} needs a {needed}", KEY, item=position)
 
 
 def _fitted(key: str, value: Any) -> Any:
@@ -166,7 +166,7 @@ def _parse_metric(given: Given, position: int, text: str) -> MetricName:
 
 
 def _at(given: Given, position: int, key: str, message: str, suggestion: str | None = None) -> Fault:
-    """Return a fault at the value of a key of an entry, or at the entry where the key is not written."""
+    """Return a fault at the value of an entry's key, or at the entry if the key is not written."""
     place = given.within.get((position, key))
     return place[1].fault(message, KEY, suggestion) if place else given.fault(message, KEY, suggestion, position)
 

@@ -1,7 +1,7 @@
-"""Model families: what kind of rows a model is trained on, and all that follows from it before torch is imported.
+"""Define the model families: the kind of rows a model is trained on, and what follows from it for a config.
 
-A model is of the family of the nearest class above it that `FAMILIES` names. A new family of recrun is a base class in
-`recrun/architectures` and an entry of `FAMILIES`. A family outside recrun is declared in the body of its base class, as
+A model belongs to the family of its nearest base class in `FAMILIES`. A new family in recrun is a base class in
+`recrun/architectures` and an entry in `FAMILIES`. A family outside recrun is declared in the body of its base class, as
 `family = Family(rows="baskets")` with literal keywords, which is read without importing it. Rows of a new kind need a
 pipe of that name in `recrun.training.pipes.PIPES`.
 """
@@ -17,21 +17,22 @@ from recrun.registry.traits import Written, read_traits
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """What follows from the family of a model.
+    """What the family of a model determines.
 
     Args:
-        rows: what a row of training is, as messages call it; also the name of the pipe of training rows.
-        trains: whether it is trained by gradient descent; if not it is fitted at once, and takes no training settings.
-        without: the training settings that make no sense for its rows.
-        needs: the settings that each of its models must have.
+        rows: what a training row is, as messages call it; also the name of the pipe of training rows.
+        trains: whether its models are trained by gradient descent; if not, they are fitted in closed form and take no
+            training settings.
+        without: the training settings that do not apply to its rows.
+        needs: the settings that each of its models must declare.
         evaluation: whether its models rank items, or predict the labels of rows.
-        losses: the only losses for it; empty for any that `loss_over` admits.
-        loss_over: whether its losses are over the scores of single items, or over users' whole rows.
-        vectors: whether losses can compare vectors of users and items.
-        samplers: the samplers that its pipe takes, by their trait `draws`.
-        corrects: whether its pipe tells the probabilities of negatives, for `logq_correction`.
-        histories: whether its models need users' histories to score items, given to `take_histories`.
-        check_batch_size: the batch size by which `recrun check` trains its models on small data.
+        losses: the only losses it allows; empty for any that `loss_over` allows.
+        loss_over: whether its losses are computed on the scores of single items, or on users' whole rows.
+        vectors: whether losses may compare the vectors of users and items.
+        samplers: the samplers that its pipe supports, by their trait `draws`.
+        corrects: whether its pipe provides the probabilities of negatives, for `logq_correction`.
+        histories: whether its models need users' histories to score items; `take_histories` receives them.
+        check_batch_size: the batch size with which `recrun check` trains its models on small data.
     """
 
     rows: str = "interactions"
@@ -49,7 +50,7 @@ class Family:
 
     @property
     def samples(self) -> bool:
-        """Whether its training may take sampled negatives."""
+        """Whether its training may use sampled negatives."""
         return self.trains and "sampler" not in self.without
 
 
@@ -62,7 +63,7 @@ SEQUENCES: Final = Family(
     samplers=("rows",),
     corrects=False,
     histories=True,
-    # A row is all of a user there, so rows are few.
+    # A row is the whole history of a user, so small data has few rows.
     check_batch_size=16,
 )
 LABELLED_ROWS: Final = Family(
@@ -77,7 +78,7 @@ FAMILIES: Final[dict[str, Family]] = {
     "PredictingArch": LABELLED_ROWS,
     "ClosedFormArch": CLOSED_FORM,
 }
-"""The families by the names of their base classes; graph models are of the first."""
+"""The families by the names of their base classes; graph models belong to the first."""
 
 
 def family_of_class(model: type) -> Family:
@@ -89,10 +90,10 @@ def family_of_class(model: type) -> Family:
 
 
 def family_of(model: Component | None) -> Family:
-    """Return the family of a model; that of sampled items for one that is not known.
+    """Return the family of a model; that of sampled items if the model is unknown (None).
 
     Raises:
-        RegistryError: its class declares a family that cannot be read.
+        RegistryError: its class declares a family with unknown or wrong keywords.
     """
     if model is None:
         return SAMPLED_ITEMS

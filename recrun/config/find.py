@@ -1,7 +1,6 @@
-"""Where settings come from: a YAML file with what it extends, and `KEY=VALUE` arguments.
+"""Find a config, and read it with the configs it extends and the `KEY=VALUE` arguments.
 
-Nothing is checked here but the syntax; `recrun.config.parser` knows the settings, `recrun.config.resolve` what fits
-together.
+Only the syntax is checked here; `recrun.config.parser` checks each setting, `recrun.config.resolve` the combination.
 """
 
 from __future__ import annotations
@@ -25,38 +24,40 @@ EXPECTED: Final = "expected"
 
 
 def find_config(config: str | Path | None) -> Path:
-    """Return the path of a config: an existing path wins, else the bundled config of that stem.
+    """Return the path of a config: an existing file, else the bundled config of that name.
 
     Args:
         config: a path or a name (`bprmf`, `gowalla/bprmf`); None for `recrun.yaml` in the working folder, else the
             bundled `bprmf`.
 
     Raises:
-        ConfigError: there is neither.
+        ConfigError: there is no such file and no such bundled config.
     """
     if config is None:
         here = Path(CONFIG_IN_FOLDER)
         return here if here.exists() else bundled_configs()[DEFAULT_CONFIG]
     bundled = bundled_configs()
     name = str(config).removesuffix(".yaml").removeprefix("configs/")
-    # A folder is no config: one that happens to have the name of a bundled config does not stand in its way.
-    # Unlike Path.exists, os.path.exists knows that what cannot be a path does not exist.
+    # A folder that happens to have the name of a bundled config does not hide it.
+    # Unlike Path.exists, os.path.exists returns False for text that cannot be a path.
     if os.path.exists(config) and not (os.path.isdir(config) and name in bundled):
         return Path(config)
     if name in bundled:
         return bundled[name]
-    message = f"there is no file {str(config)!r}, and no bundled config of that name (bundled: {', '.join(bundled)})"
-    raise ConfigError(Fault(message, suggestion=nearest(name, bundled)))
+    message = f"there is no file {str(config)!r}, and no bundled config of that name"
+    if "=" in name:
+        raise ConfigError(f"{message}; expected a config, not KEY=VALUE")
+    raise ConfigError(Fault(f"{message} (see recrun list configs)", suggestion=nearest(name, bundled)))
 
 
 def bundled_configs() -> dict[str, Path]:
-    """Return the configs that come with recrun, by name (`bprmf`, `gowalla/bprmf`)."""
+    """Return the paths of the configs that come with recrun, by name (`bprmf`, `gowalla/bprmf`)."""
     folder = Path(next(iter(import_module("recrun.configs").__path__)))
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
 
 
 def read_config(path: str | Path) -> Reading:
-    """Read a YAML config and what it `extends`; the nearer file's values win."""
+    """Read a YAML config and the configs it `extends`; the extending file's values win."""
     return _read_chain(Path(path), ())
 
 
@@ -68,14 +69,18 @@ def read_arguments(arguments: Sequence[str]) -> Reading:
         key, equals, text = argument.partition("=")
         key_place, place = Place(file, None, 1), Place(file, None, len(key) + 2)
         if not equals or not key.strip():
-            hint = ", without blanks around '='" if argument == "=" or argument.startswith("=") else ""
+            hint = ", without spaces around '='" if argument == "=" or argument.startswith("=") else ""
             reading.faults.append(Fault(f"expected KEY=VALUE{hint}, found {argument[:80]!r}", file=file))
         elif key in reading.given:
             reading.faults.append(key_place.fault("is set twice", key))
         elif key == EXTENDS:
-            reading.faults.append(key_place.fault("belongs into a file; name the config itself instead", key))
+            reading.faults.append(
+                key_place.fault("belongs in a config file; on the command line, name the config itself", key)
+            )
         elif key == EXPECTED:
-            reading.faults.append(key_place.fault("belongs into a file: numbers are expected of a whole config", key))
+            reading.faults.append(
+                key_place.fault("belongs in a config file; expected values hold for a whole config", key)
+            )
         else:
             given, faults = read_value(text, place)
             reading.faults += [replace(fault, key=key) for fault in faults]
@@ -88,7 +93,7 @@ def read_overrides(arguments: Sequence[str]) -> dict[str, Given]:
     """Read `KEY=VALUE` arguments.
 
     Raises:
-        ConfigError: with every argument that is not `KEY=VALUE`, repeats a key, or holds no YAML value.
+        ConfigError: arguments that are not `KEY=VALUE`, repeat a key, or hold no YAML value; all of them are listed.
     """
     return read_arguments(arguments).checked()
 
@@ -114,7 +119,7 @@ def _read_chain(path: Path, above: tuple[str, ...]) -> Reading:
 
 
 def _base(path: Path, base: Given, above: tuple[str, ...]) -> tuple[Path | None, Fault | None]:
-    """Return the file that a config extends, or what is wrong with it."""
+    """Return the file that a config extends, or the fault of the name it gives."""
     if not isinstance(base.value, str):
         return None, base.fault("expected the path of a YAML file, or the name of a bundled config", EXTENDS)
     target = path.parent / base.value
@@ -125,12 +130,15 @@ def _base(path: Path, base: Given, above: tuple[str, ...]) -> tuple[Path | None,
             return None, base.fault(message, EXTENDS, nearest(base.value, bundled))
         target = bundled[base.value]
     if os.path.realpath(target) in above:
-        return None, base.fault(f"{base.value} extends this file in turn", EXTENDS)
+        return None, base.fault(f"is circular: {base.value} extends this file in turn", EXTENDS)
     return target, None
 
 
 def from_here(name: str, given: Given) -> str:
-    """Return a component's name; a file is looked up beside the config that names it, else in the working folder."""
+    """Return a component's name, with the path of a user's file made absolute.
+
+    A path in a config is relative to the config's folder, one on the command line to the working folder.
+    """
     if not is_file_reference(name):
         return name
     path, _, attribute = name.rpartition(":")

@@ -1,4 +1,4 @@
-"""The JSON Schema (2020-12) of a config, by which editors complete and check while one is written."""
+"""Build the JSON Schema (2020-12) of a config, with which editors complete keys and mark mistakes."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _DEVICE: Final = {
 def config_schema(config: str | Path | None = None) -> dict[str, Any]:
     """Return the JSON Schema of all keys, or of those that apply to one config.
 
-    It says less than `recrun validate`: what fits together is not in it.
+    It checks less than `recrun validate`: it does not say which settings fit together.
 
     Args:
-        config: a path or the name of a bundled config, whose model, data set and loss decide which keys there are;
-            None for the keys of everything registered.
+        config: a path or the name of a bundled config, whose components decide which keys there are; None for the
+            keys of everything registered.
 
     Raises:
-        ConfigError: the config cannot be read, or names a component that is not known.
+        ConfigError: the config cannot be read, or names an unknown component.
     """
     if config is None:
         choice = Choice(unknown=set(COMPONENTS))
@@ -49,15 +49,11 @@ def config_schema(config: str | Path | None = None) -> dict[str, Any]:
             raise ConfigError(faults)
         title = f"recrun config: {Path(path).name}"
     trackers = REPORTERS if config is None else choice.trackers
-    components = [
-        *choice.components.values(),
-        *trackers,
-        *(known for setting in choice.unknown for known in COMPONENTS[setting]),
-    ]
+    components = [*choice.components.values(), *trackers, *choice.candidates()]
     properties = {parameter.name: _property(parameter) for parameter in choice.settings()}
     for name, declared in _by_name(components).items():
         properties.setdefault(name, _shared_property(declared))
-    inherited = "config whose settings this one inherits: a path from its own folder, or a bundled name"
+    inherited = "config whose settings this one inherits: a path relative to this file, or a bundled config's name"
     properties[EXTENDS] = {"type": "string", "description": inherited}
     properties[EXPECTED] = expected_schema(_monitor(with_loss=False))
     required = ["model", *(p.name for c in choice.components.values() for p in c.parameters if p.default is REQUIRED)]
@@ -80,7 +76,7 @@ def _by_name(components: Iterable[Component]) -> dict[str, list[Parameter]]:
 
 
 def _shared_property(declared: list[Parameter]) -> dict[str, Any]:
-    """Return the schema of a key that several components have; a default or help that differs is left out."""
+    """Return the schema of a key that several components share; a default or help on which they differ is left out."""
     schema = _property(declared[0])
     kinds = {repr(parameter.annotation): _value(parameter) for parameter in declared}
     if len(kinds) > 1:

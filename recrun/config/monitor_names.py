@@ -1,4 +1,4 @@
-"""Read the names of monitored metrics, such as ndcg@20, and look up their kinds."""
+"""Parse the names of monitored metrics, such as ndcg@20, and look up their kinds."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class MetricName(NamedTuple):
 
 
 def parse_monitor(text: str, given: Given | None = None) -> MetricName:
-    """Return the metric that a monitor's text names; the case of letters does not matter, but for a user's own file.
+    """Return the metric that a monitor names; upper and lower case are the same, except in a user's own file.
 
     Args:
-        text: "loss", a metric without a cutoff ("auc"), or one with it ("recall@20"); in place of a registered name
-            also `path/to/file.py:name`, whose path is made absolute.
+        text: "loss", a metric without a cutoff ("auc"), or one with a cutoff ("recall@20"); in place of a registered
+            name also `path/to/file.py:name`, whose path is made absolute.
         given: where the text was written, if in a config: a file is looked up beside it.
 
     Raises:
-        ConfigError: the metric is unknown, lacks its cutoff, or has one that it does not take.
+        ConfigError: the metric is unknown, its cutoff is missing, or it has a cutoff but takes none.
     """
     name, at, cutoff = _split(text.strip())
     if name == LOSS:

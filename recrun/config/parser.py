@@ -1,8 +1,8 @@
-"""Parser: declared arguments + YAML + overrides -> one typed, read-only Config.
+"""Check values from YAML and the command line against declared settings, and compile them into one read-only Config.
 
-One precedence: component default < `set_defaults` < YAML < command line. Every fault is found before anything starts,
-all of them together, each with its place. The command line of recrun and a script that builds its own Parser go through
-the same object; the first adds the settings of the components it resolves, the second whatever `add_argument` declares.
+Precedence: component default < `set_defaults` < YAML < command line. All faults are reported together, before anything
+starts, each with its position. The `recrun` command and scripts use the same Parser: the command declares the settings
+of the components that a config names, a script declares its own with `add_argument`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from recrun.registry.user_files import is_file_reference
 
 
 class Parser:
-    """Declared settings, and the values that were given for them.
+    """The declared settings, and the values given for them.
 
-    A script uses it as it would `argparse`: `add_argument`, `set_defaults`, `compile`; afterwards the compiled values
-    are attributes of the parser itself (`cfg.lr`) and the read-only `Config` is `cfg.config`.
+    A script uses it like `argparse`: `add_argument`, `set_defaults`, `compile`. Afterwards the compiled values are
+    attributes of the parser itself (`cfg.lr`), and the read-only `Config` is `cfg.config`.
 
     Args:
-        settings: what is declared from the start; by default all settings of a run and of every optimizer.
+        settings: the settings declared from the start; by default those of every run and of every optimizer.
     """
 
     def __init__(self, settings: Iterable[Parameter] | None = None) -> None:
@@ -55,7 +55,7 @@ class Parser:
         """The compiled Config.
 
         Raises:
-            ConfigError: `compile` was not called yet.
+            ConfigError: `compile` has not been called yet.
         """
         if self._config is None:
             raise ConfigError("the parser is not compiled yet; call compile() first")
@@ -69,18 +69,17 @@ class Parser:
         return getattr(self._config, name)
 
     def declare(self, parameters: Iterable[Parameter]) -> None:
-        """Add settings; of one that is declared already, the first default counts.
+        """Add settings; if one is declared already, its first default is kept.
 
         Raises:
-            ConfigError: a name is declared twice with different types, or could not be read as an attribute.
+            ConfigError: a name is declared twice with different types, or is reserved.
         """
         faults = []
         for parameter in parameters:
             known = self._parameters.get(parameter.name)
             if parameter.name in _RESERVED:
-                faults.append(
-                    Fault(f"{parameter.owner} cannot have a setting of this name; it is taken", parameter.name)
-                )
+                message = f"{parameter.owner} cannot have a setting of this name, which is reserved; choose another"
+                faults.append(Fault(message, parameter.name))
             elif known is None:
                 self._parameters[parameter.name] = parameter
             elif known.annotation != parameter.annotation:
@@ -100,20 +99,21 @@ class Parser:
         action: str | None = None,
         required: bool = False,
     ) -> None:
-        """Declare a script's own setting, as `argparse` does; it becomes a key of YAML as well.
+        """Declare a script's own setting, as with `argparse`; it becomes a YAML key as well.
 
         Args:
-            flags: `--embedding-dim`, with short forms beside it; the long one names the key (`embedding_dim`).
+            flags: a long flag (`--embedding-dim`), which names the key (`embedding_dim`), and any short ones.
             type: a type that a setting can have (int, float, str, bool, list[int], those of `recrun.types`), or a
-                callable that makes the value from text.
-            default: the value when nobody sets it.
-            choices: the values allowed.
+                callable that converts text into the value.
+            default: the value if none is given.
+            choices: the allowed values.
             help: one sentence for `--help`.
             action: "store_true" or "store_false" for a switch.
-            required: refuse to start without a value.
+            required: whether a value must be given.
 
         Raises:
-            ConfigError: no long flag, a flag or name that is taken, a default that does not fit, or an unknown action.
+            ConfigError: there is no long flag, a flag or name is already in use, the default does not fit the type, or
+                the action is unknown.
         """
         name = self._name_of(flags)
         if action in ("store_true", "store_false"):
@@ -132,7 +132,7 @@ class Parser:
             self.set_defaults(**{name: default})
 
     def _name_of(self, flags: Sequence[str]) -> str:
-        """Return the key that flags declare; refuse flags that are taken."""
+        """Return the key that flags declare; refuse flags that are already in use."""
         long = [flag for flag in flags if flag.startswith("--")]
         name = long[0].lstrip("-").replace("-", "_") if long else ""
         if not name.isidentifier():
@@ -140,16 +140,15 @@ class Parser:
         taken = {*TAKEN, *(flag for known in self._flags.values() for flag in known)}
         doubles = [flag for flag in flags if flag in taken]
         if doubles:
-            raise ConfigError(Fault(f"the flag {doubles[0]} is taken", name))
+            raise ConfigError(Fault(f"the flag {doubles[0]} is already in use; choose another", name))
         if name in self._parameters:
-            message = (
-                f"is a setting of {self._parameters[name].owner} already; set_defaults({name}=...) changes its default"
-            )
+            owner = self._parameters[name].owner
+            message = f"is already a setting of {owner}; change its default with set_defaults({name}=...)"
             raise ConfigError(Fault(message, name))
         return name
 
     def set_defaults(self, **values: Any) -> None:
-        """Set defaults that YAML and the command line override.
+        """Set defaults, which YAML and the command line override.
 
         Raises:
             ConfigError: a key is not declared, or its value has the wrong type.
@@ -168,10 +167,10 @@ class Parser:
     def compile(self, argv: Sequence[str] | None = None) -> Config:
         """Read a script's command line (`--config file.yaml`, `--lr 1e-3`), seed the generators, and return the Config.
 
-        Faults are printed, all of them, and the script ends with exit code 2.
+        If there are faults, all of them are printed, and the script ends with exit code 2.
 
         Args:
-            argv: the arguments; those of the script when None.
+            argv: the arguments; those of the script if None.
         """
         arguments = sys.argv[1:] if argv is None else list(argv)
         reading = read_flags(arguments, self._parameters, self._flags, self._defaults)
@@ -179,7 +178,7 @@ class Parser:
         faults += [*reading.faults, *self._unknown(reading.given)]
         if faults:
             _exit_with(faults)
-        # Only now: importing torch takes a while, and nobody who asked for help should wait for it.
+        # Imported late: `--help` should not have to wait for torch.
         from recrun.randomness import draw_seed, seed_everything
 
         if values.get("seed") == -1:
@@ -193,10 +192,10 @@ class Parser:
         """Return a value for every declared setting.
 
         Args:
-            given: what YAML and the command line set.
+            given: the settings in YAML and on the command line.
 
         Raises:
-            ConfigError: unknown keys and wrong values, all of them.
+            ConfigError: there are unknown keys or wrong values; it holds all of them.
         """
         values, faults = self.check(given)
         faults += self._unknown(given)
@@ -205,11 +204,11 @@ class Parser:
         return values
 
     def check(self, given: Mapping[str, Given], *, complete: bool = True) -> tuple[dict[str, Any], list[Fault]]:
-        """Return the value of every declared setting that has a good one, and what is wrong with the others.
+        """Return the value of every declared setting that has a valid one, and the faults of the others.
 
         Args:
-            given: what YAML and the command line set; keys that are not declared are left alone.
-            complete: whether what is not given was not written: else a required setting may be missing.
+            given: the settings in YAML and on the command line; undeclared keys are ignored.
+            complete: whether `given` holds everything that was written; if not, a missing required setting is no fault.
         """
         faults: list[Fault] = []
         values: dict[str, Any] = {}
@@ -237,7 +236,7 @@ class Parser:
         ]
 
     def _check(self, key: str, given: Given) -> tuple[Any, Fault | None]:
-        """Return the value a setting takes from what was given, or the fault."""
+        """Return the checked value of a setting, or its fault."""
         annotation = self._parameters[key].annotation
         if key in self._converters:
             return self._convert(key, given)
@@ -261,7 +260,7 @@ class Parser:
 
     @staticmethod
     def _found(annotation: Any, value: Any, given: Given) -> Any:
-        """Return a value; what it names in a user's file must be there.
+        """Return a value; if it names something in a user's file, check that it exists and make the path absolute.
 
         Raises:
             RegistryError: there is no such file or name.
@@ -280,7 +279,7 @@ class Parser:
         try:
             return self._converters[key](text), None
         except (TypeError, ValueError, argparse.ArgumentTypeError) as error:
-            return None, given.fault(f"cannot be made from {text!r}: {error}", key)
+            return None, given.fault(f"cannot convert {text!r}: {error}", key)
 
     @staticmethod
     def _nearest_choice(annotation: Any, value: Any) -> str | None:
@@ -306,4 +305,4 @@ def _exit_with(faults: Iterable[Fault]) -> NoReturn:
 _RESERVED: Final = frozenset(
     [*dir(Config), *dir(Parser), "extends", "expected", "help"],
 )
-"""Names that a setting cannot have: as an attribute they would be something else."""
+"""Names that a setting cannot have, because they mean something else as an attribute, a key or a flag."""

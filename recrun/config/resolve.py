@@ -1,7 +1,7 @@
-"""From a config's text to a checked Config: which components it names, which keys they take, what cannot work.
+"""Resolve a config: find its components, check every setting, and return one complete Config.
 
-Nothing here imports torch or touches data: components are known from their sources (`recrun.registry`), so a config is
-checked in a fraction of a second, and every fault is reported together.
+Nothing here imports torch or reads data: components are described from their source code (`recrun.registry`), so a
+config is checked in a fraction of a second, and all faults are reported together.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class Resolved:
     """A config that can be run.
 
     Args:
-        config: every setting of this run and of its components, and no other.
+        config: every setting of the run and of its components, and no others.
         components: the chosen components by the setting that chooses them; a closed-form model has no loss.
         path: the file the config came from.
         given: the keys that the file or the overrides set.
-        expected: the numbers that the file says these settings give.
+        expected: the expected values that the file lists for these settings.
     """
 
     config: Config
@@ -64,12 +64,12 @@ class Resolved:
 
     @property
     def trains(self) -> bool:
-        """Whether the model is trained by gradient descent (else it is fitted once)."""
+        """Whether the model is trained by gradient descent; if not, it is fitted in closed form."""
         return "optimizer" in self.components
 
     @property
     def family(self) -> Family:
-        """The family of the model: what kind of rows it is trained on, and what follows from it."""
+        """The family of the model, which says what kind of rows it is trained on."""
         return family_of(self.components.get("model"))
 
     def arguments(self, setting: str) -> dict[str, Any]:
@@ -82,9 +82,10 @@ class Choice:
     """The components that a config names.
 
     Args:
-        components: those that are known, by the setting that chooses them.
-        trackers: the further reporters that are known.
-        unknown: the settings whose component cannot be told; their own settings may be any of its kind.
+        components: those that were found, by the setting that chooses them.
+        trackers: the additional reporters that were found.
+        unknown: the settings whose component could not be determined, so that keys of any component of that kind may
+            be meant.
         faults: what is wrong with the names.
     """
 
@@ -95,7 +96,7 @@ class Choice:
 
     @property
     def family(self) -> Family:
-        """The family of the model; that of sampled items while the model is not known."""
+        """The family of the model; that of sampled items if the model is unknown."""
         return family_of(self.components.get("model"))
 
     @property
@@ -110,11 +111,15 @@ class Choice:
         absent = {*self.family.without, *(() if self.samples else ("sampler",))}
         return [each for each in (*RUN, *training) if each.name not in absent]
 
+    def candidates(self) -> list[Component]:
+        """Return every component that the unknown settings might mean, in the same order in every process."""
+        registries = {**COMPONENTS, "trackers": REPORTERS}
+        return [known for setting, registry in registries.items() if setting in self.unknown for known in registry]
+
     def possible(self) -> list[Parameter]:
-        """Return the settings of every component that might have been meant; where types differ, any will do."""
+        """Return the settings of every component that might be meant; where their types differ, any of them fits."""
         merged: dict[str, Parameter] = {}
-        registries = [COMPONENTS.get(setting, REPORTERS) for setting in self.unknown]
-        for each in (each for registry in registries for known in registry for each in known.parameters):
+        for each in (each for known in self.candidates() for each in known.parameters):
             known_type = merged.setdefault(each.name, each).annotation
             if known_type != each.annotation:
                 merged[each.name] = replace(merged[each.name], annotation=known_type | each.annotation)
@@ -127,7 +132,7 @@ def resolve(config: str | Path | None, overrides: Sequence[str] = ()) -> Resolve
     Args:
         config: an existing path, else the stem of a bundled config (`bprmf`, `gowalla/bprmf`); None for `recrun.yaml`
             in the working folder, else the bundled `bprmf`.
-        overrides: `KEY=VALUE` arguments, stronger than the file.
+        overrides: `KEY=VALUE` arguments, which override the file.
 
     Raises:
         ConfigError: with every fault found.
@@ -136,7 +141,7 @@ def resolve(config: str | Path | None, overrides: Sequence[str] = ()) -> Resolve
 
 
 def resolve_given(given: Mapping[str, Given], path: str) -> Resolved:
-    """Check settings that were already read.
+    """Check settings that have already been read.
 
     Raises:
         ConfigError: with every fault found.
@@ -145,7 +150,7 @@ def resolve_given(given: Mapping[str, Given], path: str) -> Resolved:
 
 
 def read(config: str | Path | None, overrides: Sequence[str] = ()) -> tuple[Reading, str]:
-    """Return what a config and overrides say, and the path of the config; arguments as for `resolve`."""
+    """Read a config and overrides without checking them; return them and the path. Arguments as for `resolve`."""
     try:
         path = str(find_config(config))
         reading = read_config(path)
@@ -180,7 +185,7 @@ def choose(reading: Reading) -> Choice:
         try:
             component = registry.describe(from_here(name, chosen))
             if setting == "model":
-                family_of(component)  # One that is declared in a user's own file may be wrong.
+                family_of(component)  # A family declared in the user's own file may be wrong.
             choice.components[setting] = component
         except RegistryError as error:
             choice.unknown.add(setting)
@@ -193,7 +198,7 @@ def choose(reading: Reading) -> Choice:
 
 
 def _check(reading: Reading, path: str) -> Resolved:
-    """Check what was read; unless the settings are as the file has them, its expected numbers are not of them."""
+    """Check what was read; the file's expected values count only if no override changes what is computed."""
     choice = choose(reading)
     faults = [*reading.faults, *choice.faults]
     parser = Parser(choice.settings())
@@ -225,7 +230,7 @@ def _check(reading: Reading, path: str) -> Resolved:
 
 
 def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, error: RegistryError) -> Fault:
-    """Say why a component's name is not taken."""
+    """Return the fault of a component's name."""
     if is_file_reference(name) or name in registry:
         return chosen.fault(str(error), setting)
     if ".py" in name:
@@ -236,17 +241,17 @@ def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, er
 
 
 def _explain_key(key: str, given: Given, parser: Parser, choice: Choice) -> Fault:
-    """Say why a key is not taken: it is nobody's, or it belongs to something this run does not use."""
+    """Return the fault of a key that this run does not have: unknown everywhere, or a setting of something else."""
     guess = nearest(key, parser.parameters)
     if not choice.family.trains and key in _training_keys():
         name = choice.components["model"].name
         return given.key_fault(f"model {name} is fitted in closed form and takes no training settings; remove it", key)
     if key in choice.family.without:
         name, rows = choice.components["model"].name, choice.family.rows
-        return given.key_fault(f"model {name} is trained on {rows}, not on single interactions; remove it", key)
+        return given.key_fault(f"does not apply to model {name}, which is trained on {rows}; remove it", key)
     if key == "sampler":
         name = choice.components["loss"].name
-        return given.key_fault(f"loss {name} looks at all items and samples none; remove it", key)
+        return given.key_fault(f"does not apply to loss {name}, which uses no sampled negatives; remove it", key)
     owners = [
         f"{component.kind} {component.name}"
         for registry in COMPONENTS.values()
@@ -261,17 +266,17 @@ def _explain_key(key: str, given: Given, parser: Parser, choice: Choice) -> Faul
 
 
 def _training_keys() -> set[str]:
-    """Return the keys that only a model trained by gradient descent has, of its own or of what trains it."""
+    """Return the keys that only models trained by gradient descent have: `TRAINING`, and those of their components."""
     registries = [registry for setting, registry in COMPONENTS.items() if setting not in _OF_ANY_MODEL]
     own = [parameter for registry in registries for component in registry for parameter in component.parameters]
     return {parameter.name for parameter in (*TRAINING, *own)}
 
 
 def describe_anything(name: str) -> list[Component]:
-    """Return everything registered under `name`, of whatever kind.
+    """Return everything registered under `name`, of any kind.
 
     Raises:
-        RegistryError: nothing is.
+        RegistryError: nothing is registered under that name.
     """
     if is_file_reference(name):
         return [_registry_of(name).describe(name)]
@@ -283,7 +288,7 @@ def describe_anything(name: str) -> list[Component]:
 
 
 def _registry_of(reference: str) -> Registry:
-    """Return the registry in which something of a user's own file belongs, as its decorator or its base class tells."""
+    """Return the registry that something in a user's own file belongs to, by its decorator or its base class."""
     path, _, attribute = reference.rpartition(":")
     node = parse_file(path).definitions.get(attribute)
     for registry in REGISTRIES.values():

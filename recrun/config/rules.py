@@ -1,4 +1,4 @@
-"""What is well written, setting by setting, and cannot work together."""
+"""Find settings that are valid one by one but contradict each other."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from recrun.registry.user_files import short_name
 
 
 def settle(values: dict[str, Any], facts: Facts) -> list[Fault]:
-    """Write out the values that follow from others, so that a resolved config says everything.
+    """Fill in the values that follow from other settings, and bring the monitors' names into one spelling.
 
     Returns:
-        What is wrong with the monitors, whose names are brought into one spelling here.
+        What is wrong with the monitors.
     """
     faults = []
     if "description" in values and values["description"] is None and "model" in facts.components:
@@ -68,7 +68,7 @@ def _is_monitor(text: str, given: Given | None) -> bool:
 def _which4best_is_a_monitor(facts: Facts) -> Iterator[Fault]:
     criterion = facts.values.get("which4best")
     if not facts.has("monitors", "which4best"):
-        # What the monitors should have been is not known; what no metric is called cannot be one of them.
+        # The monitors are faulty, so only a name that is no metric at all is certain to be wrong.
         if criterion is not None and not _is_monitor(criterion, facts.given.get("which4best")):
             yield facts.fault(f"expected one of the monitors, found {criterion!r}", "which4best")
         return
@@ -82,12 +82,12 @@ def _which4best_is_a_monitor(facts: Facts) -> Iterator[Fault]:
 
 def _monitors_that_a_ranking_has(facts: Facts) -> Iterator[Fault]:
     if facts.family.evaluation == "ranking":
-        message = "compares predicted with true values, and this run ranks items; remove it"
+        message = "compares predicted with true values, but this run ranks items; remove it"
         yield from _unfit_monitors(facts, lambda metric: "ranking" not in kind_of(metric).traits.evaluations, message)
 
 
 def _unfit_monitors(facts: Facts, is_unfit: Callable[[Component], bool], message: str) -> Iterator[Fault]:
-    """Yield a fault for each monitor whose metric is unfit, where it was written."""
+    """Yield a fault, where it was written, for each monitor whose metric does not fit this run."""
     if not facts.has("monitors"):
         return
     given = facts.given["monitors"].value if "monitors" in facts.given else []
@@ -100,29 +100,28 @@ def _unfit_monitors(facts: Facts, is_unfit: Callable[[Component], bool], message
 
 
 def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
-    """Yield what is wrong between models that predict labels, data that has them, their loss and their metrics."""
+    """Yield what does not fit together where the model predicts labels or the data has them."""
     model, dataset, loss = (facts.components.get(setting) for setting in ("model", "dataset", "loss"))
     if model is None or dataset is None:
         return
     predicts, labelled = facts.family.evaluation == "predictions", dataset.traits.labelled
     if labelled and not predicts:
-        yield facts.fault(
-            f"its rows are labelled, and model {model.name} ranks items by interactions", "dataset", "model"
-        )
+        message = f"its rows are labelled, but model {model.name} ranks items by interactions"
+        yield facts.fault(f"{message}; choose another data set", "dataset", "model")
     if not predicts:
         return
     if not labelled and dataset.name in DATASETS:
         known = ", ".join(each.name for each in DATASETS if each.traits.labelled)
-        message = f"model {model.name} predicts labels, and {dataset.name} has none (those with labels are: {known})"
+        message = f"model {model.name} predicts labels, but {dataset.name} has none; data sets with labels: {known}"
         yield facts.fault(message, "dataset", "model")
     fitting = facts.family.losses
     if loss is not None and fitting and loss.name in LOSSES and loss.name not in fitting:
-        message = f"model {model.name} predicts labels: expected {' or '.join(fitting)}, found {loss.name}"
+        message = f"model {model.name} predicts labels: expected loss {' or '.join(fitting)}, found {loss.name}"
         yield facts.fault(message, "loss", "model")
     if facts.has("user_column") and facts.values["user_column"] is None:
-        message = "is over each user's rows, and no column holds users; set user_column, or take auc"
+        message = "is computed for each user, but user_column is not set; set it, or use auc"
         yield from _unfit_monitors(facts, lambda metric: bool(metric.traits.grouped), message)
-    message = f"is of a ranking, and model {model.name} predicts labels; use auc, gauc or logloss"
+    message = f"measures a ranking, but model {model.name} predicts labels; use auc, gauc or logloss"
     yield from _unfit_monitors(facts, lambda metric: "predictions" not in kind_of(metric).traits.evaluations, message)
 
 
@@ -139,7 +138,7 @@ def _folder_names(facts: Facts) -> Iterator[Fault]:
     if name is not None and (
         name in ("", ".", "..") or "/" in name or "\\" in name or not name.isprintable() or len(name) > 100
     ):
-        yield facts.fault(f"expected the name of a folder, found {name!r}", "id")
+        yield facts.fault(f"expected a folder name, without slashes and up to 100 characters, found {name!r}", "id")
 
 
 def _what_needs_validation(facts: Facts) -> Iterator[Fault]:
@@ -148,10 +147,11 @@ def _what_needs_validation(facts: Facts) -> Iterator[Fault]:
         return
     cause = reason.partition(":")[0]
     if facts.values.get("early_stop_patience") is not None:
-        message = f"training stops by the validation metric, and {reason} leaves none"
+        message = f"early stopping needs a validation metric, but {reason} leaves none; remove one of the two"
         yield facts.fault(message, "early_stop_patience", cause)
     if facts.scheduler.needs_value:
-        message = f"{facts.values.get('lr_scheduler')} follows the validation metric, and {reason} leaves none"
+        scheduler = facts.values.get("lr_scheduler")
+        message = f"{scheduler} follows the validation metric, but {reason} leaves none; remove one of the two"
         yield facts.fault(message, "lr_scheduler", cause)
 
 
@@ -169,22 +169,25 @@ def _enough_for_the_sampler(facts: Facts) -> Iterator[Fault]:
         message = f"sampler {sampler} needs at least {needed} negatives, found {facts.values['n_negatives']}"
         yield facts.fault(message, "n_negatives", "sampler")
     if facts.sampler.draws == "batch" and facts.values.get("batch_size") == 1:
-        message = f"sampler {sampler} takes negatives from the other rows of a batch, and with 1 row there are none"
+        message = (
+            f"sampler {sampler} takes negatives from the other rows of the batch, so it needs at least 2 rows, found 1"
+        )
         yield facts.fault(message, "batch_size", "sampler")
 
 
-def _chances_that_are_known(facts: Facts) -> Iterator[Fault]:
+def _probabilities_that_are_known(facts: Facts) -> Iterator[Fault]:
     if facts.values.get("logq_correction") is not True:
         return
     draws = facts.sampler.draws
     if draws == "candidates":
-        message = f"the chances of negatives that the model chooses are not known (sampler: {facts.values['sampler']})"
+        sampler = facts.values["sampler"]
+        message = f"needs the probabilities of negatives, which sampler {sampler} does not know; choose another sampler"
         yield facts.fault(message, "logq_correction", "sampler")
     if draws == "batch" and facts.values.get("positives") == "users":
-        message = "the chances of negatives from the batch are known for positives: interactions, found users"
+        message = f"logq_correction with sampler {facts.values['sampler']} expects interactions, found users"
         yield facts.fault(message, "positives", "logq_correction")
     if facts.values.get("draw_on") == "device":
-        message = "negatives with their chances (logq_correction) are drawn on the host, found device"
+        message = "logq_correction works only with negatives drawn on the host: expected auto or host, found device"
         yield facts.fault(message, "draw_on", "logq_correction")
 
 
@@ -194,11 +197,10 @@ def _scores_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
     model, loss = facts.components["model"].name, facts.components["loss"].name
     if "similarity" not in {parameter.name for parameter in facts.components["model"].parameters}:
         if facts.model.scores != "cosine":
-            yield facts.fault(
-                f"{loss} takes cosines, and model {model} does not give them; choose another loss", "loss", "model"
-            )
+            message = f"loss {loss} needs cosine similarities as scores, but model {model} has other scores"
+            yield facts.fault(f"{message}; choose another loss", "loss", "model")
     elif facts.has("similarity") and facts.values["similarity"] != "cosine":
-        message = f"loss {loss} takes cosines: expected cosine, found {facts.values['similarity']}"
+        message = f"loss {loss} needs cosine scores: expected cosine, found {facts.values['similarity']}"
         yield facts.fault(message, "similarity", "loss")
 
 
@@ -208,12 +210,12 @@ def _rows_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
         return
     of_users, takes_users = loss.traits.trains_on == "users", facts.family.loss_over == "users"
     if of_users and not takes_users:
-        message = f"{loss.name} is over users' whole rows, and model {model.name} is trained on {facts.family.rows}"
+        message = f"loss {loss.name} needs users' whole rows, but model {model.name} is trained on {facts.family.rows}"
         yield facts.fault(f"{message}; choose another loss", "loss", "model")
     elif takes_users and not of_users:
         known = ", ".join(each.name for each in LOSSES if each.traits.trains_on == "users")
-        message = f"model {model.name} is trained on users' whole rows, and {loss.name} is no loss over them"
-        yield facts.fault(f"{message} (those are: {known})", "loss", "model")
+        message = f"model {model.name} is trained on users' whole rows, but loss {loss.name} does not use them"
+        yield facts.fault(f"{message}; losses that do: {known}", "loss", "model")
 
 
 def _vectors_that_the_loss_compares(facts: Facts) -> Iterator[Fault]:
@@ -223,7 +225,7 @@ def _vectors_that_the_loss_compares(facts: Facts) -> Iterator[Fault]:
         and not (facts.model.vectors and facts.family.vectors)
     ):
         loss, model = facts.components["loss"].name, facts.components["model"].name
-        message = f"{loss} compares vectors of users and items, and model {model} has none; choose another loss"
+        message = f"loss {loss} compares vectors of users and items, but model {model} has none; choose another loss"
         yield facts.fault(message, "loss", "model")
 
 
@@ -233,23 +235,22 @@ def _a_loss_that_the_model_takes(facts: Facts) -> Iterator[Fault]:
         return
     model, loss = facts.components["model"].name, facts.components["loss"].name
     if loss not in taken:
-        message = f"model {model} has terms of its own for {', '.join(taken)}, and takes no {loss}; remove it"
+        message = f"model {model} works only with {' or '.join(taken)}, found {loss}; remove the setting"
         yield facts.fault(message, "loss", "model")
 
 
 def _gradients_that_the_optimizer_takes(facts: Facts) -> Iterator[Fault]:
     if facts.model.gradients == "dense" and facts.optimizer.sparse:
         model, optimizer = facts.components["model"].name, facts.components["optimizer"].name
-        message = f"{optimizer} updates the rows of a batch, and {model} moves all rows in every step; take adam"
+        message = f"{optimizer} updates only the rows of a batch, but {model} changes all rows in every step; use adam"
         yield facts.fault(message, "optimizer", "model")
 
 
 def _what_a_device_can_draw(facts: Facts) -> Iterator[Fault]:
     if facts.values.get("draw_on") == "device" and facts.values.get("sampler", "uniform") != "uniform":
         sampler = facts.values["sampler"]
-        yield facts.fault(
-            f"only uniform negatives can be drawn on the device, found sampler: {sampler}", "draw_on", "sampler"
-        )
+        message = f"only uniform negatives can be drawn on the device, found sampler: {sampler}; set draw_on: auto"
+        yield facts.fault(message, "draw_on", "sampler")
 
 
 def _what_the_pipe_of_a_family_takes(facts: Facts) -> Iterator[Fault]:
@@ -258,13 +259,14 @@ def _what_the_pipe_of_a_family_takes(facts: Facts) -> Iterator[Fault]:
         return
     for needed in family.needs:
         if needed not in {parameter.name for parameter in model.parameters}:
-            yield facts.fault(f"model {model.name} is trained on {family.rows} and has no setting {needed}", "model")
+            message = f"model {model.name} is trained on {family.rows}, so its constructor needs a setting {needed}"
+            yield facts.fault(message, "model")
     if facts.sampler.draws not in family.samplers:
         sampler = facts.components["sampler"].name
-        message = f"{sampler} draws for single interactions, and model {model.name} is trained on {family.rows}"
+        message = f"sampler {sampler} does not work with model {model.name}, which is trained on {family.rows}"
         yield facts.fault(f"{message}; choose another sampler", "sampler", "model")
     if facts.values.get("logq_correction") is True and not family.corrects:
-        message = f"is for models trained on interactions, not on {family.rows}; remove it"
+        message = f"does not apply to model {model.name}, which is trained on {family.rows}; remove it"
         yield facts.fault(message, "logq_correction", "model")
 
 
@@ -282,7 +284,7 @@ RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _what_needs_validation,
     _enough_negatives,
     _enough_for_the_sampler,
-    _chances_that_are_known,
+    _probabilities_that_are_known,
     _scores_that_the_loss_can_take,
     _rows_that_the_loss_can_take,
     _vectors_that_the_loss_compares,
@@ -295,6 +297,6 @@ RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
 
 
 def contradictions(facts: Facts) -> Iterator[Fault]:
-    """Yield every fault of combination; rules whose settings have faults of their own are passed over."""
+    """Yield a fault for each contradiction; a rule does not look at settings that have faults of their own."""
     for rule in RULES:
         yield from rule(facts)

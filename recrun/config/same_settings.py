@@ -1,6 +1,6 @@
-"""Decide whether two configs compute the same, for each use that asks.
+"""Decide whether two configs compute the same result, for each purpose.
 
-| use | left out of the comparison |
+| purpose | settings that are ignored |
 |---|---|
 | resuming a run (`refused_changes`) | `FREE`, `id`, `resume`; `epochs` may be raised |
 | `expected:` values (`changes_of_result`, `decides`) | `FREE`, and all of `NAMES` |
@@ -32,18 +32,18 @@ FREE: Final = (
     "checkpoint_minutes",
     "trackers",
 )
-"""Settings that do not decide what is computed: how, where, and how it is shown and kept."""
+"""Settings that do not affect results: the hardware, memory, output and checkpoints of a run."""
 
 _OF_ONE_RUN: Final = {"id": None, "resume": False}
-"""Settings that concern one run folder, with the values that a stored config has in their place."""
+"""Settings that concern a single run folder, with the values that a stored config has instead."""
 
 NAMES: Final = ("description", *_OF_ONE_RUN)
-"""Settings that decide what a run is called. The description also names the folder in which runs and sweeps lie."""
+"""Settings that only name a run. The description is also part of the path of runs and sweeps."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A setting that has another value than before, both as YAML or "not set"."""
+    """The old and the new value of a setting, each as YAML or "not set"."""
 
     was: str
     now: str
@@ -53,15 +53,15 @@ class Change:
 
 
 def refused_changes(before: Mapping[str, Any], now: Mapping[str, Any], *, any_seed: bool = False) -> dict[str, Change]:
-    """Return the settings that keep a run from being resumed.
+    """Return the changed settings that prevent a run from being resumed.
 
-    `epochs` may be raised: the run then comes to what it would have come to with the larger number from the start,
-    unless the schedule of the learning rate depends on it.
+    `epochs` may be raised, unless the learning-rate schedule depends on it: the result is the same as with the larger
+    number from the start.
 
     Args:
         before: the settings the run was started with.
-        now: those it is to go on with.
-        any_seed: whether a seed of -1 in `now` means whatever seed the run has drawn.
+        now: the settings it would continue with.
+        any_seed: whether a seed of -1 in `now` matches any seed.
     """
     free = (*FREE, *settings_of_trackers(before, now))
     changes = _changes(before, now, (*free, *_OF_ONE_RUN), any_seed)
@@ -73,13 +73,13 @@ def refused_changes(before: Mapping[str, Any], now: Mapping[str, Any], *, any_se
 def changes_of_result(
     before: Mapping[str, Any], now: Mapping[str, Any], *, any_seed: bool = False
 ) -> dict[str, Change]:
-    """Return the settings that keep the numbers of one config from being those of the other; arguments as above."""
+    """Return the changed settings that may change results; arguments as for `refused_changes`."""
     free = (*FREE, *settings_of_trackers(before, now))
     return _changes(before, now, (*free, *NAMES), any_seed)
 
 
 def decides(given: Mapping[str, Given], before: Mapping[str, Given]) -> bool:
-    """Return whether settings as they are written change what is computed, against those `given` before."""
+    """Return whether settings, as written, change what is computed compared with `before`."""
     trackers = [{"trackers": each["trackers"].value} for each in (before, given) if "trackers" in each]
     left_out = (*FREE, *settings_of_trackers(*trackers), *NAMES)
     return any(
@@ -90,30 +90,30 @@ def decides(given: Mapping[str, Given], before: Mapping[str, Given]) -> bool:
 
 
 def sweep_identity(config: Mapping[str, Any], axes: Collection[str]) -> dict[str, Any]:
-    """Return the settings of a trial that name its sweep: those that decide the result, and the axes of the grid."""
+    """Return the settings that identify a trial's sweep: those that affect results, and the axes of the grid."""
     left_out = (*FREE, *settings_of_trackers(config), *_OF_ONE_RUN)
     return {key: value for key, value in config.items() if key in axes or key not in left_out}
 
 
 def is_finished_trial(recorded: Mapping[str, Any], config: Mapping[str, Any], axes: Collection[str]) -> bool:
-    """Return whether a run that recorded its settings is the trial with this config."""
+    """Return whether a run with these recorded settings is the trial with this config."""
     free = (*FREE, *settings_of_trackers(recorded, config))
     ignored = [key for key in (*free, *_OF_ONE_RUN) if key not in axes]
     return not _changes(recorded, config, ignored, any_seed=True)
 
 
 def settings_of_trackers(*configs: Mapping[str, Any]) -> set[str]:
-    """Return the settings that the trackers of some configs bring; like `trackers` itself, they decide no number."""
+    """Return the settings that the trackers of configs declare; like `trackers` itself, they do not affect results."""
     found: set[str] = set()
     lists = [trackers for config in configs if isinstance(trackers := config.get("trackers"), list)]
     for name in dict.fromkeys(name for trackers in lists for name in trackers if isinstance(name, str)):
-        with suppress(RegistryError):  # one that is not installed here any more has no settings to leave out
+        with suppress(RegistryError):  # a tracker that is no longer installed has no settings to ignore
             found |= {parameter.name for parameter in REPORTERS.describe(name).parameters}
     return found
 
 
 def without_run(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config without what concerns one run folder only, in a form that can be run again."""
+    """Return a config without the settings of a single run folder, so that it can be run again."""
     return {**config, **_OF_ONE_RUN}
 
 
@@ -131,7 +131,7 @@ def _changes(
 
 
 def _as_text(key: str, value: Any) -> str:
-    """Return a value as YAML, with the path of `root` or of a user's own file in full, as runs record them."""
+    """Return a value as YAML, with the path of `root` or of a user's file made absolute, as runs record it."""
     if isinstance(value, str):
         path, _, name = value.rpartition(":")
         if key == "root":

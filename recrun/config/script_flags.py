@@ -1,4 +1,4 @@
-"""The command line of a script that builds its own Parser: `--config file.yaml`, `--lr 1e-3`, `--help`."""
+"""Read the command line of a script that builds its own Parser: `--config file.yaml`, `--lr 1e-3`, `--help`."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def read_flags(
     spellings: Mapping[str, Sequence[str]],
     defaults: Mapping[str, Any],
 ) -> Reading:
-    """Read a script's arguments, and the file that they name; the arguments win.
+    """Read a script's arguments and the config file that they name; arguments override the file.
 
     Args:
         argv: the arguments, without the script's name.
         parameters: the declared settings by name.
-        spellings: the flags of those that have others than `--name`.
+        spellings: the flags of settings that have flags besides `--name`.
         defaults: the defaults that the script has set.
     """
     arguments, rest = _argument_parser(parameters, spellings, defaults).parse_known_args(argv)

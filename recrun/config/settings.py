@@ -1,7 +1,7 @@
-"""The settings every run has, whatever its components.
+"""Declare the settings that do not depend on the chosen components.
 
-`RUN` holds what any run takes, `TRAINING` what only a model trained by gradient descent takes: a closed-form model that
-is given a learning rate is a mistake, and is refused. Everything else is declared by the chosen components.
+`RUN` applies to every run, `TRAINING` only to models trained by gradient descent: a learning rate for a closed-form
+model is a mistake, and is refused. All other settings are declared by the chosen components.
 """
 
 from __future__ import annotations
@@ -41,33 +41,33 @@ RUN: Final[tuple[Parameter, ...]] = (
         "monitors",
         list[str],
         ["recall@10", "recall@20", "ndcg@10", "ndcg@20"],
-        "metrics to compute, also ./file.py:name@10; loss is always kept for training",
+        "metrics to compute, also ./file.py:name@10; the training loss is always recorded",
     ),
     _run(
         "which4best", str | None, None, "monitor that chooses the best epoch on validation; the last one listed if null"
     ),
     _run("eval_valid", bool, True, "evaluate on the validation part"),
-    _run("eval_test", bool, True, "score test once, at the end, with the best model"),
+    _run("eval_test", bool, True, "evaluate on the test part once, at the end, with the best model"),
     _run("eval_memory", PositiveInt, 512, "memory that ranking may use besides the model, in MB"),
-    _run("threads", PositiveInt | None, None, "threads for computing; all that the machine offers if null"),
+    _run("threads", PositiveInt | None, None, "CPU threads for computing; all available ones if null"),
     _run("benchmark", bool, False, "let cuDNN choose its fastest kernels, which may differ from run to run"),
     _run("verbose", Annotated[int, Ge(0), Le(2)], 1, "0 quiet, 1 normal, 2 more"),
     _run(
         "trackers",
         list[str],
         [],
-        "further reporters that are notified of the run: registered names, or ./file.py:Name",
+        "additional reporters for the run: registered names, or ./file.py:Name",
     ),
     _run("resume", bool, False, "continue the run of the same id (or the newest unfinished one with these settings)"),
-    _run("id", str | None, None, "name of the run folder; drawn if null"),
+    _run("id", str | None, None, "name of the run folder; generated if null"),
 )
 
 TRAINING: Final[tuple[Parameter, ...]] = (
-    _training("loss", str | None, None, "loss: a registered name, or ./file.py:Name; the model's usual one if null"),
+    _training("loss", str | None, None, "loss: a registered name, or ./file.py:Name; the model's default if null"),
     _training("epochs", NonNegativeInt, 100, "epochs to train"),
     _training("batch_size", PositiveInt, 2048, "training rows in a batch"),
     _training("optimizer", str, "adam", "optimizer"),
-    _training("lr_scheduler", str, "none", "schedule of the learning rate, stepped after each epoch"),
+    _training("lr_scheduler", str, "none", "learning-rate schedule, stepped after each epoch"),
     _training("sampler", str, "uniform", "how negative items are drawn"),
     _training(
         "positives",
@@ -76,13 +76,13 @@ TRAINING: Final[tuple[Parameter, ...]] = (
         "an epoch visits every train interaction once, or draws as many by choosing users uniformly",
     ),
     _training("eval_freq", PositiveInt, 1, "epochs between evaluations"),
-    _training(
-        "early_stop_patience", PositiveInt | None, None, "evaluations without a better one before training stops"
-    ),
+    _training("early_stop_patience", PositiveInt | None, None, "evaluations without improvement before training stops"),
     _training("checkpoint_freq", PositiveInt, 1, "epochs between checkpoints"),
-    _training("checkpoint_minutes", PositiveFloat, 5.0, "a checkpoint is also written when the last one is this old"),
     _training(
-        "num_workers", NonNegativeInt, 0, "0 samples between the steps, 1 or more in a thread beside them; same batches"
+        "checkpoint_minutes", PositiveFloat, 5.0, "also write a checkpoint when the last one is this many minutes old"
+    ),
+    _training(
+        "num_workers", NonNegativeInt, 0, "0 samples between the steps, 1 or more in a background thread; same batches"
     ),
     _training(
         "draw_on",
@@ -98,7 +98,7 @@ TRAINING: Final[tuple[Parameter, ...]] = (
 )
 
 USUAL_REPORTERS: Final = ("metrics", "live", "log", "events", "summary")
-"""The reporters that every run has, in the order in which they are made and notified; `trackers` come after them.
+"""The reporters of every run, in the order in which they are created and notified; `trackers` come after them.
 
-The live view begins with what the metrics file holds, and the summary is made from it, so the file comes first.
+The metrics file comes first because the live view starts from its content, and the summary is made from it.
 """

@@ -1,4 +1,4 @@
-"""Choose the trackers of a run: reporters besides the usual ones, by name or from a file."""
+"""Find the trackers of a run: additional reporters, by name or from a user's file, and their settings."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def further_reporters() -> list[str]:
 
 
 def choose_trackers(given: Given) -> tuple[list[Component], list[Fault], bool]:
-    """Return the reporters that `trackers` names, what is wrong with the names, and whether all could be told."""
+    """Return the reporters that `trackers` names, the faults of the names, and whether all were found."""
     chosen: dict[str, Component] = {}
     faults: list[Fault] = []
     all_known = True
     for position, name in enumerate(given.value if isinstance(given.value, list) else []):
         if not isinstance(name, str):
-            continue  # the check of types says so
+            continue  # reported when the list's type is checked
         item = Given(name, given.items[position] if position < len(given.items) else given.place)
         if name in USUAL_REPORTERS:
-            faults.append(item.fault(f"every run has the reporter {name}; remove it", "trackers"))
+            faults.append(item.fault(f"{name} is already a reporter of every run; remove it", "trackers"))
             continue
         try:
             component = REPORTERS.describe(from_here(name, item))
@@ -41,7 +41,7 @@ def choose_trackers(given: Given) -> tuple[list[Component], list[Fault], bool]:
 
 
 def _explain(name: str, item: Given, error: RegistryError) -> Fault:
-    """Say why a tracker's name is not taken."""
+    """Return the fault of a tracker's name."""
     if is_file_reference(name) or name in REPORTERS:
         return item.fault(str(error), "trackers")
     available = further_reporters()
@@ -50,9 +50,9 @@ def _explain(name: str, item: Given, error: RegistryError) -> Fault:
 
 
 def declare_trackers(parser: Parser, trackers: Sequence[Component]) -> list[Fault]:
-    """Declare the settings of trackers, and return what is wrong with them.
+    """Declare the settings of trackers, and return their faults.
 
-    They decide no number, so none may have the name of a setting of the run or of another component.
+    Trackers do not affect results, so their settings must not share names with those of the run or its components.
     """
     taken = set(parser.parameters)
     faults = []
@@ -60,7 +60,7 @@ def declare_trackers(parser: Parser, trackers: Sequence[Component]) -> list[Faul
         for parameter in tracker.parameters:
             if parameter.name in taken:
                 owner = parser.parameters[parameter.name].owner
-                message = f"{parameter.owner} cannot have a setting of this name: {owner} has it"
+                message = f"{parameter.owner} cannot have a setting of this name: {owner} already has one"
                 faults.append(Fault(message, parameter.name))
         try:
             parser.declare(each for each in tracker.parameters if each.name not in taken)

@@ -1,7 +1,6 @@
-"""The YAML that configs are written in: what of YAML is understood, and what its scalars mean.
+"""Parse the subset of YAML that configs use: the YAML 1.2 core schema without anchors, aliases and tags.
 
-It is the YAML 1.2 core schema without anchors, aliases and tags: `1e-3` is a number, `yes` is text, and nothing but
-data can come out of it.
+So `1e-3` is a number, `yes` is text, and the result is always plain data.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from typing import Any, Final
 import yaml
 
 MAX_DEPTH: Final = 16
-"""Lists and mappings nested deeper than this are refused."""
+"""The deepest nesting of lists and mappings that is accepted."""
 
 
 class NotYaml(Exception):
-    """A text that is not YAML, or holds what a config may not."""
+    """A text that is not YAML, or uses YAML that a config must not contain."""
 
     def __init__(self, message: str, mark: yaml.Mark | None, *, is_second_document: bool = False) -> None:
         super().__init__(message)
@@ -38,7 +37,7 @@ class _Loader(yaml.SafeLoader):
         if getattr(event, "tag", None) is not None:
             raise NotYaml(f"the tag {event.tag!r} is not supported; write plain values", event.start_mark)
         if self.depth > MAX_DEPTH:
-            raise NotYaml(f"is nested too deeply: more than {MAX_DEPTH} levels", event.start_mark)
+            raise NotYaml(f"nested too deeply: more than {MAX_DEPTH} levels", event.start_mark)
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
@@ -64,29 +63,31 @@ _resolve("int", _INT.pattern, "-+0123456789")
 _resolve("float", _FLOAT.pattern, "-+0123456789.")
 
 _HINTS: Final = {
-    "mapping values are not allowed here": "a value that holds ': ' must be in quotes",
+    "mapping values are not allowed here": "a value that holds ': ' must be in quotes, and a key must not be indented",
     "could not find expected ':'": "expected 'key: value'",
-    "that cannot start any token": "a value that begins with it must be in quotes",
+    "that cannot start any token": "a value that begins with this character must be in quotes",
     "but got '<stream end>'": "a bracket is not closed",
     "found unexpected end of stream": "a quote is not closed",
 }
 
 
 def compose(text: str) -> Any:
-    """Return the root node of a text, or None when it holds nothing.
+    """Return the root node of a text, or None if the text is empty.
 
     Raises:
-        NotYaml: it is not YAML.
+        NotYaml: the text is not YAML of this subset.
     """
     try:
         return yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         if mark is not None and mark.index < len(text) and text[mark.index] == "\t":
-            raise NotYaml("not valid YAML: a tab stands where only blanks may", mark) from None
+            raise NotYaml("not valid YAML: a tab where only spaces are allowed", mark) from None
         detail = " ".join(part for part in (error.context, error.problem) if part)
         if "expected a single document" in detail:
-            raise NotYaml("a second YAML document begins here; expected one", mark, is_second_document=True) from None
+            raise NotYaml(
+                "a second YAML document begins here; a config is a single document", mark, is_second_document=True
+            ) from None
         if "end of stream" in detail or "<stream end>" in detail:
             mark = error.context_mark or mark  # where it began, not where the text ran out
         hint = next((f"; {hint}" for part, hint in _HINTS.items() if part in detail), "")
@@ -94,11 +95,11 @@ def compose(text: str) -> Any:
     except yaml.YAMLError as error:
         raise NotYaml(f"not valid YAML: {error}", None) from None
     except RecursionError:
-        raise NotYaml("is nested too deeply", None) from None
+        raise NotYaml("nested too deeply", None) from None
 
 
 def construct(node: yaml.Node, faults: list[tuple[str, yaml.Node]]) -> Any:
-    """Return a node's value: text, numbers, booleans, null, lists and mappings of these."""
+    """Return a node's value: text, numbers, booleans, null, lists and mappings; faults are added to the list."""
     if isinstance(node, yaml.SequenceNode):
         return [construct(child, faults) for child in node.value]
     if isinstance(node, yaml.MappingNode):
@@ -121,6 +122,6 @@ def construct(node: yaml.Node, faults: list[tuple[str, yaml.Node]]) -> Any:
         if kind == "float":
             return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
     except ValueError:
-        faults.append(("is a number of too many digits", node))
+        faults.append(("the number has too many digits", node))
         return None
     return None if kind == "null" else text

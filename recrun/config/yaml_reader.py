@@ -1,7 +1,7 @@
-"""YAML with positions: a flat mapping whose every key and value knows where it was written.
+"""Read YAML as a flat mapping in which every key and value keeps its line and column.
 
-All faults of a text are found together: where the text as a whole is not YAML, its top-level entries are read one by
-one. This is the parser's reading half; no other module reads YAML.
+All faults of a text are reported together: if the text as a whole is not YAML, its top-level entries are read one by
+one. No other module reads YAML.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from recrun.config.yaml_dialect import NotYaml, compose, construct
 from recrun.errors import ConfigError, Fault
 
 MAX_BYTES: Final = 1 << 16
-"""A config larger than this is refused unread: it is some other file."""
+"""A larger file is refused without being parsed: it cannot be a config."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Given:
-    """A value that somebody set.
+    """A value as it was given in a file, in an argument or by a program.
 
     Args:
         value: the typed value.
@@ -45,7 +45,7 @@ class Given:
         text: how a plain scalar was written (`1e-3`), for settings that are text; None for anything else.
         key_place: where its key was written.
         items: where the elements of a list were written.
-        within: where the entries of mappings in a list were written, key and value, by (element, key).
+        within: for mappings in a list, where each key and its value were written, by (element, key).
     """
 
     value: Any
@@ -56,12 +56,12 @@ class Given:
     within: Mapping[tuple[int, str], tuple[Place, Place]] = field(default_factory=dict)
 
     def fault(self, message: str, key: str = "", suggestion: str | None = None, item: int | None = None) -> Fault:
-        """Return a fault at the place where the value, or one element of it, was written."""
+        """Return a fault at the position of the value, or of one of its elements."""
         place = self.items[item] if item is not None and item < len(self.items) else self.place
         return place.fault(message, key, suggestion) if place else Fault(message, key, suggestion=suggestion)
 
     def key_fault(self, message: str, key: str, suggestion: str | None = None) -> Fault:
-        """Return a fault at the place where the key was written."""
+        """Return a fault at the position of the key."""
         return (
             self.key_place.fault(message, key, suggestion) if self.key_place else self.fault(message, key, suggestion)
         )
@@ -69,14 +69,14 @@ class Given:
 
 @dataclass
 class Reading:
-    """What could be read of a text, and what is wrong with the rest.
+    """What could be read from a text, and the faults of the rest.
 
     Args:
         given: the values by key.
         faults: everything found wrong.
-        complete: whether every key was read, so that a key which is not `given` was not written.
-        expected: the numbers that a config says it gives, which are none of its settings.
-        as_written: whether the settings compute what the config does by itself, so that `expected` is of them.
+        complete: whether every key was read, so that a key missing from `given` was not written.
+        expected: the expected values of a config, which are not settings.
+        as_written: whether the settings compute the same as the config alone, so that `expected` holds for them.
     """
 
     given: dict[str, Given] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Reading:
     as_written: bool = True
 
     def refuse(self, fault: Fault) -> None:
-        """Add a fault that leaves keys unread."""
+        """Add a fault that left keys unread."""
         self.faults.append(fault)
         self.complete = False
 
@@ -94,7 +94,7 @@ class Reading:
         """Return the values.
 
         Raises:
-            ConfigError: there is a fault; with all of them.
+            ConfigError: there are faults; it holds all of them.
         """
         if self.faults:
             raise ConfigError(self.faults)
@@ -119,10 +119,10 @@ def read_value(text: str, place: Place) -> tuple[Given | None, list[Fault]]:
         place: where it begins.
 
     Returns:
-        The value, or None when the text is none; and what is wrong with it.
+        The value, or None if the text is not a valid value; and its faults.
     """
     reading = Reading()
-    # Read as an element of a list: at the start of a line `---` and `%` would have a meaning that a value has not.
+    # Parsed as an element of a list: at the start of a line, `---` and `%` would have a special meaning.
     source = _Text("- " + _without_controls(text, place, reading), place.file, argument=place)
     try:
         root = compose(source.text)
@@ -133,14 +133,14 @@ def read_value(text: str, place: Place) -> tuple[Given | None, list[Fault]]:
     node = root.value[0]
     rest = source.text[node.end_mark.index :].strip()
     if rest.startswith("#"):
-        reading.faults.append(place.fault(f"a comment would begin at {rest[:20]!r}; put the value in quotes"))
+        reading.faults.append(place.fault(f"{rest[:20]!r} would be a comment; put the value in quotes"))
     given = source.given(node, place, reading.faults)
     return (None if reading.faults else given), reading.faults
 
 
 @dataclass(frozen=True)
 class _Text:
-    """A text to read, and where it stands: it begins on a line of a file, or in an argument."""
+    """A text to read, and where it begins: on a line of a file, or in an argument."""
 
     text: str
     name: str
@@ -156,7 +156,7 @@ class _Text:
         return Place(self.name, mark.line + self.first_line, mark.column + 1) if mark is not None else Place(self.name)
 
     def given(self, node: yaml.Node, key_place: Place, faults: list[Fault]) -> Given:
-        """Return what a value's node says; faults are added to the list."""
+        """Return the value of a node; faults are added to the list."""
         found: list[tuple[str, yaml.Node]] = []
         value = construct(node, found)
         faults += [self.place(where.start_mark).fault(message) for message, where in found]
@@ -186,7 +186,7 @@ def _read_entries(source: _Text, reading: Reading) -> None:
         _add_entries(source, root, reading)
     else:
         found = "a list" if isinstance(root, yaml.SequenceNode) else f"the text {root.value[:60]!r}"
-        hint = "; a blank must follow the colon" if re.match(r"\w+:\S", str(root.value)) else ""
+        hint = "; put a space after the colon" if re.match(r"\w+:\S", str(root.value)) else ""
         reading.refuse(source.place(root.start_mark).fault(f"expected 'key: value', found {found}{hint}"))
 
 
@@ -210,7 +210,7 @@ def _add_entries(source: _Text, root: yaml.MappingNode, reading: Reading) -> Non
 
 
 def _read_one_by_one(source: _Text, whole: NotYaml, reading: Reading) -> None:
-    """Read each top-level entry by itself, so that one that is no YAML does not hide the others."""
+    """Read each top-level entry by itself, so that an invalid one does not hide the others."""
     reading.complete = False
     text = source.text
     if whole.is_second_document and whole.mark is not None:
@@ -233,7 +233,7 @@ def _read_one_by_one(source: _Text, whole: NotYaml, reading: Reading) -> None:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, str]]:
-    """Yield (lines before it, text) of each top-level entry: a line that is not indented, and what belongs to it."""
+    """Yield (lines before it, text) of each top-level entry: an unindented line and the lines that belong to it."""
     block: list[str] = []
     first = 0
     for number, line in enumerate(text.splitlines(keepends=True)):
@@ -256,28 +256,30 @@ def _read_text(path: Path, name: str, reading: Reading) -> str | None:
         reading.refuse(Fault(message, file=name))
         return None
     if len(content) > MAX_BYTES:
-        reading.refuse(Fault(f"is larger than {MAX_BYTES >> 10} KiB; this is not a config", file=name))
+        reading.refuse(Fault(f"is larger than {MAX_BYTES >> 10} KiB, so it is not a config", file=name))
         return None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = content[: error.start]
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig", errors="replace")) + 1
-        message = f"is not UTF-8 text: byte 0x{content[error.start]:02x} cannot be decoded"
+        message = f"is not UTF-8 text: byte 0x{content[error.start]:02x} cannot be decoded; save the file as UTF-8"
         reading.refuse(Fault(message, file=name, line=before.count(b"\n") + 1, column=column))
         return content.decode("utf-8-sig", errors="ignore")
 
 
-# What is no line end to an editor is none here: U+0085, U+2028 and U+2029 are refused with the controls.
+# U+0085, U+2028 and U+2029 end a line in YAML but not in editors, so they are refused like control characters.
 _CONTROL: Final = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _without_controls(text: str, start: Place, reading: Reading) -> str:
-    """Return a text without the characters that YAML forbids, each line of them a fault."""
+    """Return a text without the characters that YAML forbids; each line that has some is a fault."""
     for number, line in enumerate(text.split("\n")):
         forbidden = _CONTROL.search(line)
         if forbidden:
             column = forbidden.start() + 1 + (start.column - 1 if start.column and not number else 0)
             place = Place(start.file, None if start.line is None else start.line + number, column)
-            reading.faults.append(place.fault(f"the character U+{ord(forbidden.group()):04X} is not allowed in YAML"))
+            reading.faults.append(
+                place.fault(f"the character U+{ord(forbidden.group()):04X} is not allowed in YAML; remove it")
+            )
     return _CONTROL.sub("", text)

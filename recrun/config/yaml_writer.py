@@ -1,4 +1,4 @@
-"""Writing settings as YAML that `recrun.config.yaml_reader` reads back to the same values."""
+"""Write settings as YAML that `recrun.config.yaml_reader` reads back to the same values."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, Final
 
 _PLAIN: Final = re.compile(r"(?:\.{0,2}/)?[A-Za-z_][A-Za-z0-9_./@+-]*")
 _WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
-"""Words that this dialect, or an older one that another program reads, takes for something other than text."""
+"""Words that are not text in YAML 1.2, or in the YAML 1.1 that other programs may read."""
 
 
 def dump_mapping(values: Mapping[str, Any]) -> str:
-    """Return a mapping as YAML, a line for each key, in the same order."""
+    """Return a mapping as YAML, one line for each key, in the same order."""
     return "".join(f"{key}: {dump_value(value)}\n" for key, value in values.items())
 
 
 def dump_value(value: Any) -> str:
-    """Return a value as YAML writes it on one line.
+    """Return a value as YAML on one line.
 
     >>> dump_value([1e-3, "recall@20", None, True, "1e-3"])
     '[0.001, recall@20, null, true, "1e-3"]'
@@ -39,7 +39,7 @@ def dump_value(value: Any) -> str:
 
 
 def _dump_text(text: str) -> str:
-    """Return text plain where it reads back as the same text, else in double quotes."""
+    """Return text without quotes if it reads back as the same text, else in double quotes."""
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
     return '"' + "".join(map(_escape, text)) + '"'

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from recrun.architectures.prediction import PredictingArch
+from recrun.config.family import family_of_class
 from recrun.config.monitor_names import MetricName
 from recrun.data.postprocessing.mode import check_mode
 
@@ -41,7 +41,7 @@ def evaluate_split(
         memory_mb: memory that ranking may use besides the model, in MB.
         progress: called as `progress(done, total)`, in users or rows, after each block.
     """
-    if isinstance(model, PredictingArch):
+    if family_of_class(type(model)).evaluation == "predictions":
         from recrun.evaluation.predictions import measure, predict
 
         probabilities, labels, users = predict(model, base, split, device, progress=progress)

@@ -1,4 +1,4 @@
-"""What a config can choose, by name, and known without importing it."""
+"""Hold one registry for each kind of component that a config can choose by name."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ REGISTRIES: dict[str, Registry] = {registry.plural: registry for registry in _AL
 
 
 def choices(registered: Registered) -> list[str]:
-    """Return the names that a setting may have, besides a user's own `path/to/file.py:Name`."""
+    """Return the names that a setting accepts, besides `path/to/file.py:Name`."""
     names = [name for name in REGISTRIES[registered.kinds].names() if name not in registered.without]
     return [*names, *registered.also]

@@ -1,4 +1,4 @@
-"""The types that settings may have, from the text of an annotation."""
+"""Turn the source text of an annotation into the type of a setting."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _NAMES: Final[dict[str, Any]] = {
 
 
 class Unreadable(RegistryError):
-    """A signature that cannot be understood from its text alone."""
+    """A signature that cannot be understood without importing the module."""
 
 
 def resolve_annotation(node: ast.expr) -> Any:
-    """Return the type that an annotation's syntax tree names, from the types that settings may have.
+    """Return the type that an annotation's syntax tree stands for.
 
     Raises:
-        Unreadable: the annotation uses a name that is not a settings type, or is malformed.
+        Unreadable: the annotation is malformed, or uses a name that is not among the types of settings.
     """
     try:
         return _resolve(node)

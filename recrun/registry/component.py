@@ -1,4 +1,4 @@
-"""What is known of a registered component without importing it: its settings, docstring, bases and traits."""
+"""Describe a registered component without importing it: its settings, docstring, base classes and traits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class _Required:
 
 
 REQUIRED: Final = _Required()
-"""Stands where a parameter has no default."""
+"""The default of a parameter that has none."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Parameter:
     Args:
         name: the key.
         annotation: its type: `int`, `PositiveFloat`, `list[int]`, `Literal["a", "b"]`, `str | None` and the like.
-        default: the value when nobody sets it, or `REQUIRED`.
+        default: the value if none is given, or `REQUIRED`.
         help: one sentence for the user.
-        owner: what declares it, as shown in messages ("run", "training", "model bprmf").
+        owner: what declares it, as named in messages ("run", "training", "model bprmf").
     """
 
     name: str
@@ -39,16 +39,16 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Component:
-    """What is known of a registered thing without importing it.
+    """A registered class or function, described without importing it.
 
     Args:
         kind: "model", "loss", ...
         name: its name in the registry.
         target: `module:qualified.name`, or `path.py:Name` for a user's own file.
-        parameters: its config keys, in the order of the signature.
-        doc: its whole docstring.
-        bases: the names of the classes it derives from, as written, nearest first.
-        traits: what the config layer must know before import: the dataclass of its kind in `recrun.registry.traits`.
+        parameters: its settings, in the order of the signature.
+        doc: its docstring and that of its constructor.
+        bases: the names of its base classes, as written, nearest first.
+        traits: what the config layer must know about it; an instance of its kind's class in `recrun.registry.traits`.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""What other packages register with recrun: their entry points of the groups `recrun.<kinds>`."""
+"""Find the components that other packages register through entry points of the groups `recrun.<kinds>`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MARK: Final = "[recrun."
 
 @cache
 def find_entry_points() -> dict[str, dict[str, list[Any]]]:
-    """Return the entry points of each group `recrun.<kinds>`, by name; several packages may claim one."""
+    """Return the entry points of each group `recrun.<kinds>`, by name; several packages may use one name."""
     if not _may_be_any():
         return {}
     from importlib.metadata import distributions
@@ -32,10 +32,11 @@ def find_entry_points() -> dict[str, dict[str, list[Any]]]:
 
 
 def _may_be_any() -> bool:
-    """Return whether some installed package may have an entry point for recrun.
+    """Return whether an installed package may have entry points for recrun.
 
-    `importlib.metadata` takes a fifth of the time of `recrun list` to import. Usually no package has anything for
-    recrun, and a look at the files that would say so is enough; where packages do not lie in folders, it is not.
+    Importing `importlib.metadata` takes a fifth of the time of `recrun list`. Usually no package has entry points for
+    recrun, and searching the `entry_points.txt` files shows it; packages in zip files or behind other finders
+    count as possible.
     """
     if any(hasattr(finder, "find_distributions") and finder is not PathFinder for finder in sys.meta_path):
         return True

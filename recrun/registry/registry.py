@@ -1,11 +1,11 @@
-"""Names for the things a config can choose: models, losses, data sets, metrics, optimizers, schedulers, formats.
+"""Register components by name, describe them from their source, and import them on demand.
 
-A registry knows its components before they are imported: it reads the sources of its place, a module or a package, with
-`recrun.registry.read_source`. `describe(name)` gives what a config needs to be checked; `get(name)` imports the one
-module and returns the object.
+A registry describes its components without importing them: it reads the sources of one module or package with
+`recrun.registry.read_source`. `describe(name)` returns what is needed to check a config; `get(name)` imports the
+component's module and returns the object.
 
-Other packages add things through entry points of the group `recrun.<kind>s`; a user's own file is named as
-`./file.py:Name`. Neither needs a list here to be edited.
+Other packages add components through entry points of the group `recrun.<kinds>`; a component in a user's own file is
+named `./file.py:Name`. Neither needs a change here.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ T = TypeVar("T")
 
 
 class Registry:
-    """The registered things of one kind.
+    """The components of one kind.
 
     Args:
         kind: the singular word used in messages ("model").
-        constant: the name this registry is bound to, as it stands before `.register` in the sources ("MODELS").
-        place: the package or module whose sources hold the built-in things.
+        constant: the name of this registry in source code, before `.register` ("MODELS").
+        place: the package or module that defines the built-in components.
         plural: the word after `recrun.` in the entry-point group, and in `recrun list`.
-        traits: the dataclass of the traits that its things may have.
+        traits: the dataclass of the traits that its components may have.
     """
 
     def __init__(self, kind: str, constant: str, place: str, plural: str, traits: type[Traits] = Traits) -> None:
@@ -50,14 +50,14 @@ class Registry:
         self._registered: dict[str, Component] = {}
 
     def register(self, name: str, **traits: Any) -> Callable[[T], T]:
-        """Return a decorator that registers a class or function under `name` and returns it untouched.
+        """Return a decorator that registers a class or function under `name` and returns it unchanged.
 
         Args:
             name: the name in configs.
-            traits: literals that the config layer needs before the thing is imported; see `recrun.registry.traits`.
+            traits: literals that the config layer needs before the import; see `recrun.registry.traits`.
 
         Raises:
-            RegistryError: the name is already taken by something else, or there is no such trait.
+            RegistryError: the name is already registered for something else, or a trait is unknown or wrong.
         """
         caller = sys._getframe(1)
         where = f"{caller.f_code.co_filename}:{caller.f_lineno}: {self.kind} {name!r}"
@@ -84,11 +84,11 @@ class Registry:
         return name in self._index() or name in self._registered or name in self._entry_points()
 
     def __iter__(self) -> Iterator[Component]:
-        """Describe everything registered, but for what `problems` names."""
+        """Describe every component except those that `problems` reports."""
         return iter(self._survey()[0])
 
     def problems(self) -> list[str]:
-        """Return a message for each thing of another package that cannot be used."""
+        """Return a message for each component of another package that cannot be used."""
         return self._survey()[1]
 
     def _survey(self) -> tuple[list[Component], list[str]]:
@@ -103,13 +103,13 @@ class Registry:
         return components, problems
 
     def describe(self, name: str) -> Component:
-        """Return what is known of `name`, from its source where that says enough, else by importing it.
+        """Describe a component from its source, or by importing it if the source is not enough.
 
         Args:
             name: a registered name, or `path/to/file.py:Name`.
 
         Raises:
-            RegistryError: there is no such thing (the message names the nearest one), or it cannot be read.
+            RegistryError: there is no such component (the message suggests the nearest name), or it cannot be read.
         """
         if is_file_reference(name):
             return self._describe_file(name)
@@ -122,10 +122,10 @@ class Registry:
         raise RegistryError(unknown(self.kind, name, self.names()))
 
     def get(self, name: str) -> Any:
-        """Import and return the thing called `name`.
+        """Import and return the component called `name`.
 
         Raises:
-            RegistryError: there is no such thing, or its module cannot be imported.
+            RegistryError: there is no such component, or its module cannot be imported.
         """
         if name in self._objects:
             return self._objects[name]
@@ -145,7 +145,7 @@ class Registry:
         return self._objects[name]
 
     def _index(self) -> dict[str, Component]:
-        traits: Any = self.traits  # A class is hashable; mypy asks its instances.
+        traits: Any = self.traits  # The cache needs it hashable, which a class is; mypy checks its instances instead.
         return _read_place(self.kind, self.constant, self.place, traits)
 
     def _entry_points(self) -> dict[str, list[Any]]:
@@ -155,7 +155,7 @@ class Registry:
         """Return the entry point of a name.
 
         Raises:
-            RegistryError: several packages claim the name, or one claims a built-in one.
+            RegistryError: several packages use the name, or it is the name of a built-in component.
         """
         points = self._entry_points()[name]
         claims = [f"{point.value} of {point.dist.name if point.dist else 'a package'}" for point in points]
@@ -180,12 +180,12 @@ class Registry:
                     traits = read_traits(self.traits, written, where, attributes)
                     return describe_definition(self.kind, name, point.value, node, source, traits)
                 except Unreadable:
-                    pass  # The imported object may tell what its text does not.
+                    pass  # The imported object may say more than its source.
         self._load_entry_point(name)
         return self._registered[name]
 
     def _decorator(self, name: str, node: Definition, source: Source) -> tuple[dict[str, Any], str]:
-        """Return the traits that the first decorator of this registry gives, and where; none without a decorator."""
+        """Return the traits in this registry's decorator, and its position; no traits without a decorator."""
         for registered, written, line in registrations(node, self.constant):
             return written, f"{source.path}:{line}: {self.kind} {registered!r}"
         return {}, f"{source.path}:{node.lineno}: {self.kind} {name!r}"

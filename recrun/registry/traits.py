@@ -1,7 +1,7 @@
-"""The traits of each kind of component: what the config layer must know of one before it is imported.
+"""Define the traits of each kind of component: what the config layer must know about it without importing it.
 
-A trait is a literal keyword of the `register` decorator, or, where the class itself needs it too, an attribute in the
-body of the class. A trait that does not exist, or has a value of another type, is a `RegistryError`.
+A trait is a literal keyword of the `register` decorator or, if the class itself needs it too, an attribute in the body
+of the class. An unknown trait, or a value of the wrong type, is a `RegistryError`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Written:
-    """A call in the body of a class, such as `family = Family(...)`, as its source has it.
+    """A call in the body of a class, such as `family = Family(...)`, read from its source.
 
     Args:
         keywords: its literal keywords.
@@ -32,9 +32,9 @@ class Written:
 
 @dataclass(frozen=True)
 class Traits:
-    """The traits of a kind that has none; base of the others.
+    """Base of all traits; used as it is for kinds that have none.
 
-    `OF_CLASS` names those that are read from the body of the class, and not from the decorator.
+    `OF_CLASS` names the traits that are read from the body of the class instead of the decorator.
     """
 
     OF_CLASS: ClassVar[tuple[str, ...]] = ()
@@ -42,16 +42,16 @@ class Traits:
 
 @dataclass(frozen=True)
 class ModelTraits(Traits):
-    """What is known of a model.
+    """The traits of a model.
 
     Args:
-        loss: its usual loss.
-        losses: the only losses that it takes; empty for any that fit.
+        loss: its default loss.
+        losses: the only losses that it works with; empty for any that fit.
         vectors: whether it has vectors of users and items.
-        scores: "cosine" if its scores are bounded by [-1, 1].
-        gradients: "dense" if a step moves all rows of an embedding, "sparse" if only those of the batch.
-        family: the attribute `family` of its class or of a class above it: how a family of one's own is declared (see
-            `recrun.config.family`); None for one that recrun knows by its base class.
+        scores: "cosine" if its scores lie in [-1, 1].
+        gradients: "dense" if a step changes all rows of an embedding, "sparse" if only those of the batch.
+        family: the attribute `family` of its class or a base class, which declares a family outside recrun (see
+            `recrun.config.family`); None if recrun knows the family by the base class.
     """
 
     OF_CLASS: ClassVar[tuple[str, ...]] = ("family",)
@@ -65,14 +65,14 @@ class ModelTraits(Traits):
 
 @dataclass(frozen=True)
 class LossTraits(Traits):
-    """What is known of a loss.
+    """The traits of a loss.
 
     Args:
-        min_negatives: the fewest sampled negatives that make sense.
-        scores: "cosine" if it needs scores bounded by [-1, 1].
-        trains_on: "users" if it is over users' whole rows, "items" if over the scores of single items.
-        ranks_all_items: whether it is over the scores of all items (an attribute of the class).
-        compares_vectors: whether it takes vectors in place of scores (an attribute of the class).
+        min_negatives: the fewest sampled negatives it works with.
+        scores: "cosine" if it needs scores in [-1, 1].
+        trains_on: "users" if it is computed on users' whole rows, "items" if on the scores of single items.
+        ranks_all_items: whether it is computed on the scores of all items (an attribute of the class).
+        compares_vectors: whether it takes vectors instead of scores (an attribute of the class).
     """
 
     OF_CLASS: ClassVar[tuple[str, ...]] = ("ranks_all_items", "compares_vectors")
@@ -90,7 +90,7 @@ class LossTraits(Traits):
 
 @dataclass(frozen=True)
 class DatasetTraits(Traits):
-    """What is known of a data set.
+    """The traits of a data set.
 
     Args:
         labelled: whether its rows are labelled, for models that predict labels.
@@ -101,10 +101,10 @@ class DatasetTraits(Traits):
 
 @dataclass(frozen=True)
 class FormatTraits(Traits):
-    """What is known of a file format.
+    """The traits of a file format.
 
     Args:
-        extensions: the ends of file names that stand for it, such as ".csv".
+        extensions: the file name extensions that it is recognised by, such as ".csv".
     """
 
     extensions: tuple[str, ...] = ()
@@ -112,11 +112,11 @@ class FormatTraits(Traits):
 
 @dataclass(frozen=True)
 class MetricTraits(Traits):
-    """What is known of a metric.
+    """The traits of a metric.
 
     Args:
         kind: the name of its kind, registered in `METRIC_KINDS` or in the file of the metric.
-        grouped: whether it is over the rows of each user.
+        grouped: whether it is computed for each user's rows.
         smaller_is_better: whether the best value is the smallest.
     """
 
@@ -127,10 +127,10 @@ class MetricTraits(Traits):
 
 @dataclass(frozen=True)
 class MetricKindTraits(Traits):
-    """What is known of a kind of metrics.
+    """The traits of a kind of metrics.
 
     Args:
-        cutoff: whether its metrics are over the first k items, and named as name@k.
+        cutoff: whether its metrics are computed on the first k items, and written name@k.
         evaluations: the evaluations of model families that can compute it: rankings of all items, predicted labels.
     """
 
@@ -140,10 +140,10 @@ class MetricKindTraits(Traits):
 
 @dataclass(frozen=True)
 class OptimizerTraits(Traits):
-    """What is known of an optimizer.
+    """The traits of an optimizer.
 
     Args:
-        sparse: whether it updates only the rows of embeddings that a batch has.
+        sparse: whether it updates only the embedding rows that occur in a batch.
     """
 
     sparse: bool = False
@@ -151,7 +151,7 @@ class OptimizerTraits(Traits):
 
 @dataclass(frozen=True)
 class SchedulerTraits(Traits):
-    """What is known of a schedule of the learning rate.
+    """The traits of a learning-rate schedule.
 
     Args:
         uses_epochs: whether it depends on the number of epochs.
@@ -164,11 +164,12 @@ class SchedulerTraits(Traits):
 
 @dataclass(frozen=True)
 class SamplerTraits(Traits):
-    """What is known of a sampler of negatives.
+    """The traits of a sampler of negatives.
 
     Args:
-        draws: whether it draws for single rows, takes negatives from the batch, or yields candidates to choose from.
-        min_negatives: the fewest negatives that make sense.
+        draws: whether it draws for single rows, takes negatives from the batch, or draws candidates among which the
+            model chooses.
+        min_negatives: the fewest negatives it works with.
     """
 
     draws: Literal["rows", "batch", "candidates"] = "rows"
@@ -177,12 +178,12 @@ class SamplerTraits(Traits):
 
 @dataclass(frozen=True)
 class SplitTraits(Traits):
-    """What is known of a split.
+    """The traits of a split.
 
     Args:
-        needs_time: whether it reads times; data without times is refused.
+        needs_time: whether it needs times; data without times is refused.
         compares_users: whether it compares the times of different users.
-        without_share: why `test_ratio` has no meaning for it, or None where it has.
+        without_share: why `test_ratio` does not apply to it, or None if it applies.
     """
 
     needs_time: bool = False
@@ -191,16 +192,16 @@ class SplitTraits(Traits):
 
 
 def read_traits(kind: type[T], written: Mapping[str, Any], where: str, of_class: Mapping[str, Any] | None = None) -> T:
-    """Return traits of a kind from the keywords that give them.
+    """Return the traits that keywords and class attributes give.
 
     Args:
         kind: a frozen dataclass.
         written: the keywords.
-        where: what gives them, as messages begin.
-        of_class: what the body of the class says of those named by `OF_CLASS`.
+        where: the position of the keywords and what they belong to, as the start of messages.
+        of_class: the attributes in the body of the class; those not in `OF_CLASS` are ignored.
 
     Raises:
-        RegistryError: there is no such trait (the message names the nearest one), or its value is of another type.
+        RegistryError: a trait is unknown (the message suggests the nearest one), or its value has the wrong type.
     """
     types_of = _types_of(kind)
     in_class = getattr(kind, "OF_CLASS", ())
@@ -208,7 +209,7 @@ def read_traits(kind: type[T], written: Mapping[str, Any], where: str, of_class:
     faults = []
     for name, value in written.items():
         if name in in_class:
-            faults.append(f"trait {name!r} is an attribute of the class; write it in its body")
+            faults.append(f"trait {name!r} is an attribute of the class; set it in the class body")
         elif name not in names:
             guess = nearest(name, names)
             hint = f"did you mean {guess!r}?" if guess else f"available: {', '.join(names) or 'none'}"
@@ -227,7 +228,7 @@ def read_traits(kind: type[T], written: Mapping[str, Any], where: str, of_class:
 
 _types_of: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
 
-_WORDS: Final = {bool: "true or false", int: "a whole number", str: "a text"}
+_WORDS: Final = {bool: "True or False", int: "an integer", str: "a string"}
 
 
 def _fits(annotation: Any, value: Any) -> bool:
@@ -253,5 +254,5 @@ def _explain(name: str, annotation: Any, value: Any) -> str:
         hint = f", did you mean {guess!r}?" if guess else ""
         return f"trait {name!r} expects one of {', '.join(map(repr, choices))}, found {value!r}{hint}"
     if get_origin(annotation) is tuple:
-        return f"trait {name!r} expects a tuple, each item {_WORDS[get_args(annotation)[0]]}, found {value!r}"
+        return f"trait {name!r} expects a tuple, each item being {_WORDS[get_args(annotation)[0]]}, found {value!r}"
     return f"trait {name!r} expects {_WORDS.get(annotation, annotation)}, found {value!r}"

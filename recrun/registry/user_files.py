@@ -1,4 +1,4 @@
-"""A user's own Python files, named in a config as `path/to/file.py:Name`."""
+"""Import a user's own Python file, named in a config as `path/to/file.py:Name`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recrun.errors import RegistryError, unknown
 
 
 def is_file_reference(name: str) -> bool:
-    """Return whether a name is `path/to/file.py:Name` rather than a registered one."""
+    """Return whether a name has the form `path/to/file.py:Name`."""
     path, colon, attribute = name.rpartition(":")
     return bool(colon) and path.endswith(".py") and attribute.isidentifier()
 
@@ -27,7 +27,7 @@ def short_name(monitor: str) -> str:
 
 
 def load_reference(reference: str) -> Any:
-    """Import the file of `path/to/file.py:Name` and return what it calls Name.
+    """Import the file of `path/to/file.py:Name` and return its `Name`.
 
     Raises:
         RegistryError: there is no such file or name, or the file fails while it is imported.
@@ -40,7 +40,7 @@ def load_reference(reference: str) -> Any:
 
 
 def load_file(path: str | Path) -> Any:
-    """Import a user's own Python file as a module of its own, once.
+    """Import a user's own Python file as a separate module, once per process.
 
     Raises:
         RegistryError: there is no such file, or it fails while it is imported.
@@ -48,7 +48,7 @@ def load_file(path: str | Path) -> Any:
     file = Path(path).resolve()
     if not file.is_file():
         raise RegistryError(f"there is no file {str(path)!r}")
-    # The same name in every process.
+    # The module's name is the same in every process.
     name = f"recrun_user_{zlib.crc32(str(file).encode()):08x}_{file.stem}"
     if name in sys.modules:
         return sys.modules[name]
@@ -57,7 +57,7 @@ def load_file(path: str | Path) -> Any:
         raise RegistryError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    # Its neighbours can be imported, as by a script; what is installed comes first.
+    # The file can import its neighbours, as a script can; installed packages take precedence.
     sys.path.append(str(file.parent))
     try:
         spec.loader.exec_module(module)
@@ -70,5 +70,5 @@ def load_file(path: str | Path) -> Any:
 
 
 def cause(error: BaseException) -> str:
-    """Return the type and the first line of an error that somebody else's code raised."""
+    """Return the type and the first line of an error raised by code outside recrun."""
     return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,1 +1,1 @@
-"""The run folder: its files, finding and listing runs, and what a resumed run may change."""
+"""Read, write, find, list and resume run folders."""

@@ -1,9 +1,8 @@
-"""Checkpoints: complete, atomic, and data only.
+"""Save and load checkpoints as single safetensors files, written atomically and free of code.
 
-A checkpoint is one safetensors file. Its tensors are named `t0, t1, ...`; its header carries the nested state as JSON,
-in which `{"$tensor": "t0"}` stands for a tensor, the schema version, and a digest of all of it. Nothing in it is code,
-and reading it runs none. One file is replaced by one rename, so a reader sees the old state or the new
-one, never half of either.
+The tensors are named `t0, t1, ...`. The header holds the nested state as JSON, in which `{"$tensor": "t0"}` stands for
+a tensor, the schema version, and a digest of the whole. Loading a checkpoint runs no code. A file is replaced by one
+rename, so a reader sees either the old state or the new one.
 """
 
 from __future__ import annotations
@@ -40,21 +39,21 @@ _DTYPES: Final = {
     torch.float32: "F32",
     torch.float64: "F64",
 }
-"""The names of safetensors for the types that a checkpoint may hold."""
+"""The types that a checkpoint may hold, with their names in safetensors."""
 _ALIGNMENT: Final = 8
 _PICKLES: Final = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
 
 
 def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
-    """Write a state to a file, whole or not at all.
+    """Write a state to a file atomically.
 
     Args:
         path: the file; its folder must exist.
         state: nested dicts and lists of tensors, numpy arrays, numbers, text, booleans and None.
 
     Raises:
-        CheckpointError: the file cannot be written; an older one is left as it was.
-        TypeError: the state holds something else.
+        CheckpointError: the file cannot be written; an existing one is left unchanged.
+        TypeError: the state holds anything else.
     """
     tensors: dict[str, torch.Tensor] = {}
     tree = json.dumps(_pack(state, tensors))
@@ -67,10 +66,10 @@ def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read back what `save_checkpoint` wrote; tensors come on the CPU.
+    """Read what `save_checkpoint` wrote; tensors are on the CPU.
 
     Raises:
-        CheckpointError: the file is missing, damaged, not a checkpoint of recrun, or of a newer version.
+        CheckpointError: the file is missing, damaged, not a recrun checkpoint, or of a newer version.
     """
     file = Path(path)
     if file.is_dir():
@@ -78,11 +77,11 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if not file.is_file():
         raise CheckpointError(f"there is no checkpoint at {path}")
     if file.suffix in _PICKLES:
-        raise CheckpointError(f"{file} is not read: pickled files can run code. Checkpoints are {FILE_NAME} files")
+        raise CheckpointError(f"{file} is a pickled file, which could run code; expected a {FILE_NAME}")
     try:
         with safe_open(str(file), framework="pt", device="cpu") as handle:
             metadata = handle.metadata() or {}
-            # What it returns is a window on the file; a copy outlives the file, whatever happens to it.
+            # get_tensor returns a view of the file; the copy stays valid whatever happens to the file.
             tensors = {name: handle.get_tensor(name).clone() for name in handle.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{file} is damaged or not a checkpoint: {error}") from error
@@ -90,9 +89,9 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def _safetensors(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:
-    """Yield a safetensors file piece by piece; tensors are windows on their own memory.
+    """Yield a safetensors file piece by piece; the pieces of tensors are views, not copies.
 
-    The library's own `save` holds two more copies of everything, and a model may fill half of the machine. Tensors of
+    The library's own `save` makes two more copies of everything, and a model may fill half of the memory. Tensors of
     wide types come first, so that each starts at a multiple of its width.
     """
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
@@ -111,14 +110,14 @@ def _safetensors(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str
 
 
 def _bytes(tensor: torch.Tensor) -> memoryview:
-    """Return a window on the memory of a contiguous tensor of the CPU."""
+    """Return a view of the memory of a contiguous CPU tensor."""
     return tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else memoryview(b"")
 
 
 def _unpack_document(file: Path, metadata: Mapping[str, str], tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
     schema, digest, tree = (metadata.get(f"recrun.{key}") for key in ("schema", "digest", "state"))
     if schema is None or digest is None or tree is None:
-        raise CheckpointError(f"{file} is a safetensors file, but not a checkpoint of recrun")
+        raise CheckpointError(f"{file} is a safetensors file, but not a recrun checkpoint")
     if not schema.isdecimal() or int(schema) > SCHEMA:
         raise CheckpointError(
             f"{file} has schema {schema}; this version of recrun reads up to {SCHEMA}: upgrade recrun"
@@ -128,7 +127,7 @@ def _unpack_document(file: Path, metadata: Mapping[str, str], tensors: dict[str,
     try:
         state = _unpack(json.loads(tree), tensors)
     except (KeyError, TypeError, ValueError, RecursionError):
-        raise CheckpointError(f"{file} is damaged: its header does not fit its tensors") from None
+        raise CheckpointError(f"{file} is damaged: its header does not match its tensors") from None
     if not isinstance(state, dict):
         raise CheckpointError(f"{file} is damaged: its state is not a mapping")
     return state

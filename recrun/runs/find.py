@@ -1,4 +1,4 @@
-"""Finding runs: by a path, below a folder, or by the settings they were started with."""
+"""Find runs by path, below a folder, or by their settings."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _HIDDEN: Final = "."
 
 
 def find_runs(root: str | Path) -> list[RunFolder]:
-    """Return the runs below a folder, in the order in which they were made; damaged ones are among them.
+    """Return the runs below a folder, including damaged ones, in the order in which they were created.
 
-    A run is a folder of the third level with a `run.json` or a `config.yaml`; `latest` and what is still being made are
-    passed over.
+    A run is a folder at the third level with a `run.json` or a `config.yaml`; `latest` and folders that are still being
+    created are skipped.
     """
     found: dict[Path, float] = {}
     for description in _folders(Path(root)):
@@ -31,7 +31,7 @@ def find_runs(root: str | Path) -> list[RunFolder]:
 
 
 def locate_checkpoint(path: str | Path) -> tuple[RunFolder | None, Path]:
-    """Return the run and the checkpoint file that a path means.
+    """Return the run (None for a checkpoint outside a run) and the checkpoint file that a path refers to.
 
     Args:
         path: a run folder (its best checkpoint, else its last), one of its checkpoint folders, or a checkpoint file.
@@ -58,11 +58,11 @@ def locate_checkpoint(path: str | Path) -> tuple[RunFolder | None, Path]:
 
 
 def run_for(settings: Mapping[str, Any], root: str | Path = "runs") -> RunFolder:
-    """Open the folder of a run: a new one, or with `resume: true` the one to be continued.
+    """Return a new run folder or, with `resume: true`, the run to continue if there is one.
 
     Raises:
         ConfigError: the folder of a new run exists already.
-        CheckpointError: the run to be continued has other settings.
+        CheckpointError: the run to continue has different settings.
     """
     return (resumable(settings, root) if settings.get("resume") else None) or RunFolder.create(root, settings)
 
@@ -70,10 +70,10 @@ def run_for(settings: Mapping[str, Any], root: str | Path = "runs") -> RunFolder
 def resumable(settings: Mapping[str, Any], root: str | Path = "runs") -> RunFolder | None:
     """Return the run to continue: the one called `id`, else the newest unfinished one with these settings, if any.
 
-    A seed of -1 is any seed.
+    A seed of -1 matches any seed.
 
     Raises:
-        CheckpointError: the run called `id` has other settings.
+        CheckpointError: the run called `id` has different settings.
     """
     folder, id = runs_like(root, settings), settings.get("id")
     if id:
@@ -83,9 +83,7 @@ def resumable(settings: Mapping[str, Any], root: str | Path = "runs") -> RunFold
         changes = refused_changes(run.read_settings(), settings, any_seed=True)
         if changes:
             listed = "; ".join(f"{key} {change}" for key, change in changes.items())
-            raise CheckpointError(
-                f"the run {run.path} has other settings ({listed}); choose another id, or resume: false"
-            )
+            raise CheckpointError(f"the run {run.path} has different settings ({listed}); choose another id")
         return run
     for run in reversed([run for run in find_runs(root) if run.path.parent == folder]):
         try:

@@ -1,12 +1,12 @@
-"""The run folder: what lies where, written atomically, and read back.
+"""Create, write, read and lock the folder of a run.
 
 <runs>/<description>/<dataset>/<id>/
     config.yaml        the resolved config; itself a valid CONFIG
     run.json           status, provenance, environment, and the ledger of test evaluations
-    log.txt            what was said
-    metrics.jsonl      a line per epoch and split, while running
-    metrics.json       the final numbers
-    checkpoints/last/  everything a resume needs
+    log.txt            the log
+    metrics.jsonl      one line per epoch and split, written during the run
+    metrics.json       the final metrics
+    checkpoints/last/  the complete state, to resume from
     checkpoints/best/  the model that was best on validation
     summary/           SUMMARY.md, plots, event files
 """
@@ -34,11 +34,11 @@ SCHEMA_VERSION: Final = 1
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
 LATEST: Final = "latest"
 _TEMPORARY: Final = ".*.tmp"
-"""What `atomic_write` calls a file that is not whole yet."""
+"""The temporary files of `atomic_write`."""
 _BUILDING: Final = ".building-"
 _ABANDONED_AFTER: Final = 3600.0
 _PATIENCE: Final = 1.0
-"""Seconds to wait for a lock that somebody may only be looking at."""
+"""Seconds to wait for a lock: a process that only checks it holds it for a moment."""
 _RECORD_PATIENCE: Final = 30.0
 
 
@@ -46,7 +46,7 @@ class RunFolder:
     """One run's folder.
 
     Args:
-        path: the folder; see `create` and `open_run` for how to come by one.
+        path: the folder; see `create` and `open_run`.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -65,19 +65,19 @@ class RunFolder:
 
     @classmethod
     def create(cls, root: str | Path, settings: Mapping[str, Any]) -> RunFolder:
-        """Make a new run folder that holds its config and run.json, whole or not at all, and point `latest` at it.
+        """Create a run folder with its config and run.json, atomically, and point `latest` at it.
 
         Args:
             root: the folder of all runs.
-            settings: the resolved config; description, dataset and id name the folder.
+            settings: the resolved config; description, dataset and id determine the path.
 
         Raises:
-            ConfigError: the folder exists already, or cannot be made.
+            ConfigError: the folder exists already, or cannot be created.
         """
         parent = runs_like(root, settings)
         path = parent / (settings.get("id") or _new_id())
         building = parent / f"{_BUILDING}{secrets.token_hex(4)}"
-        message = f"there is a run in {path} already; choose another id, or continue it with --resume {path}"
+        message = f"there is already a run in {path}; choose another id, or continue it with --resume {path}"
         try:
             parent.mkdir(parents=True, exist_ok=True)
             if os.path.lexists(path):
@@ -93,17 +93,17 @@ class RunFolder:
             shutil.rmtree(building, ignore_errors=True)
             if os.path.lexists(path):
                 raise ConfigError(Fault(message, key="id")) from None
-            raise ConfigError(f"cannot make a run folder in {root}: {error.strerror}") from error
+            raise ConfigError(f"cannot create a run folder in {root}: {error.strerror}") from error
         _link_latest(Path(root), path)
         return cls(path)
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write the resolved config, in a form that can be run again."""
-        # Neither the folder's name nor how the run was started is part of what it computes.
+        # The name of the folder and how the run was started do not affect what it computes.
         atomic_write(self.config_file, dump_mapping(without_run(config)))
 
     def read_settings(self) -> dict[str, Any]:
-        """Return the settings that config.yaml holds.
+        """Return the settings in config.yaml.
 
         Raises:
             CheckpointError: it is missing or damaged.
@@ -114,37 +114,41 @@ class RunFolder:
             raise CheckpointError(f"the config of the run {self.path} is damaged: {error.faults[0]}") from None
 
     def write_json(self, path: Path, document: Mapping[str, Any]) -> None:
-        """Write a JSON document atomically; numbers are not rounded, and NaN is refused."""
+        """Write a JSON document atomically; numbers are not rounded.
+
+        Raises:
+            ValueError: a number is NaN or infinite.
+        """
         atomic_write(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
     def read_run(self) -> dict[str, Any]:
-        """Return run.json.
+        """Return the content of run.json.
 
         Raises:
-            CheckpointError: it is missing or damaged, or of a newer version of recrun.
+            CheckpointError: it is missing, damaged, or written by a newer version of recrun.
         """
         document = read_json(self.run_file)
         schema = document.get("schema_version")
         if not isinstance(schema, int):
-            raise CheckpointError(f"{self.run_file} is damaged: it says no schema_version")
+            raise CheckpointError(f"{self.run_file} is damaged: it has no schema_version")
         if schema > SCHEMA_VERSION:
             message = f"has schema {schema}; this version of recrun reads up to {SCHEMA_VERSION}: upgrade recrun"
             raise CheckpointError(f"{self.run_file} {message}")
         return document
 
     def update_run(self, **changes: Any) -> None:
-        """Change some entries of run.json, keeping the others."""
+        """Change some entries of run.json and keep the others."""
         self._change_run(lambda document: document.update(changes))
 
     def begin_test_evaluation(self, checkpoint: str, by: str) -> int:
-        """Enter into the run's ledger that test is about to be scored, and return the entry's place.
+        """Record in run.json that the test part is about to be evaluated, and return the entry's index.
 
-        It is entered before test is read, so that a look at test that was cut short leaves its trace as well: an entry
-        without metrics.
+        The entry is written before the test part is read, so that an interrupted evaluation is recorded as well, as an
+        entry without metrics.
 
         Args:
-            checkpoint: which model is scored.
-            by: the command that asks for it.
+            checkpoint: the model that is evaluated.
+            by: the command that evaluates it.
         """
         place = -1
 
@@ -158,25 +162,25 @@ class RunFolder:
         return place
 
     def end_test_evaluation(self, place: int, values: Mapping[str, float]) -> None:
-        """Enter what a test evaluation gave."""
+        """Record the metrics of a test evaluation."""
         self._change_run(lambda document: document["test_evaluations"][place].update(metrics=dict(values)))
 
     def _change_run(self, change: Callable[[dict[str, Any]], object]) -> None:
-        """Read, change and write run.json while no other process does the same."""
+        """Read, change and write run.json while holding its lock."""
         try:
             with hold(self.path / ".record-lock", patience=_RECORD_PATIENCE):
                 document = self.read_run() if self.run_file.exists() else {"schema_version": SCHEMA_VERSION}
                 change(document)
                 self.write_json(self.run_file, document)
         except HeldError:
-            raise CheckpointError(f"{self.run_file} is kept locked by another process") from None
+            raise CheckpointError(f"{self.run_file} is locked by another process; try again later") from None
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run for this process; the lock of a process that died is free.
+        """Lock the run for this process; the lock of a process that died is released by the system.
 
         Raises:
-            CheckpointError: another process runs it, or the folder cannot be locked.
+            CheckpointError: another process is training it, or the folder cannot be locked.
         """
         with ExitStack() as stack:
             try:
@@ -189,11 +193,11 @@ class RunFolder:
 
     @property
     def is_running(self) -> bool:
-        """Whether a process trains the run just now."""
+        """Whether another process is training the run now."""
         return is_held(self._lock_file)
 
     def clean(self) -> None:
-        """Remove the temporary files that a killed process left; the run must be locked."""
+        """Remove the temporary files that a killed process left behind; the run must be locked."""
         folders = [self.path, *(self.checkpoint_file(which).parent for which in ("last", "best")), self.summary_folder]
         for folder in folders:
             for file in folder.glob(_TEMPORARY):
@@ -201,10 +205,10 @@ class RunFolder:
 
 
 def open_run(path: str | Path) -> RunFolder:
-    """Return the run that lies in a folder.
+    """Return the run in a folder.
 
     Raises:
-        CheckpointError: there is no run there.
+        CheckpointError: the folder holds no run.
     """
     folder = follow_latest(Path(path))
     if not (folder / "run.json").is_file():
@@ -213,29 +217,28 @@ def open_run(path: str | Path) -> RunFolder:
 
 
 def follow_latest(path: Path) -> Path:
-    """Return the run folder that a file called `latest` names, or the path itself where it is anything else."""
+    """Return the run folder named in a file called `latest`; any other path is returned unchanged."""
     if path.name != LATEST or not path.is_file():
         return path
     return path.parent / path.read_text(encoding="utf-8").strip()
 
 
 def finished_record(run: RunFolder) -> dict[str, Any]:
-    """Return the run.json of a run that has numbers to compare with.
+    """Return the content of run.json of a finished run.
 
     Raises:
-        CheckpointError: it is damaged, or the run is not done.
+        CheckpointError: the run is damaged or not finished.
     """
     record = run.read_run()
     if record.get("status") != "done":
-        raise CheckpointError(
-            f"the run {run.path} is not done ({record.get('status')}): there is nothing to compare with"
-        )
+        status = record.get("status")
+        raise CheckpointError(f"the run {run.path} is not finished (status: {status}): it has no final metrics")
     read_json(run.metrics_file)
     return record
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON document that recrun wrote.
+    """Return a JSON object that recrun wrote.
 
     Raises:
         CheckpointError: the file is missing, or does not hold a JSON object.
@@ -252,13 +255,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def runs_like(root: str | Path, settings: Mapping[str, Any]) -> Path:
-    """Return the folder below `root` in which runs of this description and data set lie."""
+    """Return the folder below `root` for runs with this description and data set."""
     description = settings.get("description") or settings.get("model") or "run"
     return Path(root) / folder_name(description) / folder_name(settings["dataset"])
 
 
 def folder_name(text: str) -> str:
-    """Return a text as the name of a folder: `./mf.py:MyMF` becomes `MyMF`, other separators become dashes."""
+    """Return a text as a folder name: `./mf.py:MyMF` becomes `MyMF`, other separators become dashes."""
     name = text.rpartition(":")[2] if ".py:" in text else text
     plain = "".join(
         "-" if character in '/\\:*?"<>|' or not character.isprintable() else character for character in name
@@ -287,8 +290,8 @@ def _link_latest(root: Path, path: Path) -> None:
 
 
 def _write_link(link: Path, target: Path) -> None:
-    """Make a symbolic link or, where that cannot be, a file that holds the path; `follow_latest` reads either."""
-    if os.name != "nt":  # Windows seldom allows links, and a rename there replaces none that leads to a folder
+    """Create a symbolic link or, where that fails, a file that holds the path; `follow_latest` follows both."""
+    if os.name != "nt":  # Windows seldom allows links, and a rename cannot replace a link to a folder there
         with suppress(OSError):
             link.symlink_to(target, target_is_directory=True)
             return
@@ -296,7 +299,7 @@ def _write_link(link: Path, target: Path) -> None:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what processes that were killed left half made, once it is old."""
+    """Remove the unfinished folders that killed processes left behind, once they are old."""
     for path in folder.glob(f"{_BUILDING}*"):
         try:
             if time.time() - path.lstat().st_mtime < _ABANDONED_AFTER:

@@ -1,4 +1,4 @@
-"""The list of runs: what is known of each, which of them are wanted, and in what order."""
+"""List runs with their status, settings and metrics, filtered and sorted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recrun.runs.folder import RunFolder, read_json
 
 DAMAGED: Final = "damaged"
 KILLED: Final = "killed"
-"""What a run is called that says it is running while no process holds it."""
+"""The status shown for a run whose run.json says `running` although no process holds its lock."""
 _FILTER: Final = re.compile(r"(?P<key>[A-Za-z_][\w.@-]*?)\s*(?P<sign><=|>=|!=|=|<|>)(?P<value>.*)", re.DOTALL)
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<": lambda one, other: one < other,
@@ -32,11 +32,11 @@ class Filter:
     """A condition on a run, such as `lr=1e-3` or `valid.ndcg@20>0.2`.
 
     Args:
-        key: a setting, `valid.METRIC`, `test.METRIC`, or what the list shows (`status`, `best_epoch` ...).
+        key: a setting, `valid.METRIC`, `test.METRIC`, or another column (`status`, `best_epoch` ...).
         sign: `=`, `!=`, `<`, `<=`, `>` or `>=`.
-        value: what it is compared with.
-        text: how that was written.
-        place: where the condition stands.
+        value: the value to compare with.
+        text: that value as it was written.
+        place: where the condition was written.
     """
 
     key: str
@@ -46,7 +46,7 @@ class Filter:
     place: Place
 
     def takes(self, row: Mapping[str, Any]) -> bool:
-        """Return whether a run fulfils the condition; one that has no such value does not."""
+        """Return whether a run meets the condition; a run without such a value does not."""
         found = value_of(row, self.key)
         if found is _MISSING:
             return False
@@ -59,22 +59,22 @@ class Filter:
 
 
 class _Missing:
-    """Stands for a value that a run does not have."""
+    """Marks a value that a run does not have."""
 
 
 _MISSING: Final = _Missing()
 
 
 def list_runs(root: str | Path, conditions: Sequence[str] = (), sort: str | None = None) -> list[dict[str, Any]]:
-    """Return what is known of the runs below a folder, in the order in which they were made unless sorted.
+    """Return a row for each run below a folder, in the order in which they were created unless sorted.
 
     Args:
         root: the folder of all runs.
-        conditions: only runs that fulfil all of these are returned; see `Filter`.
+        conditions: only runs that meet all of these are returned; see `Filter`.
         sort: a key to sort by, smallest first; with `-` before it, largest first. Runs without a value come last.
 
     Raises:
-        ConfigError: a condition cannot be read, or a key is none of any run.
+        ConfigError: a condition cannot be read, or no run has a key.
     """
     filters = [read_filter(text, position) for position, text in enumerate(conditions, start=1)]
     rows = [describe(run) for run in find_runs(root)]
@@ -90,14 +90,14 @@ def list_runs(root: str | Path, conditions: Sequence[str] = (), sort: str | None
 
 
 def read_filter(text: str, position: int) -> Filter:
-    """Read a condition of the command line.
+    """Read a condition from the command line.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is not a condition.
     """
     match = _FILTER.fullmatch(text)
     if match is None:
-        message = f"expected KEY=VALUE, KEY>VALUE or the like, found {text!r}"
+        message = f"expected KEY=VALUE (or !=, <, <=, >, >=), found {text!r}"
         raise ConfigError(Fault(message, file=f"argument {position}"))
     place = Place(f"argument {position}", None, match.start("value") + 1)
     given, faults = read_value(match["value"], place)
@@ -107,7 +107,7 @@ def read_filter(text: str, position: int) -> Filter:
 
 
 def describe(run: RunFolder) -> dict[str, Any]:
-    """Return what is known of a run, as `recrun list runs --json` shows it; a damaged one is marked as such."""
+    """Return a run's row, as `recrun list runs --json` prints it; damaged runs are marked as such."""
     found: list[dict[str, Any]] = []
     problems = []
     for read in (run.read_run, run.read_settings, lambda: _final_numbers(run)):
@@ -139,7 +139,7 @@ def describe(run: RunFolder) -> dict[str, Any]:
 
 
 def value_of(row: Mapping[str, Any], key: str) -> Any:
-    """Return the value of a key in a run's row: of its settings, its metrics, or what the list shows."""
+    """Return the value of a key in a run's row: a setting, a metric or another column."""
     split, dot, metric = key.partition(".")
     if dot and split in ("valid", "test"):
         return (row[split] or {}).get(metric.lower(), _MISSING)
@@ -147,7 +147,7 @@ def value_of(row: Mapping[str, Any], key: str) -> Any:
 
 
 def shown_value(row: Mapping[str, Any], key: str) -> Any:
-    """Return the value of a key for a table; None where there is none."""
+    """Return the value of a key for a table, or None if the run has none."""
     value = value_of(row, key)
     return None if isinstance(value, _Missing) else str(value) if isinstance(value, (list, bool)) else value
 
@@ -171,7 +171,7 @@ def _refuse_unknown(keys: Sequence[tuple[str, Place]], rows: Sequence[Mapping[st
 
 
 def _order(value: Any) -> tuple[int, Any] | None:
-    """Return what a value is sorted by: numbers before text; None for what cannot be sorted."""
+    """Return the sort key of a value, numbers before text, or None if it cannot be sorted."""
     if _is_number(value) or isinstance(value, bool):
         return 0, value
     return (1, value) if isinstance(value, str) else None

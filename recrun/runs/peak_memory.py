@@ -1,4 +1,4 @@
-"""Return the most main memory that this process has held, on POSIX systems and on Windows."""
+"""Measure the peak memory of this process, on POSIX systems and on Windows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ try:
 except ImportError:  # Windows
 
     def peak_memory() -> int:
-        """Return the largest working set of this process so far, in bytes; 0 when the system does not tell."""
-        # The names of Windows exist nowhere else, so a type checker elsewhere must not look for them.
+        """Return the largest working set of this process so far, in bytes; 0 if the system does not report it."""
+        # Imported by name: type checkers on other systems do not know the Windows-only names of ctypes.
         ctypes = import_module("ctypes")
         # PROCESS_MEMORY_COUNTERS: two 32-bit numbers, the peak of the working set, and seven more sizes.
         layout = [("cb", ctypes.c_uint32), ("faults", ctypes.c_uint32), ("peak", ctypes.c_size_t)]
@@ -21,13 +21,13 @@ except ImportError:  # Windows
         kernel = ctypes.WinDLL("kernel32")
         kernel.GetCurrentProcess.restype = ctypes.c_void_p
         kernel.K32GetProcessMemoryInfo.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32]
-        told = kernel.K32GetProcessMemoryInfo(kernel.GetCurrentProcess(), ctypes.byref(counters), counters.cb)
-        return int(counters.peak) if told else 0
+        reported = kernel.K32GetProcessMemoryInfo(kernel.GetCurrentProcess(), ctypes.byref(counters), counters.cb)
+        return int(counters.peak) if reported else 0
 
 else:
 
     def peak_memory() -> int:
         """Return the largest resident set of this process so far, in bytes."""
-        # macOS counts bytes, the others kilobytes.
+        # macOS reports bytes, other systems kilobytes.
         unit = 1 if sys.platform == "darwin" else 1 << 10
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,4 +1,4 @@
-"""Where a result comes from: code, versions, machine, and what it cost."""
+"""Record where a result comes from: code, versions, machine, data and cost."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from recrun.registry.user_files import is_file_reference
 from recrun.runs.peak_memory import peak_memory
 
 SPLIT: Final = "split"
-"""The entry of a data set's hashes that stands for its parts, not for a file."""
+"""The entry of a data set's hashes for its train, valid and test parts; the others are for files."""
 _counted: Final = {"wall": time.time(), "cpu": 0.0}
-"""Up to where `cost` has told what was used."""
+"""The clocks at the last call of `cost`."""
 _PACKAGES: Final = ("recrun", "torch", "numpy", "scipy", "polars", "safetensors", "pyyaml")
 
 
 def environment() -> dict[str, Any]:
-    """Return what a run's numbers may depend on besides its config and data."""
+    """Return what results may depend on besides config and data: code, versions, hardware and command line."""
     import torch
 
     return {
@@ -45,7 +45,7 @@ def environment() -> dict[str, Any]:
 
 
 def cost() -> dict[str, float]:
-    """Return what this process used since its start or the last call: wall and CPU seconds, and peak memory in MB."""
+    """Return the wall and CPU seconds used since the start or the last call, and the process's peak memory in MB."""
     wall, cpu = time.time(), time.process_time()
     spent = {"wall_seconds": round(wall - _counted["wall"], 3), "cpu_seconds": round(cpu - _counted["cpu"], 3)}
     _counted.update(wall=wall, cpu=cpu)
@@ -53,14 +53,14 @@ def cost() -> dict[str, float]:
 
 
 def git_state(file: Path) -> dict[str, Any] | None:
-    """Return the commit of the clone that holds a file, and what was changed since; None outside a clone.
+    """Return the state of the git clone that holds a file, or None if the file is not tracked in one.
 
     Returns:
-        "commit"; "dirty", whether tracked files have changes that are not committed; "changes", the SHA-256 of these
-        changes, None when there are none.
+        "commit"; "dirty", whether tracked files have uncommitted changes; "changes", the SHA-256 of these changes, or
+        None if there are none.
     """
     try:
-        # An installed recrun may lie in somebody else's clone, whose commits say nothing about it.
+        # recrun may be installed inside the clone of another project, whose commits say nothing about recrun.
         _git(file.parent, "ls-files", "--error-unmatch", file.name)
         commit = _git(file.parent, "rev-parse", "HEAD").decode().strip()
         changes = _git(file.parent, "diff", "HEAD", "--no-ext-diff", "--no-textconv", "--binary")
@@ -71,7 +71,7 @@ def git_state(file: Path) -> dict[str, Any] | None:
 
 
 def code_hashes(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return the SHA-256 of each Python file of the user's own that the settings name."""
+    """Return the SHA-256 of each of the user's own Python files that the settings name."""
     named = [value for value in settings.values() if isinstance(value, str)]
     named += [name for monitor in settings.get("monitors", ()) for name in (monitor, monitor.rpartition("@")[0])]
     files = {value.rpartition(":")[0] for value in named if is_file_reference(value)}
@@ -79,25 +79,23 @@ def code_hashes(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def data_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Return what is not the same in the data, naming the files; both are the `hashes` of a data set."""
+    """Return the differences between two versions of a data set, given its `hashes` then and now, naming the files."""
     found = []
     for name in sorted({*before, *now} - {SPLIT}):
         if name not in now:
-            found.append(f"the file {name} is not read any more")
+            found.append(f"the file {name} is no longer read")
         elif name not in before:
-            found.append(f"the file {name} was not read then")
+            found.append(f"the file {name} was not read before")
         elif before[name] != now[name]:
-            found.append(
-                f"the file {name} has another content (SHA-256 {before[name][:12]}... then, {now[name][:12]}... now)"
-            )
+            found.append(f"the file {name} has changed (SHA-256 {before[name][:12]}... then, {now[name][:12]}... now)")
     if not found and before.get(SPLIT) != now.get(SPLIT):
-        found.append("its train, valid and test parts, which were made in another way or by another version")
+        found.append("its train, valid and test parts differ (made with other settings or by another version)")
     return found
 
 
 def _git(folder: Path, *arguments: str) -> bytes:
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
-    # Within a hook, git's own variables would point at another repository.
+    # Inside a git hook, these variables would point to another repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return subprocess.run(command, capture_output=True, check=True, timeout=10, env=environment).stdout
 

@@ -1,4 +1,4 @@
-"""Resolve the config of a run being resumed, and say what may change and whether it is already finished."""
+"""Resolve the config of a run that is resumed, and find out whether it is already finished."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from recrun.runs.folder import RunFolder, read_json
 
 
 def resolve_run(run: RunFolder, overrides: Sequence[str] = ()) -> Resolved:
-    """Resolve the config that a run was started with, for continuing it.
+    """Resolve the config of a run in order to continue it.
 
     Args:
         run: the run.
-        overrides: `KEY=VALUE` for settings that do not decide what is computed (`FREE`), and a larger number of
-            `epochs`.
+        overrides: `KEY=VALUE` for settings that do not affect results (`FREE`), or a larger number of `epochs`.
 
     Raises:
-        ConfigError: the run's config is damaged, does not fit this version, or an override changes what is computed.
+        ConfigError: the config is damaged or does not fit this version, or an override may change results.
     """
     before = resolve(run.config_file)
     if not overrides:
@@ -33,7 +32,7 @@ def resolve_run(run: RunFolder, overrides: Sequence[str] = ()) -> Resolved:
         changes = refused_changes(before.config, now.config)
         refused = {key: str(change) for key, change in changes.items()}
     except ConfigError as error:
-        # Another model would make faults of all settings of this one; what matters is that it cannot be changed.
+        # With another model, all settings of the old one would be faults; report only that it cannot be changed.
         problem, refused = error, {key: "" for key in given if key in before.config and key not in (*FREE, "epochs")}
     faults = [value.fault(_refusal(refused[key]), key) for key, value in given.items() if key in refused]
     if faults:
@@ -44,16 +43,16 @@ def resolve_run(run: RunFolder, overrides: Sequence[str] = ()) -> Resolved:
 
 
 def _refusal(change: str) -> str:
-    allowed = f"{', '.join(FREE)}, and epochs to go on longer"
-    return f"cannot be changed in a run that is resumed{f': {change}' if change else ''}; what can be: {allowed}"
+    allowed = f"{', '.join(FREE)}, and epochs to a larger number"
+    return f"cannot be changed when a run is resumed{f': {change}' if change else ''}; can be changed: {allowed}"
 
 
 def finished_result(run: RunFolder, epochs: int) -> dict[str, Any] | None:
-    """Return the final numbers of a run that has nothing left to do, or None.
+    """Return the final metrics of a run that needs no more training, or None.
 
     Args:
         run: the run.
-        epochs: how many it is to be trained; a run that stopped early is not trained further.
+        epochs: the number of epochs to train; a run that stopped early needs no more.
 
     Raises:
         CheckpointError: run.json is damaged.

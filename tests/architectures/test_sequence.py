@@ -158,16 +158,16 @@ def test_data_without_an_order_is_refused_before_anything_starts(tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["positives=users"], "positives: model sasrec is trained on sequences, not on single interactions"),
-        (["draw_on=device"], "draw_on: model sasrec is trained on sequences"),
-        (["loss=multinomial"], "multinomial is over users' whole rows, and model sasrec is trained on sequences"),
+        (["positives=users"], "positives: does not apply to model sasrec, which is trained on sequences"),
+        (["draw_on=device"], "draw_on: does not apply to model sasrec"),
+        (["loss=multinomial"], "multinomial needs users' whole rows, but model sasrec is trained on sequences"),
         (
             ["sampler=in_batch"],
-            "sampler: in_batch draws for single interactions, and model sasrec is trained on sequences",
+            "sampler: sampler in_batch does not work with model sasrec, which is trained on sequences",
         ),
-        (["sampler=dns"], "sampler: dns draws for single interactions"),
-        (["loss=sampled_softmax", "logq_correction=true"], "logq_correction: is for models trained on interactions"),
-        (["loss=directau"], "directau compares vectors of users and items, and model sasrec has none"),
+        (["sampler=dns"], "sampler: sampler dns does not work with model sasrec"),
+        (["loss=sampled_softmax", "logq_correction=true"], "logq_correction: does not apply to model sasrec"),
+        (["loss=directau"], "directau compares vectors of users and items, but model sasrec has none"),
     ],
 )
 def test_what_sequences_cannot_be_trained_with_is_refused(options: list[str], message: str) -> None:
@@ -211,5 +211,5 @@ class Mean(SequenceArch):
     losses = [value for _, value in coach.state.history.values["train"]["loss"]]
     assert losses[-1] < losses[0]
     file.write_text(text.replace("max_length: int = 20", "").replace("*, ", "").replace("max_length)", "9)"))
-    with pytest.raises(ConfigError, match="is trained on sequences and has no setting max_length"):
+    with pytest.raises(ConfigError, match="is trained on sequences, so its constructor needs a setting max_length"):
         resolve(config, options)

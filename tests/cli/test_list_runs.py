@@ -99,7 +99,7 @@ def test_the_table_shows_what_was_asked_for(recrun: Callable[..., Any], runs: Pa
         (["lrr=1"], "argument 1:1: lrr: no run has such a setting or metric; did you mean 'lr'?"),
         (["lr=1", "valid.ndgc@20>1"], "argument 2:1: valid.ndgc@20: no run has such a setting or metric"),
         (["--sort", "valid.ndcg@5"], "--sort: valid.ndcg@5: no run has such a setting or metric"),
-        (["lr"], "argument 1: expected KEY=VALUE, KEY>VALUE or the like, found 'lr'"),
+        (["lr"], "argument 1: expected KEY=VALUE (or !=, <, <=, >, >=), found 'lr'"),
         (["lr=[1"], "argument 1"),
     ],
 )

@@ -65,12 +65,12 @@ def test_one_changed_byte_in_the_data_is_named_with_its_file(recrun: Callable[..
     assert outcome.code == 1
     document = json.loads(outcome.out)
     assert (document["equal"], document["reproduction"]) == (False, None)
-    assert any("the file ratings.csv has another content (SHA-256 " in reason for reason in document["reasons"])
+    assert any("the file ratings.csv has changed (SHA-256 " in reason for reason in document["reasons"])
     assert len(list((tmp_path / "runs/bprmf/File").iterdir())) == 1, "nothing was trained"
     outcome = recrun("reproduce", "runs/latest", "-q")
     assert outcome.code == 1
     assert "not reproduced: the run was not started, as its data is not what it was" in outcome.out
-    assert "data: the file ratings.csv has another content" in outcome.out
+    assert "data: the file ratings.csv has changed" in outcome.out
     file.write_bytes(content)
     assert recrun("reproduce", "runs/latest", "-q").code == 0
 
@@ -147,7 +147,7 @@ def test_a_run_computes_again_with_its_own_threads_and_device(recrun: Callable[.
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"status": "interrupted"}, "is not done (interrupted): there is nothing to compare with"),
+        ({"status": "interrupted"}, "is not finished (status: interrupted): it has no final metrics"),
         ({"schema_version": 99}, "upgrade recrun"),
     ],
 )

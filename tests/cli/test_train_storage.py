@@ -177,7 +177,7 @@ def test_a_file_system_that_is_read_only(recrun: Callable[..., Any], disk: Path)
     _remount(disk, "ro")
     try:
         line = _check_failure(recrun("train", "bprmf", *SMALL, "--runs", str(disk)), 2)
-        assert f"cannot make a run folder in {disk}: Read-only file system" in line
+        assert f"cannot create a run folder in {disk}: Read-only file system" in line
         line = _check_failure(recrun("train", "--resume", str(run)), 2)
         assert f"cannot lock the run {run}: Read-only file system" in line
         line = _check_failure(recrun("eval", "--checkpoint", str(run), "-q"), 2)
@@ -193,4 +193,4 @@ def test_a_folder_without_permission(recrun: Callable[..., Any], tmp_path: Path)
     runs = tmp_path / "locked"
     runs.mkdir(mode=0o500)
     line = _check_failure(recrun("train", "bprmf", *SMALL, "--runs", str(runs)), 2)
-    assert "cannot make a run folder" in line
+    assert "cannot create a run folder" in line

@@ -132,7 +132,7 @@ def test_a_list_is_copied() -> None:
         (Fraction, "a number >= 0 and < 1"),
         (bool, "true or false"),
         (list[float], "a list of numbers"),
-        (list[str], "a list of texts"),
+        (list[str], "a list of text values"),
         (list[PositiveInt], "a list of integers >= 1"),
         (str | None, "text or null"),
         (Literal["a", "b"], "one of a, b"),

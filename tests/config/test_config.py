@@ -38,7 +38,7 @@ def test_a_key_that_is_not_there_names_the_nearest() -> None:
 
 def test_a_config_cannot_be_written_to() -> None:
     config = Config({"lr": 0.1})
-    with pytest.raises(ConfigError, match="lr: a compiled config is read-only"):
+    with pytest.raises(ConfigError, match="lr: a config is read-only"):
         config.lr = 0.2  # type: ignore[misc]
     with pytest.raises(ConfigError, match="read-only"):
         del config.lr

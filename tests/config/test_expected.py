@@ -41,10 +41,13 @@ def test_entries_are_read_with_their_defaults(tmp_path: Path) -> None:
         ("3", "3:5: expected: expected a mapping (metric, value, split, from, tolerance, source, protocol), found 3"),
         ("{metric: ndcg@20, value: a, tolerance: 1}", "3:30: expected: value: expected a number, found 'a' (text)"),
         ("{metric: ndcg@20, value: 1, tolerance: -1}", "3:44: expected: tolerance: expected a number >= 0 or null"),
-        ("{metric: ndcg@20, value: 1, toleranc: 1}", "3:33: expected: an entry has no 'toleranc' (it may have metric"),
-        ("{metric: ndcg@20, value: 1}", "3:5: expected: a number that is ours needs a tolerance"),
+        (
+            "{metric: ndcg@20, value: 1, toleranc: 1}",
+            "3:33: expected: unknown key 'toleranc' in an entry (available: metric",
+        ),
+        ("{metric: ndcg@20, value: 1}", "3:5: expected: an entry with from: ours needs a tolerance"),
         ("{metric: ndcg@20, tolerance: 1}", "3:5: expected: an entry needs value"),
-        ("{metric: ndcg@20, value: 1, from: published}", "3:5: expected: a number that is published needs a source"),
+        ("{metric: ndcg@20, value: 1, from: published}", "3:5: expected: an entry with from: published needs a source"),
         ("{metric: ndgc@20, value: 1, tolerance: 1}", "3:14: expected: unknown metric 'ndgc' (available: "),
         ("{metric: ndcg, value: 1, tolerance: 1}", "3:14: expected: ndcg needs a cutoff"),
         ("{metric: loss, value: 1, tolerance: 1}", "3:14: expected: expected a metric, found the loss"),
@@ -67,15 +70,15 @@ def test_what_is_no_list_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_number_stands_once(tmp_path: Path) -> None:
-    assert _faults(_file(tmp_path, f"expected:\n{OURS}{OURS}")) == ["4:5: expected: test ndcg@20 stands there already"]
+    assert _faults(_file(tmp_path, f"expected:\n{OURS}{OURS}")) == ["4:5: expected: test ndcg@20 is listed twice"]
 
 
 @pytest.mark.parametrize(
     ("settings", "split", "reason"),
     [
-        ("eval_test: false", "test", "eval_test: false leaves no test number"),
-        ("eval_valid: false", "valid", "eval_valid: false leaves no validation number"),
-        ("valid_ratio: 0", "valid", "valid_ratio: 0 leaves no validation number"),
+        ("eval_test: false", "test", "no test metrics are computed with eval_test: false"),
+        ("eval_valid: false", "valid", "no validation metrics are computed with eval_valid: false"),
+        ("valid_ratio: 0", "valid", "no validation metrics are computed with valid_ratio: 0"),
     ],
 )
 def test_a_part_that_is_not_measured_cannot_be_expected(tmp_path: Path, settings: str, split: str, reason: str) -> None:
@@ -116,7 +119,7 @@ def test_an_override_that_changes_what_is_computed_leaves_it_out(tmp_path: Path)
 
 def test_it_cannot_be_given_on_the_command_line(tmp_path: Path) -> None:
     file = _file(tmp_path, "")
-    assert "expected: belongs into a file" in _faults(file, "expected=[]")[0]
+    assert "expected: belongs in a config file" in _faults(file, "expected=[]")[0]
 
 
 def test_what_is_printed_reads_back(tmp_path: Path) -> None:

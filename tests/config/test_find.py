@@ -56,10 +56,15 @@ def test_without_a_config_it_is_that_of_the_working_folder_else_bprmf(folder: Pa
 
 
 @pytest.mark.parametrize("name", ["bprfm", "nothing/there.yaml", "x" * 5000, "a\0b", ""])
-def test_a_config_that_is_nowhere_names_the_bundled_ones(folder: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match=r"no bundled config of that name .*bprmf, .*ease") as caught:
+def test_a_config_that_is_nowhere_points_to_the_list_of_bundled_ones(folder: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"no bundled config of that name \(see recrun list configs\)") as caught:
         find_config(name)
     assert caught.value.faults[0].suggestion == ("bprmf" if name == "bprfm" else None)
+
+
+def test_an_override_given_as_a_config_is_recognised(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'lr=3', .*; expected a config, not KEY=VALUE$"):
+        find_config("lr=3")
 
 
 def test_a_config_inherits_what_it_extends_and_the_nearer_file_wins(folder: Path) -> None:
@@ -89,8 +94,8 @@ def test_a_bundled_config_can_be_extended_by_name_and_a_neighbour_wins(folder: P
             "extends: [a.yaml]",
             "a.yaml:1:10: extends: expected the path of a YAML file, or the name of a bundled config",
         ),
-        ("extends: a.yaml", "a.yaml:1:10: extends: a.yaml extends this file in turn"),
-        ("extends: ../{here}/b.yaml", "b.yaml:1:10: extends: ./a.yaml extends this file in turn"),
+        ("extends: a.yaml", "a.yaml:1:10: extends: is circular: a.yaml extends this file in turn"),
+        ("extends: ../{here}/b.yaml", "b.yaml:1:10: extends: is circular: ./a.yaml extends this file in turn"),
         ("extends: .", "is a folder; expected a YAML file"),
         ("extends: c.yaml", "c.yaml: the file is empty"),
     ],
@@ -115,7 +120,7 @@ def test_a_chain_that_is_long_but_ends_is_read(folder: Path) -> None:
 def test_a_chain_through_a_link_to_itself_ends(folder: Path) -> None:
     (folder / "a.yaml").write_text("extends: link.yaml\n")
     (folder / "link.yaml").symlink_to("a.yaml")
-    assert _faults("a.yaml") == ["a.yaml:1:10: extends: link.yaml extends this file in turn"]
+    assert _faults("a.yaml") == ["a.yaml:1:10: extends: is circular: link.yaml extends this file in turn"]
 
 
 def test_arguments_are_read_as_yaml_with_their_places() -> None:
@@ -136,13 +141,13 @@ def test_every_faulty_argument_is_reported() -> None:
         read_overrides(["lr", "=3", "lr=1", "lr=2", "extends=a.yaml", "x=[1", "monitors=&a b", "y=1 #2"])
     assert [str(fault) for fault in caught.value.faults] == [
         "argument 1: expected KEY=VALUE, found 'lr'",
-        "argument 2: expected KEY=VALUE, without blanks around '=', found '=3'",
+        "argument 2: expected KEY=VALUE, without spaces around '=', found '=3'",
         "argument 4:1: lr: is set twice",
-        "argument 5:1: extends: belongs into a file; name the config itself instead",
+        "argument 5:1: extends: belongs in a config file; on the command line, name the config itself",
         "argument 6:3: x: not valid YAML: while parsing a flow sequence expected ',' or ']', "
         "but got '<stream end>'; a bracket is not closed",
         "argument 7:10: monitors: anchors and aliases are not supported; write the value out",
-        "argument 8:3: y: a comment would begin at '#2'; put the value in quotes",
+        "argument 8:3: y: '#2' would be a comment; put the value in quotes",
     ]
 
 

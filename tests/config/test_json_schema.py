@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +95,21 @@ def test_what_some_config_can_hold_is_valid(general: dict[str, Any], change: dic
 def test_a_model_is_needed_unless_it_may_be_inherited(general: dict[str, Any]) -> None:
     assert _errors(general, {"lr": 1}) != []
     assert _errors(general, {"extends": "base.yaml"}) == []
+
+
+def test_the_schema_is_the_same_text_in_every_process() -> None:
+    code = "import json; from recrun.config.json_schema import config_schema; print(json.dumps(config_schema()))"
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(texts) == 1
 
 
 def test_the_schema_of_a_config_has_its_keys_only() -> None:

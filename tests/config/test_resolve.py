@@ -153,7 +153,7 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
     assert [fault.partition(" (available")[0] for fault in faults] == [
         "a.yaml:2:1: learning_rat: unknown setting",
         "a.yaml:3:9: epochs: expected an integer >= 0, found -3 (an integer)",
-        "a.yaml:4:4: lr: not valid YAML: a tab stands where only blanks may",
+        "a.yaml:4:4: lr: not valid YAML: a tab where only spaces are allowed",
         "a.yaml:5:12: monitors: unknown metric 'recal'",
         "a.yaml:5:31: monitors: recall needs a cutoff; write for example 'recall@10'",
         "a.yaml:5:39: monitors: auc takes no cutoff; write 'auc'",
@@ -168,8 +168,8 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
         "argument 2: expected KEY=VALUE, found 'lr'",
         "argument 3:13: valid_ratio: expected a number >= 0 and < 1, found 1 (an integer)",
         "argument 4:8: device: expected one of auto, cpu, cuda, cuda:N, N, mps, found 'cdua'; did you mean 'cuda'?",
-        "argument 5:21: early_stop_patience: training stops by the validation metric, "
-        "and eval_valid: false leaves none",
+        "argument 5:21: early_stop_patience: early stopping needs a validation metric, "
+        "but eval_valid: false leaves none; remove one of the two",
     ]
     assert faults[7].endswith("did you mean 'bpr'?")
 
@@ -192,22 +192,28 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
         ),
         (
             "model: bprmf\nmonitors: [ndcg@20, logloss]",
-            "a.yaml:2:21: monitors: logloss compares predicted with true values, and this run ranks items; remove it",
+            "a.yaml:2:21: monitors: logloss compares predicted with true values, but this run ranks items; remove it",
         ),
         ("model: bprmf\nmonitors: [loss]", "a.yaml:2:11: monitors: lists no metric that can choose the best epoch"),
         ("model: bprmf\nmonitors: []", "a.yaml:2:11: monitors: lists no metric"),
-        ("model: bprmf\nmonitors: ndcg@20", "a.yaml:2:11: monitors: expected a list of texts, found 'ndcg@20' (text)"),
-        ("model: bprmf\nmonitors: [ndcg@20, 5]", "a.yaml:2:21: monitors: expected a list of texts; element 2 is 5"),
+        (
+            "model: bprmf\nmonitors: ndcg@20",
+            "a.yaml:2:11: monitors: expected a list of text values, found 'ndcg@20' (text)",
+        ),
+        (
+            "model: bprmf\nmonitors: [ndcg@20, 5]",
+            "a.yaml:2:21: monitors: expected a list of text values; element 2 is 5",
+        ),
         ("model: bprmf\nmonitors: [loss@5]", "a.yaml:2:12: monitors: loss takes no cutoff; write 'loss'"),
         ("model: bprmf\nmonitors: ['ndcg@99999999999999999999']", "the cutoff of ndcg must be an integer >= 1"),
         ("model: bprmf\nmonitors: ['ndcg@\u0661']", "the cutoff of ndcg must be an integer >= 1"),
         (
             "model: bprmf\nearly_stop_patience: 3\nvalid_ratio: 0",
-            "a.yaml:2:22: early_stop_patience: training stops by the validation metric, and valid_ratio: 0 leaves none",
+            "a.yaml:2:22: early_stop_patience: early stopping needs a validation metric, but valid_ratio: 0",
         ),
         (
             "model: bprmf\nlr_scheduler: plateau\neval_valid: false",
-            "a.yaml:2:15: lr_scheduler: plateau follows the validation metric, and eval_valid: false leaves none",
+            "a.yaml:2:15: lr_scheduler: plateau follows the validation metric, but eval_valid: false leaves none",
         ),
         (
             "model: bprmf\nloss: bsl\nsimilarity: cosine",
@@ -217,7 +223,7 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
             "model: bprmf\nloss: bsl\nsimilarity: cosine\nn_negatives: 1",
             "a.yaml:4:14: n_negatives: loss bsl needs at least 2 negatives, found 1",
         ),
-        ("model: bprmf\nloss: ccl", "a.yaml:2:7: similarity: loss ccl takes cosines: expected cosine, found dot"),
+        ("model: bprmf\nloss: ccl", "a.yaml:2:7: similarity: loss ccl needs cosine scores: expected cosine, found dot"),
         (
             "model: ease\nlr: 1e-3",
             "a.yaml:2:1: lr: model ease is fitted in closed form and takes no training settings; remove it",
@@ -235,14 +241,22 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
         ),
         (
             "model: bprmf\nloss: cross_entropy\nsampler: popularity",
-            "a.yaml:3:1: sampler: loss cross_entropy looks at all items and samples none; remove it",
+            "a.yaml:3:1: sampler: does not apply to loss cross_entropy, which uses no sampled negatives; remove it",
         ),
         (
             "model: bprmf\noptimizer: sgd\nnesterov: true",
             "a.yaml:3:11: nesterov: needs a momentum above 0, found momentum: 0",
         ),
-        ("model: bprmf\nid: ../x", "a.yaml:2:5: id: expected the name of a folder, found '../x'"),
-        ("model: bprmf\nid: ''", "a.yaml:2:5: id: expected the name of a folder, found ''"),
+        ("model: bprmf\ndevice: gpu", "a.yaml:2:9: device: expected one of auto, cpu, cuda, "),
+        ("model: bprmf\ndevice: gpu:0", "found 'gpu:0'; did you mean 'cuda'?"),
+        (
+            "model: bprmf\nid: ../x",
+            "a.yaml:2:5: id: expected a folder name, without slashes and up to 100 characters, found '../x'",
+        ),
+        (
+            "model: bprmf\nid: ''",
+            "a.yaml:2:5: id: expected a folder name, without slashes and up to 100 characters, found ''",
+        ),
         ("model: bprmf\ndescription: {a: b}", "found {'a': 'b'} (a mapping); text that holds ': ' must be in quotes"),
         ("model: mine.py", "a.yaml:1:8: model: expected a registered name or path/to/file.py:Name, found 'mine.py'"),
         ("model: ./nothing.py:Mine", "a.yaml:1:8: model: cannot read "),
@@ -279,7 +293,7 @@ def test_a_misspelt_component_does_not_make_its_own_settings_unknown(folder: Pat
 def test_what_an_unreadable_line_may_have_said_is_not_missed(folder: Path) -> None:
     assert _faults_of(folder, "model: @x\nreg_weight: 3\nlr: x\n") == [
         "a.yaml:1:8: model: not valid YAML: while scanning for the next token found character '@' that cannot start "
-        "any token; a value that begins with it must be in quotes",
+        "any token; a value that begins with this character must be in quotes",
         "a.yaml:3:5: lr: expected a number > 0, found 'x' (text)",
     ]
     assert len(_faults("no_such_config", "lr=x", "foo=1")) == 3
@@ -336,25 +350,25 @@ def test_a_model_trained_on_rows_has_no_settings_of_single_interactions(folder: 
     config = resolve("multvae").config
     assert not {"sampler", "positives", "draw_on", "n_negatives"} & set(config)
     assert _faults("multvae", "positives=users", "draw_on=host") == [
-        f"argument {n}:1: {key}: model multvae is trained on users, not on single interactions; remove it"
+        f"argument {n}:1: {key}: does not apply to model multvae, which is trained on users; remove it"
         for n, key in ((1, "positives"), (2, "draw_on"))
     ]
 
 
 def test_losses_and_models_of_different_rows_are_refused_by_name(folder: Path) -> None:
     assert _faults("bprmf", "loss=multinomial") == [
-        "argument 1:6: loss: multinomial is over users' whole rows, and model bprmf is trained on interactions; "
+        "argument 1:6: loss: loss multinomial needs users' whole rows, but model bprmf is trained on interactions; "
         "choose another loss"
     ]
     assert _faults("multvae", "loss=cross_entropy") == [
-        "argument 1:6: loss: model multvae is trained on users' whole rows, and cross_entropy is no loss over them "
-        "(those are: multinomial, whole_data)"
+        "argument 1:6: loss: model multvae is trained on users' whole rows, but loss cross_entropy does not use them; "
+        "losses that do: multinomial, whole_data"
     ]
 
 
 def test_a_loss_of_vectors_is_refused_by_a_model_without(folder: Path) -> None:
     assert _faults("multvae", "loss=whole_data") == [
-        "argument 1:6: loss: whole_data compares vectors of users and items, and model multvae has none; "
+        "argument 1:6: loss: loss whole_data compares vectors of users and items, but model multvae has none; "
         "choose another loss"
     ]
     (folder / "a.yaml").write_text("model: enmf\nloss: multinomial\nlr: 1e-3\n")

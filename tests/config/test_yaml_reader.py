@@ -99,7 +99,7 @@ def test_byte_order_mark_and_line_ends_of_windows_are_read(file: Path) -> None:
         (b"hello\n", ["1:1: expected 'key: value', found the text 'hello'"]),
         (
             b"a: 1\nlr:1e-3\nb: 2\n",
-            ["2:1: expected 'key: value', found the text 'lr:1e-3'; a blank must follow the colon"],
+            ["2:1: expected 'key: value', found the text 'lr:1e-3'; put a space after the colon"],
         ),
         (
             b"a: 1\na: 2\nb: 1\na: 3\n",
@@ -108,7 +108,7 @@ def test_byte_order_mark_and_line_ends_of_windows_are_read(file: Path) -> None:
         (b"a: {b: 1, b: 2}\n", ["1:11: a: the key 'b' is set twice"]),
         (b"? [a]\n: 1\n", ["1:3: a key must be text"]),
         (b"a: {[b]: 1}\n", ["1:5: a: a key must be text"]),
-        (b"a:\t1\n\tb: 2\n", ["1:3: a: not valid YAML: a tab stands where only blanks may"]),
+        (b"a:\t1\n\tb: 2\n", ["1:3: a: not valid YAML: a tab where only spaces are allowed"]),
         (
             b"a: &x 1\nb: *x\n",
             [
@@ -117,24 +117,30 @@ def test_byte_order_mark_and_line_ends_of_windows_are_read(file: Path) -> None:
             ],
         ),
         (b"a: !!int '3'\n", ["1:4: a: the tag 'tag:yaml.org,2002:int' is not supported; write plain values"]),
-        (b"a: 1\n---\nb: 2\n", ["2:1: a second YAML document begins here; expected one"]),
+        (b"a: 1\n---\nb: 2\n", ["2:1: a second YAML document begins here; a config is a single document"]),
         (
             b"a: \xff1\nb: \x00\n",
-            ["1:4: is not UTF-8 text: byte 0xff cannot be decoded", "2:4: the character U+0000 is not allowed in YAML"],
+            [
+                "1:4: is not UTF-8 text: byte 0xff cannot be decoded; save the file as UTF-8",
+                "2:4: the character U+0000 is not allowed in YAML; remove it",
+            ],
         ),
         (
             b"a: b: c\n",
-            ["1:5: a: not valid YAML: mapping values are not allowed here; a value that holds ': ' must be in quotes"],
+            [
+                "1:5: a: not valid YAML: mapping values are not allowed here; a value that holds ': ' must be in "
+                "quotes, and a key must not be indented"
+            ],
         ),
         (
             b"a: @x\n",
             [
                 "1:4: a: not valid YAML: while scanning for the next token found character '@' that cannot start any "
-                "token; a value that begins with it must be in quotes"
+                "token; a value that begins with this character must be in quotes"
             ],
         ),
-        (b"a: " + b"9" * 5000 + b"\n", ["1:4: a: is a number of too many digits"]),
-        (b"a: " + b"[" * 100 + b"\n", ["1:20: a: is nested too deeply: more than 16 levels"]),
+        (b"a: " + b"9" * 5000 + b"\n", ["1:4: a: the number has too many digits"]),
+        (b"a: " + b"[" * 100 + b"\n", ["1:20: a: nested too deeply: more than 16 levels"]),
     ],
 )
 def test_what_is_no_mapping_of_settings_is_refused_with_its_place(
@@ -182,7 +188,7 @@ def test_a_file_that_cannot_be_read_is_one_fault(tmp_path: Path) -> None:
     assert message(tmp_path / ("x" * 5000)).startswith("cannot be read: ")
     assert message(tmp_path / "a\0b").startswith("cannot be read: ")
     (tmp_path / "huge").write_bytes(b"a" * (MAX_BYTES + 1))
-    assert message(tmp_path / "huge") == "is larger than 64 KiB; this is not a config"
+    assert message(tmp_path / "huge") == "is larger than 64 KiB, so it is not a config"
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     assert message(tmp_path / "loop").startswith("cannot be read: ")
 
@@ -226,12 +232,12 @@ def test_a_value_of_an_argument_means_what_it_means_in_a_file(text: str, value: 
     ("text", "column", "message"),
     [
         ("[1, 2", 4, "is not closed"),
-        ("a #b", 4, "a comment would begin at '#b'; put the value in quotes"),
+        ("a #b", 4, "'#b' would be a comment; put the value in quotes"),
         ("a\n- b", 4, "expected one value"),
         ("[a, &x b]", 8, "anchors and aliases"),
         ("\x00a", 4, "U+0000 is not allowed"),
         ("\udcff", 4, "U+DCFF is not allowed"),
-        ("\tx", 4, "a tab stands where only blanks may"),
+        ("\tx", 4, "a tab where only spaces are allowed"),
         ("9" * 5000, 4, "too many digits"),
         ("{a: 1, a: 2}", 11, "the key 'a' is set twice"),
     ],

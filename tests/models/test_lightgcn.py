@@ -44,5 +44,7 @@ def test_a_batch_moves_rows_that_are_not_in_it(small_data: TrainingData) -> None
 
 @pytest.mark.parametrize("optimizer", ["sparse_adam", "lazy_adam"])
 def test_optimizers_of_the_batchs_rows_are_refused(optimizer: str) -> None:
-    with pytest.raises(ConfigError, match=f"{optimizer} updates the rows of a batch, and lightgcn moves all rows"):
+    with pytest.raises(
+        ConfigError, match=f"{optimizer} updates only the rows of a batch, but lightgcn changes all rows"
+    ):
         resolve("lightgcn", [f"optimizer={optimizer}"])

@@ -74,7 +74,7 @@ def test_the_loss_is_the_formula_term_by_term(small_data: TrainingData) -> None:
 
 
 def test_another_loss_is_refused() -> None:
-    with pytest.raises(ConfigError, match="ultragcn has terms of its own for bce, and takes no bpr; remove it"):
+    with pytest.raises(ConfigError, match="ultragcn works only with bce, found bpr; remove the setting"):
         resolve("ultragcn", ["loss=bpr"])
 
 

@@ -65,17 +65,17 @@ def test_an_unknown_trait_is_refused_when_the_class_is_registered() -> None:
 @pytest.mark.parametrize(
     ("kind", "written", "message"),
     [
-        (ModelTraits, {"vectors": "no"}, "'vectors' expects true or false, found 'no'"),
-        (ModelTraits, {"losses": "bce"}, "'losses' expects a tuple, each item a text, found 'bce'"),
+        (ModelTraits, {"vectors": "no"}, "'vectors' expects True or False, found 'no'"),
+        (ModelTraits, {"losses": "bce"}, "'losses' expects a tuple, each item being a string, found 'bce'"),
         (ModelTraits, {"scores": "cosin"}, "'scores' expects one of 'any', 'cosine', found 'cosin', did you mean 'cos"),
-        (ModelTraits, {"family": "RowsArch"}, "'family' is an attribute of the class; write it in its body"),
-        (MetricTraits, {"kind": 3}, "'kind' expects a text, found 3"),
+        (ModelTraits, {"family": "RowsArch"}, "'family' is an attribute of the class; set it in the class body"),
+        (MetricTraits, {"kind": 3}, "'kind' expects a string, found 3"),
         (
             MetricKindTraits,
             {"evaluations": ("rankin",)},
-            "each item one of 'ranking', 'predictions', found ('rankin',)",
+            "each item being one of 'ranking', 'predictions', found ('rankin',)",
         ),
-        (LossTraits, {"min_negatives": True}, "'min_negatives' expects a whole number, found True"),
+        (LossTraits, {"min_negatives": True}, "'min_negatives' expects an integer, found True"),
         (SamplerTraits, {"colour": "red"}, "unknown trait 'colour', available: draws, min_negatives"),
     ],
 )

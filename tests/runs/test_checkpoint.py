@@ -206,14 +206,14 @@ def _state(tree: str, *, schema: int | str = SCHEMA, digest: str | None = None) 
         (b"\x00" * 100, "damaged"),
         (b"PK\x03\x04 not a tensor file", "damaged"),
         (struct.pack("<Q", 1 << 60) + b"{}", "damaged"),
-        (_header({}), "not a checkpoint of recrun"),
+        (_header({}), "not a recrun checkpoint"),
         (_header(_state("{}", schema=SCHEMA + 1)), "upgrade recrun"),
         (_header(_state("{}", schema="one")), "schema one"),
         (_header(_state("{}", digest="0")), "does not match its digest"),
-        (_header(_state("not json")), "does not fit"),
+        (_header(_state("not json")), "does not match its tensors"),
         (_header(_state("[1, 2]")), "not a mapping"),
-        (_header(_state('{"a": {"$tensor": "t7"}}')), "does not fit"),
-        (_header(_state("[" * 100_000)), "does not fit"),
+        (_header(_state('{"a": {"$tensor": "t7"}}')), "does not match its tensors"),
+        (_header(_state("[" * 100_000)), "does not match its tensors"),
     ],
 )
 def test_a_hostile_file_gives_one_clear_error(tmp_path: Path, content: bytes, message: str) -> None:
@@ -226,7 +226,7 @@ def test_a_hostile_file_gives_one_clear_error(tmp_path: Path, content: bytes, me
 def test_a_foreign_safetensors_file_is_named_as_such(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(save({"weight": torch.ones(2)}))
-    with pytest.raises(CheckpointError, match="not a checkpoint of recrun"):
+    with pytest.raises(CheckpointError, match="not a recrun checkpoint"):
         load_checkpoint(path)
 
 

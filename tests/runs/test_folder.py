@@ -27,7 +27,7 @@ def test_a_new_run_has_its_folders_and_is_the_latest(tmp_path: Path) -> None:
 
 def test_an_id_is_never_used_twice(tmp_path: Path) -> None:
     run_for({**SETTINGS, "id": "a"}, tmp_path)
-    with pytest.raises(ConfigError, match=r"there is a run in .*a already; choose another id"):
+    with pytest.raises(ConfigError, match=r"there is already a run in .*a; choose another id"):
         run_for({**SETTINGS, "id": "a"}, tmp_path)
 
 
@@ -46,7 +46,7 @@ def test_resume_finds_the_newest_unfinished_run_with_the_same_settings(tmp_path:
 
 def test_resume_by_id_refuses_other_settings(tmp_path: Path) -> None:
     run_for({**SETTINGS, "id": "a"}, tmp_path).update_run(status="interrupted")
-    with pytest.raises(CheckpointError, match="has other settings"):
+    with pytest.raises(CheckpointError, match="has different settings"):
         run_for({**SETTINGS, "lr": 0.5, "id": "a", "resume": True}, tmp_path)
 
 
@@ -128,5 +128,5 @@ def test_names_of_own_files_become_plain_folder_names() -> None:
 
 def test_a_folder_that_cannot_be_written_is_an_error_before_anything_starts(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file", encoding="utf-8")
-    with pytest.raises(ConfigError, match="cannot make a run folder"):
+    with pytest.raises(ConfigError, match="cannot create a run folder"):
         RunFolder.create(tmp_path / "runs", SETTINGS)

@@ -138,13 +138,28 @@ def test_the_model_takes_the_candidate_that_it_scores_highest() -> None:
     ("options", "message"),
     [
         (["sampler=mixed", "n_negatives=1"], "n_negatives: sampler mixed needs at least 2 negatives, found 1"),
-        (["sampler=in_batch", "batch_size=1"], "batch_size: sampler in_batch takes negatives from the other rows"),
+        (
+            ["sampler=in_batch", "batch_size=1"],
+            "batch_size: sampler in_batch takes negatives from the other rows of the batch, so it needs",
+        ),
         (["sampler=dns", "draw_on=device"], "draw_on: only uniform negatives can be drawn on the device"),
-        (["sampler=dns", *DRAWS["corrected"][:2]], "logq_correction: the chances of negatives that the model chooses"),
-        ([*DRAWS["corrected in batch"], "positives=users"], "positives: the chances of negatives from the batch are"),
-        ([*DRAWS["corrected"][:2], "draw_on=device"], r"draw_on: negatives with their chances \(logq_correction\)"),
+        (
+            ["sampler=dns", *DRAWS["corrected"][:2]],
+            "logq_correction: needs the probabilities of negatives, which sampler dns does",
+        ),
+        (
+            [*DRAWS["corrected in batch"], "positives=users"],
+            "positives: logq_correction with sampler in_batch expects interactions",
+        ),
+        (
+            [*DRAWS["corrected"][:2], "draw_on=device"],
+            "draw_on: logq_correction works only with negatives drawn on the host",
+        ),
         (["loss=directau", "n_negatives=2"], "n_negatives: is a setting of"),
-        (["model=neumf", "loss=directau"], "loss: directau compares vectors of users and items, and model neumf has"),
+        (
+            ["model=neumf", "loss=directau"],
+            "loss: loss directau compares vectors of users and items, but model neumf has",
+        ),
     ],
 )
 def test_samplers_and_losses_that_do_not_go_together_are_refused_by_name(options: list[str], message: str) -> None:

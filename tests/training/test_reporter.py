@@ -144,9 +144,9 @@ def test_an_unknown_tracker_is_named_at_its_place_with_the_nearest(tmp_path: Pat
 @pytest.mark.parametrize(
     ("trackers", "message"),
     [
-        ("[live]", "every run has the reporter live; remove it"),
+        ("[live]", "live is already a reporter of every run; remove it"),
         ("[no/such/file.py:Notes]", "cannot read"),
-        ("[1]", "expected a list of texts; element 1 is 1"),
+        ("[1]", "expected a list of text values; element 1 is 1"),
     ],
 )
 def test_what_cannot_be_a_tracker_is_refused(trackers: str, message: str) -> None:

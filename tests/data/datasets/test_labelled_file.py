@@ -244,7 +244,7 @@ def test_a_model_trains_on_rows_without_users_and_is_evaluated_again(folder: Pat
 def test_gauc_without_users_is_refused_before_data_is_read(folder: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve("deepfm", options(folder, {"path": "nowhere.csv", **CHOSEN}))
-    assert "gauc is over each user's rows, and no column holds users; set user_column" in str(caught.value)
+    assert "gauc is computed for each user, but user_column is not set; set it" in str(caught.value)
     resolve("deepfm", options(folder, ATOMIC))
 
 
