@@ -73,7 +73,7 @@ def test_an_unknown_trait_is_refused_when_the_class_is_registered() -> None:
         (
             MetricKindTraits,
             {"evaluations": ("rankin",)},
-            "each item being one of 'ranking', 'predictions', found ('rankin',)",
+            "each item one of 'ranking', 'predictions', found ('rankin',)",
         ),
         (LossTraits, {"min_negatives": True}, "'min_negatives' expects an integer, found True"),
         (SamplerTraits, {"colour": "red"}, "unknown trait 'colour', available: draws, min_negatives"),
