@@ -81,7 +81,7 @@ class DataError(RecrunError):
 
 
 class DownloadError(RecrunError):
-    """A download that failed, or brought something other than what was asked for."""
+    """A download that failed, or whose content is not the published one."""
 
 
 class CheckpointError(RecrunError):
