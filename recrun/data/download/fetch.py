@@ -158,7 +158,8 @@ def _get(group: Sequence[SourceFile], folder: Path, limits: Limits, watch: Watch
             return _get_from(url, group, folder, limits, watch)
         except DownloadError as error:
             failures.append(str(error))
-    paths = ", ".join(str(folder / file.name) for file in group if not file.optional or len(group) == 1)
+    needed = [file for file in group if not file.optional] or group
+    paths = ", ".join(str(folder / file.name) for file in needed)
     raise DownloadError(f"{'; '.join(failures)}; try again later, or place by hand: {paths}")
 
 
