@@ -42,6 +42,12 @@ test: $(VENV)/installed-dev ## install with the developer's extras, and run all 
 test-fast: $(VENV)/installed-dev ## run the tests that are not marked slow
 	$(PYTEST) -m 'not slow'
 
+.PHONY: test-lowest
+test-lowest: ## run the fast tests with the lowest versions that setup.cfg allows
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-lowest.txt --editable '.[dev]'
+	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest -n auto --dist loadfile -m 'not slow'
+
 .PHONY: check
 check: $(VENV)/installed-dev ## check format, lint and types
 	$(BIN)/ruff format --check $(SOURCES)
@@ -73,5 +79,5 @@ sdist: $(VENV)/installed-dev ## build an sdist into dist/
 
 .PHONY: clean
 clean: ## remove what was made: .venv, caches, builds
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(VENV)-lowest build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -105,7 +105,7 @@ class DataError(RecrunError):
 
 
 class DownloadError(RecrunError):
-    """A download that failed, or whose content is not what was expected."""
+    """A download that failed, or whose content is not the published one."""
 
 
 class CheckpointError(RecrunError):

@@ -131,7 +131,16 @@ def test_an_sdist_holds_the_clone(repository: Path, sdist: Path) -> None:
 
     for folder in FOLDERS:
         assert files(sdist, folder) == files(repository, folder)
-    tops = {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "constraints.txt", "MANIFEST.in"}
+    tops = {
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        "Makefile",
+        "README.md",
+        "constraints.txt",
+        "constraints-lowest.txt",
+        "MANIFEST.in",
+    }
     assert tops | {"pyproject.toml", "setup.cfg", "setup.py"} <= {file.name for file in sdist.iterdir()}
 
 

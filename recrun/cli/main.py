@@ -100,7 +100,8 @@ def _show_unknown_option(error: click.NoSuchOption) -> None:
     message, context = error.format_message(), error.ctx
     if context is not None and any("KEY=" in str(parameter.metavar) for parameter in context.command.params):
         setting = error.option_name.lstrip("-").replace("-", "_")
-        message += f" A setting is given as KEY=VALUE, without dashes: {setting}=..."
+        # Older versions of click end their message without a full stop.
+        message = f"{message.rstrip('.')}. A setting is given as KEY=VALUE, without dashes: {setting}=..."
     click.UsageError(message, context).show()
 
 

@@ -189,7 +189,7 @@ def test_a_download_that_fails_is_a_failure_and_leaves_nothing_with_the_name(
     (tmp_path / "served" / "ratings.csv").write_text("<html>Sorry.</html>")
     outcome = recrun("data", "fetch", "./mine.py:Mine", "-q")
     assert (outcome.code, outcome.out) == (1, "")
-    assert "brought something other than ratings.csv (sha256" in outcome.err
+    assert "its content is not ratings.csv (sha256" in outcome.err
     assert not list((tmp_path / "data").rglob("*.csv*"))
     (tmp_path / "served" / "ratings.csv").unlink()
     outcome = recrun("data", "fetch", "./mine.py:Mine", "-q")

@@ -22,7 +22,7 @@ class SourceFile:
         optional: whether the data set can be read without it.
         member: its name in the archive, when `url` is one.
         mirrors: where else the same can be downloaded.
-        page: the page that tells how to get it, for what cannot be downloaded just so.
+        page: the page that tells how to get it, for what has to be downloaded by hand.
     """
 
     name: str

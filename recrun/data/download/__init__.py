@@ -1,1 +1,1 @@
-"""Fetch the files of a data set from where its owners publish them."""
+"""Download the published files of data sets."""

@@ -115,15 +115,6 @@ def stall_after(n_bytes: int, seconds: float = 2.0) -> Answer:
     return answer
 
 
-def trickle(handler: _Handler, content: bytes, start: int) -> None:
-    """Send a byte now and then."""
-    handler.head(200, len(content))
-    for place in range(len(content)):
-        handler.wfile.write(content[place : place + 1])
-        handler.wfile.flush()
-        time.sleep(0.05)
-
-
 def claim(length: int) -> Answer:
     """Send the whole file, and say that it has another length."""
 
@@ -156,12 +147,6 @@ def status(code: int, **headers: str) -> Answer:
 def redirect(url: str, code: int = 302) -> Answer:
     """Send the client elsewhere."""
     return status(code, Location=url)
-
-
-def encode(handler: _Handler, content: bytes, start: int) -> None:
-    """Send the file in an encoding that was not asked for."""
-    handler.head(200, len(content), Content_Encoding="gzip")
-    handler.wfile.write(content)
 
 
 def _send(handler: _Handler, content: bytes, start: int, end: int) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from recrun.data.download import archives
 from recrun.data.download.archives import unpack
 from recrun.errors import DownloadError
 
@@ -64,45 +63,31 @@ def test_the_members_wanted_go_to_the_files_named(tmp_path: Path, kind: str) -> 
     assert files_below(tmp_path) == ["a", "archive", "out"]
 
 
-ESCAPES = [
-    "../evil.txt",
-    "a/../../evil.txt",
-    "/tmp/evil.txt",
-    "..\\evil.txt",
-    "\\evil.txt",
-    "C:\\evil.txt",
-    "C:evil.txt",
-]
+NAMES_OUTSIDE = ["../evil.txt", "a/../../evil.txt", "/tmp/evil.txt", "..\\evil.txt", "C:\\evil.txt", "C:evil.txt"]
 
 
-@pytest.mark.parametrize("name", ESCAPES)
 @pytest.mark.parametrize("make", [make_zip, make_tar])
-def test_an_entry_that_leads_out_spoils_the_whole_archive(tmp_path: Path, make: object, name: str) -> None:
+def test_names_and_links_in_an_archive_never_decide_where_anything_is_written(tmp_path: Path, make: object) -> None:
+    link = zip_link("link") if make is make_zip else special("link", tarfile.SYMTYPE, "..")
     path = tmp_path / "deep" / "archive"
     path.parent.mkdir()
-    make(path, (name, b"evil"), ("good.txt", b"good"))  # type: ignore[operator]
-    with pytest.raises(DownloadError, match=r"archive: refused, because its entry .* leads out of the archive"):
-        unpack(path, {"good.txt": tmp_path / "deep" / "good.txt", name: tmp_path / "deep" / "x"}, max_bytes=LIMIT)
-    assert files_below(tmp_path) == ["deep", "deep/archive"]
+    evil = [(name, b"evil") for name in (*NAMES_OUTSIDE, "link/evil.txt")]
+    make(path, (link, b".."), *evil, ("good.txt", b"good"))  # type: ignore[operator]
+    assert unpack(path, {"good.txt": tmp_path / "deep" / "good.txt"}, max_bytes=LIMIT) == ["good.txt"]
+    assert files_below(tmp_path) == ["deep", "deep/archive", "deep/good.txt"]
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
 def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes) -> None:
     path = make_tar(tmp_path / "archive", (special("good.txt", kind), b""), ("good.txt", b"good"))
-    with pytest.raises(DownloadError, match=r"its entry 'good\.txt' is a link, a device, or full of holes"):
+    with pytest.raises(DownloadError, match=r"its member 'good\.txt' is encrypted or not a regular file"):
         unpack(path, {"good.txt": tmp_path / "good.txt"}, max_bytes=LIMIT)
     assert files_below(tmp_path) == ["archive"]
 
 
-def test_a_name_that_comes_twice_is_refused(tmp_path: Path) -> None:
-    path = make_tar(tmp_path / "archive", ("good.txt", b"good"), ("good.txt", b"other"))
-    with pytest.raises(DownloadError, match=r"its entry 'good\.txt' is there twice"):
-        unpack(path, {"good.txt": tmp_path / "good.txt"}, max_bytes=LIMIT)
-
-
 def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "archive", (zip_link("good.txt"), b"/etc/passwd"))
-    with pytest.raises(DownloadError, match=r"its entry 'good\.txt' is a link or a device"):
+    with pytest.raises(DownloadError, match=r"its member 'good\.txt' is encrypted or not a regular file"):
         unpack(path, {"good.txt": tmp_path / "good.txt"}, max_bytes=LIMIT)
 
 
@@ -129,15 +114,8 @@ def test_what_a_tar_says_about_a_member_is_bounded_too(tmp_path: Path) -> None:
     info.type, info.size = tarfile.XHDTYPE, 1 << 30
     header = info.tobuf(format=tarfile.USTAR_FORMAT)
     (tmp_path / "archive").write_bytes(gzip.compress(header + bytes(1 << 20)))
-    with pytest.raises(DownloadError, match="more than a million characters are said about an entry"):
+    with pytest.raises(DownloadError, match="a header holds more than 1,048,576 bytes"):
         unpack(tmp_path / "archive", {}, max_bytes=LIMIT)
-
-
-def test_too_many_entries_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "MAX_ENTRIES", 10)
-    path = make_zip(tmp_path / "archive", *((f"{i}", b"") for i in range(11)))
-    with pytest.raises(DownloadError, match="holds more than 10 entries"):
-        unpack(path, {}, max_bytes=LIMIT)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +133,7 @@ def test_what_is_no_whole_archive_is_refused(tmp_path: Path, make: object, damag
         "flipped": content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :],
     }
     (tmp_path / "archive").write_bytes(spoiled[damage])
-    with pytest.raises(DownloadError, match=r"archive: not an archive that can be unpacked, or damaged"):
+    with pytest.raises(DownloadError, match=r"archive: not a zip or tar archive, or damaged"):
         unpack(tmp_path / "archive", {"good.txt": tmp_path / "good.txt"}, max_bytes=LIMIT)
 
 
@@ -165,11 +143,11 @@ def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
     content[6] |= 1
     content[content.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(content)
-    with pytest.raises(DownloadError, match=r"its entry 'good\.txt' is encrypted"):
+    with pytest.raises(DownloadError, match=r"its member 'good\.txt' is encrypted or not a regular file"):
         unpack(path, {"good.txt": tmp_path / "good.txt"}, max_bytes=LIMIT)
 
 
 def test_a_target_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "archive", ("good.txt", b"good"))
-    with pytest.raises(DownloadError, match="cannot be unpacked"):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
         unpack(path, {"good.txt": tmp_path / "nowhere" / "good.txt"}, max_bytes=LIMIT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,6 @@ from .loopback import (
     LoopbackServer,
     claim,
     drop_after,
-    encode,
     ignore_range,
     instead,
     loopback_server,
@@ -25,7 +23,6 @@ from .loopback import (
     serve,
     stall_after,
     status,
-    trickle,
     truncate,
 )
 
@@ -68,13 +65,6 @@ def test_a_next_process_goes_on_with_what_is_there(server: LoopbackServer, part:
     assert server.requests == [("/file", 150_000)]
 
 
-def test_a_complete_file_is_left_as_it_is(server: LoopbackServer, part: Path) -> None:
-    part.write_bytes(CONTENT)
-    download(f"{server.url}/file", part, QUICK)
-    assert part.read_bytes() == CONTENT
-    assert server.requests == [("/file", len(CONTENT))]
-
-
 def test_a_server_without_ranges_sends_everything_anew(server: LoopbackServer, part: Path) -> None:
     server.plans["/file"] = [drop_after(70_000), ignore_range]
     download(f"{server.url}/file", part, QUICK)
@@ -92,14 +82,6 @@ def test_what_is_longer_than_the_file_is_thrown_away(server: LoopbackServer, par
     part.write_bytes(bytes(len(CONTENT) + 1))
     download(f"{server.url}/file", part, QUICK)
     assert part.read_bytes() == CONTENT
-
-
-def test_small_steps_forward_do_not_count_as_failures(server: LoopbackServer, part: Path) -> None:
-    server.contents["/file"] = CONTENT * 3
-    server.plans["/file"] = [drop_after(70_000)]
-    download(f"{server.url}/file", part, QUICK)
-    assert part.read_bytes() == CONTENT * 3
-    assert len(server.requests) == 9
 
 
 def test_a_server_that_says_too_much_is_believed_until_it_fails(server: LoopbackServer, part: Path) -> None:
@@ -123,18 +105,16 @@ def test_an_end_that_nobody_announced_cannot_be_told_from_the_end(server: Loopba
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (stall_after(10), r"nothing came for 0\.3 seconds \(3 attempts\); 30 bytes are kept"),
-        (stall_after(0), r"nothing came for 0\.3 seconds \(3 attempts\)$"),
-        (trickle, r"only \d+ bytes came in 0\.3 seconds \(3 attempts\)"),
+        (stall_after(10), r"no data for 0\.3 seconds \(3 attempts\); 30 bytes are kept"),
+        (stall_after(0), r"no data for 0\.3 seconds \(3 attempts\)$"),
         (status(500), r"the server answers 500 Internal Server Error \(3 attempts\)"),
         (status(404), r"the server answers 404 Not Found$"),
         (status(403), r"the server answers 403 Forbidden$"),
         (status(204), r"the server answers 204 No Content$"),
-        (encode, r"the server sends the file in another encoding \(gzip\)"),
-        (claim(1 << 40), r"more than 1,048,576 bytes are not downloaded"),
-        (redirect("file:///etc/passwd"), r"redirects to file:///etc/passwd: only http and https are downloaded"),
+        (claim(1 << 40), r"the file is larger than 1,048,576 bytes"),
+        (redirect("file:///etc/passwd"), r"302 Found - Redirection to url 'file:///etc/passwd' is not allowed$"),
         (redirect("ftp://127.0.0.1/x"), r"redirects to ftp://127.0.0.1/x: only http and https"),
-        (redirect("data:text/plain,hello", 307), r"redirects to data:.*: only http and https"),
+        (redirect("data:text/plain,hello", 307), r"307 .* Redirection to url 'data:text/plain,hello' is not allowed$"),
         (redirect("/file"), r"the server answers 302"),
     ],
 )
@@ -146,7 +126,7 @@ def test_what_cannot_work_ends_with_the_reason(server: LoopbackServer, part: Pat
 
 def test_more_than_the_bound_is_not_written(server: LoopbackServer, part: Path) -> None:
     server.plans["/file"] = [truncate(len(CONTENT))]
-    with pytest.raises(DownloadError, match="more than 1,000 bytes are not downloaded"):
+    with pytest.raises(DownloadError, match="the file is larger than 1,000 bytes"):
         download(f"{server.url}/file", part, Limits(max_bytes=1000))
     assert part.stat().st_size <= 1000
 
@@ -164,8 +144,6 @@ def test_a_redirect_to_another_place_is_followed(server: LoopbackServer, part: P
         ("file:///etc/passwd", "", "only http and https"),
         ("ftp://example.org/x", "", "only http and https"),
         ("/etc/passwd", "", "only http and https"),
-        ("http://", "", "only http and https"),
-        ("http://[::1", "", "not a URL"),
         ("http://example.org/x", "https://example.org/x", "from https to http is refused"),
     ],
 )
@@ -174,7 +152,9 @@ def test_only_http_and_https_are_downloaded(url: str, origin: str, message: str)
         check_url(url, origin)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:notaport/x", "http://127.0.0.1/a b", "http://" + "a" * 70 + "/"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:notaport/x", "http://127.0.0.1/a b", "http://" + "a" * 70 + "/", "http://", "http://[::1"]
+)
 def test_what_is_no_url_is_refused(part: Path, url: str) -> None:
     with pytest.raises(DownloadError):
         download(url, part, Limits(attempts=1, timeout=1))
@@ -188,16 +168,19 @@ def test_nobody_there_is_tried_again_and_then_said(part: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_no_reason_to_try_again(server: LoopbackServer, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="cannot be written"):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
         download(f"{server.url}/file", tmp_path / "nowhere" / "file.part", QUICK)
     assert len(server.requests) == 1
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-def test_a_full_disk_is_said(server: LoopbackServer, part: Path) -> None:
-    part.symlink_to("/dev/full")
-    with pytest.raises(DownloadError, match=r"cannot be written \(No space left on device\)"):
-        download(f"{server.url}/file", part, QUICK)
+def test_the_proxy_of_the_environment_is_used(
+    server: LoopbackServer, part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    server.contents["http://data.example.org/file"] = CONTENT
+    download("http://data.example.org/file", part, QUICK)
+    assert part.read_bytes() == CONTENT
 
 
 def test_something_else_is_downloaded_as_it_is(server: LoopbackServer, part: Path) -> None:
