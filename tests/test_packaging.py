@@ -18,6 +18,7 @@ from typing import Final
 import pytest
 
 import recrun
+from recrun.config.resolve import resolve
 
 
 def _metadata(repository: Path) -> configparser.ConfigParser:
@@ -108,9 +109,11 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_wheel_works_outside_the_clone(wheel: Path, python: Path, tmp_path: Path) -> None:
+def test_a_wheel_works_outside_the_clone(repository: Path, wheel: Path, python: Path, tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {"recrun/models/bprmf.py", "recrun/configs/bprmf.yaml", "recrun/configs/gowalla/bprmf.yaml"} <= set(names)
+    templates = (repository / "recrun" / "workflows" / "templates").iterdir()
+    assert {f"recrun/workflows/templates/{file.name}" for file in templates} <= set(names)
     assert not [name for name in names if name.startswith(("models/", "configs/", "tests/"))]
 
     small = ["n_users=60", "n_items=40", "n_interactions=700", "epochs=1", "device=cpu"]
@@ -118,6 +121,8 @@ def test_a_wheel_works_outside_the_clone(wheel: Path, python: Path, tmp_path: Pa
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     result = json.loads(done.stdout)
     assert (tmp_path / result["run"] / "metrics.json").is_file()
+    subprocess.run([str(python), "-m", "recrun", "new", "model", "my_mf"], cwd=tmp_path, check=True)
+    assert resolve(tmp_path / "my_mf.yaml").config.model.endswith(":MyMf")
     code = "import recrun; print(recrun.__file__)"
     where = subprocess.run([str(python), "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert Path(where.stdout.strip()).is_relative_to(python.parent.parent)

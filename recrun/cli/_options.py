@@ -1,4 +1,4 @@
-"""Options and arguments that several commands share, and how results are printed."""
+"""Define the options and arguments that several commands share, and print JSON results."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ def verbosity_options(function: F) -> F:
 
 
 def split_arguments(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:
-    """Return the config (the first argument, if it is not KEY=VALUE) and all that follows it."""
+    """Return the config (the first argument, if it is not KEY=VALUE) and the remaining arguments."""
     if arguments and "=" not in arguments[0]:
         return arguments[0], list(arguments[1:])
     return None, list(arguments)
 
 
 def with_verbosity(overrides: list[str], quiet: bool, loud: bool) -> list[str]:
-    """Return the overrides with what -q or -v means.
+    """Return the overrides with `verbose` as set by -q or -v.
 
     Raises:
         click.UsageError: both were given, or `verbose` is set as well.
     """
     if quiet and loud:
-        raise click.UsageError("-q and -v contradict each other")
+        raise click.UsageError("-q and -v exclude each other; give only one")
     if (quiet or loud) and any(override.startswith("verbose=") for override in overrides):
-        raise click.UsageError("-q and -v set verbose; give one or the other")
+        raise click.UsageError("-q and -v set verbose; give either one of them or verbose=...")
     return overrides + (["verbose=0"] if quiet else []) + (["verbose=2"] if loud else [])
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document on stdout; numbers are not rounded."""
+    """Print one JSON document on stdout, with unrounded numbers."""
     click.echo(json.dumps(document, indent=2, default=str))

@@ -1,4 +1,4 @@
-"""`recrun check`: test a model against the rules that all models keep."""
+"""`recrun check`: check a model against the rules that every model must follow."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from recrun.cli._options import debug_option, json_option, print_json
 @json_option
 @debug_option
 def command(model: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Test a model against the rules that all models keep.
+    """Check a model against the rules that every model must follow.
 
     MODEL is a registered name, or ./file.py:Name. It is trained on small synthetic data, and each rule it breaks is
-    explained. KEY=VALUE changes the model's settings, or how it is trained. The exit code is 0 if every rule is kept,
-    1 if one is broken, and 2 if there is no such model or setting.
+    explained. KEY=VALUE changes the settings of the model or its training. The exit code is 0 if the model follows
+    every rule, 1 if it breaks one, and 2 if there is no such model or setting.
 
     \b
     Example:
@@ -40,5 +40,5 @@ def command(model: str, overrides: tuple[str, ...], as_json: bool) -> None:
             if verdict.message:
                 click.echo(f"        {verdict.message}")
         kept = sum(verdict.ok for verdict in verdicts)
-        click.echo(f"{model} keeps {kept} of {len(verdicts)} rules")
+        click.echo(f"{model} follows {kept} of {len(verdicts)} rules")
     sys.exit(0 if ok else 1)

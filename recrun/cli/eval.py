@@ -1,4 +1,4 @@
-"""`recrun eval`: score a checkpoint."""
+"""`recrun eval`: evaluate a checkpoint."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from recrun.cli._options import debug_option, json_option, print_json, verbosity
     type=click.Choice(["valid", "test"]),
     default="test",
     show_default=True,
-    help="The part of the data to score.",
+    help="The split to evaluate on.",
 )
 @json_option
 @verbosity_options
 @debug_option
 def command(overrides: tuple[str, ...], checkpoint: str, split: str, as_json: bool, quiet: bool, loud: bool) -> None:
-    """Score a trained model on validation or test.
+    """Evaluate a trained model on validation or test.
 
     Every evaluation on test is recorded in the run. KEY=VALUE changes how the model is evaluated: monitors, which4best,
     device, threads, eval_memory, root, verbose.

@@ -14,7 +14,7 @@ from recrun.errors import unknown
 @click.command("list")
 @click.argument("what")
 @click.argument("conditions", nargs=-1, metavar="[CONDITION ...]")
-@click.option("--sort", metavar="KEY", help="Sort runs by KEY, smallest first; by -KEY, largest first.")
+@click.option("--sort", metavar="KEY", help="Sort runs by KEY in ascending order; by -KEY in descending order.")
 @runs_option
 @json_option
 @debug_option
@@ -65,7 +65,7 @@ def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, as_json
         print_json(rows)
         return
     keys = [read_filter(text, 1).key for text in conditions] + ([] if sort is None else [sort.removeprefix("-")])
-    nothing = f"no runs in {root}" + (" fulfil this" if conditions else "")
+    nothing = f"no runs in {root}" + (" meet the conditions" if conditions else "")
     _show([_flat(row, dict.fromkeys(keys)) for row in rows], False, nothing)
     for row in rows:
         if row["status"] == "damaged":
@@ -95,7 +95,7 @@ def _configs() -> list[dict[str, Any]]:
 
 
 def _flat(row: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    """Return what of a run fits a line of a table, with the keys that were asked for."""
+    """Return the fields of a run for a table row, with the keys of the conditions and of --sort."""
     from recrun.registry.user_files import short_name
     from recrun.runs.listing import shown_value
 

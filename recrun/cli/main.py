@@ -1,4 +1,4 @@
-"""The `recrun` command: finds the subcommands, and turns errors into one red line and an exit code."""
+"""Run the `recrun` command: find the subcommand, and turn errors into one red line each and an exit code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXIT_INTERRUPTED = 130
 
 
 class Commands(click.Group):
-    """Subcommands are the modules of this package; one is imported when it is asked for."""
+    """Loads subcommands from the modules of this package; each is imported only when it is used."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the names of all subcommands."""
@@ -39,10 +39,10 @@ class Commands(click.Group):
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the subcommand, and suggest the nearest one when there is none."""
+        """Find the subcommand; if there is none, suggest the nearest one."""
         if args and not args[0].startswith("-") and args[0] not in self.list_commands(context):
             guess = nearest(args[0], self.list_commands(context))
-            hint = f"; did you mean {guess!r}?" if guess else ""
+            hint = f"; did you mean {guess!r}?" if guess else "."
             context.fail(f"no command {args[0]!r}{hint} Commands: {', '.join(self.list_commands(context))}")
         return super().resolve_command(context, args)
 
@@ -62,7 +62,7 @@ def cli(context: click.Context, debug: bool) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 3 a sweep with failed trials, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 failed, 2 usage error, 3 trials not done, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     let_threads_sleep()
     debug = "--debug" in arguments
@@ -75,11 +75,11 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
-        # click raises its Abort from the KeyboardInterrupt, whose text says how to go on.
+        # click raises its Abort from the KeyboardInterrupt, whose text says how to continue.
         _say(str(error) or str(error.__cause__ or "") or "interrupted")
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone (`recrun list models | head`); nothing more can be said to them.
+        # The reader of the output has gone (`recrun list models | head`), so nothing more can be printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except RecrunError as error:

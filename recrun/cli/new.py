@@ -1,4 +1,4 @@
-"""`recrun new`: write files to start from."""
+"""`recrun new`: write starter files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from recrun.cli._options import debug_option, json_option, print_json
 
 @click.group("new")
 def command() -> None:
-    """Write files to start from.
+    """Write starter files for a new model.
 
     \b
     Example:
@@ -24,7 +24,7 @@ def command() -> None:
 def model_command(name: str, as_json: bool) -> None:
     """Write a small working model with its config and test.
 
-    Writes NAME.py, NAME.yaml and test_NAME.py into the working folder, and refuses to overwrite any of them.
+    Writes NAME.py, NAME.yaml and test_NAME.py into the working folder. Existing files are never overwritten.
 
     \b
     Example:

@@ -23,7 +23,7 @@ def command(run: str, runs: str | None, as_json: bool, quiet: bool, loud: bool) 
 
     The new run uses the config, threads and device of RUN. The exit code is 0 if all numbers are equal to the last
     digit. Otherwise it is 1, and the command reports what has changed: data (by file), code, versions, machine. If the
-    data has changed, nothing is run.
+    data has changed, nothing is trained.
 
     \b
     Example:
@@ -48,13 +48,13 @@ def _print(document: dict[str, Any]) -> None:
 
     differences = document["differences"]
     if document["reproduction"] is None:
-        click.echo("not reproduced: the run was not started, as its data is not what it was")
+        click.echo("not reproduced: the data has changed, so nothing was trained")
     else:
         click.echo(f"not reproduced: {len(differences)} of {document['compared']} numbers differ")
         rows = [(each["where"], repr(each["then"]), repr(each["now"])) for each in differences[:20]]
         stdout_console().print(table(None, ("number", "then", "now"), rows))
         if len(differences) > len(rows):
             click.echo(f"... and {len(differences) - len(rows)} more (--json lists all)")
-    click.echo("not the same as then:" if document["reasons"] else "nothing known is different from then")
+    click.echo("changed since then:" if document["reasons"] else "no change is known that could explain this")
     for reason in document["reasons"]:
         click.echo(f"  {reason}")

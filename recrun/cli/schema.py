@@ -1,4 +1,4 @@
-"""`recrun schema`: the JSON Schema of a config, for editors."""
+"""`recrun schema`: print the JSON Schema of a config, for editors."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def _print(component: Component) -> None:
     if component.parameters:
         stdout_console().print(parameter_table(component))
     else:
-        click.echo("It takes no settings of its own.")
+        click.echo("It has no settings of its own.")
 
 
 def _document(component: Component) -> dict[str, Any]:

@@ -51,8 +51,8 @@ def command(
 ) -> None:
     """Train on every point of a grid and rank trials on validation.
 
-    A key with several values is an axis of the grid; a key with one value is the same in all trials. Commas inside
-    [...], {...} or quotes belong to the value. Each trial is a `recrun train` of its own, and none reads test.
+    A key with several values is an axis of the grid; a key with one value is the same for all trials. Commas inside
+    [...], {...} or quotes belong to the value. Each trial is a separate `recrun train`, and none evaluates on test.
 
     Repeat the command to continue a sweep: finished trials are kept, failed and interrupted ones are run again.
 
@@ -68,7 +68,7 @@ def command(
     from recrun.sweep.view import closing_lines, result_table, view_of
 
     config, settings = split_arguments(arguments)
-    with_verbosity([], quiet, loud)  # they concern what the sweep shows, and are no setting of its trials
+    with_verbosity([], quiet, loud)  # only the check: they set what the sweep shows, not the trials' `verbose`
     make_engine = choose_engine(engine, engine_settings)
     plan = plan_sweep(config, settings)
     jobs = min(jobs, len(plan.trials))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--resume", "resumed", metavar="RUN", help="Continue this run from its last checkpoint.")
 @click.option("--print-config", is_flag=True, help="Print the resolved config and stop.")
 @click.option("--dry-run", is_flag=True, help="Build and check everything, print sizes and steps, and stop.")
-@click.option("--profile", is_flag=True, help="Print at the end where the time went.")
+@click.option("--profile", is_flag=True, help="Print the time spent on each activity at the end.")
 @runs_option
 @json_option
 @verbosity_options
@@ -44,13 +44,13 @@ def command(
     quiet: bool,
     loud: bool,
 ) -> None:
-    """Train a model, and score its best epoch on test.
+    """Train a model and evaluate its best epoch on test.
 
     CONFIG is a path or the name of a bundled config (`recrun list configs`); without it, recrun.yaml in the working
     folder, else the bundled bprmf. KEY=VALUE overrides a setting for this run.
 
-    With --resume, a run goes on in its folder with its own config. KEY=VALUE may then raise epochs, or change where and
-    how it computes (device, threads, ...), and nothing else.
+    With --resume, a run continues in its folder with its own config. KEY=VALUE may then only raise epochs, or change
+    where and how it computes (device, threads, ...).
 
     \b
     Example:
@@ -59,10 +59,10 @@ def command(
     config, overrides = split_arguments(arguments)
     overrides = with_verbosity(overrides, quiet, loud)
     if resumed is not None and config is not None:
-        raise click.UsageError("--resume continues a run with its own config; leave CONFIG out")
+        raise click.UsageError("--resume continues a run with its own config; remove CONFIG")
     source = click.get_current_context().get_parameter_source("runs")
     if resumed is not None and source is ParameterSource.COMMANDLINE:
-        raise click.UsageError("--resume continues a run in its own folder; leave --runs out")
+        raise click.UsageError("--resume continues a run in its own folder; remove --runs")
     resolved, run = _resolve(config, overrides) if resumed is None else _resolve_run(resumed, overrides)
     if print_config:
         from recrun.config.expected import dump_expected

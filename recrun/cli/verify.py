@@ -21,11 +21,11 @@ from recrun.cli._options import debug_option, json_option, print_json, runs_opti
 def command(
     arguments: tuple[str, ...], finished: str | None, runs: str, as_json: bool, quiet: bool, loud: bool
 ) -> None:
-    """Run configs and compare with their expected values.
+    """Run configs and compare their metrics with expected values.
 
     Each CONFIG is run in a new run folder; published, expected and measured values are shown side by side. The exit
     code is 0 if every value lies within its tolerance, 1 if one does not or a run fails, and 2 if a config is faulty
-    or has no expected values. A run that fails does not keep the other configs from being run. KEY=VALUE overrides
+    or has no expected values. If a run fails, the other configs are still run. KEY=VALUE overrides
     settings in all configs; the result names those that change what is computed.
 
     \b
@@ -35,9 +35,9 @@ def command(
     configs = [argument for argument in arguments if "=" not in argument]
     overrides = with_verbosity([argument for argument in arguments if "=" in argument], quiet, loud)
     if not configs:
-        raise click.UsageError("expected a CONFIG whose numbers are to be verified")
+        raise click.UsageError("expected a CONFIG to verify")
     if finished is not None and len(configs) > 1:
-        raise click.UsageError("--run is a run of one config; give that one")
+        raise click.UsageError("--run compares a run of one config; give only that config")
     from recrun.errors import RecrunError
     from recrun.workflows.verify import compare, failed, read_claims, read_result, train
 

@@ -1,1 +1,1 @@
-"""What a run shows on the terminal and writes into its folder."""
+"""Report on runs: on the terminal and in files of the run folder."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @REPORTERS.register("metrics")
 def metrics(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
-    """Write metrics.jsonl: a line for each epoch and split."""
+    """Write metrics.jsonl: one line of JSON for each epoch and split."""
     from recrun.report.files.metrics_file import MetricsWriter
 
     return MetricsWriter(run.metrics_lines_file, resumed_from)
@@ -25,7 +25,7 @@ def metrics(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | Non
 
 @REPORTERS.register("live")
 def live(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
-    """Show the run on stderr as it goes, as much of it as `verbose` says; a resumed run begins with its past epochs."""
+    """Show the progress of the run on stderr, in the detail set by `verbose`; after a resume with its past epochs."""
     from recrun.report.files.metrics_file import read_metrics
     from recrun.report.terminal.console import stderr_console
     from recrun.report.terminal.live import LiveReporter
@@ -38,7 +38,7 @@ def live(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) 
 
 @REPORTERS.register("log")
 def log(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
-    """Write log.txt: everything that happens, with the time."""
+    """Write log.txt: every event with its time."""
     from recrun.report.files.log import LogWriter
 
     return LogWriter(run.log_file)
@@ -46,7 +46,7 @@ def log(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -
 
 @REPORTERS.register("events")
 def events(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
-    """Write event files for TensorBoard."""
+    """Write TensorBoard event files."""
     from recrun.report.files.events import EventWriter
 
     return EventWriter(run.summary_folder)
@@ -54,7 +54,7 @@ def events(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None
 
 @REPORTERS.register("summary")
 def summary(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
-    """Write SUMMARY.md and the plots at the end of the run."""
+    """Write SUMMARY.md and its plots at the end of the run."""
     from recrun.report.files.summary import SummaryWriter
 
     return SummaryWriter(run, settings)

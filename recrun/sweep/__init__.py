@@ -1,1 +1,1 @@
-"""Sweeps: the grid grammar, the plan of the trials, the ledger of their states, and the engines that run them."""
+"""Run sweeps: parse the grid, plan the trials, keep their states in a ledger, and run them on an engine."""

@@ -1,7 +1,7 @@
-"""The grammar of a sweep's arguments: `KEY=V1,V2` is an axis, `KEY=VALUE` a setting all trials share.
+"""Parse a sweep's arguments: `KEY=V1,V2` is an axis, `KEY=VALUE` a setting that all trials share.
 
 A comma separates two values unless it stands inside `[...]`, `{...}` or quotes, so lists and quoted text are single
-values. Values keep the text they were written as; what it means is for the config layer to say.
+values. Values are kept as written text; the config layer gives them their types.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _CLOSING: Final = {"[": "]", "{": "}"}
 
 @dataclass(frozen=True)
 class Value:
-    """One value as it was written.
+    """One value as written.
 
     Args:
-        text: the value, without the blanks around it.
+        text: the value, without surrounding whitespace.
         column: where it begins in its argument, counted from 1.
     """
 
@@ -37,7 +37,7 @@ class Setting:
     Args:
         key: the setting's name.
         values: one value, or several for an axis.
-        position: the argument's place among the `KEY=...` arguments, counted from 1.
+        position: the argument's position among the `KEY=...` arguments, counted from 1.
     """
 
     key: str
@@ -46,7 +46,7 @@ class Setting:
 
     @property
     def is_axis(self) -> bool:
-        """Whether the trials differ in this setting."""
+        """Whether the setting has several values."""
         return len(self.values) > 1
 
     def fault(self, message: str, column: int | None = None) -> Fault:
@@ -56,7 +56,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Grid:
-    """The settings of a sweep, in the order in which they were given; the grid is the product of its axes."""
+    """The settings of a sweep, in the order given; the grid is the product of its axes."""
 
     settings: tuple[Setting, ...] = ()
 
@@ -67,11 +67,11 @@ class Grid:
 
     @property
     def n_trials(self) -> int:
-        """The number of points, which may be more than anyone could list."""
+        """The number of grid points; it may be too large to enumerate."""
         return math.prod(len(setting.values) for setting in self.settings)
 
     def __iter__(self) -> Iterator[tuple[Value, ...]]:
-        """Yield one value per setting for each trial, row-major: the last axis moves fastest."""
+        """Yield one value per setting for each trial, row-major: the last axis varies fastest."""
         return itertools.product(*(setting.values for setting in self.settings))
 
 
@@ -82,7 +82,7 @@ def parse_grid(arguments: Sequence[str]) -> tuple[Grid, list[Fault]]:
         arguments: the arguments as the shell passed them.
 
     Returns:
-        The grid of all that could be read, and every fault in the rest.
+        The grid of all arguments that could be parsed, and every fault in the others.
 
     >>> grid, faults = parse_grid(["lr=1e-3,1e-4", "monitors=[recall@10,ndcg@10]"])
     >>> [[value.text for value in trial] for trial in grid]
@@ -128,7 +128,7 @@ def _read_values(text: str, setting: Setting, first_column: int) -> tuple[list[V
 
 @dataclass
 class _Scanner:
-    """Where in a value the reader stands: inside which quotes, and inside which brackets."""
+    """The scanner's state within a value: the open quote and the open brackets."""
 
     quote: str = ""
     opened_at: int = 0
@@ -139,10 +139,10 @@ class _Scanner:
 def _split(text: str) -> tuple[list[tuple[int, str]], tuple[str, int] | None]:
     """Split at the commas that separate values.
 
-    As in YAML, a quote opens quoted text only where a value begins, so the apostrophe of `it's` is a letter.
+    As in YAML, a quote opens quoted text only where a value begins, so the apostrophe of `it's` is plain text.
 
     Returns:
-        The pieces with their offsets, and None; or nothing, and a message with the offset it is about.
+        The pieces with their offsets, and None; or an empty list, and a message with the offset of the fault.
     """
     scanner = _Scanner()
     cuts = []
@@ -158,7 +158,10 @@ def _split(text: str) -> tuple[list[tuple[int, str]], tuple[str, int] | None]:
             scanner.brackets.append((character, offset))
         elif character in _CLOSING.values():
             if not scanner.brackets or _CLOSING[scanner.brackets[-1][0]] != character:
-                return [], (f"{character!r} closes nothing; put the value in quotes if it is text", offset)
+                return [], (
+                    f"{character!r} has no matching opening bracket; put the value in quotes if it is text",
+                    offset,
+                )
             scanner.brackets.pop()
         elif character == "," and not scanner.brackets:
             cuts.append(offset)
@@ -175,7 +178,7 @@ def _split(text: str) -> tuple[list[tuple[int, str]], tuple[str, int] | None]:
 
 
 def _quoted(text: str, offset: int, scanner: _Scanner) -> int:
-    """Take one step inside quotes; return how many characters it covers."""
+    """Process the character at `offset` inside quotes; return how many characters were consumed."""
     character = text[offset]
     if scanner.quote == '"' and character == "\\":
         return 2

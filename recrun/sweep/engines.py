@@ -1,4 +1,4 @@
-"""Run the commands of trials: the seam `Engine`, the engine `local`, and how an engine is chosen by name."""
+"""Run the commands of trials: the interface `Engine`, the engine `local`, and the choice of an engine by name."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Job:
 
     Args:
         index: the trial it belongs to.
-        command: the argument list; no shell sees it.
+        command: the argument list; it is run without a shell.
         log: the file its output is appended to.
-        threads: how many threads it may compute with; None leaves that to the command.
+        threads: how many threads it may compute with; None lets the command decide.
     """
 
     index: int
@@ -68,14 +68,14 @@ class Outcome:
 
 
 class Engine(ABC):
-    """Something that runs jobs: derive from it, and write the five methods.
+    """The base class of engines: something that runs jobs. Derive from it and implement the five methods.
 
     The keyword-only parameters of a constructor are the engine's settings (`--engine-setting KEY=VALUE`).
 
     Args:
         jobs: how many run at once.
-        inherited: file descriptors that processes of this machine keep open; the sweep's lock is then held for as long
-            as any trial runs, even when the sweep itself was killed.
+        inherited: file descriptors that local processes must inherit; the sweep's lock is then held for as long as any
+            trial runs, even if the sweep itself was killed.
     """
 
     def __init__(self, jobs: int, inherited: Sequence[int] = ()) -> None:
@@ -88,7 +88,7 @@ class Engine(ABC):
 
     @abstractmethod
     def start(self, job: Job) -> None:
-        """Start a job; a failure to do so is an outcome as well."""
+        """Start a job; a job that cannot be started is reported by `poll` as an outcome."""
 
     @abstractmethod
     def poll(self) -> list[Outcome]:
@@ -104,30 +104,30 @@ class Engine(ABC):
 
 
 def choose_engine(name: str, settings: Sequence[str] = ()) -> Callable[[int, Sequence[int]], Engine]:
-    """Check an engine and its settings, and return what makes one for `jobs` trials at once and `inherited` files.
+    """Check an engine and its settings, and return a factory `(jobs, inherited) -> Engine`.
 
     Args:
         name: a registered name, or `path/to/file.py:Name`.
         settings: `KEY=VALUE` for the engine's own settings.
 
     Raises:
-        RegistryError: there is no such engine, or it cannot be used as one.
+        RegistryError: there is no such engine, or it is not a complete `Engine`.
         ConfigError: with every fault of the settings.
     """
     try:
         values = Parser(ENGINES.describe(name).parameters).resolve(read_overrides(settings))
     except ConfigError as error:
-        # Not the arguments of the sweep itself.
+        # The positions are those of the --engine-setting options, not of the sweep's own arguments.
         places = ((fault.file or "").replace("argument", "--engine-setting", 1) for fault in error.faults)
         raise ConfigError(
             [replace(fault, file=place or None) for fault, place in zip(error.faults, places, strict=True)]
         ) from None
     engine = ENGINES.get(name)
     if not (inspect.isclass(engine) and issubclass(engine, Engine)):
-        raise RegistryError(f"engine {name!r} is no Engine: derive it from recrun.sweep.engines.Engine")
+        raise RegistryError(f"engine {name!r} is not an Engine: derive it from recrun.sweep.engines.Engine")
     missing = sorted(engine.__abstractmethods__)
     if missing:
-        raise RegistryError(f"engine {name!r} lacks {', '.join(missing)}")
+        raise RegistryError(f"engine {name!r} does not implement {', '.join(missing)}")
     return partial(engine, **values)
 
 
@@ -141,10 +141,10 @@ class _Child:
 
 @ENGINES.register("local")
 class LocalEngine(Engine):
-    """Run jobs as processes of this machine, each in a process group of its own."""
+    """Run trials as processes on this machine, each in its own process group."""
 
-    # A group of its own keeps the terminal's Ctrl-C from reaching a trial a second time, after the sweep has passed the
-    # first one on: the second signal would stop it before it has saved.
+    # In the sweep's own process group, a trial would receive the terminal's Ctrl-C directly and again from the sweep:
+    # the second signal would stop it before it has saved.
 
     def __init__(self, jobs: int, inherited: Sequence[int] = ()) -> None:
         super().__init__(jobs, inherited)
@@ -156,7 +156,7 @@ class LocalEngine(Engine):
         return len(self._children) < self.jobs
 
     def start(self, job: Job) -> None:
-        """Start a process; its output goes to the end of the job's log, below the command that was run."""
+        """Start a process; the command and then its output are appended to the job's log."""
         try:
             with job.log.open("ab") as log:
                 log.write(f"$ {shlex.join(job.command)}\n".encode())
@@ -180,18 +180,18 @@ class LocalEngine(Engine):
         return outcomes
 
     def stop(self) -> None:
-        """Ask every process to save and end; its own children are its own to stop."""
+        """Ask every process to save and end; each is responsible for stopping its own children."""
         for child in self._children:
             processes.request_stop(child.process)
 
     def kill(self) -> None:
-        """End every process and all that it started."""
+        """Kill every process and its children."""
         for child in self._children:
             processes.kill_with_children(child.process)
 
 
 def threads_per_job(jobs: int) -> int:
-    """Return how many threads each of `jobs` trials may use so that together they do not exceed the machine's cores."""
+    """Return how many threads each of `jobs` trials may use so that together they do not exceed the available cores."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS and Windows have no affinity
@@ -205,13 +205,13 @@ def child_environment(threads: int | None, environment: Mapping[str, str] | None
     Args:
         threads: the threads it may use, or None to leave the variables as they are; a lower limit that is already set
             is kept.
-        environment: what to start from; this process's own by default.
+        environment: the variables to start from; those of this process by default.
     """
     result = dict(os.environ if environment is None else environment)
     result["NO_COLOR"] = "1"
     result.pop("FORCE_COLOR", None)
     if os.getcwd() not in sys.path and "" not in sys.path:
-        # `python -m` would put the working folder first, where a file such as random.py would hide the real module.
+        # `python -m` would put the working folder first in sys.path: a file random.py there would hide the real one.
         result["PYTHONSAFEPATH"] = "1"
     if threads is not None:
         for variable in _THREAD_VARIABLES:

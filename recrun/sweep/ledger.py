@@ -1,13 +1,13 @@
-"""The sweep folder: which trials there are, how each stands, and the lock that keeps a second sweep out.
+"""Keep the sweep folder: the state of every trial, and the lock that prevents two sweeps at once.
 
     <runs>/sweeps/<description>-<hash>/
-        sweep.json   every trial with its state; rewritten whole after each change
+        sweep.json   every trial with its state; rewritten after each change
         sweep.csv    the same as a table
         lock         held while the sweep or one of its trials runs
         trials/      <i>.yaml, the config of trial i; <i>.log, what its process printed
 
-The name carries a hash of the trials' configs, so the same command finds the same folder. What is done is read from
-the trials' run folders, never believed from the ledger alone.
+The name contains a hash of the trials' configs, so the same command finds the same folder. Which trials are done is
+read from their run folders, never from sweep.json.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ PENDING, RUNNING, DONE, FAILED, INTERRUPTED = "pending", "running", "done", "fai
 
 @dataclass
 class Row:
-    """How one trial stands.
+    """The state of one trial.
 
     Args:
         trial: the point of the grid.
         run_id: the name of the run folder of the current attempt.
         run: that folder.
         status: pending, running, done, failed or interrupted.
-        was_done: whether an earlier sweep had finished it.
+        was_done: whether it was finished by an earlier invocation.
         valid: the validation metrics at the best epoch, once done.
         best_epoch: that epoch.
         cause: why it failed or was interrupted.
         exit_code: of its process; -N for one that signal N killed.
-        seconds: how long it took: by the run's own account once it is done, else by the clock.
+        seconds: how long it took: as recorded by the run once it is done, else wall time.
         started: when it started, on the monotonic clock.
     """
 
@@ -77,7 +77,7 @@ class Ledger:
         runs: the root of all run folders.
 
     Raises:
-        ConfigError: on entering, the same sweep is already running.
+        ConfigError: on entering, the same sweep is already running, or its lock file cannot be written.
     """
 
     def __init__(self, plan: Plan, runs: Path) -> None:
@@ -101,14 +101,14 @@ class Ledger:
 
     @property
     def lock_descriptor(self) -> int:
-        """The descriptor of the lock; whoever inherits it holds the lock as well."""
+        """The descriptor of the lock; a process that inherits it also holds the lock."""
         if self._lock is None:
             raise RuntimeError("the ledger is not open")
         return self._lock
 
     @property
     def trials_folder(self) -> Path:
-        """Where the trials' configs and logs are."""
+        """The folder of the trials' configs and logs."""
         return self.folder / "trials"
 
     def config_path(self, row: Row) -> Path:
@@ -120,7 +120,7 @@ class Ledger:
         return self.trials_folder / f"{row.trial.index}.log"
 
     def recover(self) -> None:
-        """Find the trials that are done, and a run folder of its own for the next attempt of each other one."""
+        """Mark the trials that are done, and choose a new run folder for the next attempt of every other trial."""
         for row in self.rows:
             attempt = 1
             while row.run.path.exists():
@@ -134,14 +134,14 @@ class Ledger:
                 row.run = run_folder(self.runs, row.trial.config, row.run_id)
 
     def begin(self, row: Row) -> None:
-        """Record that a trial's process is about to start, and write the config it starts from."""
+        """Record that a trial's process is about to start, and write its config."""
         atomic_write(self.config_path(row), dump_mapping(without_run(row.trial.config)))
         row.status, row.cause, row.exit_code = RUNNING, None, None
         row.started = time.monotonic()
         self.save()
 
     def end(self, row: Row, status: str, seconds: float | None, exit_code: int | None, cause: str | None) -> None:
-        """Record how a trial ended; one that is said to be done must have left a result."""
+        """Record how a trial ended; status `done` without a result in its run folder counts as failed."""
         row.status, row.seconds, row.exit_code, row.cause = status, seconds, exit_code, cause
         if status == DONE:
             result = read_result(row.run)
@@ -152,7 +152,7 @@ class Ledger:
         self.save()
 
     def ranked(self) -> list[Row]:
-        """Return the rows by the validation criterion, the best first; what has no value comes last, in grid order."""
+        """Return the rows, best first by the criterion on validation; then the rows that are not done, by status."""
         criterion = self.plan.which4best
         sign = 1.0 if smaller_is_better(parse_monitor(criterion)) else -1.0
 
@@ -171,7 +171,7 @@ class Ledger:
 
     @property
     def status(self) -> str:
-        """How the sweep as a whole stands."""
+        """The status of the sweep as a whole."""
         found = {row.status for row in self.rows}
         return next((status for status in (RUNNING, PENDING, INTERRUPTED, FAILED) if status in found), DONE)
 
@@ -200,12 +200,12 @@ class Ledger:
         }
 
     def save(self) -> None:
-        """Write `sweep.json` and `sweep.csv`, each whole or not at all."""
+        """Write `sweep.json` and `sweep.csv`, each atomically."""
         atomic_write(self.folder / "sweep.json", json.dumps(self.document(), indent=2, allow_nan=False) + "\n")
         atomic_write(self.folder / "sweep.csv", self._table())
 
     def _take(self, row: Row, result: Mapping[str, Any]) -> None:
-        """Take over the result of a finished run; one without the criterion's value cannot be compared."""
+        """Read the result of a finished run into a row; a run without the criterion's value counts as failed."""
         valid = result.get("valid")
         numbers = {name: value for name, value in valid.items() if is_number(value)} if isinstance(valid, dict) else {}
         if self.plan.which4best not in numbers:
@@ -213,7 +213,7 @@ class Ledger:
             return
         row.status, row.cause, row.valid, row.best_epoch = DONE, None, numbers, result.get("best_epoch")
         row.exit_code = 0
-        # The run's own account, so that the ledger reads the same when it is made again from the run folders.
+        # The time recorded by the run, so that a ledger rebuilt from the run folders is the same.
         seconds = result.get("seconds")
         if isinstance(seconds, dict) and is_number(seconds.get("total")):
             row.seconds = seconds["total"]
@@ -234,19 +234,22 @@ class Ledger:
 
 
 def _path(row: Row) -> str | None:
-    """Return the trial's run folder, or None when it has none (yet)."""
+    """Return the path of the trial's run folder, or None if it does not exist (yet)."""
     return str(row.run.path) if row.status != PENDING and row.run.path.exists() else None
 
 
 def as_text(value: Any) -> str:
-    """Return a setting's value as it reads in a table: text as it is, everything else as JSON."""
+    """Return a setting's value as table text: strings unchanged, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _lock(path: Path) -> int:
-    """Take the lock, or say who holds it.
+    """Take the lock and return its descriptor.
 
-    The lock belongs to the open file, so it ends with the last process that has it, however that process ended.
+    The lock belongs to the open file, so it is released when the last process that inherited it ends, however it ends.
+
+    Raises:
+        ConfigError: another process holds it, or the file cannot be written.
     """
     try:
         descriptor = take(path, patience=0.0)
@@ -264,7 +267,7 @@ def _lock(path: Path) -> int:
 def _explain_lock(folder: Path, holder: str) -> str:
     if holder.isdecimal() and not is_alive(int(holder)):
         return (
-            f"trials of this sweep are still running, though process {holder} that started them is gone: {folder}; "
+            f"trials of this sweep are still running, but process {holder}, which started them, has ended: {folder}; "
             f"wait for them to end, or stop them ('pgrep -f {folder / 'trials'}' lists them)"
         )
     return f"this sweep is already running (process {holder or 'unknown'}): {folder}; wait for it to end, or stop it"

@@ -1,4 +1,4 @@
-"""From a sweep's arguments to its trials, each with a config that was checked before any of them starts."""
+"""Plan a sweep: turn its arguments into trials and check the config of every trial before the first one starts."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from recrun.registry import DATASETS
 from recrun.sweep.arguments import Grid, Setting, Value, parse_grid
 
 MAX_TRIALS: Final = 10_000
-"""A larger grid is refused: it is a slip of the keyboard, or a job for a search and not for a grid."""
+"""A larger grid is refused: it is probably a typo, and otherwise too large for a grid search."""
 
 NO_TEST: Final = "eval_test=false"
-"""Handed to every trial: a sweep chooses by validation and never reads test."""
+"""Passed to every trial: a sweep selects by validation and never evaluates on test."""
 
 _REFUSED: Final = {
-    "eval_test": "a sweep never reads test: validation compares the trials, and test is for the one that is chosen; "
-    "leave this out, then score the best trial with 'recrun eval --checkpoint RUN'",
-    "id": "a sweep names the run folders of its trials itself; leave this out",
-    "resume": "issue the same sweep again to go on with it; leave this out",
+    "eval_test": "a sweep never evaluates on test: validation selects the best trial, and test is for that one; "
+    "remove this, then score the best trial with 'recrun eval --checkpoint RUN'",
+    "id": "a sweep names the run folders of its trials itself; remove this",
+    "resume": "to continue a sweep, repeat its command; remove this",
 }
 _NOT_SWEPT: Final = {
     "which4best": "trials are compared by one criterion; give one value",
     "eval_valid": "trials are compared on validation; give one value",
-    "verbose": "changes no result; give one value",
+    "verbose": "does not change results; give one value",
 }
 Resolver = Callable[[str | None, Sequence[str]], Resolved]
 """`resolve(config, overrides)`; raises a ConfigError that holds every fault."""
@@ -42,11 +42,11 @@ class Trial:
     """One point of the grid.
 
     Args:
-        index: its place in the grid, counted from 0.
+        index: its position in the grid, counted from 0.
         id: the name of its run folder.
-        overrides: the settings given on the command line with this trial's values, typed.
+        overrides: the settings given on the command line, with this trial's typed values.
         arguments: the same as `KEY=VALUE` text, as written.
-        config: the whole resolved config.
+        config: the resolved config.
     """
 
     index: int
@@ -58,13 +58,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep that can start.
+    """A checked sweep, ready to start.
 
     Args:
-        name: the name of its folder; the same command has the same name, another config or grid another one.
-        config_path: the file the base config came from.
+        name: the name of its folder; it is the same for the same command, and changes with the config or the grid.
+        config_path: the file of the base config.
         which4best: the metric, on validation, by which trials are compared.
-        axes: what varies, with the typed values.
+        axes: the settings that vary, with their typed values.
         trials: the points of the grid, in order.
     """
 
@@ -81,7 +81,7 @@ def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolv
     Args:
         config: the base config, as for `recrun train`.
         arguments: `KEY=V1,V2` and `KEY=VALUE` arguments.
-        resolver: how a config is checked.
+        resolver: resolves and checks a config.
 
     Raises:
         ConfigError: with every fault of the arguments and of the trials' configs.
@@ -96,7 +96,7 @@ def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolv
         )
     resolved, found = _resolve_all(grid, config, resolver)
     configs = [each.config for each in resolved]
-    # With an argument missing, a fault that points at no argument may only be its consequence.
+    # If an argument is faulty, faults that do not point at an argument may only be consequences of it.
     faults += [fault for fault in found if not faults or (fault.file or "").startswith("argument ")]
     if not faults:
         faults += [*_repeated_values(grid, configs), *_several_criteria(configs)]
@@ -106,17 +106,17 @@ def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolv
 
 
 def refuse_without_validation(config: Mapping[str, Any]) -> Fault | None:
-    """Return the fault of a config that leaves a sweep nothing to compare its trials by, or None.
+    """Return the fault of a config without validation, on which a sweep compares its trials, or None.
 
-    With `valid_ratio: 0` only a data set that comes with a validation part has one: `File` with a `valid_path`. What a
-    user's own class does is not known before it runs; a trial that turns out to have no validation part fails for want
-    of its criterion.
+    With `valid_ratio: 0`, there is a validation part only if the data set brings one: `File` with a `valid_path`. For a
+    user's own class this is not known before it runs; a trial without a validation part then fails, because its
+    criterion has no value.
     """
-    remedy = "and a sweep never falls back on test"
+    remedy = "and a sweep never uses test for that"
     if config.get("eval_valid") is False:
-        return Fault(f"false leaves nothing to compare trials by, {remedy}", key="eval_valid")
+        return Fault(f"must be true: trials are compared on validation, {remedy}", key="eval_valid")
     if config.get("valid_ratio") == 0 and not _may_ship_validation(config):
-        return Fault(f"0 leaves no validation part to compare trials by, {remedy}", key="valid_ratio")
+        return Fault(f"must be above 0: trials are compared on validation, {remedy}", key="valid_ratio")
     return None
 
 
@@ -135,7 +135,7 @@ def _refusals(grid: Grid) -> list[Fault]:
 
 
 def _resolve_all(grid: Grid, config: str | None, resolver: Resolver) -> tuple[list[Resolved], list[Fault]]:
-    """Resolve every trial; return what came out, and every fault once, at the place where the user can mend it."""
+    """Resolve every trial; return the results, and every fault once, at the argument where the user can fix it."""
     trials: list[Resolved] = []
     where: dict[Fault, list[tuple[Value, ...]]] = {}
     for values in grid:
@@ -159,7 +159,7 @@ def _accepted(grid: Grid, values: Sequence[Value]) -> list[tuple[Setting, Value]
 
 
 def _point_out(fault: Fault, settings: Sequence[tuple[Setting, Value]]) -> Fault:
-    """Return a fault of a setting at the trial's argument that sets it, if one does."""
+    """Return a fault located at the trial's argument that sets its key, if there is one."""
     for position, (setting, _) in enumerate(settings, start=1):
         if setting.key == fault.key:
             return replace(fault, file=f"argument {position}", column=len(setting.key) + 2)
@@ -167,7 +167,7 @@ def _point_out(fault: Fault, settings: Sequence[tuple[Setting, Value]]) -> Fault
 
 
 def _place(fault: Fault, grid: Grid, trials: Sequence[tuple[Value, ...]]) -> list[Fault]:
-    """Return a fault that some trials have as the sweep's user should read it: once for each place it points at."""
+    """Return a fault of some trials in terms of the sweep's arguments: once for each location it points at."""
     if len(trials) == grid.n_trials:
         return [_relocate(fault, _accepted(grid, trials[0]))]
     placed: dict[Fault, list[tuple[Value, ...]]] = {}
@@ -189,7 +189,7 @@ def _relocate(fault: Fault, settings: Sequence[tuple[Setting, Value]]) -> Fault:
 
 
 def _say_which(fault: Fault, grid: Grid, trials: Sequence[tuple[Value, ...]]) -> Fault:
-    """Name, in a fault that only some trials have, the values that they share."""
+    """Add to a fault that only some trials have the values that these trials share."""
     if len(trials) == grid.n_trials:
         return fault
     shared = {
@@ -200,7 +200,7 @@ def _say_which(fault: Fault, grid: Grid, trials: Sequence[tuple[Value, ...]]) ->
     if math.prod(len(setting.values) for setting in shared) * len(trials) != grid.n_trials:
         shared = {setting: value for setting, value in zip(grid.settings, trials[0], strict=True) if setting.is_axis}
     elif [fault.file] == [f"argument {setting.position}" for setting in shared]:
-        return fault  # it stands where that value does
+        return fault  # its location already points at that value
     values = " ".join(f"{setting.key}={value.text}" for setting, value in shared.items())
     return replace(fault, message=f"{fault.message} (with {values})")
 
@@ -213,7 +213,7 @@ def _repeated_values(grid: Grid, configs: Sequence[Mapping[str, Any]]) -> list[F
         for setting, value in zip(grid.settings, values, strict=True):
             earlier = first.setdefault((setting.key, _canonical(config[setting.key])), value)
             if earlier != value:
-                message = f"the value {value.text} is given twice: it means the same as {earlier.text}"
+                message = f"the value {value.text} is given twice: it is equal to {earlier.text}"
                 faults.append(setting.fault(message, value.column))
     return faults
 
@@ -222,7 +222,7 @@ def _several_criteria(configs: Sequence[Mapping[str, Any]]) -> list[Fault]:
     criteria = list(dict.fromkeys(config["which4best"] for config in configs))
     if len(criteria) == 1:
         return []
-    message = f"must be set: trials would be compared by different criteria ({', '.join(criteria)})"
+    message = f"must be set: otherwise trials are compared by different criteria ({', '.join(criteria)})"
     return [Fault(message, key="which4best")]
 
 

@@ -12,19 +12,19 @@ from typing import IO, Any, Final
 _IS_POSIX: Final = hasattr(os, "killpg")
 
 _ENDED_BY: Final = {-signal.SIGINT: "SIGINT", -signal.SIGTERM: "SIGTERM", -9: "SIGKILL", 0xC000013A: "Ctrl-Break"}
-"""Exit codes of a process that a request to stop ended; the last is Windows' STATUS_CONTROL_C_EXIT."""
+"""Exit codes of processes that ended because of a request to stop; the last is Windows' STATUS_CONTROL_C_EXIT."""
 
 
 def start(
     command: Sequence[str], output: IO[bytes], environment: Mapping[str, str], inherited: Sequence[int]
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a process group of its own.
+    """Start a process in its own process group.
 
     Args:
         command: the argument list.
         output: where its stdout and stderr go.
         environment: its environment variables.
-        inherited: file descriptors that stay open in it; on Windows none do, since a lock is not inherited there.
+        inherited: file descriptors that it inherits; ignored on Windows, where locks are not inherited.
 
     Raises:
         OSError: it cannot be started.
@@ -55,8 +55,8 @@ def request_stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def kill_with_children(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it started at once."""
-    # Only one that was not waited for: its id cannot have passed to another process.
+    """Kill a process and its children at once."""
+    # A process that has not been waited for: its id cannot have been reused.
     if process.poll() is not None:
         return
     if _IS_POSIX:
@@ -67,18 +67,18 @@ def kill_with_children(process: subprocess.Popen[bytes]) -> None:
 
 
 def ended_by(exit_code: int) -> str | None:
-    """Return the name of the request to stop that ended a process, or None when it ended otherwise."""
+    """Return the name of the stop signal that ended a process, or None if it ended in another way."""
     return _ENDED_BY.get(exit_code)
 
 
 def is_alive(process_id: int) -> bool:
-    """Return whether a process of this machine still runs; True on Windows, where this cannot be told harmlessly."""
+    """Return whether a process on this machine is still running; True on Windows, where the check could end it."""
     if not _IS_POSIX:
         return True  # os.kill(id, 0) would send it Ctrl-C
     try:
         os.kill(process_id, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # it is somebody else's
+    except PermissionError:  # it belongs to another user
         return True
     return True

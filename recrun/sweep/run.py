@@ -1,4 +1,4 @@
-"""Running the trials of a sweep: so many at a time, in grid order, until all have ended or the user stops them."""
+"""Run the trials of a sweep, several at a time, in grid order, until all have ended or the user stops them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SOME_FAILED: Final = 3
 _POLL_SECONDS: Final = 0.05
 
 CommandBuilder = Callable[[Ledger, Row], Sequence[str]]
-"""Makes the argument list of a trial's process."""
+"""Builds the argument list of a trial's process."""
 
 
 class Listener:
-    """Someone who is told how a sweep goes; every method does nothing unless overridden."""
+    """Base class of objects that are notified of a sweep's progress; every method does nothing unless overridden."""
 
     def begin(self, ledger: Ledger) -> None:
         """The sweep begins."""
@@ -33,23 +33,23 @@ class Listener:
         """A trial's process starts."""
 
     def ended(self, row: Row) -> None:
-        """A trial is over."""
+        """A trial has ended."""
 
     def tick(self) -> None:
-        """Time passes; called some twenty times a second."""
+        """Called about twenty times a second."""
 
     def stopping(self, at_once: bool) -> None:
         """The user asked to stop: running trials save first, or are killed at once."""
 
     def end(self) -> None:
-        """The sweep is over, whether it went well or not."""
+        """The sweep has ended, successfully or not."""
 
 
 def train_command(ledger: Ledger, row: Row) -> list[str]:
     """Return the command of a trial: `recrun train` on its resolved config, without test.
 
-    The config is the copy in the sweep folder, so that editing the original while a sweep runs changes nothing; the
-    overrides are in it already and are repeated to be seen in the run's own record.
+    The config is the copy in the sweep folder, so editing the original while a sweep runs has no effect. The
+    overrides are already in it; they are repeated so that the run records them.
     """
     settings = [*row.trial.arguments, NO_TEST, f"id={row.run_id}"]
     config = str(ledger.config_path(row))
@@ -66,17 +66,17 @@ def run_sweep(
 ) -> int:
     """Run every trial of an open ledger that is not done.
 
-    The first SIGINT or SIGTERM lets the running trials save and starts no further one; the second kills them.
+    After the first SIGINT or SIGTERM the running trials save and stop, and no other is started; the second kills them.
 
     Args:
         ledger: the sweep, open.
         engine: where trials run.
-        jobs: how many run at once; the machine's threads are shared out among them.
-        listener: who is told.
-        command: how a trial's command is made.
+        jobs: how many run at once; the available cores are divided among them.
+        listener: is notified of the progress.
+        command: builds a trial's command.
 
     Returns:
-        The exit code: 0 all done, 3 some not, 130 interrupted.
+        The exit code: 0 if all are done, 3 if some are not, 130 if interrupted.
     """
     listener = listener or Listener()
     waiting = [row for row in ledger.rows if row.status == PENDING]
@@ -122,7 +122,7 @@ def _start(row: Row, ledger: Ledger, engine: Engine, jobs: int, command: Command
 
 
 def _end(row: Row, outcome: Outcome, ledger: Ledger, stopped: bool) -> None:
-    """Judge how a trial's process ended, and record it."""
+    """Determine how a trial's process ended, and record it."""
     code, cause = outcome.exit_code, None
     if code is None:
         status, cause = FAILED, outcome.error

@@ -1,4 +1,4 @@
-"""Reading how a trial goes and how it ended: from its run folder, its exit code and its log."""
+"""Read a trial's progress and outcome from its run folder, its exit code and its log."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run_folder(runs: Path, config: Mapping[str, Any], run_id: str) -> RunFolder:
 
 
 def read_result(run: RunFolder) -> dict[str, Any] | None:
-    """Return the final numbers of a run that is done, or None when it left none."""
+    """Return the final numbers of a run that is done, or None if there are none."""
     try:
         result = read_json(run.metrics_file)
     except CheckpointError:
@@ -38,7 +38,7 @@ def read_result(run: RunFolder) -> dict[str, Any] | None:
 
 
 def holds_config(run: RunFolder, config: Mapping[str, Any], axes: Collection[str] = ()) -> bool:
-    """Return whether a run computed what this config does, with the same values on the axes of the grid."""
+    """Return whether a run has the same settings as this config, including the values on the axes of the grid."""
     try:
         return is_finished_trial(run.read_settings(), config, axes)
     except CheckpointError:
@@ -46,7 +46,7 @@ def holds_config(run: RunFolder, config: Mapping[str, Any], axes: Collection[str
 
 
 def latest_value(run: RunFolder, metric: str) -> float | None:
-    """Return the newest value of a metric on validation while the run goes on, or None when there is none yet.
+    """Return the latest value of a metric on validation while the run is going on, or None if there is none yet.
 
     Args:
         run: the run's folder.
@@ -68,8 +68,8 @@ def explain_failure(exit_code: int, log: Path, offset: int = 0) -> str:
     """Return why a trial's process failed, on one line.
 
     Args:
-        exit_code: as the system reports it; -N for a process that signal N killed.
-        log: the file with what it printed.
+        exit_code: as reported by the system; -N if signal N killed the process.
+        log: the file with its output.
         offset: where in the file this attempt begins, in bytes.
     """
     if exit_code < 0:
@@ -78,11 +78,11 @@ def explain_failure(exit_code: int, log: Path, offset: int = 0) -> str:
         except ValueError:
             name = f"signal {-exit_code}"
         return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return f"{last_error(log, offset) or 'it printed no error'} (exit code {exit_code})"
+    return f"{last_error(log, offset) or 'no error was printed'} (exit code {exit_code})"
 
 
 def last_error(log: Path, offset: int = 0) -> str:
-    """Return the last line of a log that reads like an error, else its last line; "" when it is empty."""
+    """Return the last line of a log that looks like an error, else its last line; "" if it is empty."""
     newest = ""
     for line in _last_lines(log, offset):
         text = _ESCAPES.sub("", line).strip()
@@ -93,12 +93,12 @@ def last_error(log: Path, offset: int = 0) -> str:
 
 
 def is_number(value: object) -> bool:
-    """Return whether a value read from JSON is a finite number, which can be compared."""
+    """Return whether a value read from JSON is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _last_lines(path: Path, offset: int = 0) -> Iterator[str]:
-    """Yield a file's lines from the last one backwards, as far as a bounded tail reaches."""
+    """Yield a file's lines from the last one backwards, within the last 64 KiB."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)

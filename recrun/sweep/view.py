@@ -1,4 +1,4 @@
-"""How a sweep looks: a live table or plain lines while it goes, the ranking at the end."""
+"""Show a sweep: a live table or plain lines while it runs, and the ranking at the end."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _MOST_ROWS: Final = 20
 
 
 def view_of(console: Console, verbose: int) -> Listener:
-    """Return who shows a sweep on a console.
+    """Return the listener that shows a sweep on a console.
 
     Args:
         console: the console for progress.
-        verbose: 0 shows nothing but that a wish to stop was heard, 2 also names the trials' logs.
+        verbose: 0 shows only that a request to stop was received, 2 also shows the paths of the trials' logs.
     """
     if verbose < 1:
         return Quiet(console)
@@ -36,12 +36,12 @@ def view_of(console: Console, verbose: int) -> Listener:
 
 
 def point(row: Row, ledger: Ledger) -> str:
-    """Return what sets a trial apart, as `KEY=VALUE` text."""
+    """Return a trial's values on the axes of the grid, as `KEY=VALUE` text."""
     return " ".join(f"{key}={as_text(row.trial.overrides[key])}" for key in ledger.plan.axes)
 
 
 class Quiet(Listener):
-    """Says only that the user's wish to stop was heard."""
+    """Shows only that a request to stop was received."""
 
     def __init__(self, console: Console, verbose: int = 0) -> None:
         self.console = console
@@ -60,7 +60,7 @@ class Quiet(Listener):
 
 
 class LineView(Quiet):
-    """One line for each trial that starts and one for each that ends."""
+    """Prints a line when a trial starts and a line when it ends."""
 
     def begin(self, ledger: Ledger) -> None:
         super().begin(ledger)
@@ -79,7 +79,7 @@ class LineView(Quiet):
 
 
 class LiveView(Quiet):
-    """A table that is drawn over as the sweep goes."""
+    """Shows a table that is updated while the sweep runs."""
 
     def __init__(self, console: Console, verbose: int = 1) -> None:
         super().__init__(console, verbose)
@@ -90,7 +90,7 @@ class LiveView(Quiet):
         super().begin(ledger)
         for line in opening_lines(ledger):
             self.say(line)
-        # Drawn by tick() only: with no thread of its own, starting processes stays safe. The result follows on stdout.
+        # Drawn by tick() only, without a refresh thread, so that starting processes is safe. The result goes to stdout.
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
         self._live.start()
 
@@ -106,7 +106,7 @@ class LiveView(Quiet):
 
 
 def opening_lines(ledger: Ledger) -> Iterator[str]:
-    """Yield what is said when a sweep begins."""
+    """Yield the lines printed when a sweep begins."""
     plan = ledger.plan
     counts = " x ".join(f"{len(values)} {key}" for key, values in plan.axes.items())
     yield f"config  {plan.config_path}"
@@ -114,11 +114,11 @@ def opening_lines(ledger: Ledger) -> Iterator[str]:
     yield f"folder  {ledger.folder}"
     n_done = sum(row.was_done for row in ledger.rows)
     if n_done:
-        yield f"done    {n_done} of {len(plan.trials)} trials already are, and are not repeated"
+        yield f"done    {n_done} of {len(plan.trials)} trials are already done and are not repeated"
 
 
 def progress_table(ledger: Ledger) -> Table:
-    """Return how a sweep stands: all trials, or of many those around the ones that run."""
+    """Return the progress table: all trials, or if there are many, those around the running ones."""
     criterion = ledger.plan.which4best
     rows = list(shown_rows(ledger.rows))
     now = time.monotonic()
@@ -130,7 +130,7 @@ def progress_table(ledger: Ledger) -> Table:
             value, seconds = latest_value(row.run, criterion), now - (row.started or now)
         elapsed = "" if seconds is None else clock(seconds)
         cells.append([*_point_cells(row, ledger), row.status, elapsed, value, row.cause or ""])
-    best = next((place for place, row in enumerate(rows) if row.trial.index == ledger.best), None)
+    best = next((position for position, row in enumerate(rows) if row.trial.index == ledger.best), None)
     grid = table(
         None, ("trial", *ledger.plan.axes, "status", "time", f"valid {short_name(criterion)}", "cause"), cells, best
     )
@@ -142,14 +142,14 @@ def progress_table(ledger: Ledger) -> Table:
 
 
 def shown_rows(rows: Sequence[Row]) -> Iterator[Row]:
-    """Choose at most `_MOST_ROWS` neighbouring trials, from a little before the first one that is not over."""
-    first_open = next((place for place, row in enumerate(rows) if row.status in (RUNNING, PENDING)), len(rows))
+    """Yield at most `_MOST_ROWS` consecutive trials, starting a little before the first one that has not ended."""
+    first_open = next((i for i, row in enumerate(rows) if row.status in (RUNNING, PENDING)), len(rows))
     start = max(0, min(first_open - _MOST_ROWS // 2, len(rows) - _MOST_ROWS))
     yield from rows[start : start + _MOST_ROWS]
 
 
 def result_table(ledger: Ledger) -> Table:
-    """Return the final table: the best trial first, failed ones with their cause last."""
+    """Return the final table: the best trial first, failed trials with their cause last."""
     criterion = ledger.plan.which4best
     rows = ledger.ranked()
     others = dict.fromkeys(name for row in rows for name in row.valid or () if name != criterion)
@@ -166,18 +166,18 @@ def result_table(ledger: Ledger) -> Table:
 
 
 def closing_lines(ledger: Ledger) -> Iterator[str]:
-    """Yield what to do with the result."""
+    """Yield the lines printed below the final table: the best trial, and what to do next."""
     if ledger.best is not None:
         row = ledger.rows[ledger.best]
         yield f"best    trial {row.trial.index}: {point(row, ledger)}"
         yield f"score   recrun eval --checkpoint {shlex.quote(str(row.run.path))} --split test"
     n_open = sum(row.status != DONE for row in ledger.rows)
     if n_open:
-        yield f"again   {n_open} of {len(ledger.rows)} trials are not done; the same command repeats them"
+        yield f"again   {n_open} of {len(ledger.rows)} trials are not done; repeat the command to run them again"
         yield f"logs    {ledger.trials_folder}"
     yield f"folder  {ledger.folder}"
 
 
 def _point_cells(row: Row, ledger: Ledger) -> list[Any]:
-    # As text: a learning rate of 1e-05 is a name here, not a measurement to be rounded.
+    # As text: a learning rate of 1e-05 must not be rounded like a measurement.
     return [str(row.trial.index), *(as_text(row.trial.overrides[key]) for key in ledger.plan.axes)]

@@ -1,1 +1,1 @@
-"""The Coach and what it trains with: loop, state, optimizers, schedules, devices."""
+"""Train a model: the Coach, the state of its loop, optimizers, schedules and devices."""

@@ -1,8 +1,8 @@
-"""What the checkpoints of a run hold, and how a run takes it up again.
+"""Save the state of a run in its checkpoints, and restore it on resume.
 
-`last` is the whole state, `best` the model that was best on validation. They are two files, and a process can be killed
-between writing the one and the other; so the best model that `last` speaks of is kept beside a newer one until the next
-`last` is written, and resuming puts it back.
+`last` is the complete state, `best` the best model on validation. They are two files, and a process can be killed after
+writing one and before writing the other. Therefore the best model that `last` refers to is kept beside a newer one
+until the next `last` is written, and a resume puts it back.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SUPERSEDED: Final = ".superseded.safetensors"
 
 
 def save_last(run: RunFolder, parts: RunParts, settings: RunSettings, state: TrainingState) -> None:
-    """Write everything that a resume needs.
+    """Write the complete state to `last`.
 
     Raises:
         TrainingError: it cannot be written; the message says what is left of the run.
@@ -47,7 +47,7 @@ def save_last(run: RunFolder, parts: RunParts, settings: RunSettings, state: Tra
 
 
 def save_best(run: RunFolder, parts: RunParts, settings: RunSettings, epoch: int) -> None:
-    """Write the model that is the best so far.
+    """Write the best model so far to `best`.
 
     Raises:
         TrainingError: it cannot be written; the message says what is left of the run.
@@ -58,11 +58,11 @@ def save_best(run: RunFolder, parts: RunParts, settings: RunSettings, epoch: int
 
 
 def saved_state(run: RunFolder, parts: RunParts, settings: RunSettings) -> dict[str, Any] | None:
-    """Return the last state of the run that is to be continued, or None when it has none yet.
+    """Return the last saved state of the run to be resumed, or None if there is none yet.
 
     Raises:
-        CheckpointError: a checkpoint is damaged, or was made with other settings.
-        DataError: the data is not what it was.
+        CheckpointError: the checkpoint is damaged, or was made with other settings.
+        DataError: the data has changed.
     """
     file = run.checkpoint_file("last")
     saved = load_checkpoint(file) if file.exists() else None
@@ -81,10 +81,10 @@ def saved_state(run: RunFolder, parts: RunParts, settings: RunSettings) -> dict[
 
 
 def restore(run: RunFolder, parts: RunParts, state: TrainingState, saved: Mapping[str, Any]) -> None:
-    """Take up a state that `saved_state` returned.
+    """Restore a state that `saved_state` returned.
 
     Raises:
-        CheckpointError: it is not of this model, optimizer or schedule.
+        CheckpointError: it does not fit the model, optimizer or schedule, or the best model is missing or damaged.
     """
     try:
         parts.model.load_state_dict(saved["model"])
@@ -100,9 +100,9 @@ def restore(run: RunFolder, parts: RunParts, state: TrainingState, saved: Mappin
 
 
 def _model_state(parts: RunParts, settings: RunSettings) -> dict[str, Any]:
-    """Return the model, with the settings it was made by and the hashes of the data it was trained on.
+    """Return the model, the settings it was trained with, and the hashes of the data it was trained on.
 
-    Trackers are left out: the model can be used where they are not installed.
+    Trackers are left out, so that the model can be used where they are not installed.
     """
     of_trackers = {"trackers", *settings_of_trackers(settings.cfg)}
     return {
@@ -120,7 +120,7 @@ def _write(run: RunFolder, which: str, content: Mapping[str, Any]) -> None:
 
 
 def _keep_superseded(run: RunFolder) -> None:
-    """Keep the best model that `last` speaks of, before a better one takes its place."""
+    """Keep the best model that `last` refers to, before a better one replaces it."""
     best = run.checkpoint_file("best")
     superseded = best.parent / _SUPERSEDED
     if not best.exists() or superseded.exists():
@@ -134,12 +134,12 @@ def _keep_superseded(run: RunFolder) -> None:
 
 
 def _forget_superseded(run: RunFolder) -> None:
-    """Let go of what `_keep_superseded` kept, once `last` speaks of the new best model."""
+    """Delete the model that `_keep_superseded` kept, once `last` refers to the new best model."""
     (run.checkpoint_file("best").parent / _SUPERSEDED).unlink(missing_ok=True)
 
 
 def _settle_best(run: RunFolder, best: Best | None) -> None:
-    """Make `best` the model that `last` speaks of.
+    """Make sure that `best` is the model that `last` refers to.
 
     Raises:
         CheckpointError: that model is missing or damaged.
@@ -155,17 +155,17 @@ def _settle_best(run: RunFolder, best: Best | None) -> None:
     found = load_checkpoint(file).get("epoch")
     if found != best.epoch:
         raise CheckpointError(
-            f"{file} is the model of epoch {found}, and that of epoch {best.epoch} was best when the run stopped; "
+            f"{file} is the model of epoch {found}, but the best model was that of epoch {best.epoch}; "
             "the run cannot be continued without it"
         )
     _forget_superseded(run)
 
 
 def refuse_other_data(who: str, before: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """Check that the data is what it was.
+    """Check that the data has not changed.
 
     Raises:
-        DataError: naming the files whose content has changed.
+        DataError: it has; the message names the files.
     """
     differences = data_differences(before, now)
     if differences:
@@ -173,6 +173,6 @@ def refuse_other_data(who: str, before: Mapping[str, str], now: Mapping[str, str
 
 
 def last_line(error: BaseException) -> str:
-    """Return the last line of an error's text: the one that says which tensor does not fit."""
+    """Return the last line of an error's text; in errors of torch it names the tensor that does not fit."""
     lines = str(error).strip().splitlines()
     return lines[-1].strip() if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""The device a run computes on, from the `device` setting."""
+"""Select the device a run computes on, from the `device` setting."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 def select(device: str = "auto") -> torch.device:
     """Return the device that a setting names.
 
-    Numbers are those of the visible CUDA devices: CUDA_VISIBLE_DEVICES has already been applied to them.
+    CUDA devices are numbered after CUDA_VISIBLE_DEVICES has been applied.
 
     Args:
-        device: "auto" is the visible CUDA device with the most free memory (of equals, the first), else MPS, else the
-            CPU; a GPU that does not answer is passed over. "cuda" is torch's current CUDA device: the first, unless a
-            script has set another. "cuda:N" and "N" are that CUDA device. "cpu" and "mps" are what they say.
+        device: "auto" is the visible CUDA device with the most free memory (the first of equals), else MPS, else the
+            CPU; a GPU that does not respond is skipped. "cuda" is torch's current CUDA device: the first, unless a
+            script has set another. "cuda:N" and "N" are CUDA device N. "cpu" and "mps" are the CPU and MPS.
 
     Raises:
-        ConfigError: the device is malformed, or this machine does not have it; the message names those it has.
+        ConfigError: the device is malformed, or this machine does not have it; the message lists the available ones.
     """
     check_syntax(device)
     import torch
@@ -46,14 +46,14 @@ def select(device: str = "auto") -> torch.device:
 
 
 def _freest_gpu(n_gpus: int) -> int | None:
-    """Return the number of the GPU with the most free memory, or None when none answers."""
+    """Return the number of the GPU with the most free memory, or None if none responds."""
     import torch
 
     best, most = None, -1
     for gpu in range(n_gpus):
         try:
             free, _ = torch.cuda.mem_get_info(gpu)
-        except RuntimeError:  # a GPU held exclusively, out of memory, or fallen off the bus: another may do
+        except RuntimeError:  # a GPU in exclusive use, out of memory or lost: try the others
             continue
         if free > most:
             best, most = gpu, free
@@ -62,6 +62,6 @@ def _freest_gpu(n_gpus: int) -> int | None:
 
 def _missing(device: str, n_gpus: int, has_mps: bool) -> str:
     there = ["cpu", *(f"cuda:{gpu}" for gpu in range(n_gpus)), *(["mps"] if has_mps else [])]
-    message = f"there is no device {device!r} here; available: {', '.join(there)}"
+    message = f"device {device!r} is not available; available: {', '.join(there)}"
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return message if visible is None else f"{message} (with CUDA_VISIBLE_DEVICES={visible!r})"

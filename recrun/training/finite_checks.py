@@ -1,4 +1,4 @@
-"""Stop a run whose loss, parameters or metrics become NaN or infinite, and say what is left of it."""
+"""Stop a run whose loss, parameters or metrics become NaN or infinite."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from recrun.runs.folder import RunFolder
 from recrun.training.loop_state import TrainingState
 
 _LOSSES: Final = 100
-"""Steps between looks at the losses: each look waits for the device."""
+"""Steps between checks of the losses; each check waits for the device."""
 _SECONDS: Final = 1.0
-"""Seconds between looks at all parameters, besides those before each checkpoint and at the end of an epoch."""
+"""Seconds between checks of all parameters, in addition to those before each checkpoint and at the end of an epoch."""
 
 
 class Guard:
-    """Looks at the losses, parameters and metrics of a run, and stops it at the first that is not finite.
+    """Checks the losses, parameters and metrics of a run, and raises TrainingError at the first that is not finite.
 
     Args:
-        model: what is trained.
-        state: where its losses are kept.
-        run: its folder, where the last complete checkpoint is; None outside a run.
+        model: the model that is trained.
+        state: the state of the run, with its losses.
+        run: its run folder, which holds the last checkpoint; None outside a run.
     """
 
     def __init__(self, model: nn.Module, state: TrainingState, run: RunFolder | None = None) -> None:
@@ -36,7 +36,7 @@ class Guard:
         self._looked = time.monotonic()
 
     def look(self) -> None:
-        """Look after a step at what is due to be looked at.
+        """Check after a step whatever is due.
 
         Raises:
             TrainingError: a loss, parameter or gradient is not finite.
@@ -47,7 +47,7 @@ class Guard:
                 self._check_parameters()
 
     def check(self) -> None:
-        """Take the losses since the last look into the epoch's mean, and look at everything.
+        """Add the losses since the last check to the epoch's mean, and check everything.
 
         Raises:
             TrainingError: a loss, parameter or gradient is not finite.
@@ -56,7 +56,7 @@ class Guard:
         self._check_parameters()
 
     def check_fit(self) -> None:
-        """Look at a model in closed form after its fit.
+        """Check a closed-form model after its fit.
 
         Raises:
             TrainingError: it holds NaN.
@@ -64,18 +64,18 @@ class Guard:
         self._refuse(not_numbers(self._model), "the model is not finite after its fit")
 
     def check_metrics(self, values: Mapping[str, float], where: str) -> None:
-        """Look at the metrics of an evaluation.
+        """Check the metrics of an evaluation.
 
         Raises:
             TrainingError: one is not finite.
         """
         bad = [name for name, value in values.items() if not math.isfinite(value)]
         if bad:
-            undefined = "no finite value: it is defined for none of these users, or the model's scores overflow"
+            undefined = "no finite value: it is undefined for all of these users, or the model's scores overflow"
             raise TrainingError(f"{', '.join(bad)} on {where} has {undefined}. {last_good(self._run)}")
 
     def explain(self, error: BaseException) -> BaseException:
-        """Return an error of the file system as one of the run, which says what is left of it; others as they are."""
+        """Return a file system error as a TrainingError that names the last checkpoint; other errors unchanged."""
         if not isinstance(error, OSError) or self._run is None:
             return error
         file = f": {error.filename}" if error.filename else ""
@@ -89,7 +89,7 @@ class Guard:
         if bad is not None:
             step = max(state.step - looked_at + bad + 1, 1)
             spoilt = not_finite(self._model)
-            also = f" (nor, by now, {', '.join(spoilt[:3])})" if spoilt else ""
+            also = f" (nor are {', '.join(spoilt[:3])})" if spoilt else ""
             where = f"in epoch {state.epoch + 1}, step {step}"
             raise TrainingError(f"the loss is not finite {where}{also}; try a smaller lr. {last_good(self._run)}")
 
@@ -105,7 +105,7 @@ class Guard:
 
 
 def last_good(run: RunFolder | None) -> str:
-    """Say where the last complete state of a run is."""
+    """Return a sentence that says where the last complete state of a run is."""
     if run is None:
         return "There is no checkpoint"
     last = run.checkpoint_file("last")
@@ -116,15 +116,15 @@ def last_good(run: RunFolder | None) -> str:
 
 @torch.no_grad()
 def not_finite(model: nn.Module) -> list[str]:
-    """Return the names of the parameters, and of the gradients, that hold NaN or an infinity.
+    """Return the names of the parameters and gradients that hold NaN or infinity.
 
-    While all is well this waits for the device once, and reads each tensor once.
+    If all are finite, this waits for the device once and reads each tensor once.
     """
     named = [(name, tensor) for name, tensor in _trained(model) if tensor.is_floating_point() and tensor.numel()]
     if not named:
         return []
     device = named[0][1].device
-    # A sum is finite unless a term is not, or unless it overflows: a look at each tensor then tells which it was.
+    # A sum is finite unless a term is not, or the sum overflows; then each tensor is checked by itself.
     sums = [_sum(tensor).to(device, torch.float32) for _, tensor in named]
     if bool(torch.stack(sums).isfinite().all()):
         return []
@@ -138,7 +138,7 @@ def not_numbers(model: nn.Module) -> list[str]:
 
 
 def _sum(tensor: Tensor) -> Tensor:
-    """Return the sum in the tensor's own precision, where that is not too narrow: another one would be slow."""
+    """Return the sum in the tensor's own precision, which is fast, or in float32 for half precision."""
     return tensor.sum(dtype=torch.float32) if tensor.element_size() < 4 else tensor.sum()
 
 

@@ -1,7 +1,7 @@
-"""The loader: what the Coach iterates over. Batches of one epoch, on the device, from a given step on.
+"""Load the batches of one epoch onto the device, from a given step on.
 
-The pipes draw batches as a pure function of (mode, seed, epoch), so a loader can start in the middle of an epoch by
-passing over what was already trained, and can draw ahead in a thread without changing a number.
+Pipes draw batches as a pure function of (mode, seed, epoch). Therefore a loader can start in the middle of an epoch by
+skipping batches, and can prefetch in a thread, without changing any number.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 
 _AHEAD: Final = 8
-"""Batches that the drawing thread may be ahead."""
+"""The maximum number of prefetched batches."""
 
 
 class Loader:
     """Batches of one epoch.
 
     Args:
-        pipe: where they come from.
+        pipe: draws the batches.
         mode: "train", "valid" or "test".
         seed: the run's seed.
-        epoch: which epoch to draw.
-        device: where tensors go.
-        skip: batches at the start to pass over.
-        ahead: draw in a thread beside the steps.
+        epoch: the epoch to draw.
+        device: the device of the tensors.
+        skip: number of batches to skip at the start.
+        ahead: prefetch in a thread.
         on_step: called with the number of batches consumed so far, after the work on each is done.
     """
 
@@ -68,7 +68,7 @@ class Loader:
                 self._on_step(step)
 
     def __len__(self) -> int:
-        """The number of batches of the whole epoch, where it is known without drawing."""
+        """The number of batches of the whole epoch; TypeError if it is not known without drawing."""
         n_batches = self._pipe.n_batches(self._draw["mode"])
         if n_batches is None:
             raise TypeError("the number of batches is not known before they are drawn")
@@ -83,7 +83,7 @@ def n_rows(batch: Any) -> int:
 
 
 def _draw_ahead(batches: Iterable[Any]) -> Iterator[Any]:
-    """Draw in a thread; an error there is raised here, and the thread ends when the consumer stops."""
+    """Prefetch in a thread; its errors are raised here, and it ends when the consumer stops."""
     slots: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=_AHEAD)
     stopped = threading.Event()
 

@@ -1,4 +1,4 @@
-"""The state of a run: its position, the best evaluation, running means and the history."""
+"""Hold the state of a run: its position, the best evaluation, running means and the history."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recrun.registry.user_files import is_file_reference
 
 
 class LossTrace:
-    """Losses of the steps since the last look, kept on the device so that no step waits for it."""
+    """Losses of the steps since the last check, kept on the device so that no step waits for it."""
 
     def __init__(self) -> None:
         self._pending: list[tuple[Tensor, int, str]] = []
@@ -31,7 +31,7 @@ class LossTrace:
         self._pending.append((tensor, n, mode))
 
     def drain(self, meter: AverageMeter) -> int | None:
-        """Move all kept losses into a running mean, up to the first that is not finite.
+        """Move the kept losses into a running mean, up to the first that is not finite.
 
         Returns:
             The position of the first loss that is not finite, counted from 0, or None when all are.
@@ -49,7 +49,7 @@ class LossTrace:
 
 
 class Meters:
-    """What is monitored besides the loss, by split and metric: running means, and values that are finished already.
+    """The monitored metrics except the loss, by split: running means, and final values.
 
     Args:
         names: the monitored metrics, without the loss.
@@ -64,7 +64,7 @@ class Meters:
         """Return the monitored metrics that a pool names: `ndcg` at every monitored cutoff, `ndcg@20` alone.
 
         Raises:
-            RegistryError: a word of the pool is no metric.
+            RegistryError: a word of the pool is not a metric.
         """
         if pool is None:
             return self.names
@@ -78,18 +78,18 @@ class Meters:
             elif word in METRICS:
                 chosen += [name for name in self.names if name.name == word]
             else:
-                METRICS.describe(word)  # raises, and names the nearest metric
+                METRICS.describe(word)  # raises an error that names the nearest metric
                 raise RegistryError(f"{text!r} cannot be monitored")
         return list(dict.fromkeys(chosen))
 
     def add_value(self, value: float, n: int, mode: str, split: str, name: MetricName) -> None:
-        """Add one number that stands for n rows."""
+        """Add a value for n rows, their mean or sum by `mode`."""
         self._meter(split, name).update(value, n, mode)
 
     def add_predictions(self, predictions: Tensor, targets: Tensor, split: str, names: Sequence[MetricName]) -> None:
-        """Add dense predictions and targets (B, N); the metrics share one top-k.
+        """Add dense predictions and targets (B, N); the metrics share one top-k computation.
 
-        Rows for which a metric is not defined (no relevant items) are left out of its mean.
+        Rows for which a metric is undefined (no relevant items) are left out of its mean.
         """
         from recrun.metrics.on_tensors import dense_metrics
 
@@ -99,7 +99,7 @@ class Meters:
             self._meter(split, name).update(float(defined.sum()), len(defined), "sum")
 
     def record(self, split: str, values: Mapping[str, float]) -> None:
-        """Keep finished values by metric: a mean over all rows goes through no running mean."""
+        """Record final values by metric, which replace running means."""
         self._finished[split] = dict(values)
 
     def take(self, split: str) -> dict[str, float]:
@@ -108,15 +108,15 @@ class Meters:
         return means | self._finished.pop(split, {})
 
     def count(self, split: str) -> int:
-        """Return over how many rows a split's means were taken so far, 0 when there are none."""
+        """Return the number of rows in a split's means so far, 0 if there are none."""
         return max((meter.count for meter in self._meters.get(split, {}).values()), default=0)
 
     def state_dict(self, split: str) -> dict[str, list[float]]:
-        """Return a split's means under way: total and count by metric."""
+        """Return a split's running means: total and count by metric."""
         return {str(name): [meter.total, meter.count] for name, meter in self._meters.get(split, {}).items()}
 
     def load_state_dict(self, split: str, state: Mapping[str, Sequence[float]]) -> None:
-        """Take over the means that `state_dict` returned."""
+        """Restore the means that `state_dict` returned."""
         self._meters[split] = {
             parse_monitor(name): AverageMeter(float(total), int(count)) for name, (total, count) in state.items()
         }
@@ -126,10 +126,10 @@ class Meters:
 
 
 def require_all(values: Mapping[str, Any], names: Sequence[MetricName], split: str) -> None:
-    """Refuse an evaluation that left out a monitor.
+    """Check that an evaluation has a value for every monitor.
 
     Raises:
-        TrainingError: naming the monitors that were never given a value.
+        TrainingError: it has not; the message names the monitors without a value.
     """
     missing = [str(name) for name in names if str(name) not in values]
     if missing:
@@ -138,7 +138,7 @@ def require_all(values: Mapping[str, Any], names: Sequence[MetricName], split: s
 
 @dataclass
 class AverageMeter:
-    """A running mean, accumulated in double precision whatever the batches' sizes.
+    """A running mean over elements, accumulated in double precision.
 
     >>> meter = AverageMeter()
     >>> meter.update(2.0, n=3); meter.update(4.0, n=1)
@@ -155,7 +155,7 @@ class AverageMeter:
         Args:
             value: the batch's mean, or its sum.
             n: how many elements the batch has.
-            mode: "mean" or "sum": which of the two `value` is.
+            mode: whether `value` is the "mean" or the "sum".
         """
         if mode not in ("mean", "sum"):
             raise ValueError(f"mode must be 'mean' or 'sum', found {mode!r}")
@@ -164,7 +164,7 @@ class AverageMeter:
 
     @property
     def average(self) -> float:
-        """The mean of all that was added; NaN when nothing was."""
+        """The mean of everything added; NaN if nothing was."""
         return self.total / self.count if self.count else math.nan
 
     def reset(self) -> None:
@@ -174,7 +174,7 @@ class AverageMeter:
 
 @dataclass
 class MonitorHistory:
-    """What was monitored, by split and metric: lists of (epoch, value) in the order of the run."""
+    """The monitored values, by split and metric: lists of (epoch, value) in the order of the run."""
 
     values: dict[str, dict[str, list[tuple[int, float]]]] = field(default_factory=dict)
 
@@ -185,7 +185,7 @@ class MonitorHistory:
             series.setdefault(name, []).append((epoch, float(value)))
 
     def last(self, split: str, metric: MetricName) -> float:
-        """Return the newest value of a metric on a split that was monitored."""
+        """Return the latest value of a metric on a monitored split."""
         return self.values[split][str(metric)][-1][1]
 
     def state_dict(self) -> dict[str, Any]:
@@ -196,7 +196,7 @@ class MonitorHistory:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a history that `state_dict` returned."""
+        """Restore a history that `state_dict` returned."""
         self.values = {
             split: {name: [(int(epoch), float(value)) for epoch, value in points] for name, points in series.items()}
             for split, series in state.items()
@@ -214,20 +214,21 @@ class Best:
 
 @dataclass
 class TrainingState:
-    """The state of a run: its position, what was measured so far, and the means under way.
+    """The state of a run: its position, the values measured so far, and the running means.
 
     Args:
         epoch: whole epochs trained.
-        step: batches trained of the epoch under way.
-        evaluated: the last epoch whose validation is done, -1 when none is.
+        step: batches trained in the current epoch.
+        evaluated: the last epoch that was validated, -1 if none was.
         best: the best validation so far.
         stale: validations since the best one.
         stopped_early: whether training ended because `stale` reached the patience.
-        loss: the mean loss of the epoch under way.
+        loss: the running mean loss of the current epoch.
         pending: the losses that are not in that mean yet.
-        meters: the means of the other monitors.
-        history: what was monitored.
-        users: how many users were ranked and how many had nothing to find, by split, at its last evaluation.
+        meters: the running means of the other monitors.
+        history: the monitored values.
+        users: how many users were ranked and how many were skipped (no relevant items), by split, at its last
+            evaluation.
         seconds: time spent, by activity.
     """
 
@@ -246,11 +247,11 @@ class TrainingState:
 
     @property
     def mean_loss(self) -> float | None:
-        """The mean loss of the epoch under way; None before it was first looked at."""
+        """The mean loss of the current epoch; None before its first check."""
         return self.loss.average if self.loss.count else None
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
-        """Count an epoch as trained, and return the means of what was monitored in it."""
+        """Finish an epoch of training, and return its mean loss and monitored values."""
         loss = {} if self.mean_loss is None else {LOSS: self.mean_loss}
         values = loss | self.meters.take("train")
         self.loss.reset()
@@ -274,7 +275,7 @@ class TrainingState:
         return {"progress": progress, "meters": self.meters.state_dict("train")}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the state that `state_dict` returned."""
+        """Restore the state that `state_dict` returned."""
         saved = state["progress"]
         self.epoch, self.step, self.evaluated = saved["epoch"], saved["step"], saved["evaluated"]
         self.best = Best(**saved["best"]) if saved["best"] else None

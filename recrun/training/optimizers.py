@@ -1,10 +1,10 @@
-"""Optimizers, chosen by name: torch's own, built with the settings that all of them share.
+"""Build optimizers by name: those of torch, and Adam variants for sparse gradients.
 
-`lr`, `weight_decay`, `momentum`, `nesterov`, `beta1` and `beta2` have one type and default wherever they are taken.
-Where torch has a fused implementation for the parameters' devices and types it is used: the same update in one pass
-over memory, which for embedding tables is many times faster.
+`lr`, `weight_decay`, `momentum`, `nesterov`, `beta1` and `beta2` have the same type and default in every optimizer that
+takes them. If torch has a fused implementation for the parameters' devices and types, it is used: the same update in
+one pass over memory, which for embedding tables is many times faster.
 
-Trait `sparse`: the optimizer updates only the rows that occur in a batch, and embeddings must give sparse gradients.
+Trait `sparse`: the optimizer updates only the rows that occur in a batch, and embeddings must have sparse gradients.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def adam(
     beta1: Fraction = 0.9,
     beta2: Fraction = 0.999,
 ) -> Optimizer:
-    """Adapt the rate of each parameter to the running mean and variance of its gradient.
+    """Adam: adaptive learning rates from running means of the gradient and its square.
 
-    Every row of an embedding moves in every step, whether or not it is in the batch, as its running mean fades out.
+    Every row of an embedding is updated in every step, also if it is not in the batch, while its running mean decays.
 
     *Source:* Kingma and Ba, ICLR 2015, algorithm 1.
 
@@ -61,7 +61,7 @@ def adamw(
     beta1: Fraction = 0.9,
     beta2: Fraction = 0.999,
 ) -> Optimizer:
-    """Adapt rates as adam does, and shrink parameters apart from their gradients.
+    """AdamW: Adam with decoupled weight decay.
 
     *Source:* Loshchilov and Hutter, ICLR 2019, algorithm 2.
 
@@ -83,15 +83,15 @@ def sgd(
     momentum: Fraction = 0.0,
     nesterov: bool = False,
 ) -> Optimizer:
-    """Go against the gradient, with momentum if wished.
+    """Stochastic gradient descent, optionally with momentum or Nesterov momentum.
 
     *Source:* Sutskever, Martens, Dahl and Hinton, ICML 2013, eqs. 1 to 4, for momentum and Nesterov's.
 
     Args:
         lr: learning rate.
         weight_decay: L2 penalty: this times the parameter is added to its gradient.
-        momentum: share of the last step that is taken again; 0 is plain gradient descent.
-        nesterov: look ahead along the momentum; needs momentum above 0.
+        momentum: momentum factor; 0 is plain gradient descent.
+        nesterov: use Nesterov momentum; needs momentum above 0.
 
     Raises:
         ConfigError: nesterov without momentum.
@@ -103,12 +103,12 @@ def sgd(
 
 @OPTIMIZERS.register("adagrad")
 def adagrad(params: Parameters, *, lr: PositiveFloat = 1e-3, weight_decay: NonNegativeFloat = 0.0) -> Optimizer:
-    """Divide each parameter's rate by the root of the sum of its squared gradients.
+    """Adagrad: learning rates divided by the root of the sum of squared gradients.
 
     *Source:* Duchi, Hazan and Singer, JMLR 12, 2011, figure 1.
 
     Args:
-        lr: learning rate; some 10 to 100 times that of adam.
+        lr: learning rate; about 10 to 100 times that of adam.
         weight_decay: L2 penalty: this times the parameter is added to its gradient.
     """
     return _build(torch.optim.Adagrad, params, lr=lr, weight_decay=weight_decay)
@@ -118,10 +118,10 @@ def adagrad(params: Parameters, *, lr: PositiveFloat = 1e-3, weight_decay: NonNe
 def sparse_adam(
     params: Parameters, *, lr: PositiveFloat = 1e-3, beta1: Fraction = 0.9, beta2: Fraction = 0.999
 ) -> Optimizer:
-    """Update only the rows that are in the batch, by adam's rule with one clock for all of them (torch's SparseAdam).
+    """Adam on the rows in the batch only, with one step count for all rows (torch's SparseAdam).
 
-    A row that is not in the batch stays as it is, and so do its running means. It is for models whose trained
-    parameters are all embeddings.
+    A row that is not in the batch does not change, nor do its running means. All trained parameters of the model must
+    be embeddings.
 
     *Source:* Kingma and Ba, ICLR 2015, algorithm 1, applied to the rows of the batch.
 
@@ -142,12 +142,12 @@ def lazy_adam(
     beta1: Fraction = 0.9,
     beta2: Fraction = 0.999,
 ) -> Optimizer:
-    """Update only the rows that are in the batch, by adam's rule with a clock for each row.
+    """Adam on the rows in the batch only, with a step count for each row.
 
-    A row's running means, their bias correction and its weight decay go on only when the row is in the batch: each row
-    sees the adam of its own gradients. Parameters with dense gradients, such as layers beside the embeddings, get plain
-    adam. Results differ from `adam`, where rows outside the batch move too, and from `sparse_adam`, where a row that
-    first occurs late is corrected as if it had been there from the start.
+    A row's running means, their bias correction and its weight decay advance only when the row is in the batch: each
+    row follows Adam on its own gradients. Parameters with dense gradients, such as layers besides the embeddings,
+    follow plain Adam. Results differ from `adam`, which also updates rows outside the batch, and from `sparse_adam`,
+    whose bias correction of a row that first occurs late uses the step count of the whole training.
 
     *Source:* Kingma and Ba, ICLR 2015, algorithm 1, applied to each row's own gradients.
 
@@ -161,10 +161,10 @@ def lazy_adam(
 
 
 class LazyAdam(Optimizer):
-    """Adam in which every row keeps its own time; see `lazy_adam`.
+    """Adam with a step count for each row; see `lazy_adam`.
 
     State of a parameter (R, ...): `exp_avg` and `exp_avg_sq` of its shape, and `row_steps` (R,): how often each row has
-    been updated. A parameter without axes is one row.
+    been updated. A scalar parameter is one row.
     """
 
     def __init__(self, params: Parameters, *, lr: float, weight_decay: float, betas: tuple[float, float]) -> None:
@@ -172,7 +172,7 @@ class LazyAdam(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update all parameters that have a gradient; return what `closure` returns, which computes gradients anew."""
+        """Update all parameters that have a gradient; return the result of `closure`, which computes gradients."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -227,20 +227,20 @@ def _correction(beta: float, steps: Tensor) -> Tensor:
 
 
 class _SparseAdam(torch.optim.SparseAdam):
-    """torch's SparseAdam, saying what to do instead when a parameter has a dense gradient."""
+    """torch's SparseAdam, with an error message that suggests another optimizer if a gradient is dense."""
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         if closure is None and any(p.grad is not None and not p.grad.is_sparse for p in parameters):
             raise TrainingError(
                 "sparse_adam updates embeddings only, and this model has a parameter with a dense gradient; "
-                "choose optimizer: lazy_adam, which takes both, or adam"
+                "choose optimizer: lazy_adam, which supports both, or adam"
             )
         return super().step(closure)  # type: ignore[no-untyped-call]
 
 
 def _build(kind: Callable[..., Optimizer], params: Parameters, **settings: Any) -> Optimizer:
-    """Build a torch optimizer, fused where every parameter allows it."""
+    """Build a torch optimizer, fused if that is possible for every parameter."""
     make = without_compiler(kind)
     entries = [_with_list(entry) if isinstance(entry, dict) else entry for entry in params]
     groups = [entry["params"] if isinstance(entry, dict) else [entry] for entry in entries]
@@ -250,14 +250,14 @@ def _build(kind: Callable[..., Optimizer], params: Parameters, **settings: Any) 
 
 
 def _with_list(group: dict[str, Any]) -> dict[str, Any]:
-    """Return a group whose parameters can be gone through twice."""
+    """Return a group whose parameters can be iterated over more than once."""
     params = group["params"]
     return {**group, "params": [params] if isinstance(params, Tensor) else list(params)}
 
 
 @cache
 def _has_fused(kind: Callable[..., Optimizer], device: torch.device, dtype: torch.dtype) -> bool:
-    """Return whether torch has a fused step of `kind` here: tried on one number, as support differs by version."""
+    """Return whether torch has a fused step of `kind` here: tested on one number, since support differs by version."""
     if "fused" not in inspect.signature(kind).parameters:
         return False
     probe = torch.zeros(1, device=device, dtype=dtype, requires_grad=True)

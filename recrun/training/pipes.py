@@ -1,4 +1,4 @@
-"""What a model is fed with: the pipe of its training rows."""
+"""Build the pipe that draws a model's training batches."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from recrun.errors import ConfigError, Fault, unknown
 from recrun.registry import SAMPLERS
 
 Pipe = Callable[[Resolved, Any, Any, torch.device], Any]
-"""Makes a pipe of a checked config, its data set, the training part of that, and the device of the model."""
+"""Makes a pipe from a checked config, its data set, the training part of that, and the device of the model."""
 
 PIPES: Final[dict[str, Pipe]] = {}
-"""The pipes of training rows, by the kind of rows that a family names; see `recrun.config.family`."""
+"""The pipes of training rows, by kind of rows; the family of a model names its kind, see `recrun.config.family`."""
 
 
 def training_pipe(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
-    """Return the pipe of an epoch's batches, of the kind of rows on which the family of the model is trained.
+    """Return the pipe of training batches, for the kind of rows that the family of the model is trained on.
 
     Raises:
-        DataError: a user has every item in train, and negatives are asked for.
-        ConfigError: a sampler of the user's own does not tell the chances that a correction needs, or there is no pipe
-            of such rows.
+        DataError: a user has interacted with every item in train, but negatives are needed.
+        ConfigError: a user's own sampler does not give the probabilities that logq_correction needs, or there is no
+            pipe for this kind of rows.
     """
     rows = resolved.family.rows
     if rows not in PIPES:
@@ -35,7 +35,7 @@ def training_pipe(resolved: Resolved, dataset: Any, data: Any, device: torch.dev
 
 
 def register_pipe(rows: str) -> Callable[[Pipe], Pipe]:
-    """Return a decorator that makes a function the pipe of a kind of rows."""
+    """Return a decorator that registers a function as the pipe of a kind of rows."""
 
     def decorate(pipe: Pipe) -> Pipe:
         PIPES[rows] = pipe
@@ -46,7 +46,7 @@ def register_pipe(rows: str) -> Callable[[Pipe], Pipe]:
 
 @register_pipe("users")
 def _users(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
-    """Return the pipe of users (B, 1), each once in an epoch."""
+    """Return the pipe of users (B, 1), each once per epoch."""
     return dataset.shard_().users_().shuffle_().tensor_().split_(resolved.config.batch_size)
 
 
@@ -58,7 +58,7 @@ def _labels(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -
 
 @register_pipe("sequences")
 def _sequences(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
-    """Return the pipe of histories with what follows them, and negatives if the loss takes some; see `Sequences`."""
+    """Return the pipe of histories with their next items, and negatives if the loss needs them; see `Sequences`."""
     config, sampler = resolved.config, None
     if "sampler" in resolved.components:
         sampler = SAMPLERS.get(config.sampler)(data, **resolved.arguments("sampler"))
@@ -69,8 +69,8 @@ def _sequences(resolved: Resolved, dataset: Any, data: Any, device: torch.device
 def _interactions(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
     """Return the pipe of users (B, 1) and items (B, 1 + K), the positive first; or of positives (B, 1) with candidates.
 
-    A loss over all items takes no negatives (K = 0). With `draw_on: auto`, rows are drawn on a CUDA device that has
-    room for the interactions; there, and with `draw_on: device`, only uniform negatives can be drawn.
+    A loss over all items needs no negatives (K = 0). With `draw_on: auto`, rows are drawn on the device if it is a CUDA
+    device with enough memory for the interactions and the negatives are uniform; other negatives are drawn on the host.
     """
     config = resolved.config
     by_user = config.positives == "users"
@@ -85,7 +85,9 @@ def _interactions(resolved: Resolved, dataset: Any, data: Any, device: torch.dev
         return positives.shard_().tensor_().split_(config.batch_size)
     sampler = SAMPLERS.get(config.sampler)(data, **resolved.arguments("sampler"))
     if correct and not hasattr(sampler, "log_probability"):
-        message = f"sampler {config.sampler} does not tell the chances of its negatives: it has no log_probability()"
+        message = (
+            f"sampler {config.sampler} does not give the probabilities of its negatives: it has no log_probability()"
+        )
         raise ConfigError(Fault(message, key="logq_correction"))
     draws = resolved.components["sampler"].traits.draws
     if draws == "batch":

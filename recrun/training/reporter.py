@@ -1,4 +1,4 @@
-"""Reporters: the objects that are notified of how a run goes."""
+"""Define reporters, the objects that are notified of a run's progress, and create those of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """Someone who is told how a run goes; every method does nothing unless overridden.
+    """Base class of objects that are notified of a run's progress; every method does nothing unless overridden.
 
     An epoch number is the number of epochs the model has been trained: 0 is the untrained model.
     """
@@ -23,9 +23,9 @@ class Reporter:
         """The run begins; `info` describes it (model, dataset, epochs, n_steps, device, run, monitors ...)."""
 
     def step(self, epoch: int, step: int, n_steps: int | None, loss: float | None = None) -> None:
-        """A training step of the current epoch is done (called some ten times a second at most).
+        """A training step of the current epoch is done (called at most about ten times a second).
 
-        `loss` is the mean over the epoch so far, None before it was first looked at.
+        `loss` is the mean over the epoch so far, None before its first check.
         """
 
     def evaluating(self, epoch: int, split: str, done: int, total: int) -> None:
@@ -44,11 +44,11 @@ class Reporter:
         """The run is done; `result` is the content of metrics.json."""
 
     def close(self) -> None:
-        """The run is over, whether it went well or not."""
+        """The run has ended, successfully or not."""
 
 
 class Reporters(Reporter):
-    """Passes everything on to several reporters, in their order; `close` reaches all of them, whatever one raises."""
+    """Notifies several reporters in order; `close` closes all of them, even if one raises an error."""
 
     def __init__(self, reporters: Iterable[Reporter] = ()) -> None:
         self._reporters = list(reporters)
@@ -88,14 +88,14 @@ class Reporters(Reporter):
 
 
 def make_reporters(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None = None) -> list[Reporter]:
-    """Return the usual reporters of a run, then those that its `trackers` name.
+    """Return the usual reporters of a run, followed by those in its `trackers`.
 
-    Each is made by the registered `factory(run, settings, resumed_from, **its own settings)`.
+    Each is created by its registered `factory(run, settings, resumed_from, **its own settings)`.
 
     Args:
         run: the run folder.
         settings: the resolved config.
-        resumed_from: the epoch the run goes on from; None when it begins.
+        resumed_from: the epoch from which the run continues; None for a new run.
 
     Raises:
         RegistryError: there is no such tracker, or it cannot be imported.
@@ -108,5 +108,5 @@ def make_reporters(run: RunFolder, settings: Mapping[str, Any], resumed_from: in
             own = {key: settings[key] for key in names if key in settings}
             made.append(REPORTERS.get(name)(run, settings, resumed_from, **own))
             stack.callback(made[-1].close)
-        stack.pop_all()  # all are made, and closing them is up to the caller
+        stack.pop_all()  # all are created; the caller closes them
     return made

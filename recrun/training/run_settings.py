@@ -1,4 +1,4 @@
-"""The settings of a run and the parts it is made of, checked against each other once."""
+"""Hold the settings of a run and the parts it consists of, and check that they fit together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunParts:
-    """What is trained, on what, by what, and where.
+    """The parts of a run: model, data, loss, optimizer and device.
 
     Args:
         model: an `nn.Module`.
@@ -27,7 +27,7 @@ class RunParts:
         criterion: the loss; None for a closed-form model.
         optimizer: None for a closed-form model.
         lr_scheduler: None to keep the learning rate.
-        device: where the model is.
+        device: the device of the model.
     """
 
     model: Any
@@ -44,10 +44,10 @@ class RunSettings:
 
     Args:
         cfg: every setting by its key.
-        metrics: what is monitored besides the loss.
+        metrics: the monitored metrics, without the loss.
         which4best: the metric that chooses the best epoch.
         family: the family of the model.
-        validates: whether there is a validation part and it is evaluated.
+        validates: whether there is a validation part to be evaluated.
     """
 
     cfg: Mapping[str, Any]
@@ -58,15 +58,15 @@ class RunSettings:
 
     @classmethod
     def read(cls, cfg: Any, monitors: Sequence[str], model: Any) -> RunSettings:
-        """Read a config and monitors, for scoring a model outside any run.
+        """Read a config and monitors, for evaluating a model outside a run.
 
         Args:
             cfg: a compiled Parser or Config.
             monitors: metrics to compute, such as "recall@20".
-            model: whose settings they are.
+            model: the model to evaluate.
 
         Raises:
-            ConfigError: a monitor is not known, or there is none besides the loss.
+            ConfigError: a monitor is unknown, or there is none besides the loss.
         """
         settings: Mapping[str, Any] = getattr(cfg, "config", cfg)
         metrics = tuple(name for name in dict.fromkeys(map(parse_monitor, monitors)) if name.name != LOSS)
@@ -80,7 +80,8 @@ class RunSettings:
         """Return the settings of a run that trains these parts.
 
         Raises:
-            ConfigError: `which4best` is not monitored, or the data has no validation or test part for what is asked.
+            ConfigError: `which4best` is not monitored, or a setting needs a validation or test part that the data does
+                not have.
         """
         if self.which4best not in self.metrics:
             monitored = ", ".join(map(str, self.metrics))
@@ -88,17 +89,17 @@ class RunSettings:
         base = parts.dataset.base
         validates: bool = self.cfg["eval_valid"] and len(base.interactions("valid")) > 0
         if self.cfg.get("early_stop_patience") is not None and not validates:
-            raise ConfigError("early_stop_patience is set, and there is no validation part to stop by")
+            raise ConfigError("early_stop_patience is set, but there is no validation part to monitor")
         if isinstance(parts.lr_scheduler, Plateau) and not validates:
-            message = "follows the validation metric, and there is no validation part"
+            message = "follows the validation metric, but there is no validation part"
             raise ConfigError(Fault(f"{self.cfg.get('lr_scheduler')} {message}", key="lr_scheduler"))
         if self.cfg["eval_test"] and not base.describe()["test"]:
-            raise ConfigError(Fault("the data has no test part to score; set it to false", key="eval_test"))
+            raise ConfigError(Fault("the data has no test part to evaluate; set it to false", key="eval_test"))
         return replace(self, validates=validates)
 
     @property
     def epochs(self) -> int:
-        """Epochs to train; a closed-form model is fitted in one."""
+        """Epochs to train; a closed-form model has one."""
         return 1 if self.closed_form else self.cfg["epochs"]
 
     @property
@@ -111,5 +112,5 @@ class RunSettings:
         return epoch % int(self.cfg.get("eval_freq", 1)) == 0
 
     def goodness(self, value: float) -> float:
-        """Return a value of `which4best` with the sign that makes larger better."""
+        """Return a value of `which4best`, negated if smaller is better."""
         return -value if smaller_is_better(self.which4best) else value

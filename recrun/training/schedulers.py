@@ -1,14 +1,14 @@
-"""Learning rate schedules, stepped once per epoch by the training loop.
+"""Schedule the learning rate; the training loop steps a schedule once per epoch.
 
-A scheduler is built by `factory(optimizer, epochs, **settings)`. Epoch e, counted from 0, is trained with the rate that
-stands in the optimizer after e calls of `step`. Rates follow from the base rate and e in closed form rather than from
-the rate before, so a schedule's state is a few plain numbers and a resumed run continues exactly the same series.
+A scheduler is built by `factory(optimizer, epochs, **settings)`. Epoch e, counted from 0, is trained with the rate in
+the optimizer after e calls of `step`. Rates are computed from the base rate and e in closed form, not from the previous
+rate, so the state of a schedule is a few plain numbers and a resumed run continues exactly the same series.
 
-torch's own would not do: its cosine and plateau multiply the rate before, which moves the last digits of the rates,
-and its schedulers add `initial_lr` to the parameter groups of every checkpoint.
+torch's schedulers are not used: its cosine and plateau multiply the previous rate, which changes the last digits of the
+rates, and all of them add `initial_lr` to the parameter groups of every checkpoint.
 
-Traits: `needs_value`: `step` wants the value that chooses the best epoch; `uses_epochs`: the rates depend on how many
-epochs there will be, so that a run cannot be given more of them later.
+Traits: `needs_value`: `step` needs the value of the criterion for the best epoch; `uses_epochs`: the rates depend on
+the number of epochs, so the epochs of a run cannot be raised later.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Schedule:
     """Set the rate of every parameter group from its base rate and the epoch.
 
     Args:
-        optimizer: whose rates are set; their present values are the base rates.
+        optimizer: the optimizer whose rates are set; their current values are the base rates.
         rate: function of (base rate, epoch) that returns the epoch's rate.
     """
 
@@ -41,14 +41,14 @@ class Schedule:
 
     @property
     def rates(self) -> list[float]:
-        """The present rate of each parameter group."""
+        """The current rate of each parameter group."""
         return [float(group["lr"]) for group in self._optimizer.param_groups]
 
     def step(self, value: float | None = None) -> None:
         """Go on to the next epoch.
 
         Args:
-            value: how good the model is, larger is better; only `Plateau` looks at it.
+            value: how good the model is, larger is better; only `Plateau` uses it.
         """
         self.epoch += 1
         self._apply()
@@ -69,12 +69,12 @@ class Schedule:
 
 
 class Plateau(Schedule):
-    """Lower the rate when the value that chooses the best epoch has stopped improving.
+    """Lower the rate when the criterion for the best epoch has stopped improving.
 
     Args:
-        optimizer: whose rates are set.
-        gamma: factor of the rate at each reduction.
-        patience: how many values in a row may fail to improve; the next that fails lowers the rate.
+        optimizer: the optimizer whose rates are set.
+        gamma: factor of each reduction.
+        patience: how many values in a row may fail to improve; the next one that fails lowers the rate.
         smallest: the rate does not go below this.
     """
 
@@ -90,7 +90,7 @@ class Plateau(Schedule):
 
         Args:
             value: how good the model is, larger is better (pass minus a loss), None when this epoch was not evaluated.
-                NaN is no improvement.
+                NaN is not an improvement.
         """
         if value is not None and value > self._best:
             self._best, self._n_bad = float(value), 0
@@ -114,7 +114,7 @@ class Plateau(Schedule):
 
 @SCHEDULERS.register("none")
 def constant(optimizer: Optimizer, epochs: int) -> Schedule:
-    """Keep the rate as it is."""
+    """Constant learning rate."""
     return Schedule(optimizer, lambda base, epoch: base)
 
 
@@ -126,7 +126,7 @@ def step(
     lr_step_size: PositiveInt = 30,
     lr_gamma: Annotated[float, Gt(0), Le(1)] = 0.1,
 ) -> Schedule:
-    """Multiply the rate by a factor every few epochs: lr · γ^⌊e / size⌋.
+    """Step decay, by a factor every `lr_step_size` epochs: lr · γ^⌊e / size⌋.
 
     Args:
         lr_step_size: epochs between two reductions.
@@ -137,7 +137,7 @@ def step(
 
 @SCHEDULERS.register("exponential")
 def exponential(optimizer: Optimizer, epochs: int, *, lr_gamma: Annotated[float, Gt(0), Le(1)] = 0.95) -> Schedule:
-    """Multiply the rate by a factor every epoch: lr · γ^e.
+    """Exponential decay, by a factor every epoch: lr · γ^e.
 
     Args:
         lr_gamma: factor of each epoch.
@@ -147,9 +147,9 @@ def exponential(optimizer: Optimizer, epochs: int, *, lr_gamma: Annotated[float,
 
 @SCHEDULERS.register("cosine", uses_epochs=True)
 def cosine(optimizer: Optimizer, epochs: int, *, lr_min: NonNegativeFloat = 0.0) -> Schedule:
-    """Lower the rate along half a cosine: lr_min + (lr - lr_min) (1 + cos(π e / epochs)) / 2.
+    """Cosine annealing: lr_min + (lr - lr_min) (1 + cos(π e / epochs)) / 2.
 
-    The first epoch has the full rate; `lr_min` is reached after the last one, and kept if training goes on.
+    The first epoch has the full rate; `lr_min` is reached after the last one, and kept if training continues.
 
     *Source:* Loshchilov and Hutter, ICLR 2017 (SGDR), eq. 5, without restarts.
 
@@ -170,10 +170,10 @@ def cosine(optimizer: Optimizer, epochs: int, *, lr_min: NonNegativeFloat = 0.0)
 
 @SCHEDULERS.register("warmup")
 def warmup(optimizer: Optimizer, epochs: int, *, warmup_epochs: NonNegativeInt = 5) -> Schedule:
-    """Raise the rate in equal steps to its full value, then keep it: lr · min(1, (e + 1) / (warmup_epochs + 1)).
+    """Linear warmup, then a constant rate: lr · min(1, (e + 1) / (warmup_epochs + 1)).
 
     Args:
-        warmup_epochs: how many epochs are trained below the full rate.
+        warmup_epochs: number of epochs below the full rate.
     """
     return Schedule(optimizer, lambda base, epoch: base * min(1.0, (epoch + 1) / (warmup_epochs + 1)))
 
@@ -187,11 +187,11 @@ def plateau(
     lr_patience: NonNegativeInt = 5,
     lr_min: NonNegativeFloat = 0.0,
 ) -> Schedule:
-    """Multiply the rate by a factor when the value that chooses the best epoch has not improved for a while.
+    """Reduce the rate by a factor when the criterion for the best epoch has stopped improving.
 
     Args:
         lr_gamma: factor of each reduction.
-        lr_patience: evaluations in a row that may fail to improve; the next that fails lowers the rate.
+        lr_patience: evaluations in a row that may fail to improve; the next one that fails lowers the rate.
         lr_min: the rate does not go below this.
 
     Raises:

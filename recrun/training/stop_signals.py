@@ -13,28 +13,28 @@ from typing import Any, Final
 _SIGNALS: Final[tuple[signal.Signals, ...]] = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
 )
-"""SIGBREAK is how a process of Windows is asked to end."""
+"""On Windows, SIGBREAK asks a process to end."""
 _HANG_UP: Final[signal.Signals | None] = getattr(signal, "SIGHUP", None)
-"""Not every platform has it."""
+"""None on platforms without it."""
 _GRACE_SECONDS: Final = 3.0
 _EXIT_INTERRUPTED: Final = 130
 _SHOW_CURSOR: Final = b"\x1b[?25h"
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was asked to stop, and has saved its state."""
+    """The run was asked to stop and has saved its state."""
 
 
 class Interrupts:
-    """Catches SIGINT and SIGTERM while it is entered.
+    """Context manager that catches SIGINT and SIGTERM.
 
-    Python runs a signal's handler between two of its own instructions, so a long call into torch holds it up. A thread
-    beside the work hears of the signal right away: it tells the user, and ends the process if the work cannot.
+    Python runs a signal's handler between two of its own instructions, so a long call into torch delays it. A separate
+    thread receives the signal at once: it notifies the user, and ends the process if the work does not stop.
 
     Args:
         notify: called once, from another thread, with the name of the first signal.
-        at_once: whether the first signal is to stop the work, because there is nothing to save (yet). May be changed
-            while it is entered.
+        at_once: whether the first signal already stops the work, because there is nothing to save (yet). May be changed
+            while the context is entered.
 
     Outside the main thread, where Python delivers no signals, it catches none.
     """
@@ -53,7 +53,7 @@ class Interrupts:
         if threading.current_thread() is not threading.main_thread():
             return self
         read_end, self._write_end = os.pipe()
-        if hasattr(os, "set_blocking"):  # Windows before Python 3.12 has none, and asks for none
+        if hasattr(os, "set_blocking"):  # Windows before Python 3.12 has no set_blocking and does not need it
             os.set_blocking(self._write_end, False)
         self._previous_wakeup = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         self._watcher = threading.Thread(target=self._watch, args=(read_end,), name="recrun-signals", daemon=True)
@@ -93,7 +93,7 @@ class Interrupts:
                     self._notify(signal.Signals(received[0]).name)
 
     def _end_the_process(self) -> None:
-        """Give the handler's exception a little time to end the work, then do it the hard way."""
+        """Give the handler's exception a few seconds to end the work, then end the process."""
         if self._ended.wait(_GRACE_SECONDS):
             return
         if sys.stderr.isatty():
@@ -102,9 +102,9 @@ class Interrupts:
 
 
 class StopRequests:
-    """Counts SIGINT, SIGTERM and SIGHUP while it is entered, for work that looks at the count often enough itself.
+    """Context manager that counts SIGINT, SIGTERM and SIGHUP, for work that checks the count frequently.
 
-    A signal that is ignored on purpose, as nohup does, stays ignored.
+    A signal that is already ignored, as by nohup, stays ignored.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Measure where the time of a run goes, and when something that recurs is due."""
+"""Measure the time that a run spends on each activity, and tell when a recurring task is due."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 
 
 class Stopwatch:
-    """Books the time since the last look on what was done in it.
+    """Measures the time spent on each activity.
 
     Args:
-        device: where the work is done.
-        waits: wait for a CUDA device at each look, so that its work is booked where it belongs. Without it, work that
-            was only handed over is booked where it is waited for. It slows the run down a little.
+        device: the device that does the work.
+        waits: synchronize with a CUDA device at each call of `book`, so that its work is counted for the right
+            activity; otherwise it is counted for the activity that waits for it. Slows the run down a little.
     """
 
     def __init__(self, device: torch.device, *, waits: bool = False) -> None:
@@ -22,7 +22,7 @@ class Stopwatch:
         self._last = time.perf_counter()
 
     def book(self, activity: str) -> None:
-        """Book the time since the last call on an activity."""
+        """Add the time since the last call to an activity."""
         if self._waits_for is not None:
             torch.cuda.synchronize(self._waits_for)
         now = time.perf_counter()
@@ -30,17 +30,17 @@ class Stopwatch:
         self._last = now
 
     def table(self) -> list[tuple[str, float, float]]:
-        """Return (activity, seconds, share of the whole), the largest first."""
+        """Return (activity, seconds, share of the total), the largest first."""
         whole = sum(self.seconds.values()) or 1.0
         rows = [(activity, seconds, seconds / whole) for activity, seconds in self.seconds.items()]
         return sorted(rows, key=lambda row: -row[1])
 
 
 class Recurring:
-    """Says when something is due that happens once in a while.
+    """Tells when a recurring task is due.
 
     Args:
-        seconds: the time from one to the next.
+        seconds: the interval.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -48,12 +48,12 @@ class Recurring:
         self._last = time.monotonic()
 
     def is_due(self) -> bool:
-        """Return whether it is due; if so, it counts as done."""
+        """Return whether the task is due; if so, start the next interval."""
         if time.monotonic() - self._last < self._seconds:
             return False
         self.done()
         return True
 
     def done(self) -> None:
-        """Count it as done now."""
+        """Start the next interval now."""
         self._last = time.monotonic()

@@ -1,1 +1,1 @@
-"""What a command calls: one verb a module."""
+"""Implement the commands: each module does the work of one verb."""

@@ -1,4 +1,4 @@
-"""From a resolved config to a running experiment: the one place that knows all the parts, and that seeds."""
+"""Build an experiment from a resolved config: seed, then create the data set, the model and what trains it."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def prepare(
     run: RunFolder | None = None,
     reporters: ReporterFactory | None = None,
 ) -> Coach:
-    """Build everything a config names and open its run folder; `fit()` is all that is left to do.
+    """Build everything that a config names and open its run folder; call `fit()` on the result to train.
 
     Args:
         resolved: a checked config.
-        runs: where run folders are made.
-        run: the run to continue; a new one (or the one that `resume: true` finds) when None.
-        reporters: makes those who are told of the run; the usual ones when None.
+        runs: the root of the run folders.
+        run: the run to continue; None starts a new one, or continues the one that `resume: true` finds.
+        reporters: makes the reporters of the run; None for the usual ones.
 
     Raises:
-        ConfigError, DataError, CheckpointError: it cannot be built; no run folder was made.
+        ConfigError, DataError, CheckpointError: it cannot be built; no run folder is created.
     """
     resolved = _settle_seed(resolved, runs)
     coach = build(resolved)
@@ -48,7 +48,7 @@ def prepare(
 
 
 def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
-    """Build the data set, the model and (if asked) what trains it, seeded, without touching any run folder."""
+    """Seed, and build the data set, the model and, with `to_train`, what trains it; no run folder is opened."""
     config = resolved.config
     torch_workarounds.set_up(threads=config.threads, benchmark=config.benchmark)
     device = devices.select(config.device)
@@ -69,7 +69,7 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     criterion = LOSSES.get(resolved.components["loss"].name)(**resolved.arguments("loss"))
     criterion.bind(data.n_items)
     if criterion.compares_vectors and getattr(type(model), "vectors", None) is RecSysArch.vectors:
-        message = f"{config.loss} compares vectors of users and items, and model {config.model} defines no vectors()"
+        message = f"{config.loss} compares vectors of users and items, but model {config.model} defines no vectors()"
         raise ConfigError(Fault(message, key="loss"))
     return Coach(
         model=model,
@@ -82,7 +82,7 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
 
 
 def plan(resolved: Resolved) -> dict[str, Any]:
-    """Return what a run would do, without training: sizes, steps, device, data."""
+    """Return what a run would do, without training: model size, steps, device and data."""
     coach = build(_settle_seed(resolved))
     config = resolved.config
     return {
@@ -99,7 +99,7 @@ def plan(resolved: Resolved) -> dict[str, Any]:
 
 
 def _settle_seed(resolved: Resolved, runs: str | Path | None = None) -> Resolved:
-    """Draw the seed where the config says -1; a run that `resume: true` continues has drawn it already."""
+    """Draw the seed if the config says -1; if `resume: true` continues a run, use that run's seed."""
     if resolved.config.seed != -1:
         return resolved
     resumed = resumable(portable(resolved), runs) if resolved.config.resume and runs is not None else None
@@ -108,7 +108,7 @@ def _settle_seed(resolved: Resolved, runs: str | Path | None = None) -> Resolved
 
 
 def portable(resolved: Resolved) -> Config:
-    """Return the config with whole paths, so that the run can be read from anywhere."""
+    """Return the config with absolute paths, so that the run does not depend on the working folder."""
     return resolved.config.replace(root=str(Path(resolved.config.root).resolve()))
 
 
@@ -116,6 +116,6 @@ def _use_sparse_gradients(model: nn.Module) -> None:
     embeddings = [module for module in model.modules() if isinstance(module, nn.Embedding)]
     n_embedded = sum(embedding.weight.numel() for embedding in embeddings)
     if n_embedded != n_parameters(model):
-        raise ConfigError(Fault("trains embeddings only, and this model has other parameters", key="optimizer"))
+        raise ConfigError(Fault("trains embeddings only, but this model has other parameters", key="optimizer"))
     for embedding in embeddings:
         embedding.sparse = True

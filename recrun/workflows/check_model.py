@@ -1,8 +1,8 @@
-"""What every model must keep, whoever wrote it: one list of rules, for `recrun check` and for the tests of recrun.
+"""Check a model against the rules that every model must follow, for `recrun check` and for the tests of recrun.
 
-A model is trained on small made-up data. Each rule looks at one thing and says in plain words what it found.
+The model is trained on small synthetic data. Each rule tests one property and explains what is wrong.
 
-Shapes: U users, I items, B users of a batch.
+Shapes: U users, I items, N rows.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _DATA: Final[dict[str, dict[str, str | int]]] = {
     "ranking": {"dataset": "Synthetic", "n_users": 120, "n_items": 80, "n_interactions": 2400},
     "predictions": {"dataset": "SyntheticClicks", "n_rows": 6000, "n_users": 60, "n_items": 40},
 }
-"""The made-up data by the evaluation of a family."""
+"""The synthetic data, by the evaluation of a family."""
 _EPOCHS: Final = 16
 _MACHINE: Final = {"device": "cpu", "threads": 1}
 _CUTOFF: Final = 10
@@ -41,12 +41,12 @@ _SEED: Final = 3
 
 
 class Broken(Exception):
-    """A rule that a model does not keep; the message says what was expected and what was found."""
+    """A model breaks a rule; the message says what was expected and what was found."""
 
 
 @dataclass
 class Subject:
-    """A model under examination.
+    """A model that is checked.
 
     Args:
         name: a registered name, or `./file.py:Name`.
@@ -64,13 +64,13 @@ class Subject:
 
     @property
     def quick(self) -> dict[str, float]:
-        """The settings by which little training is enough."""
+        """The settings with which a short training is enough."""
         if not self.family.trains:
             return {}
         return {"epochs": _EPOCHS, "batch_size": self.family.check_batch_size, "lr": 0.01}
 
     def resolve(self, seed: int = _SEED) -> Resolved:
-        """Return the config by which it is trained: its bundled one, if it has one, on small data.
+        """Return the config for training it on small data: its bundled config, if there is one.
 
         Raises:
             ConfigError, RegistryError: there is no such model, or it cannot take these settings.
@@ -84,30 +84,30 @@ class Subject:
         return resolve_given(defaults | read_overrides(self.overrides), self.name)
 
     def build(self, seed: int = _SEED) -> Coach:
-        """Build the model and what trains it, seeded."""
+        """Seed, and build the model and what trains it."""
         return build(self.resolve(seed))
 
     @cached_property
     def coach(self) -> Coach:
-        """The trained model; `losses` has the loss of each epoch."""
+        """The trained model; `losses` then holds the loss of each epoch."""
         coach = self.build()
         self.losses = train(coach, self.family)
         return coach
 
     @cached_property
     def scores(self) -> Tensor:
-        """The scores (U, I) of the trained model."""
+        """The scores of the trained model, as `scores_of` returns them."""
         return scores_of(self.coach, self.family)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one rule.
+    """The result of one rule.
 
     Args:
         rule: its name.
-        claim: what it demands.
-        ok: whether the model keeps it.
+        claim: what it requires.
+        ok: whether the model follows it.
         message: what is wrong, or None.
     """
 
@@ -118,7 +118,7 @@ class Verdict:
 
 
 def check(name: str, overrides: Sequence[str] = ()) -> list[Verdict]:
-    """Train a model on small data, and try every rule.
+    """Train a model on small data and check every rule.
 
     Args:
         name: a registered name, or `./file.py:Name`.
@@ -137,13 +137,13 @@ def check(name: str, overrides: Sequence[str] = ()) -> list[Verdict]:
             rule(subject)
         except Broken as broken:
             verdicts.append(Verdict(title, claim, False, str(broken)))
-        except Exception as error:  # the model's own code fails: that is the finding
+        except Exception as error:  # an error in the model's code is a result as well
             verdicts.append(Verdict(title, claim, False, f"raised {type(error).__name__}: {error}"))
         else:
             verdicts.append(Verdict(title, claim, True))
             continue
         if rule is is_built:
-            break  # there is nothing to look at
+            break  # the other rules need a model
     return verdicts
 
 
@@ -167,7 +167,7 @@ def train(coach: Coach, family: Family) -> list[float]:
 
 
 def scores_of(coach: Coach, family: Family) -> Tensor:
-    """Return the scores (U, I) of a model for all users; of one that predicts labels, those (N,) of valid's rows."""
+    """Return a model's scores (U, I) of all users; for a model that predicts labels, those (N,) of valid's rows."""
     coach.model.eval()
     if family.evaluation == "predictions":
         return torch.from_numpy(predict(coach.model, coach.dataset.base, "valid", coach.device)[0])
@@ -177,7 +177,7 @@ def scores_of(coach: Coach, family: Family) -> Tensor:
 
 
 def is_built(subject: Subject) -> None:
-    """It is built from the training data and its settings, and trains."""
+    """The model can be built from the training data and its settings, and trained."""
     model = subject.build().model
     if not isinstance(model, RecSysArch):
         raise Broken(f"expected a class derived from RecSysArch or ClosedFormArch, found {type(model).__name__}")
@@ -185,26 +185,26 @@ def is_built(subject: Subject) -> None:
 
 
 def shapes(subject: Subject) -> None:
-    """score(users) gives a row for each user with a number for each item."""
+    """score(users) returns a row for each user with a score for each item."""
     base = subject.coach.dataset.base
     if subject.family.evaluation == "predictions":
         if subject.scores.shape != (len(base.interactions("valid")),):
-            raise Broken("forward(batch) must give one logit for each row")
+            raise Broken("forward(batch) must return one logit for each row")
         return
     expected, found = (base.n_users, base.n_items), tuple(subject.scores.shape)
     if found != expected:
-        raise Broken(f"score(users) of all {base.n_users} users has the shape {found}; expected {expected}")
+        raise Broken(f"score(users) of all {base.n_users} users has shape {found}; expected {expected}")
 
 
 def finite(subject: Subject) -> None:
-    """All scores are finite numbers."""
+    """All scores are finite."""
     wrong = int((~subject.scores.isfinite()).sum())
     if wrong:
-        raise Broken(f"{wrong} of {subject.scores.numel()} scores are infinite or no number")
+        raise Broken(f"{wrong} of {subject.scores.numel()} scores are NaN or infinite")
 
 
 def vectors(subject: Subject) -> None:
-    """Where there are vectors, their products are the scores."""
+    """If vectors() is defined, its products are the scores."""
     model = subject.coach.model
     with torch.no_grad():
         pair = model.vectors()
@@ -213,12 +213,12 @@ def vectors(subject: Subject) -> None:
     products = pair[0] @ pair[1].T
     if products.shape != subject.scores.shape or not torch.allclose(products, subject.scores, rtol=1e-4, atol=1e-5):
         raise Broken(
-            "the products of vectors() are not what score(users) gives; define one of them, or make them agree"
+            "the products of vectors() are not the scores of score(users); define only one of them, or make them agree"
         )
 
 
 def rows(subject: Subject) -> None:
-    """The scores of some users are rows of the scores of all."""
+    """The scores of some users are the same as their rows in the scores of all users."""
     if subject.family.evaluation == "predictions":
         return
     users = torch.tensor([7, 0, 119])
@@ -227,11 +227,11 @@ def rows(subject: Subject) -> None:
         some = subject.coach.model.score(users)
     wanted = subject.scores[users]
     if some.shape != wanted.shape or not torch.allclose(some, wanted, rtol=1e-4, atol=1e-5):
-        raise Broken(f"score([{', '.join(map(str, users.tolist()))}]) gives other numbers than those rows of all users")
+        raise Broken(f"score([{', '.join(map(str, users.tolist()))}]) differs from those rows of all users' scores")
 
 
 def loss_falls(subject: Subject) -> None:
-    """Training lowers the loss, by a tenth at least; a closed-form model has none."""
+    """Training lowers the loss by at least 10 %; a closed-form model has no loss."""
     coach = subject.coach
     if not subject.family.trains:
         try:
@@ -239,7 +239,7 @@ def loss_falls(subject: Subject) -> None:
         except Exception as error:
             if "closed form" in str(error):
                 return
-        raise Broken("a closed-form model must refuse training_loss(); leave that of ClosedFormArch")
+        raise Broken("a closed-form model has no training loss; do not override training_loss() of ClosedFormArch")
     first, last = subject.losses[0], subject.losses[-1]
     if not last < 0.9 * first:
         raise Broken(f"the loss was {first:.6g} in the first epoch and is {last:.6g} after {len(subject.losses)}")
@@ -249,7 +249,7 @@ def same_seed(subject: Subject) -> None:
     """The same seed gives the same model, bit for bit."""
     again = subject.build()
     if train(again, subject.family) != subject.losses:
-        raise Broken("trained again with the same seed, the losses differ; draw only from torch's own generator")
+        raise Broken("trained again with the same seed, the losses differ; use only torch's global random generator")
     mine, other = subject.coach.model.state_dict(), again.model.state_dict()
     different = [key for key, tensor in mine.items() if not torch.equal(tensor, other[key])]
     if different:
@@ -257,17 +257,17 @@ def same_seed(subject: Subject) -> None:
 
 
 def checkpoint(subject: Subject) -> None:
-    """A checkpoint holds all of the model: loaded into a fresh one, it gives the same scores."""
+    """A checkpoint holds the whole model: loaded into a new model, it gives the same scores."""
     with tempfile.TemporaryDirectory() as folder:
         save_checkpoint(f"{folder}/checkpoint.safetensors", {"model": subject.coach.model.state_dict()})
         fresh = subject.build(seed=_SEED + 1)
         fresh.model.load_state_dict(load_checkpoint(folder)["model"])
     if not torch.equal(subject.scores, scores_of(fresh, subject.family)):
-        raise Broken("loaded into a fresh model, the state gives other scores; keep all of it in parameters or buffers")
+        raise Broken("loaded into a new model, it gives different scores; keep all state in parameters or buffers")
 
 
 def better_than_chance(subject: Subject) -> None:
-    """It finds held-out items half as often again as chance, at least."""
+    """The model finds more than 1.5 times as many held-out items as chance."""
     base = subject.coach.dataset.base
     if subject.family.evaluation == "predictions":
         _predicts_better_than_chance(subject)
@@ -279,18 +279,16 @@ def better_than_chance(subject: Subject) -> None:
     hits = int(np.take_along_axis(held_out.toarray(), top, axis=1).sum())
     chance = held_out.nnz * _CUTOFF / (base.n_items - seen.nnz / base.n_users)
     if not hits > 1.5 * chance:
-        raise Broken(
-            f"finds {hits} of {held_out.nnz} held-out items among its first {_CUTOFF}; chance finds {chance:.0f}"
-        )
+        raise Broken(f"finds {hits} of {held_out.nnz} held-out items in the top {_CUTOFF}; chance finds {chance:.0f}")
 
 
 def _predicts_better_than_chance(subject: Subject) -> None:
-    """Refuse an AUC on test that is not half-way at least from chance to what the generating model reaches."""
+    """Raise Broken unless the AUC on test is more than halfway from chance to that of the generating model."""
     base = subject.coach.dataset.base
     found = measure(*predict(subject.coach.model, base, "test", subject.coach.device), [MetricName("auc")])["auc"]
     best = getattr(base, "best", {"auc": 1.0})["auc"]
     if not found > 0.5 + 0.5 * (best - 0.5):
-        raise Broken(f"the AUC of its predictions is {found:.3f}; chance has 0.5, the model behind the data {best:.3f}")
+        raise Broken(f"the AUC of its predictions is {found:.3f}; chance has 0.5, the generating model {best:.3f}")
 
 
 RULES: Final[tuple[Callable[[Subject], None], ...]] = (
@@ -304,4 +302,4 @@ RULES: Final[tuple[Callable[[Subject], None], ...]] = (
     checkpoint,
     better_than_chance,
 )
-"""The rules, in the order in which they are tried."""
+"""The rules, in the order in which they are checked."""

@@ -1,4 +1,4 @@
-"""Scoring what was trained: from a checkpoint to its numbers, with every look at test entered into its run."""
+"""Evaluate a checkpoint on validation or test, and record every evaluation on test in its run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from recrun.training.run_record import rows_scored
 from recrun.workflows.build import build
 
 EVALUATION_KEYS: Final = frozenset({"monitors", "which4best", "device", "threads", "eval_memory", "root", "verbose"})
-"""What `recrun eval` may change: how to evaluate and where things are, not what was trained."""
+"""The settings that `recrun eval` may change: how and where to evaluate, not what was trained."""
 _EVALUATED: Final = ("dataset", "split", "model", "monitors", "which4best")
 """The settings that may name code which an evaluation runs."""
 
@@ -28,20 +28,21 @@ _EVALUATED: Final = ("dataset", "split", "model", "monitors", "which4best")
 def evaluate(
     path: str | Path, overrides: Sequence[str] = (), *, split: str = "test", reporters: Sequence[Reporter] = ()
 ) -> dict[str, Any]:
-    """Score a checkpoint on one split, and record it in the run when that split is test.
+    """Score a checkpoint on one split; an evaluation on test is recorded in its run.
 
     Args:
         path: a run folder, one of its checkpoints, or a checkpoint file.
         overrides: `KEY=VALUE` for the settings of evaluation (`EVALUATION_KEYS`).
         split: "valid" or "test".
-        reporters: who is told of the progress.
+        reporters: are notified of the progress.
 
     Returns:
         The document of `recrun eval --json`.
 
     Raises:
-        CheckpointError: there is no checkpoint, or it does not fit its config or the data.
-        ConfigError: an override is not one of evaluation, or there is no such split.
+        CheckpointError: there is no checkpoint, or it does not fit its config.
+        DataError: the data has changed since the training.
+        ConfigError: an override is not a setting of evaluation, or the split is empty.
     """
     run, file = locate_checkpoint(path)
     content = load_checkpoint(file)
@@ -49,10 +50,10 @@ def evaluate(
     coach = _build_to_evaluate(resolved, file, content)
     if not coach.dataset.base.describe()[split]:
         raise ConfigError(f"the data has no {split} part to evaluate on")
-    place = _enter(run, file) if split == "test" and run is not None else None
+    entry = _enter(run, file) if split == "test" and run is not None else None
     values = coach.score(split, resolved.config, resolved.config.monitors, reporters)
-    if place is not None and run is not None:
-        run.end_test_evaluation(place, values)
+    if entry is not None and run is not None:
+        run.end_test_evaluation(entry, values)
     return {
         "run": None if run is None else str(run.path),
         "checkpoint": str(file),
@@ -66,9 +67,9 @@ def evaluate(
 def _resolve_checkpoint(
     run: RunFolder | None, file: Path, content: dict[str, Any], overrides: Sequence[str]
 ) -> Resolved:
-    """Return the config that a checkpoint carries, with the settings of evaluation changed.
+    """Return the config in a checkpoint, with the overrides of evaluation applied.
 
-    A checkpoint is data: code that it names is only run if the config of its run names it as well, or the caller does.
+    A checkpoint is data: code that it names is run only if the config of its run or the caller names it as well.
     """
     config = content.get("config")
     if not all(isinstance(content.get(part), dict) for part in ("config", "data", "model")) or config is None:
@@ -79,7 +80,7 @@ def _resolve_checkpoint(
     named = {key: config[key] for key in _EVALUATED if ".py:" in str(config.get(key))}
     faults = [
         value.fault(
-            "cannot be changed for an evaluation; it is part of what was trained", key, nearest(key, EVALUATION_KEYS)
+            "cannot be changed for an evaluation; only settings of evaluation can", key, nearest(key, EVALUATION_KEYS)
         )
         for key, value in given.items()
         if key not in EVALUATION_KEYS and key not in named
@@ -91,7 +92,7 @@ def _resolve_checkpoint(
         if key not in given and known.get(key) != reference:
             text = f"[{', '.join(map(str, reference))}]" if isinstance(reference, list) else reference
             raise CheckpointError(
-                f"{file} names code as its {key}: {text}. A checkpoint alone does not run code; to load that "
+                f"{file} names code as its {key}: {text}. A checkpoint alone may not run code; to load that "
                 f"file, name it yourself with {key}={text}"
             )
     carried = {str(key): Given(value) for key, value in config.items()}
@@ -99,7 +100,7 @@ def _resolve_checkpoint(
 
 
 def _build_to_evaluate(resolved: Resolved, file: Path, content: dict[str, Any]) -> Coach:
-    """Build the data set and the model of a checkpoint, which must fit it."""
+    """Build the data set and the model of a checkpoint, and load its weights."""
     try:
         coach = build(resolved, to_train=False)
     except (RuntimeError, MemoryError) as error:
@@ -113,11 +114,11 @@ def _build_to_evaluate(resolved: Resolved, file: Path, content: dict[str, Any]) 
 
 
 def _enter(run: RunFolder, file: Path) -> int:
-    """Enter into a run's ledger that test is about to be scored."""
+    """Record in run.json that an evaluation on test begins; return the index of the entry."""
     try:
         return run.begin_test_evaluation(file.parent.name, by="eval")
     except OSError as error:
         raise CheckpointError(
-            f"an evaluation on test is entered into {run.run_file}, which cannot be written: {error.strerror}; "
+            f"an evaluation on test must be recorded in {run.run_file}, which cannot be written: {error.strerror}; "
             "use --split valid, or a copy of the run"
         ) from error

@@ -1,4 +1,4 @@
-"""Running a run again: how it is set up, what is compared, and why the numbers may differ."""
+"""Repeat a run, compare every number, and find the reasons why numbers may differ."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _NOWHERE: Final = "absent"
 
 @dataclass(frozen=True)
 class Difference:
-    """A number that came out differently.
+    """A number that differs between a run and its reproduction.
 
     Args:
-        where: which one, such as "test ndcg@20" or "epoch 3 train loss".
-        then: what the run has.
-        now: what its reproduction has.
+        where: the number, such as "test ndcg@20" or "epoch 3 train loss".
+        then: its value in the run.
+        now: its value in the reproduction.
     """
 
     where: str
@@ -38,12 +38,12 @@ def reproduce(path: str | Path, overrides: Sequence[str] = (), *, runs: str | Pa
 
     Args:
         path: the run's folder.
-        overrides: `KEY=VALUE` for how it is shown (`verbose`).
-        runs: where the new run folder is made; below the same root when None.
+        overrides: `KEY=VALUE` settings that do not change results (`verbose`).
+        runs: the root of the new run folder; None for the root of the given run.
 
     Returns:
-        The document of `recrun reproduce --json`. "reproduction" is None when the data is not what it was: then nothing
-        was trained.
+        The document of `recrun reproduce --json`. "reproduction" is None if the data has changed: then nothing is
+        trained.
 
     Raises:
         CheckpointError: there is no finished run, or it is damaged.
@@ -74,7 +74,7 @@ def reproduce(path: str | Path, overrides: Sequence[str] = (), *, runs: str | Pa
 
 
 def conditions_of(record: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """Return the overrides for a run's own threads and device, where its config left them open.
+    """Return overrides with the threads and the device that a run used, if its config does not fix them.
 
     Args:
         record: its run.json.
@@ -91,22 +91,22 @@ def conditions_of(record: Mapping[str, Any], settings: Mapping[str, Any]) -> lis
 
 
 def compare(run: RunFolder, other: RunFolder) -> tuple[int, list[Difference]]:
-    """Compare all numbers of two runs: their results, and everything measured on the way.
+    """Compare all numbers of two runs: their results, and every value of every epoch.
 
     Returns:
-        How many numbers were compared, and those that are not equal to the last digit.
+        How many numbers were compared, and those that differ in any digit.
     """
     then, now = dict(_numbers(run)), dict(_numbers(other))
     if run.read_run().get("resumed"):
-        # A run that was given more epochs was also evaluated at its first end.
+        # A run whose epochs were raised was also evaluated at its original end.
         then = {where: value for where, value in then.items() if where in now or not where.startswith("epoch ")}
-    places = list(dict.fromkeys([*then, *now]))
+    names = list(dict.fromkeys([*then, *now]))
     differences = [
         Difference(where, then.get(where, _NOWHERE), now.get(where, _NOWHERE))
-        for where in places
+        for where in names
         if then.get(where, _NOWHERE) != now.get(where, _NOWHERE)
     ]
-    return len(places), differences
+    return len(names), differences
 
 
 def _numbers(run: RunFolder) -> Iterator[tuple[str, Any]]:
@@ -130,10 +130,10 @@ def _flatten(where: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def reasons(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return what numbers depend on and is not the same in two run.json: data, code, versions, machine."""
+    """Return the differences of two run.json on which numbers depend: data, code, versions, hardware, device."""
     found = [f"data: {text}" for text in data_differences(then.get("data") or {}, now.get("data") or {})]
     found += [
-        f"code: {file} has another content" if file in (now.get("code") or {}) else f"code: {file} is not there"
+        f"code: {file} has changed" if file in (now.get("code") or {}) else f"code: {file} is missing"
         for file, digest in (then.get("code") or {}).items()
         if (now.get("code") or {}).get(file) != digest
     ]
@@ -148,9 +148,9 @@ def reasons(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     for entry in then.get("resumed") or []:
         changed = [name for name in entry.get("changes") or {} if name in ("device", "hardware", "versions", "code")]
         if changed:
-            found.append(f"the run was resumed at epoch {entry.get('epoch')} with another {', '.join(changed)}")
+            found.append(f"the run was resumed at epoch {entry.get('epoch')} with a different {', '.join(changed)}")
     if str(now.get("device", "")).startswith(("cuda", "mps")):
-        found.append(f"device: not every kernel of {now['device']} gives the same digits each time")
+        found.append(f"device: some kernels of {now['device']} are not deterministic")
     return found
 
 
@@ -159,4 +159,4 @@ def _commits(then: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> I
     if before.get("commit") != after.get("commit"):
         yield f"code: recrun was at commit {before.get('commit')} then, {after.get('commit')} now"
     elif before.get("changes") != after.get("changes"):
-        yield "code: recrun's clone has other uncommitted changes than it had then"
+        yield "code: the uncommitted changes in recrun's clone are different now"

@@ -1,4 +1,4 @@
-"""Comparing what a config gives with the numbers that it says it gives."""
+"""Compare the metrics of a config with its expected values."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from recrun.errors import ConfigError, Fault, reading_order
 from recrun.runs.folder import RunFolder, finished_record, open_run, read_json
 
 _NOTHING: Final = (
-    "the config says no number with a tolerance, so there is nothing to verify (those of a config that it extends "
-    "count only where it changes nothing that is computed)"
+    "the config has no expected value with a tolerance; add one (those of a config that it extends count only if it "
+    "changes nothing that is computed)"
 )
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A config with its expected numbers, ready to be run.
+    """A config and its expected values, ready to be run.
 
     Args:
-        resolved: what is to be run, overrides included.
-        expected: the numbers of the config as it is written.
-        changed: the settings that overrides have changed, each with how; the numbers are not of these.
+        resolved: the config to run, with overrides.
+        expected: the expected values of the config without overrides.
+        changed: the settings that overrides change and that affect results, each with a description of the change.
     """
 
     resolved: Resolved
@@ -35,7 +35,7 @@ class Claim:
 
 
 def read_claims(configs: Sequence[str | None], overrides: Sequence[str] = ()) -> list[Claim]:
-    """Check configs, and that they say what to expect.
+    """Check configs, and that they have expected values.
 
     Raises:
         ConfigError: with every fault found in all of them.
@@ -62,7 +62,7 @@ def _read_claim(config: str | None, overrides: Sequence[str]) -> Claim:
         wanted = {"monitors": entry.metric in settings.monitors, f"eval_{entry.split}": settings[f"eval_{entry.split}"]}
         for key, is_measured in wanted.items():
             if not is_measured:
-                message = f"{entry.split} {entry.metric} is expected by {resolved.path}, and is not measured so"
+                message = f"{resolved.path} expects {entry.split} {entry.metric}, which is not measured here"
                 faults.append(Fault(message, key))
     if faults:
         raise ConfigError(list(dict.fromkeys(faults)))
@@ -72,7 +72,7 @@ def _read_claim(config: str | None, overrides: Sequence[str]) -> Claim:
 
 def train(claim: Claim, runs: str | Path) -> dict[str, Any]:
     """Run a config in a new run folder, and return its final numbers (the content of metrics.json)."""
-    # Only here: a finished run is compared without torch.
+    # Imported here, because comparing a finished run needs no torch.
     from recrun.training.stop_signals import Interrupts
     from recrun.workflows.build import prepare
 
@@ -83,17 +83,17 @@ def train(claim: Claim, runs: str | Path) -> dict[str, Any]:
 
 
 def read_result(claim: Claim, path: str | Path) -> dict[str, Any]:
-    """Return the final numbers of a finished run that was made with the settings of a claim.
+    """Return the final numbers of a finished run that has the settings of a claim.
 
     Raises:
         CheckpointError: there is no finished run.
-        ConfigError: it was made with other settings.
+        ConfigError: it has other settings.
     """
     run: RunFolder = open_run(path)
     finished_record(run)
     changes = changes_of_result(run.read_settings(), claim.resolved.config, any_seed=True)
     if changes:
-        message = f"the run {run.path} was made with another value, so it cannot verify this config: in the run it was"
+        message = f"the run {run.path} has a different value, so it cannot verify this config: in the run it was"
         raise ConfigError([Fault(f"{message} {change.was}, here {change.now}", key) for key, change in changes.items()])
     return {**read_json(run.metrics_file), "run": str(run.path)}
 
@@ -101,7 +101,7 @@ def read_result(claim: Claim, path: str | Path) -> dict[str, Any]:
 def compare(claim: Claim, result: Mapping[str, Any]) -> dict[str, Any]:
     """Return the comparison of a claim with a run's final numbers, as `recrun verify --json` prints it.
 
-    A number is inside when it lies no further from the expected one than the tolerance; where that is null, it is only
+    A value is inside if its distance from the expected one is at most the tolerance; if that is null, the value is only
     shown.
     """
     numbers = []
@@ -134,6 +134,6 @@ def compare(claim: Claim, result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def failed(claim: Claim, error: Exception) -> dict[str, Any]:
-    """Return what `compare` does for a claim whose run failed: nothing was measured, and the cause says why."""
+    """Return the document of `compare` for a claim whose run failed: nothing was measured, and "cause" says why."""
     document = compare(claim, {"run": None})
     return {**document, "inside": False, "cause": str(error)}

@@ -25,7 +25,7 @@ def test_nothing_is_overwritten(recrun: Callable[..., Any], tmp_path: Path) -> N
     (tmp_path / "my_mf.yaml").write_text("mine", encoding="utf-8")
     outcome = recrun("new", "model", "my_mf")
     assert outcome.code == 2
-    assert "there is my_mf.yaml already, and nothing is overwritten" in outcome.err
+    assert "file exists: my_mf.yaml; choose another name" in outcome.err
     assert [path.name for path in tmp_path.iterdir()] == ["my_mf.yaml"]
     assert (tmp_path / "my_mf.yaml").read_text(encoding="utf-8") == "mine"
 
@@ -41,7 +41,7 @@ def test_check_says_which_rule_is_broken(recrun: Callable[..., Any]) -> None:
     outcome = recrun("check", "random")
     assert outcome.code == 1
     assert "BROKEN  better than chance: " in outcome.out
-    assert "random keeps 8 of 9 rules" in outcome.out
+    assert "random follows 8 of 9 rules" in outcome.out
     document = json.loads(recrun("check", "random", "--json").out)
     assert (document["model"], document["ok"], len(document["rules"])) == ("random", False, 9)
     broken = [rule for rule in document["rules"] if not rule["ok"]]

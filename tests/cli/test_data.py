@@ -73,7 +73,7 @@ def test_a_file_is_described_with_figures_and_the_command_that_trains_on_it(recr
     assert "interactions of a user" in outcome.out
     assert "timestamp: from 2000-12-31 22:00:00 to 2001-01-01 00:13:31 (seconds since 1970)" in outcome.out
     assert "  recrun train bprmf dataset=File root=. path=ratings.csv\n" in outcome.out
-    assert outcome.out.endswith('or put into a config\n  dataset: File\n  root: "."\n  path: ratings.csv\n')
+    assert outcome.out.endswith('or add to a config\n  dataset: File\n  root: "."\n  path: ratings.csv\n')
 
 
 def test_the_command_that_is_shown_runs(recrun: Run, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_bad_file_has_every_fault_named_and_the_exit_code_of_bad_data(recrun: 
     assert "    ratings.csv:110: expected 4 columns, found 2: '1,50'\n    and 1 more\n" in outcome.out
     assert "    ratings.csv:111: expected a number as rating (column 3), found 'good'\n" in outcome.out
     assert "    ratings.csv:112: expected a time >= 0, found -1; is it a missing one?" in outcome.out
-    assert outcome.out.endswith("Training refuses this data.\n")
+    assert outcome.out.endswith("This data cannot be trained on.\n")
     trained = recrun("train", "bprmf", "dataset=File", "root=.", "path=ratings.csv", "device=cpu")
     assert (trained.code, trained.is_untouched) == (2, True)
     assert trained.err.splitlines()[-1] == "error: ratings.csv:110: expected 4 columns, found 2: '1,50'"

@@ -53,7 +53,7 @@ def test_a_users_own_file_is_shown(recrun: Run) -> None:
 
 
 def test_what_takes_no_settings_says_so(recrun: Run) -> None:
-    assert "takes no settings" in recrun("show", "popularity").out
+    assert "has no settings" in recrun("show", "popularity").out
 
 
 def test_an_unknown_name_names_the_nearest(recrun: Run) -> None:

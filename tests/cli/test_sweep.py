@@ -43,7 +43,7 @@ def test_all_faults_are_printed_together_with_their_places_and_nothing_is_starte
     assert lines[0] == "error: argument 1:9: lr: value 2 of 3 is empty; write '' for empty text, null for none"
     assert lines[1].startswith("error: argument 1:10: lr: expected a number > 0, found 'x'")
     assert lines[2] == "error: argument 2:1: epohs: unknown setting; did you mean 'epochs'?"
-    assert lines[3].startswith("error: argument 3:1: eval_test: a sweep never reads test")
+    assert lines[3].startswith("error: argument 3:1: eval_test: a sweep never evaluates on test")
     assert lines[-1] == "error: argument 5: expected KEY=VALUE or KEY=V1,V2, found 'nonsense'"
     assert list(tmp_path.iterdir()) == []
 

@@ -54,7 +54,7 @@ def test_a_single_user(recrun: Callable[..., Any], model: list[str]) -> None:
 def test_a_single_item(recrun: Callable[..., Any]) -> None:
     path = _write("item.csv", [(user, 3) for user in range(8)])
     text = _refusal(recrun("train", "popularity", *COMMON, f"path={path}"))
-    assert "eval_test: the data has no test part to score; set it to false" in text
+    assert "eval_test: the data has no test part to evaluate; set it to false" in text
     text = _refusal(recrun("train", *TRAINED, *COMMON, f"path={path}", "eval_test=false"))
     assert "8 of 8 users have seen every item" in text
     outcome = recrun("train", "popularity", *COMMON, f"path={path}", "eval_test=false")
@@ -97,8 +97,8 @@ def test_users_who_have_seen_every_item(recrun: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("options", "key"),
     [
-        ([*TRAINED, "early_stop_patience=2"], "early_stop_patience is set, and there is no validation part"),
-        ([*TRAINED, "lr_scheduler=plateau"], "lr_scheduler: plateau follows the validation metric, and there is no"),
+        ([*TRAINED, "early_stop_patience=2"], "early_stop_patience is set, but there is no validation part"),
+        ([*TRAINED, "lr_scheduler=plateau"], "lr_scheduler: plateau follows the validation metric, but there is no"),
     ],
 )
 def test_what_needs_validation_is_refused_when_no_row_is_left_for_it(

@@ -181,7 +181,7 @@ def test_a_file_system_that_is_read_only(recrun: Callable[..., Any], disk: Path)
         line = _check_failure(recrun("train", "--resume", str(run)), 2)
         assert f"cannot lock the run {run}: Read-only file system" in line
         line = _check_failure(recrun("eval", "--checkpoint", str(run), "-q"), 2)
-        assert "an evaluation on test is entered into" in line
+        assert "an evaluation on test must be recorded in" in line
         assert recrun("eval", "--checkpoint", str(run), "--split", "valid", "-q").code == 0
         assert recrun("list", "runs", "--runs", str(disk)).code == 0
     finally:

@@ -44,7 +44,7 @@ def test_inside_the_tolerance_is_exit_code_0(
     outcome = recrun("verify", "mine.yaml", "-q", "--runs", "others")
     assert outcome.code == 0, outcome.err
     assert "published ndcg@5 0.9: A paper; leave one out" in outcome.out.replace("test ", "")
-    assert "1 of 1 numbers are within their tolerance, as the config says: " in outcome.out
+    assert "1 of 1 values are within their tolerance, with the settings of the config: " in outcome.out
     assert len(list((tmp_path / "others/bprmf/Synthetic").iterdir())) == 1
     document = json.loads(recrun("verify", "mine.yaml", "-q", "--json").out)
     assert document["inside"] is True
@@ -65,7 +65,7 @@ def test_outside_the_tolerance_is_exit_code_1_and_says_which(
     outcome = recrun("verify", "mine.yaml", "-q", "--run", "runs/latest")
     assert outcome.code == 1
     assert f"outside: test ndcg@5 is {measured['ndcg@5']}; expected {wrong} within 0.01" in outcome.out
-    assert "1 of 2 numbers" in outcome.out
+    assert "1 of 2 values" in outcome.out
 
 
 def test_a_changed_setting_is_told_with_the_verdict(
@@ -74,8 +74,8 @@ def test_a_changed_setting_is_told_with_the_verdict(
     _claim(tmp_path, "{metric: ndcg@5, value: 0.5, tolerance: 1}")
     outcome = recrun("verify", "mine.yaml", "lr=0.5", "-q")
     assert outcome.code == 0
-    assert "changed: lr was 0.02, now 0.5; the expected numbers are of the config as it is written" in outcome.out
-    assert "with other settings than the config's" in outcome.out
+    assert "changed: lr was 0.02, now 0.5; the expected values are those of the unchanged config" in outcome.out
+    assert "with changed settings" in outcome.out
     document = json.loads(recrun("verify", "mine.yaml", "threads=1", "-q", "--json").out)
     assert document["configs"][0]["changed"] == {}
 
@@ -121,7 +121,7 @@ def test_a_config_without_numbers_is_refused_before_any_other_is_run(
     _claim(tmp_path, "{metric: ndcg@5, value: 0.5, tolerance: 1}")
     outcome = recrun("verify", "mine.yaml", "plain.yaml")
     assert (outcome.code, outcome.is_untouched) == (2, True)
-    assert "plain.yaml: expected: the config says no number with a tolerance" in outcome.err
+    assert "plain.yaml: expected: the config has no expected value with a tolerance" in outcome.err
 
 
 def test_a_run_that_fails_does_not_keep_the_others_from_being_run(
@@ -135,7 +135,7 @@ def test_a_run_that_fails_does_not_keep_the_others_from_being_run(
     outcome = recrun("verify", "absent.yaml", "mine.yaml", "-q")
     assert outcome.code == 1
     assert "failed: absent.yaml: " in outcome.out
-    assert "1 of 1 numbers are within their tolerance" in outcome.out
+    assert "1 of 1 values are within their tolerance" in outcome.out
     document = json.loads(recrun("verify", "absent.yaml", "mine.yaml", "-q", "--json").out)
     assert [(each["inside"], each["cause"] is None) for each in document["configs"]] == [(False, False), (True, True)]
 
@@ -144,7 +144,7 @@ def test_an_override_that_measures_it_no_more_is_refused(recrun: Callable[..., A
     _claim(tmp_path, "{metric: ndcg@5, value: 0.5, tolerance: 1}")
     outcome = recrun("verify", "mine.yaml", "monitors=[recall@5]")
     assert (outcome.code, outcome.is_untouched) == (2, True)
-    assert "monitors: test ndcg@5 is expected by mine.yaml, and is not measured so" in outcome.err
+    assert "monitors: mine.yaml expects test ndcg@5, which is not measured here" in outcome.err
 
 
 @pytest.mark.parametrize("arguments", [(), ("lr=1",), ("a", "b", "--run", "c")])

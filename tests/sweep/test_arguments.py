@@ -68,8 +68,8 @@ def test_the_grid_is_row_major_in_the_order_given() -> None:
         ("lr=1, ,2", "value 2 of 3 is empty; write '' for empty text, null for none", 7),
         ("lr=1e-3,1e-4,1e-3", "the value 1e-3 is given twice", 14),
         ("hidden=[64,32", "'[' is not closed; put the value in quotes if it is text", 8),
-        ("hidden=[64},2", "'}' closes nothing; put the value in quotes if it is text", 11),
-        ("hidden=64],2", "']' closes nothing; put the value in quotes if it is text", 10),
+        ("hidden=[64},2", "'}' has no matching opening bracket; put the value in quotes if it is text", 11),
+        ("hidden=64],2", "']' has no matching opening bracket; put the value in quotes if it is text", 10),
         ("description=a,'b", "the quote ' is not closed", 15),
     ],
 )

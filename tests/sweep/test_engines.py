@@ -140,8 +140,8 @@ def test_the_settings_of_an_engine_are_checked(folder: Path) -> None:
     ("name", "message"),
     [
         ("lokal", "unknown engine 'lokal'; did you mean 'local'"),
-        ("./mine.py:Other", "is no Engine: derive it from recrun.sweep.engines.Engine"),
-        ("./mine.py:Unfinished", "lacks kill, poll, start, stop"),
+        ("./mine.py:Other", "is not an Engine: derive it from recrun.sweep.engines.Engine"),
+        ("./mine.py:Unfinished", "does not implement kill, poll, start, stop"),
         ("./nothing.py:Mine", "nothing.py"),
     ],
 )

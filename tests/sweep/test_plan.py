@@ -79,14 +79,12 @@ def test_every_fault_of_every_trial_is_reported_once_at_the_value_it_is_about(pl
 
 
 def test_values_that_mean_the_same_are_one_value_given_twice(plan: Planner) -> None:
-    assert faults_of(plan, "lr=1e-3,0.001") == [
-        "argument 1:9: lr: the value 0.001 is given twice: it means the same as 1e-3"
-    ]
+    assert faults_of(plan, "lr=1e-3,0.001") == ["argument 1:9: lr: the value 0.001 is given twice: it is equal to 1e-3"]
 
 
 def test_a_sweep_refuses_to_read_test_and_says_why(plan: Planner) -> None:
     (fault,) = faults_of(plan, "lr=1,2", "eval_test=true")
-    assert fault.startswith("argument 2:1: eval_test: a sweep never reads test")
+    assert fault.startswith("argument 2:1: eval_test: a sweep never evaluates on test")
 
 
 def test_settings_that_belong_to_the_sweep_itself_are_refused_together(plan: Planner) -> None:
@@ -113,7 +111,7 @@ def test_monitors_that_change_the_criterion_need_one_criterion(plan: Planner) ->
 
 def test_a_sweep_without_validation_is_refused(plan: Planner) -> None:
     (fault,) = faults_of(plan, "lr=1,2", "eval_valid=false")
-    assert fault.startswith("argument 2:12: eval_valid: false leaves nothing to compare trials by")
+    assert fault.startswith("argument 2:12: eval_valid: must be true: trials are compared on validation")
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ def test_the_cause_is_read_from_the_last_attempt_only(ledger: MakeLedger, progra
     ours = ledger("lr=1e-3,1e-2")
     sweep(ours, program("sys.exit('error: the first time')"))
     sweep(ours := ledger("lr=1e-3,1e-2"), program("sys.exit(1)"))
-    assert written(ours)["trials"][0]["cause"] == "it printed no error (exit code 1)"
+    assert written(ours)["trials"][0]["cause"] == "no error was printed (exit code 1)"
 
 
 def test_values_with_spaces_commas_and_quotes_reach_the_trial_as_they_were_given(
@@ -313,7 +313,7 @@ def test_the_lock_is_held_until_the_last_trial_of_a_killed_sweep_has_ended(ledge
     gone = subprocess.Popen(["true"])
     gone.wait()
     (ours.folder / "lock").write_text(f"{gone.pid}\n")
-    with pytest.raises(ConfigError, match=f"still running, though process {gone.pid} that started them is gone"):
+    with pytest.raises(ConfigError, match=f"still running, but process {gone.pid}, which started them, has ended"):
         ledger("lr=1e-3,1e-2").__enter__()
     go_on.touch()
     while not engine.poll():

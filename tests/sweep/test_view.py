@@ -51,7 +51,7 @@ def test_plain_lines_tell_how_each_trial_starts_and_ends(ledger: MakeLedger, pro
 
     sweep(ledger("lr=1e-3,1e-2", "epochs=2"), program(BODY), LineView(screen := console(), 2))
     lines = text_of(screen).splitlines()
-    assert lines[3] == "done    1 of 2 trials already are, and are not repeated"
+    assert lines[3] == "done    1 of 2 trials are already done and are not repeated"
     assert lines[4] == f"trial 1: lr=0.01: started  [{ours.log_path(ours.rows[1])}]"
 
 
@@ -84,7 +84,7 @@ def test_the_result_is_sorted_by_validation_with_failures_and_their_causes_last(
     assert list(closing_lines(ours)) == [
         "best    trial 2: lr=0.005",
         f"score   recrun eval --checkpoint {ours.rows[2].run.path} --split test",
-        "again   1 of 3 trials are not done; the same command repeats them",
+        "again   1 of 3 trials are not done; repeat the command to run them again",
         f"logs    {ours.trials_folder}",
         f"folder  {ours.folder}",
     ]

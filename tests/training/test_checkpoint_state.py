@@ -83,7 +83,7 @@ def test_a_resume_without_its_best_model_is_refused(tmp_path: Path) -> None:
     coach.run.checkpoint_file("best").write_bytes(content)
     file = coach.run.checkpoint_file("best")
     save_checkpoint(file, {**load_checkpoint(file), "epoch": 99})
-    with pytest.raises(CheckpointError, match="is the model of epoch 99, and that of epoch"):
+    with pytest.raises(CheckpointError, match="is the model of epoch 99, but the best model was that of epoch"):
         _coach(tmp_path, coach.run).resume()
     assert coach.run.run_file.read_bytes() == record, "nothing was started"
 

@@ -330,7 +330,7 @@ def _watched(coach: Coach, batches: Any, stop_at: tuple[int, int] | None) -> Any
 def test_plateau_without_validation_rows_is_refused(tmp_path: Path) -> None:
     coach, _ = _prepare(tmp_path, "lr_scheduler=plateau")
     coach.dataset.base._parts = {**coach.dataset.base._parts, "valid": coach.dataset.base._parts["valid"].take([])}
-    with pytest.raises(ConfigError, match="plateau follows the validation metric, and there is no validation part"):
+    with pytest.raises(ConfigError, match="plateau follows the validation metric, but there is no validation part"):
         coach.compile(coach.cfg, coach.cfg["monitors"])
 
 

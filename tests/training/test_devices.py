@@ -93,7 +93,7 @@ def test_a_device_that_is_not_there_is_an_error_naming_those_that_are(machine: M
     machine([4, 30])
     with pytest.raises(ConfigError) as error:
         select(device)
-    assert str(error.value) == f"device: there is no device {device!r} here; available: cpu, cuda:0, cuda:1"
+    assert str(error.value) == f"device: device {device!r} is not available; available: cpu, cuda:0, cuda:1"
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", "0"])

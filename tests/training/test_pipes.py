@@ -188,5 +188,5 @@ def test_a_sampler_of_ones_own_without_chances_is_refused_by_the_correction(tmp_
         "model: bprmf\nsampler: ./mine.py:Mine\nloss: sampled_softmax\nlogq_correction: true\n"
     )
     resolved = resolve(tmp_path / "mine.yaml", ["n_users=60", "n_items=40", "n_interactions=900", "device=cpu"])
-    with pytest.raises(ConfigError, match=r"mine\.py:Mine does not tell the chances"):
+    with pytest.raises(ConfigError, match=r"mine\.py:Mine does not give the probabilities"):
         build(resolved)

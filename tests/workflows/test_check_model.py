@@ -37,12 +37,15 @@ class Model(Good):
 """
 
 BROKEN = {
-    "shapes": ("def score(self, users):\n        return super().score(users)[:, :-1]", "has the shape (120, 79)"),
-    "finite": ("def score(self, users):\n        return super().score(users) / 0", "are infinite or no number"),
-    "vectors": ("def score(self, users):\n        return super().score(users) + 1", "are not what score(users) gives"),
+    "shapes": ("def score(self, users):\n        return super().score(users)[:, :-1]", "has shape (120, 79)"),
+    "finite": ("def score(self, users):\n        return super().score(users) / 0", "are NaN or infinite"),
+    "vectors": (
+        "def score(self, users):\n        return super().score(users) + 1",
+        "are not the scores of score(users)",
+    ),
     "rows": (
         "def score(self, users):\n        scores = super().score(users)\n        return scores - scores.mean(0)",
-        "gives other numbers than those rows",
+        "differs from those rows",
     ),
     "loss falls": (
         "def forward(self, users, items):\n        scores = super().forward(users, items)\n"
@@ -58,11 +61,11 @@ BROKEN = {
         "hidden = None\n\n    def vectors(self):\n        if self.hidden is None:\n"
         "            self.hidden = torch.rand(self.items.weight.shape) * 1e-4\n"
         "        return self.users.weight, self.items.weight + self.hidden",
-        "keep all of it in parameters or buffers",
+        "keep all state in parameters or buffers",
     ),
     "better than chance": (
         "def vectors(self):\n        return self.users.weight, -self.items.weight",
-        "held-out items among its first 10; chance finds",
+        "held-out items in the top 10; chance finds",
     ),
     "is built": (
         "def training_loss(self, batch, criterion):\n        raise ValueError('no such column')",

@@ -1,1 +1,1 @@
-"""What a run writes into its folder."""
+"""Write the reports in a run folder: metrics, log, event files, summary and plots."""

@@ -1,4 +1,4 @@
-"""TensorBoard event files, written while the run goes."""
+"""Write TensorBoard event files while a run goes on."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ _PREFIX: Final = "events.out.tfevents."
 
 
 class EventWriter(Reporter):
-    """Writes every value as a scalar `split/metric` ("valid/ndcg@20") at the step that is its epoch.
+    """Writes every value as a scalar `split/metric` ("valid/ndcg@20"), with its epoch as the step.
 
-    Every value is on disk when the call returns. Nothing is imported or created before there is something to write.
+    Every value is flushed to disk before the call returns. TensorBoard is imported, and the file created, only when
+    there is something to write.
 
-    A resumed run goes on in a new file of the same folder. That file begins with the mark at which TensorBoard drops
-    what older files hold beyond the resumed epoch (everything, if the run began anew), and a value the older files
-    already hold is not written again: no step appears twice.
+    A resumed run continues in a new file of the same folder. That file begins with a purge step, which makes
+    TensorBoard discard the values of older files after the resumed epoch (all of them, if the run starts over). Values
+    that the older files already hold are not written again, so no step appears twice.
 
     Args:
-        folder: where the event files lie; made when missing.
+        folder: the folder of the event files; created if missing.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -48,7 +49,7 @@ class EventWriter(Reporter):
         self._add(split, epoch, values)
 
     def close(self) -> None:
-        """Close the file; a closed writer may be closed again."""
+        """Close the file; closing again has no effect."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -67,10 +68,10 @@ class EventWriter(Reporter):
 
 
 def _number_old_files(folder: Path) -> int:
-    """Number the files of earlier attempts 1, 2, ... where their names have the time, and return how many there are.
+    """Replace the timestamps in the names of older event files by 1, 2, ..., and return how many files there are.
 
-    TensorBoard reads a folder in the order of the names: a file that is made now must come after them, whatever the
-    clock says and however many were made in one second.
+    TensorBoard reads the files of a folder in the order of their names: a new file must come last, whatever the clock
+    says and however many files were created within one second.
     """
     old = [path for path in folder.glob(f"{_PREFIX}*") if path.name.removeprefix(_PREFIX).split(".")[0].isdecimal()]
     for number, path in enumerate(sorted(old, key=_order), start=1):
@@ -80,7 +81,7 @@ def _number_old_files(folder: Path) -> int:
 
 
 def _order(path: Path) -> tuple[int, int, str]:
-    """Return the key that sorts event files by age: their second, the last change, the name."""
+    """Return the key that sorts event files by age: timestamp in the name, modification time, name."""
     return int(path.name.removeprefix(_PREFIX).split(".")[0]), path.stat().st_mtime_ns, path.name
 
 
@@ -91,7 +92,7 @@ def _open(folder: Path, purge_step: int | None = None) -> SummaryWriter:
 
 
 def _scalars(folder: Path) -> set[tuple[str, int]]:
-    """Return (tag, step) of every value that TensorBoard shows of a folder; a file ends where a killed run tore it."""
+    """Return (tag, step) of every value that TensorBoard shows for a folder; a truncated record ends its file."""
     from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
 
     events = EventAccumulator(str(folder), {SCALARS: 0}).Reload()

@@ -1,4 +1,4 @@
-"""The plain text log of a run."""
+"""Write the plain text log of a run."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _CONTROL_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\].*?(?:\x07|\x1b\\)|\
 
 
 class LogWriter(Reporter):
-    """Writes a line with date, time and level for each event; on disk as soon as it is written.
+    """Writes a line with date, time and level for each event; every line is flushed at once.
 
-    A resumed run goes on at the end of its log.
+    A resumed run appends to its log.
 
     Args:
         path: the file; its folder must exist.
@@ -37,7 +37,7 @@ class LogWriter(Reporter):
 
     def __init__(self, path: str | Path) -> None:
         torn = _ends_within_a_line(Path(path))
-        # Names that are not valid unicode (file names can be) must not end the run.
+        # Names that are not valid Unicode (file names may be such) must not end the run.
         self._file = open(path, "a", encoding="utf-8", errors="backslashreplace", buffering=1)  # noqa: SIM115
         if torn:
             self._file.write("\n")
@@ -65,7 +65,7 @@ class LogWriter(Reporter):
             self._write(line)
 
     def close(self) -> None:
-        """Close the file; a closed log may be closed again."""
+        """Close the file; closing again has no effect."""
         self._file.close()
 
     def _write(self, text: str, level: str = "info") -> None:
@@ -75,7 +75,7 @@ class LogWriter(Reporter):
 
 
 def _ends_within_a_line(path: Path) -> bool:
-    """Return whether the file's last line has no end, as a killed run leaves it."""
+    """Return whether the file's last line has no newline, as a killed run may leave it."""
     if not path.is_file() or path.stat().st_size == 0:
         return False
     with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""metrics.jsonl: what was measured, a line of JSON for each epoch and split, readable while the run goes."""
+"""Write and read metrics.jsonl: a line of JSON for each epoch and split, readable while the run goes on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from recrun.training.reporter import Reporter
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
-    """Return the lines of a metrics.jsonl, in their order; null values come back as NaN.
+    """Return the lines of a metrics.jsonl in order; null values are returned as NaN.
 
-    Lines that are torn or foreign are left out, and a file that is missing has none.
+    Truncated and invalid lines are skipped; a missing file has no lines.
     """
     lines = [parsed for _, parsed in _lines(Path(path))]
     for line in lines:
@@ -26,13 +26,13 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
 class MetricsWriter(Reporter):
     """Appends `{"epoch": e, "split": s, "values": {...}, "seconds": t, "best": b}` for each epoch and split.
 
-    Values that are not finite are null, as JSON has no word for them. An epoch and split appear once: a second
-    measurement takes the place of the first. A resumed run drops the lines of the epochs it does again, and those of
-    test, which it scores again at its end.
+    Values that are not finite are null, since JSON cannot represent them. An epoch and split appear once: a second
+    measurement replaces the first. A resumed run drops the lines of the epochs that it repeats, and those of test,
+    which it evaluates again at its end.
 
     Args:
         path: the file; its folder must exist.
-        resumed_from: the epoch the run goes on from; None leaves what is there.
+        resumed_from: the epoch from which the run continues; None keeps all lines.
 
     Raises:
         OSError: the file cannot be written.
@@ -69,7 +69,7 @@ class MetricsWriter(Reporter):
         self._written.add((epoch, split))
 
     def _keep(self, wanted: Callable[[Mapping[str, Any]], bool]) -> None:
-        """Drop the lines that are not wanted, and a last line that a killed run left torn."""
+        """Drop the lines that are not wanted, and truncated or invalid ones."""
         lines = [(text, line) for text, line in _lines(self._path) if wanted(line)]
         self._written = {(line["epoch"], line["split"]) for _, line in lines}
         kept = "".join(f"{text}\n" for text, _ in lines)
@@ -83,7 +83,7 @@ def _lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _stays(line: Mapping[str, Any], resumed_from: int) -> bool:
-    """Return whether a line is not measured again by a run that goes on from an epoch."""
+    """Return whether a line stays valid when a run is resumed from an epoch."""
     return bool(line["epoch"] <= resumed_from and line["split"] != "test")
 
 

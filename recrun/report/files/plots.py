@@ -1,4 +1,4 @@
-"""One picture for each monitored number: its course over the epochs."""
+"""Plot a monitored metric over the epochs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ Points = Sequence[tuple[int, float]]
 
 
 def plot_course(title: str, points: Points, best: tuple[int, float] | None = None, chosen: int | None = None) -> bytes:
-    """Return a PNG of a number's course.
+    """Return a PNG that plots a metric over the epochs.
 
-    A single point is drawn as a point with its value; values that are not finite leave a gap. Neither pyplot nor any
-    other global state of matplotlib is touched.
+    A single point is drawn as a marker; values that are not finite leave a gap. Neither pyplot nor any other global
+    state of matplotlib is used.
 
     Args:
-        title: the headline.
-        points: (epoch, value) in the order of the epochs.
+        title: the title of the plot.
+        points: (epoch, value), sorted by epoch.
         best: the point to mark with a star.
-        chosen: the epoch of the model that the run's result is of; a dashed line stands there.
+        chosen: the epoch of the run's final model; marked with a dashed line.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -52,13 +52,13 @@ def plot_course(title: str, points: Points, best: tuple[int, float] | None = Non
     axes.grid(True, alpha=0.3)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     picture = io.BytesIO()
-    # Without the version of matplotlib in it the same run gives the same file.
+    # Without matplotlib's version in the metadata, the same run gives the same file.
     figure.savefig(picture, format="png", metadata={"Software": None})
     return picture.getvalue()
 
 
 def _side(epoch: int, epochs: Sequence[int]) -> str:
-    """Return the alignment that keeps a label within the picture."""
+    """Return the horizontal alignment that keeps a label within the plot."""
     first, last = min(epochs), max(epochs)
     share = 0.5 if first == last else (epoch - first) / (last - first)
     return "left" if share < 0.25 else "right" if share > 0.75 else "center"

@@ -1,4 +1,4 @@
-"""SUMMARY.md and its pictures: what a run was, what came of it, and how it got there."""
+"""Write SUMMARY.md and its plots: a run's result, the course of its metrics, its config and its environment."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _SPLITS = ("train", "valid", "test")
 def write_summary(
     folder: str | Path, result: Mapping[str, Any], history: MonitorHistory, config: Mapping[str, Any]
 ) -> Path:
-    """Write SUMMARY.md and one `<split><metric>.png` for each monitored number into a folder; return SUMMARY.md's path.
+    """Write SUMMARY.md and a `<split><metric>.png` for each monitored metric into a folder; return SUMMARY.md's path.
 
     Args:
-        folder: the folder they are written into (`summary` of a run folder); made when missing.
-        result: the content of metrics.json; "environment", if it is there, becomes a table.
-        history: what was monitored.
+        folder: the target folder (`summary` of a run folder); created if missing.
+        result: the content of metrics.json; "environment", if present, is shown as a table.
+        history: the monitored values.
         config: the resolved config.
 
     Raises:
@@ -53,7 +53,7 @@ def write_summary(
 class SummaryWriter(Reporter):
     """Writes the summary of a run folder when the run is done, from its metrics.jsonl and run.json.
 
-    What was measured before a resume is in that file as well, so the courses are whole.
+    That file also holds the values from before a resume, so the plots are complete.
 
     Args:
         run: the run folder.
@@ -73,7 +73,7 @@ class SummaryWriter(Reporter):
 
 
 def _environment(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of run.json numbers may depend on besides the config, one entry a line."""
+    """Return the entries of run.json, besides the config, on which numbers may depend: versions, hardware, commit."""
     git = record.get("git") or {}
     commit = {"commit": f"{git['commit']}{' with changes' if git.get('dirty') else ''}"} if git.get("commit") else {}
     return {**(record.get("versions") or {}), **(record.get("hardware") or {}), **commit}
@@ -83,7 +83,7 @@ _Course = tuple[str, str, list[tuple[int, float]]]
 
 
 def _courses(result: Mapping[str, Any], history: MonitorHistory) -> list[_Course]:
-    """Return (split, metric, points by epoch); a test that was scored only at the end is one point."""
+    """Return (split, metric, points by epoch); if test was evaluated only at the end, it has one point."""
     values = {split: dict(series) for split, series in history.values.items()}
     if result.get("test") and "test" not in values and result.get("best_epoch") is not None:
         values["test"] = {name: [(result["best_epoch"], value)] for name, value in result["test"].items()}
@@ -100,7 +100,7 @@ def _best(name: str, points: Sequence[tuple[int, float]]) -> tuple[int, float] |
     try:
         sign = 1 if smaller_is_better(parse_monitor(name)) else -1
     except (ConfigError, RegistryError):
-        # A number of the user's own, which no registry knows: more is taken to be better.
+        # A metric of the user's own that is not registered: larger is taken to be better.
         sign = -1
     return min(finite, key=lambda point: sign * point[1])
 
@@ -170,7 +170,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _code(value: Any) -> str:
-    """Return a setting as YAML writes it, between backticks."""
+    """Return a setting's value between backticks: text unchanged, everything else as JSON."""
     text = value if isinstance(value, str) and value.strip() else json.dumps(value, default=str, ensure_ascii=False)
     return f"`{text.replace('`', chr(39))}`"
 

@@ -1,4 +1,4 @@
-"""The evaluations of a run as rows of a table, collected from what a reporter is notified of."""
+"""Collect the evaluations of a run as rows of a table, from the notifications of a reporter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 TRAIN_COLUMNS = ("loss", "lr")
-"""The values of training that are shown, where there are such."""
+"""The values of training that are shown, if present."""
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,11 @@ class Row:
     """One evaluation.
 
     Args:
-        epoch: how many epochs the model had been trained.
-        split: what it was evaluated on.
+        epoch: how many epochs the model was trained.
+        split: the split it was evaluated on.
         train: the last values of training ("loss", "lr"); empty before the first epoch.
-        values: the monitors.
-        train_seconds: training time since the row before.
+        values: the monitored metrics.
+        train_seconds: training time since the previous row.
         eval_seconds: time of this evaluation.
         is_best: whether it was the best so far.
     """
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass
 class Board:
-    """What a run says of itself, its epoch, and its evaluations so far."""
+    """The description of a run, its current epoch, and its evaluations so far."""
 
     info: Mapping[str, Any] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Board:
 
     @property
     def epochs(self) -> int | None:
-        """How many epochs the run will take at the most, when known."""
+        """The maximum number of epochs, if known."""
         return self.info.get("epochs")
 
     @property
@@ -54,7 +54,7 @@ class Board:
         return next((row for row in reversed(self.rows) if row.is_best), None)
 
     def recall(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Take over what was measured before the run was resumed, as `read_metrics` returns it."""
+        """Load the values from before the run was resumed, as `read_metrics` returns them."""
         for line in lines:
             if line["split"] == "train":
                 self.trained(line["epoch"], line["values"], line["seconds"])
@@ -62,22 +62,22 @@ class Board:
                 self.evaluated(line["epoch"], line["split"], line["values"], line["best"], line["seconds"])
 
     def trained(self, epoch: int, values: Mapping[str, float], seconds: float) -> None:
-        """Note the end of an epoch."""
+        """Record the end of an epoch."""
         self.epoch, self._train = epoch, dict(values)
         self._train_seconds += seconds
 
     def evaluated(self, epoch: int, split: str, values: Mapping[str, float], is_best: bool, seconds: float) -> Row:
-        """Note the end of an evaluation and return its row."""
+        """Record the end of an evaluation and return its row."""
         earlier = next((row.train for row in reversed(self.rows) if row.epoch == epoch), {})
         train = self._train if epoch == self.epoch else earlier
         row = Row(epoch, split, train, dict(values), self._train_seconds, seconds, is_best)
         self._train_seconds = 0.0
-        # A resumed run evaluates the epoch it goes on from once more.
+        # A resumed run evaluates the epoch from which it continues again.
         self.rows = [*(other for other in self.rows if (other.epoch, other.split) != (epoch, split)), row]
         return row
 
     def columns(self) -> tuple[list[str], list[str]]:
-        """Return the names of training's columns and of the monitors', in the order they are shown."""
+        """Return the names of the training columns and of the monitors, in display order."""
         train = [name for name in TRAIN_COLUMNS if any(name in row.train for row in self.rows)]
         seen = dict.fromkeys(name for row in self.rows for name in row.values)
         names = [str(name) for name in self.info.get("monitors") or () if str(name) in seen]
@@ -85,5 +85,5 @@ class Board:
 
 
 def train_title(name: str) -> str:
-    """Return how a value of training is called beside the monitors."""
+    """Return the column title of a training value."""
     return name if name == "lr" else f"train {name}"

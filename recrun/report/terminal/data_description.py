@@ -1,4 +1,4 @@
-"""Print the description of data."""
+"""Format the report of `recrun data describe`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _QUANTILES = ("min", "p25", "median", "p75", "p90", "p99", "max", "mean")
 
 
 def description_report(document: Mapping[str, Any], actions: Mapping[str, str], config: str) -> Group:
-    """Return what `recrun data describe` prints.
+    """Return the report that `recrun data describe` prints.
 
     Args:
         document: the document of `recrun data describe --json`.
-        actions: what each action of a fault means.
+        actions: the meaning of each action of a fault.
         config: the config that reads the data, as YAML.
     """
     return Group(*_parts(document, actions, config))
@@ -43,11 +43,11 @@ def _parts(document: Mapping[str, Any], actions: Mapping[str, str], config: str)
     for name, checksum in document["hashes"].items():
         yield Text(f"sha256 {checksum}  {name}")
     if not document["usable"]:
-        yield Text("\nTraining refuses this data.", style="bold red")
+        yield Text("\nThis data cannot be trained on.", style="bold red")
         return
     yield Text("\nTrain on it with", style="bold")
     yield Text(f"  {document['command']}")
-    yield Text("or put into a config", style="bold")
+    yield Text("or add to a config", style="bold")
     yield Text("\n".join(f"  {line}" for line in config.splitlines()))
 
 
@@ -97,7 +97,7 @@ def _statistics(figures: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def _labelled(figures: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """Yield the figures of labelled rows, a line for each column."""
+    """Yield the statistics of labelled rows, with a table row for each column."""
     ids = "".join(f", {figures[what]:,} {what}" for what in ("users", "items") if what in figures)
     share = f"{100 * figures['share_labelled_1']:.3g} % labelled 1"
     yield Text(f"\nlabelled rows: {figures['rows']:,}, {share}{ids}")

@@ -1,4 +1,4 @@
-"""How a download looks: a bar for each file on a terminal, else a line when one begins."""
+"""Show downloads: a progress bar for each file on a terminal, else a line when a download begins."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from recrun.report.terminal.tables import table
 
 
 class FetchView:
-    """Shows downloads while they go; call it with a name, the bytes that are there, and how many there will be.
+    """Shows the progress of downloads; call it with a name, the bytes received, and the total (None if unknown).
 
     Args:
-        console: where to draw; that of stderr for a command.
-        is_quiet: whether to show nothing.
+        console: the console to draw on; commands use stderr.
+        is_quiet: show nothing.
     """
 
     def __init__(self, console: Console, is_quiet: bool = False) -> None:
@@ -61,7 +61,7 @@ class FetchView:
 
 
 def fetched_report(document: Mapping[str, Any]) -> Group:
-    """Return the files of a fetched data set, and what else a user should know.
+    """Return the files of a fetched data set as a table, with its notes and its terms of use.
 
     Args:
         document: the document of `recrun data fetch --json`.

@@ -1,4 +1,4 @@
-"""How a run reads in plain text: numbers, durations, and the line of each event."""
+"""Format a run as plain text: numbers, durations, and a line for each event."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recrun.registry.user_files import short_name
 
 
 def number(value: Any) -> str:
-    """Return a value in a width that suits a table: metrics with four decimals, very small or large ones shortened.
+    """Format a value for a table: four decimals; four significant digits for very small and large numbers.
 
     >>> [number(x) for x in (0.15537, 2e-7, 1234.5678, float("nan"), 29858, None)]
     ['0.1554', '2e-07', '1235', 'nan', '29,858', '-']
@@ -28,7 +28,7 @@ def number(value: Any) -> str:
 
 
 def clock(seconds: float | None) -> str:
-    """Return a time as h:mm:ss.
+    """Format a time as h:mm:ss.
 
     >>> clock(3723.9), clock(None)
     ('1:02:03', '-:--:--')
@@ -40,7 +40,7 @@ def clock(seconds: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a time as one reads it aloud.
+    """Format a time with its units.
 
     >>> duration(0.01234), duration(12.34), duration(185), duration(7500)
     ('0.01 s', '12.3 s', '3 min 05 s', '2 h 05 min')
@@ -56,7 +56,7 @@ def duration(seconds: float | None) -> str:
 
 
 def values_text(values: Mapping[str, Any]) -> str:
-    """Return metrics and their values on one line.
+    """Format metrics and their values on one line.
 
     >>> values_text({"recall@20": 0.15537, "ndcg@20": 0.131})
     'recall@20 0.1554  ndcg@20 0.1310'
@@ -65,7 +65,7 @@ def values_text(values: Mapping[str, Any]) -> str:
 
 
 def statistics_text(statistics: Mapping[str, Any]) -> str:
-    """Return the counts and the density of a data set on one line; mappings within are written out.
+    """Format the counts and the density of a data set on one line; nested mappings are flattened.
 
     >>> statistics_text({"n_users": 943, "n_items": 1682, "rows": {"train": 80000, "test": 20000}, "density": 0.063})
     '943 users, 1,682 items, 80,000 train, 20,000 test, density 0.063'
@@ -82,10 +82,10 @@ def _more_statistics_text(statistics: Mapping[str, Any]) -> str:
 
 
 def facts(info: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what is worth saying when a run starts, as (label, text).
+    """Return the facts shown when a run starts, as (label, text).
 
     Args:
-        info: what `Reporter.start` gets; keys that are missing or None are left out.
+        info: the `info` of `Reporter.start`; keys that are missing or None are left out.
     """
     found = []
     model = _present(info, "model")
@@ -106,7 +106,7 @@ def facts(info: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def more_facts(info: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what is said besides when the user asks for more."""
+    """Return the facts shown in addition when the user asks for more details."""
     found = []
     more = _more_statistics_text(info.get("statistics") or {})
     if more:
@@ -115,14 +115,14 @@ def more_facts(info: Mapping[str, Any]) -> list[tuple[str, str]]:
         steps = f" of {info['n_steps']:,} steps" if info.get("n_steps") else ""
         found.append(("epochs", f"{info['epochs']:,}{steps}"))
     if info.get("monitors"):
-        found.append(("watches", ", ".join(short_name(str(name)) for name in info["monitors"])))
+        found.append(("metrics", ", ".join(short_name(str(name)) for name in info["monitors"])))
     if info.get("which4best"):
-        found.append(("chooses", f"by {short_name(info['which4best'])}"))
+        found.append(("best", f"by {short_name(info['which4best'])}"))
     return found
 
 
 def epoch_label(epoch: int, epochs: int | None) -> str:
-    """Return "epoch 5/500", padded so that lines of one run align."""
+    """Return "epoch 5/500", padded so that the lines of a run align."""
     return f"epoch {epoch}" if not epochs else f"epoch {epoch:>{len(str(epochs))}}/{epochs}"
 
 
@@ -132,7 +132,7 @@ def trained_line(epoch: int, epochs: int | None, values: Mapping[str, Any], seco
 
 
 def chosen_text(result: Mapping[str, Any]) -> str:
-    """Return which epoch the numbers of a result belong to and what chose it."""
+    """Return which epoch the numbers of a result belong to, and the criterion that selected it."""
     epoch = result.get("best_epoch")
     where = "" if epoch is None else f"at epoch {epoch}"
     if result.get("valid") is None:
@@ -142,7 +142,7 @@ def chosen_text(result: Mapping[str, Any]) -> str:
 
 
 def scored_text(result: Mapping[str, Any]) -> str:
-    """Return how many users were ranked and how many skipped, or how many rows were scored; "" when not known.
+    """Return how many users were ranked and how many skipped, or how many rows were scored; "" if unknown.
 
     >>> scored_text({"users": {"valid": 900, "test": 943, "skipped": 12}})
     'users ranked: 900 valid, 943 test; 12 skipped (nothing to find)'
@@ -164,7 +164,7 @@ def _counts(by_split: Mapping[str, int]) -> str:
 
 
 def seconds_text(seconds: Mapping[str, Any] | None) -> str:
-    """Return what a run's time went into, or "" when that is not known.
+    """Return the time a run spent on each activity, or "" if unknown.
 
     >>> seconds_text({"train": 100.0, "evaluate": 20.0, "total": 125.0})
     'time: train 1 min 40 s, evaluate 20.0 s, total 2 min 05 s'
@@ -173,7 +173,7 @@ def seconds_text(seconds: Mapping[str, Any] | None) -> str:
 
 
 def result_lines(result: Mapping[str, Any]) -> list[str]:
-    """Return the lines that end a log."""
+    """Return the last lines of a log: the status and the final numbers."""
     head = f"{result.get('status', 'done')} {chosen_text(result)}".strip()
     lines = [f"{split:<5}  {values_text(result[split])}" for split in ("valid", "test") if result.get(split)]
     return [head, *lines, *filter(None, [scored_text(result), seconds_text(result.get("seconds"))])]

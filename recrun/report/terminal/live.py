@@ -1,4 +1,4 @@
-"""Show a run on the terminal while it goes: what it is, a table of its evaluations, and how far it has come."""
+"""Show a run on the terminal while it goes on: its description, a table of its evaluations, and its progress."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ REFRESH_PER_SECOND = 5
 _STYLES = {"warning": "yellow", "error": "bold red"}
 _MIN_ROWS = 3
 _OTHER_HEIGHT = 9
-"""Lines beside the header and the last rows: the table's head (three), the best row and its dots, a note on columns
-left out, a blank line, and two lines of progress."""
+"""Lines besides the header and the last rows: the table's head (three), the best row and its dots, a note on omitted
+columns, a blank line, and two lines of progress."""
 
 
 class LiveReporter(Reporter):
-    """Shows a run: a view that is drawn over on a terminal, else one plain line for each evaluation.
+    """Shows a run: a live view on a terminal, else one plain line for each evaluation.
 
-    The results themselves are not printed here: they belong on stdout (`recrun.report.terminal.tables`).
+    The final results are not printed here: they go to stdout (`recrun.report.terminal.tables`).
 
     Args:
-        console: where to draw; `recrun.report.terminal.console.stderr_console()` for a command.
-        verbose: 0 shows warnings and errors only, 1 the run, 2 more of it (every epoch, more facts, more rows).
+        console: the console to draw on; commands use `recrun.report.terminal.console.stderr_console()`.
+        verbose: 0 shows warnings and errors only, 1 the run, 2 more details (every epoch, more facts, more rows).
     """
 
     def __init__(self, console: Console, verbose: int = 1) -> None:
@@ -58,7 +58,7 @@ class LiveReporter(Reporter):
         self._ending: Text | None = None
         self._loss: float | None = None
         self._still: RenderableType | None = None
-        """The header and the table as they were last drawn: they are drawn anew only when they change."""
+        """The header and the table as last rendered: they are rendered again only when they change."""
         self._still_for: tuple[int, int] = (0, 0)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, min_width=20)),
@@ -72,7 +72,7 @@ class LiveReporter(Reporter):
         )
 
     def recall(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Begin with the rows of an earlier part of the run, as `read_metrics` returns them; nothing is printed."""
+        """Load the rows from before the run was resumed, as `read_metrics` returns them; nothing is printed."""
         self._board.recall(lines)
 
     def start(self, info: Mapping[str, Any]) -> None:
@@ -130,7 +130,7 @@ class LiveReporter(Reporter):
         self._end(str(result.get("status", "done")))
 
     def close(self) -> None:
-        """Leave the last view on the screen and give the cursor back; nothing is drawn afterwards."""
+        """Leave the last view on the screen and restore the cursor; nothing is drawn afterwards."""
         self._closed = True
         self._end("stopped")
         if self._live is not None:
@@ -145,22 +145,22 @@ class LiveReporter(Reporter):
             get_renderable=self.view,
             console=self._console,
             refresh_per_second=REFRESH_PER_SECOND,
-            # What goes to a file or a pipe must not end up in the view.
+            # Output that goes to a file or a pipe must not end up in the view.
             redirect_stdout=sys.stdout.isatty(),
         )
-        # For the caller who never gets to close(): an interpreter that exits gives the cursor back.
+        # If the caller never reaches close(), the cursor is restored when the interpreter exits.
         atexit.register(self.close)
         self._live.start()
 
     def _move(self, done: float, current: int | None = None) -> None:
-        """Note how many epochs are done, and which one is trained or ranked."""
+        """Update the progress bar of the run: epochs done, and the epoch that is trained or evaluated."""
         epochs = self._board.epochs
         if epochs:
             description = f"epoch {min(current or self._board.epoch, epochs)}/{epochs}"
             self._progress.update(self._run, completed=done, description=description, visible=True)
 
     def _end(self, status: str) -> None:
-        """Put how the run ended in place of its progress; the first status given stays."""
+        """Replace the progress by the status in which the run ended; only the first call has an effect."""
         if self._ending is None:
             epoch, elapsed = self._board.epoch, self._progress.tasks[0].elapsed
             epochs = f"{epoch:,} epoch" + ("" if epoch == 1 else "s")
@@ -169,7 +169,7 @@ class LiveReporter(Reporter):
             self._still = None
 
     def view(self) -> RenderableType:
-        """Return what is drawn just now."""
+        """Return the current view."""
         size = (self._console.width, self._console.height)
         if self._still is None or size != self._still_for:
             self._still, self._still_for = Segments(list(self._console.render(self._header_and_table()))), size
@@ -202,7 +202,7 @@ class LiveReporter(Reporter):
 
 
 class _Notes(ProgressColumn):
-    """The time left at the pace of the whole run, or the loss and the pace of what is going on."""
+    """The remaining time at the average speed of the run, or the loss and the speed of the current activity."""
 
     def render(self, task: Task) -> Text:
         if task.fields["unit"]:

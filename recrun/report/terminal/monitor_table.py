@@ -1,4 +1,4 @@
-"""The table of a run's evaluations, cut to the width and height there is."""
+"""Draw the table of a run's evaluations, fitted to the width and height of the terminal."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from recrun.report.terminal.lines import number
 
 _GAP = 2
 _LR_RANK = 1000
-"""Beyond the ranks of the monitors, which count from 2."""
+"""Larger than the ranks of the monitors, which are counted from 2."""
 
 
 @dataclass(frozen=True)
 class _Field:
-    """One column: what it is called, its cells, and how readily it is left out (0 = never)."""
+    """One column: its name, its cells, and its rank: the highest rank is omitted first, 0 never."""
 
     name: str
     cells: list[str]
@@ -37,16 +37,16 @@ class _Field:
 
 
 def monitor_table(board: Board, width: int, n_rows: int, *, ascii_only: bool = False) -> Group:
-    """Return the last evaluations of a run, and the best one wherever it is.
+    """Return a table of a run's last evaluations and its best one.
 
-    Names of metrics break over two lines when the columns would not fit side by side; if that is not enough, columns
-    are left out (times first, then the learning rate, then monitors from the right, but never the one that chooses)
-    and named below the table.
+    If the columns do not fit, the names of metrics are broken into two lines; if that is not enough, columns are
+    omitted (times first, then the learning rate, then monitors from the right, but never the criterion) and named
+    below the table.
 
     Args:
         board: the run.
         width: columns of the terminal.
-        n_rows: how many of the last rows are shown at the most; the best one comes on top of these.
+        n_rows: how many of the last rows are shown at most; the best row is shown in addition.
         ascii_only: whether the terminal shows ASCII only.
     """
     rows, best = board.rows[-n_rows:], board.best
@@ -61,8 +61,8 @@ def monitor_table(board: Board, width: int, n_rows: int, *, ascii_only: bool = F
         pad_edge=False,
         header_style="bold",
     )
-    for place, row in enumerate(shown):
-        table.add_row(*(Text(field.cells[place]) for field in kept), style="bold green" if row is best else None)
+    for position, row in enumerate(shown):
+        table.add_row(*(Text(field.cells[position]) for field in kept), style="bold green" if row is best else None)
         if row is best and row not in rows:
             table.add_row(Text(in_ascii("⋮", ascii_only)), style="dim")
     left_out = ", ".join(field.name for field in fields if field not in kept)
@@ -72,23 +72,23 @@ def monitor_table(board: Board, width: int, n_rows: int, *, ascii_only: bool = F
 
 def _fields(board: Board, rows: Sequence[Row], star: str) -> list[_Field]:
     train, monitors = board.columns()
-    chooser = str(board.info.get("which4best") or (monitors[0] if monitors else "")).lower()
+    criterion = str(board.info.get("which4best") or (monitors[0] if monitors else "")).lower()
     fields = [_Field("epoch", [f"{star if row is board.best else ''}{row.epoch}" for row in rows], 0)]
     if len({row.split for row in board.rows}) > 1:
         fields.append(_Field("split", [row.split for row in rows], 0))
     for name in train:
         cells = [number(row.train.get(name)) for row in rows]
         fields.append(_Field(train_title(name), cells, _LR_RANK if name == "lr" else 1))
-    for place, name in enumerate(monitors):
+    for position, name in enumerate(monitors):
         cells = [number(row.values.get(name)) for row in rows]
-        fields.append(_Field(short_name(name), cells, 0 if name.lower() == chooser else 2 + place))
+        fields.append(_Field(short_name(name), cells, 0 if name.lower() == criterion else 2 + position))
     if train:
         fields.append(_Field("train s", [f"{row.train_seconds:.1f}" for row in rows], _LR_RANK + 1))
     return [*fields, _Field("eval s", [f"{row.eval_seconds:.1f}" for row in rows], _LR_RANK + 2)]
 
 
 def _fit(fields: list[_Field], width: int) -> tuple[list[_Field], bool]:
-    """Return the columns that fit, and whether their headers take two lines."""
+    """Return the columns that fit, and whether their headers have two lines."""
     kept = list(fields)
     if sum(field.width(False) for field in kept) - _GAP <= width:
         return kept, False

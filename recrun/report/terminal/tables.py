@@ -1,4 +1,4 @@
-"""Tables for the commands' output."""
+"""Build the tables that commands print."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from recrun.report.terminal.console import in_ascii
 from recrun.report.terminal.lines import chosen_text, number, scored_text, seconds_text
 
 _LINE = 80
-"""A result whose metrics would take a longer line stands upright: one row for each metric."""
+"""A result whose metrics do not fit into this width is transposed: one row for each metric."""
 
 
 class Star:
-    """Marks the best row; an asterisk where the console shows ASCII only."""
+    """Marks the best row; an asterisk if the console shows ASCII only."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text(in_ascii("★", options.ascii_only))
@@ -32,16 +32,16 @@ class Star:
 
 
 def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]], best: int | None = None) -> Table:
-    """Return a table; numbers are written by `recrun.report.terminal.lines.number` and stand to the right.
+    """Return a table; numbers are formatted by `recrun.report.terminal.lines.number` and aligned to the right.
 
     Args:
-        title: the line above it, if any.
+        title: the title above it, if any.
         columns: the headers.
         rows: the cells of each row: numbers, text, None (shown as "-"), or anything rich can draw.
         best: the index of the row to mark with a star and in bold.
     """
     cells = [list(row) for row in rows]
-    heads = [_column(name, [row[place] for row in cells]) for place, name in enumerate(columns)]
+    heads = [_column(name, [row[position] for row in cells]) for position, name in enumerate(columns)]
     grid = Table(
         *(heads if best is None else [Column(), *heads]),
         title=Text(title, style="bold") if title else None,
@@ -52,9 +52,9 @@ def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any
         pad_edge=False,
         header_style="bold",
     )
-    for place, row in enumerate(cells):
-        mark: list[RenderableType] = [] if best is None else [Star() if place == best else ""]
-        grid.add_row(*mark, *map(_cell, row), style="bold green" if place == best else None)
+    for position, row in enumerate(cells):
+        mark: list[RenderableType] = [] if best is None else [Star() if position == best else ""]
+        grid.add_row(*mark, *map(_cell, row), style="bold green" if position == best else None)
     return grid
 
 
@@ -75,8 +75,9 @@ def parameter_table(component: Component) -> Table:
 def result_table(result: Mapping[str, Any]) -> Group:
     """Return the final numbers of a run: valid and test at the best epoch.
 
-    Rows are the splits and columns the metrics; with more metrics than a line holds it is the other way round. Above
-    it stands what chose the epoch, below it the users ranked and skipped (or the rows scored), and the time.
+    Rows are splits and columns are metrics; with more metrics than fit on a line, the table is transposed. The line
+    above it names the epoch and its criterion; below it are the users ranked and skipped (or the rows scored), and the
+    time.
 
     Args:
         result: the content of metrics.json.
@@ -97,7 +98,7 @@ def evaluation_table(result: Mapping[str, Any]) -> Group:
 
 
 def time_table(rows: Sequence[tuple[str, float, float]]) -> Table:
-    """Return where a run's time went: rows of (activity, seconds, share)."""
+    """Return a table of the time that a run spent: rows of (activity, seconds, share)."""
     shown = [(activity, f"{seconds:.2f}", f"{share:.1%}") for activity, seconds, share in rows]
     return table("Where the time went", ["activity", "seconds", "share"], shown)
 
@@ -128,7 +129,7 @@ def _column(name: str, values: Sequence[Any]) -> Column:
 
 
 def _yaml(value: Any) -> str:
-    """Return a default as it is written in a config."""
+    """Return a default as it would be written in a config."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return f"[{', '.join(map(_yaml, value))}]" if isinstance(value, (list, tuple)) else str(value)

@@ -1,4 +1,4 @@
-"""What `recrun verify` shows: published, expected and measured side by side."""
+"""Format the output of `recrun verify`: published, expected and measured values side by side."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from recrun.report.terminal.tables import table
 
 
 def verification_table(document: Mapping[str, Any]) -> Table:
-    """Return a row for each split and metric: what is published, expected and measured, and whether it is inside.
+    """Return a table with a row for each split and metric: published, expected and measured value, and the verdict.
 
-    Where several are published, the row has the first; the lines below the table have all of them.
+    If several values are published, the row shows the first; the lines below the table list all of them.
     """
     pairs = list(dict.fromkeys((number["split"], number["metric"]) for number in document["numbers"]))
     return table(
@@ -26,9 +26,9 @@ def verification_table(document: Mapping[str, Any]) -> Table:
 
 
 def verification_lines(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is said below the table: where numbers come from, what was changed, and the verdict.
+    """Yield the lines below the table: sources of the values, changed settings, and the verdict.
 
-    Of a run that failed there is no table, and only this is said.
+    A run that failed has no table, only a line with its cause.
     """
     if document["cause"] is not None:
         yield f"failed: {document['config']}: {document['cause']}"
@@ -42,10 +42,10 @@ def verification_lines(document: Mapping[str, Any]) -> Iterator[str]:
         span = f"{number['value']} within {number['tolerance']}"
         yield f"outside: {number['split']} {number['metric']} is {number['measured']}; expected {span}"
     for key, change in document["changed"].items():
-        yield f"changed: {key} {change}; the expected numbers are of the config as it is written"
+        yield f"changed: {key} {change}; the expected values are those of the unchanged config"
     compared = sum(number["inside"] is not None for number in document["numbers"])
-    what = "with other settings than the config's" if document["changed"] else "as the config says"
-    yield f"{compared - len(outside)} of {compared} numbers are within their tolerance, {what}: {document['run']}"
+    what = "with changed settings" if document["changed"] else "with the settings of the config"
+    yield f"{compared - len(outside)} of {compared} values are within their tolerance, {what}: {document['run']}"
 
 
 def _row(numbers: list[dict[str, Any]], split: str, metric: str) -> list[Any]:

@@ -74,7 +74,7 @@ def test_more_verbose_tells_every_epoch_and_more_of_the_run(screen, fake_run):
     reporter.close()
     text = console.file.getvalue()
     assert "epochs  30 of 40 steps\n" in text
-    assert "chooses by ndcg@20\n" in text
+    assert "best    by ndcg@20\n" in text
     assert text.count("  train  loss ") == 30
 
 

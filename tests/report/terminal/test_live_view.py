@@ -168,7 +168,7 @@ def test_more_verbose_shows_more_rows_and_facts(reporter_of, fake_info):
     evaluate(reporter, ("ndcg@20",), 30, best=30)
     lines = draw(reporter)
     assert sum("0.1234" in line for line in lines) == 20
-    assert "watches  loss, recall@10, recall@20, ndcg@10, ndcg@20" in lines
+    assert "metrics  loss, recall@10, recall@20, ndcg@10, ndcg@20" in lines
 
 
 def test_an_unknown_number_of_steps_and_epochs_is_shown_too(reporter_of):
