@@ -48,11 +48,11 @@ def test_all_faults_are_printed_together_with_their_places_and_nothing_is_starte
     assert list(tmp_path.iterdir()) == []
 
 
-def test_quiet_and_verbose_contradict_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_and_verbose_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit:
         main(["sweep", "lr=1,2", "-q", "-v"])
     assert exit.value.code == 2
-    assert "contradict" in capsys.readouterr().err
+    assert "exclude each other" in capsys.readouterr().err
 
 
 @pytest.mark.slow
