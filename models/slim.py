@@ -135,7 +135,8 @@ class _Separate:
     def _entries(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return the entries of the Gram matrix at rows and columns, which are broadcast against each other."""
         rows, columns = np.broadcast_arrays(rows, columns)
-        entries = np.asarray(self.gram[rows.ravel(), columns.ravel()]).reshape(rows.shape)
+        # Copies: scipy makes its index arrays writeable, which numpy 1 warns of where they are broadcast ones.
+        entries = np.asarray(self.gram[rows.flatten(), columns.flatten()]).reshape(rows.shape)
         return entries.astype(np.float32, copy=False)
 
 
