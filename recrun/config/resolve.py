@@ -6,6 +6,7 @@ config is checked in a fraction of a second, and all faults are reported togethe
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from recrun.config.settings import RUN, TRAINING
 from recrun.config.trackers import choose_trackers, declare_trackers
 from recrun.config.yaml_reader import Given, Reading
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order, unknown
-from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, REPORTERS, SAMPLERS, SCHEDULERS
+from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, REPORTERS, SAMPLERS, SCHEDULERS, SPLITS
 from recrun.registry.component import Component, Parameter
 from recrun.registry.modules import parse_file
 from recrun.registry.read_source import registrations
@@ -288,12 +289,18 @@ def describe_anything(name: str) -> list[Component]:
 
 
 def _registry_of(reference: str) -> Registry:
-    """Return the registry that something in a user's own file belongs to, by its decorator or its base class."""
+    """Return the registry that something in a user's own file belongs to.
+
+    A decorator tells, or the base class of a class; of functions without a decorator, splits take one argument, and
+    reporters are made of three.
+    """
     path, _, attribute = reference.rpartition(":")
     node = parse_file(path).definitions.get(attribute)
     for registry in REGISTRIES.values():
         if node is not None and any(registrations(node, registry.constant)):
             return registry
+    if isinstance(node, ast.FunctionDef):
+        return SPLITS if len(node.args.args) == 1 else REPORTERS
     bases = MODELS.describe(reference).bases
     by_base = {"BaseCriterion": LOSSES, "RecDataSet": DATASETS, "Reporter": REPORTERS}
     return next((registry for base, registry in by_base.items() if base in bases), MODELS)

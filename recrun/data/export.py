@@ -51,7 +51,7 @@ def write_parts(dataset: RecDataSet, folder: str | Path, format: str) -> dict[st
     contents = {names[part]: _content(dataset, rows, format) for part, rows in parts.items()}
     building = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
     try:
-        building.mkdir()
+        building.mkdir(parents=True)
         for name, content in contents.items():
             atomic_write(building / name, content)
         os.rename(building, target)

@@ -11,7 +11,7 @@ SMALL = ["n_users=40", "n_items=30", "n_interactions=500"]
 
 
 def test_the_parts_of_a_data_set_are_written_and_read_as_it_says(recrun: Callable[..., Any], tmp_path: Path) -> None:
-    outcome = recrun("data", "split", "Synthetic", *SMALL, "split=leave_k", "n_held_out=2", "--to", "parts")
+    outcome = recrun("data", "split", "Synthetic", *SMALL, "split=leave_k", "n_held_out=2", "--to", "new/parts")
     assert outcome.code == 0, outcome.err
     settings = outcome.out.splitlines()[-1].partition("read them with: ")[2].split()
     assert settings[0] == "dataset=File"

@@ -330,6 +330,9 @@ def test_whatever_has_a_name_can_be_described(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MINE)
     kinds = {name: describe_anything(f"{tmp_path}/mine.py:{name}")[0].kind for name in ("MyMF", "MyLoss", "MyData")}
     assert kinds == {"MyMF": "model", "MyLoss": "loss", "MyData": "dataset"}
+    (tmp_path / "functions.py").write_text("def split(rows): ...\ndef track(run, settings, resumed_from): ...\n")
+    functions = {name: describe_anything(f"{tmp_path}/functions.py:{name}")[0].kind for name in ("split", "track")}
+    assert functions == {"split": "split", "track": "reporter"}
     assert {component.kind for component in describe_anything("mse")} == {"loss", "metric"}
     with pytest.raises(RegistryError, match="unknown component 'bprfm'; did you mean 'bprmf'"):
         describe_anything("bprfm")
