@@ -20,6 +20,7 @@ from recrun.data.describe.problems import REFUSE, SETTING, Faults, shown
 from recrun.data.formats.column_names import COLUMN_KEYS
 from recrun.data.formats.delimited import DIALECTS, by_position, guess_separator, looks_like_header, split_line
 from recrun.data.formats.opening import check_encoding
+from recrun.data.formats.polars_files import read_parquet_columns
 from recrun.data.formats.table import Layout
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.errors import DataError
@@ -254,13 +255,7 @@ def _are_weights(values: Sequence[str]) -> bool:
 
 
 def _sniff_parquet(sniffed: Sniffed, faults: Faults) -> None:
-    import polars as pl
-
-    try:
-        head = pl.read_parquet(sniffed.path, n_rows=1000)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{sniffed.path}: is not a parquet file that can be read ({reason})") from error
+    head = read_parquet_columns(sniffed.path, n_rows=1000)
     sniffed.names = head.columns
     columns = [[str(value) for value in head[name].to_list() if value is not None] for name in head.columns]
     sniffed.roles = choose_roles(sniffed.names, columns, sniffed.layout, None, sniffed.settings, faults)

@@ -14,6 +14,7 @@ import numpy as np
 from recrun.data.describe.layout import Sniffed
 from recrun.data.describe.problems import Faults
 from recrun.data.formats.opening import open_binary
+from recrun.data.formats.polars_files import read_parquet_columns
 from recrun.data.formats.table import Table
 from recrun.errors import DataError
 from recrun.registry import FORMATS
@@ -72,6 +73,6 @@ def _copy_parquet(sniffed: Sniffed, left_out: Collection[int], to: Path) -> None
     """Write the columns of a parquet file that have a role, with nothing in some of its rows."""
     import polars as pl
 
-    frame = pl.read_parquet(sniffed.path, columns=[sniffed.names[place] for place in sniffed.roles.values()])
+    frame = read_parquet_columns(sniffed.path, [sniffed.names[position] for position in sniffed.roles.values()])
     is_sound = pl.Series(np.isin(np.arange(1, frame.height + 1), list(left_out), invert=True))
     frame.select(pl.when(is_sound).then(pl.all())).write_parquet(to)

@@ -16,6 +16,7 @@ from recrun.data.formats.find_bad_row import STAND_IN, TextShape, explain_rows, 
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.integer_lines import parse_lines
 from recrun.data.formats.opening import check_encoding, open_binary, read_binary
+from recrun.data.formats.polars_files import read_text_columns
 from recrun.data.formats.table import Ids, Layout, Table, data_error
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.splits.rules import rank_within_user
@@ -251,17 +252,5 @@ def text_source(path: Path, shape: TextShape) -> Path | bytes:
 
 
 def _read_frame(source: Path | bytes, shape: TextShape, types: dict[str, Any]) -> pl.DataFrame:
-    import polars as pl
-
-    roles = {position: role for role, position in shape.positions.items()}
-    names = [roles.get(i, f"_{i}") for i in range(shape.n_columns)]
-    frame = pl.read_csv(
-        source,
-        has_header=False,
-        skip_rows=int(shape.header),
-        separator=shape.separator if len(shape.separator.encode()) == 1 else STAND_IN,
-        quote_char='"' if shape.quoted else None,
-        columns=sorted(roles),
-        schema={name: types.get(name, pl.String) for name in names},
-    )
-    return frame.select(list(shape.positions))
+    frame = read_text_columns(source, shape, {position: types[role] for role, position in shape.positions.items()})
+    return frame.rename(dict(zip(frame.columns, shape.positions, strict=True)))

@@ -12,7 +12,8 @@ import numpy as np
 
 from recrun.data.formats.column_names import bare_name
 from recrun.data.formats.delimited import first_lines, guess_separator, looks_like_header, split_line, text_source
-from recrun.data.formats.find_bad_row import STAND_IN, TextShape, explain_rows, is_rectangular
+from recrun.data.formats.find_bad_row import TextShape, explain_rows, is_rectangular
+from recrun.data.formats.polars_files import parquet_names, read_parquet_columns, read_text_columns
 from recrun.data.formats.table import Layout, data_error
 from recrun.errors import nearest
 
@@ -43,12 +44,7 @@ class FeatureFile:
     def written_names(self) -> list[str]:
         """The names of the columns as they are written; their numbers from 1 where the file has no header row."""
         if self._ending in _PARQUET:
-            import polars as pl
-
-            try:
-                return list(pl.read_parquet_schema(self.path))
-            except (pl.exceptions.PolarsError, OSError) as error:
-                raise data_error(self.path, None, f"is not a parquet file ({str(error).splitlines()[0]})") from error
+            return parquet_names(self.path)
         first, _ = first_lines(self.path, self._layout.encoding)
         names = split_line(first, self._shape.separator, self._shape.quoted)
         return names if self._shape.header else [str(place + 1) for place in range(len(names))]
@@ -114,30 +110,21 @@ class FeatureFile:
         import polars as pl
 
         source, shape = text_source(self.path, self._shape), self._shape
-        called = [f"_{place}" for place in range(shape.n_columns)]
         try:
-            frame = pl.read_csv(
-                source,
-                has_header=False,
-                skip_rows=int(shape.header),
-                separator=shape.separator if len(shape.separator.encode()) == 1 else STAND_IN,
-                quote_char='"' if shape.quoted else None,
-                columns=sorted(places),
-                schema=dict.fromkeys(called, pl.String),
-            )
+            frame = read_text_columns(source, shape, dict.fromkeys(places, pl.String))
         except (pl.exceptions.PolarsError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise explain_rows(self.path, shape) or data_error(self.path, None, f"cannot be read ({reason})") from error
         fault = None if is_rectangular(source, shape) else explain_rows(self.path, shape)
         if fault:
             raise fault
-        return frame.select([called[place] for place in places])
+        return frame
 
     def _read_parquet(self, places: Sequence[int]) -> pl.DataFrame:
         import polars as pl
 
         names = [self.written_names[place] for place in places]
-        frame = pl.read_parquet(self.path, columns=names).select(names)
+        frame = read_parquet_columns(self.path, names).select(names)
         nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
         if nested:
             raise data_error(self.path, None, f"{nested[0]!r} holds several values in a row, which no model takes")

@@ -51,6 +51,14 @@ BAD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
     "blank": ("x.csv", b"\n \n\t\n", "empty", "refuse", []),
     "names only": ("x.csv", HEAD.encode(), "empty", "refuse", []),
     "a quote not closed": ("x.csv", table('1,"50,3,978300000\n', "1,51,3,978300000\n"), "quotes", "refuse", [98]),
+    "what makes polars panic": (
+        "x.txt",
+        b'17726170336651182086::74309406753317121::0\n55702210144129581324\n ::-3::978300000\n0\n40\nnan\n'
+        b'36966392369924475649::55412426154608782279::"',
+        "separator",
+        "refuse",
+        [],
+    ),
     "utf-16 integers": ("x.txt", integers().decode().encode("utf-16"), "encoding", "refuse", []),
     "text that begins like zlib": ("x.dat", b"x\x019\n" + b"0\x01\n" * 9, "missing-value", "refuse", [2, 3, 4, 5, 6]),
     "empty gzip": ("x.csv.gz", gzip.compress(b""), "empty", "refuse", []),

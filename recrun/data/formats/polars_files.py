@@ -1,0 +1,87 @@
+"""Read text and parquet files with polars, and turn its panics into errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recrun.data.formats.find_bad_row import STAND_IN, TextShape
+from recrun.data.formats.table import data_error
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def read_text_columns(source: Path | bytes, shape: TextShape, types: Mapping[int, Any]) -> pl.DataFrame:
+    """Return some columns of a text, called by their positions ("0", "1", ...), in the order of `types`.
+
+    Args:
+        source: the file, or its text in UTF-8 with `STAND_IN` for a separator of several bytes.
+        shape: how it is laid out.
+        types: the polars type of each column that is read.
+
+    Raises:
+        PolarsError, OSError: it cannot be read so.
+    """
+    import polars as pl
+
+    with _without_panics():
+        frame = pl.read_csv(
+            source,
+            has_header=False,
+            skip_rows=int(shape.header),
+            separator=shape.separator if len(shape.separator.encode()) == 1 else STAND_IN,
+            quote_char='"' if shape.quoted else None,
+            columns=sorted(types),
+            schema={str(position): types.get(position, pl.String) for position in range(shape.n_columns)},
+        )
+    return frame.select([str(position) for position in types])
+
+
+def parquet_names(path: Path) -> list[str]:
+    """Return the names of the columns of a parquet file.
+
+    Raises:
+        DataError: it is not a parquet file that can be read.
+    """
+    import polars as pl
+
+    with _parquet_errors(path):
+        return list(pl.read_parquet_schema(path))
+
+
+def read_parquet_columns(path: Path, names: Sequence[str] | None = None, n_rows: int | None = None) -> pl.DataFrame:
+    """Return columns of a parquet file, all of them and all rows unless told otherwise.
+
+    Raises:
+        DataError: it is not a parquet file that can be read.
+    """
+    import polars as pl
+
+    with _parquet_errors(path):
+        return pl.read_parquet(path, columns=None if names is None else list(names), n_rows=n_rows)
+
+
+@contextmanager
+def _parquet_errors(path: Path) -> Iterator[None]:
+    import polars as pl
+
+    try:
+        with _without_panics():
+            yield
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise data_error(path, None, f"is not a parquet file that can be read ({reason})") from error
+
+
+@contextmanager
+def _without_panics() -> Iterator[None]:
+    """Raise a panic of polars, which does not derive from Exception, as a PolarsError."""
+    import polars as pl
+
+    try:
+        yield
+    except pl.exceptions.PanicException as panic:
+        raise pl.exceptions.ComputeError(str(panic)) from panic
