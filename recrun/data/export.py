@@ -82,6 +82,7 @@ def write_whole(dataset: RecDataSet, file: str | Path, format: str) -> dict[str,
         raise DataError(f"{target} already exists; choose a new file")
     content = _content(dataset, rows, format)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(target, content)
     except OSError as error:
         raise DataError(f"{target} cannot be written: {error.strerror}") from error

@@ -85,10 +85,17 @@ def test_nothing_is_overwritten(numbers: RecDataSet, tmp_path: Path) -> None:
     for write in (write_parts, write_whole):
         with pytest.raises(DataError, match=r"already exists; choose a new (folder|file)"):
             write(numbers, tmp_path / "there", "csv")
-        with pytest.raises(DataError, match="cannot be written: No such file or directory"):
-            write(numbers, tmp_path / "nowhere" / "deep", "csv")
+        with pytest.raises(DataError, match=r"cannot be written: (Not a directory|File exists)"):
+            write(numbers, tmp_path / "there" / "deep", "csv")
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
     assert (tmp_path / "there").read_text(encoding="utf-8") == "mine"
+
+
+def test_folders_above_are_made(numbers: RecDataSet, tmp_path: Path) -> None:
+    write_parts(numbers, tmp_path / "a" / "parts", "csv")
+    write_whole(numbers, tmp_path / "b" / "whole.csv", "csv")
+    assert (tmp_path / "a" / "parts" / "train.csv").is_file()
+    assert (tmp_path / "b" / "whole.csv").is_file()
 
 
 def test_a_failure_half_way_leaves_no_folder(
