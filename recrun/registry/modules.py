@@ -7,8 +7,10 @@ module to module, so that a class which inherits its constructor is found with i
 from __future__ import annotations
 
 import ast
+import gc
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -101,13 +103,27 @@ def parse_file(path: str | Path, module: str = "") -> Source:
         RegistryError: the file is missing, unreadable, or not Python.
     """
     try:
-        return Source(module, Path(path), ast.parse(Path(path).read_bytes(), filename=str(path)))
+        text = Path(path).read_bytes()
+        with _no_collection():
+            return Source(module, Path(path), ast.parse(text, filename=str(path)))
     except OSError as error:
         raise RegistryError(f"cannot read {path}: {error.strerror}") from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         where = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         raise RegistryError(f"{path}{where} is not valid Python: {reason}") from error
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the garbage collector from going through a syntax tree again and again while it grows."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def read_module(name: str, beside: Path | None = None) -> Source | None:

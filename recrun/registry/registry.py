@@ -11,9 +11,11 @@ named `./file.py:Name`. Neither needs a change here.
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 from recrun.errors import RegistryError, unknown
@@ -65,8 +67,8 @@ class Registry:
         def decorate(thing: T) -> T:
             target = identity(thing)
             known = [identity(self._objects[name])] if name in self._objects else []
-            if not target.startswith((f"{self.place}:", f"{self.place}.")) and name in self._index():
-                known.append(self._index()[name].target)
+            built_in = None if target.startswith((f"{self.place}:", f"{self.place}.")) else self._built_in(name)
+            known += [] if built_in is None else [built_in.target]
             if any(other != target for other in known):
                 raise RegistryError(f"{self.kind} {name!r} is registered twice: {known[0]} and {target}")
             described = describe_object(self.kind, name, thing, _traits_of_object(self.traits, thing, traits, where))
@@ -78,10 +80,10 @@ class Registry:
 
     def names(self) -> list[str]:
         """Return every registered name, sorted, without importing anything."""
-        return sorted({*self._index(), *self._registered, *self._entry_points()})
+        return sorted({*self._all_built_in(), *self._registered, *self._entry_points()})
 
     def __contains__(self, name: str) -> bool:
-        return name in self._index() or name in self._registered or name in self._entry_points()
+        return self._built_in(name) is not None or name in self._registered or name in self._entry_points()
 
     def __iter__(self) -> Iterator[Component]:
         """Describe every component except those that `problems` reports."""
@@ -115,8 +117,9 @@ class Registry:
             return self._describe_file(name)
         if name in self._entry_points():
             return self._describe_entry_point(name)
-        if name in self._index():
-            return self._index()[name]
+        built_in = self._built_in(name)
+        if built_in is not None:
+            return built_in
         if name in self._registered:
             return self._registered[name]
         raise RegistryError(unknown(self.kind, name, self.names()))
@@ -133,9 +136,10 @@ class Registry:
             return load_reference(name)
         if name in self._entry_points():
             return self._load_entry_point(name)
-        if name not in self._index():
+        built_in = self._built_in(name)
+        if built_in is None:
             raise RegistryError(unknown(self.kind, name, self.names()))
-        module = self._index()[name].target.partition(":")[0]
+        module = built_in.target.partition(":")[0]
         try:
             importlib.import_module(module)
         except ImportError as error:
@@ -144,9 +148,14 @@ class Registry:
             raise RegistryError(f"importing {module} did not register {self.kind} {name!r}")
         return self._objects[name]
 
-    def _index(self) -> dict[str, Component]:
+    def _all_built_in(self) -> dict[str, Component]:
         traits: Any = self.traits  # The cache needs it hashable, which a class is; mypy checks its instances instead.
         return _read_place(self.kind, self.constant, self.place, traits)
+
+    def _built_in(self, name: str) -> Component | None:
+        """Return what is registered under a name at `place`, reading only the modules whose text has that name."""
+        traits: Any = self.traits
+        return _read_place(self.kind, self.constant, self.place, traits, name).get(name)
 
     def _entry_points(self) -> dict[str, list[Any]]:
         return find_entry_points().get(f"recrun.{self.plural}", {})
@@ -159,8 +168,9 @@ class Registry:
         """
         points = self._entry_points()[name]
         claims = [f"{point.value} of {point.dist.name if point.dist else 'a package'}" for point in points]
-        if name in self._index():
-            claims.append(f"{self._index()[name].target} of recrun")
+        built_in = self._built_in(name)
+        if built_in is not None:
+            claims.append(f"{built_in.target} of recrun")
         if len(claims) > 1:
             raise RegistryError(
                 f"{self.kind} {name!r} is registered twice: {' and '.join(claims)}; uninstall one of them"
@@ -223,14 +233,26 @@ def _traits_of_object(kind: type[Traits], thing: Any, written: dict[str, Any], w
 
 
 @cache
-def _read_place(kind: str, constant: str, place: str, traits_of_kind: type[Traits]) -> dict[str, Component]:
+def _sources(constant: str, place: str) -> list[tuple[str, Path, str]]:
+    """Return the name, path and text of each module of a place that registers something."""
+    texts = [(module, path, path.read_text(encoding="utf-8")) for module, path in package_modules(place)]
+    return [source for source in texts if f"{constant}.register(" in source[2]]
+
+
+@cache
+def _read_place(
+    kind: str, constant: str, place: str, traits_of_kind: type[Traits], only: str | None = None
+) -> dict[str, Component]:
+    """Return what the modules of a place register, by name; with `only`, no more than what has that name."""
     components: dict[str, Component] = {}
-    for module, path in package_modules(place):
-        if f"{constant}.register(" not in path.read_text(encoding="utf-8"):
+    for module, path, text in _sources(constant, place):
+        if only is not None and not re.search(rf"{constant}\.register\(\s*[\"']{re.escape(only)}[\"']", text):
             continue
         source = parse_once(path, module)
         for node in source.definitions.values():
             for name, written, line in registrations(node, constant):
+                if only not in (None, name):
+                    continue
                 target = f"{source.module}:{node.name}"
                 if name in components:
                     raise RegistryError(f"{kind} {name!r} is registered twice: {components[name].target} and {target}")
