@@ -50,6 +50,7 @@ class Registry:
         self.traits = traits
         self._objects: dict[str, Any] = {}
         self._registered: dict[str, Component] = {}
+        self._is_all_read = False
 
     def register(self, name: str, **traits: Any) -> Callable[[T], T]:
         """Return a decorator that registers a class or function under `name` and returns it unchanged.
@@ -150,12 +151,14 @@ class Registry:
 
     def _all_built_in(self) -> dict[str, Component]:
         traits: Any = self.traits  # The cache needs it hashable, which a class is; mypy checks its instances instead.
+        self._is_all_read = True
         return _read_place(self.kind, self.constant, self.place, traits)
 
     def _built_in(self, name: str) -> Component | None:
         """Return what is registered under a name at `place`, reading only the modules whose text has that name."""
         traits: Any = self.traits
-        return _read_place(self.kind, self.constant, self.place, traits, name).get(name)
+        only = None if self._is_all_read else name
+        return _read_place(self.kind, self.constant, self.place, traits, only).get(name)
 
     def _entry_points(self) -> dict[str, list[Any]]:
         return find_entry_points().get(f"recrun.{self.plural}", {})
