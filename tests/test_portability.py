@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -180,7 +179,7 @@ def test_latest_is_a_file_where_no_link_can_be_made(tmp_path: Path, monkeypatch:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(22, "A required privilege is not held by the client")
 
-    monkeypatch.setattr(os, "symlink", refuse)
+    monkeypatch.setattr(Path, "symlink_to", refuse)
     settings = {"model": "bprmf", "dataset": "Synthetic"}
     for id in ("one", "two"):
         run = RunFolder.create(tmp_path, {**settings, "id": id})
