@@ -63,8 +63,10 @@ class Coach(RunKeeper):
         with self.run.lock(), Interrupts(self._say_interrupted) as self._interrupts:
             finished = finished_result(self.run, self.settings.epochs)
             if finished is not None:
+                early = " (it stopped early)" if finished.get("stopped_early") else ""
                 if self.cfg.get("verbose", True):
-                    logging.getLogger(__name__).warning("the run %s is done; nothing is left to train", self.run.path)
+                    done = f"the run {self.run.path} is done{early}; nothing is left to train"
+                    logging.getLogger(__name__).warning(done)
                 return finished
             with self._recorded():
                 self.resume()
@@ -77,9 +79,8 @@ class Coach(RunKeeper):
                     self.step(epoch)
                 self.save_checkpoint(self.state.epoch, force=True)
                 self.validate(self.state.epoch, force=True)
-                if self.settings.evaluates_after(
-                    self.state.epoch
-                ):  # Else a run that is given more epochs goes on without it.
+                # A run that is given more epochs later goes on without an evaluation that is not due.
+                if self.settings.evaluates_after(self.state.epoch):
                     self.save_checkpoint(self.state.epoch, force=True)
                 return self.summary()
 
