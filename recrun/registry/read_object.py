@@ -43,8 +43,8 @@ def object_parameters(constructor: Callable[..., Any], doc: str = "", owner: str
             annotation = parameter.annotation
             if isinstance(annotation, str):
                 annotation = resolve_annotation(_parsed(annotation))
-            default = REQUIRED if parameter.default is inspect.Parameter.empty else parameter.default
-            parameters.append(Parameter(parameter.name, annotation, default, helps.get(parameter.name, ""), owner))
+            help = helps.get(parameter.name, "")
+            parameters.append(Parameter(parameter.name, annotation, _default(parameter), help, owner))
         elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
             parameters += _group(constructor, parameter.annotation, owner, helps)
     return parameters
@@ -55,11 +55,14 @@ def keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
     defaults: dict[str, Any] = {}
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-            has_none = parameter.default is inspect.Parameter.empty
-            defaults[parameter.name] = REQUIRED if has_none else parameter.default
+            defaults[parameter.name] = _default(parameter)
         elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
             defaults |= {each.name: each.default for each in _group(function, parameter.annotation, "", {})}
     return defaults
+
+
+def _default(parameter: inspect.Parameter) -> Any:
+    return REQUIRED if parameter.default is inspect.Parameter.empty else parameter.default
 
 
 def _group(function: Callable[..., Any], annotation: Any, owner: str, helps: Mapping[str, str]) -> list[Parameter]:

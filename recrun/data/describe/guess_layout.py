@@ -5,7 +5,6 @@ They are only ever shown to a user, with the settings that would say the same; t
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import numpy as np
 
 from recrun.data.formats.column_names import recognised
 from recrun.data.formats.delimited import SEPARATORS, looks_like_header, split_line
+from recrun.data.formats.find_bad_row import is_number
 from recrun.data.formats.times import find_unit
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 
@@ -112,11 +112,3 @@ def are_times(values: Sequence[str]) -> bool:
         return find_unit(numbers) is not None
     dates = sum(re.match(r"\s*\d{4}-\d\d?-\d\d?", value) is not None for value in values)
     return bool(values) and dates >= _MOST * len(values)
-
-
-def is_number(text: str) -> bool:
-    """Return whether a text is a finite number as files write them."""
-    try:
-        return "_" not in text and math.isfinite(float(text))
-    except ValueError:
-        return False

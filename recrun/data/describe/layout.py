@@ -16,12 +16,12 @@ from recrun.data.datasets.file import format_of, plain_name
 from recrun.data.describe import guess_layout
 from recrun.data.describe.file_type import Survey, guess_encoding, is_parquet, survey
 from recrun.data.describe.guess_columns import choose_roles, roles_by_content
-from recrun.data.describe.problems import REFUSE, SETTING, Faults, shown
+from recrun.data.describe.problems import REFUSE, SETTING, Faults
 from recrun.data.formats.column_names import COLUMN_KEYS
 from recrun.data.formats.delimited import DIALECTS, by_position, guess_separator, looks_like_header, split_line
 from recrun.data.formats.opening import check_encoding
 from recrun.data.formats.polars_files import read_parquet_columns
-from recrun.data.formats.table import Layout
+from recrun.data.formats.table import Layout, shown
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.errors import DataError
 

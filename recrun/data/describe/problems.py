@@ -163,8 +163,3 @@ class Faults:
         if count:
             fault = self.add(kind, message, action=action, count=count)
             fault.lines += islice(lines, max(self.limit - len(fault.lines), 0))
-
-
-def shown(text: str, length: int = 80) -> str:
-    """Return text as a message shows it: quoted, on one line, not longer than that."""
-    return repr(text if len(text) <= length else text[:length] + "...")

@@ -20,6 +20,7 @@ _MAX_HEADER: Final = 1 << 20
 """Bytes of a tar archive's long names and extended headers, which tarfile reads into memory."""
 _BLOCK: Final = 1 << 16
 _DAMAGED: Final = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, ValueError)
+"""What zipfile and tarfile raise for a damaged archive, or one compressed in a way they do not know."""
 
 
 def unpack(archive: Path, wanted: Mapping[str, Path], *, max_bytes: int) -> list[str]:

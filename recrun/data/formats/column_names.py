@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from recrun.data.formats.table import Layout, data_error
+from recrun.data.formats.table import Layout, data_error, shown
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 from recrun.errors import nearest
 
@@ -102,5 +102,5 @@ def _named(name: str, found: Sequence[str]) -> list[int]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name if len(name) <= 60 else name[:60] + "...") for name in names[:30])
-    return shown + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+    listed = ", ".join(shown(name, 60) for name in names[:30])
+    return listed + (f" and {len(names) - 30} more" if len(names) > 30 else "")

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from recrun.data.formats.opening import BLOCK, open_binary
+from recrun.data.formats.table import shown
 from recrun.data.interactions import RATING, TIMESTAMP
 from recrun.errors import DataError, RowFault
 
@@ -65,7 +66,7 @@ def find_bad_rows(path: Path, shape: TextShape) -> Iterator[RowFault]:
                     continue
                 is_header = shape.header and line == 1
                 if TIMESTAMP in shape.positions and len(row) == shape.n_columns and are_dates is None and not is_header:
-                    are_dates = not _is_number(row[shape.positions[TIMESTAMP]])
+                    are_dates = not is_number(row[shape.positions[TIMESTAMP]])
                 kind, message = _complaint(row, shape, are_dates or False)
                 if kind == "encoding" or (kind and not is_header):
                     yield RowFault(kind, line, message, n_lines)
@@ -134,28 +135,25 @@ def _complaint(row: Sequence[str], shape: TextShape, are_dates: bool) -> tuple[s
         is_damaged = re.search("[\udc80-\udcff]", text) is not None
         if is_damaged or ("\ufffd" in text and not shape.encoding.lower().startswith("utf")):
             found = text.encode("utf-8", "surrogateescape").decode("latin-1") if is_damaged else text
-            return "encoding", f"is not {shape.encoding} text: {_shown(found.strip())}; set encoding (latin-1?)"
+            return "encoding", f"is not {shape.encoding} text: {shown(found.strip())}; set encoding (latin-1?)"
     if len(row) != shape.n_columns:
         if shape.quoted and row[-1].endswith("\n"):
             return "quotes", "a quote that begins here is not closed"
-        return "ragged", f"expected {shape.n_columns} columns, found {len(row)}: {_shown(text)}"
+        return "ragged", f"expected {shape.n_columns} columns, found {len(row)}: {shown(text)}"
     for role, position in shape.positions.items():
         value = row[position]
         if not value.strip():
             return "missing-value", f"the {role} is missing (column {position + 1})"
         if role == TIMESTAMP and are_dates and "-" in value[1:]:
             continue
-        if role in (RATING, TIMESTAMP) and not _is_number(value):
-            return "not-a-number", f"expected a number as {role} (column {position + 1}), found {_shown(value)}"
+        if role in (RATING, TIMESTAMP) and not is_number(value):
+            return "not-a-number", f"expected a number as {role} (column {position + 1}), found {shown(value)}"
     return "", ""
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether a text is a finite number as files write them."""
     try:
         return math.isfinite(float(text)) and "_" not in text
     except ValueError:
         return False
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 80 else text[:80] + "...")

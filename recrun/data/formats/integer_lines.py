@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from recrun.data.formats.opening import open_binary
-from recrun.data.formats.table import Ids, Layout, Table, data_error, rows_error
+from recrun.data.formats.table import Ids, Layout, Table, data_error, rows_error, shown
 from recrun.data.interactions import TIMESTAMP
 from recrun.errors import DataError, RowFault
 from recrun.registry import FORMATS
@@ -178,10 +178,10 @@ def _bad_lines(text: bytes, first_line: int) -> Iterator[RowFault]:
 
 
 def _complaint(token: str) -> tuple[str, str]:
-    shown = repr(token if len(token) <= 40 else token[:40] + "...")
+    found = shown(token, 40)
     if token.lstrip("-").isdecimal() and token.startswith("-"):
-        return "negative-id", f"expected ids >= 0, found {shown}"
+        return "negative-id", f"expected ids >= 0, found {found}"
     if token.isdecimal():
-        return "long-id", f"expected ids of at most {_MAX_DIGITS} digits, found {shown}"
+        return "long-id", f"expected ids of at most {_MAX_DIGITS} digits, found {found}"
     hint = next((f"; is the file separated by {mark!r} (format: csv)?" for mark in ",;|:" if mark in token), "")
-    return "not-an-integer", f"expected integers `user item item ...` with spaces between, found {shown}{hint}"
+    return "not-an-integer", f"expected integers `user item item ...` with spaces between, found {found}{hint}"

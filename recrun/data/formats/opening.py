@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from recrun.data.formats.table import data_error
 
@@ -44,7 +44,7 @@ def open_binary(path: Path, *, ending: str | None = None) -> Iterator[BinaryIO]:
     try:
         if ending == ".gz":
             with gzip.open(path, "rb") as stream:
-                yield stream  # type: ignore[misc]
+                yield cast(BinaryIO, stream)
         elif ending == ".zst":
             with _open_zstandard(path) as stream:
                 yield stream

@@ -115,6 +115,11 @@ class Layout:
     time_column: str | None = None
 
 
+def shown(text: str, length: int = 80) -> str:
+    """Return text as a message shows it: quoted, on one line, not longer than that."""
+    return repr(text if len(text) <= length else text[:length] + "...")
+
+
 def data_error(path: Path, line: int | None, message: str, kind: str = "") -> DataError:
     """Return the error for a fault at a line of a file."""
     return DataError(message, path=path, line=line, kind=kind)

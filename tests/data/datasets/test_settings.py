@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 from dataclasses import fields
 from pathlib import Path
 
@@ -52,7 +53,9 @@ def test_a_group_declares_the_defaults_that_the_preparation_has() -> None:
     source = read_module("recrun.data.datasets.settings")
     assert source is not None
     defaults = {field.name: field.default for field in fields(Preparation)}
-    group = read_group(source.definitions["AnyInteractions"], source, "dataset x", {})  # type: ignore[arg-type]
+    node = source.definitions["AnyInteractions"]
+    assert isinstance(node, ast.ClassDef)
+    group = read_group(node, source, "dataset x", {})
     assert len(group) == 11
     for parameter in group:
         assert parameter.default == defaults[parameter.name], parameter.name
@@ -64,7 +67,8 @@ def test_every_setting_of_a_group_has_its_default_and_its_help() -> None:
     assert source is not None
     assert len(source.definitions) > 5
     for name, node in source.definitions.items():
-        for parameter in read_group(node, source, "dataset x", {}):  # type: ignore[arg-type]
+        assert isinstance(node, ast.ClassDef)
+        for parameter in read_group(node, source, "dataset x", {}):
             assert isinstance(parameter.default, (str, int, float, type(None))), (name, parameter.name)
             assert parameter.help, (name, parameter.name)
 
@@ -97,7 +101,7 @@ def test_settings_are_recorded_with_the_defaults_of_the_group(tmp_path: Path) ->
     assert (data.settings["n_folds"], data.settings["split"], data.settings["test_fold"]) == (4, "k_fold", 1)
     assert data.settings["duplicates"] == "last"
     with pytest.raises(TypeError, match="n_fold"):
-        File(tmp_path, path="a.csv", n_fold=4)  # type: ignore[call-arg]
+        File(tmp_path, path="a.csv", n_fold=4)
 
 
 def test_groups_are_typed_dictionaries() -> None:

@@ -14,7 +14,8 @@ from recrun.data.describe import guess_layout
 from recrun.data.describe.file_type import guess_encoding, is_parquet, survey
 from recrun.data.describe.guess_columns import guess_roles, roles_by_content
 from recrun.data.describe.layout import Sniffed, sniff
-from recrun.data.describe.problems import Faults, shown
+from recrun.data.describe.problems import Faults
+from recrun.data.formats.table import shown
 from recrun.errors import DataError
 
 TIMES = [978_300_000 + 17 * i for i in range(30)]

@@ -7,6 +7,7 @@ import io
 import stat
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,12 +68,14 @@ NAMES_OUTSIDE = ["../evil.txt", "a/../../evil.txt", "/tmp/evil.txt", "..\\evil.t
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
-def test_names_and_links_in_an_archive_never_decide_where_anything_is_written(tmp_path: Path, make: object) -> None:
+def test_names_and_links_in_an_archive_never_decide_where_anything_is_written(
+    tmp_path: Path, make: Callable[..., Path]
+) -> None:
     link = zip_link("link") if make is make_zip else special("link", tarfile.SYMTYPE, "..")
     path = tmp_path / "deep" / "archive"
     path.parent.mkdir()
     evil = [(name, b"evil") for name in (*NAMES_OUTSIDE, "link/evil.txt")]
-    make(path, (link, b".."), *evil, ("good.txt", b"good"))  # type: ignore[operator]
+    make(path, (link, b".."), *evil, ("good.txt", b"good"))
     assert unpack(path, {"good.txt": tmp_path / "deep" / "good.txt"}, max_bytes=LIMIT) == ["good.txt"]
     assert files_below(tmp_path) == ["deep", "deep/archive", "deep/good.txt"]
 
@@ -92,8 +95,8 @@ def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
-def test_a_bomb_is_not_written_beyond_the_bound(tmp_path: Path, make: object) -> None:
-    path = make(tmp_path / "archive", ("zeros", bytes(50 << 20)))  # type: ignore[operator]
+def test_a_bomb_is_not_written_beyond_the_bound(tmp_path: Path, make: Callable[..., Path]) -> None:
+    path = make(tmp_path / "archive", ("zeros", bytes(50 << 20)))
     assert path.stat().st_size < 100_000
     with pytest.raises(DownloadError, match="'zeros' holds more than 1,048,576 bytes"):
         unpack(path, {"zeros": tmp_path / "zeros"}, max_bytes=LIMIT)
@@ -123,8 +126,8 @@ def test_what_a_tar_says_about_a_member_is_bounded_too(tmp_path: Path) -> None:
     # A flipped byte in a tar may only show in the content, whose checksum tells.
     [(make_zip, "flipped"), *((make, damage) for make in (make_zip, make_tar) for damage in ("empty", "text", "cut"))],
 )
-def test_what_is_no_whole_archive_is_refused(tmp_path: Path, make: object, damage: str) -> None:
-    content = make(tmp_path / "archive", ("good.txt", bytes(range(256)) * 400)).read_bytes()  # type: ignore[operator]
+def test_what_is_no_whole_archive_is_refused(tmp_path: Path, make: Callable[..., Path], damage: str) -> None:
+    content = make(tmp_path / "archive", ("good.txt", bytes(range(256)) * 400)).read_bytes()
     middle = len(content) // 2
     spoiled = {
         "empty": b"",

@@ -71,7 +71,7 @@ def mine(server: LoopbackServer, tmp_path: Path) -> Fetch:
         )
         path = tmp_path / f"mine{n_sets}.py"
         path.write_text(CODE.format(downloads=tuple(files)))
-        return fetch(f"{path}:Mine", tmp_path / "root", limits=limits)
+        return fetch(f"{path}:Mine", tmp_path / "sets", limits=limits)
 
     return run
 
@@ -84,14 +84,14 @@ def test_every_file_is_fetched_verified_and_then_left_alone(
     mine: Fetch, server: LoopbackServer, tmp_path: Path
 ) -> None:
     fetched = mine()
-    assert fetched.folder == tmp_path / "root" / "mine"
+    assert fetched.folder == tmp_path / "sets" / "mine"
     assert [(file.name, file.status, file.is_verified) for file in fetched.files] == [
         ("train.txt", "downloaded", True),
         ("test.txt", "downloaded", True),
     ]
     assert fetched.files[0].sha256 == hashlib.sha256(TRAIN).hexdigest()
     assert fetched.terms == "Be kind."
-    assert listing(tmp_path / "root") == ["mine/test.txt", "mine/train.txt"]
+    assert listing(tmp_path / "sets") == ["mine/test.txt", "mine/train.txt"]
     n_requests = len(server.requests)
     assert [file.status for file in mine().files] == ["present", "present"]
     assert len(server.requests) == n_requests
@@ -99,7 +99,7 @@ def test_every_file_is_fetched_verified_and_then_left_alone(
 
 def test_what_was_fetched_trains(mine: Fetch, tmp_path: Path) -> None:
     mine()
-    data = DATASETS.get(f"{tmp_path}/mine1.py:Mine")(tmp_path / "root")
+    data = DATASETS.get(f"{tmp_path}/mine1.py:Mine")(tmp_path / "sets")
     assert (data.n_users, data.n_items, data.notes[:0]) == (40, 40, [])
 
 
@@ -109,22 +109,22 @@ def test_a_broken_download_leaves_a_part_that_no_data_set_reads_and_the_next_goe
     server.plans["/train.txt"] = [drop_after(1000), drop_after(1000), serve]
     with pytest.raises(DownloadError, match="2,000 bytes are kept, and the next fetch continues from there"):
         mine()
-    assert listing(tmp_path / "root") == ["mine/train.txt.part"]
+    assert listing(tmp_path / "sets") == ["mine/train.txt.part"]
     with pytest.raises(DataError, match=r"Mine is not at root=.*(?s:.*)recrun data fetch Mine"):
-        DATASETS.get(f"{tmp_path}/mine1.py:Mine")(tmp_path / "root")
+        DATASETS.get(f"{tmp_path}/mine1.py:Mine")(tmp_path / "sets")
     mine()
     assert ("/train.txt", 2000) in server.requests
-    assert (tmp_path / "root" / "mine" / "train.txt").read_bytes() == TRAIN
-    assert find_file(tmp_path / "root" / "mine" / "train.txt.part") is None
+    assert (tmp_path / "sets" / "mine" / "train.txt").read_bytes() == TRAIN
+    assert find_file(tmp_path / "sets" / "mine" / "train.txt.part") is None
 
 
 def test_a_part_of_something_else_is_found_out_and_thrown_away(
     mine: Fetch, server: LoopbackServer, tmp_path: Path
 ) -> None:
-    (tmp_path / "root" / "mine").mkdir(parents=True)
-    (tmp_path / "root" / "mine" / "train.txt.part").write_bytes(b"x" * 500)
+    (tmp_path / "sets" / "mine").mkdir(parents=True)
+    (tmp_path / "sets" / "mine" / "train.txt.part").write_bytes(b"x" * 500)
     mine()
-    assert (tmp_path / "root" / "mine" / "train.txt").read_bytes() == TRAIN
+    assert (tmp_path / "sets" / "mine" / "train.txt").read_bytes() == TRAIN
     assert [start for path, start in server.requests if path == "/train.txt"] == [500, 0]
 
 
@@ -135,7 +135,7 @@ def test_other_content_never_gets_the_name(mine: Fetch, server: LoopbackServer, 
         DownloadError, match=r"its content is not train\.txt \(sha256 .*, expected .*\), and was deleted"
     ):
         mine()
-    assert listing(tmp_path / "root") == []
+    assert listing(tmp_path / "sets") == []
 
 
 def test_a_mirror_helps_out(mine: Fetch, server: LoopbackServer) -> None:
@@ -143,13 +143,13 @@ def test_a_mirror_helps_out(mine: Fetch, server: LoopbackServer) -> None:
     assert mine(file).files[0].url == f"{server.url}/train.txt"
     server.plans["/train.txt"] = [status(410)]
     with pytest.raises(
-        DownloadError, match=r"404 Not Found; .*410 Gone; try again later, or place by hand: .*/root/mine/x\.txt$"
+        DownloadError, match=r"404 Not Found; .*410 Gone; try again later, or place by hand: .*/sets/mine/x\.txt$"
     ):
         mine(SourceFile("x.txt", f"{server.url}/gone.txt", sha256(b"x"), mirrors=(f"{server.url}/train.txt",)))
 
 
 def test_a_file_that_is_there_and_is_another_is_not_touched(mine: Fetch, tmp_path: Path) -> None:
-    path = tmp_path / "root" / "mine" / "train.txt"
+    path = tmp_path / "sets" / "mine" / "train.txt"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"0 1 2\n")
     with pytest.raises(DataError, match=r"train\.txt is not the published file of .*; move it away and fetch again"):
@@ -161,7 +161,7 @@ def test_a_file_that_is_there_and_is_another_is_not_touched(mine: Fetch, tmp_pat
 def test_files_at_any_usual_place_count_as_present_even_compressed(
     mine: Fetch, server: LoopbackServer, tmp_path: Path, folder: str
 ) -> None:
-    place = tmp_path / "root" / folder
+    place = tmp_path / "sets" / folder
     place.mkdir(parents=True, exist_ok=True)
     (place / "train.txt.gz").write_bytes(gzip.compress(TRAIN))
     (place / "test.txt").write_bytes(TEST)
@@ -203,7 +203,7 @@ def test_an_archive_is_downloaded_once_and_only_what_is_wanted_is_left(
     fetched = mine(*members(server, "set.zip"))
     assert [file.status for file in fetched.files] == ["downloaded", "downloaded", "missing"]
     assert fetched.notes == ["not downloaded, but optional: README"]
-    assert listing(tmp_path / "root") == ["mine/test.txt", "mine/train.txt"]
+    assert listing(tmp_path / "sets") == ["mine/test.txt", "mine/train.txt"]
     assert server.requests == [("/set.zip", 0)]
 
 
@@ -225,11 +225,11 @@ def test_an_archive_with_other_content_leaves_nothing(mine: Fetch, server: Loopb
     server.contents["/set.zip"] = zipped(set__train_txt=TRAIN + b"1 2\n", set__test_txt=TEST)
     with pytest.raises(DownloadError, match=r"its content is not train\.txt"):
         mine(*members(server, "set.zip"))
-    assert listing(tmp_path / "root") == []
+    assert listing(tmp_path / "sets") == []
     server.contents["/set.zip"] = zipped(set__test_txt=TEST)
     with pytest.raises(DownloadError, match=r"the archive does not contain set/train\.txt"):
         mine(*members(server, "set.zip"))
-    assert listing(tmp_path / "root") == []
+    assert listing(tmp_path / "sets") == []
 
 
 def test_a_hostile_archive_writes_nothing_but_the_files_of_the_data_set(
@@ -237,14 +237,14 @@ def test_a_hostile_archive_writes_nothing_but_the_files_of_the_data_set(
 ) -> None:
     server.contents["/set.zip"] = zipped(set__train_txt=TRAIN, set__test_txt=TEST, **{"../../../evil_txt": b"evil"})
     mine(*members(server, "set.zip"))
-    assert listing(tmp_path) == ["mine1.py", "root/mine/test.txt", "root/mine/train.txt"]
+    assert listing(tmp_path) == ["mine1.py", "sets/mine/test.txt", "sets/mine/train.txt"]
 
 
 def test_an_archive_that_holds_too_much_is_refused(mine: Fetch, server: LoopbackServer, tmp_path: Path) -> None:
     server.contents["/set.zip"] = zipped(set__train_txt=bytes(20 << 20), set__test_txt=TEST)
     with pytest.raises(DownloadError, match=r"'set/train\.txt' holds more than 10,485,760 bytes"):
         mine(*members(server, "set.zip"))
-    assert listing(tmp_path / "root") == []
+    assert listing(tmp_path / "sets") == []
 
 
 def test_what_is_optional_may_fail(mine: Fetch, server: LoopbackServer) -> None:
@@ -262,15 +262,15 @@ def test_what_is_optional_may_fail(mine: Fetch, server: LoopbackServer) -> None:
 def test_without_a_checksum_nothing_that_is_there_is_gone_on_with(
     mine: Fetch, server: LoopbackServer, tmp_path: Path
 ) -> None:
-    (tmp_path / "root" / "mine").mkdir(parents=True)
-    (tmp_path / "root" / "mine" / "test.txt.part").write_bytes(b"x")
+    (tmp_path / "sets" / "mine").mkdir(parents=True)
+    (tmp_path / "sets" / "mine" / "test.txt.part").write_bytes(b"x")
     fetched = mine(SourceFile("test.txt", f"{server.url}/test.txt"))
     assert server.requests == [("/test.txt", 0)]
     assert [(file.is_verified, file.sha256) for file in fetched.files] == [(False, hashlib.sha256(TEST).hexdigest())]
 
 
 def test_a_second_process_is_refused(mine: Fetch, tmp_path: Path) -> None:
-    folder = tmp_path / "root" / "mine"
+    folder = tmp_path / "sets" / "mine"
     folder.mkdir(parents=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -283,16 +283,16 @@ def test_a_second_process_is_refused(mine: Fetch, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_full_disk_is_said_at_once(mine: Fetch, server: LoopbackServer, tmp_path: Path) -> None:
-    (tmp_path / "root" / "mine").mkdir(parents=True)
-    (tmp_path / "root" / "mine" / "train.txt.part").symlink_to("/dev/full")
-    with pytest.raises(DownloadError, match=r"root/mine: cannot be written \(No space left on device\)$"):
+    (tmp_path / "sets" / "mine").mkdir(parents=True)
+    (tmp_path / "sets" / "mine" / "train.txt.part").symlink_to("/dev/full")
+    with pytest.raises(DownloadError, match=r"sets/mine: cannot be written \(No space left on device\)$"):
         mine()
     assert len(server.requests) == 1
 
 
 def test_a_folder_that_cannot_be_written_is_said(mine: Fetch, tmp_path: Path) -> None:
-    (tmp_path / "root").write_text("a file")
-    with pytest.raises(DownloadError, match=r"root.*: cannot be written"):
+    (tmp_path / "sets").write_text("a file")
+    with pytest.raises(DownloadError, match=r"sets.*: cannot be written"):
         mine()
 
 
@@ -310,9 +310,9 @@ def test_what_cannot_be_fetched_says_why(tmp_path: Path, name: str, error: type[
 
 
 def test_a_set_without_an_address_says_where_to_get_it(mine: Fetch, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"get train\.txt \(https://example\.org/terms\) and put it into .*/root/mine$"):
+    with pytest.raises(DataError, match=r"get train\.txt \(https://example\.org/terms\) and put it into .*/sets/mine$"):
         mine(SourceFile("train.txt", page="https://example.org/terms"))
-    assert not (tmp_path / "root").exists()
+    assert not (tmp_path / "sets").exists()
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "/etc/passwd"])
