@@ -102,7 +102,7 @@ def test_a_trial_that_dies_is_a_row_with_its_cause_and_does_not_stop_the_others(
     ledger: MakeLedger, program: Any
 ) -> None:
     body = """
-seed = int(given["seed"])
+seed = int(given["epochs"])
 print("something on stdout", flush=True)
 if seed == 1: raise ValueError("the loss is not finite")
 if seed == 2: os.kill(os.getpid(), signal.SIGKILL)
@@ -115,7 +115,7 @@ if seed == 6: sys.exit(130)
 if seed == 7: done(float("nan"))
 if seed == 8: done(0.5)
 """
-    ours = ledger("seed=1,2,3,4,5,6,7,8")
+    ours = ledger("epochs=1,2,3,4,5,6,7,8")
     assert sweep(ours, program(body), jobs=2) == 3
     trials = written(ours)["trials"]
     assert [trial["status"] for trial in trials] == [*["failed"] * 5, "interrupted", "failed", "done"]
