@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ from recrun.config.monitor_names import parse_monitor, smaller_is_better
 from recrun.config.same_settings import without_run
 from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import ConfigError
-from recrun.files import HeldError, atomic_write, release, take
+from recrun.files import HeldError, atomic_write, release, take, to_json
 from recrun.runs.folder import RunFolder
 from recrun.sweep.plan import Plan, Trial
 from recrun.sweep.processes import is_alive
@@ -46,7 +45,7 @@ class Row:
         run: that folder.
         status: pending, running, done, failed or interrupted.
         was_done: whether it was finished by an earlier invocation.
-        valid: the validation metrics at the best epoch, once done.
+        valid: the validation metrics at the best epoch, once done; None for undefined ones.
         best_epoch: that epoch.
         cause: why it failed or was interrupted.
         exit_code: of its process; -N for one that signal N killed.
@@ -59,7 +58,7 @@ class Row:
     run: RunFolder
     status: str = PENDING
     was_done: bool = False
-    valid: Mapping[str, float] | None = None
+    valid: Mapping[str, float | None] | None = None
     best_epoch: int | None = None
     cause: str | None = None
     exit_code: int | None = None
@@ -201,15 +200,22 @@ class Ledger:
 
     def save(self) -> None:
         """Write `sweep.json` and `sweep.csv`, each atomically."""
-        atomic_write(self.folder / "sweep.json", json.dumps(self.document(), indent=2, allow_nan=False) + "\n")
+        atomic_write(self.folder / "sweep.json", to_json(self.document(), indent=2) + "\n")
         atomic_write(self.folder / "sweep.csv", self._table())
 
     def _take(self, row: Row, result: Mapping[str, Any]) -> None:
-        """Read the result of a finished run into a row; a run without the criterion's value counts as failed."""
-        valid = result.get("valid")
-        numbers = {name: value for name, value in valid.items() if is_number(value)} if isinstance(valid, dict) else {}
-        if self.plan.which4best not in numbers:
-            row.status, row.cause = FAILED, f"no value of {self.plan.which4best} on validation in {row.run.path}"
+        """Read the result of a finished run into a row; a run without the criterion's value counts as failed.
+
+        Other metrics may be null, as undefined ones are.
+        """
+        valid, criterion = result.get("valid"), self.plan.which4best
+        known = valid if isinstance(valid, dict) else {}
+        numbers = {name: value if is_number(value) else None for name, value in known.items()}
+        if numbers.get(criterion) is None:
+            why = ((result.get("undefined") or {}).get("valid") or {}).get(criterion)
+            row.status, row.cause = FAILED, f"no value of {criterion} on validation in {row.run.path}"
+            if why:
+                row.cause = f"{criterion} is undefined on valid: {why}"
             return
         row.status, row.cause, row.valid, row.best_epoch = DONE, None, numbers, result.get("best_epoch")
         row.exit_code = 0
@@ -240,7 +246,7 @@ def _path(row: Row) -> str | None:
 
 def as_text(value: Any) -> str:
     """Return a setting's value as table text: strings unchanged, everything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else to_json(value)
 
 
 def _lock(path: Path) -> int:

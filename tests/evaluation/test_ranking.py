@@ -87,7 +87,7 @@ def oracle(scores: np.ndarray, seen: CSR, relevant: CSR, metrics: Sequence[Metri
         unseen = [item for item in range(n_items) if item not in hidden]
         ranked = sorted((item for item in unseen if row[item] != -math.inf), key=lambda item: (-row[item], item))
         hits = np.array([[item in wanted for item in ranked] or [False]])
-        found, others = [i for i in unseen if i in wanted], [i for i in unseen if i not in wanted]
+        found, others = [i for i in unseen if i in wanted], [i for i in ranked if i not in wanted]
         wins = sum((row[i] > row[j]) + (row[i] == row[j]) / 2 for i in found for j in others)
         for metric in metrics:
             if metric.name == "auc":
