@@ -147,19 +147,21 @@ class MetricKind(ABC):
 class MeanOverUsers(MetricKind):
     """A kind whose metrics are means over users; it writes `of_users`."""
 
-    nobody: ClassVar[str] = "it is undefined for every user"
-    """Why a mean is over no users."""
+    nobody: ClassVar[str] = "the metric is NaN for every user"
+    """Why a mean is over none of the users with relevant items."""
 
     def __init__(self, metrics: Sequence[Metric], data: Evaluated) -> None:
         super().__init__(metrics, data)
         self._sums: list[list[float]] = [[] for _ in self.metrics]
         self._counts = [0 for _ in self.metrics]
+        self._n_ranked = 0
 
     @abstractmethod
     def of_users(self, metric: Metric, rankings: Rankings) -> Doubles:
         """Return the metric of each user, (B,); NaN for a user who is left out of the mean."""
 
     def add_rankings(self, rankings: Rankings) -> None:
+        self._n_ranked += len(rankings.users_B)
         for position, metric in enumerate(self.metrics):
             self.add_values(position, self.of_users(metric, rankings))
 
@@ -173,7 +175,8 @@ class MeanOverUsers(MetricKind):
     def values(self) -> list[float]:
         """Return the means; undefined over no users."""
         pairs = zip(self._sums, self._counts, strict=True)
-        return [math.fsum(sums) / count if count else Undefined(self.nobody) for sums, count in pairs]
+        why = self.nobody if self._n_ranked else NOTHING_TO_FIND
+        return [math.fsum(sums) / count if count else Undefined(why) for sums, count in pairs]
 
     def undefined(self, metric: Metric) -> str | None:
         relevant = self.data.relevant
@@ -186,8 +189,6 @@ class Ranking(MeanOverUsers):
 
     K may be larger than k; ranks beyond K are misses. K and every n_relevant are at least 1.
     """
-
-    nobody = NOTHING_TO_FIND
 
     def of_users(self, metric: Metric, rankings: Rankings) -> Doubles:
         return np.asarray(metric.compute(rankings.hits_BK, rankings.n_relevant_B, metric.k))
@@ -254,7 +255,9 @@ class AreaUnderCurve(MeanOverUsers):
         is_relevant_N = np.asarray(targets_N) > 0
         if is_relevant_N.any() and not is_relevant_N.all():
             return None
-        return f"all labels are {targets_N.min():g}" if targets_N.min() == targets_N.max() else "no labels differ"
+        if targets_N.min() == targets_N.max():
+            return f"all labels are {targets_N.min():g}"
+        return "all labels are above 0" if is_relevant_N.all() else "no label is above 0"
 
 
 @METRIC_KINDS.register("pointwise", evaluations=("predictions",))

@@ -27,7 +27,7 @@ from recrun.config.monitor_names import MetricName, kind_of
 from recrun.errors import ConfigError
 from recrun.metrics.auc import wins_and_others
 from recrun.metrics.dense_input import check_pair, check_values, read_ranking, refuse_nan, refuse_usual_masks
-from recrun.metrics.kinds import Evaluated, MeanOverUsers, Rankings
+from recrun.metrics.kinds import NOTHING_TO_FIND, AreaUnderCurve, Evaluated, MeanOverUsers, Rankings
 from recrun.metrics.ranking import area_under_curve
 from recrun.metrics.topk import cutoff, top_k
 from recrun.metrics.totals import find_kind, find_metric
@@ -192,7 +192,7 @@ def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName])
 
 def nobody(name: MetricName) -> str:
     """Return why a metric of dense predictions is undefined if it is undefined for every row."""
-    return _mean_over_users(MetricName("auc") if name.name == "gauc" else name, 1).nobody
+    return AreaUnderCurve.nobody if name.name in ("auc", "gauc") else NOTHING_TO_FIND
 
 
 def _mean_over_users(metric: MetricName, n_items: int) -> MeanOverUsers:
