@@ -290,7 +290,9 @@ class TrainingState:
         """Restore the state that `state_dict` returned."""
         saved = state["progress"]
         self.epoch, self.step, self.evaluated = saved["epoch"], saved["step"], saved["evaluated"]
-        self.best = _best(**saved["best"]) if saved["best"] else None
+        self.best = Best(**saved["best"]) if saved["best"] else None
+        if self.best is not None and self.best.value is not None and math.isnan(self.best.value):
+            self.best.value = None  # as older checkpoints of runs without validation have it
         self.stale = saved["stale"]
         self.loss = AverageMeter(**saved["loss"])
         self.history.load_state_dict(saved["history"])
@@ -301,15 +303,3 @@ class TrainingState:
 
 def _number(value: float) -> float:
     return value if isinstance(value, Undefined) else float(value)
-
-
-def _best(epoch: int, value: float | None, values: dict[str, float]) -> Best:
-    """Return a saved best evaluation; that of a run without validation has no values.
-
-    Raises:
-        ValueError: its value is not finite, so that no later one could be better.
-    """
-    is_finite = value is not None and math.isfinite(value)
-    if values and not is_finite:
-        raise ValueError(f"the best value is {value}")
-    return Best(epoch, value if is_finite else None, values)
