@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,12 +22,11 @@ from typing import Any, Final
 
 from recrun.config.same_settings import without_run
 from recrun.config.yaml_writer import dump_mapping
-from recrun.errors import ConfigError
-from recrun.files import HeldError, atomic_write, release, take
+from recrun.files import atomic_write, release, to_json
 from recrun.runs.folder import RunFolder
+from recrun.sweep.lock import take_lock
 from recrun.sweep.plan import Plan, Trial
 from recrun.sweep.points import Standing, Values, rank, standing
-from recrun.sweep.processes import is_alive
 from recrun.sweep.trial_results import holds_config, is_number, read_result, run_folder
 
 SCHEMA: Final = 1
@@ -46,8 +43,8 @@ class Row:
         run: that folder.
         status: pending, running, done, failed or interrupted.
         was_done: whether it was finished by an earlier invocation.
-        valid: the validation metrics at the best epoch, once done.
-        test: the test metrics at that epoch, if the sweep evaluates on test.
+        valid: the validation metrics at the best epoch, once done; None for undefined ones.
+        test: the test metrics at that epoch, likewise, if the sweep evaluates on test.
         best_epoch: that epoch.
         cause: why it failed or was interrupted.
         exit_code: of its process; -N for one that signal N killed.
@@ -91,7 +88,7 @@ class Ledger:
 
     def __enter__(self) -> Ledger:
         self.trials_folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.folder / "lock")
+        self._lock = take_lock(self.folder / "lock")
         self.recover()
         self.save()
         return self
@@ -229,25 +226,30 @@ class Ledger:
                 "n": found[point.trials].n_done,
                 "split": self.split,
                 "mean": dict(found[point.trials].mean),
-                "sd": {name: found[point.trials].sd.get(name) for name in found[point.trials].mean},
+                "sd": dict(found[point.trials].sd),
             }
             for point in self.plan.points
         ]
 
     def save(self) -> None:
         """Write `sweep.json` and `sweep.csv`, each atomically."""
-        atomic_write(self.folder / "sweep.json", json.dumps(self.document(), indent=2, allow_nan=False) + "\n")
+        atomic_write(self.folder / "sweep.json", to_json(self.document(), indent=2) + "\n")
         atomic_write(self.folder / "sweep.csv", self._table())
 
     def _take(self, row: Row, result: Mapping[str, Any]) -> None:
-        """Read the result of a finished run into a row; without the numbers that the sweep reports it has failed."""
+        """Read the result of a finished run into a row; without the numbers that the sweep reports it has failed.
+
+        Metrics other than the criterion may be null, as undefined ones are.
+        """
         row.valid = _numbers(result.get("valid"))
         row.test = _numbers(result.get("test")) if self.plan.is_tested else None
-        needed = self.numbers(row)
-        if not needed or not (self.plan.is_tested or self.plan.which4best in needed):
-            missing = "test metrics" if self.plan.is_tested else f"value of {self.plan.which4best} on validation"
-            row.status, row.cause = FAILED, f"no {missing} in {row.run.path}"
-            row.valid = row.test = None
+        criterion, needed = self.plan.which4best, self.numbers(row)
+        if not needed or not (self.plan.is_tested or needed.get(criterion) is not None):
+            missing = "test metrics" if self.plan.is_tested else f"value of {criterion} on validation"
+            why = ((result.get("undefined") or {}).get("valid") or {}).get(criterion)
+            told = why and not self.plan.is_tested
+            row.cause = f"{criterion} is undefined on valid: {why}" if told else f"no {missing} in {row.run.path}"
+            row.status, row.valid, row.test = FAILED, None, None
             return
         row.status, row.cause, row.best_epoch = DONE, None, result.get("best_epoch")
         row.exit_code = 0
@@ -271,9 +273,11 @@ class Ledger:
         return text.getvalue()
 
 
-def _numbers(values: Any) -> dict[str, float] | None:
-    """Return the metrics of a part that are numbers; None if it was not evaluated."""
-    return {name: each for name, each in values.items() if is_number(each)} if isinstance(values, dict) else None
+def _numbers(values: Any) -> dict[str, float | None] | None:
+    """Return the metrics of a part, None for what is no number; None if the part was not evaluated."""
+    if not isinstance(values, dict):
+        return None
+    return {name: value if is_number(value) else None for name, value in values.items()}
 
 
 def _path(row: Row) -> str | None:
@@ -283,34 +287,4 @@ def _path(row: Row) -> str | None:
 
 def as_text(value: Any) -> str:
     """Return a setting's value as table text: strings unchanged, everything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _lock(path: Path) -> int:
-    """Take the lock and return its descriptor.
-
-    The lock belongs to the open file, so it is released when the last process that inherited it ends, however it ends.
-
-    Raises:
-        ConfigError: another process holds it, or the file cannot be written.
-    """
-    try:
-        descriptor = take(path, patience=0.0)
-    except HeldError:
-        holder = path.read_text(encoding="utf-8", errors="replace")[:32].strip()
-        raise ConfigError(_explain_lock(path.parent, holder)) from None
-    except OSError as error:
-        raise ConfigError(f"cannot lock the sweep {path.parent}: {error.strerror}") from error
-    os.ftruncate(descriptor, 0)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    os.write(descriptor, f"{os.getpid()}\n".encode())
-    return descriptor
-
-
-def _explain_lock(folder: Path, holder: str) -> str:
-    if holder.isdecimal() and not is_alive(int(holder)):
-        return (
-            f"trials of this sweep are still running, but process {holder}, which started them, has ended: {folder}; "
-            f"wait for them to end, or stop them ('pgrep -f {folder / 'trials'}' lists them)"
-        )
-    return f"this sweep is already running (process {holder or 'unknown'}): {folder}; wait for it to end, or stop it"
+    return value if isinstance(value, str) else to_json(value)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from recrun.config.monitor_names import parse_monitor, smaller_is_better
@@ -23,7 +24,8 @@ REPEATS: Final = ("seed", "split_seed", "test_fold")
 DATA: Final = ("dataset", "root")
 """Settings that choose the data; the data set's own settings do so too."""
 
-Values = Mapping[str, float]
+Values = Mapping[str, float | None]
+"""Metrics by name; None for one that is undefined."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Standing:
     Args:
         point: the point.
         n_done: how many of its trials are done.
-        mean: the mean of each metric over these, in float64; of metrics that every one of them has.
-        sd: the sample standard deviation (divided by n - 1); empty for a single trial.
+        mean: the mean of each metric over these, in float64; None where one of them has no value.
+        sd: the sample standard deviation (divided by n - 1), likewise; None for a single trial.
     """
 
     point: Point
@@ -102,10 +104,12 @@ def standing(point: Point, results: Sequence[Values]) -> Standing:
         point: the point.
         results: the metrics of its trials that are done.
     """
-    shared = [name for name in results[0] if all(name in each for each in results)] if results else []
-    columns = {name: [each[name] for each in results] for name in shared}
-    mean = {name: statistics.fmean(values) for name, values in columns.items()}
-    sd = {name: statistics.stdev(values) for name, values in columns.items()} if len(results) > 1 else {}
+    columns = {name: [each.get(name) for each in results] for name in dict.fromkeys(chain.from_iterable(results))}
+    known = {name: [value for value in values if value is not None] for name, values in columns.items()}
+    is_whole = {name: len(values) == len(results) for name, values in known.items()}
+    mean = {name: statistics.fmean(values) if is_whole[name] else None for name, values in known.items()}
+    several = len(results) > 1
+    sd = {name: statistics.stdev(values) if several and is_whole[name] else None for name, values in known.items()}
     return Standing(point, len(results), mean, sd)
 
 
@@ -123,8 +127,7 @@ def rank(standings: Iterable[Standing], criterion: str) -> list[Standing]:
     groups = list(dict.fromkeys(repr(each.point.data) for each in found))
 
     def key(each: Standing) -> tuple[int, bool, float, int]:
-        is_ranked = each.is_complete and criterion in each.mean
-        value = sign * each.mean[criterion] if is_ranked else 0.0
-        return (groups.index(repr(each.point.data)), not is_ranked, value, each.point.trials[0])
+        value = each.mean.get(criterion) if each.is_complete else None
+        return (groups.index(repr(each.point.data)), value is None, sign * (value or 0.0), each.point.trials[0])
 
     return sorted(found, key=key)

@@ -10,6 +10,7 @@ from recrun.config.find import read_overrides
 from recrun.config.resolve import Resolved, resolve_given
 from recrun.config.yaml_reader import Given
 from recrun.errors import CheckpointError, ConfigError, nearest
+from recrun.metrics.undefined import as_nulls, undefined_entry
 from recrun.runs.checkpoint import load_checkpoint
 from recrun.runs.find import locate_checkpoint
 from recrun.runs.folder import RunFolder
@@ -58,7 +59,8 @@ def evaluate(
         "run": None if run is None else str(run.path),
         "checkpoint": str(file),
         "split": split,
-        "metrics": values,
+        "metrics": as_nulls(values),
+        **undefined_entry({split: values}),
         "users": coach.state.users[split][0],
         **{key: counts[split] for key, counts in rows_scored(coach.parts, coach.settings, coach.state).items()},
     }

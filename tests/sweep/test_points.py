@@ -55,12 +55,14 @@ def test_the_deviation_is_that_of_a_sample_and_one_trial_has_none() -> None:
     assert found.sd["a"] == statistics.stdev(values)
     assert found.is_complete
     single = standing(point, [{"a": 0.5}])
-    assert (single.mean, single.sd, single.is_complete) == ({"a": 0.5}, {}, False)
+    assert (single.mean, single.sd, single.is_complete) == ({"a": 0.5}, {"a": None}, False)
     assert standing(point, []).mean == {}
 
 
 def test_a_metric_that_some_trial_lacks_has_no_mean() -> None:
-    assert standing(Point({}, {}, (0, 1)), [{"a": 1.0, "b": 1.0}, {"a": 3.0}]).mean == {"a": 2.0}
+    found = standing(Point({}, {}, (0, 1)), [{"a": 1.0, "b": 1.0, "c": None}, {"a": 3.0, "c": 1.0}])
+    assert found.mean == {"a": 2.0, "b": None, "c": None}
+    assert found.sd == {"a": pytest.approx(2**0.5), "b": None, "c": None}
 
 
 def test_an_incomplete_point_is_never_first_however_good_its_trials() -> None:

@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import sys
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -116,6 +116,13 @@ class RecDataSet(Source):
     def interactions(self, split: Mode) -> Interactions:
         """Return one part: "train", "valid" (empty when there is none) or "test"."""
         return self._parts[check_mode(split)]
+
+    def reasons(self, split: Mode, find: Callable[[Interactions], dict[str, str]]) -> dict[str, str]:
+        """Return the reasons that a function finds in a part's rows, such as why metrics are undefined on them.
+
+        Reasons are all that may be known of test before it is evaluated; its rows go through `interactions`.
+        """
+        return find(self._parts[check_mode(split)])
 
     def csr(self, split: Mode) -> CSR:
         """Return each user's items in one part, ascending; computed once."""
