@@ -193,6 +193,16 @@ MALFORMED: dict[str, tuple[Any, Any, str]] = {
     "class numbers": (PREDS, torch.tensor([1, 0]), r"found \(2, 3\) and \(2,\)"),
     "no items": (PREDS[:, :0], TARGETS[:, :0], r"found \(2, 0\) and \(2, 0\)"),
     "other device": (PREDS, TARGETS.to("meta"), r"on one device, found cpu and meta; use targets\.to\(preds\.device\)"),
+    "sparse predictions": (
+        PREDS.to_sparse(),
+        TARGETS,
+        r"^preds must be a dense tensor, found layout torch\.sparse_coo",
+    ),
+    "sparse targets": (
+        PREDS,
+        TARGETS.to_sparse_csr(),
+        r"^targets must be a dense tensor, found layout torch\.sparse_csr",
+    ),
     "NaN target": (PREDS, replaced(TARGETS, math.nan), "targets must be finite, found nan in row 1, column 2"),
     "infinite target": (PREDS, replaced(TARGETS, math.inf), "targets must be finite, found inf in row 1, column 2"),
     "negative infinity": (PREDS, replaced(TARGETS, -math.inf), "targets must be finite, found -inf in row 1, column 2"),
