@@ -200,8 +200,8 @@ MALFORMED: dict[str, tuple[Any, Any, str]] = {
     ),
     "sparse targets": (
         PREDS,
-        TARGETS.to_sparse_csr(),
-        r"^targets must be a dense tensor, found layout torch\.sparse_csr",
+        TARGETS.to_sparse(),
+        r"^targets must be a dense tensor, found layout torch\.sparse_coo",
     ),
     "NaN target": (PREDS, replaced(TARGETS, math.nan), "targets must be finite, found nan in row 1, column 2"),
     "infinite target": (PREDS, replaced(TARGETS, math.inf), "targets must be finite, found inf in row 1, column 2"),
