@@ -37,13 +37,13 @@ def read_ranking(preds: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
             order.
     """
     check_pair(preds, targets)
-    seen_BN = targets == SEEN
-    if targets.is_signed():
+    scores_BN = exact(preds.detach(), "predictions")
+    # One pass over the targets, unless some are negative.
+    if targets.is_signed() and targets.numel() and float(targets.min()) < 0:
+        seen_BN = targets == SEEN
         _refuse_first(
             (targets < 0) & ~seen_BN, targets, "targets must be -1 (seen), 0 (other) or positive (relevant), found"
         )
-    scores_BN = exact(preds.detach(), "predictions")
-    if bool(seen_BN.any()):
         scores_BN = scores_BN.masked_fill(seen_BN, -torch.inf)
     return scores_BN, targets > 0
 
@@ -59,6 +59,8 @@ def check_pair(preds: Tensor, targets: Tensor) -> None:
         if not isinstance(values, Tensor):
             kind = type(values)
             raise ValueError(f"{name} must be a torch.Tensor, found {kind.__module__}.{kind.__qualname__}")
+        if values.layout != torch.strided:
+            raise ValueError(f"{name} must be a dense tensor, found layout {values.layout}; use {name}.to_dense()")
         if values.is_complex():
             raise ValueError(f"{name} must hold real numbers, found {values.dtype}: complex numbers have no order")
     if preds.ndim != 2 or preds.shape != targets.shape or preds.shape[1] == 0:
@@ -71,7 +73,7 @@ def check_pair(preds: Tensor, targets: Tensor) -> None:
             f"preds and targets must be on one device, found {preds.device} and {targets.device}; "
             "use targets.to(preds.device)"
         )
-    if targets.is_floating_point():
+    if targets.is_floating_point() and targets.numel() and not bool(torch.stack(targets.aminmax()).isfinite().all()):
         _refuse_first(~targets.isfinite(), targets, "targets must be finite, found")
 
 

@@ -125,13 +125,27 @@ class RunKeeper:
             ConfigError: a monitor is not known, `which4best` is not monitored, the data leaves a monitor of a new run
                 undefined, or a run cannot be opened.
         """
-        self._take(RunSettings.read(cfg, monitors, self.model).for_training(self.parts))
-        continued = run or (resumable(self.cfg, runs) if self.cfg.get("resume") else None)
-        refuse_undefined(self.settings, self._undefined(), is_new=continued is None and not repeats)
+        settings: Mapping[str, Any] = getattr(cfg, "config", cfg)
+        continued = run or (resumable(settings, runs) if settings.get("resume") else None)
+        self.check(cfg, monitors, is_new=continued is None and not repeats)
         self._run = continued or run_for(self.cfg, runs)
         self._guard = Guard(self.model, self.state, self._run)
         self._make_reporters = reporters or self._usual_reporters
         self._checkpoint = Recurring(60 * self.cfg.get("checkpoint_minutes", math.inf))
+
+    def check(self, cfg: Any, monitors: Sequence[str], *, is_new: bool = True) -> None:
+        """Take the settings of a run, and check that they can work with the data.
+
+        Args:
+            cfg: a compiled Parser or Config.
+            monitors: metrics to compute.
+            is_new: whether the run is new, so that no monitor may be undefined on the data.
+
+        Raises:
+            ConfigError: they cannot.
+        """
+        self._take(RunSettings.read(cfg, monitors, self.model).for_training(self.parts))
+        refuse_undefined(self.settings, self._undefined(), is_new=is_new)
 
     def _undefined(self) -> dict[str, dict[str, str]]:
         """Return, by split to be evaluated, the monitors that the data leaves undefined, with the reasons."""

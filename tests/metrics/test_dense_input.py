@@ -104,18 +104,18 @@ def test_the_area_is_the_share_of_pairs_of_a_relevant_and_an_unseen_other_item()
     n_users=st.integers(1, 6),
     n_items=st.integers(1, 12),
     n_values=st.integers(1, 8),
-    share=st.floats(0, 1),
+    tenths=st.integers(0, 10),
     dtype=st.sampled_from([torch.float32, torch.float64, torch.float16, torch.bfloat16]),
     seed=st.integers(0, 2**32 - 1),
 )
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")
 def test_both_ways_agree_on_ties_infinities_empty_rows_and_few_items(
-    n_users: int, n_items: int, n_values: int, share: float, dtype: torch.dtype, seed: int
+    n_users: int, n_items: int, n_values: int, tenths: int, dtype: torch.dtype, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     values = np.append(rng.normal(size=n_values), [-np.inf, np.inf, 0.0, -0.0])
     scores = torch.from_numpy(rng.choice(values, (n_users, n_items))).to(dtype)
-    seen = rng.random((n_users, n_items)) < share
+    seen = rng.random((n_users, n_items)) < tenths / 10
     compare(scores, seen, ~seen & (rng.random((n_users, n_items)) < 0.4), scores)
 
 
@@ -193,6 +193,16 @@ MALFORMED: dict[str, tuple[Any, Any, str]] = {
     "class numbers": (PREDS, torch.tensor([1, 0]), r"found \(2, 3\) and \(2,\)"),
     "no items": (PREDS[:, :0], TARGETS[:, :0], r"found \(2, 0\) and \(2, 0\)"),
     "other device": (PREDS, TARGETS.to("meta"), r"on one device, found cpu and meta; use targets\.to\(preds\.device\)"),
+    "sparse predictions": (
+        PREDS.to_sparse(),
+        TARGETS,
+        r"^preds must be a dense tensor, found layout torch\.sparse_coo",
+    ),
+    "sparse targets": (
+        PREDS,
+        TARGETS.to_sparse(),
+        r"^targets must be a dense tensor, found layout torch\.sparse_coo",
+    ),
     "NaN target": (PREDS, replaced(TARGETS, math.nan), "targets must be finite, found nan in row 1, column 2"),
     "infinite target": (PREDS, replaced(TARGETS, math.inf), "targets must be finite, found inf in row 1, column 2"),
     "negative infinity": (PREDS, replaced(TARGETS, -math.inf), "targets must be finite, found -inf in row 1, column 2"),

@@ -152,6 +152,8 @@ def test_a_monitor_that_the_labels_leave_undefined_is_refused_before_anything_st
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.splitlines() == [f"error: {message}" for message in messages]
+    assert run("train", model, "--dry-run", *write(folder, **kinds), *monitors.split()) == 2
+    assert capsys.readouterr().err == printed.err
     assert not (folder / "runs").exists()
 
 
