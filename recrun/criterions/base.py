@@ -66,6 +66,15 @@ class BaseCriterion(nn.Module):
             loss = self(scores[:, :1], scores[:, 1:])
         return loss
 
+    def from_users(self, scores: Tensor, users: Tensor) -> Tensor:
+        """Return the loss as `from_scores` does, for losses that compare the rows of one user; others ignore `users`.
+
+        Args:
+            scores: (B, 1+K) floating; column 0 is the positive.
+            users: (B,) int64, the user of each row.
+        """
+        return self.from_scores(scores)
+
     def from_corrected(self, scores: Tensor, log_q: Tensor) -> Tensor:
         """Return the loss as `from_scores` does, corrected for the sampling probabilities of the negatives.
 
