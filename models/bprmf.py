@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 class BPRMF(RecSysArch):
     """Factorise the interaction matrix by ranking observed above sampled items (BPR).
 
-    The score is the product, or the cosine, of the user's and the item's embedding. The loss can be chosen.
+    The score is the product, or the cosine, of the user's and the item's embedding. The loss can be chosen. Dropout of
+    users' embeddings is that of the code of BSL (Wu et al., ICDE 2024), where it comes before the cosine; in the code
+    of SimpleX (Mao et al., CIKM 2021), whose matrix factorisation also has it, it comes after.
 
     *Source:* Rendle, Freudenthaler, Gantner, Schmidt-Thieme, "BPR: Bayesian Personalized Ranking from Implicit
     Feedback", UAI 2009, section 4.3.1.

@@ -30,10 +30,10 @@ class NGCF(GraphArch):
     """Score items by the product of user and item embeddings concatenated over the layers of a graph network.
 
     With A the normalized adjacency matrix of the graph, a layer of the paper maps E to
-    LeakyReLU((A E + E) W1 + (A E * E) W2), with * the elementwise product. A layer of the authors' code, from which
-    their published numbers are, maps E to LeakyReLU(B E W1 + b1) + LeakyReLU((B E * E) W2 + b2), with B the mean over
-    a node and its neighbours. Dropout follows; a layer's output is scaled to unit length for the score, as in the
-    authors' code, but not for the next layer.
+    LeakyReLU((A E + E) W1 + (A E * E) W2), with * the elementwise product. A layer of the authors' code, with its
+    defaults, maps E to LeakyReLU(B E W1 + b1) + LeakyReLU((B E * E) W2 + b2), with B the mean over a node and its
+    neighbours. Dropout follows; a layer's output is scaled to unit length for the score, as in the authors' code, but
+    not for the next layer.
 
     Both have the L2 term of the authors' code, on the concatenated embeddings of the batch; in the paper it is on all
     parameters. The code's node dropout, which is off by default there, and layers of other widths are missing. There
