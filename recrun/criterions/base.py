@@ -21,9 +21,10 @@ class BaseCriterion(nn.Module):
     """Base of all losses: the reduction, the methods that the training loop calls, and L1/L2 regularisation.
 
     A loss is a registered subclass whose `forward` returns `self.reduce(terms)`. With `forward(pos, neg)` that is all
-    it needs; with `forward(preds, targets)` it sets `pointwise = True`. A loss over all items sets
-    `ranks_all_items = True` and overrides `from_all`; a loss over users' whole rows overrides `from_rows`. A loss that
-    takes vectors instead of scores sets `compares_vectors = True`.
+    it needs; with `forward(preds, targets)` it sets `pointwise = True`. A loss that compares the
+    rows of one user overrides `from_users`. A loss over all items sets `ranks_all_items = True` and overrides
+    `from_all`; a loss over users' whole rows overrides `from_rows`. A loss that takes vectors instead of scores sets
+    `compares_vectors = True`.
 
     Args:
         reduction: "mean" or "sum" of the loss's terms, or "none" to return the terms themselves.
