@@ -43,9 +43,9 @@ def test_fitting_takes_place_in_the_memory_of_the_weights(data_of: Build, table:
 
 
 def test_what_does_not_fit_in_memory_is_refused_with_an_estimate(data_of: Build) -> None:
-    table = np.zeros((1, 3000), dtype=int)
+    table = np.zeros((1, 5000), dtype=int)
     message = (
-        r"model: ease on 3,000 items needs about 0\.1 GB of memory, and 0\.0 GB are allowed by max_memory; "
+        r"model: ease on 5,000 items needs about 0\.1 GB of memory, and 0\.0 GB are allowed by max_memory; "
         r"take a model with sparse weights \(slim, itemknn, rp3beta\), or fewer items \(min_item_interactions\)"
     )
     with pytest.raises(ConfigError, match=message):

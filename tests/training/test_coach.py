@@ -243,6 +243,16 @@ def test_a_closed_form_model_is_fitted_once_and_evaluated_once(tmp_path: Path) -
     ]
 
 
+def test_test_is_scored_with_the_closed_form_model_that_was_saved(tmp_path: Path) -> None:
+    coach, _ = _prepare(tmp_path, model="ease")
+    address = coach.model.weights.data_ptr()
+    coach.fit()
+    assert coach.model.weights.data_ptr() == address
+    saved = load_checkpoint(coach.run.checkpoint_file("best"))["model"]["weights"]
+    assert saved.equal(coach.model.weights)
+    assert saved.any()
+
+
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     first, _ = _prepare(tmp_path, "epochs=1")
     first.fit()
