@@ -14,7 +14,8 @@ from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
 from recrun.architectures.free_memory import require_memory
-from recrun.architectures.sparse import SparseMatrix, dense_product, nearest_neighbors
+from recrun.architectures.neighbors import Neighbors
+from recrun.architectures.sparse import SparseMatrix, dense_product
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -71,7 +72,7 @@ class SLIM(ClosedFormArch):
         columns = data.matrix().T.tocsr()
         gram = (columns @ columns.T).tocsr()
         gram.sort_indices()
-        neighbors = nearest_neighbors(columns, self.n_neighbors)
+        neighbors = Neighbors(self.n_neighbors).nearest(columns)
         # With most items as neighbours, one Gram matrix for all of them is less work than one for each item.
         regressions = _Shared(gram) if 2 * self.n_neighbors > data.n_items else _Separate(gram, self.n_neighbors)
         # Items with similar numbers of neighbours share a block, so that little of it is padding.

@@ -10,10 +10,8 @@ from scipy import sparse
 from recrun.architectures.sparse import (
     SparseMatrix,
     dense_product,
-    item_weights,
     largest_of_product,
     largest_per_row,
-    nearest_neighbors,
     row_blocks,
     scale_rows,
     truncated_svd,
@@ -149,22 +147,6 @@ def test_blocks_of_rows_cover_them_and_cost_no_more_than_allowed() -> None:
     assert all(costs[start:stop].sum() <= 60 for start, stop in blocks)
     assert list(row_blocks(np.array([5, 500, 5]), 60)) == [(0, 1), (1, 2), (2, 3)]
     assert list(row_blocks(np.zeros(0), 60)) == []
-
-
-def test_similarities_of_two_rows_that_share_one_feature_of_two() -> None:
-    vectors = sparse.csr_matrix(np.array([[1, 1, 0], [0, 1, 1], [0, 0, 0]], dtype=np.float32))
-    np.testing.assert_allclose(
-        nearest_neighbors(vectors, 5).toarray(), [[0, 0.5, 0], [0.5, 0, 0], [0, 0, 0]], rtol=1e-6
-    )
-    jaccard = nearest_neighbors(vectors, 5, measure="jaccard", shrink=1.0).toarray()
-    assert jaccard.tolist() == [[0, 0.25, 0], [0.25, 0, 0], [0, 0, 0]]
-
-
-def test_weights_of_a_source_are_normalized_before_targets_choose() -> None:
-    nearest = sparse.csr_matrix(np.array([[0, 2, 2], [3, 0, 1], [0, 0, 0]], dtype=np.float32))
-    weights = item_weights(nearest, 1, "both", normalize=True).toarray()
-    assert weights.tolist() == [[0, 0.5, 0.5], [0.75, 0, 0], [0, 0, 0]]
-    assert item_weights(nearest, 1, "target").toarray().tolist() == nearest.T.toarray().tolist()
 
 
 def test_rows_are_scaled() -> None:
