@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.sparse import linalg
 from torch import Tensor, nn
 
-from recrun.errors import ConfigError, Fault
+from recrun.errors import ConfigError, Fault, TrainingError
 from recrun.randomness import generator
 
 Progress = Callable[[int, int], None]
@@ -194,6 +194,7 @@ def truncated_svd(matrix: sparse.csr_matrix, rank: int) -> tuple[np.ndarray, np.
 
     Raises:
         ConfigError: the matrix has fewer singular values.
+        TrainingError: the iterative solver did not converge.
     """
     smaller = min(matrix.shape)
     if rank > smaller:
@@ -203,7 +204,11 @@ def truncated_svd(matrix: sparse.csr_matrix, rank: int) -> tuple[np.ndarray, np.
         left, values, right = np.linalg.svd(matrix.toarray(), full_matrices=False)
     else:
         start = generator(0, 0, "svd").standard_normal(smaller).astype(matrix.dtype)
-        left, values, right = linalg.svds(matrix, k=rank, v0=start)
+        try:
+            left, values, right = linalg.svds(matrix, k=rank, v0=start)
+        except linalg.ArpackNoConvergence:
+            message = f"the {rank} largest singular values of {matrix.shape[0]:,} x {matrix.shape[1]:,} entries "
+            raise TrainingError(f"{message}did not converge; take another embedding_dim") from None
     order = np.argsort(-values, kind="stable")[:rank]
     left, values, right = left[:, order], values[order], right[order].T
     signs = np.sign(np.take_along_axis(right, np.abs(right).argmax(0)[None, :], axis=0))

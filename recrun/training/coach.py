@@ -114,6 +114,8 @@ class Coach(RunKeeper):
             self.model.fit(self.dataset.base.training_data())
             self._interrupts.at_once = False
             self._guard.check_fit()
+            for note in self.model.notes:
+                self.reporters.message(note, "warning")
             self.stopwatch.book("fit")
         else:
             self.dataloader = self._loader("train", epoch)

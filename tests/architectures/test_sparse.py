@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
+from scipy.sparse import linalg
 
 from recrun.architectures.sparse import (
     SparseMatrix,
@@ -16,7 +17,7 @@ from recrun.architectures.sparse import (
     scale_rows,
     truncated_svd,
 )
-from recrun.errors import ConfigError
+from recrun.errors import ConfigError, TrainingError
 
 
 def _random(n_rows: int, n_columns: int, density: float = 0.3, seed: int = 0) -> sparse.csr_matrix:
@@ -171,3 +172,14 @@ def test_the_largest_singular_values_are_found_the_same_at_every_call(rank: int)
 def test_more_singular_values_than_there_are_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"embedding_dim: expected at most .* 40, found 41"):
         truncated_svd(_random(60, 40), 41)
+
+
+def test_a_decomposition_that_does_not_converge_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    svds = linalg.svds
+    # One step of the solver is too few for ten values.
+    monkeypatch.setattr(linalg, "svds", lambda matrix, **settings: svds(matrix, maxiter=1, **settings))
+    with pytest.raises(TrainingError) as error:
+        truncated_svd(_random(600, 400), 10)
+    assert str(error.value) == (
+        "the 10 largest singular values of 600 x 400 entries did not converge; take another embedding_dim"
+    )
