@@ -114,7 +114,7 @@ class Coach(RunKeeper):
             self.model.fit(self.dataset.base.training_data())
             self._interrupts.at_once = False
             self._guard.check_fit()
-            for note in self.model.notes:
+            for note in getattr(self.model, "notes", ()):
                 self.reporters.message(note, "warning")
             self.stopwatch.book("fit")
         else:
