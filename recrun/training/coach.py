@@ -126,6 +126,8 @@ class Coach(RunKeeper):
             self.model.fit(self.dataset.base.training_data())
             self._interrupts.at_once = False
             self._guard.check_fit()
+            for note in getattr(self.model, "notes", ()):
+                self.reporters.message(note, "warning")
             self.stopwatch.book("fit")
         else:
             self.dataloader = self._loader("train", epoch)
@@ -153,7 +155,9 @@ class Coach(RunKeeper):
         if best is None:
             raise TrainingError("the run ended without an evaluation")
         self._is_scoring_test = True  # From here on the model is not the one to resume from.
-        self.model.load_state_dict(load_checkpoint(self.run.checkpoint_file("best"))["model"])
+        # A model just fitted in closed form is the best one; reading it back would hold a large one twice.
+        if not (self.settings.closed_form and best.epoch == self.state.epoch):
+            self.model.load_state_dict(load_checkpoint(self.run.checkpoint_file("best"))["model"])
         test: dict[str, float] | None = None
         if self.cfg["eval_test"]:
             place = self.run.begin_test_evaluation("best", by="train")

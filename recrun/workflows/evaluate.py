@@ -109,7 +109,7 @@ def _build_to_evaluate(resolved: Resolved, file: Path, content: dict[str, Any]) 
         raise CheckpointError(f"the model of {file} cannot be built: {last_line(error)}") from error
     refuse_other_data(f"the model of {file}", content["data"], coach.dataset.base.hashes)
     try:
-        coach.model.load_state_dict(content["model"])
+        coach.model.load_state_dict(content.pop("model"))  # a large model is not held twice while it is scored
     except (RuntimeError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{file} does not fit its config and data: {last_line(error)}") from None
     return coach
