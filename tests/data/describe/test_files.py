@@ -19,7 +19,7 @@ from recrun.config.resolve import resolve
 from recrun.data.datasets.file import File
 from recrun.data.describe.files import Description, describe_dataset, describe_path
 from recrun.data.describe.problems import ACTIONS, KINDS, DataFault
-from recrun.data.formats.from_frame import MISSING_WORDS
+from recrun.data.formats.numbers import MISSING_WORDS
 from recrun.errors import DataError
 
 HEAD = "user,item,rating,timestamp\n"
@@ -60,7 +60,7 @@ BAD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
         [],
     ),
     "utf-16 integers": ("x.txt", integers().decode().encode("utf-16"), "encoding", "refuse", []),
-    "text that begins like zlib": ("x.dat", b"x\x019\n" + b"0\x01\n" * 9, "missing-value", "refuse", [2, 3, 4, 5, 6]),
+    "text that begins like zlib": ("x.dat", b"x\x019\n" + b"0\x01\n" * 9, "refused", "refuse", []),
     "empty gzip": ("x.csv.gz", gzip.compress(b""), "empty", "refuse", []),
     "damaged gzip": ("x.csv.gz", gzip.compress(table())[:-30], "not-data", "refuse", []),
     "gzip by another name": ("x.csv", gzip.compress(table()), "not-data", "refuse", []),
@@ -96,6 +96,11 @@ BAD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
         [5],
     ),
     "no user in rows": ("x.csv", table(",50,3,978300000\n", " ,51,3,978300000\n"), "missing-value", "refuse", [98, 99]),
+    "an id with zeros before it": ("x.csv", table("007,50,3,978300000\n"), "like-ids", "refuse", [98]),
+    "an id with zeros behind it": ("x.csv", table("7.0,50,3,978300000\n"), "like-ids", "refuse", [98]),
+    "an id that a spreadsheet rounded": ("x.csv", table("1.23E+17,50,3,978300000\n"), "rounded-id", "refuse", [98]),
+    "a date among numbers": ("x.csv", table("1,50,3,2001-01-01\n"), "not-a-number", "refuse", [98]),
+    "a rating with a comma": ("x.csv", table('1,50,"3,5",978300000\n'), "not-a-number", "refuse", [98]),
     "no item in a row": ("x.csv", table("1,,3,978300000\n"), "missing-value", "refuse", [98]),
     "no rating in a row": ("x.csv", table("1,50,,978300000\n"), "missing-value", "refuse", [98]),
     "no time in a row": ("x.csv", table("1,50,3,\n"), "missing-value", "refuse", [98]),
@@ -239,7 +244,7 @@ ODD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
         [],
     ),
     "huge ids": ("x.csv", table("99999999999999999999999,50,3,978300000\n"), "huge-ids", "keep", [98]),
-    "ids with zeros": ("x.csv", table("007,50,3,978300000\n"), "number-ids", "keep", [98]),
+    "ids with zeros": ("x.csv", table("0070,50,3,978300000\n"), "number-ids", "keep", [98]),
     "ids as fractions": ("x.csv", table("1,50.0,3,978300000\n"), "number-ids", "keep", [98]),
     "some ids are words": ("x.csv", table("bob,50,3,978300000\n"), "mixed-ids", "keep", [98]),
     "ids with blanks": (
@@ -376,7 +381,12 @@ def test_all_faults_of_a_file_are_named_together_and_counted(tmp_path: Path) -> 
     }
     assert [line for line, _ in found["ragged"].lines] == [98, 99, 100]
     assert found["ragged"].lines[0][1] == "expected 4 columns, found 2: '1,0'"
-    assert found["not-a-number"].lines == [(128, "expected a number as rating (column 3), found 'bad'")]
+    assert found["not-a-number"].lines == [
+        (
+            128,
+            "expected a number as rating (column 'rating'), found 'bad'; rating_column=\"\" reads the file without ratings",
+        )
+    ]
     assert description.statistics["interactions"] == 96
 
 
