@@ -126,6 +126,8 @@ class LabelledFile(RecDataSet):
                 raise DataError(f"{key}_path needs {key}_column, the name of the ids in both files")
         if split == "user_time" and time_column is not None and user_column is None:
             raise DataError(f"split={split} needs user_column")
+        if time_column == "":
+            time_column = self.settings["time_column"] = None
         if time_format is not None:
             if time_column is None:
                 raise DataError("time_format needs time_column, the name of the column of times")
@@ -162,7 +164,7 @@ class LabelledFile(RecDataSet):
             opened = {"rows": table, **beside}
             chosen = choose(opened, roles, wanted["sparse_columns"], wanted["dense_columns"])
             frame = table.read([*roles.values(), *chosen.of("rows")])
-            refuse_missing(frame, roles, table.path)
+            refuse_missing(frame, roles, table)
             for key, file in beside.items():
                 frame, n_unknown = joined(frame, file, roles[key], chosen.of(key))
                 if n_unknown:
@@ -216,7 +218,7 @@ class LabelledFile(RecDataSet):
             place = int(np.searchsorted(bounds, row, side="right")) - 1
             origin = self._beside.get(chosen.origin.get(name, ""))
             source = f" (it comes from {origin})" if origin else ""
-            return data_error(tables[place].path, int(rows[LINE][row]), f"{message}{source}")
+            return data_error(tables[place].path, tables[place].line(int(rows[LINE][row])), f"{message}{source}")
 
         wanted, name = self.settings, chosen.roles[LABEL]
         columns = {LABEL: labels(numbers(rows[name], fail), wanted["label_threshold"], name, fail)}
@@ -240,7 +242,7 @@ class LabelledFile(RecDataSet):
         lines = rows[LINE].to_numpy()
 
         def line_of(row: int) -> int:
-            return int(lines[row])
+            return file.line(int(lines[row]))
 
         ids: dict[str, Ids] = {}
         for role in (USER, ITEM):

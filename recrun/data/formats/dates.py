@@ -133,8 +133,7 @@ def parse_format(text: str) -> DateForm:
             known = ", ".join(f"%{name}" for name in (*DIRECTIVES, *_ALIASES, *_SHORT))
             raise DataError(f"time_format {text!r}: there is no directive {token!r}; known: {known}")
         part = DIRECTIVES[directive]
-        neighbours = [tokens[i][-1] for i in (place - 1, place + 1) if 0 <= i < len(tokens) and tokens[i][0] == "%"]
-        if directive in _DIGITS and _DIGITS.intersection(neighbours):
+        if directive in _DIGITS and _touches_digits(tokens, place):
             # Digits side by side are cut where the directives say, so that each has its full width.
             part = part.replace("{1,2}", "{2}").replace("{1,3}", "{3}")
         if directive == "S" and "%f" in tokens:
@@ -147,7 +146,7 @@ def parse_format(text: str) -> DateForm:
 
 def candidates(value: str) -> list[DateForm]:
     """Return the known forms that a text has, as far as digits and letters tell."""
-    return [form for form in _forms() if form.expression.match(value)]
+    return [form for form in _forms() if form.expression.fullmatch(value)]
 
 
 def is_date(text: str) -> bool:
@@ -183,6 +182,13 @@ def _formats() -> Iterable[str]:
                 yield from (f"{date}{joint}{clock}{zone}" for zone in (("", "%z", " %z") if is_iso else ("",)))
             yield from (f"{date}{joint}{clock}" for clock in _HALF_DAY_CLOCKS if joint != "T")
     yield from _WHOLE
+
+
+def _touches_digits(tokens: list[str], place: int) -> bool:
+    """Return whether digits stand right before or behind those of a token."""
+    before, behind = tokens[place - 1 : place], tokens[place + 1 : place + 2]
+    ends = [(token, token[-1]) for token in before] + [(token, token[-1 if token[0] == "%" else 0]) for token in behind]
+    return any(end in _DIGITS if token[0] == "%" else end.isdigit() for token, end in ends)
 
 
 def _check_directives(text: str, seen: list[str]) -> None:

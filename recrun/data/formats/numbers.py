@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from recrun.data.formats.table import rows_error, shown
-from recrun.data.interactions import RATING
+from recrun.data.interactions import RATING, TIMESTAMP
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,7 +23,10 @@ MISSING_WORDS: Final = frozenset(
 )
 """What programs write where a value is missing, in lower case."""
 _COMMA: Final = re.compile(r"[+-]?[0-9]+(?:,[0-9]+)+(?:\.[0-9]+)?|[+-]?[0-9]+(?:\.[0-9]{3})*,[0-9]+")
-_SWITCHES: Final = {"rating": 'rating_column=""', "timestamp": 'time_column=""'}
+_WITHOUT: Final = {
+    RATING: 'rating_column="" reads the file without ratings',
+    TIMESTAMP: 'time_column="" reads the file without times',
+}
 
 
 def is_number(text: str) -> bool:
@@ -98,20 +101,16 @@ def remedy_for(text: str, role: str, column: str) -> str:
         return f" (a missing value?){remedy_for_missing(role, column)}"
     if _COMMA.fullmatch(bare):
         return "; write numbers with a decimal point and without separators of thousands"
-    return f"; {_without(role)}" if role in _SWITCHES else ""
+    return f"; {_WITHOUT[role]}" if role in _WITHOUT else ""
 
 
 def remedy_for_missing(role: str, column: str) -> str:
     """Return how to read a file in which some values of a column of ratings or times are missing.
 
     >>> remedy_for_missing("timestamp", "time")
-    '; drop_missing=[time] leaves such rows out, time_column="" reads the file without timestamps'
+    '; drop_missing=[time] leaves such rows out, time_column="" reads the file without times'
     """
-    if role not in _SWITCHES:
+    if role not in _WITHOUT:
         return ""
     drop = f"drop_missing=[{column}] leaves such rows out, " if column else ""
-    return f"; {drop}{_without(role)}"
-
-
-def _without(role: str) -> str:
-    return f"{_SWITCHES[role]} reads the file without {role}s"
+    return f"; {drop}{_WITHOUT[role]}"

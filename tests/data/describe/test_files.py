@@ -99,6 +99,14 @@ BAD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
     "an id with zeros before it": ("x.csv", table("007,50,3,978300000\n"), "like-ids", "refuse", [98]),
     "an id with zeros behind it": ("x.csv", table("7.0,50,3,978300000\n"), "like-ids", "refuse", [98]),
     "an id that a spreadsheet rounded": ("x.csv", table("1.23E+17,50,3,978300000\n"), "rounded-id", "refuse", [98]),
+    "a day and a month": ("x.csv", b"user,item,date\n1,2,01/09/2024\n", "date-order", "refuse", []),
+    "a date that is none": (
+        "x.csv",
+        b"user,item,date\n1,2,2024-01-01\n1,3,2024-13-45\n1,4,2024-01-02\n",
+        "not-a-date",
+        "refuse",
+        [3],
+    ),
     "a date among numbers": ("x.csv", table("1,50,3,2001-01-01\n"), "not-a-number", "refuse", [98]),
     "a rating with a comma": ("x.csv", table('1,50,"3,5",978300000\n'), "not-a-number", "refuse", [98]),
     "no item in a row": ("x.csv", table("1,,3,978300000\n"), "missing-value", "refuse", [98]),
@@ -348,7 +356,7 @@ def test_odd_files_are_named_and_read_with_the_settings_shown(tmp_path: Path, wh
 
 def test_every_kind_of_fault_is_met_by_a_test() -> None:
     met = {kind for _, _, kind, _, _ in (*BAD.values(), *ODD.values())}
-    elsewhere = {"overlap", "other-ids", "second-line", "refused"}
+    elsewhere = {"overlap", "other-ids", "unlike-parts", "second-line", "refused"}
     assert set(KINDS) == met | elsewhere
     assert all(action in ACTIONS for action, _ in KINDS.values())
 
@@ -384,7 +392,8 @@ def test_all_faults_of_a_file_are_named_together_and_counted(tmp_path: Path) -> 
     assert found["not-a-number"].lines == [
         (
             128,
-            "expected a number as rating (column 'rating'), found 'bad'; rating_column=\"\" reads the file without ratings",
+            "expected a number as rating (column 'rating'), found 'bad'; "
+            'rating_column="" reads the file without ratings',
         )
     ]
     assert description.statistics["interactions"] == 96
