@@ -179,9 +179,8 @@ def _merge(tables: Mapping[str, Table], notes: list[str]) -> _Rows:
         notes.append(f"not every file has {', '.join(dropped)}; left out")
     labels = None
     if WHOLE not in tables:
-        labels = np.repeat(
-            np.array([splits.PARTS.index(name) for name in tables], dtype=np.int8), list(map(len, parts))
-        )
+        places = np.array([splits.PARTS.index(name) for name in tables], dtype=np.int8)
+        labels = np.repeat(places, list(map(len, parts)))
     columns = {name: np.concatenate([table.columns[name] for table in parts]) for name in names}
     if TIMESTAMP in names and labels is not None and all(table.time_is_order for table in parts):
         columns[TIMESTAMP] = one_after_the_other(columns[TIMESTAMP], labels)

@@ -155,7 +155,9 @@ def is_date(text: str) -> bool:
     >>> is_date("Sun Sep 20 04:31:23 +0000 2020"), is_date("01 5, 2024"), is_date("2024")
     (True, True, False)
     """
-    return bool(candidates(text.strip()))
+    bare = text.strip()
+    # Every known form has a year of four digits.
+    return re.search("[0-9]{4}", bare) is not None and any(form.expression.fullmatch(bare) for form in _forms())
 
 
 def written_out(seconds: int) -> str:

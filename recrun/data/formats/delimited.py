@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SEPARATORS = (",", "\t", ";", "|", "::", " ")
 _SAMPLE = 1 << 16
+_ZLIB = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 
 
 @dataclass(frozen=True)
@@ -262,7 +263,10 @@ def text_source(path: Path, shape: TextShape) -> Path | bytes:
     """Return what polars can read: the file itself, or its text recoded to UTF-8 with a separator of one byte."""
     recode = shape.encoding.lower().replace("-", "") not in ("utf8", "ascii")
     if not recode and len(shape.separator.encode()) == 1:
-        return path
+        with path.open("rb") as stream:
+            is_like_zlib = stream.read(2) in _ZLIB
+        # Text that begins as zlib's streams do would be decompressed; behind a byte order mark it is not.
+        return b"\xef\xbb\xbf" + read_binary(path) if is_like_zlib else path
     try:
         text = read_binary(path).decode(shape.encoding)
     except UnicodeDecodeError as error:

@@ -109,6 +109,9 @@ def _to_table(
     import polars as pl
 
     n_rows = frame.height
+    # A cast of categories to numbers returns the numbers of the categories in some versions of polars.
+    categories = [name for name, kind in frame.schema.items() if isinstance(kind, (pl.Categorical, pl.Enum))]
+    frame = frame.cast(dict.fromkeys(categories, pl.String))
     texts = [role for role in (RATING, TIMESTAMP) if frame.schema.get(role) == pl.String]
     frame = frame.with_columns(bare_texts(frame[role]) for role in texts)
     frame, rows = _without_blank_rows(frame)

@@ -24,7 +24,7 @@ def ids_of(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> Ids:
     """Return a column of ids.
 
     Args:
-        values: integers, whole floats, text or categories, called by their role; without missing ones.
+        values: integers, whole floats or text, called by their role; without missing ones.
         path: the file, for messages.
         line_of: the line of each value.
 
@@ -34,9 +34,6 @@ def ids_of(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> Ids:
     """
     import polars as pl
 
-    if isinstance(values.dtype, (pl.Categorical, pl.Enum)):
-        # A cast to integers would return the numbers of the categories in some versions of polars.
-        values = values.cast(pl.String)
     if values.dtype.is_float():
         fractions = values.to_numpy()
         rows = np.flatnonzero(~((np.abs(fractions) < _LARGEST_EXACT) & (np.floor(fractions) == fractions)))

@@ -60,7 +60,7 @@ BAD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
         [],
     ),
     "utf-16 integers": ("x.txt", integers().decode().encode("utf-16"), "encoding", "refuse", []),
-    "text that begins like zlib": ("x.dat", b"x\x019\n" + b"0\x01\n" * 9, "refused", "refuse", []),
+    "text that begins like zlib": ("x.dat", b"x\x019\n" + b"0\x01\n" * 9, "missing-value", "refuse", [2, 3, 4, 5, 6]),
     "empty gzip": ("x.csv.gz", gzip.compress(b""), "empty", "refuse", []),
     "damaged gzip": ("x.csv.gz", gzip.compress(table())[:-30], "not-data", "refuse", []),
     "gzip by another name": ("x.csv", gzip.compress(table()), "not-data", "refuse", []),
