@@ -165,13 +165,11 @@ def _doubtful_ids(names: pl.Series, line_of: Callable[[int], int]) -> tuple[str,
         line_of: a line of each.
     """
     missing = names.str.to_lowercase().is_in(list(MISSING_WORDS))
-    others = names.filter(~missing)
-    have_numbers = len(others) and are_numbers(others).all()
-    if have_numbers and missing.any():
-        told = " where all other ids are numbers (a missing value?)"
-        return "missing-id", dict.fromkeys(missing.arg_true().to_list(), told)
     rounded = names.str.contains(r"^[0-9]\.[0-9]+[eE]\+?[0-9]+$")
-    if have_numbers and rounded.any():
+    if (missing.any() or rounded.any()) and not missing.all() and are_numbers(names.filter(~missing)).all():
+        if missing.any():
+            told = " where all other ids are numbers (a missing value?)"
+            return "missing-id", dict.fromkeys(missing.arg_true().to_list(), told)
         told = ", a rounded number, as spreadsheets write large ids; write all digits"
         return "rounded-id", dict.fromkeys(rounded.arg_true().to_list(), told)
     reasons = {

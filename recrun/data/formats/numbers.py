@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 NUMBER: Final = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 """What is a number, without the blanks around it. No separators of thousands, no decimal comma, no infinity."""
 MISSING_WORDS: Final = frozenset(
-    {"nan", "null", "none", "nil", "na", "n/a", "<na>", "#n/a", "undefined", "nat", "\\n", "-", "?"}
+    {
+        *("nan", "null", "none", "nil", "na", "n/a", "<na>", "#n/a", "undefined", "nat", "\\n", "-", "?"),
+        *("0000-00-00", "0000-00-00 00:00:00"),
+    }
 )
 """What programs write where a value is missing, in lower case."""
 _COMMA: Final = re.compile(r"[+-]?[0-9]+(?:,[0-9]+)+(?:\.[0-9]+)?|[+-]?[0-9]+(?:\.[0-9]{3})*,[0-9]+")
