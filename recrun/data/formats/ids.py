@@ -168,7 +168,7 @@ def _doubtful_ids(names: pl.Series, line_of: Callable[[int], int]) -> tuple[str,
     rounded = names.str.contains(r"^[0-9]\.[0-9]+[eE]\+?[0-9]+$")
     if (missing.any() or rounded.any()) and not missing.all() and are_numbers(names.filter(~missing)).all():
         if missing.any():
-            told = " where all other ids are numbers (a missing value?)"
+            told = " where all other ids are numbers (a missing value?); drop_missing=[COLUMN] leaves such rows out"
             return "missing-id", dict.fromkeys(missing.arg_true().to_list(), told)
         told = ", a rounded number, as spreadsheets write large ids; write all digits"
         return "rounded-id", dict.fromkeys(rounded.arg_true().to_list(), told)

@@ -108,12 +108,11 @@ def remedy_for(text: str, role: str, column: str) -> str:
 
 
 def remedy_for_missing(role: str, column: str) -> str:
-    """Return how to read a file in which some values of a column of ratings or times are missing.
+    """Return how to read a file in which some values of a column are missing.
 
     >>> remedy_for_missing("timestamp", "time")
     '; drop_missing=[time] leaves such rows out, time_column="" reads the file without times'
     """
-    if role not in _WITHOUT:
-        return ""
-    drop = f"drop_missing=[{column}] leaves such rows out, " if column else ""
-    return f"; {drop}{_WITHOUT[role]}"
+    drop = f"drop_missing=[{column}] leaves such rows out" if column else ""
+    remedies = ", ".join(filter(None, (drop, _WITHOUT.get(role, ""))))
+    return f"; {remedies}" if remedies else ""
