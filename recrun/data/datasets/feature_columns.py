@@ -11,6 +11,7 @@ import numpy as np
 
 from recrun.data.formats.feature_file import LINE, FeatureFile
 from recrun.data.formats.ids import alike
+from recrun.data.formats.numbers import remedy_for_missing
 from recrun.data.formats.table import data_error
 from recrun.data.interactions import ITEM, TIMESTAMP, USER
 from recrun.errors import DataError, nearest
@@ -139,9 +140,8 @@ def refuse_missing(rows: pl.DataFrame, roles: Mapping[str, str], file: FeatureFi
         missing = rows[name].is_null()
         if missing.any():
             line = file.line(int(rows[LINE][int(missing.arg_max() or 0)]))
-            raise data_error(
-                file.path, line, f"the {role} is missing (column {name!r}; {int(missing.sum())} such rows)"
-            )
+            told = f"the {role} is missing (column {name!r}; {int(missing.sum())} such rows)"
+            raise data_error(file.path, line, told + remedy_for_missing(role, name))
 
 
 def joined(rows: pl.DataFrame, file: FeatureFile, key: str, names: Sequence[str]) -> tuple[pl.DataFrame, int]:

@@ -16,7 +16,7 @@ from recrun.errors import DataError, RowFault
 
 _MANY = 10
 """With so many ids in a part, it is no accident that none of them occurs in train."""
-_WITHOUT_TIMES = 'time_column="" reads all files without times'
+_WITHOUT_TIMES = "'time_column=\"\"' reads all files without times"
 
 
 def refuse_unlike(tables: Sequence[Table], users: Ids, items: Ids) -> None:
