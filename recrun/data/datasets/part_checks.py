@@ -52,25 +52,20 @@ def one_after_the_other(positions: np.ndarray, labels: np.ndarray) -> np.ndarray
 
 
 def _refuse_unlike_times(tables: Sequence[Table]) -> None:
-    first, *others = tables
-    for other in others:
-        without = [table for table in (first, other) if TIMESTAMP not in table.columns]
-        if len(without) == 1:
-            told = f"has no times, and {(other if without[0] is first else first).path} has"
-            message = f"{told}; name their column with time_column, or {_WITHOUT_TIMES}"
-            raise DataError(message, path=without[0].path, kind="unlike-parts")
-        if without:
-            continue
-        kinds = [_kind_of_times(table) for table in (first, other)]
-        if kinds[0] != kinds[1] and not _may_compare(first, other):
-            told, known = (
-                f"{kind} (such as {table.columns[TIMESTAMP][0]:.15g})" if not table.time_is_date else kind
-                for kind, table in zip(reversed(kinds), (other, first), strict=True)
+    kinds = [_kind_of_times(table) if TIMESTAMP in table.columns else None for table in tables]
+    first, known = tables[0], kinds[0]
+    for other, kind in zip(tables[1:], kinds[1:], strict=True):
+        if (kind is None) != (known is None):
+            without, having = (first, other) if known is None else (other, first)
+            message = f"has no times, and {having.path} has; name their column with time_column, or {_WITHOUT_TIMES}"
+            raise DataError(message, path=without.path, kind="unlike-parts")
+        if kind is not None and known is not None and kind != known and not _may_compare(first, other):
+            told, expected = (
+                name if table.time_is_date else f"{name} (such as {table.columns[TIMESTAMP][0]:.15g})"
+                for name, table in ((kind, other), (known, first))
             )
-            message = (
-                f"its times are {told}, and those of {first.path} are {known}; write both alike, or {_WITHOUT_TIMES}"
-            )
-            raise DataError(message, path=other.path, kind="unlike-parts")
+            message = f"its times are {told}, and those of {first.path} are {expected}; write both alike"
+            raise DataError(f"{message}, or {_WITHOUT_TIMES}", path=other.path, kind="unlike-parts")
 
 
 def _kind_of_times(table: Table) -> str:

@@ -572,3 +572,16 @@ def test_any_bytes_give_a_report_that_training_agrees_with(tmp_path: Path, data:
 def test_words_for_missing_values_are_told_in_lower_case() -> None:
     assert all(word == word.lower() for word in MISSING_WORDS)
     assert np.array(sorted(MISSING_WORDS)).dtype.kind == "U"
+
+
+def test_rows_that_take_several_lines_are_left_out_whole(tmp_path: Path) -> None:
+    good = [f'"a\nb{i}",1,{i},3\n' for i in range(5)]
+    bad = ['"c\nd\ne",1,50,bad\n', '"f\ng",1,51,inf\n', "h,,52,3\n"]
+    path = write(tmp_path, "x.csv", ("title,user,item,rating\n" + "".join([*good, *bad, '"z\n",1,60,3\n'])).encode())
+    description = describe_path(path, {"separator": ",", "header": True})
+    found = faults_of(description)
+    assert {kind: [line for line, _ in fault.lines] for kind, fault in found.items() if fault.action == "refuse"} == {
+        "not-a-number": [12, 15],
+        "missing-value": [17],
+    }
+    assert description.statistics["interactions"] == 6
