@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from recrun.data.formats.feature_file import LINE, FeatureFile
+from recrun.data.formats.ids import alike
+from recrun.data.formats.numbers import remedy_for_missing
 from recrun.data.formats.table import data_error
 from recrun.data.interactions import ITEM, TIMESTAMP, USER
 from recrun.errors import DataError, nearest
@@ -129,7 +130,7 @@ def _expand(
     return list(chosen)
 
 
-def refuse_missing(rows: pl.DataFrame, roles: Mapping[str, str], path: Path) -> None:
+def refuse_missing(rows: pl.DataFrame, roles: Mapping[str, str], file: FeatureFile) -> None:
     """Refuse rows without a user, an item or a time where a column says so, or without a label.
 
     Raises:
@@ -138,8 +139,9 @@ def refuse_missing(rows: pl.DataFrame, roles: Mapping[str, str], path: Path) -> 
     for role, name in roles.items():
         missing = rows[name].is_null()
         if missing.any():
-            line = int(rows[LINE][int(missing.arg_max() or 0)])
-            raise data_error(path, line, f"the {role} is missing (column {name!r}; {int(missing.sum())} such rows)")
+            line = file.line(int(rows[LINE][int(missing.arg_max() or 0)]))
+            told = f"the {role} is missing (column {name!r}; {int(missing.sum())} such rows)"
+            raise data_error(file.path, line, told + remedy_for_missing(role, name))
 
 
 def joined(rows: pl.DataFrame, file: FeatureFile, key: str, names: Sequence[str]) -> tuple[pl.DataFrame, int]:
@@ -152,16 +154,32 @@ def joined(rows: pl.DataFrame, file: FeatureFile, key: str, names: Sequence[str]
         names: the features.
 
     Raises:
-        DataError: a user has two lines, or none.
+        DataError: a user has two lines, or none, or is written in another way in the rows.
     """
     features = file.read([key, *names])
     again = features.filter(features[key].is_duplicated() | features[key].is_null())
     if again.height:
-        line, found = int(again[LINE][-1]), again[key][-1]
+        line, found = file.line(int(again[LINE][-1])), again[key][-1]
         message = f"the {key} is missing" if found is None else f"the {key} {found!r} has a line of features already"
         raise data_error(file.path, line, message)
-    n_unknown = int((~rows[key].is_in(features[key].implode())).sum())
+    unknown = rows[key].filter(~rows[key].is_in(features[key].implode()))
+    n_unknown = len(unknown)
+    if n_unknown:
+        _refuse_like_ids(unknown.unique(), features, file, key)
     return rows.join(features.drop(LINE), on=key, how="left", maintain_order="left"), n_unknown
+
+
+def _refuse_like_ids(unknown: pl.Series, features: pl.DataFrame, file: FeatureFile, key: str) -> None:
+    """Refuse features of an id that differs from one without features only in how it is written."""
+    import polars as pl
+
+    names = pl.concat([features[key], unknown])
+    for place, (other, difference) in alike(names).items():
+        known, lacking = sorted((place, other))
+        if known < features.height <= lacking:
+            told = f"the {key} {names[known]!r} differs from the {key} {names[lacking]!r} of the rows only by"
+            line = file.line(int(features[LINE][known]))
+            raise data_error(file.path, line, f"{told} {difference}; write both alike", kind="like-ids")
 
 
 def numbers(values: pl.Series, fail: Callable[[int, str], DataError]) -> np.ndarray:

@@ -10,6 +10,7 @@ from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import WHOLE, Preparation
 from recrun.data.datasets.settings import AnyInteractions
 from recrun.data.datasets.source_files import SourceFile
+from recrun.data.formats.dates import parse_format
 from recrun.data.formats.opening import COMPRESSIONS
 from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError, unknown
@@ -43,6 +44,7 @@ class File(RecDataSet):
         item_column: str | None = None,
         rating_column: str | None = None,
         time_column: str | None = None,
+        time_format: str | None = None,
         **preparation: Unpack[AnyInteractions],
     ) -> None:
         """Load the files.
@@ -61,6 +63,7 @@ class File(RecDataSet):
             item_column: name of the item column.
             rating_column: name of the rating column, if any.
             time_column: name of the column of times (numbers or dates), if any; "" reads none (the same for ratings).
+            time_format: how dates are written, a strftime format such as %d/%m/%Y; null finds out.
             test_ratio: share of the interactions that is tested on (of the users or items, for cold_users, cold_items);
                 not for leave_one_out, leave_k, k_fold and given parts.
             valid_ratio: share of the interactions that is validated on (of train, with given parts); 0 for none.
@@ -71,7 +74,11 @@ class File(RecDataSet):
         """
         self._paths = paths_of_parts("File", path, {"train": train_path, "valid": valid_path, "test": test_path})
         self._formats = {part: format_of(name, format) for part, name in self._paths.items()}
-        self._layout = Layout(separator, header, encoding, user_column, item_column, rating_column, time_column)
+        if time_format is not None:
+            parse_format(time_format)
+        self._layout = Layout(
+            separator, header, encoding, user_column, item_column, rating_column, time_column, time_format
+        )
         preparation["split"] = split_of(self._paths, self.settings["split"])
         super().__init__(root, Preparation(**preparation))
 

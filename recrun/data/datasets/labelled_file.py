@@ -31,9 +31,11 @@ from recrun.data.datasets.preparation import Preparation
 from recrun.data.datasets.settings import Shares
 from recrun.data.datasets.source_files import SourceFile
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
+from recrun.data.formats.dates import parse_format
 from recrun.data.formats.feature_file import LINE, FeatureFile
-from recrun.data.formats.from_frame import ids_of, times_of
+from recrun.data.formats.ids import ids_of
 from recrun.data.formats.table import Ids, Layout, Table, data_error
+from recrun.data.formats.time_column import Times, read_times
 from recrun.data.interactions import ITEM, TIMESTAMP, USER, Interactions
 from recrun.data.splits import PARTS
 from recrun.errors import DataError
@@ -73,6 +75,7 @@ class LabelledFile(RecDataSet):
         user_column: str | None = None,
         item_column: str | None = None,
         time_column: str | None = None,
+        time_format: str | None = None,
         sparse_columns: list[str] = [],  # noqa: B006 - never changed
         dense_columns: list[str] = [],  # noqa: B006 - never changed
         dense_transformer: Literal["none", "minmax", "standard"] = "standard",
@@ -100,6 +103,7 @@ class LabelledFile(RecDataSet):
             user_column: the column of user ids, used as a feature and for the groups of gauc; null for none.
             item_column: the column of item ids, used as a feature; null for none.
             time_column: the column of times (numbers or dates) to split by, not a feature; null for none.
+            time_format: how dates are written, a strftime format such as %d/%m/%Y; null finds out.
             sparse_columns: columns of categories; names, or patterns such as C*.
             dense_columns: columns of numbers; names, or patterns such as I*.
             dense_transformer: how numbers are scaled, fitted on train: to 0..1 (minmax), to mean 0 and standard
@@ -122,6 +126,12 @@ class LabelledFile(RecDataSet):
                 raise DataError(f"{key}_path needs {key}_column, the name of the ids in both files")
         if split == "user_time" and time_column is not None and user_column is None:
             raise DataError(f"split={split} needs user_column")
+        if time_column == "":
+            time_column = self.settings["time_column"] = None
+        if time_format is not None:
+            if time_column is None:
+                raise DataError("time_format needs time_column, the name of the column of times")
+            parse_format(time_format)
         if time_column is None and Preparation(split).find_split().needs_time:
             raise DataError(f"split={split} needs time_column")
         self._paths = paths_of_parts(
@@ -154,7 +164,7 @@ class LabelledFile(RecDataSet):
             opened = {"rows": table, **beside}
             chosen = choose(opened, roles, wanted["sparse_columns"], wanted["dense_columns"])
             frame = table.read([*roles.values(), *chosen.of("rows")])
-            refuse_missing(frame, roles, table.path)
+            refuse_missing(frame, roles, table)
             for key, file in beside.items():
                 frame, n_unknown = joined(frame, file, roles[key], chosen.of(key))
                 if n_unknown:
@@ -208,7 +218,7 @@ class LabelledFile(RecDataSet):
             place = int(np.searchsorted(bounds, row, side="right")) - 1
             origin = self._beside.get(chosen.origin.get(name, ""))
             source = f" (it comes from {origin})" if origin else ""
-            return data_error(tables[place].path, int(rows[LINE][row]), f"{message}{source}")
+            return data_error(tables[place].path, tables[place].line(int(rows[LINE][row])), f"{message}{source}")
 
         wanted, name = self.settings, chosen.roles[LABEL]
         columns = {LABEL: labels(numbers(rows[name], fail), wanted["label_threshold"], name, fail)}
@@ -232,7 +242,7 @@ class LabelledFile(RecDataSet):
         lines = rows[LINE].to_numpy()
 
         def line_of(row: int) -> int:
-            return int(lines[row])
+            return file.line(int(lines[row]))
 
         ids: dict[str, Ids] = {}
         for role in (USER, ITEM):
@@ -240,12 +250,21 @@ class LabelledFile(RecDataSet):
                 ids[role] = ids_of(rows[self.settings[f"{role}_column"]].alias(role), file.path, line_of)
             else:
                 ids[role] = Ids.of_integers(np.zeros(len(rows), dtype=np.int64))
-        are_dates = False
-        if self.settings["time_column"] is not None:
-            times = rows[self.settings["time_column"]].alias(TIMESTAMP)
-            columns[TIMESTAMP], are_dates = times_of(times, file.path, line_of, lambda: None)
-        told = tuple(dict.fromkeys(notes))
-        return Table(file.path, ids[USER], ids[ITEM], columns, line_of, time_is_date=are_dates, notes=told)
+        times, name = Times(np.zeros(0)), self.settings["time_column"]
+        if name is not None:
+            time_format = self.settings["time_format"]
+            times = read_times(rows[name].alias(TIMESTAMP), file.path, line_of, time_format=time_format, column=name)
+            columns[TIMESTAMP] = times.values
+        return Table(
+            file.path,
+            ids[USER],
+            ids[ITEM],
+            columns,
+            line_of,
+            time_is_date=times.are_dates,
+            time_has_zone=times.have_zone,
+            notes=tuple(dict.fromkeys([*notes, *times.notes])),
+        )
 
     def _make_fields(self) -> FieldTuple:
         """Return the fields, fitted on train."""

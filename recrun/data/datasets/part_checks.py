@@ -1,19 +1,115 @@
-"""Refuse parts that share interactions, and note users and items that train lacks."""
+"""Refuse parts that share interactions or do not fit together, and note users and items that train lacks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 
-from recrun.data import filters
-from recrun.data.formats.table import Ids, Table
-from recrun.data.interactions import Interactions
+from recrun.data import filters, splits
+from recrun.data.formats.ids import alike
+from recrun.data.formats.table import Ids, Table, rows_error
+from recrun.data.formats.times import calendar_kind, find_unit
+from recrun.data.interactions import ITEM, TIMESTAMP, USER, Interactions
 from recrun.errors import DataError, RowFault
 
 _MANY = 10
 """With so many ids in a part, it is no accident that none of them occurs in train."""
+_WITHOUT_TIMES = "'time_column=\"\"' reads all files without times"
+
+
+def refuse_unlike(tables: Sequence[Table], users: Ids, items: Ids) -> None:
+    """Refuse tables of one data set whose times or ids do not compare.
+
+    Args:
+        tables: the parts of a data set, or the pieces of a part.
+        users: of the rows of all tables, one after the other (N,).
+        items: of the same rows.
+
+    Raises:
+        DataError: some have times and some have none; times are of several kinds; an id of one table differs from one
+            of another only in how it is written.
+    """
+    if len(tables) > 1:
+        _refuse_unlike_times(tables)
+        for role, ids in ((USER, users), (ITEM, items)):
+            if not ids.are_integers:
+                _refuse_like_ids(role, tables, ids)
+
+
+def one_after_the_other(positions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return positions among a user's interactions that begin anew in each part as ones that go on.
+
+    Args:
+        positions: of the rows of all parts, from 0 in each (N,).
+        labels: the part of each row (N,); train comes before valid, and valid before test.
+    """
+    last = [int(positions[labels == label].max(initial=-1)) for label in range(len(splits.PARTS))]
+    shifts = np.cumsum([0, *(end + 1 for end in last[:-1])])
+    shifted: np.ndarray = positions + shifts[labels]
+    return shifted
+
+
+def _refuse_unlike_times(tables: Sequence[Table]) -> None:
+    kinds = [_kind_of_times(table) if TIMESTAMP in table.columns else None for table in tables]
+    first, known = tables[0], kinds[0]
+    for other, kind in zip(tables[1:], kinds[1:], strict=True):
+        if (kind is None) != (known is None):
+            without, having = (first, other) if known is None else (other, first)
+            message = f"has no times, and {having.path} has; name their column with time_column, or {_WITHOUT_TIMES}"
+            raise DataError(message, path=without.path, kind="unlike-parts")
+        if kind is not None and known is not None and kind != known and not _may_compare(first, other):
+            told, expected = (
+                name if table.time_is_date else f"{name} (such as {table.columns[TIMESTAMP][0]:.15g})"
+                for name, table in ((kind, other), (known, first))
+            )
+            message = f"its times are {told}, and those of {first.path} are {expected}; write both alike"
+            raise DataError(f"{message}, or {_WITHOUT_TIMES}", path=other.path, kind="unlike-parts")
+
+
+def _kind_of_times(table: Table) -> str:
+    if table.time_is_order:
+        return "positions among a user's interactions"
+    if table.time_is_date:
+        return f"dates {'with' if table.time_has_zone else 'without'} a time zone"
+    times = table.columns[TIMESTAMP]
+    unit = find_unit(times)
+    return f"{unit} since 1970" if unit else calendar_kind(times) or "numbers that are no times since 1970"
+
+
+def _may_compare(first: Table, other: Table) -> bool:
+    """Return whether times of two kinds compare: dates and seconds, or two columns that only count."""
+    if first.time_is_order or other.time_is_order or (first.time_is_date and other.time_is_date):
+        return False
+    units = ["seconds" if table.time_is_date else find_unit(table.columns[TIMESTAMP]) for table in (first, other)]
+    if units[0] is None and units[1] is None:
+        return not all(calendar_kind(table.columns[TIMESTAMP]) for table in (first, other))
+    return units[0] == units[1]
+
+
+def _refuse_like_ids(role: str, tables: Sequence[Table], ids: Ids) -> None:
+    import polars as pl
+
+    found = alike(pl.Series(ids.names.tolist(), dtype=pl.String))
+    if not found:
+        return
+    starts = np.cumsum([0, *map(len, tables)])
+    at_fault = np.isin(ids.codes, list(found))
+    place = int(np.searchsorted(starts, int(at_fault.argmax()), side="right")) - 1
+    table, start = tables[place], int(starts[place])
+
+    def message_of(row: int) -> str:
+        code = int(ids.codes[start + row])
+        other, difference = found[code]
+        other_row = int((ids.codes == other).argmax())
+        origin = int(np.searchsorted(starts, other_row, side="right")) - 1
+        where = f"{tables[origin].path}:{tables[origin].line_of(other_row - int(starts[origin]))}"
+        told = f"the {role} is {str(ids.names[code])!r}, which differs from {str(ids.names[other])!r} ({where})"
+        return f"{told} only by {difference}; write both alike"
+
+    rows = np.flatnonzero(at_fault[start : start + len(table)])
+    raise rows_error(table.path, "like-ids", rows, table.line_of, message_of)
 
 
 def refuse_overlap(tables: Mapping[str, Table], users: Ids, items: Ids, labels: np.ndarray) -> None:

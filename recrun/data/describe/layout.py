@@ -25,7 +25,7 @@ from recrun.data.formats.table import Layout, shown
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.errors import DataError
 
-LAYOUT_KEYS: Final = ("separator", "header", "encoding", *COLUMN_KEYS.values())
+LAYOUT_KEYS: Final = ("separator", "header", "encoding", *COLUMN_KEYS.values(), "time_format")
 _INTEGERS: Final = ("lightgcn", "sequences")
 _UDATA: Final = {USER: 0, ITEM: 1, RATING: 2, TIMESTAMP: 3}
 

@@ -41,11 +41,15 @@ KINDS: Final = {
     "missing-value": (REFUSE, "values are missing"),
     "missing-id": (REFUSE, "ids that stand for a missing value"),
     "not-a-number": (REFUSE, "text where a number belongs"),
+    "not-a-date": (REFUSE, "something else where a date belongs"),
+    "date-order": (REFUSE, "dates whose day and month can be either way round; set time_format"),
     "not-an-integer": (REFUSE, "something else where an integer belongs"),
     "negative-id": (REFUSE, "ids below zero"),
     "long-id": (REFUSE, "ids that are too long"),
     "blank-ids": (KEEP, "ids with blanks around them; they are part of the id"),
-    "like-ids": (REFUSE, "ids that differ only by the blanks around them"),
+    "like-ids": (REFUSE, "ids that differ only in how they are written"),
+    "rounded-id": (REFUSE, "ids whose last digits are lost"),
+    "unlike-parts": (REFUSE, "times of another kind than those of another part"),
     "huge-ids": (KEEP, "numbers of more than 64 bits as ids; all ids of the column are taken as text"),
     "mixed-ids": (KEEP, "some ids are numbers and some are not; all are taken as text"),
     "number-ids": (KEEP, "ids like 007 or 7.0; all ids of the column are taken as text"),
@@ -67,6 +71,9 @@ KINDS: Final = {
     "refused": (REFUSE, "training says"),
 }
 """What recrun does about each kind of fault, and what the kind is."""
+
+_OF_ALL_ROWS: Final = ("date-order",)
+"""Kinds of faults that one line shows and no line can be left out for."""
 
 LIMIT: Final = 5
 """Lines named of one kind, unless asked for more."""
@@ -147,7 +154,9 @@ class Faults:
         """
         kind = error.kind or "refused"
         found = list(error.rows())
-        if not found and error.line is not None:
+        if not found and error.line is not None and kind in _OF_ALL_ROWS:
+            self.add(kind, f"line {error.line}: {error.message}")
+        elif not found and error.line is not None:
             found = [RowFault(kind, error.line, error.message)]
         rows = [row for row in found if row.line not in without]
         for row in rows:

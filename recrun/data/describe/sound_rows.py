@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Collection
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -13,10 +14,12 @@ import numpy as np
 
 from recrun.data.describe.layout import Sniffed
 from recrun.data.describe.problems import Faults
-from recrun.data.formats.opening import open_binary
+from recrun.data.formats.delimited import DIALECTS
+from recrun.data.formats.find_bad_row import row_lines
+from recrun.data.formats.opening import open_binary, read_binary
 from recrun.data.formats.polars_files import read_parquet_columns
 from recrun.data.formats.table import Table
-from recrun.errors import DataError
+from recrun.errors import DataError, RowFault
 from recrun.registry import FORMATS
 
 _ROUNDS: Final = 20
@@ -35,6 +38,7 @@ def read_sound_rows(sniffed: Sniffed, faults: Faults) -> tuple[Table | None, boo
         faults: takes every fault that the reader names, with its lines.
     """
     left_out: set[int] = set()
+    extents = _Extents(sniffed)
     path, layout = sniffed.path, sniffed.layout
     with TemporaryDirectory(prefix="recrun-") as folder:
         for _ in range(_ROUNDS):
@@ -45,7 +49,7 @@ def read_sound_rows(sniffed: Sniffed, faults: Faults) -> tuple[Table | None, boo
                 # Where the layout as a whole is refused already, the rows are not read as they are meant.
                 rows = [] if faults.is_refused and not left_out else faults.add_error(error, left_out)
                 for row in rows:
-                    left_out.update(range(row.line, row.line + row.n_lines))
+                    left_out.update(extents.of(row))
                 if not rows or (sniffed.has_header and 1 in left_out):
                     return None, False
             path = Path(folder) / "rows"
@@ -60,6 +64,29 @@ def read_sound_rows(sniffed: Sniffed, faults: Faults) -> tuple[Table | None, boo
         blank = [line for line in lines.tolist() if line not in left_out]
         faults.among(kind, len(blank), ((line, _SKIPPED[kind]) for line in blank))
     return replace(table, path=sniffed.path), not left_out
+
+
+class _Extents:
+    """The lines of each row of a file, of which there may be several where values are in quotes."""
+
+    def __init__(self, sniffed: Sniffed) -> None:
+        self._sniffed = sniffed
+
+    @cached_property
+    def _starts(self) -> np.ndarray | None:
+        dialect = DIALECTS.get(self._sniffed.format)
+        if dialect is None or not dialect.quoted:
+            return None
+        text = read_binary(self._sniffed.path).decode(self._sniffed.encoding, errors="replace")
+        return row_lines(text.encode(), header=False)
+
+    def of(self, row: RowFault) -> range:
+        """Return the lines of a row."""
+        end = row.line + row.n_lines
+        if self._starts is not None:
+            place = int(np.searchsorted(self._starts, row.line, side="right"))
+            end = max(end, int(self._starts[place]) if place < len(self._starts) else end)
+        return range(row.line, end)
 
 
 def _copy_text(sniffed: Sniffed, left_out: Collection[int], to: Path) -> None:

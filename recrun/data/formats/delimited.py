@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recrun.data.formats.column_names import COLUMN_KEYS, find_columns
-from recrun.data.formats.find_bad_row import STAND_IN, TextShape, explain_rows, is_rectangular
+from recrun.data.formats.column_names import COLUMN_KEYS, bare_name, find_columns
+from recrun.data.formats.find_bad_row import STAND_IN, TextShape, explain_rows, is_rectangular, row_lines
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.integer_lines import parse_lines
+from recrun.data.formats.numbers import is_number
 from recrun.data.formats.opening import check_encoding, open_binary, read_binary
 from recrun.data.formats.polars_files import read_text_columns
 from recrun.data.formats.table import Ids, Layout, Table, data_error
+from recrun.data.formats.time_column import refuse_format
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.splits.rules import rank_within_user
 from recrun.errors import DataError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 SEPARATORS = (",", "\t", ";", "|", "::", " ")
 _SAMPLE = 1 << 16
+_ZLIB = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def read_triples(path: Path, layout: Layout) -> Table:
 @FORMATS.register("pairs")
 def read_pairs(path: Path, layout: Layout) -> Table:
     """Read `user item` lines without a header row, in time order for each user."""
+    refuse_format(layout.time_format, path)
     table = _read(path, layout, DIALECTS["pairs"])
     order = rank_within_user(table.users.codes, len(table.users.names)).astype(np.int64)
     return replace(table, columns={TIMESTAMP: order}, time_is_order=True)
@@ -163,8 +167,17 @@ def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
         if TIMESTAMP in positions
         else []
     )
-    frame = _parse(path, shape, time[0] if time else "")
-    return frame_to_table(frame, path, 1 + header, partial(explain_rows, path, shape), notes)
+    frame = _parse(path, shape, "" if layout.time_format else (time or [""])[0])
+    return frame_to_table(
+        frame,
+        path,
+        1 + header,
+        partial(explain_rows, path, shape),
+        notes,
+        time_format=layout.time_format,
+        columns={role: bare_name(names[position]) for role, position in positions.items()},
+        find_lines=(lambda: row_lines(text_source(path, shape), header)) if dialect.quoted else None,
+    )
 
 
 def first_lines(path: Path, encoding: str) -> tuple[str, str]:
@@ -213,19 +226,19 @@ def by_position(layout: Layout, dialect: Dialect, n_columns: int) -> Layout:
 
 
 def _parse(path: Path, shape: TextShape, time: str) -> pl.DataFrame:
-    """Return the needed columns of the file, called by their roles; the time's type is tried from a value of it."""
+    """Return the needed columns of the file, called by their roles; as text where they are not numbers throughout."""
     import polars as pl
 
-    times = [pl.Int64, pl.Float64] if re.fullmatch(r"\s*-?\d+\s*", time) else [pl.Float64, pl.String]
+    types = [(pl.Float32, time_type) for time_type in _time_types(time)] + [(pl.String, pl.String)]
     source = text_source(path, shape)
-    for attempt, time_type in enumerate(times):
+    for attempt, (rating_type, time_type) in enumerate(types, start=1):
         try:
             frame = _read_frame(
-                source, shape, {USER: pl.String, ITEM: pl.String, RATING: pl.Float32, TIMESTAMP: time_type}
+                source, shape, {USER: pl.String, ITEM: pl.String, RATING: rating_type, TIMESTAMP: time_type}
             )
             break
         except (pl.exceptions.PolarsError, OSError) as error:
-            if TIMESTAMP in shape.positions and attempt + 1 < len(times):
+            if attempt < len(types):
                 continue
             reason = str(error).splitlines()[0]
             raise explain_rows(path, shape) or data_error(path, None, f"cannot be read ({reason})") from error
@@ -237,11 +250,23 @@ def _parse(path: Path, shape: TextShape, time: str) -> pl.DataFrame:
     return frame
 
 
+def _time_types(time: str) -> list[Any]:
+    """Return the types that a column of times may have, to be tried in turn, by a value of it."""
+    import polars as pl
+
+    if re.fullmatch(r"\s*-?\d+\s*", time):
+        return [pl.Int64, pl.Float64]
+    return [pl.Float64] if is_number(time) else [pl.String]
+
+
 def text_source(path: Path, shape: TextShape) -> Path | bytes:
     """Return what polars can read: the file itself, or its text recoded to UTF-8 with a separator of one byte."""
     recode = shape.encoding.lower().replace("-", "") not in ("utf8", "ascii")
     if not recode and len(shape.separator.encode()) == 1:
-        return path
+        with path.open("rb") as stream:
+            is_like_zlib = stream.read(2) in _ZLIB
+        # Text that begins as zlib's streams do would be decompressed; behind a byte order mark it is not.
+        return b"\xef\xbb\xbf" + read_binary(path) if is_like_zlib else path
     try:
         text = read_binary(path).decode(shape.encoding)
     except UnicodeDecodeError as error:

@@ -12,7 +12,7 @@ import numpy as np
 
 from recrun.data.formats.column_names import bare_name
 from recrun.data.formats.delimited import first_lines, guess_separator, looks_like_header, split_line, text_source
-from recrun.data.formats.find_bad_row import TextShape, explain_rows, is_rectangular
+from recrun.data.formats.find_bad_row import TextShape, explain_rows, is_rectangular, row_lines
 from recrun.data.formats.polars_files import parquet_names, read_parquet_columns, read_text_columns
 from recrun.data.formats.table import Layout, data_error
 from recrun.errors import nearest
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 LINE: Final = "\0line"
-"""The name of the column with each row's line in its file; no column of a file is called that."""
+"""The name of the column with each row's number in its file, of which `FeatureFile.line` makes its line."""
 _TABS: Final = (".tsv", ".inter", ".user", ".item")
 _PARQUET: Final = (".parquet", ".pq")
 
@@ -93,6 +93,17 @@ class FeatureFile:
         if not frame.height:
             raise data_error(self.path, None, "holds no rows")
         return frame
+
+    def line(self, number: int) -> int:
+        """Return the line of a row, for messages, from its number in the column `LINE`."""
+        if self._ending in _PARQUET or not self._shape.quoted:
+            return number
+        place = number - 1 - self._shape.header
+        return int(self._starts[place]) if place < len(self._starts) else number
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        return row_lines(text_source(self.path, self._shape), self._shape.header)
 
     @cached_property
     def _shape(self) -> TextShape:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -16,7 +15,6 @@ import numpy as np
 
 from recrun.data.formats.opening import BLOCK, open_binary
 from recrun.data.formats.table import shown
-from recrun.data.interactions import RATING, TIMESTAMP
 from recrun.errors import DataError, RowFault
 
 STAND_IN = "\x1f"
@@ -54,9 +52,8 @@ def explain_rows(path: Path, shape: TextShape) -> DataError | None:
 
 
 def find_bad_rows(path: Path, shape: TextShape) -> Iterator[RowFault]:
-    """Yield the fault of each row that is not as the others should be."""
+    """Yield the fault of each row that does not have the columns of the others, or is not text."""
     can_escape = shape.encoding.lower().replace("-", "") in ("utf8", "ascii")
-    are_dates: bool | None = None
     with open_binary(path) as stream:
         errors = "surrogateescape" if can_escape else "replace"
         with io.TextIOWrapper(stream, encoding=shape.encoding, errors=errors, newline="") as text:
@@ -64,11 +61,8 @@ def find_bad_rows(path: Path, shape: TextShape) -> Iterator[RowFault]:
                 if isinstance(row, csv.Error):
                     yield RowFault("ragged", line, f"cannot be split into columns ({row})", n_lines)
                     continue
-                is_header = shape.header and line == 1
-                if TIMESTAMP in shape.positions and len(row) == shape.n_columns and are_dates is None and not is_header:
-                    are_dates = not is_number(row[shape.positions[TIMESTAMP]])
-                kind, message = _complaint(row, shape, are_dates or False)
-                if kind == "encoding" or (kind and not is_header):
+                kind, message = _complaint(row, shape)
+                if kind == "encoding" or (kind and not (shape.header and line == 1)):
                     yield RowFault(kind, line, message, n_lines)
 
 
@@ -105,6 +99,25 @@ def is_rectangular(source: Path | bytes, shape: TextShape) -> bool:
     return length_before == 0 or n_before == shape.n_columns - 1
 
 
+def row_lines(source: Path | bytes, header: bool) -> np.ndarray:
+    """Return the line in which each row of a text with quoted values begins, int64 (N,); blank lines are rows.
+
+    Args:
+        source: the file, or its text in UTF-8.
+        header: whether the first row is left out.
+    """
+    starts, line, is_quoted, is_open = [np.ones(1, dtype=np.int64)], 1, False, False
+    with nullcontext(io.BytesIO(source)) if isinstance(source, bytes) else open_binary(source) as stream:
+        while block := stream.read(BLOCK):
+            characters = np.frombuffer(block, dtype=np.uint8)
+            within = ((characters == 34).cumsum() + is_quoted) % 2 == 1
+            ends = np.flatnonzero(characters == 10)
+            starts.append((line + 1 + np.arange(len(ends)))[~within[ends]])
+            line, is_quoted, is_open = line + len(ends), bool(within[-1]), block[-1:] != b"\n"
+    found = np.concatenate(starts)
+    return found[int(header) : len(found) if is_open else -1]
+
+
 def _rows(text: io.TextIOWrapper, shape: TextShape) -> Iterator[tuple[int, int, list[str] | csv.Error]]:
     """Yield (the line in which it begins, how many lines it takes, fields or why there are none) of each row."""
     one_character = len(shape.separator) == 1
@@ -128,8 +141,8 @@ def _rows(text: io.TextIOWrapper, shape: TextShape) -> Iterator[tuple[int, int, 
         before = reader.line_num
 
 
-def _complaint(row: Sequence[str], shape: TextShape, are_dates: bool) -> tuple[str, str]:
-    """Return the kind of a row's fault and what is wrong, or two empty texts; times are all dates, or none is."""
+def _complaint(row: Sequence[str], shape: TextShape) -> tuple[str, str]:
+    """Return the kind of a row's fault and what is wrong, or two empty texts."""
     text = shape.separator.join(row)
     if not text.isascii():
         is_damaged = re.search("[\udc80-\udcff]", text) is not None
@@ -140,20 +153,4 @@ def _complaint(row: Sequence[str], shape: TextShape, are_dates: bool) -> tuple[s
         if shape.quoted and row[-1].endswith("\n"):
             return "quotes", "a quote that begins here is not closed"
         return "ragged", f"expected {shape.n_columns} columns, found {len(row)}: {shown(text)}"
-    for role, position in shape.positions.items():
-        value = row[position]
-        if not value.strip():
-            return "missing-value", f"the {role} is missing (column {position + 1})"
-        if role == TIMESTAMP and are_dates and "-" in value[1:]:
-            continue
-        if role in (RATING, TIMESTAMP) and not is_number(value):
-            return "not-a-number", f"expected a number as {role} (column {position + 1}), found {shown(value)}"
     return "", ""
-
-
-def is_number(text: str) -> bool:
-    """Return whether a text is a finite number as files write them."""
-    try:
-        return math.isfinite(float(text)) and "_" not in text
-    except ValueError:
-        return False

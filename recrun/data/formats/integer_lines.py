@@ -14,6 +14,7 @@ import numpy as np
 
 from recrun.data.formats.opening import open_binary
 from recrun.data.formats.table import Ids, Layout, Table, data_error, rows_error, shown
+from recrun.data.formats.time_column import refuse_format
 from recrun.data.interactions import TIMESTAMP
 from recrun.errors import DataError, RowFault
 from recrun.registry import FORMATS
@@ -28,12 +29,14 @@ _SPACES = (9, 11, 12, 13, 32)
 @FORMATS.register("lightgcn")
 def read_lightgcn(path: Path, layout: Layout) -> Table:
     """Read `user item item ...` lines of integers (the files of NGCF and LightGCN); a user may have several lines."""
+    refuse_format(layout.time_format, path)
     return _read(path)[0]
 
 
 @FORMATS.register("sequences")
 def read_sequences(path: Path, layout: Layout) -> Table:
     """Read `user item item ...` lines of integers whose items stand in the order of time; one line a user."""
+    refuse_format(layout.time_format, path)
     table, lengths = _read(path)
     filled = lengths[lengths > 0]
     starts = np.cumsum(filled) - filled

@@ -18,9 +18,10 @@ def read_parquet(path: Path, layout: Layout) -> Table:
     names = parquet_names(path)
     positions = find_columns(path, names, layout)
     frame = read_parquet_columns(path, [names[position] for position in positions.values()])
-    frame = frame.rename({names[i]: role for role, i in positions.items()})
+    columns = {role: names[i] for role, i in positions.items()}
+    frame = frame.rename({name: role for role, name in columns.items()})
 
     def explain() -> DataError | None:
         return None
 
-    return frame_to_table(frame, path, 1, explain)
+    return frame_to_table(frame, path, 1, explain, time_format=layout.time_format, columns=columns)

@@ -67,6 +67,7 @@ class Table:
         line_of: the 1-based line (of a parquet file: row) that row i of the table came from.
         time_is_order: "timestamp" only counts a user's interactions, so that times of two users do not compare.
         time_is_date: "timestamp" was written as dates, and counts the seconds since 1970.
+        time_has_zone: each of these dates said how far its clock is ahead of UTC.
         notes: what a user should know about how the file was read.
         skipped: the lines that hold no interaction, ascending: "blank-lines", and "no-items" of a user alone.
     """
@@ -78,6 +79,7 @@ class Table:
     line_of: Callable[[int], int] = lambda row: row + 1
     time_is_order: bool = False
     time_is_date: bool = False
+    time_has_zone: bool = False
     notes: tuple[str, ...] = ()
     skipped: Mapping[str, np.ndarray] = field(default_factory=dict)
 
@@ -104,6 +106,7 @@ class Layout:
         item_column: of item ids.
         rating_column: of ratings.
         time_column: of timestamps.
+        time_format: the strftime format of dates.
     """
 
     separator: str | None = None
@@ -113,6 +116,7 @@ class Layout:
     item_column: str | None = None
     rating_column: str | None = None
     time_column: str | None = None
+    time_format: str | None = None
 
 
 def shown(text: str, length: int = 80) -> str:

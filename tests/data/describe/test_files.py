@@ -19,7 +19,7 @@ from recrun.config.resolve import resolve
 from recrun.data.datasets.file import File
 from recrun.data.describe.files import Description, describe_dataset, describe_path
 from recrun.data.describe.problems import ACTIONS, KINDS, DataFault
-from recrun.data.formats.from_frame import MISSING_WORDS
+from recrun.data.formats.numbers import MISSING_WORDS
 from recrun.errors import DataError
 
 HEAD = "user,item,rating,timestamp\n"
@@ -96,6 +96,19 @@ BAD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
         [5],
     ),
     "no user in rows": ("x.csv", table(",50,3,978300000\n", " ,51,3,978300000\n"), "missing-value", "refuse", [98, 99]),
+    "an id with zeros before it": ("x.csv", table("007,50,3,978300000\n"), "like-ids", "refuse", [98]),
+    "an id with zeros behind it": ("x.csv", table("7.0,50,3,978300000\n"), "like-ids", "refuse", [98]),
+    "an id that a spreadsheet rounded": ("x.csv", table("1.23E+17,50,3,978300000\n"), "rounded-id", "refuse", [98]),
+    "a day and a month": ("x.csv", b"user,item,date\n1,2,01/09/2024\n", "date-order", "refuse", []),
+    "a date that is none": (
+        "x.csv",
+        b"user,item,date\n1,2,2024-01-01\n1,3,2024-13-45\n1,4,2024-01-02\n",
+        "not-a-date",
+        "refuse",
+        [3],
+    ),
+    "a date among numbers": ("x.csv", table("1,50,3,2001-01-01\n"), "not-a-number", "refuse", [98]),
+    "a rating with a comma": ("x.csv", table('1,50,"3,5",978300000\n'), "not-a-number", "refuse", [98]),
     "no item in a row": ("x.csv", table("1,,3,978300000\n"), "missing-value", "refuse", [98]),
     "no rating in a row": ("x.csv", table("1,50,,978300000\n"), "missing-value", "refuse", [98]),
     "no time in a row": ("x.csv", table("1,50,3,\n"), "missing-value", "refuse", [98]),
@@ -239,7 +252,7 @@ ODD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
         [],
     ),
     "huge ids": ("x.csv", table("99999999999999999999999,50,3,978300000\n"), "huge-ids", "keep", [98]),
-    "ids with zeros": ("x.csv", table("007,50,3,978300000\n"), "number-ids", "keep", [98]),
+    "ids with zeros": ("x.csv", table("0070,50,3,978300000\n"), "number-ids", "keep", [98]),
     "ids as fractions": ("x.csv", table("1,50.0,3,978300000\n"), "number-ids", "keep", [98]),
     "some ids are words": ("x.csv", table("bob,50,3,978300000\n"), "mixed-ids", "keep", [98]),
     "ids with blanks": (
@@ -343,7 +356,7 @@ def test_odd_files_are_named_and_read_with_the_settings_shown(tmp_path: Path, wh
 
 def test_every_kind_of_fault_is_met_by_a_test() -> None:
     met = {kind for _, _, kind, _, _ in (*BAD.values(), *ODD.values())}
-    elsewhere = {"overlap", "other-ids", "second-line", "refused"}
+    elsewhere = {"overlap", "other-ids", "unlike-parts", "second-line", "refused"}
     assert set(KINDS) == met | elsewhere
     assert all(action in ACTIONS for action, _ in KINDS.values())
 
@@ -376,7 +389,13 @@ def test_all_faults_of_a_file_are_named_together_and_counted(tmp_path: Path) -> 
     }
     assert [line for line, _ in found["ragged"].lines] == [98, 99, 100]
     assert found["ragged"].lines[0][1] == "expected 4 columns, found 2: '1,0'"
-    assert found["not-a-number"].lines == [(128, "expected a number as rating (column 3), found 'bad'")]
+    assert found["not-a-number"].lines == [
+        (
+            128,
+            "expected a number as rating (column 'rating'), found 'bad'; "
+            "'rating_column=\"\"' reads the file without ratings",
+        )
+    ]
     assert description.statistics["interactions"] == 96
 
 
@@ -553,3 +572,16 @@ def test_any_bytes_give_a_report_that_training_agrees_with(tmp_path: Path, data:
 def test_words_for_missing_values_are_told_in_lower_case() -> None:
     assert all(word == word.lower() for word in MISSING_WORDS)
     assert np.array(sorted(MISSING_WORDS)).dtype.kind == "U"
+
+
+def test_rows_that_take_several_lines_are_left_out_whole(tmp_path: Path) -> None:
+    good = [f'"a\nb{i}",1,{i},3\n' for i in range(5)]
+    bad = ['"c\nd\ne",1,50,bad\n', '"f\ng",1,51,inf\n', "h,,52,3\n"]
+    path = write(tmp_path, "x.csv", ("title,user,item,rating\n" + "".join([*good, *bad, '"z\n",1,60,3\n'])).encode())
+    description = describe_path(path, {"separator": ",", "header": True})
+    found = faults_of(description)
+    assert {kind: [line for line, _ in fault.lines] for kind, fault in found.items() if fault.action == "refuse"} == {
+        "not-a-number": [12, 15],
+        "missing-value": [17],
+    }
+    assert description.statistics["interactions"] == 6
