@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import WHOLE, Preparation
 from recrun.data.datasets.settings import AnyInteractions
-from recrun.data.datasets.source_files import SourceFile
+from recrun.data.datasets.source_files import SourceFile, refuse_twice
 from recrun.data.formats.opening import COMPRESSIONS
 from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError, unknown
@@ -17,6 +17,8 @@ from recrun.registry import DATASETS, FORMATS
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+_OTHER_COMPRESSIONS = (".bz2", ".xz", ".lz4", ".zip", ".7z", ".rar", ".tar", ".tgz", ".z")
 
 
 @DATASETS.register("File")
@@ -39,6 +41,7 @@ class File(RecDataSet):
         separator: str | None = None,
         header: bool | None = None,
         encoding: str = "utf-8",
+        escape: str | None = None,
         user_column: str | None = None,
         item_column: str | None = None,
         rating_column: str | None = None,
@@ -57,6 +60,7 @@ class File(RecDataSet):
             separator: what separates columns, one or several characters; null infers it.
             header: whether the first line is a header row; null infers it.
             encoding: encoding of text files.
+            escape: the character before a quote within a quoted value, such as a backslash; null where it is doubled.
             user_column: name of the user column (without a header row its number, from 1); null looks for usual names.
             item_column: name of the item column.
             rating_column: name of the rating column, if any.
@@ -71,7 +75,9 @@ class File(RecDataSet):
         """
         self._paths = paths_of_parts("File", path, {"train": train_path, "valid": valid_path, "test": test_path})
         self._formats = {part: format_of(name, format) for part, name in self._paths.items()}
-        self._layout = Layout(separator, header, encoding, user_column, item_column, rating_column, time_column)
+        self._layout = Layout(
+            separator, header, encoding, user_column, item_column, rating_column, time_column, escape=escape
+        )
         preparation["split"] = split_of(self._paths, self.settings["split"])
         super().__init__(root, Preparation(**preparation))
 
@@ -83,18 +89,19 @@ class File(RecDataSet):
         return [SourceFile(name) for name in dict.fromkeys(self._paths.values())]
 
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
+        refuse_twice(self._paths, self.hashes)
         return {part: FORMATS.get(self._formats[part])(files[name], self._layout) for part, name in self._paths.items()}
 
 
 def paths_of_parts(dataset: str, whole: str | None, parts: Mapping[str, str | None]) -> dict[str, str]:
-    """Return the path of the one file, or those of given parts, without compression extensions.
+    """Return the path of the one file, or those of given parts.
 
     Raises:
         DataError: neither is given, or both, or one file twice.
     """
-    given = {part: plain_name(name) for part, name in parts.items() if name is not None}
+    given = {part: name for part, name in parts.items() if name is not None}
     if whole is not None and not given:
-        return {WHOLE: plain_name(whole)}
+        return {WHOLE: whole}
     if whole is None and {"train", "test"} <= set(given):
         if len(set(given.values())) < len(given):
             raise DataError(f"two parts cannot be one file: {given}")
@@ -118,7 +125,7 @@ def split_of(paths: Mapping[str, str], split: str) -> str:
 
 
 def plain_name(name: str) -> str:
-    """Return a file's name without a compression extension; compressed files are found anyway."""
+    """Return a file's name without a compression extension."""
     return next((name.removesuffix(ending) for ending in COMPRESSIONS if ending and name.endswith(ending)), name)
 
 
@@ -133,6 +140,8 @@ def format_of(name: str, chosen: str | None = None) -> str:
             raise DataError(unknown("format", chosen, FORMATS.names()))
         return chosen
     for component in FORMATS:
-        if Path(name).suffix.lower() in component.traits.extensions:
+        if Path(plain_name(name)).suffix.lower() in component.traits.extensions:
             return component.name
+    if Path(name).suffix.lower() in _OTHER_COMPRESSIONS:
+        raise DataError(f"{name} is compressed or an archive, and recrun reads .gz and .zst only; unpack it")
     raise DataError(f"the name of {name} does not tell its format; set format to one of: {', '.join(FORMATS.names())}")

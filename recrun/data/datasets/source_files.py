@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ class SourceFile:
     """One file that a data set is read from.
 
     Args:
-        name: its name (a path below the data set's folder), without the ending of a compression.
+        name: its name (a path below the data set's folder); without the ending of a compression, a compressed file of
+            that name is found too.
         url: where it can be downloaded, or the archive (zip, tar) that holds it.
         checksum: "sha256:..." or "md5:..." of its decompressed content, where known.
         optional: whether the data set can be read without it.
@@ -37,7 +39,7 @@ class SourceFile:
 def locate(dataset: str, folders: Sequence[Path], files: Sequence[SourceFile]) -> dict[str, Path]:
     """Return the path of each file, all from the first folder that has every required one.
 
-    In each folder a file is looked for as it is called, then with ".gz" and ".zst".
+    In each folder a file is looked for as it is called, then with ".gz" and ".zst" (see `find_file`).
 
     Args:
         dataset: its name, for messages.
@@ -74,6 +76,23 @@ def check_content(
     return hashes, notes
 
 
+def refuse_twice(parts: Mapping[str, str], hashes: Mapping[str, str]) -> None:
+    """Refuse two parts that are one file, under whatever names.
+
+    Args:
+        parts: the name of each part's file.
+        hashes: the digest of each file's decompressed content.
+
+    Raises:
+        DataError: two have the same content.
+    """
+    seen: dict[str, str] = {}
+    for part, name in parts.items():
+        other = seen.setdefault(hashes[name], part)
+        if other != part:
+            raise DataError(f"two parts hold the same: {other} ({parts[other]}) and {part} ({name}); name another file")
+
+
 def compare_content(path: Path, checksum: str, *, ending: str | None = None) -> tuple[str, str]:
     """Return the SHA-256 of a file's decompressed content, and how it differs from the expected one, or "".
 
@@ -90,14 +109,51 @@ def compare_content(path: Path, checksum: str, *, ending: str | None = None) -> 
 
 
 def find_file(path: Path) -> Path | None:
-    """Return the path at which a file is there, plain or compressed, or None."""
-    return next((found for ending in COMPRESSIONS if (found := path.with_name(path.name + ending)).is_file()), None)
+    """Return the path at which a file is there, or None.
+
+    A name with the ending of a compression means that file alone. Any other means the plain file where there is one,
+    else the one compressed file of that name.
+
+    Raises:
+        DataError: there is no plain file, and two compressed ones.
+    """
+    if path.suffix in COMPRESSIONS[1:]:
+        return path if path.is_file() else None
+    if path.is_file():
+        return path
+    found = compressed_beside(path)
+    if len(found) > 1:
+        names = " and ".join(each.name for each in found)
+        raise DataError(f"{path} is not there, but {names} are; name the one that is meant, or remove the other")
+    return found[0] if found else None
+
+
+def compressed_beside(path: Path) -> list[Path]:
+    """Return the compressed files that have the name of a file and an ending more."""
+    return [found for ending in COMPRESSIONS[1:] if (found := path.with_name(path.name + ending)).is_file()]
+
+
+def unlike_beside(paths: Mapping[str, Path]) -> list[str]:
+    """Return a note for each plain file beside which a compressed one of its name holds something else."""
+    notes = []
+    for path in paths.values():
+        for other in [] if path.suffix in COMPRESSIONS[1:] else compressed_beside(path):
+            if not _hold_the_same(path, other):
+                notes.append(f"{path} is read; {other.name} beside it holds something else")
+    return notes
+
+
+def _hold_the_same(path: Path, other: Path) -> bool:
+    try:
+        return content_digests(path) == content_digests(other)
+    except DataError:  # damaged, for instance
+        return False
 
 
 def _not_found(dataset: str, folders: Sequence[Path], files: Sequence[SourceFile], looked_at: Sequence[Path]) -> str:
     root = folders[-1]
     lines = [f"{dataset} is not at root={root}" + ("" if root.is_dir() else " (there is no such folder)")]
-    lines += ["Looked for (also with .gz and .zst):", *(f"  {path}" for path in looked_at)]
+    lines += ["Looked for (also with .gz and .zst):", *(f"  {path}{_instead(path)}" for path in looked_at)]
     needed = [file for file in files if not file.optional and (file.url or file.page)]
     if needed and all(file.url for file in needed):
         lines.append(f"Get it with:\n  recrun data fetch {dataset} root={shlex.quote(str(root))}\nor by hand:")
@@ -113,3 +169,15 @@ def _not_found(dataset: str, folders: Sequence[Path], files: Sequence[SourceFile
         if file.checksum:
             lines.append(f"    {file.checksum}  {file.name}")
     return "\n".join(lines)
+
+
+def _instead(path: Path) -> str:
+    """Return what is there in place of a file, in brackets, or ""."""
+    plain = path.with_name(path.name.removesuffix(path.suffix)) if path.suffix in COMPRESSIONS[1:] else path
+    if path.is_symlink():
+        target = os.readlink(path)
+        remedy = f"; get the file: git annex get {path.name}" if "annex/objects" in target else ""
+        return f" (a link to {target}, which is not there{remedy})"
+    if path.exists():
+        return " (which is no regular file)" if not path.is_dir() else " (which is a folder)"
+    return f" ({plain.name} is there; name that one)" if plain != path and plain.is_file() else ""

@@ -13,11 +13,12 @@ import numpy as np
 
 from recrun.data.formats.column_names import COLUMN_KEYS, find_columns
 from recrun.data.formats.find_bad_row import STAND_IN, TextShape, explain_rows, is_rectangular
+from recrun.data.formats.first_lines import first_lines
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.integer_lines import parse_lines
-from recrun.data.formats.opening import check_encoding, open_binary, read_binary
+from recrun.data.formats.opening import read_binary
 from recrun.data.formats.polars_files import read_text_columns
-from recrun.data.formats.table import Ids, Layout, Table, data_error
+from recrun.data.formats.table import Ids, Layout, Table, data_error, shown
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.splits.rules import rank_within_user
 from recrun.errors import DataError
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 SEPARATORS = (",", "\t", ";", "|", "::", " ")
-_SAMPLE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,10 @@ def looks_like_header(fields: list[str]) -> bool:
 def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
     first, second = first_lines(path, layout.encoding)
     separator = layout.separator or dialect.separator or guess_separator(first)
-    if not set(separator).isdisjoint('\r\n"'):
-        raise data_error(path, None, f"{separator!r} cannot be a separator")
+    check_marks(path, separator, layout.escape)
     names = split_line(first, separator, dialect.quoted)
+    if dialect.quoted and first.replace('\\"', "").count('"') % 2:
+        raise data_error(path, 1, f"a quote that begins here is not closed on this line: {shown(first)}", "quotes")
     header = next((known for known in (layout.header, dialect.header) if known is not None), looks_like_header(names))
     if header and not second:
         raise data_error(path, None, "holds no interactions, only a header row", kind="empty")
@@ -153,36 +154,50 @@ def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
         raise data_error(path, 1, f"expected lines `{expected}`, found {len(names)} columns{hint}")
     notes: tuple[str, ...] = ()
     if not header:
-        names, layout = [str(i + 1) for i in range(len(names))], by_position(layout, dialect, len(names))
+        # A separator at the end of each line makes no column.
+        n_named = len(names) - (len(names) > 2 and not names[-1].strip())
+        names, layout = [str(i + 1) for i in range(len(names))], by_position(layout, dialect, n_named)
     positions = find_columns(path, names, layout, hint)
     if not header and dialect.header is None:
         notes = (f"{path.name}: no header row; the columns were taken as {', '.join(positions)}",)
-    shape = TextShape(separator, header, dialect.quoted, layout.encoding, len(names), positions)
+    escape = layout.escape if dialect.quoted else None
+    shape = TextShape(separator, header, dialect.quoted, layout.encoding, len(names), positions, escape)
     time = (
         split_line(second or first, separator, dialect.quoted)[positions[TIMESTAMP] :][:1]
         if TIMESTAMP in positions
         else []
     )
     frame = _parse(path, shape, time[0] if time else "")
-    return frame_to_table(frame, path, 1 + header, partial(explain_rows, path, shape), notes)
+    table = frame_to_table(frame, path, 1 + header, partial(explain_rows, path, shape), notes)
+    # Where quotes are out of step, rows run together, and the ids show it.
+    if dialect.quoted and len(positions) == len(names) and _has_quotes(table):
+        _refuse_ragged(path, text_source(path, shape), shape)
+    return table
 
 
-def first_lines(path: Path, encoding: str) -> tuple[str, str]:
-    """Return the first line, and the next that is not blank, or "" where there is none."""
-    check_encoding(path, encoding)
-    with open_binary(path) as stream:
-        sample = stream.read(_SAMPLE)
-    text = sample.decode(encoding, errors="replace").removeprefix("\ufeff")
-    if not text.strip():
-        raise data_error(path, None, "is empty", kind="empty")
-    if "\0" in text:
-        raise data_error(
-            path,
-            text[: text.index("\0")].count("\n") + 1,
-            f"is not {encoding} text: found a byte 0; set encoding (utf-16?)",
-        )
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    return lines[0], next((line for line in lines[1:] if line.strip()), "")
+def check_marks(path: Path, separator: str, escape: str | None) -> None:
+    """Refuse a separator and an escape that cannot be any.
+
+    Raises:
+        DataError: the separator has a quote or ends lines, or the escape is not one other character.
+    """
+    if not set(separator).isdisjoint('\r\n"'):
+        raise data_error(path, None, f"{separator!r} cannot be a separator")
+    if escape is not None and (len(escape) != 1 or escape in '\r\n"' or escape in separator or not escape.isascii()):
+        raise data_error(path, None, f"{escape!r} cannot be an escape; expected one character, such as a backslash")
+
+
+def _has_quotes(table: Table) -> bool:
+    import polars as pl
+
+    texts = [ids.names for ids in (table.users, table.items) if not ids.are_integers]
+    return any(pl.Series(names).str.contains('["\n]').any() for names in texts)
+
+
+def _refuse_ragged(path: Path, source: Path | bytes, shape: TextShape) -> None:
+    fault = None if is_rectangular(source, shape) else explain_rows(path, shape)
+    if fault is not None:
+        raise fault
 
 
 def split_line(line: str, separator: str, quoted: bool) -> list[str]:
@@ -227,25 +242,45 @@ def _parse(path: Path, shape: TextShape, time: str) -> pl.DataFrame:
         except (pl.exceptions.PolarsError, OSError) as error:
             if TIMESTAMP in shape.positions and attempt + 1 < len(times):
                 continue
-            reason = str(error).splitlines()[0]
-            raise explain_rows(path, shape) or data_error(path, None, f"cannot be read ({reason})") from error
+            fault = explain_rows(path, shape)
+            if fault is not None:
+                raise fault from error
+            frame = _parse_with_blanks(path, source, shape)
     # polars does not look at columns nobody asked for, so rows with too few or too many would pass.
-    if len(shape.positions) < shape.n_columns and not is_rectangular(source, shape):
-        fault = explain_rows(path, shape)
-        if fault:
-            raise fault
+    if len(shape.positions) < shape.n_columns:
+        _refuse_ragged(path, source, shape)
     return frame
+
+
+def _parse_with_blanks(path: Path, source: Path | bytes, shape: TextShape) -> pl.DataFrame:
+    """Return the needed columns of a file in which blanks stand beside numbers.
+
+    Raises:
+        DataError: something else is wrong.
+    """
+    import polars as pl
+
+    try:
+        frame = _read_frame(source, shape, dict.fromkeys((USER, ITEM, RATING, TIMESTAMP), pl.String))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise data_error(path, None, f"cannot be read ({reason})") from error
+    numbers = [role for role in (RATING, TIMESTAMP) if role in shape.positions]
+    return frame.with_columns(pl.col(numbers).str.strip_chars())
 
 
 def text_source(path: Path, shape: TextShape) -> Path | bytes:
     """Return what polars can read: the file itself, or its text recoded to UTF-8 with a separator of one byte."""
     recode = shape.encoding.lower().replace("-", "") not in ("utf8", "ascii")
-    if not recode and len(shape.separator.encode()) == 1:
+    if not recode and shape.escape is None and len(shape.separator.encode()) == 1:
         return path
     try:
         text = read_binary(path).decode(shape.encoding)
     except UnicodeDecodeError as error:
         raise explain_rows(path, shape) or data_error(path, None, f"is not {shape.encoding} text") from error
+    if shape.escape is not None:
+        escaped = re.compile(re.escape(shape.escape) + '(["' + re.escape(shape.escape) + "])")
+        text = escaped.sub(lambda pair: '""' if pair[1] == '"' else pair[1], text)
     if len(shape.separator.encode()) > 1:
         text = text.replace(shape.separator, STAND_IN)
     return text.encode("utf-8")

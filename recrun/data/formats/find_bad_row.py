@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from recrun.data.formats.opening import BLOCK, open_binary
+from recrun.data.formats.quotes import are_sound_quotes, fault_of_writing
 from recrun.data.formats.table import shown
 from recrun.data.interactions import RATING, TIMESTAMP
 from recrun.errors import DataError, RowFault
@@ -34,6 +35,7 @@ class TextShape:
         encoding: of the text.
         n_columns: how many columns every row has.
         positions: which column holds the user, the item, the rating, the time.
+        escape: the character before a quote that is part of a quoted value; None where such a quote is doubled.
     """
 
     separator: str
@@ -42,6 +44,7 @@ class TextShape:
     encoding: str
     n_columns: int
     positions: Mapping[str, int]
+    escape: str | None = None
 
 
 def explain_rows(path: Path, shape: TextShape) -> DataError | None:
@@ -59,21 +62,26 @@ def find_bad_rows(path: Path, shape: TextShape) -> Iterator[RowFault]:
     are_dates: bool | None = None
     with open_binary(path) as stream:
         errors = "surrogateescape" if can_escape else "replace"
-        with io.TextIOWrapper(stream, encoding=shape.encoding, errors=errors, newline="") as text:
-            for line, n_lines, row in _rows(text, shape):
-                if isinstance(row, csv.Error):
-                    yield RowFault("ragged", line, f"cannot be split into columns ({row})", n_lines)
+        with io.TextIOWrapper(stream, encoding=shape.encoding, errors=errors, newline="\n") as text:
+            for line, n_lines, row, written in _rows(text, shape):
+                separator = shape.separator if len(shape.separator) == 1 else STAND_IN
+                fault = fault_of_writing(written, separator, shape.quoted, shape.escape)
+                if fault or isinstance(row, csv.Error):
+                    kind, message = fault or ("ragged", f"cannot be split into columns ({row})")
+                    yield RowFault(kind, line, message.replace(repr(STAND_IN)[1:-1], shape.separator), n_lines)
                     continue
                 is_header = shape.header and line == 1
                 if TIMESTAMP in shape.positions and len(row) == shape.n_columns and are_dates is None and not is_header:
                     are_dates = not is_number(row[shape.positions[TIMESTAMP]])
                 kind, message = _complaint(row, shape, are_dates or False)
+                if kind == "ragged" and not written.endswith("\n"):
+                    message += "; this last line has no end: was the file cut off?"
                 if kind == "encoding" or (kind and not is_header):
                     yield RowFault(kind, line, message, n_lines)
 
 
 def is_rectangular(source: Path | bytes, shape: TextShape) -> bool:
-    """Return whether every line of a text surely has as many separators as its columns need.
+    """Return whether every line of a text surely has as many separators as its columns need, and sound quotes.
 
     Args:
         source: the file, or its text in UTF-8 with `STAND_IN` for a separator of several bytes.
@@ -83,9 +91,14 @@ def is_rectangular(source: Path | bytes, shape: TextShape) -> bool:
     with nullcontext(io.BytesIO(source)) if isinstance(source, bytes) else open_binary(source) as stream:
         n_before, length_before, is_quoted, last = 0, 0, False, 0
         while block := stream.read(BLOCK):
+            block += stream.readline()
+            if not last:
+                block = block.removeprefix(b"\xef\xbb\xbf")
             characters = np.frombuffer(block, dtype=np.uint8)
             is_end, is_separator = characters == 10, characters == separator[0]
             if shape.quoted and (is_quoted or b'"' in block):
+                if not are_sound_quotes(characters, is_end | is_separator, is_quoted, shape.escape is None):
+                    return False
                 # Between an odd quote and the next one, nothing ends and nothing separates.
                 within = ((characters == 34).cumsum() + is_quoted) % 2 == 1
                 is_end &= ~within
@@ -102,17 +115,24 @@ def is_rectangular(source: Path | bytes, shape: TextShape) -> bool:
             if ((n_separators[:-1] != shape.n_columns - 1) & ~is_blank).any():
                 return False
             last = int(characters[-1])
-    return length_before == 0 or n_before == shape.n_columns - 1
+    return not is_quoted and (length_before == 0 or n_before == shape.n_columns - 1)
 
 
-def _rows(text: io.TextIOWrapper, shape: TextShape) -> Iterator[tuple[int, int, list[str] | csv.Error]]:
-    """Yield (the line in which it begins, how many lines it takes, fields or why there are none) of each row."""
+def _rows(text: io.TextIOWrapper, shape: TextShape) -> Iterator[tuple[int, int, list[str] | csv.Error, str]]:
+    """Yield (line in which it begins, how many lines it takes, fields or why there are none, its text) of each row."""
     one_character = len(shape.separator) == 1
-    lines: Iterator[str] = text if one_character else (line.replace(shape.separator, STAND_IN) for line in text)
+    written: list[str] = []
+
+    def lines() -> Iterator[str]:
+        for line in text:
+            written.append(line if one_character else line.replace(shape.separator, STAND_IN))
+            yield written[-1]
+
     reader = csv.reader(
-        lines,
+        lines(),
         delimiter=shape.separator if one_character else STAND_IN,
         quoting=csv.QUOTE_MINIMAL if shape.quoted else csv.QUOTE_NONE,
+        escapechar=shape.escape if shape.quoted else None,
     )
     before = 0
     while True:
@@ -124,7 +144,8 @@ def _rows(text: io.TextIOWrapper, shape: TextShape) -> Iterator[tuple[int, int, 
         if row is None:
             return
         if row:
-            yield before + 1, reader.line_num - before, row
+            yield before + 1, reader.line_num - before, row, "".join(written)
+        written.clear()
         before = reader.line_num
 
 
@@ -139,7 +160,8 @@ def _complaint(row: Sequence[str], shape: TextShape, are_dates: bool) -> tuple[s
     if len(row) != shape.n_columns:
         if shape.quoted and row[-1].endswith("\n"):
             return "quotes", "a quote that begins here is not closed"
-        return "ragged", f"expected {shape.n_columns} columns, found {len(row)}: {shown(text)}"
+        hint = "; the lines end with a separator" if len(row) == shape.n_columns + 1 and not row[-1].strip() else ""
+        return "ragged", f"expected {shape.n_columns} columns, found {len(row)}: {shown(text)}{hint}"
     for role, position in shape.positions.items():
         value = row[position]
         if not value.strip():

@@ -203,6 +203,9 @@ def _doubtful_ids(names: pl.Series) -> Iterator[tuple[str, np.ndarray, str]]:
     """
     import polars as pl
 
+    damaged = names.str.contains("[\0\r]")
+    if damaged.any():
+        yield "encoding", damaged.arg_true().to_numpy(), ", which holds a byte 0 or a carriage return (a damaged file?)"
     missing = names.str.to_lowercase().is_in(list(MISSING_WORDS))
     others = names.filter(~missing)
     if missing.any() and len(others) and not others.cast(pl.Float64, strict=False).null_count():

@@ -104,6 +104,7 @@ class Layout:
         item_column: of item ids.
         rating_column: of ratings.
         time_column: of timestamps.
+        escape: the character before a quote that is part of a quoted value; None where such a quote is doubled.
     """
 
     separator: str | None = None
@@ -113,6 +114,7 @@ class Layout:
     item_column: str | None = None
     rating_column: str | None = None
     time_column: str | None = None
+    escape: str | None = None
 
 
 def shown(text: str, length: int = 80) -> str:
