@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recrun.data.datasets.base import RecDataSet
+from recrun.data.datasets.pieces import find_pieces, read_pieces, refuse_repeated
 from recrun.data.datasets.preparation import WHOLE, Preparation
 from recrun.data.datasets.settings import AnyInteractions
-from recrun.data.datasets.source_files import SourceFile, refuse_twice
+from recrun.data.datasets.source_files import SourceFile, pieces_of, refuse_twice
 from recrun.data.formats.opening import COMPRESSIONS
 from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError, unknown
@@ -52,7 +53,8 @@ class File(RecDataSet):
 
         Args:
             root: the folder to which the paths are relative.
-            path: the file that holds all interactions, to be split.
+            path: the file that holds all interactions, to be split; or a folder of files, or a pattern such as
+                parts/*.csv, which are read as one in the order of their names.
             train_path: the file of the train part, where the parts are given.
             valid_path: the file of the validation part; without it `valid_ratio` of train is held out.
             test_path: the file of the test part.
@@ -74,7 +76,10 @@ class File(RecDataSet):
             DataError: files are missing or malformed, or cannot be split as asked.
         """
         self._paths = paths_of_parts("File", path, {"train": train_path, "valid": valid_path, "test": test_path})
-        self._formats = {part: format_of(name, format) for part, name in self._paths.items()}
+        self._folder = Path(root).expanduser()
+        self._formats = {
+            part: format_of(telling_name(self._folder, name), format) for part, name in self._paths.items()
+        }
         self._layout = Layout(
             separator, header, encoding, user_column, item_column, rating_column, time_column, escape=escape
         )
@@ -86,11 +91,23 @@ class File(RecDataSet):
         return [root]
 
     def sources(self) -> Sequence[SourceFile]:
-        return [SourceFile(name) for name in dict.fromkeys(self._paths.values())]
+        return [SourceFile(name, many=True) for name in dict.fromkeys(self._paths.values())]
 
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
         refuse_twice(self._paths, self.hashes)
-        return {part: FORMATS.get(self._formats[part])(files[name], self._layout) for part, name in self._paths.items()}
+        return {part: self._table(name, self._formats[part], files) for part, name in self._paths.items()}
+
+    def _table(self, name: str, format: str, files: Mapping[str, Path]) -> Table:
+        """Return the table of a file, or that of all files of a folder or a pattern."""
+        read = FORMATS.get(format)
+        if name in files:
+            table: Table = read(files[name], self._layout)
+            return table
+        pieces = pieces_of(name, files)
+        whole = read_pieces(self._folder / name, list(pieces.values()), read, self._layout, format)
+        filled = {piece.path for piece in whole.pieces}
+        refuse_repeated({key: self.hashes[key] for key, piece in pieces.items() if piece in filled})
+        return whole
 
 
 def paths_of_parts(dataset: str, whole: str | None, parts: Mapping[str, str | None]) -> dict[str, str]:
@@ -122,6 +139,19 @@ def split_of(paths: Mapping[str, str], split: str) -> str:
     if split != "ratio":
         raise DataError(f"split={split} splits one file (path), and the parts are given already; leave split out")
     return "given"
+
+
+def telling_name(folder: Path, name: str) -> str:
+    """Return the name that tells a format: that of a file, or of a folder, or else of the first file in the folder."""
+    path = folder / name
+    if not path.is_dir() or is_format_known(name):
+        return name
+    return find_pieces(path)[0].name
+
+
+def is_format_known(name: str) -> bool:
+    """Return whether the name of a file or folder tells a format."""
+    return any(Path(plain_name(name)).suffix.lower() in component.traits.extensions for component in FORMATS)
 
 
 def plain_name(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -41,20 +42,20 @@ def refuse_overlap(tables: Mapping[str, Table], users: Ids, items: Ids, labels: 
     starts = np.cumsum([0, *map(len, tables.values())])
     given = list(tables.values())
 
-    def origin(row: int) -> tuple[Table, int]:
+    def origin(row: int) -> tuple[Table, Path, int]:
         place = int(np.searchsorted(starts, row, side="right")) - 1
-        return given[place], given[place].line_of(row - int(starts[place]))
+        return given[place], *given[place].where(row - int(starts[place]))
 
     def find(part: Table) -> Iterator[RowFault]:
         for row, other_row in zip(later[in_order].tolist(), earlier[in_order].tolist(), strict=True):
-            (table, line), (other, other_line) = origin(row), origin(other_row)
+            (table, _, line), (_, other, other_line) = origin(row), origin(other_row)
             pair = f"user {users.names[users.codes[row]]} and item {items.names[items.codes[row]]}"
             if table is part:
-                yield RowFault("overlap", line, f"{pair} are in {other.path}:{other_line} too")
+                yield RowFault("overlap", line, f"{pair} are in {other}:{other_line} too")
 
-    part, line = origin(int(later.min()))
+    part, path, line = origin(int(later.min()))
     message = f"{next(find(part)).message}; train, valid and test must not overlap ({len(later)} such pairs)"
-    raise DataError(message, path=part.path, line=line, kind="overlap", rows=partial(find, part))
+    raise DataError(message, path=path, line=line, kind="overlap", rows=partial(find, part))
 
 
 def unknown_in_train(

@@ -7,9 +7,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from recrun.data.datasets.pieces import are_many, find_pieces
 from recrun.data.formats.opening import COMPRESSIONS, content_digests
 from recrun.errors import DataError
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class SourceFile:
         member: its name in the archive, when `url` is one.
         mirrors: where else the same can be downloaded.
         page: the page that tells how to get it, for what has to be downloaded by hand.
+        many: whether it may be a folder of files, or a pattern, whose files are read as one.
     """
 
     name: str
@@ -34,10 +39,13 @@ class SourceFile:
     member: str = ""
     mirrors: tuple[str, ...] = ()
     page: str = ""
+    many: bool = False
 
 
 def locate(dataset: str, folders: Sequence[Path], files: Sequence[SourceFile]) -> dict[str, Path]:
     """Return the path of each file, all from the first folder that has every required one.
+
+    The files of a folder or a pattern are called `name: file` each, in the order of their names.
 
     In each folder a file is looked for as it is called, then with ".gz" and ".zst" (see `find_file`).
 
@@ -51,11 +59,28 @@ def locate(dataset: str, folders: Sequence[Path], files: Sequence[SourceFile]) -
     """
     looked_at: list[Path] = []
     for folder in folders:
-        found = {file.name: path for file in files if (path := find_file(folder / file.name)) is not None}
+        found = {file.name: path for file in files if (path := _find(folder / file.name, file)) is not None}
         if all(file.name in found or file.optional for file in files):
-            return found
+            return {key: path for name, place in found.items() for key, path in _pieces(name, place).items()}
         looked_at += [folder / file.name for file in files if file.name not in found and not file.optional]
     raise DataError(_not_found(dataset, folders, files, looked_at))
+
+
+def _find(path: Path, file: SourceFile) -> Path | None:
+    return path if file.many and are_many(path) else find_file(path)
+
+
+def _pieces(name: str, path: Path) -> dict[str, Path]:
+    if path.is_file():
+        return {name: path}
+    pieces = find_pieces(path)
+    shared = path if path.is_dir() else Path(os.path.commonpath([piece.parent for piece in pieces]))
+    return {f"{name}: {piece.relative_to(shared).as_posix()}": piece for piece in pieces}
+
+
+def pieces_of(name: str, files: Mapping[str, _T]) -> dict[str, _T]:
+    """Return what `locate` or `check_content` returned for a file, or for each file of a folder or a pattern."""
+    return {key: value for key, value in files.items() if key == name or key.startswith(f"{name}: ")}
 
 
 def check_content(
@@ -64,13 +89,12 @@ def check_content(
     """Return the SHA-256 of each file's decompressed content, and a note for each that is not the published file."""
     hashes: dict[str, str] = {}
     notes: list[str] = []
-    for file in files:
-        if file.name not in paths:
-            continue
-        hashes[file.name], difference = compare_content(paths[file.name], file.checksum)
+    checksums = {file.name: file.checksum for file in files}
+    for name, path in paths.items():
+        hashes[name], difference = compare_content(path, checksums.get(name, ""))
         if difference:
             notes.append(
-                f"{paths[file.name]} is not the published file of {dataset}, so results may not compare "
+                f"{path} is not the published file of {dataset}, so results may not compare "
                 f"with published ones ({difference})"
             )
     return hashes, notes
@@ -86,9 +110,9 @@ def refuse_twice(parts: Mapping[str, str], hashes: Mapping[str, str]) -> None:
     Raises:
         DataError: two have the same content.
     """
-    seen: dict[str, str] = {}
+    seen: dict[tuple[str, ...], str] = {}
     for part, name in parts.items():
-        other = seen.setdefault(hashes[name], part)
+        other = seen.setdefault(tuple(pieces_of(name, hashes).values()), part)
         if other != part:
             raise DataError(f"two parts hold the same: {other} ({parts[other]}) and {part} ({name}); name another file")
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _BLOCK: Final = 1 << 22
 """Bytes that are parsed together."""
-_MOVIE: Final = r"^\d+:\s*$"
-_RATING: Final = r"^\d+,\d+(\.\d+)?,\d{4}-\d\d-\d\d\s*$"
+_MOVIE: Final = r"^\d{1,18}:\s*$"
+_RATING: Final = r"^\d{1,18},\d+(\.\d+)?,\d{4}-\d\d-\d\d\s*$"
 _IMPRESSIONS: Final = r"^[^\t]*\t[^\t]+\t[^\t]+\t[^\t]*\t\s*[^\t ]+-[01]( +[^\t ]+-[01])*\s*$"
 _CLOCK: Final = "%m/%d/%Y %I:%M:%S %p"
 

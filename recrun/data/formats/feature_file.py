@@ -20,7 +20,7 @@ from recrun.data.formats.delimited import (
 )
 from recrun.data.formats.file_kinds import kind_of, read_start, refuse_unless
 from recrun.data.formats.find_bad_row import TextShape, explain_rows, is_rectangular
-from recrun.data.formats.first_lines import first_lines
+from recrun.data.formats.first_lines import FirstLines, first_lines
 from recrun.data.formats.polars_files import parquet_names, read_parquet_columns, read_text_columns
 from recrun.data.formats.table import Layout, data_error
 from recrun.errors import nearest
@@ -59,7 +59,7 @@ class FeatureFile:
         if self._ending in _PARQUET:
             refuse_unless(self.path, "parquet")
             return parquet_names(self.path)
-        first, _ = self._first_lines
+        first = self._first_lines.first
         names = split_line(first, self._shape.separator, self._shape.quoted)
         return names if self._shape.header else [str(place + 1) for place in range(len(names))]
 
@@ -101,7 +101,7 @@ class FeatureFile:
         frame = self._read_parquet(places) if self._ending in _PARQUET else self._read_text(places)
         frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
         frame = frame.with_columns(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in names)
-        first = 1 if self._ending in _PARQUET else 1 + self._shape.header
+        first = 1 if self._ending in _PARQUET else 1 + self._shape.n_skipped
         frame = frame.with_columns(pl.Series(LINE, np.arange(first, first + frame.height)))
         frame = frame.filter(~pl.all_horizontal(pl.col(list(names)).is_null()))
         if not frame.height:
@@ -109,7 +109,7 @@ class FeatureFile:
         return frame
 
     @cached_property
-    def _first_lines(self) -> tuple[str, str]:
+    def _first_lines(self) -> FirstLines:
         kind = kind_of(read_start(self.path))
         if kind.name in _NO_COLUMNS:
             message = f"{_NO_COLUMNS[kind.name]}; labelled rows are read from text in columns and from .parquet files"
@@ -118,7 +118,8 @@ class FeatureFile:
 
     @cached_property
     def _shape(self) -> TextShape:
-        first, second = self._first_lines
+        start = self._first_lines
+        first, second = start.first, start.second
         has_tabs = self._ending in _TABS
         separator = self._layout.separator or ("\t" if has_tabs else guess_separator(first))
         check_marks(self.path, separator, self._layout.escape)
@@ -128,7 +129,16 @@ class FeatureFile:
             raise data_error(self.path, None, "holds no rows, only a header row", kind="empty")
         positions: Mapping[str, int] = {}
         escape = None if has_tabs else self._layout.escape
-        return TextShape(separator, header, not has_tabs, self._layout.encoding, len(names), positions, escape)
+        return TextShape(
+            separator,
+            header,
+            not has_tabs,
+            self._layout.encoding,
+            len(names),
+            positions,
+            escape,
+            start.n_skipped(header),
+        )
 
     def _read_text(self, places: Sequence[int]) -> pl.DataFrame:
         import polars as pl

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recrun.data.formats.first_lines import LONGEST
 from recrun.data.formats.opening import BLOCK, open_binary
 from recrun.data.formats.quotes import are_sound_quotes, fault_of_writing
 from recrun.data.formats.table import shown
@@ -36,6 +37,7 @@ class TextShape:
         n_columns: how many columns every row has.
         positions: which column holds the user, the item, the rating, the time.
         escape: the character before a quote that is part of a quoted value; None where such a quote is doubled.
+        n_above: how many lines stand above the first row; None for the header row alone, if there is one.
     """
 
     separator: str
@@ -45,6 +47,12 @@ class TextShape:
     n_columns: int
     positions: Mapping[str, int]
     escape: str | None = None
+    n_above: int | None = None
+
+    @property
+    def n_skipped(self) -> int:
+        """How many lines stand above the first row."""
+        return int(self.header) if self.n_above is None else self.n_above
 
 
 def explain_rows(path: Path, shape: TextShape) -> DataError | None:
@@ -66,11 +74,21 @@ def find_bad_rows(path: Path, shape: TextShape) -> Iterator[RowFault]:
             for line, n_lines, row, written in _rows(text, shape):
                 separator = shape.separator if len(shape.separator) == 1 else STAND_IN
                 fault = fault_of_writing(written, separator, shape.quoted, shape.escape)
+                if (
+                    not fault
+                    and n_lines > 1
+                    and all(each.count(separator) == shape.n_columns - 1 for each in written.splitlines())
+                ):
+                    found = shown(written, 60)
+                    fault = (
+                        "quotes",
+                        f"a quote that begins here is closed {n_lines - 1} lines below, among other rows: {found}",
+                    )
                 if fault or isinstance(row, csv.Error):
                     kind, message = fault or ("ragged", f"cannot be split into columns ({row})")
                     yield RowFault(kind, line, message.replace(repr(STAND_IN)[1:-1], shape.separator), n_lines)
                     continue
-                is_header = shape.header and line == 1
+                is_header = line <= shape.n_skipped
                 if TIMESTAMP in shape.positions and len(row) == shape.n_columns and are_dates is None and not is_header:
                     are_dates = not is_number(row[shape.positions[TIMESTAMP]])
                 kind, message = _complaint(row, shape, are_dates or False)
@@ -101,6 +119,8 @@ def is_rectangular(source: Path | bytes, shape: TextShape) -> bool:
                     return False
                 # Between an odd quote and the next one, nothing ends and nothing separates.
                 within = ((characters == 34).cumsum() + is_quoted) % 2 == 1
+                if (is_end & within).any() and _run_rows_together(is_end, is_separator, within, shape.n_columns):
+                    return False
                 is_end &= ~within
                 is_separator &= ~within
                 is_quoted = bool(within[-1])
@@ -118,6 +138,21 @@ def is_rectangular(source: Path | bytes, shape: TextShape) -> bool:
     return not is_quoted and (length_before == 0 or n_before == shape.n_columns - 1)
 
 
+def _run_rows_together(is_end: np.ndarray, is_separator: np.ndarray, within: np.ndarray, n_columns: int) -> bool:
+    """Return whether an end of a line within quotes stands between two lines that look like rows of their own.
+
+    Args:
+        is_end: which bytes of whole lines end one (B,).
+        is_separator: which bytes separate values, quoted or not (B,).
+        within: which bytes stand within quotes (B,).
+        n_columns: of every row.
+    """
+    ends = np.flatnonzero(is_end)
+    counts = np.diff(np.searchsorted(np.flatnonzero(is_separator), ends), prepend=0)
+    like_rows = counts == n_columns - 1
+    return bool((within[ends[:-1]] & like_rows[:-1] & like_rows[1:]).any())
+
+
 def _rows(text: io.TextIOWrapper, shape: TextShape) -> Iterator[tuple[int, int, list[str] | csv.Error, str]]:
     """Yield (line in which it begins, how many lines it takes, fields or why there are none, its text) of each row."""
     one_character = len(shape.separator) == 1
@@ -128,6 +163,7 @@ def _rows(text: io.TextIOWrapper, shape: TextShape) -> Iterator[tuple[int, int, 
             written.append(line if one_character else line.replace(shape.separator, STAND_IN))
             yield written[-1]
 
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
     reader = csv.reader(
         lines(),
         delimiter=shape.separator if one_character else STAND_IN,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from recrun.data.formats.file_kinds import refuse_other_kinds
 from recrun.data.formats.opening import check_encoding, open_binary
@@ -16,8 +16,28 @@ LONGEST: Final = 1 << 23
 _SAMPLE: Final = 1 << 16
 
 
-def first_lines(path: Path, encoding: str) -> tuple[str, str]:
-    """Return the first line, and the next that is not blank, or "" where there is none.
+class FirstLines(NamedTuple):
+    """How a text begins.
+
+    Args:
+        first: the first line that is not empty.
+        second: the next that is not blank, or "" where there is none.
+        n_above: how many empty lines stand above the first.
+        n_between: how many empty lines follow it.
+    """
+
+    first: str
+    second: str
+    n_above: int = 0
+    n_between: int = 0
+
+    def n_skipped(self, header: bool) -> int:
+        """Return how many lines stand above the first row, with a header row or without."""
+        return self.n_above + (1 + self.n_between if header else 0)
+
+
+def first_lines(path: Path, encoding: str) -> FirstLines:
+    """Return how a text begins.
 
     Raises:
         DataError: the file is empty, of another kind than text, or its lines do not end with a newline.
@@ -33,8 +53,11 @@ def first_lines(path: Path, encoding: str) -> tuple[str, str]:
         raise data_error(path, len(lines), message, "not-data")
     for number, line in enumerate(lines, start=1):
         _refuse_characters(path, number, line, encoding)
-    first, *others = (line.removesuffix("\r") for line in lines)
-    return first, next((line for line in others if line.strip()), "")
+    lines = [line.removesuffix("\r") for line in lines]
+    n_above = next((place for place, line in enumerate(lines) if line), 0)
+    first, *others = lines[n_above:]
+    n_between = next((place for place, line in enumerate(others) if line), 0)
+    return FirstLines(first, next((line for line in others if line.strip()), ""), n_above, n_between)
 
 
 def _lines(sample: bytes, encoding: str) -> list[str]:

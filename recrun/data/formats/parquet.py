@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from recrun.data.formats.column_names import find_columns
@@ -25,4 +26,4 @@ def read_parquet(path: Path, layout: Layout) -> Table:
     def explain() -> DataError | None:
         return None
 
-    return frame_to_table(frame, path, 1, explain)
+    return replace(frame_to_table(frame, path, 1, explain), names=tuple(names))

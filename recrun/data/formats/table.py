@@ -69,6 +69,8 @@ class Table:
         time_is_date: "timestamp" was written as dates, and counts the seconds since 1970.
         notes: what a user should know about how the file was read.
         skipped: the lines that hold no interaction, ascending: "blank-lines", and "no-items" of a user alone.
+        names: of all columns of the file, in order, where its first line or schema tells them.
+        pieces: the tables of the files that were joined to this one, in order; none for one file.
     """
 
     path: Path
@@ -80,6 +82,8 @@ class Table:
     time_is_date: bool = False
     notes: tuple[str, ...] = ()
     skipped: Mapping[str, np.ndarray] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    pieces: tuple[Table, ...] = ()
 
     @classmethod
     def of(
@@ -90,6 +94,14 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.users.codes)
+
+    def where(self, row: int) -> tuple[Path, int]:
+        """Return the file and the line that a row came from."""
+        for piece in self.pieces:
+            if row < len(piece):
+                return piece.where(row)
+            row -= len(piece)
+        return self.path, self.line_of(row)
 
 
 @dataclass(frozen=True)

@@ -622,7 +622,7 @@ def test_parts_whose_ids_have_nothing_in_common_are_refused(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["a.csv", "b.csv"], r"is a folder without one train and one test file; name a file of it: a\.csv, b\.csv"),
+        (["a.csv", "b.txt"], r"is a folder without one train and one test file; name a file of it: a\.csv, b\.txt"),
         (["train.csv"], "without one train and one test file"),
         (["train.csv", "train.txt", "test.csv"], "without one train and one test file"),
         ([], "name a file of it: nothing"),
