@@ -15,7 +15,7 @@ import numpy as np
 from recrun import __version__
 from recrun.data import cache, tags
 from recrun.data.datasets.preparation import Preparation, Prepared, prepare
-from recrun.data.datasets.source_files import SourceFile, check_content, locate
+from recrun.data.datasets.source_files import SourceFile, check_content, locate, unlike_beside
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
 from recrun.data.formats.table import Table
 from recrun.data.interactions import CSR, ITEM, RATING, TIMESTAMP, USER, WEIGHT, Interactions, TrainingData, join, union
@@ -174,6 +174,7 @@ class RecDataSet(Source):
             prepared = prepare(self.read({}), preparation)
             return prepared, {"split": _hash(prepared)}
         files = locate(self.name, self.locations(Path(root).expanduser()), sources)
+        self.notes += unlike_beside(files)
         before = _states(files)
         folder = cache.entry_folder(self.name, self._made_from(files, preparation))
         entry = cache.load(folder)
@@ -183,7 +184,8 @@ class RecDataSet(Source):
                 return prepared, hashes
             self.notes.append(f"the cache at {folder} was damaged and is built anew")
             cache.discard(folder)
-        hashes, notes = check_content(self.name, sources, files)
+        self.hashes, notes = check_content(self.name, sources, files)
+        hashes = dict(self.hashes)
         prepared = prepare(self.read(files), preparation)
         user_ids, item_ids = self.rename(files, prepared.user_ids, prepared.item_ids)
         _refuse_changed(files, before)

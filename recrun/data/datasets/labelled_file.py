@@ -29,7 +29,7 @@ from recrun.data.datasets.feature_columns import (
 from recrun.data.datasets.file import paths_of_parts, plain_name, split_of
 from recrun.data.datasets.preparation import Preparation
 from recrun.data.datasets.settings import Shares
-from recrun.data.datasets.source_files import SourceFile
+from recrun.data.datasets.source_files import SourceFile, refuse_twice
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
 from recrun.data.formats.dates import parse_format
 from recrun.data.formats.feature_file import LINE, FeatureFile
@@ -70,6 +70,7 @@ class LabelledFile(RecDataSet):
         separator: str | None = None,
         header: bool | None = None,
         encoding: str = "utf-8",
+        escape: str | None = None,
         label_column: str = "label",
         label_threshold: float | None = None,
         user_column: str | None = None,
@@ -98,6 +99,7 @@ class LabelledFile(RecDataSet):
             separator: what separates columns, one or several characters; null infers it.
             header: whether the first line is a header row; null infers it. Without one, columns are called 1, 2, ...
             encoding: encoding of text files.
+            escape: the character before a quote within a quoted value, such as a backslash; null where it is doubled.
             label_column: the column of the label, 0 or 1.
             label_threshold: the least value that is labelled 1, for a column of ratings, say; null for 0 and 1.
             user_column: the column of user ids, used as a feature and for the groups of gauc; null for none.
@@ -137,9 +139,7 @@ class LabelledFile(RecDataSet):
         self._paths = paths_of_parts(
             "LabelledFile", path, {"train": train_path, "valid": valid_path, "test": test_path}
         )
-        self._beside = {
-            key: plain_name(name) for key, name in (("user", user_path), ("item", item_path)) if name is not None
-        }
+        self._beside = {key: name for key, name in (("user", user_path), ("item", item_path)) if name is not None}
         preparation = Preparation(split=split_of(self._paths, split), duplicates="all", **shares)
         super().__init__(root, preparation)
 
@@ -153,6 +153,7 @@ class LabelledFile(RecDataSet):
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
         import polars as pl
 
+        refuse_twice(self._paths, self.hashes)
         tables = {part: self._open(files, name) for part, name in self._paths.items()}
         beside = {key: self._open(files, name) for key, name in self._beside.items()}
         wanted = self.settings
@@ -206,8 +207,8 @@ class LabelledFile(RecDataSet):
         return self.settings[f"{role}_column"] is not None
 
     def _open(self, files: Mapping[str, Path], name: str) -> FeatureFile:
-        layout = Layout(self.settings["separator"], self.settings["header"], self.settings["encoding"])
-        return FeatureFile(files[name], layout, Path(name).suffix)
+        layout = Layout(**{key: self.settings[key] for key in ("separator", "header", "encoding", "escape")})
+        return FeatureFile(files[name], layout, Path(plain_name(name)).suffix)
 
     def _columns(
         self, rows: pl.DataFrame, tables: Sequence[FeatureFile], bounds: np.ndarray, chosen: Chosen, notes: list[str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -104,12 +105,14 @@ def _refuse_like_ids(role: str, tables: Sequence[Table], ids: Ids) -> None:
         other, difference = found[code]
         other_row = int((ids.codes == other).argmax())
         origin = int(np.searchsorted(starts, other_row, side="right")) - 1
-        where = f"{tables[origin].path}:{tables[origin].line_of(other_row - int(starts[origin]))}"
+        where = ":".join(map(str, tables[origin].where(other_row - int(starts[origin]))))
         told = f"the {role} is {str(ids.names[code])!r}, which differs from {str(ids.names[other])!r} ({where})"
         return f"{told} only by {difference}; write both alike"
 
     rows = np.flatnonzero(at_fault[start : start + len(table)])
-    raise rows_error(table.path, "like-ids", rows, table.line_of, message_of)
+    path = table.where(int(rows[0]))[0]
+    rows = np.array([row for row in rows.tolist() if table.where(row)[0] == path])
+    raise rows_error(path, "like-ids", rows, table.line_of, message_of)
 
 
 def refuse_overlap(tables: Mapping[str, Table], users: Ids, items: Ids, labels: np.ndarray) -> None:
@@ -137,20 +140,20 @@ def refuse_overlap(tables: Mapping[str, Table], users: Ids, items: Ids, labels: 
     starts = np.cumsum([0, *map(len, tables.values())])
     given = list(tables.values())
 
-    def origin(row: int) -> tuple[Table, int]:
+    def origin(row: int) -> tuple[Table, Path, int]:
         place = int(np.searchsorted(starts, row, side="right")) - 1
-        return given[place], given[place].line_of(row - int(starts[place]))
+        return given[place], *given[place].where(row - int(starts[place]))
 
     def find(part: Table) -> Iterator[RowFault]:
         for row, other_row in zip(later[in_order].tolist(), earlier[in_order].tolist(), strict=True):
-            (table, line), (other, other_line) = origin(row), origin(other_row)
+            (table, _, line), (_, other, other_line) = origin(row), origin(other_row)
             pair = f"user {users.names[users.codes[row]]} and item {items.names[items.codes[row]]}"
             if table is part:
-                yield RowFault("overlap", line, f"{pair} are in {other.path}:{other_line} too")
+                yield RowFault("overlap", line, f"{pair} are in {other}:{other_line} too")
 
-    part, line = origin(int(later.min()))
+    part, path, line = origin(int(later.min()))
     message = f"{next(find(part)).message}; train, valid and test must not overlap ({len(later)} such pairs)"
-    raise DataError(message, path=part.path, line=line, kind="overlap", rows=partial(find, part))
+    raise DataError(message, path=path, line=line, kind="overlap", rows=partial(find, part))
 
 
 def unknown_in_train(

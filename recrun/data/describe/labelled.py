@@ -76,7 +76,9 @@ _SHOWN: Final = ("users", "items", "train", "valid", "test", "share_labelled_1",
 
 
 def _open(path: Path, given: Mapping[str, Any]) -> FeatureFile:
-    layout = Layout(given.get("separator"), given.get("header"), given.get("encoding") or "utf-8")
+    layout = Layout(
+        given.get("separator"), given.get("header"), given.get("encoding") or "utf-8", escape=given.get("escape")
+    )
     return FeatureFile(path, layout, Path(plain_name(path.name)).suffix)
 
 

@@ -19,14 +19,18 @@ from recrun.data.describe.guess_columns import choose_roles, roles_by_content
 from recrun.data.describe.problems import REFUSE, SETTING, Faults
 from recrun.data.formats.column_names import COLUMN_KEYS
 from recrun.data.formats.delimited import DIALECTS, by_position, guess_separator, looks_like_header, split_line
+from recrun.data.formats.file_kinds import kind_of, read_start, refuse_other_kinds
+from recrun.data.formats.json_lines import sample_records
 from recrun.data.formats.opening import check_encoding
 from recrun.data.formats.polars_files import read_parquet_columns
 from recrun.data.formats.table import Layout, shown
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.errors import DataError
 
-LAYOUT_KEYS: Final = ("separator", "header", "encoding", *COLUMN_KEYS.values(), "time_format")
+LAYOUT_KEYS: Final = ("separator", "header", "encoding", "escape", *COLUMN_KEYS.values(), "time_format")
 _INTEGERS: Final = ("lightgcn", "sequences")
+_RECORDS: Final = ("jsonl", "pylines")
+_BLOCKS: Final = ("netflix", "mind")
 _UDATA: Final = {USER: 0, ITEM: 1, RATING: 2, TIMESTAMP: 3}
 
 
@@ -99,6 +103,9 @@ def sniff(path: Path, given: Mapping[str, Any], faults: Faults) -> Sniffed:
             faults.add("format", "is a parquet file under another name")
         _sniff_parquet(sniffed, faults)
         return sniffed
+    told = kind_of(read_start(path)).name
+    kind = told if told in _RECORDS + _BLOCKS else ""
+    refuse_other_kinds(path, reads=("utf-16", "utf-32", chosen or kind))
     found = survey(path)
     encoding = given.get("encoding") or guess_encoding(path, found)
     check_encoding(path, encoding)
@@ -107,11 +114,27 @@ def sniff(path: Path, given: Mapping[str, Any], faults: Faults) -> Sniffed:
         raise DataError("is empty", path=path, kind="empty")
     sniffed = Sniffed(path, chosen or named or "csv", encoding, settings=settings, survey=found)
     _note_text(sniffed, lines, faults)
-    if sniffed.format in _INTEGERS or (chosen is None and named is None and _is_of_integers(lines)):
+    if kind or sniffed.format in _RECORDS + _BLOCKS:
+        _sniff_others(sniffed, chosen, named, kind, faults)
+    elif sniffed.format in _INTEGERS or (chosen is None and named is None and _is_of_integers(lines)):
         _sniff_integers(sniffed, lines, chosen or named, faults)
     else:
         _sniff_table(sniffed, lines, chosen, named, faults)
     return sniffed
+
+
+def _sniff_others(sniffed: Sniffed, chosen: str | None, named: str | None, kind: str, faults: Faults) -> None:
+    """Find the columns of records, and say what else lines of no columns are."""
+    sniffed.format = chosen or kind or sniffed.format
+    if sniffed.format != (chosen or named):
+        sniffed.settings["format"] = sniffed.format
+        told = "does not tell its format" if named is None else f"says {named}"
+        faults.add("format", f"the file's name {told}: {sniffed.format}")
+    if sniffed.format in _RECORDS:
+        columns = sample_records(sniffed.path, sniffed.encoding, sniffed.format)
+        sniffed.names = list(columns)
+        texts = [[str(value) for value in values if value is not None] for values in columns.values()]
+        sniffed.roles = choose_roles(sniffed.names, texts, sniffed.layout, None, sniffed.settings, faults)
 
 
 def _format_by_name(path: Path) -> str | None:
@@ -128,8 +151,6 @@ def _note_text(sniffed: Sniffed, lines: Sequence[str], faults: Faults) -> None:
         faults.add("byte-order-mark")
     if found.n_windows:
         faults.add("line-ends", count=found.n_windows)
-    if found.n_returns and not sniffed.encoding.startswith("utf-16"):
-        faults.add("old-line-ends", count=found.n_returns)
     if "encoding" not in sniffed.settings and sniffed.encoding != "utf-8":
         sniffed.settings["encoding"] = sniffed.encoding
         faults.add("encoding", f"is not UTF-8 text; {sniffed.encoding} would fit", action=SETTING)
@@ -181,6 +202,9 @@ def _sniff_table(sniffed: Sniffed, lines: Sequence[str], chosen: str | None, nam
     if chosen is None:
         _choose_format(sniffed, named, separator, header, len(cells), columns, faults)
     dialect = DIALECTS[sniffed.format]
+    if dialect.quoted and given.get("escape") is None and any('\\"' in line for line in lines):
+        given["escape"] = "\\"
+        faults.add("quotes", "quotes within values are escaped by a backslash", action=SETTING)
     if chosen is not None and dialect.separator is not None:
         separator = given.get("separator") or dialect.separator
     sniffed.separator, sniffed.has_header = separator, header

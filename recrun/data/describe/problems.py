@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -37,7 +37,8 @@ KINDS: Final = {
     "column": (REFUSE, "a column is missing, or there twice"),
     "column-name": (SETTING, "a column has no usual name"),
     "ragged": (REFUSE, "rows with too few or too many columns"),
-    "quotes": (REFUSE, "a quote that is not closed"),
+    "quotes": (REFUSE, "quotes that are not closed, or stand within a value"),
+    "record": (REFUSE, "lines that are no object with the keys that are needed"),
     "missing-value": (REFUSE, "values are missing"),
     "missing-id": (REFUSE, "ids that stand for a missing value"),
     "not-a-number": (REFUSE, "text where a number belongs"),
@@ -141,6 +142,25 @@ class Faults:
         fault = self.add(kind, message, action=action, count=1)
         if len(fault.lines) < self.limit:
             fault.lines.append((line, found))
+
+    def take(
+        self, others: Faults, *, without: Collection[str] = (), where: Callable[[int], tuple[Path, int]] | None = None
+    ) -> None:
+        """Add the faults of one of the files that are read as one, each line under the name of its file.
+
+        Args:
+            others: its faults.
+            without: kinds that are left out.
+            where: the file and line of what others call a line; None where they name lines of their own file.
+        """
+        for fault in others:
+            if fault.kind in without or (fault.kind == "empty" and others.path != self.path):
+                continue
+            message = fault.message if fault.lines or fault.path == self.path else f"{fault.path.name}: {fault.message}"
+            mine = self.add(fault.kind, message, action=fault.action, count=fault.count)
+            for number, found in fault.lines[: max(self.limit - len(mine.lines), 0)]:
+                path, line = (fault.path, number) if where is None else where(number)
+                mine.lines.append((line, f"{path.name}: {found}"))
 
     def add_error(self, error: DataError, without: Collection[int] = ()) -> list[RowFault]:
         """Add the rows that an error names, or the error itself where it names none.

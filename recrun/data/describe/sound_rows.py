@@ -78,7 +78,7 @@ class _Extents:
         if dialect is None or not dialect.quoted:
             return None
         text = read_binary(self._sniffed.path).decode(self._sniffed.encoding, errors="replace")
-        return row_lines(text.encode(), header=False)
+        return row_lines(text.encode(), 0)
 
     def of(self, row: RowFault) -> range:
         """Return the lines of a row."""

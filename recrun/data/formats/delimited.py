@@ -13,12 +13,13 @@ import numpy as np
 
 from recrun.data.formats.column_names import COLUMN_KEYS, bare_name, find_columns
 from recrun.data.formats.find_bad_row import STAND_IN, TextShape, explain_rows, is_rectangular, row_lines
+from recrun.data.formats.first_lines import first_lines
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.integer_lines import parse_lines
 from recrun.data.formats.numbers import is_number
-from recrun.data.formats.opening import check_encoding, open_binary, read_binary
+from recrun.data.formats.opening import BLOCK, open_binary, read_binary
 from recrun.data.formats.polars_files import read_text_columns
-from recrun.data.formats.table import Ids, Layout, Table, data_error
+from recrun.data.formats.table import Ids, Layout, Table, data_error, shown
 from recrun.data.formats.time_column import refuse_format
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.splits.rules import rank_within_user
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 SEPARATORS = (",", "\t", ";", "|", "::", " ")
-_SAMPLE = 1 << 16
 _ZLIB = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 
 
@@ -143,11 +143,13 @@ def looks_like_header(fields: list[str]) -> bool:
 
 
 def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
-    first, second = first_lines(path, layout.encoding)
+    start = first_lines(path, layout.encoding)
+    first, second = start.first, start.second
     separator = layout.separator or dialect.separator or guess_separator(first)
-    if not set(separator).isdisjoint('\r\n"'):
-        raise data_error(path, None, f"{separator!r} cannot be a separator")
+    check_marks(path, separator, layout.escape)
     names = split_line(first, separator, dialect.quoted)
+    if dialect.quoted and first.replace('\\"', "").count('"') % 2:
+        raise data_error(path, 1, f"a quote that begins here is not closed on this line: {shown(first)}", "quotes")
     header = next((known for known in (layout.header, dialect.header) if known is not None), looks_like_header(names))
     if header and not second:
         raise data_error(path, None, "holds no interactions, only a header row", kind="empty")
@@ -157,45 +159,61 @@ def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
         raise data_error(path, 1, f"expected lines `{expected}`, found {len(names)} columns{hint}")
     notes: tuple[str, ...] = ()
     if not header:
-        names, layout = [str(i + 1) for i in range(len(names))], by_position(layout, dialect, len(names))
+        # A separator at the end of each line makes no column.
+        n_named = len(names) - (len(names) > 2 and not names[-1].strip())
+        names, layout = [str(i + 1) for i in range(len(names))], by_position(layout, dialect, n_named)
     positions = find_columns(path, names, layout, hint)
     if not header and dialect.header is None:
         notes = (f"{path.name}: no header row; the columns were taken as {', '.join(positions)}",)
-    shape = TextShape(separator, header, dialect.quoted, layout.encoding, len(names), positions)
+    escape = layout.escape if dialect.quoted else None
+    shape = TextShape(
+        separator, header, dialect.quoted, layout.encoding, len(names), positions, escape, start.n_skipped(header)
+    )
     time = (
         split_line(second or first, separator, dialect.quoted)[positions[TIMESTAMP] :][:1]
         if TIMESTAMP in positions
         else []
     )
     frame = _parse(path, shape, "" if layout.time_format else (time or [""])[0])
-    return frame_to_table(
+    table = frame_to_table(
         frame,
         path,
-        1 + header,
+        1 + shape.n_skipped,
         partial(explain_rows, path, shape),
         notes,
         time_format=layout.time_format,
         columns={role: bare_name(names[position]) for role, position in positions.items()},
-        find_lines=(lambda: row_lines(text_source(path, shape), header)) if dialect.quoted else None,
+        find_lines=(lambda: row_lines(text_source(path, shape), shape.n_skipped)) if dialect.quoted else None,
     )
+    table = replace(table, names=tuple(names))
+    # Where quotes are out of step, rows run together; numbers never take part in that.
+    is_text = not (table.users.are_integers and table.items.are_integers)
+    if dialect.quoted and is_text and len(positions) == len(names) and _has_quotes(path):
+        _refuse_ragged(path, text_source(path, shape), shape)
+    return table
 
 
-def first_lines(path: Path, encoding: str) -> tuple[str, str]:
-    """Return the first line, and the next that is not blank, or "" where there is none."""
-    check_encoding(path, encoding)
+def check_marks(path: Path, separator: str, escape: str | None) -> None:
+    """Refuse a separator and an escape that cannot be any.
+
+    Raises:
+        DataError: the separator has a quote or ends lines, or the escape is not one other character.
+    """
+    if not set(separator).isdisjoint('\r\n"'):
+        raise data_error(path, None, f"{separator!r} cannot be a separator")
+    if escape is not None and (len(escape) != 1 or escape in '\r\n"' or escape in separator or not escape.isascii()):
+        raise data_error(path, None, f"{escape!r} cannot be an escape; expected one character, such as a backslash")
+
+
+def _has_quotes(path: Path) -> bool:
     with open_binary(path) as stream:
-        sample = stream.read(_SAMPLE)
-    text = sample.decode(encoding, errors="replace").removeprefix("\ufeff")
-    if not text.strip():
-        raise data_error(path, None, "is empty", kind="empty")
-    if "\0" in text:
-        raise data_error(
-            path,
-            text[: text.index("\0")].count("\n") + 1,
-            f"is not {encoding} text: found a byte 0; set encoding (utf-16?)",
-        )
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    return lines[0], next((line for line in lines[1:] if line.strip()), "")
+        return any(b'"' in block for block in iter(partial(stream.read, BLOCK), b""))
+
+
+def _refuse_ragged(path: Path, source: Path | bytes, shape: TextShape) -> None:
+    fault = None if is_rectangular(source, shape) else explain_rows(path, shape)
+    if fault is not None:
+        raise fault
 
 
 def split_line(line: str, separator: str, quoted: bool) -> list[str]:
@@ -243,10 +261,8 @@ def _parse(path: Path, shape: TextShape, time: str) -> pl.DataFrame:
             reason = str(error).splitlines()[0]
             raise explain_rows(path, shape) or data_error(path, None, f"cannot be read ({reason})") from error
     # polars does not look at columns nobody asked for, so rows with too few or too many would pass.
-    if len(shape.positions) < shape.n_columns and not is_rectangular(source, shape):
-        fault = explain_rows(path, shape)
-        if fault:
-            raise fault
+    if len(shape.positions) < shape.n_columns:
+        _refuse_ragged(path, source, shape)
     return frame
 
 
@@ -262,7 +278,7 @@ def _time_types(time: str) -> list[Any]:
 def text_source(path: Path, shape: TextShape) -> Path | bytes:
     """Return what polars can read: the file itself, or its text recoded to UTF-8 with a separator of one byte."""
     recode = shape.encoding.lower().replace("-", "") not in ("utf8", "ascii")
-    if not recode and len(shape.separator.encode()) == 1:
+    if not recode and shape.escape is None and len(shape.separator.encode()) == 1:
         with path.open("rb") as stream:
             is_like_zlib = stream.read(2) in _ZLIB
         # Text that begins as zlib's streams do would be decompressed; behind a byte order mark it is not.
@@ -271,6 +287,9 @@ def text_source(path: Path, shape: TextShape) -> Path | bytes:
         text = read_binary(path).decode(shape.encoding)
     except UnicodeDecodeError as error:
         raise explain_rows(path, shape) or data_error(path, None, f"is not {shape.encoding} text") from error
+    if shape.escape is not None:
+        escaped = re.compile(re.escape(shape.escape) + '(["' + re.escape(shape.escape) + "])")
+        text = escaped.sub(lambda pair: '""' if pair[1] == '"' else pair[1], text)
     if len(shape.separator.encode()) > 1:
         text = text.replace(shape.separator, STAND_IN)
     return text.encode("utf-8")

@@ -157,13 +157,17 @@ def _length(text: str) -> str:
 def _doubtful_ids(names: pl.Series, line_of: Callable[[int], int]) -> tuple[str, dict[int, str]]:
     """Return (kind, what they are by position) of text ids that surely are not meant as ones.
 
-    These are words for a missing value where all other ids are numbers, large numbers whose digits are lost, and ids
-    that differ from another one only in how they are written.
+    These are ids with characters of a damaged file, words for a missing value where all other ids are numbers, large
+    numbers whose digits are lost, and ids that differ from another one only in how they are written.
 
     Args:
         names: distinct ids, text.
         line_of: a line of each.
     """
+    damaged = names.str.contains("[\0\r]")
+    if damaged.any():
+        told = ", which holds a byte 0 or a carriage return (a damaged file?)"
+        return "encoding", dict.fromkeys(damaged.arg_true().to_list(), told)
     missing = names.str.to_lowercase().is_in(list(MISSING_WORDS))
     rounded = names.str.contains(r"^[0-9]\.[0-9]+[eE]\+?[0-9]+$")
     if (missing.any() or rounded.any()) and not missing.all() and are_numbers(names.filter(~missing)).all():

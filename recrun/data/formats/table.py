@@ -70,6 +70,8 @@ class Table:
         time_has_zone: each of these dates said how far its clock is ahead of UTC.
         notes: what a user should know about how the file was read.
         skipped: the lines that hold no interaction, ascending: "blank-lines", and "no-items" of a user alone.
+        names: of all columns of the file, in order, where its first line or schema tells them.
+        pieces: the tables of the files that were joined to this one, in order; none for one file.
     """
 
     path: Path
@@ -82,6 +84,8 @@ class Table:
     time_has_zone: bool = False
     notes: tuple[str, ...] = ()
     skipped: Mapping[str, np.ndarray] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    pieces: tuple[Table, ...] = ()
 
     @classmethod
     def of(
@@ -92,6 +96,14 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.users.codes)
+
+    def where(self, row: int) -> tuple[Path, int]:
+        """Return the file and the line that a row came from."""
+        for piece in self.pieces:
+            if row < len(piece):
+                return piece.where(row)
+            row -= len(piece)
+        return self.path, self.line_of(row)
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,7 @@ class Layout:
         rating_column: of ratings.
         time_column: of timestamps.
         time_format: the strftime format of dates.
+        escape: the character before a quote that is part of a quoted value; None where such a quote is doubled.
     """
 
     separator: str | None = None
@@ -117,6 +130,7 @@ class Layout:
     rating_column: str | None = None
     time_column: str | None = None
     time_format: str | None = None
+    escape: str | None = None
 
 
 def shown(text: str, length: int = 80) -> str:

@@ -198,8 +198,8 @@ def test_ids_of_labelled_rows_are_held_to_the_same(tmp_path: Path) -> None:
 
 
 def test_dates_of_labelled_rows_take_a_format(tmp_path: Path) -> None:
-    for part in ("train", "test"):
-        clicks(tmp_path / f"{part}.csv", ["01/02/2020"] * 4)
+    for part, n_rows in {"train": 5, "test": 4}.items():
+        clicks(tmp_path / f"{part}.csv", ["01/02/2020"] * n_rows)
     data = labelled(tmp_path, time_column="time", time_format="%d/%m/%Y")
     assert data.interactions("test").columns["timestamp"].tolist() == [1580515200] * 4
     with pytest.raises(DataError, match="time_format needs time_column"):
@@ -214,8 +214,8 @@ def test_dates_of_labelled_rows_take_a_format(tmp_path: Path) -> None:
 def test_features_of_ids_that_are_written_in_another_way_are_refused(
     tmp_path: Path, written: str, difference: str
 ) -> None:
-    for part in ("train", "test"):
-        clicks(tmp_path / f"{part}.csv", [1] * 4)
+    for part, n_rows in {"train": 5, "test": 4}.items():
+        clicks(tmp_path / f"{part}.csv", [1] * n_rows)
     (tmp_path / "users.csv").write_text(f"user,age\n2,30\n{written},40\n")
     with pytest.raises(DataError) as caught:
         labelled(tmp_path, user_column="user", user_path="users.csv", dense_columns=["age"])

@@ -267,6 +267,9 @@ def test_parquet_ids_that_cannot_be_right_are_refused_with_their_row(
 def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     path.write_bytes(b"user,item\n1,2\n")
+    with pytest.raises(DataError, match=r"x\.parquet: is not a parquet file: it may be text, csv for example"):
+        FORMATS.get("parquet")(path, Layout())
+    path.write_bytes(b"PAR1 cut off")
     with pytest.raises(DataError, match=r"x\.parquet: is not a parquet file that can be read"):
         FORMATS.get("parquet")(path, Layout())
 

@@ -97,8 +97,8 @@ def test_rows_begin_where_they_begin_for_the_csv_module(rows: list[str], newline
         # The line ends that stand within quotes are "\n" here, and each of them is a line of the reader.
         starts.append(before + 1)
         before = reader.line_num
-    assert row_lines(text.encode(), header=False).tolist() == starts
-    assert row_lines(text.encode(), header=True).tolist() == starts[1:]
+    assert row_lines(text.encode(), 0).tolist() == starts
+    assert row_lines(text.encode(), 1).tolist() == starts[1:]
 
 
 HEAD = 'title,user,item,rating,time\n"one\nline and\nanother",1,2,3,2024-01-01\n'
