@@ -115,10 +115,10 @@ def is_rectangular(source: Path | bytes, shape: TextShape) -> bool:
             characters = np.frombuffer(block, dtype=np.uint8)
             is_end, is_separator = characters == 10, characters == separator[0]
             if shape.quoted and (is_quoted or b'"' in block):
-                if not are_sound_quotes(characters, is_end | is_separator, is_quoted, shape.escape is None):
+                if not are_sound_quotes(characters, separator[0], is_quoted, shape.escape is None):
                     return False
                 # Between an odd quote and the next one, nothing ends and nothing separates.
-                within = ((characters == 34).cumsum() + is_quoted) % 2 == 1
+                within = np.logical_xor.accumulate(characters == 34) ^ is_quoted
                 if (is_end & within).any() and _run_rows_together(is_end, is_separator, within, shape.n_columns):
                     return False
                 is_end &= ~within
