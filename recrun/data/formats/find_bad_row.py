@@ -148,6 +148,7 @@ def _run_rows_together(is_end: np.ndarray, is_separator: np.ndarray, within: np.
         n_columns: of every row.
     """
     ends = np.flatnonzero(is_end)
+    ends = ends if is_end[-1] else np.append(ends, len(is_end))
     counts = np.diff(np.searchsorted(np.flatnonzero(is_separator), ends), prepend=0)
     like_rows = counts == n_columns - 1
     return bool((within[ends[:-1]] & like_rows[:-1] & like_rows[1:]).any())
