@@ -17,7 +17,7 @@ from recrun.data.formats.first_lines import first_lines
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.integer_lines import parse_lines
 from recrun.data.formats.numbers import is_number
-from recrun.data.formats.opening import BLOCK, open_binary, read_binary
+from recrun.data.formats.opening import read_binary
 from recrun.data.formats.polars_files import read_text_columns
 from recrun.data.formats.table import Ids, Layout, Table, data_error, shown
 from recrun.data.formats.time_column import refuse_format
@@ -186,9 +186,8 @@ def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
         find_lines=(lambda: row_lines(text_source(path, shape), shape.n_skipped)) if dialect.quoted else None,
     )
     table = replace(table, names=tuple(names))
-    # Where quotes are out of step, rows run together; numbers never take part in that.
-    is_text = not (table.users.are_integers and table.items.are_integers)
-    if dialect.quoted and is_text and len(positions) == len(names) and _has_quotes(path):
+    # Where quotes are out of step, rows run together, and the ids show it; numbers never take part in that.
+    if dialect.quoted and len(positions) == len(names) and _has_quotes(table):
         _refuse_ragged(path, text_source(path, shape), shape)
     return table
 
@@ -205,9 +204,11 @@ def check_marks(path: Path, separator: str, escape: str | None) -> None:
         raise data_error(path, None, f"{escape!r} cannot be an escape; expected one character, such as a backslash")
 
 
-def _has_quotes(path: Path) -> bool:
-    with open_binary(path) as stream:
-        return any(b'"' in block for block in iter(partial(stream.read, BLOCK), b""))
+def _has_quotes(table: Table) -> bool:
+    import polars as pl
+
+    texts = [ids.names for ids in (table.users, table.items) if not ids.are_integers]
+    return any(pl.Series(names).str.contains('["\n]').any() for names in texts)
 
 
 def _refuse_ragged(path: Path, source: Path | bytes, shape: TextShape) -> None:

@@ -110,10 +110,10 @@ def is_rectangular(source: Path | bytes, shape: TextShape) -> bool:
             characters = np.frombuffer(block, dtype=np.uint8)
             is_end, is_separator = characters == 10, characters == separator[0]
             if shape.quoted and (is_quoted or b'"' in block):
-                if not are_sound_quotes(characters, is_end | is_separator, is_quoted, shape.escape is None):
+                if not are_sound_quotes(characters, separator[0], is_quoted, shape.escape is None):
                     return False
                 # Between an odd quote and the next one, nothing ends and nothing separates.
-                within = ((characters == 34).cumsum() + is_quoted) % 2 == 1
+                within = np.logical_xor.accumulate(characters == 34) ^ is_quoted
                 if (is_end & within).any() and _run_rows_together(is_end, is_separator, within, shape.n_columns):
                     return False
                 is_end &= ~within
@@ -162,6 +162,7 @@ def _run_rows_together(is_end: np.ndarray, is_separator: np.ndarray, within: np.
         n_columns: of every row.
     """
     ends = np.flatnonzero(is_end)
+    ends = ends if is_end[-1] else np.append(ends, len(is_end))
     counts = np.diff(np.searchsorted(np.flatnonzero(is_separator), ends), prepend=0)
     like_rows = counts == n_columns - 1
     return bool((within[ends[:-1]] & like_rows[:-1] & like_rows[1:]).any())

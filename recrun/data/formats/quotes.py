@@ -9,31 +9,35 @@ import numpy as np
 from recrun.data.formats.table import shown
 
 
-def are_sound_quotes(characters: np.ndarray, is_border: np.ndarray, is_quoted: bool, has_pairs: bool) -> bool:
+def are_sound_quotes(characters: np.ndarray, separator: int, is_quoted: bool, has_pairs: bool) -> bool:
     """Return whether quotes enclose whole values, or stand in pairs within one, in whole lines.
 
     Args:
         characters: the bytes of the lines (B,).
-        is_border: which of them separate values or end lines (B,).
+        separator: the byte between two values.
         is_quoted: whether the lines begin within a quoted value.
         has_pairs: whether a pair of quotes may stand within a value that is not enclosed.
     """
-    around = np.concatenate(([True], is_border | (characters == 34), [True]))
+    is_around = np.zeros(256, dtype=bool)
+    is_around[[separator, 10, 34]] = True
     places = np.flatnonzero(characters == 34)
     opening, closing = places[int(is_quoted) :: 2], places[1 - int(is_quoted) :: 2]
+    begins = is_around[characters[np.maximum(opening - 1, 0)]] | (opening == 0)
+    is_around[13] = True
+    last = len(characters) - 1
+    ends = is_around[characters[np.minimum(closing + 1, last)]] | (closing == last)
+    if begins.all() and ends.all():
+        return True
     if is_quoted:  # the first quote closes what lines before have opened
-        if len(closing) and not (around[closing[0] + 2] or characters[closing[0] + 1] == 13):
+        if not ends[:1].all():
             return False
-        closing = closing[1:]
-    begins = around[opening]
+        closing, ends = closing[1:], ends[1:]
     if not begins[len(closing) :].all():
         return False
     opening, begins = opening[: len(closing)], begins[: len(closing)]
-    after = np.minimum(closing + 1, len(characters) - 1)
-    ends = around[closing + 2] | (characters[after] == 13)
-    n_borders = np.cumsum(is_border)
-    is_within = n_borders[opening] == n_borders[closing]
-    return bool(np.where(begins, ends, is_within & has_pairs).all())
+    n_borders = np.cumsum((characters == separator) | (characters == 10))
+    is_within = (n_borders[opening] == n_borders[closing]) & has_pairs
+    return bool(np.where(begins, ends, is_within).all())
 
 
 def fault_of_writing(written: str, separator: str, quoted: bool, escape: str | None) -> tuple[str, str] | None:
