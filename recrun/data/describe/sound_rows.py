@@ -13,6 +13,7 @@ import numpy as np
 
 from recrun.data.describe.layout import Sniffed
 from recrun.data.describe.problems import Faults
+from recrun.data.formats.column_roles import RolesError
 from recrun.data.formats.opening import open_binary
 from recrun.data.formats.polars_files import read_parquet_columns
 from recrun.data.formats.table import Table
@@ -33,6 +34,9 @@ def read_sound_rows(sniffed: Sniffed, faults: Faults) -> tuple[Table | None, boo
     Args:
         sniffed: the file and its layout.
         faults: takes every fault that the reader names, with its lines.
+
+    Raises:
+        RolesError: columns without names hold something else than their positions say.
     """
     left_out: set[int] = set()
     path, layout = sniffed.path, sniffed.layout
@@ -41,6 +45,8 @@ def read_sound_rows(sniffed: Sniffed, faults: Faults) -> tuple[Table | None, boo
             try:
                 table: Table = FORMATS.get(sniffed.format)(path, layout)
                 break
+            except RolesError:
+                raise
             except DataError as error:
                 # Where the layout as a whole is refused already, the rows are not read as they are meant.
                 rows = [] if faults.is_refused and not left_out else faults.add_error(error, left_out)

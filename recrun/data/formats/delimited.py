@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recrun.data.formats.column_names import COLUMN_KEYS, find_columns
+from recrun.data.formats.column_roles import ByPosition
 from recrun.data.formats.find_bad_row import STAND_IN, TextShape, explain_rows, is_rectangular
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.integer_lines import parse_lines
 from recrun.data.formats.opening import check_encoding, open_binary, read_binary
 from recrun.data.formats.polars_files import read_text_columns
+from recrun.data.formats.sample_lines import split_line
 from recrun.data.formats.table import Ids, Layout, Table, data_error
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.splits.rules import rank_within_user
@@ -152,19 +153,26 @@ def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
         expected = " ".join(role if role != RATING else WEIGHT for role in dialect.positions)
         raise data_error(path, 1, f"expected lines `{expected}`, found {len(names)} columns{hint}")
     notes: tuple[str, ...] = ()
+    named = [role for role, key in COLUMN_KEYS.items() if getattr(layout, key) is not None]
     if not header:
         names, layout = [str(i + 1) for i in range(len(names))], by_position(layout, dialect, len(names))
     positions = find_columns(path, names, layout, hint)
     if not header and dialect.header is None:
         notes = (f"{path.name}: no header row; the columns were taken as {', '.join(positions)}",)
     shape = TextShape(separator, header, dialect.quoted, layout.encoding, len(names), positions)
+    by_place = None if header else ByPosition(path, shape, named)
+    if by_place is not None:
+        by_place.check_sample()
     time = (
         split_line(second or first, separator, dialect.quoted)[positions[TIMESTAMP] :][:1]
         if TIMESTAMP in positions
         else []
     )
     frame = _parse(path, shape, time[0] if time else "")
-    return frame_to_table(frame, path, 1 + header, partial(explain_rows, path, shape), notes)
+    table = frame_to_table(frame, path, 1 + header, partial(explain_rows, path, shape), notes)
+    if by_place is not None:
+        by_place.check_table(table)
+    return table
 
 
 def first_lines(path: Path, encoding: str) -> tuple[str, str]:
@@ -183,16 +191,6 @@ def first_lines(path: Path, encoding: str) -> tuple[str, str]:
         )
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     return lines[0], next((line for line in lines[1:] if line.strip()), "")
-
-
-def split_line(line: str, separator: str, quoted: bool) -> list[str]:
-    """Return the fields of one line, without the quotes around them where there may be some."""
-    if not quoted or len(separator) > 1:
-        return line.split(separator)
-    try:
-        return next(csv.reader([line], delimiter=separator), [])
-    except csv.Error:
-        return line.split(separator)
 
 
 def _separator_hint(line: str, separator: str, n_columns: int) -> str:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from recrun.data.formats.column_names import bare_name
-from recrun.data.formats.delimited import first_lines, guess_separator, looks_like_header, split_line, text_source
+from recrun.data.formats.delimited import first_lines, guess_separator, looks_like_header, text_source
 from recrun.data.formats.find_bad_row import TextShape, explain_rows, is_rectangular
 from recrun.data.formats.polars_files import parquet_names, read_parquet_columns, read_text_columns
+from recrun.data.formats.sample_lines import split_line
 from recrun.data.formats.table import Layout, data_error
 from recrun.errors import nearest
 

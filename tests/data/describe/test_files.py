@@ -151,6 +151,13 @@ BAD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
     "integers with fractions": ("x.txt", integers("3 4.0\n"), "not-an-integer", "refuse", [11]),
     "integers below zero": ("x.txt", integers("3 -4\n"), "negative-id", "refuse", [11]),
     "integers too long": ("x.txt", integers("3 9999999999999999999\n"), "long-id", "refuse", [11]),
+    "only dates": (
+        "x.csv",
+        b"".join(b"2020-01-%02d,2020-02-%02d\n" % (i % 28 + 1, i % 28 + 1) for i in range(30)),
+        "column-role",
+        "refuse",
+        [],
+    ),
     "udata with a word": (
         "u.data",
         b"".join(b"%d\t%d\t3\t881250949\n" % (i, i) for i in range(20)) + b"1\t2\tx\t881250949\n",
