@@ -34,14 +34,14 @@ class Chosen:
         sparse: names of columns of categories.
         dense: names of columns of numbers.
         origin: the file of each feature: "rows", "user" or "item".
-        unused: columns that are in the files and not read, as they are written there.
+        unused: columns that each file has and that are not read, as they are written there.
     """
 
     roles: Mapping[str, str]
     sparse: tuple[str, ...]
     dense: tuple[str, ...]
     origin: Mapping[str, str] = field(default_factory=dict)
-    unused: tuple[str, ...] = ()
+    unused: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def of(self, origin: str) -> list[str]:
         """Return the features that one file holds."""
@@ -96,13 +96,15 @@ def choose(
         if name in ROLES:
             message = f"the column {name!r} cannot be a feature under this name; give it with {ROLES[name]}, or rename"
             raise data_error(files[origin[name]].path, 1, message)
-    unused = [
-        file.written_names[place]
+    unused = {
+        key: [
+            file.written_names[place]
+            for place, name in enumerate(file.names)
+            if name not in keys.get(key, set(roles.values())) and name not in origin
+        ]
         for key, file in files.items()
-        for place, name in enumerate(file.names)
-        if name not in keys.get(key, set(roles.values())) and name not in origin
-    ]
-    return Chosen(roles, tuple(found["sparse_columns"]), tuple(found["dense_columns"]), origin, tuple(unused))
+    }
+    return Chosen(roles, tuple(found["sparse_columns"]), tuple(found["dense_columns"]), origin, unused)
 
 
 def _expand(

@@ -31,6 +31,7 @@ from recrun.data.datasets.preparation import Preparation
 from recrun.data.datasets.settings import Shares
 from recrun.data.datasets.source_files import SourceFile
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
+from recrun.data.formats.column_names import unused_note
 from recrun.data.formats.feature_file import LINE, FeatureFile
 from recrun.data.formats.from_frame import ids_of, times_of
 from recrun.data.formats.table import Ids, Layout, Table, data_error
@@ -163,8 +164,8 @@ class LabelledFile(RecDataSet):
                     )
                     notes.append(f"{lacking} {key} that {file.path.name} lacks; its features are missing there")
             frames.append(frame)
-        if chosen.unused:
-            notes.append(f"columns that are not used: {', '.join(chosen.unused)}")
+            for key, file in opened.items():
+                notes += unused_note(file.path, chosen.unused[key])
         rows = pl.concat(frames)
         bounds = np.cumsum([0, *(frame.height for frame in frames)])
         columns = self._columns(rows, list(tables.values()), bounds, chosen, notes)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Final
 
 from recrun.data.describe.guess_layout import ROLES, STEMS, are_numbers, are_times
 from recrun.data.describe.problems import Faults
-from recrun.data.formats.column_names import COLUMN_KEYS, bare_name, match_columns, recognised
+from recrun.data.formats.column_names import COLUMN_KEYS, REQUIRED_ROLES, bare_name, match_columns, recognised
 from recrun.data.formats.column_roles import RolesError
 from recrun.data.formats.table import Layout
 from recrun.data.interactions import RATING, TIMESTAMP
+
+_NO_IDS: Final = {"rating", "ratings", "rate", "score", "stars", "time", "timestamp", "date", "price", "count", "type"}
+"""Words in the names of columns that hold something about a user or an item, not its id."""
 
 
 def choose_roles(
@@ -76,11 +80,22 @@ def guess_roles(
     for role in roles:
         for stem in STEMS[role]:
             free = [i for i in range(len(names)) if i not in taken and i not in found.values()]
+            if role in REQUIRED_ROLES:  # a "book_rating" is no book
+                free = [i for i in free if _words(names[i]).isdisjoint(_NO_IDS)]
             fits = [i for i in free if stem in bare_name(names[i]).lower() and fits_role(role, columns[i])]
             if fits:
                 found[role] = fits[0]
                 break
     return found
+
+
+def _words(name: str) -> set[str]:
+    """Return the words of a name, in lower case.
+
+    >>> sorted(_words("Book-Rating")), sorted(_words("watchTime"))
+    (['book', 'rating'], ['time', 'watch'])
+    """
+    return set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()))
 
 
 def fits_role(role: str, values: Sequence[str]) -> bool:

@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 
 from recrun.data.formats.column_names import recognised
-from recrun.data.formats.delimited import SEPARATORS, looks_like_header
+from recrun.data.formats.delimited import looks_like_header
 from recrun.data.formats.find_bad_row import is_number
-from recrun.data.formats.sample_lines import split_line
+from recrun.data.formats.sample_lines import SEPARATORS, split_line
 from recrun.data.formats.times import find_unit
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 

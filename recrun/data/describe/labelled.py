@@ -11,7 +11,7 @@ from recrun.data.datasets.file import plain_name
 from recrun.data.datasets.labelled_file import LabelledFile
 from recrun.data.describe.files import Description, FileReport
 from recrun.data.describe.problems import LIMIT, Faults
-from recrun.data.formats.column_names import recognised
+from recrun.data.formats.column_names import LABELS, recognised
 from recrun.data.formats.feature_file import FeatureFile
 from recrun.data.formats.table import Layout
 from recrun.data.interactions import ITEM, TIMESTAMP, USER
@@ -19,9 +19,6 @@ from recrun.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
-
-LABELS: Final = ("label", "click", "clicked", "is_click")
-"""Usual names of the column of labels, in lower case."""
 
 
 def is_labelled(path: Path, given: Mapping[str, Any]) -> bool:

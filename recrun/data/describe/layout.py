@@ -19,11 +19,11 @@ from recrun.data.describe.guess_columns import choose_roles, take_roles
 from recrun.data.describe.problems import REFUSE, SETTING, Faults
 from recrun.data.formats.column_names import COLUMN_KEYS, match_columns
 from recrun.data.formats.column_roles import ByPosition, RolesError
-from recrun.data.formats.delimited import DIALECTS, by_position, guess_separator, looks_like_header
+from recrun.data.formats.delimited import DIALECTS, by_position, looks_like_header
 from recrun.data.formats.find_bad_row import TextShape
 from recrun.data.formats.opening import check_encoding
 from recrun.data.formats.polars_files import read_parquet_columns
-from recrun.data.formats.sample_lines import split_line
+from recrun.data.formats.sample_lines import guess_separator, split_line
 from recrun.data.formats.table import Layout, shown
 from recrun.data.interactions import RATING, WEIGHT
 from recrun.errors import DataError
@@ -231,7 +231,7 @@ def _check_positions(sniffed: Sniffed) -> None:
     if not problems:
         separator = str(sniffed.separator)
         shape = TextShape(separator, False, dialect.quoted, sniffed.encoding, len(sniffed.names), roles)
-        ByPosition(sniffed.path, shape, named).check_sample()
+        ByPosition(sniffed.path, shape, named, is_fixed=dialect.n_columns is not None).check_sample()
 
 
 def _choose_format(

@@ -149,6 +149,11 @@ class Look:
         return f"{what} from {self.bounds[0]:.12g} to {self.bounds[1]:.12g}"
 
 
+def is_date(text: str) -> bool:
+    """Return whether a text is a date as files write them, with or without a time of day."""
+    return _DATE.fullmatch(text.strip()) is not None
+
+
 def look_at(values: Sequence[str]) -> Look:
     """Return what a sample of a column of text looks like."""
     filled = [value.strip() for value in values if value.strip()]
@@ -160,7 +165,7 @@ def look_at(values: Sequence[str]) -> Look:
     kind: Kind = "text"
     if len(numbers) >= MOST * len(filled):
         kind = "numbers"
-    elif sum(_DATE.fullmatch(value) is not None for value in filled) >= MOST * len(filled):
+    elif sum(map(is_date, filled)) >= MOST * len(filled):
         kind = "dates"
     is_padded = any(value[:1] == "0" != value and value.isdecimal() for value in filled)
     shapes = tuple(str(value) for value in distinct if value)

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from recrun.data.formats.table import Layout, data_error, shown
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 from recrun.errors import nearest
 
-_KNOWN = {
-    USER: ("user", "userid", "uid", "useridx", "reviewerid", "customerid", "visitorid", "username"),
-    ITEM: (
-        "item",
-        "itemid",
-        "iid",
-        "itemidx",
-        "movieid",
-        "asin",
-        "productid",
-        "artistid",
-        "businessid",
-        "bookid",
-        "songid",
+_KNOWN: Final[Mapping[str, Sequence[str]]] = {
+    USER: (
+        *("user", "userid", "uid", "useridx"),
+        "reviewerid customerid visitorid memberid",
+        *("username", "sessionid"),
     ),
-    RATING: ("rating", "score", "stars", "overall"),
+    ITEM: (
+        *("item", "itemid", "iid", "itemidx"),
+        "movieid asin parentasin productid articleid artistid songid trackid businessid venueid bookid isbn videoid "
+        "gameid newsid recipeid",
+    ),
+    RATING: ("rating", "ratings", "score", "stars", "overall", "bookrating", "rate"),
     TIMESTAMP: ("timestamp", "time", "unixreviewtime", "unixtime", "datetime", "date"),
 }
+"""Well-known names of each role, the best known first. Of names in one text none is better: two of them are refused."""
+LABELS: Final = ("label", "click", "clicked", "is_click")
+"""Usual names of a column of labels, in lower case."""
 REQUIRED_ROLES = (USER, ITEM)
 COLUMN_KEYS = {USER: "user_column", ITEM: "item_column", RATING: "rating_column", TIMESTAMP: "time_column"}
 """The setting that names the column of each role."""
@@ -83,13 +83,22 @@ def match_columns(found: Sequence[str], layout: Layout) -> tuple[dict[str, int],
 
 
 def recognised(role: str, found: Sequence[str]) -> list[int]:
-    """Return the positions of the columns with the best-known name for a role; several when it is there twice."""
+    """Return the positions of the columns with the best-known name for a role; several when none is the best."""
     plain = [re.sub(r"[\s_\-]", "", bare_name(name)).lower() for name in found]
     for known in _KNOWN[role]:
-        matches = [i for i, name in enumerate(plain) if name == known]
+        matches = [i for i, name in enumerate(plain) if name in known.split()]
         if matches:
             return matches
     return []
+
+
+def unused_note(path: Path, names: Sequence[str]) -> list[str]:
+    """Return the note on columns of a file that are not used, if there are some."""
+    if not names:
+        return []
+    listed = ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+    told = f"columns {listed} are" if len(names) > 1 else f"column {listed} is"
+    return [f"{path.name}: {told} not used"]
 
 
 def bare_name(name: str) -> str:

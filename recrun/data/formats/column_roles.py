@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Final
 
@@ -47,13 +48,15 @@ class ByPosition:
         path: the file.
         shape: how it is laid out, and the position of the column of each role.
         named: the roles whose column a user named; they are not doubted.
+        is_fixed: whether the format says which column is which, so that no others are proposed.
     """
 
-    def __init__(self, path: Path, shape: TextShape, named: Collection[str]) -> None:
+    def __init__(self, path: Path, shape: TextShape, named: Collection[str], *, is_fixed: bool = False) -> None:
         self._path = path
         self._shape = shape
         self._roles = shape.positions
         self._named = named
+        self._is_fixed = is_fixed
 
     def check_sample(self) -> None:
         """Check that the values are of the right kind; how often each occurs only the whole file tells.
@@ -88,11 +91,13 @@ class ByPosition:
             f"column {self._roles[role] + 1} would be the {role}, but {why}" for role, why in doubts.items()
         )
         looks = [look_at(column) for column in sample_columns(self._path, self._shape, spread=True)]
-        settings = self._proposal(looks)
+        settings = {} if self._is_fixed else self._proposal(looks)
         remedy = " ".join(f"{key}={name or chr(34) * 2}" for key, name in settings.items())
         if not settings:
             keys = ", ".join(COLUMN_KEYS[role] for role in doubts)
             remedy = f'{keys} to the numbers of the right columns ("" for no rating or time)'
+        if self._is_fixed:
+            remedy = "format to another one (csv?)"
         columns = [f"{place}: {look}" for place, look in enumerate(looks[:_SHOWN], start=1)]
         columns += [f"and {len(looks) - _SHOWN} more"] * (len(looks) > _SHOWN)
         raise RolesError(
@@ -132,19 +137,33 @@ def propose_roles(looks: Sequence[Look], taken: Mapping[str, int]) -> dict[str, 
         if times:  # beside a date, a time is the finer of the two
             roles[TIMESTAMP] = max(times, key=lambda place: (looks[place].n_distinct, -place))
     ids = [place for place in free() if _may_be_ids(looks[place])]
-    if USER not in roles and ITEM not in roles and len(ids) > 1 and _are_swapped(looks[ids[0]], looks[ids[1]]):
-        ids[:2] = ids[1], ids[0]
-    # A column of a few values is a category or a rating, unless nothing else could be the item.
-    rich = [place for place in ids if looks[place].n_distinct > _FEW or looks[place].n_rows < ENOUGH]
-    for role in REQUIRED_ROLES:
-        if role not in roles:
-            found = next((place for place in (*rich, *ids) if place in free()), None)
-            if found is not None:
-                roles[role] = found
+    # A column of a few values is rather a category or a rating.
+    ids.sort(key=lambda place: looks[place].n_distinct <= _FEW and looks[place].n_rows >= ENOUGH)
+    pair = _likeliest_pair(looks, ids, [roles[role] for role in REQUIRED_ROLES if role in roles])
+    if {USER, ITEM}.isdisjoint(roles) and len(pair) == 2 and _are_swapped(looks[pair[0]], looks[pair[1]]):
+        pair = pair[::-1]
+    wanted = [role for role in REQUIRED_ROLES if role not in roles]
+    roles |= dict(zip(wanted, pair, strict=False))
     if RATING not in roles:
         ratings = [place for place in free() if _may_be_ratings(looks[place])]
         roles |= {RATING: ratings[0]} if ratings else {}
     return roles
+
+
+def _likeliest_pair(looks: Sequence[Look], ids: Sequence[int], known: Sequence[int]) -> list[int]:
+    """Return the columns of users and items among some, without those that are known, in the order of the file.
+
+    A user comes to an item once, or less often again than to the same rating, category or place. Of pairs that differ
+    about as often, the first one is taken.
+    """
+    if len(known) == 2 or not ids:
+        return []
+    pairs = list(combinations(ids, 2)) if not known else [(known[0], place) for place in ids]
+    if not pairs:
+        return [ids[0]]
+    shares = [_share_of_pairs(looks[first], looks[second]) for first, second in pairs]
+    best = next(pair for pair, share in zip(pairs, shares, strict=True) if share >= max(shares) - 0.1)
+    return sorted(place for place in best if place not in known)
 
 
 def _may_be_ids(look: Look) -> bool:
@@ -179,10 +198,12 @@ def _wrong_values(looks: Mapping[str, Look]) -> Iterator[tuple[str, str]]:
     """Yield (role, why not) of columns whose values occur as those of the role never do."""
     rating, time = looks.get(RATING), looks.get(TIMESTAMP)
     n_rows = looks[USER].n_rows
-    if n_rows < ENOUGH:
-        return
     # Ids may be as large as times; beside a column of times, they are.
     has_times = time is not None and (time.kind == "dates" or find_unit(time.numbers) is not None)
+    if n_rows < ENOUGH:
+        if time is not None and not has_times:
+            yield from ((role, f"holds {looks[role]}") for role in REQUIRED_ROLES if looks[role].unit is not None)
+        return
     for role in REQUIRED_ROLES:
         look = looks[role]
         if look.n_distinct == 1:
@@ -256,9 +277,9 @@ def _is_rating_before(users: Look, items: Look, ratings: Look) -> bool:
     A user rates an item once, but gives the same rating, or comes to the same category, again and again.
     """
     few, other = sorted((users, items), key=lambda look: look.n_distinct)
-    if few.n_distinct > _FEW or not ratings.are_whole or ratings.n_distinct <= 3 * few.n_distinct:
+    if not few.are_few_steps or not ratings.are_whole or ratings.n_distinct <= max(_FEW, 2 * few.n_distinct):
         return False
-    return _share_of_pairs(users, items) < 0.5 and _share_of_pairs(other, ratings) >= MOST
+    return _share_of_pairs(users, items) < MOST and _share_of_pairs(other, ratings) >= 0.98
 
 
 def _share_of_pairs(first: Look, second: Look) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recrun.data.formats.column_names import COLUMN_KEYS, find_columns
+from recrun.data.formats.column_looks import is_date
+from recrun.data.formats.column_names import COLUMN_KEYS, LABELS, bare_name, find_columns, recognised, unused_note
 from recrun.data.formats.column_roles import ByPosition
 from recrun.data.formats.find_bad_row import STAND_IN, TextShape, explain_rows, is_rectangular
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.integer_lines import parse_lines
 from recrun.data.formats.opening import check_encoding, open_binary, read_binary
 from recrun.data.formats.polars_files import read_text_columns
-from recrun.data.formats.sample_lines import split_line
+from recrun.data.formats.sample_lines import check_guess, guess_separator, sample_columns, split_line
 from recrun.data.formats.table import Ids, Layout, Table, data_error
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.splits.rules import rank_within_user
@@ -27,7 +29,6 @@ from recrun.registry import FORMATS
 if TYPE_CHECKING:
     import polars as pl
 
-SEPARATORS = (",", "\t", ";", "|", "::", " ")
 _SAMPLE = 1 << 16
 
 
@@ -89,6 +90,8 @@ def read_udata(path: Path, layout: Layout) -> Table:
 def read_triples(path: Path, layout: Layout) -> Table:
     """Read `user item weight` lines without a header row; the weight becomes the column "weight"."""
     table = _read(path, layout, DIALECTS["triples"])
+    if RATING not in table.columns:
+        raise data_error(path, None, "format triples needs the weight; leave rating_column out, or set format=csv")
     return replace(table, columns={WEIGHT: table.columns[RATING]})
 
 
@@ -123,25 +126,17 @@ def _list_of_integers(path: Path) -> Table | None:
     return Table(path, Ids.of_integers(users), Ids.of_integers(items), line_of=lambda row: row + 2)
 
 
-def guess_separator(line: str) -> str:
-    """Return the separator of a file from a line of it: of the usual ones, the one that occurs most often.
-
-    >>> guess_separator("user;item;rating"), guess_separator("1::1193::5::978300760")
-    (';', '::')
-    """
-    counts = {separator: line.strip().count(separator) for separator in SEPARATORS}
-    best = max(SEPARATORS, key=lambda separator: counts[separator] - (separator == " ") * 1e-3)
-    return best if counts[best] else ","
-
-
 def looks_like_header(fields: list[str]) -> bool:
-    """Return whether the fields of a first line are names: none of them is a number."""
-    return not any(re.fullmatch(r"\s*[-+]?[\d.]+([eE][-+]?\d+)?\s*", field) for field in fields)
+    """Return whether the fields of a first line are names: none of them is a number or a date."""
+    return not any(re.fullmatch(r"\s*[-+]?[\d.]+([eE][-+]?\d+)?\s*", field) or is_date(field) for field in fields)
 
 
 def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
     first, second = first_lines(path, layout.encoding)
-    separator = layout.separator or dialect.separator or guess_separator(first)
+    separator = layout.separator or dialect.separator
+    if separator is None:
+        separator = guess_separator(first)
+        check_guess(path, separator, layout.encoding, dialect.quoted)
     if not set(separator).isdisjoint('\r\n"'):
         raise data_error(path, None, f"{separator!r} cannot be a separator")
     names = split_line(first, separator, dialect.quoted)
@@ -156,11 +151,18 @@ def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
     named = [role for role, key in COLUMN_KEYS.items() if getattr(layout, key) is not None]
     if not header:
         names, layout = [str(i + 1) for i in range(len(names))], by_position(layout, dialect, len(names))
+    if (
+        header
+        and layout.header is None
+        and dialect.header is None
+        and not any(recognised(role, names) for role in COLUMN_KEYS)
+    ):
+        hint += " (if the first line is no header row, set header=false)"
     positions = find_columns(path, names, layout, hint)
     if not header and dialect.header is None:
-        notes = (f"{path.name}: no header row; the columns were taken as {', '.join(positions)}",)
+        notes = (f"{path.name}: no header row; the columns were taken as {_taken(positions)}",)
     shape = TextShape(separator, header, dialect.quoted, layout.encoding, len(names), positions)
-    by_place = None if header else ByPosition(path, shape, named)
+    by_place = None if header else ByPosition(path, shape, named, is_fixed=dialect.n_columns is not None)
     if by_place is not None:
         by_place.check_sample()
     time = (
@@ -169,10 +171,32 @@ def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
         else []
     )
     frame = _parse(path, shape, time[0] if time else "")
+    notes = (*notes, *_unused(path, names, shape))
     table = frame_to_table(frame, path, 1 + header, partial(explain_rows, path, shape), notes)
     if by_place is not None:
         by_place.check_table(table)
     return table
+
+
+def _taken(positions: Mapping[str, int]) -> str:
+    """Return the roles in words, with the numbers of their columns where these are not the first ones in order."""
+    if list(positions.values()) == list(range(len(positions))):
+        return ", ".join(positions)
+    return ", ".join(f"{role} ({place + 1})" for role, place in positions.items())
+
+
+def _unused(path: Path, names: list[str], shape: TextShape) -> list[str]:
+    """Return the notes on columns that are not used; labels among them may mean that rows are no interactions."""
+    unused = [place for place in range(len(names)) if place not in shape.positions.values()]
+    notes = unused_note(path, [names[place] for place in unused])
+    labels = [place for place in unused if bare_name(names[place]).lower() in LABELS]
+    columns = sample_columns(path, shape) if labels else []
+    for place in labels:
+        if "0" in columns[place] and set(columns[place]) <= {"0", "1"}:
+            name = bare_name(names[place])
+            told = f"{path.name}: column {name} holds 0 and 1, and rows with 0 count as interactions"
+            notes.append(f"{told}; set rating_column={name} rating_threshold=1")
+    return notes
 
 
 def first_lines(path: Path, encoding: str) -> tuple[str, str]:

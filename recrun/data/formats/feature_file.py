@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from recrun.data.formats.column_names import bare_name
-from recrun.data.formats.delimited import first_lines, guess_separator, looks_like_header, text_source
+from recrun.data.formats.delimited import first_lines, looks_like_header, text_source
 from recrun.data.formats.find_bad_row import TextShape, explain_rows, is_rectangular
 from recrun.data.formats.polars_files import parquet_names, read_parquet_columns, read_text_columns
-from recrun.data.formats.sample_lines import split_line
+from recrun.data.formats.sample_lines import check_guess, guess_separator, split_line
 from recrun.data.formats.table import Layout, data_error
 from recrun.errors import nearest
 
@@ -100,6 +100,8 @@ class FeatureFile:
         first, second = first_lines(self.path, self._layout.encoding)
         has_tabs = self._ending in _TABS
         separator = self._layout.separator or ("\t" if has_tabs else guess_separator(first))
+        if self._layout.separator is None and not has_tabs:
+            check_guess(self.path, separator, self._layout.encoding, quoted=True)
         names = split_line(first, separator, not has_tabs)
         header = looks_like_header(names) if self._layout.header is None else self._layout.header
         if header and not second:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recrun.data.formats.column_names import find_columns
+from recrun.data.formats.column_names import find_columns, unused_note
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.polars_files import parquet_names, read_parquet_columns
 from recrun.data.formats.table import Layout, Table
@@ -23,4 +23,5 @@ def read_parquet(path: Path, layout: Layout) -> Table:
     def explain() -> DataError | None:
         return None
 
-    return frame_to_table(frame, path, 1, explain)
+    notes = unused_note(path, [name for place, name in enumerate(names) if place not in positions.values()])
+    return frame_to_table(frame, path, 1, explain, tuple(notes))

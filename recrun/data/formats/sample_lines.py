@@ -9,10 +9,48 @@ from typing import Final
 from recrun.data.formats.column_looks import SAMPLE
 from recrun.data.formats.find_bad_row import TextShape
 from recrun.data.formats.opening import BLOCK, open_binary
+from recrun.data.formats.table import data_error
 
 _HEAD: Final = 1 << 16
 _PIECE: Final = 1 << 14
 _STEP: Final = BLOCK // 4
+
+
+SEPARATORS: Final = (",", "\t", ";", "|", "::", " ")
+"""Usual separators of columns."""
+
+
+def guess_separator(line: str) -> str:
+    """Return the separator of a file from a line of it: of the usual ones, the one that occurs most often.
+
+    >>> guess_separator("user;item;rating"), guess_separator("1::1193::5::978300760")
+    (';', '::')
+    """
+    counts = {separator: line.strip().count(separator) for separator in SEPARATORS}
+    best = max(SEPARATORS, key=lambda separator: counts[separator] - (separator == " ") * 1e-3)
+    return best if counts[best] else ","
+
+
+def check_guess(path: Path, guessed: str, encoding: str, quoted: bool) -> None:
+    """Check that the separator guessed from the first line is not contradicted by the lines that follow.
+
+    Raises:
+        DataError: it cuts a line into more or fewer columns, and another usual one cuts all lines alike.
+    """
+    lines = _first_lines(path, encoding)
+    others = [other for other in SEPARATORS if other != guessed and other in lines[0]]
+    if not others:
+        return
+    sizes = [len(split_line(line, guessed, quoted)) for line in lines]
+    odd = next((place for place, size in enumerate(sizes) if size != sizes[0]), None)
+    for other in others if odd is not None else ():
+        found = {len(split_line(line, other, quoted)) for line in lines}
+        if len(found) == 1 and guessed not in other:
+            message = (
+                f"with separator {guessed!r} there are {sizes[odd or 0]} columns here and {sizes[0]} in the first line"
+            )
+            message += f"; {other!r} gives {found.pop()} in each; set separator={other!r}"
+            raise data_error(path, None, message, kind="separator")
 
 
 def split_line(line: str, separator: str, quoted: bool) -> list[str]:
