@@ -100,7 +100,7 @@ def choose(
         key: [
             file.written_names[place]
             for place, name in enumerate(file.names)
-            if name not in keys.get(key, set(roles.values())) and name not in origin
+            if name not in keys.get(key, set(roles.values())) | file.selecting and name not in origin
         ]
         for key, file in files.items()
     }

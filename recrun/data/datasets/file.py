@@ -11,6 +11,7 @@ from recrun.data.datasets.preparation import WHOLE, Preparation
 from recrun.data.datasets.settings import AnyInteractions
 from recrun.data.datasets.source_files import SourceFile
 from recrun.data.formats.opening import COMPRESSIONS
+from recrun.data.formats.select_rows import read_table
 from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError, unknown
 from recrun.registry import DATASETS, FORMATS
@@ -43,6 +44,8 @@ class File(RecDataSet):
         item_column: str | None = None,
         rating_column: str | None = None,
         time_column: str | None = None,
+        filter: str | None = None,
+        drop_missing: list[str] = [],  # noqa: B006 - never changed
         **preparation: Unpack[AnyInteractions],
     ) -> None:
         """Load the files.
@@ -61,6 +64,8 @@ class File(RecDataSet):
             item_column: name of the item column.
             rating_column: name of the rating column, if any.
             time_column: name of the column of times (numbers or dates), if any; "" reads none (the same for ratings).
+            filter: the condition that the rows fulfil which are kept, such as event == 'purchase'; null keeps all.
+            drop_missing: columns; rows in which one of them is missing are left out.
             test_ratio: share of the interactions that is tested on (of the users or items, for cold_users, cold_items);
                 not for leave_one_out, leave_k, k_fold and given parts.
             valid_ratio: share of the interactions that is validated on (of train, with given parts); 0 for none.
@@ -71,7 +76,8 @@ class File(RecDataSet):
         """
         self._paths = paths_of_parts("File", path, {"train": train_path, "valid": valid_path, "test": test_path})
         self._formats = {part: format_of(name, format) for part, name in self._paths.items()}
-        self._layout = Layout(separator, header, encoding, user_column, item_column, rating_column, time_column)
+        columns = user_column, item_column, rating_column, time_column
+        self._layout = Layout(separator, header, encoding, *columns, filter, drop_missing)
         preparation["split"] = split_of(self._paths, self.settings["split"])
         super().__init__(root, Preparation(**preparation))
 
@@ -83,7 +89,7 @@ class File(RecDataSet):
         return [SourceFile(name) for name in dict.fromkeys(self._paths.values())]
 
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
-        return {part: FORMATS.get(self._formats[part])(files[name], self._layout) for part, name in self._paths.items()}
+        return {part: read_table(self._formats[part], files[name], self._layout) for part, name in self._paths.items()}
 
 
 def paths_of_parts(dataset: str, whole: str | None, parts: Mapping[str, str | None]) -> dict[str, str]:

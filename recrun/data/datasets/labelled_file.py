@@ -6,6 +6,7 @@ N rows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,10 +32,10 @@ from recrun.data.datasets.preparation import Preparation
 from recrun.data.datasets.settings import Shares
 from recrun.data.datasets.source_files import SourceFile
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
-from recrun.data.formats.column_names import unused_note
 from recrun.data.formats.feature_file import LINE, FeatureFile
 from recrun.data.formats.from_frame import ids_of, times_of
 from recrun.data.formats.table import Ids, Layout, Table, data_error
+from recrun.data.formats.used_columns import unused_note
 from recrun.data.interactions import ITEM, TIMESTAMP, USER, Interactions
 from recrun.data.splits import PARTS
 from recrun.errors import DataError
@@ -78,6 +79,8 @@ class LabelledFile(RecDataSet):
         dense_columns: list[str] = [],  # noqa: B006 - never changed
         dense_transformer: Literal["none", "minmax", "standard"] = "standard",
         dense_na_value: float | None = None,
+        filter: str | None = None,
+        drop_missing: list[str] = [],  # noqa: B006 - never changed
         split: Annotated[
             str, Registered("splits", without=("leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items"))
         ] = "ratio",
@@ -107,6 +110,8 @@ class LabelledFile(RecDataSet):
                 deviation 1 (standard), or not at all (none).
             dense_na_value: the number that stands for a missing one, before scaling; null refuses missing numbers. A
                 missing category is a category of its own.
+            filter: the condition that the rows fulfil which are kept, such as click == 1; null keeps all.
+            drop_missing: columns; rows in which one of them is missing are left out.
             split: held out is a random share (of each user's rows, where there are users), the latest of all (time), or
                 the latest of each user's (user_time).
             test_ratio: share of the rows that is tested on; not with given parts.
@@ -144,7 +149,7 @@ class LabelledFile(RecDataSet):
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
         import polars as pl
 
-        tables = {part: self._open(files, name) for part, name in self._paths.items()}
+        tables = {part: self._open(files, name, selects=True) for part, name in self._paths.items()}
         beside = {key: self._open(files, name) for key, name in self._beside.items()}
         wanted = self.settings
         roles = {role: wanted[key] for role, key in ROLES.items() if wanted[key] is not None}
@@ -155,6 +160,7 @@ class LabelledFile(RecDataSet):
             opened = {"rows": table, **beside}
             chosen = choose(opened, roles, wanted["sparse_columns"], wanted["dense_columns"])
             frame = table.read([*roles.values(), *chosen.of("rows")])
+            notes += table.notes
             refuse_missing(frame, roles, table.path)
             for key, file in beside.items():
                 frame, n_unknown = joined(frame, file, roles[key], chosen.of(key))
@@ -196,8 +202,10 @@ class LabelledFile(RecDataSet):
     def _has(self, role: str) -> bool:
         return self.settings[f"{role}_column"] is not None
 
-    def _open(self, files: Mapping[str, Path], name: str) -> FeatureFile:
+    def _open(self, files: Mapping[str, Path], name: str, *, selects: bool = False) -> FeatureFile:
         layout = Layout(self.settings["separator"], self.settings["header"], self.settings["encoding"])
+        if selects:
+            layout = replace(layout, filter=self.settings["filter"], drop_missing=self.settings["drop_missing"])
         return FeatureFile(files[name], layout, Path(name).suffix)
 
     def _columns(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -74,6 +75,7 @@ _SHOWN: Final = ("users", "items", "train", "valid", "test", "share_labelled_1",
 
 def _open(path: Path, given: Mapping[str, Any]) -> FeatureFile:
     layout = Layout(given.get("separator"), given.get("header"), given.get("encoding") or "utf-8")
+    layout = replace(layout, filter=given.get("filter"), drop_missing=given.get("drop_missing") or ())
     return FeatureFile(path, layout, Path(plain_name(path.name)).suffix)
 
 

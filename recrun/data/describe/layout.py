@@ -28,7 +28,7 @@ from recrun.data.formats.table import Layout, shown
 from recrun.data.interactions import RATING, WEIGHT
 from recrun.errors import DataError
 
-LAYOUT_KEYS: Final = ("separator", "header", "encoding", *COLUMN_KEYS.values())
+LAYOUT_KEYS: Final = ("separator", "header", "encoding", *COLUMN_KEYS.values(), "filter", "drop_missing")
 _INTEGERS: Final = ("lightgcn", "sequences")
 
 

@@ -67,16 +67,16 @@ def match_columns(found: Sequence[str], layout: Layout) -> tuple[dict[str, int],
             continue
         matches = recognised(role, found) if name is None else _named(name, found)
         if len(matches) > 1:
-            listed = _listed([found[i] for i in matches])
-            problems[role] = f"there are {len(matches)} columns for {role}: {listed}; name it with {COLUMN_KEYS[role]}"
+            several = listed([found[i] for i in matches])
+            problems[role] = f"there are {len(matches)} columns for {role}: {several}; name it with {COLUMN_KEYS[role]}"
         elif matches:
             positions[role] = matches[0]
         elif name is not None:
             guess = nearest(name, [bare_name(column) for column in found])
             near = f"; did you mean {guess!r}?" if guess else ""
-            problems[role] = f"there is no column {name!r} for {role}{near or '.'} Found: {_listed(found)}"
+            problems[role] = f"there is no column {name!r} for {role}{near or '.'} Found: {listed(found)}"
         elif role in REQUIRED_ROLES:
-            problems[role] = f"which column holds the {role}? Found: {_listed(found)}; name it with {COLUMN_KEYS[role]}"
+            problems[role] = f"which column holds the {role}? Found: {listed(found)}; name it with {COLUMN_KEYS[role]}"
     if len(set(positions.values())) < len(positions):
         problems["all"] = f"one column cannot have two roles: {positions}"
     return positions, problems
@@ -92,15 +92,6 @@ def recognised(role: str, found: Sequence[str]) -> list[int]:
     return []
 
 
-def unused_note(path: Path, names: Sequence[str]) -> list[str]:
-    """Return the note on columns of a file that are not used, if there are some."""
-    if not names:
-        return []
-    listed = ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
-    told = f"columns {listed} are" if len(names) > 1 else f"column {listed} is"
-    return [f"{path.name}: {told} not used"]
-
-
 def bare_name(name: str) -> str:
     """Return a column's name without the type that RecBole writes behind it (`user_id:token`)."""
     return re.sub(r":\w+$", "", name)
@@ -110,6 +101,7 @@ def _named(name: str, found: Sequence[str]) -> list[int]:
     return [i for i, column in enumerate(found) if name in (column, bare_name(column))]
 
 
-def _listed(names: Sequence[str]) -> str:
-    listed = ", ".join(shown(name, 60) for name in names[:30])
-    return listed + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+def listed(names: Sequence[str]) -> str:
+    """Return names for a message, quoted, the first thirty."""
+    quoted = ", ".join(shown(name, 60) for name in names[:30])
+    return quoted + (f" and {len(names) - 30} more" if len(names) > 30 else "")

@@ -92,7 +92,8 @@ class ByPosition:
         )
         looks = [look_at(column) for column in sample_columns(self._path, self._shape, spread=True)]
         settings = {} if self._is_fixed else self._proposal(looks)
-        remedy = " ".join(f"{key}={name or chr(34) * 2}" for key, name in settings.items())
+        # In a shell, KEY="" would set nothing at all.
+        remedy = " ".join(f"{key}={name}" if name else f"'{key}=\"\"'" for key, name in settings.items())
         if not settings:
             keys = ", ".join(COLUMN_KEYS[role] for role in doubts)
             remedy = f'{keys} to the numbers of the right columns ("" for no rating or time)'

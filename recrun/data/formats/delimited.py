@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recrun.data.formats.column_looks import is_date
-from recrun.data.formats.column_names import COLUMN_KEYS, LABELS, bare_name, find_columns, recognised, unused_note
+from recrun.data.formats.column_names import COLUMN_KEYS, find_columns, recognised
 from recrun.data.formats.column_roles import ByPosition
 from recrun.data.formats.find_bad_row import STAND_IN, TextShape, explain_rows, is_rectangular
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.integer_lines import parse_lines
 from recrun.data.formats.opening import check_encoding, open_binary, read_binary
 from recrun.data.formats.polars_files import read_text_columns
-from recrun.data.formats.sample_lines import check_guess, guess_separator, sample_columns, split_line
+from recrun.data.formats.sample_lines import check_guess, guess_separator, split_line
+from recrun.data.formats.select_rows import Selection
 from recrun.data.formats.table import Ids, Layout, Table, data_error
+from recrun.data.formats.used_columns import roles_listed, unused_notes
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.splits.rules import rank_within_user
 from recrun.errors import DataError
@@ -160,7 +161,7 @@ def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
         hint += " (if the first line is no header row, set header=false)"
     positions = find_columns(path, names, layout, hint)
     if not header and dialect.header is None:
-        notes = (f"{path.name}: no header row; the columns were taken as {_taken(positions)}",)
+        notes = (f"{path.name}: no header row; the columns were taken as {roles_listed(positions)}",)
     shape = TextShape(separator, header, dialect.quoted, layout.encoding, len(names), positions)
     by_place = None if header else ByPosition(path, shape, named, is_fixed=dialect.n_columns is not None)
     if by_place is not None:
@@ -170,33 +171,56 @@ def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
         if TIMESTAMP in positions
         else []
     )
-    frame = _parse(path, shape, time[0] if time else "")
-    notes = (*notes, *_unused(path, names, shape))
-    table = frame_to_table(frame, path, 1 + header, partial(explain_rows, path, shape), notes)
+    selection = Selection(path, layout, names)
+    notes = (*notes, *unused_notes(path, names, shape, selection.positions.values()))
+    if layout.selects:
+        table = _read_selected(path, shape, selection, notes)
+    else:
+        frame = _parse(path, shape, time[0] if time else "")
+        table = frame_to_table(frame, path, 1 + header, partial(explain_rows, path, shape), notes)
     if by_place is not None:
         by_place.check_table(table)
     return table
 
 
-def _taken(positions: Mapping[str, int]) -> str:
-    """Return the roles in words, with the numbers of their columns where these are not the first ones in order."""
-    if list(positions.values()) == list(range(len(positions))):
-        return ", ".join(positions)
-    return ", ".join(f"{role} ({place + 1})" for role, place in positions.items())
+def _read_selected(path: Path, shape: TextShape, selection: Selection, notes: tuple[str, ...]) -> Table:
+    """Read all columns as text, leave out rows, and only then make numbers and times of the others."""
+    import polars as pl
+
+    places = list(dict.fromkeys([*shape.positions.values(), *selection.positions.values()]))
+    source = text_source(path, shape)
+    try:
+        frame = read_text_columns(source, shape, dict.fromkeys(places, pl.String))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise explain_rows(path, shape) or data_error(path, None, f"cannot be read ({reason})") from error
+    _check_rectangular(path, source, shape)
+    first_line = 1 + shape.header
+    mask, told = selection.mask(frame, lambda row: first_line + row)
+    kept = np.flatnonzero(mask)
+    lines = first_line + kept
+    frame = frame.filter(mask).select(pl.col(str(place)).alias(role) for role, place in shape.positions.items())
+    explain = partial(explain_rows, path, shape, _Lines(lines))
+    if TIMESTAMP in frame.columns:
+        for kind in (pl.Int64, pl.Float64):
+            numbers = frame[TIMESTAMP].str.strip_chars().cast(kind, strict=False)
+            if numbers.null_count() == frame[TIMESTAMP].null_count():
+                frame = frame.with_columns(numbers)
+                break
+    if RATING in frame.columns:
+        frame = frame.with_columns(pl.col(RATING).str.strip_chars())
+    return frame_to_table(frame, path, first_line, explain, (*notes, *told), kept)
 
 
-def _unused(path: Path, names: list[str], shape: TextShape) -> list[str]:
-    """Return the notes on columns that are not used; labels among them may mean that rows are no interactions."""
-    unused = [place for place in range(len(names)) if place not in shape.positions.values()]
-    notes = unused_note(path, [names[place] for place in unused])
-    labels = [place for place in unused if bare_name(names[place]).lower() in LABELS]
-    columns = sample_columns(path, shape) if labels else []
-    for place in labels:
-        if "0" in columns[place] and set(columns[place]) <= {"0", "1"}:
-            name = bare_name(names[place])
-            told = f"{path.name}: column {name} holds 0 and 1, and rows with 0 count as interactions"
-            notes.append(f"{told}; set rating_column={name} rating_threshold=1")
-    return notes
+class _Lines:
+    """A set of lines, given in ascending order."""
+
+    def __init__(self, lines: np.ndarray) -> None:
+        self._lines = lines
+
+    def __contains__(self, line: object) -> bool:
+        place = int(np.searchsorted(self._lines, line))  # type: ignore[call-overload]
+        return place < len(self._lines) and bool(self._lines[place] == line)
 
 
 def first_lines(path: Path, encoding: str) -> tuple[str, str]:
@@ -252,11 +276,15 @@ def _parse(path: Path, shape: TextShape, time: str) -> pl.DataFrame:
             reason = str(error).splitlines()[0]
             raise explain_rows(path, shape) or data_error(path, None, f"cannot be read ({reason})") from error
     # polars does not look at columns nobody asked for, so rows with too few or too many would pass.
-    if len(shape.positions) < shape.n_columns and not is_rectangular(source, shape):
-        fault = explain_rows(path, shape)
-        if fault:
-            raise fault
+    if len(shape.positions) < shape.n_columns:
+        _check_rectangular(path, source, shape)
     return frame
+
+
+def _check_rectangular(path: Path, source: Path | bytes, shape: TextShape) -> None:
+    fault = None if is_rectangular(source, shape) else explain_rows(path, shape)
+    if fault:
+        raise fault
 
 
 def text_source(path: Path, shape: TextShape) -> Path | bytes:

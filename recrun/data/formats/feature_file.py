@@ -15,6 +15,7 @@ from recrun.data.formats.delimited import first_lines, looks_like_header, text_s
 from recrun.data.formats.find_bad_row import TextShape, explain_rows, is_rectangular
 from recrun.data.formats.polars_files import parquet_names, read_parquet_columns, read_text_columns
 from recrun.data.formats.sample_lines import check_guess, guess_separator, split_line
+from recrun.data.formats.select_rows import Selection
 from recrun.data.formats.table import Layout, data_error
 from recrun.errors import nearest
 
@@ -40,6 +41,14 @@ class FeatureFile:
         self.path = path
         self._layout = layout
         self._ending = ending.lower()
+        self.notes: list[str] = []
+        """What a user should know about the rows that were read last."""
+
+    @property
+    def selecting(self) -> set[str]:
+        """The names of the columns that rows are selected by."""
+        places = Selection(self.path, self._layout, self.written_names).positions.values()
+        return {self.names[place] for place in places}
 
     @cached_property
     def written_names(self) -> list[str]:
@@ -85,11 +94,19 @@ class FeatureFile:
         import polars as pl
 
         places = [self.names.index(name) for name in names]
-        frame = self._read_parquet(places) if self._ending in _PARQUET else self._read_text(places)
-        frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
-        frame = frame.with_columns(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in names)
+        selection = Selection(self.path, self._layout, self.written_names)
+        others = [place for place in dict.fromkeys(selection.positions.values()) if place not in places]
+        wanted = [*places, *others]
+        frame = self._read_parquet(wanted) if self._ending in _PARQUET else self._read_text(wanted)
         first = 1 if self._ending in _PARQUET else 1 + self._shape.header
-        frame = frame.with_columns(pl.Series(LINE, np.arange(first, first + frame.height)))
+        frame = frame.rename(dict(zip(frame.columns, map(str, wanted), strict=True)))
+        lines = np.arange(first, first + frame.height)
+        if self._layout.selects:
+            mask, self.notes = selection.mask(frame, lambda row: first + row)
+            frame, lines = frame.filter(mask), lines[mask]
+        frame = frame.select(pl.col(str(place)).alias(name) for place, name in zip(places, names, strict=True))
+        frame = frame.with_columns(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in names)
+        frame = frame.with_columns(pl.Series(LINE, lines))
         frame = frame.filter(~pl.all_horizontal(pl.col(list(names)).is_null()))
         if not frame.height:
             raise data_error(self.path, None, "holds no rows")

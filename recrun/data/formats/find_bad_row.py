@@ -6,10 +6,9 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +43,21 @@ class TextShape:
     positions: Mapping[str, int]
 
 
-def explain_rows(path: Path, shape: TextShape) -> DataError | None:
-    """Return the error for the first row that is not as the others should be, or None when all are well formed."""
-    first = next(find_bad_rows(path, shape), None)
+def explain_rows(path: Path, shape: TextShape, kept: Container[int] | None = None) -> DataError | None:
+    """Return the error for the first row that is not as the others should be, or None when all are well formed.
+
+    Args:
+        path: the file.
+        shape: how it is laid out.
+        kept: the lines of the rows that are used; None for all.
+    """
+
+    def rows() -> Iterator[RowFault]:
+        return (row for row in find_bad_rows(path, shape) if kept is None or row.line in kept)
+
+    first = next(rows(), None)
     if first is None:
         return None
-    rows = partial(find_bad_rows, path, shape)
     return DataError(first.message, path=path, line=first.line, kind=first.kind, rows=rows)
 
 

@@ -27,7 +27,12 @@ _LARGEST_EXACT = 2.0**53
 
 
 def frame_to_table(
-    frame: pl.DataFrame, path: Path, first_line: int, explain: Explain, notes: tuple[str, ...] = ()
+    frame: pl.DataFrame,
+    path: Path,
+    first_line: int,
+    explain: Explain,
+    notes: tuple[str, ...] = (),
+    kept: np.ndarray | None = None,
 ) -> Table:
     """Return the table of a frame; rows in which every column is null (blank lines) are left out.
 
@@ -37,6 +42,7 @@ def frame_to_table(
         first_line: the line (or row number) of the frame's first row.
         explain: called when a value is missing or is not what it should be.
         notes: what is known about the file already.
+        kept: which rows of the file are in the frame, ascending; None for all.
 
     Raises:
         DataError: no rows; a missing value; a negative id; a rating or time that is not a finite number; times that
@@ -45,7 +51,7 @@ def frame_to_table(
     import polars as pl
 
     try:
-        return _to_table(frame, path, first_line, explain, notes)
+        return _to_table(frame, path, first_line, explain, notes, kept)
     except pl.exceptions.PolarsError as error:
         types = ", ".join(f"{name}: {kind}" for name, kind in frame.schema.items())
         reason = str(error).splitlines()[0]
@@ -66,18 +72,22 @@ def wrong_types(frame: pl.DataFrame) -> str:
     return "; ".join(found)
 
 
-def _to_table(frame: pl.DataFrame, path: Path, first_line: int, explain: Explain, notes: tuple[str, ...]) -> Table:
+def _to_table(
+    frame: pl.DataFrame, path: Path, first_line: int, explain: Explain, notes: tuple[str, ...], kept: np.ndarray | None
+) -> Table:
     n_rows = frame.height
     frame, rows = _without_blank_rows(frame)
     skipped = {}
     if rows is not None:
         notes = (*notes, f"{path.name}: blank lines are skipped")
-        skipped["blank-lines"] = first_line + np.setdiff1d(np.arange(n_rows), rows, assume_unique=True)
+        blank = np.setdiff1d(np.arange(n_rows), rows, assume_unique=True)
+        skipped["blank-lines"] = first_line + (blank if kept is None else kept[blank])
     if not frame.height:
         raise data_error(path, None, "holds no interactions", kind="empty")
 
     def line_of(row: int) -> int:
-        return first_line + (row if rows is None else int(rows[row]))
+        row = row if rows is None else int(rows[row])
+        return first_line + (row if kept is None else int(kept[row]))
 
     _refuse_missing(frame, path, line_of, explain)
     strange = wrong_types(frame)
@@ -91,7 +101,17 @@ def _to_table(frame: pl.DataFrame, path: Path, first_line: int, explain: Explain
         times, are_dates = times_of(frame[TIMESTAMP], path, line_of, explain)
         columns[TIMESTAMP] = times
         notes = (*notes, *check_times(times, path, line_of, are_dates=are_dates))
-    return Table(path, users, items, columns, line_of, time_is_date=are_dates, notes=notes, skipped=skipped)
+    return Table(
+        path,
+        users,
+        items,
+        columns,
+        line_of,
+        time_is_date=are_dates,
+        notes=notes,
+        skipped=skipped,
+        is_selected=kept is not None,
+    )
 
 
 def _refuse_missing(frame: pl.DataFrame, path: Path, line_of: Callable[[int], int], explain: Explain) -> None:

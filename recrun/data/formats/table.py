@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,6 +69,7 @@ class Table:
         time_is_date: "timestamp" was written as dates, and counts the seconds since 1970.
         notes: what a user should know about how the file was read.
         skipped: the lines that hold no interaction, ascending: "blank-lines", and "no-items" of a user alone.
+        is_selected: whether the rows that the layout's `filter` and `drop_missing` name were left out.
     """
 
     path: Path
@@ -80,6 +81,7 @@ class Table:
     time_is_date: bool = False
     notes: tuple[str, ...] = ()
     skipped: Mapping[str, np.ndarray] = field(default_factory=dict)
+    is_selected: bool = False
 
     @classmethod
     def of(
@@ -104,6 +106,8 @@ class Layout:
         item_column: of item ids.
         rating_column: of ratings.
         time_column: of timestamps.
+        filter: the condition that rows fulfil which are kept.
+        drop_missing: columns; rows in which one is missing are left out.
     """
 
     separator: str | None = None
@@ -113,6 +117,13 @@ class Layout:
     item_column: str | None = None
     rating_column: str | None = None
     time_column: str | None = None
+    filter: str | None = None
+    drop_missing: Sequence[str] = ()
+
+    @property
+    def selects(self) -> bool:
+        """Whether rows are left out by their values."""
+        return self.filter is not None or bool(self.drop_missing)
 
 
 def shown(text: str, length: int = 80) -> str:

@@ -350,7 +350,7 @@ def test_odd_files_are_named_and_read_with_the_settings_shown(tmp_path: Path, wh
 
 def test_every_kind_of_fault_is_met_by_a_test() -> None:
     met = {kind for _, _, kind, _, _ in (*BAD.values(), *ODD.values())}
-    elsewhere = {"overlap", "other-ids", "second-line", "refused"}
+    elsewhere = {"overlap", "other-ids", "second-line", "refused", "filter"}
     assert set(KINDS) == met | elsewhere
     assert all(action in ACTIONS for action, _ in KINDS.values())
 
