@@ -45,7 +45,7 @@ class File(RecDataSet):
         rating_column: str | None = None,
         time_column: str | None = None,
         filter: str | None = None,
-        drop_missing: list[str] = [],  # noqa: B006 - never changed
+        drop_missing: list[str | int] = [],  # noqa: B006 - never changed
         **preparation: Unpack[AnyInteractions],
     ) -> None:
         """Load the files.

@@ -26,6 +26,7 @@ from recrun.data.datasets.feature_columns import (
     labels,
     numbers,
     refuse_missing,
+    several_values_note,
 )
 from recrun.data.datasets.file import paths_of_parts, plain_name, split_of
 from recrun.data.datasets.preparation import Preparation
@@ -80,7 +81,7 @@ class LabelledFile(RecDataSet):
         dense_transformer: Literal["none", "minmax", "standard"] = "standard",
         dense_na_value: float | None = None,
         filter: str | None = None,
-        drop_missing: list[str] = [],  # noqa: B006 - never changed
+        drop_missing: list[str | int] = [],  # noqa: B006 - never changed
         split: Annotated[
             str, Registered("splits", without=("leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items"))
         ] = "ratio",
@@ -222,6 +223,8 @@ class LabelledFile(RecDataSet):
         wanted, name = self.settings, chosen.roles[LABEL]
         columns = {LABEL: labels(numbers(rows[name], fail), wanted["label_threshold"], name, fail)}
         columns |= {name: categories(rows[name]) for name in chosen.sparse}
+        for name in chosen.sparse:
+            notes += several_values_note(rows[name], int(columns[name].max()) + 1)
         n_missing = {name: int((columns[name] == MISSING).sum()) for name in chosen.sparse}
         for name in chosen.dense:
             columns[name] = numbers(rows[name], partial(fail, name=name))

@@ -36,6 +36,7 @@ class Selection:
     def __init__(self, path: Path, layout: Layout, names: Sequence[str]) -> None:
         self._path = path
         self._layout = layout
+        self._required = [str(name) for name in layout.drop_missing]
         self._condition: Condition | None = None
         if layout.filter is not None:
             try:
@@ -44,7 +45,7 @@ class Selection:
                 raise DataError(f"filter {layout.filter!r}: {error}") from None
         asked = [] if self._condition is None else columns_of(self._condition)
         self.positions = {name: self._position(name, "filter", names) for name in asked}
-        self.positions |= {name: self._position(name, "drop_missing", names) for name in layout.drop_missing}
+        self.positions |= {name: self._position(name, "drop_missing", names) for name in self._required}
 
     def _position(self, name: str, setting: str, names: Sequence[str]) -> int:
         matches = [place for place, column in enumerate(names) if name in (column, bare_name(column))]
@@ -83,7 +84,7 @@ class Selection:
                     self._path, None, f"no row fulfils filter {self._layout.filter!r}{self._values(columns)}"
                 )
             notes.append(f"{self._path.name}: {n_kept:,} of {n_rows:,} rows fulfil filter {self._layout.filter!r}")
-        for name in self._layout.drop_missing:
+        for name in self._required:
             missing = is_missing(columns[name]).to_numpy()
             n_missing = int((kept & missing & ~blank).sum())
             kept &= ~missing

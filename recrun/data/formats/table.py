@@ -118,7 +118,7 @@ class Layout:
     rating_column: str | None = None
     time_column: str | None = None
     filter: str | None = None
-    drop_missing: Sequence[str] = ()
+    drop_missing: Sequence[str | int] = ()
 
     @property
     def selects(self) -> bool:
