@@ -13,6 +13,7 @@ from recrun.errors import ConfigError, Fault, nearest
 from recrun.registry import DATASETS, LOSSES, METRICS
 from recrun.registry.component import Component
 from recrun.registry.user_files import short_name
+from recrun.row_filter import FilterError, parse_filter
 
 
 def settle(values: dict[str, Any], facts: Facts) -> list[Fault]:
@@ -275,6 +276,15 @@ def _momentum_for_nesterov(facts: Facts) -> Iterator[Fault]:
         yield facts.fault("needs a momentum above 0, found momentum: 0", "nesterov", "momentum")
 
 
+def _a_filter_that_can_be_read(facts: Facts) -> Iterator[Fault]:
+    text = facts.values.get("filter")
+    if facts.has("filter") and isinstance(text, str):
+        try:
+            parse_filter(text)
+        except FilterError as error:
+            yield facts.fault(str(error), "filter")
+
+
 RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _which4best_is_a_monitor,
     _monitors_that_a_ranking_has,
@@ -293,6 +303,7 @@ RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _what_a_device_can_draw,
     _what_the_pipe_of_a_family_takes,
     _momentum_for_nesterov,
+    _a_filter_that_can_be_read,
 )
 
 

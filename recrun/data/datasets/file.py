@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from recrun.data.datasets.settings import AnyInteractions
 from recrun.data.datasets.source_files import SourceFile, pieces_of, refuse_twice
 from recrun.data.formats.dates import parse_format
 from recrun.data.formats.opening import COMPRESSIONS
+from recrun.data.formats.select_rows import read_table
 from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError, unknown
 from recrun.registry import DATASETS, FORMATS
@@ -49,6 +51,8 @@ class File(RecDataSet):
         rating_column: str | None = None,
         time_column: str | None = None,
         time_format: str | None = None,
+        filter: str | None = None,
+        drop_missing: list[str | int] = [],  # noqa: B006 - never changed
         **preparation: Unpack[AnyInteractions],
     ) -> None:
         """Load the files.
@@ -70,6 +74,8 @@ class File(RecDataSet):
             rating_column: name of the rating column, if any.
             time_column: name of the column of times (numbers or dates), if any; "" reads none (the same for ratings).
             time_format: how dates are written, a strftime format such as %d/%m/%Y; null finds out.
+            filter: the condition that the rows fulfil which are kept, such as event == 'purchase'; null keeps all.
+            drop_missing: columns; rows in which one of them is missing are left out.
             test_ratio: share of the interactions that is tested on (of the users or items, for cold_users, cold_items);
                 not for leave_one_out, leave_k, k_fold and given parts.
             valid_ratio: share of the interactions that is validated on (of train, with given parts); 0 for none.
@@ -86,7 +92,13 @@ class File(RecDataSet):
             part: format_of(telling_name(self._folder, name), format) for part, name in self._paths.items()
         }
         columns = user_column, item_column, rating_column, time_column
-        self._layout = Layout(separator, header, encoding, *columns, time_format=time_format, escape=escape)
+        self._layout = Layout(
+            *(separator, header, encoding, *columns),
+            time_format=time_format,
+            escape=escape,
+            filter=filter,
+            drop_missing=drop_missing,
+        )
         preparation["split"] = split_of(self._paths, self.settings["split"])
         super().__init__(root, Preparation(**preparation))
 
@@ -103,10 +115,9 @@ class File(RecDataSet):
 
     def _table(self, name: str, format: str, files: Mapping[str, Path]) -> Table:
         """Return the table of a file, or that of all files of a folder or a pattern."""
-        read = FORMATS.get(format)
+        read = partial(read_table, format)
         if name in files:
-            table: Table = read(files[name], self._layout)
-            return table
+            return read(files[name], self._layout)
         pieces = pieces_of(name, files)
         whole = read_pieces(self._folder / name, list(pieces.values()), read, self._layout, format)
         filled = {piece.path for piece in whole.pieces}

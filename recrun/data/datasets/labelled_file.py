@@ -6,6 +6,7 @@ N rows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,6 +26,7 @@ from recrun.data.datasets.feature_columns import (
     labels,
     numbers,
     refuse_missing,
+    several_values_note,
 )
 from recrun.data.datasets.file import paths_of_parts, plain_name, split_of
 from recrun.data.datasets.preparation import Preparation
@@ -36,6 +38,7 @@ from recrun.data.formats.feature_file import LINE, FeatureFile
 from recrun.data.formats.ids import ids_of
 from recrun.data.formats.table import Ids, Layout, Table, data_error
 from recrun.data.formats.time_column import Times, read_times
+from recrun.data.formats.used_columns import unused_note
 from recrun.data.interactions import ITEM, TIMESTAMP, USER, Interactions
 from recrun.data.splits import PARTS
 from recrun.errors import DataError
@@ -81,6 +84,8 @@ class LabelledFile(RecDataSet):
         dense_columns: list[str] = [],  # noqa: B006 - never changed
         dense_transformer: Literal["none", "minmax", "standard"] = "standard",
         dense_na_value: float | None = None,
+        filter: str | None = None,
+        drop_missing: list[str | int] = [],  # noqa: B006 - never changed
         split: Annotated[
             str, Registered("splits", without=("leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items"))
         ] = "ratio",
@@ -112,6 +117,8 @@ class LabelledFile(RecDataSet):
                 deviation 1 (standard), or not at all (none).
             dense_na_value: the number that stands for a missing one, before scaling; null refuses missing numbers. A
                 missing category is a category of its own.
+            filter: the condition that the rows fulfil which are kept, such as click == 1; null keeps all.
+            drop_missing: columns; rows in which one of them is missing are left out.
             split: held out is a random share (of each user's rows, where there are users), the latest of all (time), or
                 the latest of each user's (user_time).
             test_ratio: share of the rows that is tested on; not with given parts.
@@ -154,7 +161,7 @@ class LabelledFile(RecDataSet):
         import polars as pl
 
         refuse_twice(self._paths, self.hashes)
-        tables = {part: self._open(files, name) for part, name in self._paths.items()}
+        tables = {part: self._open(files, name, selects=True) for part, name in self._paths.items()}
         beside = {key: self._open(files, name) for key, name in self._beside.items()}
         wanted = self.settings
         roles = {role: wanted[key] for role, key in ROLES.items() if wanted[key] is not None}
@@ -165,6 +172,7 @@ class LabelledFile(RecDataSet):
             opened = {"rows": table, **beside}
             chosen = choose(opened, roles, wanted["sparse_columns"], wanted["dense_columns"])
             frame = table.read([*roles.values(), *chosen.of("rows")])
+            notes += table.notes
             refuse_missing(frame, roles, table)
             for key, file in beside.items():
                 frame, n_unknown = joined(frame, file, roles[key], chosen.of(key))
@@ -174,8 +182,8 @@ class LabelledFile(RecDataSet):
                     )
                     notes.append(f"{lacking} {key} that {file.path.name} lacks; its features are missing there")
             frames.append(frame)
-        if chosen.unused:
-            notes.append(f"columns that are not used: {', '.join(chosen.unused)}")
+            for key, file in opened.items():
+                notes += unused_note(file.path, chosen.unused[key])
         rows = pl.concat(frames)
         bounds = np.cumsum([0, *(frame.height for frame in frames)])
         columns = self._columns(rows, list(tables.values()), bounds, chosen, notes)
@@ -206,8 +214,10 @@ class LabelledFile(RecDataSet):
     def _has(self, role: str) -> bool:
         return self.settings[f"{role}_column"] is not None
 
-    def _open(self, files: Mapping[str, Path], name: str) -> FeatureFile:
+    def _open(self, files: Mapping[str, Path], name: str, *, selects: bool = False) -> FeatureFile:
         layout = Layout(**{key: self.settings[key] for key in ("separator", "header", "encoding", "escape")})
+        if selects:
+            layout = replace(layout, filter=self.settings["filter"], drop_missing=self.settings["drop_missing"])
         return FeatureFile(files[name], layout, Path(plain_name(name)).suffix)
 
     def _columns(
@@ -224,6 +234,8 @@ class LabelledFile(RecDataSet):
         wanted, name = self.settings, chosen.roles[LABEL]
         columns = {LABEL: labels(numbers(rows[name], fail), wanted["label_threshold"], name, fail)}
         columns |= {name: categories(rows[name]) for name in chosen.sparse}
+        for name in chosen.sparse:
+            notes += several_values_note(rows[name], int(columns[name].max()) + 1)
         n_missing = {name: int((columns[name] == MISSING).sum()) for name in chosen.sparse}
         for name in chosen.dense:
             columns[name] = numbers(rows[name], partial(fail, name=name))

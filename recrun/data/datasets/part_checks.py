@@ -17,6 +17,9 @@ from recrun.errors import DataError, RowFault
 
 _MANY = 10
 """With so many ids in a part, it is no accident that none of them occurs in train."""
+_NEARLY_ALL = 0.95
+_BY_ROWS = ("ratio", "user_time", "leave_one_out", "leave_k", "k_fold")
+"""Splits that hold out rows of each user; those by time or of whole items may well hold out new items."""
 _WITHOUT_TIMES = "'time_column=\"\"' reads all files without times"
 
 
@@ -157,7 +160,7 @@ def refuse_overlap(tables: Mapping[str, Table], users: Ids, items: Ids, labels: 
 
 
 def unknown_in_train(
-    parts: Mapping[str, Interactions], n_users: int, n_items: int, tables: Mapping[str, Table]
+    parts: Mapping[str, Interactions], n_users: int, n_items: int, tables: Mapping[str, Table], split: str
 ) -> list[str]:
     """Return notes on users and items that are held out although train lacks them.
 
@@ -165,10 +168,12 @@ def unknown_in_train(
         parts: "train", "valid" and "test".
         n_users: U.
         n_items: I.
-        tables: the parts that were given rather than split off.
+        tables: the parts that were given rather than split off, or the whole.
+        split: what made the parts; "given" for none.
 
     Raises:
-        DataError: a given part has many of them, and train lacks every one.
+        DataError: a given part has many of them, and train lacks every one; or train lacks nearly all items that a
+            split by rows holds out, so that they are no items.
     """
     notes = []
     for part in ("valid", "test"):
@@ -180,6 +185,10 @@ def unknown_in_train(
                     f"none of its {n_held_out} {what} occurs in {tables['train'].path}; are their ids of one kind?"
                 )
                 raise DataError(message, path=tables[part].path, kind="other-ids")
+            if what == "items" and split in _BY_ROWS and n_unknown >= max(_NEARLY_ALL * n_held_out, _MANY):
+                message = f"train lacks {n_unknown} of the {n_held_out} items held out by split={split}, so that "
+                message += "nothing can be learned of them; does item_column hold items, each in several rows?"
+                raise DataError(message, path=next(iter(tables.values())).path, kind="other-ids")
             if n_unknown:
                 share = f"{n_unknown} of {n_held_out} {what} in {part}"
                 notes.append(f"{share} have no interaction in train; they are kept")

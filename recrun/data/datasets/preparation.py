@@ -167,7 +167,8 @@ def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
     if not len(parts["train"]):
         raise DataError("no interaction is left for train")
     notes += [f"{part} is empty: no user has enough interactions" for part in _unfilled(parts, tables, preparation)]
-    notes += unknown_in_train(parts, len(rows.users.names), len(rows.items.names), tables)
+    split = "labelled rows" if preparation.duplicates == "all" else preparation.split
+    notes += unknown_in_train(parts, len(rows.users.names), len(rows.items.names), tables, split)
     return Prepared(parts, rows.users.names, rows.items.names, shipped, tuple(dict.fromkeys(notes)))
 
 

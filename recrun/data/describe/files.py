@@ -21,9 +21,11 @@ from recrun.data.datasets.pieces import are_many, find_pieces, join_tables, refu
 from recrun.data.datasets.preparation import WHOLE, Preparation, prepare, union_ids
 from recrun.data.describe.check_table import examine_table
 from recrun.data.describe.find_parts import fixed_parent, has_parts, parts_in
+from recrun.data.describe.guess_columns import take_roles
 from recrun.data.describe.layout import LAYOUT_KEYS, Sniffed, sniff
 from recrun.data.describe.problems import KEEP, LIMIT, REFUSE, Faults
 from recrun.data.describe.sound_rows import read_sound_rows
+from recrun.data.formats.column_roles import RolesError
 from recrun.data.formats.opening import content_digests
 from recrun.data.formats.table import Table
 from recrun.data.postprocessing.mode import Mode
@@ -219,13 +221,28 @@ def _describe_file(
     except DataError as error:
         report.faults.add(error.kind or "not-data", error.message)
         return report
-    report.table, report.is_read = read_sound_rows(report.sniffed, report.faults)
+    report.table, report.is_read = _read(report.sniffed, report.faults)
     if report.is_read:
         for fault in report.faults:
             fault.action = KEEP if fault.action == REFUSE else fault.action
     if report.table is not None and not is_piece:
         examine_table(report.table, report.faults)
     return report
+
+
+def _read(sniffed: Sniffed, faults: Faults) -> tuple[Table | None, bool]:
+    """Read what training reads; where it refuses the positions of columns, read those that it proposes."""
+    try:
+        return read_sound_rows(sniffed, faults)
+    except RolesError as error:
+        take_roles(error, sniffed.settings, faults)
+        if not error.settings:
+            return None, False
+    try:
+        return read_sound_rows(sniffed, faults)
+    except RolesError as error:
+        faults.add("column-role", error.message)
+        return None, False
 
 
 def _paths(path: Path, given: Mapping[str, Any]) -> dict[str, Path]:

@@ -35,6 +35,8 @@ KINDS: Final = {
     "separator": (SETTING, "the separator is not the one that would be taken"),
     "header": (SETTING, "the header row, or its absence, would not be recognised"),
     "column": (REFUSE, "a column is missing, or there twice"),
+    "filter": (REFUSE, "values that filter cannot compare"),
+    "column-role": (REFUSE, "columns without names that hold something else than their positions say"),
     "column-name": (SETTING, "a column has no usual name"),
     "ragged": (REFUSE, "rows with too few or too many columns"),
     "quotes": (REFUSE, "quotes that are not closed, or stand within a value"),

@@ -14,13 +14,14 @@ import numpy as np
 
 from recrun.data.describe.layout import Sniffed
 from recrun.data.describe.problems import Faults
+from recrun.data.formats.column_roles import RolesError
 from recrun.data.formats.delimited import DIALECTS
 from recrun.data.formats.find_bad_row import row_lines
 from recrun.data.formats.opening import open_binary, read_binary
 from recrun.data.formats.polars_files import read_parquet_columns
+from recrun.data.formats.select_rows import read_table
 from recrun.data.formats.table import Table
 from recrun.errors import DataError, RowFault
-from recrun.registry import FORMATS
 
 _ROUNDS: Final = 20
 """More than there are kinds of faults: a reader stops at the first kind, so that each round names another one."""
@@ -36,6 +37,9 @@ def read_sound_rows(sniffed: Sniffed, faults: Faults) -> tuple[Table | None, boo
     Args:
         sniffed: the file and its layout.
         faults: takes every fault that the reader names, with its lines.
+
+    Raises:
+        RolesError: columns without names hold something else than their positions say.
     """
     left_out: set[int] = set()
     extents = _Extents(sniffed)
@@ -43,8 +47,10 @@ def read_sound_rows(sniffed: Sniffed, faults: Faults) -> tuple[Table | None, boo
     with TemporaryDirectory(prefix="recrun-") as folder:
         for _ in range(_ROUNDS):
             try:
-                table: Table = FORMATS.get(sniffed.format)(path, layout)
+                table = read_table(sniffed.format, path, layout)
                 break
+            except RolesError:
+                raise
             except DataError as error:
                 # Where the layout as a whole is refused already, the rows are not read as they are meant.
                 rows = [] if faults.is_refused and not left_out else faults.add_error(error, left_out)
@@ -97,9 +103,10 @@ def _copy_text(sniffed: Sniffed, left_out: Collection[int], to: Path) -> None:
 
 
 def _copy_parquet(sniffed: Sniffed, left_out: Collection[int], to: Path) -> None:
-    """Write the columns of a parquet file that have a role, with nothing in some of its rows."""
+    """Write the columns of a parquet file that are used, with nothing in some of its rows."""
     import polars as pl
 
-    frame = read_parquet_columns(sniffed.path, [sniffed.names[position] for position in sniffed.roles.values()])
+    used = [sniffed.names[position] for position in sniffed.roles.values()]
+    frame = read_parquet_columns(sniffed.path, None if sniffed.layout.selects else used)
     is_sound = pl.Series(np.isin(np.arange(1, frame.height + 1), list(left_out), invert=True))
     frame.select(pl.when(is_sound).then(pl.all())).write_parquet(to)

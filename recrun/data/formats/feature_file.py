@@ -11,18 +11,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from recrun.data.formats.column_names import bare_name
-from recrun.data.formats.delimited import (
-    check_marks,
-    guess_separator,
-    looks_like_header,
-    split_line,
-    text_source,
-)
+from recrun.data.formats.delimited import check_marks, looks_like_header
 from recrun.data.formats.file_kinds import kind_of, read_start, refuse_unless
 from recrun.data.formats.find_bad_row import TextShape, explain_rows, is_rectangular, row_lines
 from recrun.data.formats.first_lines import FirstLines, first_lines
 from recrun.data.formats.polars_files import parquet_names, read_parquet_columns, read_text_columns
+from recrun.data.formats.sample_lines import check_guess, guess_separator, split_line
+from recrun.data.formats.select_rows import Selection
 from recrun.data.formats.table import Layout, data_error
+from recrun.data.formats.text_frame import text_source
 from recrun.errors import nearest
 
 if TYPE_CHECKING:
@@ -52,6 +49,14 @@ class FeatureFile:
         self.path = path
         self._layout = layout
         self._ending = ending.lower()
+        self.notes: list[str] = []
+        """What a user should know about the rows that were read last."""
+
+    @property
+    def selecting(self) -> set[str]:
+        """The names of the columns that rows are selected by."""
+        places = Selection(self.path, self._layout, self.written_names).positions.values()
+        return {self.names[place] for place in places}
 
     @cached_property
     def written_names(self) -> list[str]:
@@ -98,11 +103,19 @@ class FeatureFile:
         import polars as pl
 
         places = [self.names.index(name) for name in names]
-        frame = self._read_parquet(places) if self._ending in _PARQUET else self._read_text(places)
-        frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
-        frame = frame.with_columns(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in names)
+        selection = Selection(self.path, self._layout, self.written_names)
+        others = [place for place in dict.fromkeys(selection.positions.values()) if place not in places]
+        wanted = [*places, *others]
+        frame = self._read_parquet(wanted) if self._ending in _PARQUET else self._read_text(wanted)
         first = 1 if self._ending in _PARQUET else 1 + self._shape.n_skipped
-        frame = frame.with_columns(pl.Series(LINE, np.arange(first, first + frame.height)))
+        frame = frame.rename(dict(zip(frame.columns, map(str, wanted), strict=True)))
+        lines = np.arange(first, first + frame.height)
+        if self._layout.selects:
+            mask, self.notes = selection.mask(frame, lambda row: self.line(first + row))
+            frame, lines = frame.filter(mask), lines[mask]
+        frame = frame.select(pl.col(str(place)).alias(name) for place, name in zip(places, names, strict=True))
+        frame = frame.with_columns(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in names)
+        frame = frame.with_columns(pl.Series(LINE, lines))
         frame = frame.filter(~pl.all_horizontal(pl.col(list(names)).is_null()))
         if not frame.height:
             raise data_error(self.path, None, "holds no rows")
@@ -133,6 +146,8 @@ class FeatureFile:
         first, second = start.first, start.second
         has_tabs = self._ending in _TABS
         separator = self._layout.separator or ("\t" if has_tabs else guess_separator(first))
+        if self._layout.separator is None and not has_tabs:
+            check_guess(self.path, separator, self._layout.encoding, quoted=True)
         check_marks(self.path, separator, self._layout.escape)
         names = split_line(first, separator, not has_tabs)
         header = looks_like_header(names) if self._layout.header is None else self._layout.header

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +57,9 @@ def explain_rows(path: Path, shape: TextShape) -> DataError | None:
     first = next(find_bad_rows(path, shape), None)
     if first is None:
         return None
-    rows = partial(find_bad_rows, path, shape)
-    return DataError(first.message, path=path, line=first.line, kind=first.kind, rows=rows)
+    return DataError(
+        first.message, path=path, line=first.line, kind=first.kind, rows=lambda: find_bad_rows(path, shape)
+    )
 
 
 def find_bad_rows(path: Path, shape: TextShape) -> Iterator[RowFault]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -35,6 +36,7 @@ def frame_to_table(
     time_format: str | None = None,
     columns: Mapping[str, str] = MappingProxyType({}),
     find_lines: Callable[[], np.ndarray] | None = None,
+    kept: np.ndarray | None = None,
 ) -> Table:
     """Return the table of a frame; rows in which every column is null (blank lines) are left out.
 
@@ -46,7 +48,8 @@ def frame_to_table(
         notes: what is known about the file already.
         time_format: the strftime format of dates; None finds out.
         columns: the name in the file of the column of each role, for messages.
-        find_lines: returns the line in which each row of the frame begins, where a row may take several lines.
+        find_lines: returns the line in which each row of the file begins, where a row may take several lines.
+        kept: which rows of the file are in the frame, ascending; None for all.
 
     Raises:
         DataError: no rows; a missing value; a negative id; a rating or time that is not a finite number; times that
@@ -54,9 +57,8 @@ def frame_to_table(
     """
     import polars as pl
 
-    lines = _Lines(first_line, find_lines)
     try:
-        return _to_table(frame, path, lines, explain, notes, time_format, columns)
+        return _to_table(frame, path, FrameLines(first_line, find_lines, kept), explain, notes, time_format, columns)
     except pl.exceptions.PolarsError as error:
         types = ", ".join(f"{name}: {kind}" for name, kind in frame.schema.items())
         reason = str(error).splitlines()[0]
@@ -77,12 +79,21 @@ def wrong_types(frame: pl.DataFrame) -> str:
     return "; ".join(found)
 
 
-class _Lines:
-    """The line of each row of a frame, found out only when it is asked for."""
+class FrameLines:
+    """The line of each row of a frame, found out only when it is asked for.
 
-    def __init__(self, first_line: int, find: Callable[[], np.ndarray] | None) -> None:
+    Args:
+        first_line: of the file's first row.
+        find: returns the line in which each row of the file begins; None where each row takes one line.
+        kept: which rows of the file are in the frame, ascending; None for all.
+    """
+
+    def __init__(
+        self, first_line: int, find: Callable[[], np.ndarray] | None = None, kept: np.ndarray | None = None
+    ) -> None:
         self._first_line = first_line
         self._find = find
+        self.kept = kept
 
     @cached_property
     def _starts(self) -> np.ndarray | None:
@@ -90,17 +101,22 @@ class _Lines:
 
     def of(self, rows: np.ndarray) -> np.ndarray:
         """Return the lines of some rows."""
+        rows = rows if self.kept is None else self.kept[rows]
         starts = self._starts
         if starts is None or int(rows.max(initial=0)) >= len(starts):
             return self._first_line + rows
         found: np.ndarray = starts[rows]
         return found
 
+    def line(self, row: int) -> int:
+        """Return the line of a row."""
+        return int(self.of(np.array([row]))[0])
+
 
 def _to_table(
     frame: pl.DataFrame,
     path: Path,
-    lines: _Lines,
+    lines: FrameLines,
     explain: Explain,
     notes: tuple[str, ...],
     time_format: str | None,
@@ -123,7 +139,7 @@ def _to_table(
         raise data_error(path, None, "holds no interactions", kind="empty")
 
     def line_of(row: int) -> int:
-        return int(lines.of(np.array([row if rows is None else rows[row]]))[0])
+        return lines.line(row if rows is None else int(rows[row]))
 
     _refuse_missing(frame, path, line_of, explain, names)
     strange = wrong_types(frame)
@@ -133,22 +149,15 @@ def _to_table(
     columns = {}
     if RATING in frame.columns:
         columns[RATING] = numbers_of(frame[RATING], path, line_of, names.get(RATING, ""))
+    table = Table(
+        path, users, items, columns, line_of, notes=notes, skipped=skipped, is_selected=lines.kept is not None
+    )
     if TIMESTAMP not in frame.columns:
         refuse_format(time_format, path)
-        return Table(path, users, items, columns, line_of, notes=notes, skipped=skipped)
+        return table
     times = read_times(frame[TIMESTAMP], path, line_of, time_format=time_format, column=names.get(TIMESTAMP, ""))
     columns[TIMESTAMP] = times.values
-    return Table(
-        path,
-        users,
-        items,
-        columns,
-        line_of,
-        time_is_date=times.are_dates,
-        time_has_zone=times.have_zone,
-        notes=(*notes, *times.notes),
-        skipped=skipped,
-    )
+    return replace(table, time_is_date=times.are_dates, time_has_zone=times.have_zone, notes=(*notes, *times.notes))
 
 
 def _refuse_missing(

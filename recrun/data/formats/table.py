@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +72,7 @@ class Table:
         skipped: the lines that hold no interaction, ascending: "blank-lines", and "no-items" of a user alone.
         names: of all columns of the file, in order, where its first line or schema tells them.
         pieces: the tables of the files that were joined to this one, in order; none for one file.
+        is_selected: whether the rows that the layout's `filter` and `drop_missing` name were left out.
     """
 
     path: Path
@@ -86,6 +87,7 @@ class Table:
     skipped: Mapping[str, np.ndarray] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     pieces: tuple[Table, ...] = ()
+    is_selected: bool = False
 
     @classmethod
     def of(
@@ -120,6 +122,8 @@ class Layout:
         time_column: of timestamps.
         time_format: the strftime format of dates.
         escape: the character before a quote that is part of a quoted value; None where such a quote is doubled.
+        filter: the condition that rows fulfil which are kept.
+        drop_missing: columns; rows in which one is missing are left out.
     """
 
     separator: str | None = None
@@ -131,6 +135,13 @@ class Layout:
     time_column: str | None = None
     time_format: str | None = None
     escape: str | None = None
+    filter: str | None = None
+    drop_missing: Sequence[str | int] = ()
+
+    @property
+    def selects(self) -> bool:
+        """Whether rows are left out by their values."""
+        return self.filter is not None or bool(self.drop_missing)
 
 
 def shown(text: str, length: int = 80) -> str:

@@ -289,6 +289,13 @@ BAD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
     "integers with fractions": ("x.txt", integers("3 4.0\n"), "not-an-integer", "refuse", [11]),
     "integers below zero": ("x.txt", integers("3 -4\n"), "negative-id", "refuse", [11]),
     "integers too long": ("x.txt", integers("3 9999999999999999999\n"), "long-id", "refuse", [11]),
+    "only dates": (
+        "x.csv",
+        b"".join(b"2020-01-%02d,2020-02-%02d\n" % (i % 28 + 1, i % 28 + 1) for i in range(30)),
+        "column-role",
+        "refuse",
+        [],
+    ),
     "udata with a word": (
         "u.data",
         b"".join(b"%d\t%d\t3\t881250949\n" % (i, i) for i in range(20)) + b"1\t2\tx\t881250949\n",
@@ -540,7 +547,7 @@ def test_odd_files_are_named_and_read_with_the_settings_shown(tmp_path: Path, wh
 
 def test_every_kind_of_fault_is_met_by_a_test() -> None:
     met = {kind for _, _, kind, _, _ in (*BAD.values(), *ODD.values())}
-    elsewhere = {"overlap", "other-ids", "unlike-parts", "second-line", "refused"}
+    elsewhere = {"overlap", "other-ids", "unlike-parts", "second-line", "refused", "filter"}
     assert set(KINDS) == met | elsewhere
     assert all(action in ACTIONS for action, _ in KINDS.values())
 
