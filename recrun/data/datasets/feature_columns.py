@@ -165,7 +165,7 @@ def joined(rows: pl.DataFrame, file: FeatureFile, key: str, names: Sequence[str]
     unknown = rows[key].filter(~rows[key].is_in(features[key].implode()))
     n_unknown = len(unknown)
     if n_unknown:
-        _refuse_like_ids(unknown.unique(), features, file, key)
+        _refuse_like_ids(unknown.unique(maintain_order=True), features, file, key)
     return rows.join(features.drop(LINE), on=key, how="left", maintain_order="left"), n_unknown
 
 
@@ -209,6 +209,20 @@ def categories(values: pl.Series) -> np.ndarray:
 
     codes: np.ndarray = (values.rank("dense").cast(pl.Int32) - 1).fill_null(MISSING).to_numpy()
     return codes
+
+
+def like_categories(values: pl.Series) -> str:
+    """Return a note on two categories that differ only in how they are written, or "".
+
+    They may be meant as two, as versions 9 and 9.0 of a program are; or a program wrote integers as 9.0 in one file.
+    """
+    if not values.str.contains(r"\.0$|^\s|\s$").any():
+        return ""
+    distinct = values.drop_nulls().unique(maintain_order=True)
+    for place, (other, difference) in alike(distinct).items():
+        told = f"{distinct[other]!r} and {distinct[place]!r} of {values.name} differ only by {difference}"
+        return f"{told}; they are two categories"
+    return ""
 
 
 def labels(values: np.ndarray, threshold: float | None, name: str, fail: Callable[[int, str], DataError]) -> np.ndarray:

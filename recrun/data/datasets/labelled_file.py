@@ -23,6 +23,7 @@ from recrun.data.datasets.feature_columns import (
     choose,
     joined,
     labels,
+    like_categories,
     numbers,
     refuse_missing,
 )
@@ -223,6 +224,7 @@ class LabelledFile(RecDataSet):
         wanted, name = self.settings, chosen.roles[LABEL]
         columns = {LABEL: labels(numbers(rows[name], fail), wanted["label_threshold"], name, fail)}
         columns |= {name: categories(rows[name]) for name in chosen.sparse}
+        notes += filter(None, (like_categories(rows[name]) for name in chosen.sparse))
         n_missing = {name: int((columns[name] == MISSING).sum()) for name in chosen.sparse}
         for name in chosen.dense:
             columns[name] = numbers(rows[name], partial(fail, name=name))

@@ -223,6 +223,14 @@ def test_features_of_ids_that_are_written_in_another_way_are_refused(
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize(("written", "is_noted"), [("1.0", True), ("1 ", True), ("5.0", False), ("01", False)])
+def test_categories_of_two_parts_that_may_be_one_are_noted(tmp_path: Path, written: str, is_noted: bool) -> None:
+    clicks(tmp_path / "train.csv", [1, 2, 3, 4])
+    clicks(tmp_path / "test.csv", [1, 2, 3, written])
+    notes = labelled(tmp_path, sparse_columns=["time"]).notes
+    assert any(f"'1' and {written!r} of time differ only by " in note for note in notes) == is_noted
+
+
 def test_the_line_of_a_labelled_row_is_right_where_values_span_lines(tmp_path: Path) -> None:
     clicks(tmp_path / "test.csv", [1] * 4)
     (tmp_path / "train.csv").write_text('user,label,time,x\n"1\n2",0,1,1\n3,1,1,bad\n')
