@@ -229,3 +229,41 @@ def test_labelled_rows_are_not_written_as_interactions(recrun: Run, clicks: Path
     assert outcome.code == 2
     assert "which cannot be exported" in outcome.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        (
+            "1,2,01/09/2024\n1,3,02/10/2024\n",
+            None,
+            "train.csv:2: the timestamp '01/09/2024' can be 1 September 2024 (%d/%m/%Y) or 9 January 2024 (%m/%d/%Y), "
+            'and all values of the column can be read either way; set time_format="%d/%m/%Y" or time_format="%m/%d/%Y"',
+        ),
+        (
+            "1,2,1600000000000\n1,3,1600000000001\n",
+            "1,4,1600000000\n",
+            "test.csv: its times are seconds since 1970 (such as 1600000000), and those of train.csv are milliseconds "
+            "since 1970 (such as 1600000000000); write both alike, or 'time_column=\"\"' reads all files without times",
+        ),
+        (
+            "1,2,1600000000\n1,3,1600000001\n",
+            "1.0,4,1600000000\n",
+            "test.csv:2: the user is '1.0', which differs from '1' (train.csv:2) only by a point and zeros, which "
+            "programs write behind integers where values were missing; write both alike",
+        ),
+    ],
+)
+def test_values_that_do_not_compare_end_a_run_before_it_starts(
+    recrun: Run, tmp_path: Path, train: str, test: str | None, message: str
+) -> None:
+    (tmp_path / "train.csv").write_text(f"user,item,time\n{train}")
+    (tmp_path / "test.csv").write_text(f"user,item,time\n{test}")
+    paths = ["path=train.csv"] if test is None else ["train_path=train.csv", "test_path=test.csv"]
+    trained = recrun("train", "bprmf", "dataset=File", "root=.", *paths, "device=cpu")
+    assert (trained.code, trained.is_untouched) == (2, True)
+    assert trained.err.splitlines()[-1] == f"error: {message}"
+    described = recrun("data", "describe", "train.csv", *paths[1:])
+    assert described.code == 2
+    # A message is printed in full, whatever the width of the terminal.
+    assert message.partition(": ")[2] in described.out

@@ -171,7 +171,7 @@ def joined(rows: pl.DataFrame, file: FeatureFile, key: str, names: Sequence[str]
     unknown = rows[key].filter(~rows[key].is_in(features[key].implode()))
     n_unknown = len(unknown)
     if n_unknown:
-        _refuse_like_ids(unknown.unique(), features, file, key)
+        _refuse_like_ids(unknown.unique(maintain_order=True), features, file, key)
     return rows.join(features.drop(LINE), on=key, how="left", maintain_order="left"), n_unknown
 
 
@@ -217,6 +217,11 @@ def categories(values: pl.Series) -> np.ndarray:
     return codes
 
 
+def notes_on_categories(values: pl.Series, n_categories: int) -> list[str]:
+    """Return what may surprise about a column of categories; arguments as for `several_values_note`."""
+    return [*several_values_note(values, n_categories), *filter(None, [like_categories(values)])]
+
+
 def several_values_note(values: pl.Series, n_categories: int) -> list[str]:
     """Return the note on a column of categories that holds several values in a field, such as `Action|Comedy`.
 
@@ -239,6 +244,20 @@ def several_values_note(values: pl.Series, n_categories: int) -> list[str]:
                 told = f"{values.name}: {n_categories} categories, {share} hold {separator!r}"
                 return [f"{told}; several values in one field are not taken apart"]
     return []
+
+
+def like_categories(values: pl.Series) -> str:
+    """Return a note on two categories that differ only in how they are written, or "".
+
+    They may be meant as two, as versions 9 and 9.0 of a program are; or a program wrote integers as 9.0 in one file.
+    """
+    if not values.str.contains(r"\.0$|^\s|\s$").any():
+        return ""
+    distinct = values.drop_nulls().unique(maintain_order=True)
+    for place, (other, difference) in alike(distinct).items():
+        told = f"{distinct[other]!r} and {distinct[place]!r} of {values.name} differ only by {difference}"
+        return f"{told}; they are two categories"
+    return ""
 
 
 def labels(values: np.ndarray, threshold: float | None, name: str, fail: Callable[[int, str], DataError]) -> np.ndarray:

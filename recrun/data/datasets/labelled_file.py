@@ -24,9 +24,9 @@ from recrun.data.datasets.feature_columns import (
     choose,
     joined,
     labels,
+    notes_on_categories,
     numbers,
     refuse_missing,
-    several_values_note,
 )
 from recrun.data.datasets.file import paths_of_parts, plain_name, split_of
 from recrun.data.datasets.preparation import Preparation
@@ -235,7 +235,7 @@ class LabelledFile(RecDataSet):
         columns = {LABEL: labels(numbers(rows[name], fail), wanted["label_threshold"], name, fail)}
         columns |= {name: categories(rows[name]) for name in chosen.sparse}
         for name in chosen.sparse:
-            notes += several_values_note(rows[name], int(columns[name].max()) + 1)
+            notes += notes_on_categories(rows[name], int(columns[name].max()) + 1)
         n_missing = {name: int((columns[name] == MISSING).sum()) for name in chosen.sparse}
         for name in chosen.dense:
             columns[name] = numbers(rows[name], partial(fail, name=name))

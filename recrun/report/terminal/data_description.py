@@ -111,9 +111,9 @@ def _labelled(figures: Mapping[str, Any]) -> Iterator[RenderableType]:
 def _fault(fault: Mapping[str, Any]) -> Iterator[RenderableType]:
     count = f" ({fault['count']:,})" if fault["count"] else ""
     message = fault["message"] if fault["message"].startswith(fault["path"]) else f"{fault['path']}: {fault['message']}"
-    yield Text(f"  {message}{count}", overflow="fold")
+    yield Text(f"  {message}{count}")
     for line in fault["lines"]:
-        yield Text(f"    {fault['path']}:{line['line']}: {line['found']}", overflow="fold")
+        yield Text(f"    {fault['path']}:{line['line']}: {line['found']}")
     more = fault["count"] - len(fault["lines"])
     if fault["lines"] and more:
         yield Text(f"    and {more:,} more")

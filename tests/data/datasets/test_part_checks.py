@@ -199,7 +199,7 @@ def test_ids_of_labelled_rows_are_held_to_the_same(tmp_path: Path) -> None:
 
 def test_dates_of_labelled_rows_take_a_format(tmp_path: Path) -> None:
     for part, n_rows in {"train": 5, "test": 4}.items():
-        clicks(tmp_path / f"{part}.csv", ["01/02/2020"] * n_rows)
+        clicks(tmp_path / f"{part}.csv", ["01/02/2020"] * n_rows, list(range(1, n_rows + 1)))
     data = labelled(tmp_path, time_column="time", time_format="%d/%m/%Y")
     assert data.interactions("test").columns["timestamp"].tolist() == [1580515200] * 4
     with pytest.raises(DataError, match="time_format needs time_column"):
@@ -215,12 +215,20 @@ def test_features_of_ids_that_are_written_in_another_way_are_refused(
     tmp_path: Path, written: str, difference: str
 ) -> None:
     for part, n_rows in {"train": 5, "test": 4}.items():
-        clicks(tmp_path / f"{part}.csv", [1] * n_rows)
+        clicks(tmp_path / f"{part}.csv", [1] * n_rows, list(range(1, n_rows + 1)))
     (tmp_path / "users.csv").write_text(f"user,age\n2,30\n{written},40\n")
     with pytest.raises(DataError) as caught:
         labelled(tmp_path, user_column="user", user_path="users.csv", dense_columns=["age"])
     told = f"users.csv:3: the user {written!r} differs from the user '1' of the rows only by {difference}"
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(("written", "is_noted"), [("1.0", True), ("1 ", True), ("5.0", False), ("01", False)])
+def test_categories_of_two_parts_that_may_be_one_are_noted(tmp_path: Path, written: str, is_noted: bool) -> None:
+    clicks(tmp_path / "train.csv", [1, 2, 3, 4])
+    clicks(tmp_path / "test.csv", [1, 2, 3, written])
+    notes = labelled(tmp_path, sparse_columns=["time"]).notes
+    assert any(f"'1' and {written!r} of time differ only by " in note for note in notes) == is_noted
 
 
 def test_the_line_of_a_labelled_row_is_right_where_values_span_lines(tmp_path: Path) -> None:

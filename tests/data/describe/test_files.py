@@ -401,8 +401,8 @@ ODD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
     "separators at all ends": (
         "x.csv",
         b"".join(b"%d,%d,%d,\n" % (i % 5, i, i % 3) for i in range(40)),
-        "column-name",
-        "setting",
+        "ratings",
+        "keep",
         [],
     ),
     "parquet by another name": ("x.dat", parquet(**GOOD_NUMBERS), "format", "setting", []),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from pathlib import Path
 
 import numpy as np
@@ -206,7 +205,6 @@ def test_every_directive_is_tried() -> None:
     assert set(DIRECTIVES) - tried == {"y", "j", "f"}
 
 
-def test_a_day_is_written_out_in_english_whatever_the_machine_speaks() -> None:
-    moment = int(time.mktime((2024, 9, 1, 0, 0, 0, 0, 0, 0))) // 86_400 * 86_400
-    assert written_out(moment) in ("31 August 2024", "1 September 2024")
+def test_a_day_is_written_out_in_english() -> None:
+    assert written_out(1725148800) == "1 September 2024"
     assert written_out(-1) == "31 December 1969"

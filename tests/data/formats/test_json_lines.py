@@ -45,7 +45,7 @@ PUBLISHED = {
     "Amazon 2023": (
         '{"rating": 5.0, "title": "x", "images": [], "asin": "B07", "parent_asin": "B08", "user_id": "AG", '
         '"timestamp": 1588615855070, "helpful_vote": 0, "verified_purchase": true}',
-        {},
+        {"item_column": "asin"},
         ("AG", "B07", 5.0, 1588615855070),
     ),
     "Amazon 2023 by parent": (

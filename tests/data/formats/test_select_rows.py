@@ -124,7 +124,7 @@ def test_lines_in_later_messages_are_those_of_the_file(tmp_path: Path) -> None:
     text = "user,item,rating,event\n1,10,bad,view\n\n2,11,3,buy\n3,12,5,view\n4,-13,2,buy\n"
     with pytest.raises(DataError, match=r"x\.csv:6: expected a item >= 0, found -13"):
         read(tmp_path, text, filter="event == 'buy'")
-    with pytest.raises(DataError, match=r"x\.csv:6: expected a number as rating \(column 3\), found 'bad'"):
+    with pytest.raises(DataError, match=r"x\.csv:6: expected a number as rating \(column 'rating'\), found 'bad'"):
         read(tmp_path, text.replace("2,buy", "bad,buy").replace("-13", "13"), filter="event == 'buy'")
     table = read(tmp_path, text.replace("-13", "13"), filter="event == 'buy'")
     assert [table.line_of(row) for row in (0, 1)] == [4, 6]
