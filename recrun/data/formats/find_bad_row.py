@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -102,35 +103,46 @@ def is_rectangular(source: Path | bytes, shape: TextShape) -> bool:
     """
     separator = shape.separator.encode() if len(shape.separator.encode()) == 1 else STAND_IN.encode()
     with nullcontext(io.BytesIO(source)) if isinstance(source, bytes) else open_binary(source) as stream:
-        n_before, length_before, is_quoted, last = 0, 0, False, 0
-        while block := stream.read(BLOCK):
-            block += stream.readline()
-            if not last:
-                block = block.removeprefix(b"\xef\xbb\xbf")
-            characters = np.frombuffer(block, dtype=np.uint8)
+        is_first = True
+        for block in _whole_rows(stream, shape.quoted):
+            if block is None:
+                return False
+            characters = np.frombuffer(block.removeprefix(b"\xef\xbb\xbf") if is_first else block, dtype=np.uint8)
+            is_first = False
             is_end, is_separator = characters == 10, characters == separator[0]
-            if shape.quoted and (is_quoted or b'"' in block):
-                if not are_sound_quotes(characters, separator[0], is_quoted, shape.escape is None):
+            if shape.quoted and b'"' in block:
+                if not are_sound_quotes(characters, separator[0], shape.escape is None):
                     return False
                 # Between an odd quote and the next one, nothing ends and nothing separates.
-                within = np.logical_xor.accumulate(characters == 34) ^ is_quoted
+                within = np.logical_xor.accumulate(characters == 34)
                 if (is_end & within).any() and _run_rows_together(is_end, is_separator, within, shape.n_columns):
                     return False
                 is_end &= ~within
                 is_separator &= ~within
-                is_quoted = bool(within[-1])
             ends = np.flatnonzero(is_end)
-            places = np.flatnonzero(is_separator)
-            n_until = np.append(np.searchsorted(places, ends), len(places))
-            n_separators = np.diff(n_until, prepend=-n_before)
-            lengths = np.diff(np.append(ends, len(block) - 1), prepend=-1 - length_before)
-            n_before, length_before = int(n_separators[-1]), int(lengths[-1])
-            is_return = np.concatenate(([last], characters[:-1]))[ends] == 13
-            is_blank = lengths[:-1] == np.where(is_return, 2, 1)
-            if ((n_separators[:-1] != shape.n_columns - 1) & ~is_blank).any():
+            n_separators = np.diff(np.searchsorted(np.flatnonzero(is_separator), ends), prepend=0)
+            lengths = np.diff(ends, prepend=-1)
+            is_blank = lengths == np.where(characters[ends - 1] == 13, 2, 1)
+            if ((n_separators != shape.n_columns - 1) & ~is_blank).any():
                 return False
-            last = int(characters[-1])
-    return not is_quoted and (length_before == 0 or n_before == shape.n_columns - 1)
+    return True
+
+
+def _whole_rows(stream: BinaryIO, quoted: bool) -> Iterator[bytes | None]:
+    """Yield blocks of whole rows, each line with its end; None, and no more, where a quote is not closed for long."""
+    while block := stream.read(BLOCK):
+        lines = [block, stream.readline()]
+        n_quotes, size = (lines[0].count(b'"') + lines[1].count(b'"')) if quoted else 0, 0
+        while n_quotes % 2:
+            line = stream.readline()
+            size += len(line)
+            if not line or size > LONGEST:
+                yield None
+                return
+            lines.append(line)
+            n_quotes += line.count(b'"')
+        whole = b"".join(lines)
+        yield whole if whole.endswith(b"\n") else whole + b"\n"
 
 
 def row_lines(source: Path | bytes, n_skipped: int) -> np.ndarray:
@@ -162,7 +174,6 @@ def _run_rows_together(is_end: np.ndarray, is_separator: np.ndarray, within: np.
         n_columns: of every row.
     """
     ends = np.flatnonzero(is_end)
-    ends = ends if is_end[-1] else np.append(ends, len(is_end))
     counts = np.diff(np.searchsorted(np.flatnonzero(is_separator), ends), prepend=0)
     like_rows = counts == n_columns - 1
     return bool((within[ends[:-1]] & like_rows[:-1] & like_rows[1:]).any())

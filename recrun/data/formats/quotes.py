@@ -9,32 +9,23 @@ import numpy as np
 from recrun.data.formats.table import shown
 
 
-def are_sound_quotes(characters: np.ndarray, separator: int, is_quoted: bool, has_pairs: bool) -> bool:
-    """Return whether quotes enclose whole values, or stand in pairs within one, in whole lines.
+def are_sound_quotes(characters: np.ndarray, separator: int, has_pairs: bool) -> bool:
+    """Return whether quotes enclose whole values, or stand in pairs within one.
 
     Args:
-        characters: the bytes of the lines (B,).
+        characters: the bytes of whole rows (B,), with an even number of quotes.
         separator: the byte between two values.
-        is_quoted: whether the lines begin within a quoted value.
         has_pairs: whether a pair of quotes may stand within a value that is not enclosed.
     """
     is_around = np.zeros(256, dtype=bool)
     is_around[[separator, 10, 34]] = True
     places = np.flatnonzero(characters == 34)
-    opening, closing = places[int(is_quoted) :: 2], places[1 - int(is_quoted) :: 2]
-    begins = is_around[characters[np.maximum(opening - 1, 0)]] | (opening == 0)
+    opening, closing = places[::2], places[1::2]
+    begins = is_around[characters[opening - 1]]  # before the first byte stands the last one, which ends a line
     is_around[13] = True
-    last = len(characters) - 1
-    ends = is_around[characters[np.minimum(closing + 1, last)]] | (closing == last)
+    ends = is_around[characters[closing + 1]]
     if begins.all() and ends.all():
         return True
-    if is_quoted:  # the first quote closes what lines before have opened
-        if not ends[:1].all():
-            return False
-        closing, ends = closing[1:], ends[1:]
-    if not begins[len(closing) :].all():
-        return False
-    opening, begins = opening[: len(closing)], begins[: len(closing)]
     n_borders = np.cumsum((characters == separator) | (characters == 10))
     is_within = (n_borders[opening] == n_borders[closing]) & has_pairs
     return bool(np.where(begins, ends, is_within).all())

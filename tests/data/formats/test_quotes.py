@@ -95,13 +95,15 @@ BAD: dict[str, tuple[list[str], int, str]] = {
 }
 
 
-@pytest.mark.parametrize("columns", ["title is not read", "all are read"])
-@pytest.mark.parametrize("what", BAD)
+# Where all columns are read, polars drops doubled quotes around a value, and no row is lost.
+CASES = [(what, how) for what in BAD for how in ("one is not read", "all are read")]
+CASES.remove(("doubled at the start", "all are read"))
+
+
+@pytest.mark.parametrize(("what", "columns"), CASES)
 def test_quotes_out_of_step_are_named_with_the_line_and_the_remedy(tmp_path: Path, what: str, columns: str) -> None:
     lines, where, message = BAD[what]
-    if (what, columns) == ("doubled at the start", "all are read"):
-        pytest.skip("polars reads the value without its quotes, and no row is lost")
-    layout = {} if columns == "title is not read" else {"user_column": "title", "time_column": "user"}
+    layout = {} if columns == "one is not read" else {"user_column": "title", "time_column": "user"}
     path = tmp_path / "x.csv"
     with pytest.raises(DataError) as caught:
         read(path, HEAD + "\n".join(lines) + "\n", **layout)
