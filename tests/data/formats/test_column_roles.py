@@ -74,8 +74,8 @@ def read(path: Path, **layout: Any) -> Table:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 10**6),
-    n_users=st.integers(1, 60),
-    n_items=st.integers(1, 80),
+    n_users=st.integers(2, 60),
+    n_items=st.integers(2, 80),
     per_user=st.integers(1, 25),
     time=st.sampled_from(sorted(TIMES)),
     ids=st.sampled_from(sorted(IDS)),
