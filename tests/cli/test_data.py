@@ -267,3 +267,47 @@ def test_values_that_do_not_compare_end_a_run_before_it_starts(
     assert described.code == 2
     # A message is printed in full, whatever the width of the terminal.
     assert message.partition(": ")[2] in described.out
+
+
+def write_clicks(folder: Path) -> None:
+    """Write a file laid out as Yoochoose's clicks: session, time, item, category."""
+    rows = [
+        f"{user},2014-04-0{1 + (user + item) % 9}T10:5{item % 10}:09.{user:03d}Z,{214536000 + item},{item % 3}"
+        for user in range(1, 31)
+        for item in range(1, 13)
+    ]
+    (folder / "clicks.csv").write_text("\n".join(rows) + "\n")
+
+
+def test_columns_without_names_in_another_order_are_refused_until_they_are_named(recrun: Run) -> None:
+    write_clicks(Path.cwd())
+    train = ("train", "popularity", "dataset=File", "root=.", "path=clicks.csv")
+    outcome = recrun(*train, "split=leave_one_out")
+    assert (outcome.code, outcome.is_untouched) == (2, True)
+    second, third = "dates such as '2014-04-03T10:51:09.001Z'", "whole numbers from 214536001 to 214536012"
+    assert outcome.err.endswith(
+        f"error: clicks.csv:1: there is no header row, and column 2 would be the item, but holds {second}; column 3 "
+        f"would be the rating, but holds {third}; set item_column=3 'rating_column=\"\"' time_column=2. The columns "
+        f"are 1: whole numbers from 1 to 30; 2: {second}; 3: {third}; 4: whole numbers from 0 to 2\n"
+    )
+    described = recrun("data", "describe", "clicks.csv")
+    assert described.code == 0
+    command = next(line for line in described.out.splitlines() if line.strip().startswith("recrun train"))
+    assert shlex.split(command)[3:] == [
+        "dataset=File",
+        "root=.",
+        "path=clicks.csv",
+        "item_column=3",
+        'rating_column=""',
+        "time_column=2",
+    ]
+    assert recrun("train", "popularity", *shlex.split(command)[3:], "split=leave_one_out").code == 0
+
+
+@pytest.mark.parametrize("verb", ["describe", "split", "convert"])
+def test_a_condition_that_names_no_column_ends_every_command_with_2(recrun: Run, verb: str) -> None:
+    Path("a.csv").write_text("user,item,event\n1,2,buy\n")
+    to = ("--to", "out") if verb == "split" else ("--to", "out.csv") if verb == "convert" else ()
+    outcome = recrun("data", verb, "a.csv", "filter=evnt == 'buy'", *to)
+    assert outcome.code == 2
+    assert "there is no column 'evnt', which filter names; did you mean 'event'?" in outcome.out + outcome.err

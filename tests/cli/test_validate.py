@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from .conftest import Outcome, modules_after
 
@@ -62,3 +65,20 @@ def test_a_config_must_be_named(recrun: Run) -> None:
 def test_nothing_heavy_is_imported() -> None:
     heavy = ("torch", "numpy", "polars", "scipy", "rich", "matplotlib", "pydantic")
     assert modules_after("validate", "bprmf", names=heavy) == []
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("event = 'buy'", "character 7: expected one of == != < <= > >= in contains startswith endswith, found =; "),
+        ("event == buy", "character 10: expected a number, text in quotes, true, false or null (text is written in "),
+        ("event == 'buy", "character 10: the quote that begins here is not closed"),
+        ("(event == 'buy'", "character 16: expected and, or, or ), found the end"),
+        ("", "character 1: expected a column, found the end"),
+    ],
+)
+def test_a_condition_is_checked_without_the_data(recrun: Run, condition: str, message: str) -> None:
+    Path("my.yaml").write_text(f'model: popularity\ndataset: File\npath: a.csv\nfilter: "{condition}"\n')
+    outcome = recrun("validate", "my.yaml")
+    assert outcome.code == 2
+    assert f"my.yaml:4:9: filter: {message}" in outcome.out + outcome.err

@@ -46,7 +46,8 @@ class Layout:
     def make(self, folder: Path) -> Path:
         path = folder / self.name
         lines = "\n".join(self.write(*row) for row in sorted(ROWS, key=lambda row: row[3] * 7 % 1000))
-        path.write_text(f"{self.head}\n{lines}\n".removeprefix("\n"), encoding="latin-1")
+        encoding = "latin-1" if "latin-1" in self.settings else "utf-8"
+        path.write_text(f"{self.head}\n{lines}\n".removeprefix("\n"), encoding=encoding)
         return path
 
 
@@ -112,7 +113,7 @@ LAYOUTS = {
     "Last.fm 1K": Layout(
         "userid-timestamp-artid-artname-traid-traname.tsv",
         lambda u, i, r, t: f'user_{u:06d}\t{date(t)}\t{sha(i) if i % 5 else ""}\tArtist {i} é\t\tTrack "{r}',
-        "encoding=latin-1 item_column=4 time_column=2 'rating_column=\"\"'",
+        "item_column=4 time_column=2 'rating_column=\"\"'",
     ),
     "Last.fm 360K": Layout(
         "usersha1-artmbid-artname-plays.tsv",
@@ -131,7 +132,7 @@ LAYOUTS = {
     "BookCrossing": Layout(
         "BX-Book-Ratings.csv",
         lambda u, i, r, t: f'"{276725 + u}";"{34545104 + i}X";"{r}"',
-        "rating_threshold=1",
+        "encoding=latin-1 rating_threshold=1",
         head='"User-ID";"ISBN";"Book-Rating"',
     ),
     "Steam-200k": Layout(
@@ -170,6 +171,13 @@ def layout(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     found = LAYOUTS[request.param]
     found.make(tmp_path)
     return found
+
+
+def test_the_docs_hold_these_settings(repository: Path) -> None:
+    docs = (repository / "docs" / "data.md").read_text(encoding="utf-8")
+    for name, layout in LAYOUTS.items():
+        settings = f"`{layout.settings}`" if layout.settings else "none"
+        assert f"| {name} | `{layout.name}` | {settings} |" in docs
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, indirect=True)

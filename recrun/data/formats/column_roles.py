@@ -174,7 +174,8 @@ def _may_be_ids(look: Look) -> bool:
 
 
 def _may_be_ratings(look: Look) -> bool:
-    return look.are_few_steps and (look.n_distinct > 2 or look.n_rows < ENOUGH)
+    # Scales with a zero are rare, and categories that begin with one are not.
+    return look.are_few_steps and look.bounds[0] > 0 and (look.n_distinct > 2 or look.n_rows < ENOUGH)
 
 
 def _wrong_kinds(looks: Mapping[str, Look]) -> Iterator[tuple[str, str]]:

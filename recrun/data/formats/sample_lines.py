@@ -37,20 +37,20 @@ def check_guess(path: Path, guessed: str, encoding: str, quoted: bool) -> None:
     Raises:
         DataError: it cuts a line into more or fewer columns, and another usual one cuts all lines alike.
     """
-    lines = _first_lines(path, encoding)
+    lines = _head(path, encoding)
     others = [other for other in SEPARATORS if other != guessed and other in lines[0]]
     if not others:
         return
-    sizes = [len(split_line(line, guessed, quoted)) for line in lines]
-    odd = next((place for place, size in enumerate(sizes) if size != sizes[0]), None)
+    sizes = [len(split_line(line, guessed, quoted)) if line.strip() else 0 for line in lines]
+    odd = next((place for place, size in enumerate(sizes) if size not in (0, sizes[0])), None)
     for other in others if odd is not None else ():
-        found = {len(split_line(line, other, quoted)) for line in lines}
+        found = {len(split_line(line, other, quoted)) for line in lines if line.strip()}
         if len(found) == 1 and guessed not in other:
             message = (
                 f"with separator {guessed!r} there are {sizes[odd or 0]} columns here and {sizes[0]} in the first line"
             )
             message += f"; {other!r} gives {found.pop()} in each; set separator={other!r}"
-            raise data_error(path, None, message, kind="separator")
+            raise data_error(path, 1 + (odd or 0), message, kind="separator")
 
 
 def split_line(line: str, separator: str, quoted: bool) -> list[str]:
@@ -78,12 +78,18 @@ def sample_columns(path: Path, shape: TextShape, *, spread: bool = False) -> lis
 
 
 def _first_lines(path: Path, encoding: str) -> list[str]:
+    """Return the first whole lines that are not blank."""
+    return [line for line in _head(path, encoding) if line.strip()][:SAMPLE]
+
+
+def _head(path: Path, encoding: str) -> list[str]:
+    """Return the whole lines at the beginning of a file, blank ones too."""
     with open_binary(path) as stream:
         sample = stream.read(_HEAD)
     lines = sample.decode(encoding, errors="replace").removeprefix("\ufeff").split("\n")
     if len(sample) == _HEAD and len(lines) > 1:
         lines.pop()
-    return [line.removesuffix("\r") for line in lines if line.strip()][:SAMPLE]
+    return [line.removesuffix("\r") for line in lines][: 2 * SAMPLE]
 
 
 def _spread_lines(path: Path, encoding: str) -> list[str]:

@@ -18,6 +18,7 @@ from recrun.row_filter import AllOf, Comparison, Condition, FilterError, Not, Va
 if TYPE_CHECKING:
     import polars as pl
 
+_INT64: Final = 2**63
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -73,7 +74,7 @@ class Selection:
         """
         import polars as pl
 
-        columns = {name: frame[str(place)] for name, place in self.positions.items()}
+        columns = {name: self._plain(name, frame[str(place)]) for name, place in self.positions.items()}
         blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series().to_numpy()
         kept, notes, n_rows = np.ones(frame.height, dtype=bool), [], int((~blank).sum())
         if self._condition is not None:
@@ -93,6 +94,22 @@ class Selection:
         if not (kept & ~blank).any():
             raise data_error(self._path, None, "drop_missing leaves no row")
         return kept | blank, notes
+
+    def _plain(self, name: str, values: pl.Series) -> pl.Series:
+        """Return a column of text, numbers, true and false, or dates, as it is or as text.
+
+        Raises:
+            DataError: it holds something else.
+        """
+        import polars as pl
+
+        kind = values.dtype
+        if isinstance(kind, (pl.Categorical, pl.Enum)):
+            texts: pl.Series = values.cast(pl.String)
+            return texts
+        if kind.is_nested() or kind in (pl.Binary, pl.Object):
+            raise data_error(self._path, None, f"rows cannot be selected by column {name}, which holds {kind}")
+        return values
 
     def _values(self, columns: dict[str, pl.Series]) -> str:
         """Return some values of the columns of the condition, for a message."""
@@ -138,7 +155,10 @@ class Selection:
             refuse(~missing & ~words.is_in(list(_BOOLEANS)), "true or false")
             wanted = [word for word, each in _BOOLEANS.items() if each == value]
             return np.asarray(words.is_in(wanted).fill_null(False))
-        found: Any = values
+        if isinstance(value, int) and abs(value) >= _INT64:
+            message = f"filter compares column {name} with {value}, which has more than 64 bits; write it in quotes"
+            raise data_error(self._path, None, message)
+        found: Any = values.cast(pl.Int64) if values.dtype.is_integer() else values
         if isinstance(value, str):
             found = self._texts(values, operator, value, name)
         elif values.dtype.is_temporal():
@@ -168,7 +188,7 @@ class Selection:
         if operator in ("<", "<=", ">", ">=") and is_number(value):
             message = f"filter compares column {name} with text; write the number {value} without quotes"
             raise data_error(self._path, None, message)
-        if values.dtype.is_float():
+        if values.dtype.is_float() or (values.dtype.is_numeric() and operator in ("<", "<=", ">", ">=")):
             raise data_error(self._path, None, f"column {name} holds numbers; filter compares them without quotes")
         texts: pl.Series = values.cast(pl.String)
         return texts
@@ -193,7 +213,13 @@ def read_table(format: str, path: Path, layout: Layout) -> Table:
     Raises:
         DataError: it cannot be read, or the format has no columns to select rows by.
     """
-    table: Table = FORMATS.get(format)(path, layout)
+    try:
+        table: Table = FORMATS.get(format)(path, layout)
+    except DataError as error:
+        if error.kind not in ("missing-value", "missing-id"):
+            raise
+        message = f"{error.message}; drop_missing=[COLUMN] leaves such rows out"
+        raise DataError(message, path=error.path, line=error.line, kind=error.kind, rows=error.rows) from error
     if layout.selects and not table.is_selected:
         key = "filter" if layout.filter is not None else "drop_missing"
         raise data_error(path, None, f"{key} is for files with columns; format {format} has none")

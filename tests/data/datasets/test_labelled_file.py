@@ -269,3 +269,24 @@ def test_features_of_movielens_tell_ratings_apart(shared_data: Path, tmp_path: P
     del alone["user_path"], alone["item_path"]
     with pytest.raises(DataError, match="there is no column 'gender'"):
         LabelledFile(shared_data / "ml-100k" / "recbole", **alone)
+
+
+@pytest.mark.parametrize("separator", ["|", ";", "; ", ", ", "[,]"])
+def test_several_values_in_a_field_are_noticed(tmp_path: Path, separator: str) -> None:
+    genres = [f"{a}{separator.strip('[]')}{b}" for a in "abcdef" for b in "abcdef" if a < b]
+    genres = [f"[{each}]" if separator == "[,]" else each for each in genres]
+    rows = [f'{k % 20},"{genres[k % 15]}",{k % 2}' for k in range(300)]
+    (tmp_path / "x.csv").write_text("user,genres,label\n" + "\n".join(rows) + "\n")
+    data = LabelledFile(tmp_path, path="x.csv", sparse_columns=["genres"])
+    told = (
+        f"genres: 15 categories, all hold {separator.strip(' []')!r}; several values in one field are not taken apart"
+    )
+    assert told in data.notes
+
+
+@pytest.mark.parametrize("values", ["city {k}, country {m}", "Smith, {k}", "{k}|", "a,b", "2020-01-{m}", "{k}.{m}"])
+def test_a_separator_in_values_that_do_not_recur_is_no_list(tmp_path: Path, values: str) -> None:
+    rows = [f'{k % 20},"{values.format(k=k, m=k % 25)}",{k % 2}' for k in range(300)]
+    (tmp_path / "x.csv").write_text("user,place,label\n" + "\n".join(rows) + "\n")
+    data = LabelledFile(tmp_path, path="x.csv", sparse_columns=["place"])
+    assert not [note for note in data.notes if "taken apart" in note]

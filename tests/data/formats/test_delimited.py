@@ -315,3 +315,77 @@ def test_lists_of_integers_do_not_need_polars(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "item_list.txt").write_text("org_id remap_id\n30 0\n7 1\n")
     monkeypatch.setitem(sys.modules, "polars", None)
     assert delimited.read_list(tmp_path / "item_list.txt").users.names.tolist() == [7, 30]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "user id,item id,my rating value,time stamp\n1,10,3,1600000000\n",
+            r"x\.csv:2: with separator ' ' there are 1 columns here and 6 in the first line; ',' gives 4 in each; set "
+            r"separator=','",
+        ),
+        ("1,The Lord of the Rings,5\n2,Alien,3\n", r"x\.csv:2: with separator ' ' .*; ',' gives 3 in each"),
+        ("a b c;d e f\n\n1;2\n", r"x\.csv:3: with separator ' ' .*; ';' gives 2 in each; set separator=';'"),
+        ("1\tthe lord of it\t5\n2\talien\t3\n", r"x\.csv:2: with separator ' ' .*; '\\t' gives 3 in each"),
+        ("u,i,x,y,z|r\n1|2\n", r"x\.csv:2: with separator ',' .*; '\|' gives 2 in each"),
+    ],
+)
+def test_a_guessed_separator_that_the_next_lines_contradict_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(tmp_path / "x.csv", text)
+
+
+def test_columns_that_are_not_used_are_named(tmp_path: Path) -> None:
+    assert read(tmp_path / "x.csv", "user,item,price\n1,2,3\n").notes == ("x.csv: column price is not used",)
+    table = read(tmp_path / "x.csv", "user,item,price,label\n1,2,3,1\n1,3,3,1\n")
+    assert table.notes == ("x.csv: columns price, label are not used",)
+    table = read(tmp_path / "x.csv", "1,2,3,16e8,a,b\n2,3,4,16e8,a,b\n")
+    assert table.notes[-1] == "x.csv: columns 5, 6 are not used"
+    pl.DataFrame({"user": [1], "item": [2], "price": [3]}).write_parquet(tmp_path / "x.parquet")
+    assert FORMATS.get("parquet")(tmp_path / "x.parquet", Layout()).notes == ("x.parquet: column price is not used",)
+
+
+@pytest.mark.parametrize("name", ["label", "click", "clicked", "is_click", "Label", "Click"])
+def test_an_unused_label_of_0_and_1_is_pointed_out(tmp_path: Path, name: str) -> None:
+    table = read(tmp_path / "x.csv", f"user,item,{name}\n1,2,0\n1,3,1\n")
+    told = f"x.csv: column {name} holds 0 and 1, and rows with 0 count as interactions; set rating_column={name} "
+    assert table.notes == (f"x.csv: column {name} is not used", f"{told}rating_threshold=1, or filter='{name} == 1'")
+    assert read(tmp_path / "x.csv", f"user,item,{name}\n1,2,0\n1,3,1\n", rating_column=name).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "roles"),
+    [
+        ("User-ID,ISBN,Book-Rating", ["rating"]),
+        ("user_id,parent_asin,rating,timestamp", ["rating", "timestamp"]),
+        ("visitorid,event,itemid,timestamp", ["timestamp"]),
+        ("customer_id,article_id,price", []),
+        ("session_id,item_id", []),
+        ("user_id,session_id,video_id,rate", ["rating"]),
+        ("user_id,business_id,stars,date,text", ["rating", "timestamp"]),
+        ("user,venue_id,time", ["timestamp"]),
+        ("userId,trackId,timestamp,date,time", ["timestamp"]),
+    ],
+)
+def test_usual_names_are_known(tmp_path: Path, names: str, roles: list[str]) -> None:
+    table = read(tmp_path / "x.csv", names + "\n" + ",".join(str(k) for k in range(len(names.split(",")))) + "\n")
+    assert list(table.columns) == roles
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("user,track_id,artist_id", "there are 2 columns for item: 'track_id', 'artist_id'; name it with item_column"),
+        ("user,asin,parent_asin", "there are 2 columns for item: 'asin', 'parent_asin'; name it with item_column"),
+        ("user,movieId,ISBN", "there are 2 columns for item: 'movieId', 'ISBN'; name it with item_column"),
+        (
+            "visitorid,customer_id,item",
+            "there are 2 columns for user: 'visitorid', 'customer_id'; name it with user_col",
+        ),
+        ("alice,matrix,good", r"\(if the first line is no header row, set header=false\)"),
+    ],
+)
+def test_names_that_do_not_tell_are_refused(tmp_path: Path, names: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(tmp_path / "x.csv", names + "\n1,2,3\n")

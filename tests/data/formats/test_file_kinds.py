@@ -57,7 +57,7 @@ def database() -> bytes:
 
 FRAME = pl.DataFrame({"user": [1], "item": [2]})
 KINDS: dict[str, tuple[bytes, str]] = {
-    "gzip": (gzip.compress(CSV), "is compressed with gzip, and its name does not say so: mv c.csv c.csv.gz"),
+    "gzip": (gzip.compress(CSV, mtime=0), "is compressed with gzip, and its name does not say so: mv c.csv c.csv.gz"),
     "zstd": (
         b"\x28\xb5\x2f\xfd rest",
         "is compressed with Zstandard, and its name does not say so: mv c.csv c.csv.zst",
@@ -184,7 +184,7 @@ def test_labelled_files_and_the_description_say_the_same(tmp_path: Path, what: s
 @pytest.mark.parametrize("what", KINDS)
 def test_what_is_within_a_compressed_file_is_called_by_name_too(tmp_path: Path, what: str) -> None:
     content, message = KINDS[what]
-    (tmp_path / "c.csv.gz").write_bytes(gzip.compress(content))
+    (tmp_path / "c.csv.gz").write_bytes(gzip.compress(content, mtime=0))
     if what in ("gzip", "zstd"):
         message = "is compressed twice; decompress it once: gunzip c.csv.gz"
     with pytest.raises(DataError) as caught:
@@ -209,7 +209,7 @@ def test_what_is_called_parquet_and_is_not_is_called_by_name(tmp_path: Path, wha
 
 
 def test_a_parquet_file_that_is_compressed_as_a_whole_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "c.parquet.gz").write_bytes(gzip.compress(KINDS["parquet"][0]))
+    (tmp_path / "c.parquet.gz").write_bytes(gzip.compress(KINDS["parquet"][0], mtime=0))
     with pytest.raises(
         DataError, match=r"is compressed as a whole, which parquet files are not here; .* gunzip c\.par"
     ):
@@ -221,11 +221,11 @@ def test_a_parquet_file_that_is_compressed_as_a_whole_is_refused(tmp_path: Path)
     [
         (CSV, ".gz", "is not compressed with gzip, as its name says: mv c.csv.gz c.csv"),
         (CSV, ".zst", "is not compressed with Zstandard, as its name says: mv c.csv.zst c.csv"),
-        (gzip.compress(CSV), ".zst", "is not compressed with Zstandard, as its name says: mv c.csv.zst c.csv.gz"),
+        (gzip.compress(CSV, mtime=0), ".zst", "is not compressed with Zstandard, as its name says: mv c.csv.zst c.csv.gz"),
         (KINDS["zstd"][0], ".gz", "is not compressed with gzip, as its name says: mv c.csv.gz c.csv.zst"),
-        (gzip.compress(CSV * 50)[:-20], ".gz", "the compressed file is damaged or cut short"),
-        (gzip.compress(CSV)[:5], ".gz", "the compressed file is damaged or cut short"),
-        (gzip.compress(CSV) + b"junk", ".gz", "the compressed file is damaged or cut short"),
+        (gzip.compress(CSV * 50, mtime=0)[:-20], ".gz", "the compressed file is damaged or cut short"),
+        (gzip.compress(CSV, mtime=0)[:5], ".gz", "the compressed file is damaged or cut short"),
+        (gzip.compress(CSV, mtime=0) + b"junk", ".gz", "the compressed file is damaged or cut short"),
     ],
 )
 def test_a_name_that_promises_another_compression_is_refused(
@@ -239,7 +239,7 @@ def test_a_name_that_promises_another_compression_is_refused(
 
 
 def test_several_gzip_streams_one_after_the_other_are_one_text(tmp_path: Path) -> None:
-    (tmp_path / "c.csv.gz").write_bytes(gzip.compress(CSV[:100]) + gzip.compress(CSV[100:]))
+    (tmp_path / "c.csv.gz").write_bytes(gzip.compress(CSV[:100], mtime=0) + gzip.compress(CSV[100:]))
     assert sum(len(File(tmp_path, path="c.csv.gz").interactions(part)) for part in ("train", "valid", "test")) == 40
 
 

@@ -150,6 +150,36 @@ def test_dates_of_parquet_are_compared_as_text(tmp_path: Path) -> None:
         read_table("parquet", tmp_path / "x.parquet", Layout(filter="time >= 2020"))
 
 
+def test_columns_of_parquet_are_compared_as_what_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    frame = pl.DataFrame({"user": [1, 2, 3], "item": [1, 2, 3], "n": [1.5, 2.0, None], "ok": [True, False, None]})
+    event = pl.Series("event", ["buy", "view", None], dtype=pl.Categorical)
+    frame.with_columns(
+        event, several=pl.Series([[1], [2], [3]]), small=pl.Series([1, 2, 3], dtype=pl.UInt8)
+    ).write_parquet(path)
+    for condition, users in {
+        "n == 2": [2],
+        "n != null": [1, 2],
+        "ok == true": [1],
+        "ok == 0": [2],
+        "event == 'buy'": [1],
+        "event != 'buy'": [2, 3],
+        "small >= 2": [2, 3],
+        "small == '3'": [3],
+        "small < 1000": [1, 2, 3],
+    }.items():
+        assert kept(read_table("parquet", path, Layout(filter=condition))) == users, condition
+    for condition, message in {
+        "several == 1": "rows cannot be selected by column several, which holds List",
+        "event > 1": "x.parquet:1: filter compares column event with 1: expected a number, found 'buy'",
+        "n == '2'": "column n holds numbers; filter compares them without quotes",
+        "small > 'a'": "column small holds numbers; filter compares them without quotes",
+        "small == 99999999999999999999": "which has more than 64 bits; write it in quotes",
+    }.items():
+        with pytest.raises(DataError, match=message):
+            read_table("parquet", path, Layout(filter=condition))
+
+
 @pytest.mark.parametrize("format", ["lightgcn", "sequences"])
 @pytest.mark.parametrize(("key", "value"), [("filter", "user == 1"), ("drop_missing", ["user"])])
 def test_formats_without_columns_take_neither(tmp_path: Path, format: str, key: str, value: Any) -> None:
