@@ -26,6 +26,7 @@ from recrun.config.same_settings import without_run
 from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import ConfigError
 from recrun.files import HeldError, atomic_write, release, take, to_json
+from recrun.metrics.undefined import reason_in
 from recrun.runs.folder import RunFolder
 from recrun.sweep.plan import Plan, Trial
 from recrun.sweep.processes import is_alive
@@ -212,7 +213,7 @@ class Ledger:
         known = valid if isinstance(valid, dict) else {}
         numbers = {name: value if is_number(value) else None for name, value in known.items()}
         if numbers.get(criterion) is None:
-            why = ((result.get("undefined") or {}).get("valid") or {}).get(criterion)
+            why = reason_in(result, "valid", criterion)
             row.status, row.cause = FAILED, f"no value of {criterion} on validation in {row.run.path}"
             if why:
                 row.cause = f"{criterion} is undefined on valid: {why}"
