@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import torch
 
 from recrun.config.family import family_of_class
-from recrun.config.monitor_names import MetricName
+from recrun.config.monitor_names import MetricName, kind_of
 from recrun.data.interactions import Interactions
 from recrun.data.postprocessing.mode import check_mode
-from recrun.metrics.kinds import Evaluated
-from recrun.metrics.totals import Totals
+from recrun.metrics.kinds import Evaluated, MeanOverUsers, MetricKind
+from recrun.metrics.totals import Totals, find_kind
+from recrun.registry import METRICS
 
 
 class Evaluation(NamedTuple):
@@ -81,8 +82,18 @@ def undefined_metrics(model: Any, base: Any, split: str, metrics: Sequence[Metri
         if family_of_class(type(model)).evaluation == "predictions":
             data = Evaluated(dataset=base, targets_N=rows.columns[model.label], users_N=rows.users)
             return Totals(metrics, "predictions", data).undefined()
+        # That there are relevant items is all that most metrics need, and seen items take time to gather.
+        judged = [metric for metric in metrics if not len(rows) or _looks_at_seen(metric)]
+        if not judged:
+            return {}
         data = Evaluated(base.n_items, base.seen(mode), rows.csr(base.n_users), base)
-        return Totals(metrics, "ranking", data).undefined()
+        return Totals(judged, "ranking", data).undefined()
 
     found: dict[str, str] = base.reasons(mode, find)
     return found
+
+
+def _looks_at_seen(metric: MetricName) -> bool:
+    """Return whether the kind of a metric says by more than the relevant items when it is undefined."""
+    kind = find_kind(kind_of(METRICS.describe(metric.name)).name)
+    return getattr(kind, "undefined", None) not in (MetricKind.undefined, MeanOverUsers.undefined)

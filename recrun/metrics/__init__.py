@@ -1,7 +1,7 @@
 """Compute metrics of rankings and predictions, in double precision.
 
 A metric is a pure function, registered with the name of its kind, which says what it is a function of:
-`recrun.metrics.kinds`. Further traits are `grouped` and `smaller_is_better`.
+`recrun.metrics.kinds`. Further traits are `grouped`, `smaller_is_better` and `foreseeable`.
 
 The functions on dense predictions and targets, such as `recall(preds, targets, k=20)`, are imported from
 `recrun.metrics.on_tensors` on first use, because they need torch; so is `pointwise_metrics`, from

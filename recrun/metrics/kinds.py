@@ -236,11 +236,15 @@ class AreaUnderCurve(MeanOverUsers):
             self.add_values(position, np.array([mean_by_size(areas_G, groups.size_G)]))
 
     def values(self) -> list[float]:
-        values = super().values()
         of_one_kind = self._labels_of_one_kind()
-        return values if of_one_kind is None else [Undefined(of_one_kind) for _ in values]
+        values = super().values()
+        if of_one_kind is None:
+            return values
+        return [Undefined(of_one_kind) if isinstance(value, Undefined) else value for value in values]
 
     def undefined(self, metric: Metric) -> str | None:
+        if not metric.traits.foreseeable:
+            return None
         if self.data.relevant is None:
             return self._labels_of_one_kind()
         return super().undefined(metric) or (None if _any_pair(self.data) else self.nobody)

@@ -89,7 +89,7 @@ def map_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
     return np.asarray((precision_BK * hits_BK).sum(axis=1) / np.minimum(n_relevant_B, k))
 
 
-@METRICS.register("auc", kind="auc")
+@METRICS.register("auc", kind="auc", foreseeable=True)
 def area_under_curve(wins_B: Array, n_relevant_B: Array, n_others_B: Array) -> Doubles:
     """Return the share of pairs (relevant, other item) that a user's scores put in the right order, ties counting half.
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
+
+from recrun.registry.user_files import short_name
 
 
 class Undefined(float):
@@ -59,6 +62,13 @@ def undefined_entry(values: Mapping[str, Mapping[str, float | None]]) -> dict[st
     return {"undefined": found} if found else {}
 
 
+def reason_in(document: Mapping[str, Any], split: str, name: str) -> str | None:
+    """Return the reason that a document gives for a metric that is null; None if it gives none."""
+    undefined = document.get("undefined")
+    of_split = undefined.get(split) if isinstance(undefined, dict) else None
+    return str(of_split[name]) if isinstance(of_split, dict) and name in of_split else None
+
+
 def undefined_text(undefined: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Return a clause for each split, metric and reason.
 
@@ -66,5 +76,7 @@ def undefined_text(undefined: Mapping[str, Mapping[str, str]]) -> list[str]:
     ['gauc is undefined on test: no user has rows of both labels']
     """
     return [
-        f"{name} is undefined on {split}: {why}" for split, found in undefined.items() for name, why in found.items()
+        f"{short_name(name)} is undefined on {split}: {why}"
+        for split, found in undefined.items()
+        for name, why in found.items()
     ]

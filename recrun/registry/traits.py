@@ -118,8 +118,8 @@ class MetricTraits(Traits):
         kind: the name of its kind, registered in `METRIC_KINDS` or in the file of the metric.
         grouped: whether it is computed for each user's rows.
         smaller_is_better: whether the best value is the smallest.
-        foreseeable: for kind "pointwise": whether the labels and users of the rows alone decide if it is undefined, so
-            that this is known before training.
+        foreseeable: for the kinds "auc" and "pointwise": whether the data alone (labels and users of rows, relevant and
+            seen items) decides if it is undefined, so that this is known before training.
     """
 
     kind: str = "ranking"

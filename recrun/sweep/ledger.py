@@ -23,6 +23,7 @@ from typing import Any, Final
 from recrun.config.same_settings import without_run
 from recrun.config.yaml_writer import dump_mapping
 from recrun.files import atomic_write, release, to_json
+from recrun.metrics.undefined import reason_in
 from recrun.runs.folder import RunFolder
 from recrun.sweep.lock import take_lock
 from recrun.sweep.plan import Plan, Trial
@@ -246,7 +247,7 @@ class Ledger:
         criterion, needed = self.plan.which4best, self.numbers(row)
         if not needed or not (self.plan.is_tested or needed.get(criterion) is not None):
             missing = "test metrics" if self.plan.is_tested else f"value of {criterion} on validation"
-            why = ((result.get("undefined") or {}).get("valid") or {}).get(criterion)
+            why = reason_in(result, "valid", criterion)
             told = why and not self.plan.is_tested
             row.cause = f"{criterion} is undefined on valid: {why}" if told else f"no {missing} in {row.run.path}"
             row.status, row.valid, row.test = FAILED, None, None

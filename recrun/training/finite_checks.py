@@ -77,7 +77,9 @@ class Guard:
         }
         if bad:
             found = ", ".join(f"{name} on {where} is {value}" for name, value in bad.items())
-            raise TrainingError(f"{found}: the model's predictions overflow. {last_good(self._run)}")
+            raise TrainingError(
+                f"{found}: the model's predictions overflow, or the metric divides by zero. {last_good(self._run)}"
+            )
 
     def explain(self, error: BaseException) -> BaseException:
         """Return a file system error as a TrainingError that names the last checkpoint; other errors unchanged."""

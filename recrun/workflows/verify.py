@@ -11,6 +11,7 @@ from recrun.config.expected import KEY, Expected
 from recrun.config.resolve import Resolved, resolve
 from recrun.config.same_settings import changes_of_result
 from recrun.errors import ConfigError, Fault, reading_order
+from recrun.metrics.undefined import reason_in
 from recrun.runs.folder import RunFolder, finished_record, open_run, read_json
 
 _NOTHING: Final = (
@@ -104,7 +105,7 @@ def compare(claim: Claim, result: Mapping[str, Any]) -> dict[str, Any]:
     A value is inside if its distance from the expected one is at most the tolerance; if that is null, the value is only
     shown.
     """
-    numbers, undefined = [], result.get("undefined") or {}
+    numbers = []
     for entry in claim.expected:
         measured = (result.get(entry.split) or {}).get(entry.metric)
         off = None if measured is None else measured - entry.value
@@ -116,7 +117,7 @@ def compare(claim: Claim, result: Mapping[str, Any]) -> dict[str, Any]:
                 "from": entry.origin,
                 "value": entry.value,
                 "measured": measured,
-                "undefined": (undefined.get(entry.split) or {}).get(entry.metric),
+                "undefined": reason_in(result, entry.split, entry.metric),
                 "difference": off,
                 "tolerance": entry.tolerance,
                 "inside": inside,

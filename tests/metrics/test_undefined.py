@@ -244,3 +244,24 @@ def test_logloss_takes_labels_between_0_and_1_only(label: float) -> None:
 def test_groups_have_one_value_per_prediction() -> None:
     with pytest.raises(ValueError, match="groups must have one value per prediction, found 1 for 2"):
         pointwise_metrics(np.array([0.5, 0.5]), np.array([1, 0]), names(["gauc"]), np.array([0]))
+
+
+WINS = """
+from recrun.registry import METRICS
+
+
+@METRICS.register("wins", kind="auc")
+def wins(wins, n_relevant, n_others):
+    return wins + n_relevant
+"""
+
+
+def test_a_users_own_area_may_be_defined_where_ours_is_not(tmp_path: Path) -> None:
+    (tmp_path / "wins.py").write_text(WINS, encoding="utf-8")
+    metric = parse_monitor(f"{tmp_path / 'wins.py'}:wins")
+    labels, users = np.array([1, 1]), np.array([0, 0])
+    measured = measure(np.array([0.5, 0.25]), labels, users, [metric, MetricName("auc")])
+    assert measured[str(metric)] == 2.0
+    assert reasons(measured) == {"auc": "all labels are 1"}
+    data = Evaluated(targets_N=labels, users_N=users)
+    assert Totals([metric, MetricName("auc")], "predictions", data).undefined() == {"auc": "all labels are 1"}
