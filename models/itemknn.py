@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
-from recrun.architectures.neighbors import Neighbors, NeighborSettings
+from recrun.architectures.neighbors import End, Neighbors, NeighborSettings
 from recrun.architectures.sparse import SparseMatrix, dense_product
+from recrun.errors import ConfigError, Fault
 from recrun.registry import MODELS
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ class ItemKNN(ClosedFormArch):
         shrink: added to the denominator of a similarity; favours similarities based on many common users.
         neighbors_of: whose largest similarities are kept: "source", of the user's item; "target", of the item that is
             scored; "both", first by source, then (after normalizing, if asked for) by target.
-        normalize_neighbors: divide the kept similarities of each "source" or of each "target" by their sum; true is
-            "source".
+        normalize_neighbors: divide the kept similarities of each source, or of each target, by their sum.
+        normalize_over: "source", the default, or "target"; with `normalize_neighbors` only.
         subtract_item_means: subtract each item's share of users from the interactions, and add it to its score.
         **neighbors: how similar two items are, by their users.
     """
@@ -53,13 +54,19 @@ class ItemKNN(ClosedFormArch):
         data: TrainingData,
         *,
         neighbors_of: Literal["source", "target", "both"] = "target",
-        normalize_neighbors: bool | Literal["source", "target"] = False,
+        normalize_neighbors: bool = False,
+        normalize_over: Literal["source", "target"] | None = None,
         subtract_item_means: bool = False,
         **neighbors: Unpack[NeighborSettings],
     ) -> None:
         super().__init__()
         self.neighbors, self.neighbors_of = Neighbors(**neighbors), neighbors_of
-        self.normalize = "source" if normalize_neighbors is True else normalize_neighbors or None
+        if normalize_over is not None and not normalize_neighbors:
+            message = (
+                f"has no effect without normalize_neighbors; expected null, or set it to true, found {normalize_over}"
+            )
+            raise ConfigError(Fault(message, key="normalize_over"))
+        self.normalize: End | None = (normalize_over or "source") if normalize_neighbors else None
         self.rows = data.matrix()
         self.similarities = SparseMatrix(data.n_items, data.n_items)
         self.subtracts_means = subtract_item_means

@@ -27,7 +27,8 @@ End = Literal["source", "target"]
 Kept = Literal["source", "target", "both"]
 
 _OF_SETS: Final = ("pearson", "tversky", "dice", "jaccard")
-_WITH_ALPHA: Final = ("asymmetric", "tversky")
+_OWNERS: Final = {"asymmetric_alpha": "asymmetric", "tversky_alpha": "tversky", "tversky_beta": "tversky"}
+"""Settings of one measure only."""
 
 
 class NeighborSettings(TypedDict, total=False):
@@ -36,13 +37,14 @@ class NeighborSettings(TypedDict, total=False):
     Args:
         n_neighbors: how many similar ones are kept for each.
         measure: similarity of a source s and a target t, with s·t their (weighted) number of common features:
-            "cosine" s·t / |s||t|; "dot" s·t; "asymmetric" s·t / |t|^2alpha |s|^2(1-alpha); "pearson" the correlation
-            over all features, of which only positive ones are kept; "tversky"
-            s·t / (s·t + alpha |t without s| + beta |s without t|); "dice" 2 s·t / (|t|^2 + |s|^2); "jaccard"
-            s·t / |t or s|.
+            "cosine" s·t / |s||t|; "dot" s·t; "asymmetric" s·t / |t|^2a |s|^2(1-a) with a = `asymmetric_alpha`;
+            "pearson" the correlation over all features, of which only positive ones are kept; "tversky"
+            s·t / (s·t + `tversky_alpha` |t without s| + `tversky_beta` |s without t|); "dice"
+            2 s·t / (|t|^2 + |s|^2); "jaccard" s·t / |t or s|.
         shrink: added to the denominator, which favours similarities based on many common features; not for "dot".
-        alpha: for "asymmetric", from 0 to 1, default 0.5, the cosine; for "tversky", default 1.
-        beta: for "tversky", default 1.
+        asymmetric_alpha: for "asymmetric"; default 0.5, the cosine.
+        tversky_alpha: for "tversky", default 1.
+        tversky_beta: for "tversky", default 1.
         feature_weights: "tfidf" multiplies each feature by log(1 + R / n), for R rows of which n have it; "bm25" by
             log(1 + (R - n + 0.5) / (n + 0.5)) (k1 + 1) / (k1 (1 - b + b length / mean length) + 1), for a row with
             `length` features. Not for pearson, tversky, dice and jaccard.
@@ -56,8 +58,9 @@ class NeighborSettings(TypedDict, total=False):
         Literal["cosine", "dot", "asymmetric", "pearson", "tversky", "dice", "jaccard"], Default("cosine")
     ]
     shrink: Annotated[NonNegativeFloat, Default(0.0)]
-    alpha: Annotated[NonNegativeFloat | None, Default(None)]
-    beta: Annotated[NonNegativeFloat | None, Default(None)]
+    asymmetric_alpha: Annotated[UnitInterval | None, Default(None)]
+    tversky_alpha: Annotated[NonNegativeFloat | None, Default(None)]
+    tversky_beta: Annotated[NonNegativeFloat | None, Default(None)]
     feature_weights: Annotated[Literal["none", "tfidf", "bm25"], Default("none")]
     bm25_k1: Annotated[NonNegativeFloat | None, Default(None)]
     bm25_b: Annotated[UnitInterval | None, Default(None)]
@@ -79,8 +82,9 @@ class Neighbors:
     n_neighbors: int = 100
     measure: Measure = "cosine"
     shrink: float = 0.0
-    alpha: float | None = None
-    beta: float | None = None
+    asymmetric_alpha: float | None = None
+    tversky_alpha: float | None = None
+    tversky_beta: float | None = None
     feature_weights: FeatureWeights = "none"
     bm25_k1: float | None = None
     bm25_b: float | None = None
@@ -89,9 +93,10 @@ class Neighbors:
         measure, weights = self.measure, self.feature_weights
         wrong = (
             ("shrink", self.shrink > 0 and measure == "dot", "measure dot has no denominator; expected 0"),
-            ("alpha", self.alpha is not None and measure not in _WITH_ALPHA, _only("measure", measure, *_WITH_ALPHA)),
-            ("alpha", measure == "asymmetric" and (self.alpha or 0) > 1, "expected at most 1 for measure asymmetric"),
-            ("beta", self.beta is not None and measure != "tversky", _only("measure", measure, "tversky")),
+            *(
+                (key, getattr(self, key) is not None and measure != owner, _only("measure", measure, owner))
+                for key, owner in _OWNERS.items()
+            ),
             (
                 "feature_weights",
                 weights != "none" and measure in _OF_SETS,
@@ -157,11 +162,11 @@ class Neighbors:
 
     def _weigh(self, squares: NDArray[Any], n_features: int, rows_are: End) -> Callable[..., NDArray[Any]]:
         """Return the function that computes similarities (N,) from products (N,), rows (N,) and columns (N,)."""
-        measure, shrink, beta = self.measure, self.shrink, _or_default(self.beta, 1.0)
-        alpha = _or_default(self.alpha, 0.5 if measure == "asymmetric" else 1.0)
+        measure, shrink, power = self.measure, self.shrink, _or_default(self.asymmetric_alpha, 0.5)
+        alpha, beta = _or_default(self.tversky_alpha, 1.0), _or_default(self.tversky_beta, 1.0)
         norms = np.sqrt(squares)
         deviations = np.sqrt(squares * np.maximum(1 - squares.astype(np.float64) / max(1, n_features), 0))
-        of_target, of_source = squares**alpha, squares ** (1 - alpha) if measure == "asymmetric" else squares
+        of_target, of_source = squares**power, squares ** (1 - power)
 
         def weigh(products: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
             targets, sources = (rows, columns) if rows_are == "target" else (columns, rows)
@@ -219,9 +224,9 @@ def _inverse_sums(weights: sparse.csr_matrix, axis: int) -> NDArray[Any]:
     return inverse
 
 
-def _only(key: str, value: str, *needed: str) -> str:
+def _only(key: str, value: str, needed: str) -> str:
     """Return that a setting has no effect with the value of another, and with which it has."""
-    return f"has no effect with {key} {value}; expected null, or {key} {' or '.join(needed)}"
+    return f"has no effect with {key} {value}; expected null, or {key} {needed}"
 
 
 def _or_default(value: float | None, default: float) -> float:

@@ -14,8 +14,9 @@ def similarities(
     *,
     measure: str = "cosine",
     shrink: float = 0.0,
-    alpha: float | None = None,
-    beta: float | None = None,
+    asymmetric_alpha: float | None = None,
+    tversky_alpha: float | None = None,
+    tversky_beta: float | None = None,
     feature_weights: str = "none",
     bm25_k1: float | None = None,
     bm25_b: float | None = None,
@@ -36,7 +37,7 @@ def similarities(
             elif measure == "cosine":
                 result[t, s] = product / (lengths[0] * lengths[1] + shrink)
             elif measure == "asymmetric":
-                power = 0.5 if alpha is None else alpha
+                power = 0.5 if asymmetric_alpha is None else asymmetric_alpha
                 result[t, s] = product / (lengths[0] ** (2 * power) * lengths[1] ** (2 - 2 * power) + shrink)
             elif measure == "pearson":
                 deviations = np.std(table[t]) * np.std(table[s])
@@ -44,7 +45,7 @@ def similarities(
                 if covariance > 1e-12:
                     result[t, s] = covariance / (deviations + shrink / table.shape[1])
             elif measure == "tversky":
-                weights = [1.0 if weight is None else weight for weight in (alpha, beta)]
+                weights = [1.0 if weight is None else weight for weight in (tversky_alpha, tversky_beta)]
                 penalty = weights[0] * alone[0] + weights[1] * alone[1]
                 result[t, s] = len(common) / (len(common) + penalty + shrink)
             elif measure == "dice":

@@ -28,15 +28,15 @@ MEASURES: list[dict[str, Any]] = [
     {"measure": "dot", "feature_weights": "bm25", "bm25_k1": 3.0, "bm25_b": 0.0},
     {"measure": "dot", "feature_weights": "bm25", "bm25_b": 1.0},
     {"measure": "asymmetric"},
-    {"measure": "asymmetric", "alpha": 0.0},
-    {"measure": "asymmetric", "alpha": 0.3, "shrink": 4.0},
-    {"measure": "asymmetric", "alpha": 1.0, "feature_weights": "tfidf"},
-    {"measure": "asymmetric", "alpha": 0.8, "feature_weights": "bm25"},
+    {"measure": "asymmetric", "asymmetric_alpha": 0.0},
+    {"measure": "asymmetric", "asymmetric_alpha": 0.3, "shrink": 4.0},
+    {"measure": "asymmetric", "asymmetric_alpha": 1.0, "feature_weights": "tfidf"},
+    {"measure": "asymmetric", "asymmetric_alpha": 0.8, "feature_weights": "bm25"},
     {"measure": "pearson"},
     {"measure": "pearson", "shrink": 2.0},
     {"measure": "tversky"},
-    {"measure": "tversky", "alpha": 0.0, "beta": 0.0},
-    {"measure": "tversky", "alpha": 0.2, "beta": 1.7, "shrink": 3.0},
+    {"measure": "tversky", "tversky_alpha": 0.0, "tversky_beta": 0.0},
+    {"measure": "tversky", "tversky_alpha": 0.2, "tversky_beta": 1.7, "shrink": 3.0},
     {"measure": "dice"},
     {"measure": "dice", "shrink": 2.0},
     {"measure": "jaccard"},
@@ -82,9 +82,9 @@ def test_weights_are_those_of_plain_loops(
 @pytest.mark.parametrize(
     ("special", "general"),
     [
-        ({"measure": "cosine"}, {"measure": "asymmetric", "alpha": 0.5}),
+        ({"measure": "cosine"}, {"measure": "asymmetric", "asymmetric_alpha": 0.5}),
         ({"measure": "jaccard"}, {"measure": "tversky"}),
-        ({"measure": "dice"}, {"measure": "tversky", "alpha": 0.5, "beta": 0.5}),
+        ({"measure": "dice"}, {"measure": "tversky", "tversky_alpha": 0.5, "tversky_beta": 0.5}),
         ({"feature_weights": "bm25"}, {"feature_weights": "bm25", "bm25_k1": 7.0, "bm25_b": 0.1}),
     ],
 )
@@ -98,10 +98,10 @@ def test_measures_worked_by_hand_with_the_first_row_as_target_and_the_second_as_
     vectors = _sparse(np.array([[1, 1, 1, 1, 0], [1, 0, 0, 0, 1]]))  # 1 in common, 3 only the target's, 1 the source's
     for settings, expected in (
         ({"measure": "dot"}, 1.0),
-        ({"measure": "asymmetric", "alpha": 1.0}, 1 / 4),
-        ({"measure": "asymmetric", "alpha": 0.0}, 1 / 2),
-        ({"measure": "tversky", "alpha": 2.0, "beta": 0.0}, 1 / 7),
-        ({"measure": "tversky", "alpha": 0.0, "beta": 2.0}, 1 / 3),
+        ({"measure": "asymmetric", "asymmetric_alpha": 1.0}, 1 / 4),
+        ({"measure": "asymmetric", "asymmetric_alpha": 0.0}, 1 / 2),
+        ({"measure": "tversky", "tversky_alpha": 2.0, "tversky_beta": 0.0}, 1 / 7),
+        ({"measure": "tversky", "tversky_alpha": 0.0, "tversky_beta": 2.0}, 1 / 3),
         ({"measure": "dice"}, 2 / 6),
         ({"measure": "jaccard", "shrink": 5.0}, 1 / 10),
     ):
@@ -128,21 +128,21 @@ def test_weights_are_normalized_over_the_neighbours_of_each_target() -> None:
     assert found.tolist() == [[0, 1, 0], [0.25, 0, 0], [0.75, 0, 0]]
 
 
-NO_ALPHA = "alpha: has no effect with measure {}; expected null, or measure asymmetric or tversky, found {}"
-NO_BETA = "beta: has no effect with measure {}; expected null, or measure tversky, found {}"
+NO_MEASURE = "{}: has no effect with measure {}; expected null, or measure {}, found 0.5"
 OF_SETS = "feature_weights: measure {} compares sets; expected none, or measure cosine, dot or asymmetric, found {}"
 NO_BM25 = "{}: has no effect with feature_weights {}; expected null, or feature_weights bm25, found {}"
 
 MISMATCHES: list[tuple[dict[str, Any], str]] = [
     *(
-        ({"measure": measure, "alpha": 0.5}, NO_ALPHA.format(measure, 0.5))
-        for measure in ("cosine", "dot", "pearson", "dice")
+        ({"measure": measure, key: 0.5}, NO_MEASURE.format(key, measure, owner))
+        for key, owner in (
+            ("asymmetric_alpha", "asymmetric"),
+            ("tversky_alpha", "tversky"),
+            ("tversky_beta", "tversky"),
+        )
+        for measure in ("cosine", "dot", "asymmetric", "pearson", "tversky", "dice", "jaccard")
+        if measure != owner
     ),
-    ({"measure": "jaccard", "alpha": 0.0}, NO_ALPHA.format("jaccard", 0.0)),
-    *(({"measure": measure, "beta": 1.0}, NO_BETA.format(measure, 1.0)) for measure in ("cosine", "dot", "dice")),
-    ({"measure": "jaccard", "beta": 0.0}, NO_BETA.format("jaccard", 0.0)),
-    ({"measure": "asymmetric", "beta": 0.5}, NO_BETA.format("asymmetric", 0.5)),
-    ({"measure": "asymmetric", "alpha": 1.5}, "alpha: expected at most 1 for measure asymmetric, found 1.5"),
     ({"measure": "dot", "shrink": 10.0}, "shrink: measure dot has no denominator; expected 0, found 10.0"),
     *(
         ({"measure": measure, "feature_weights": weighting}, OF_SETS.format(measure, weighting))
@@ -165,5 +165,5 @@ def test_a_setting_without_effect_is_refused(settings: dict[str, Any], message: 
 
 def test_all_settings_without_effect_are_named_at_once() -> None:
     with pytest.raises(ConfigError) as error:
-        Neighbors(measure="dot", shrink=1.0, alpha=0.1, beta=0.2, bm25_b=0.3)
-    assert [fault.key for fault in error.value.faults] == ["shrink", "alpha", "beta", "bm25_b"]
+        Neighbors(measure="dot", shrink=1.0, asymmetric_alpha=0.1, tversky_beta=0.2, bm25_b=0.3)
+    assert [fault.key for fault in error.value.faults] == ["shrink", "asymmetric_alpha", "tversky_beta", "bm25_b"]

@@ -40,15 +40,12 @@ def test_one_neighbour_of_the_item_that_is_scored(scores_of: Callable[..., Tenso
 
 
 @pytest.mark.parametrize("neighbors_of", ["source", "target", "both"])
-@pytest.mark.parametrize(
-    ("normalize", "over"), [(False, None), (True, "source"), ("source", "source"), ("target", "target")]
-)
+@pytest.mark.parametrize("over", [None, "source", "target"])
 @pytest.mark.parametrize("means", [False, True])
 def test_scores_are_the_formula_on_dense_matrices(
     scores_of: Callable[..., Tensor],
     table: np.ndarray,
     neighbors_of: str,
-    normalize: bool | str,
     over: str | None,
     means: bool,
 ) -> None:
@@ -59,11 +56,11 @@ def test_scores_are_the_formula_on_dense_matrices(
         (4, {"feature_weights": "tfidf"}),
         (100, {"measure": "jaccard"}),
         (100, {"measure": "dot", "feature_weights": "bm25"}),
-        (7, {"measure": "asymmetric", "alpha": 0.3}),
+        (7, {"measure": "asymmetric", "asymmetric_alpha": 0.3}),
     ):
         expected = weights(similarities(table.T, **measure), n_neighbors, neighbors_of, over)  # type: ignore[arg-type]
-        settings = {"neighbors_of": neighbors_of, "normalize_neighbors": normalize, "subtract_item_means": means}
-        scores = scores_of(ItemKNN, table, n_neighbors=n_neighbors, **settings, **measure)  # type: ignore[arg-type]
+        settings = {"neighbors_of": neighbors_of, "normalize_neighbors": over is not None, "normalize_over": over}
+        scores = scores_of(ItemKNN, table, n_neighbors=n_neighbors, subtract_item_means=means, **settings, **measure)  # type: ignore[arg-type]
         atol = 2e-6 * max(1, expected.sum(0).max())  # the means are subtracted from sums of this size
         np.testing.assert_allclose(scores, (table - share) @ expected + share, rtol=1e-5, atol=atol)
 
@@ -72,7 +69,7 @@ def test_scores_are_the_formula_on_dense_matrices(
 def test_items_whose_neighbours_say_nothing_are_scored_by_their_means(
     scores_of: Callable[..., Tensor], table: list[list[int]]
 ) -> None:
-    scores = scores_of(ItemKNN, table, subtract_item_means=True, normalize_neighbors="target")
+    scores = scores_of(ItemKNN, table, subtract_item_means=True, normalize_neighbors=True, normalize_over="target")
     share = np.mean(table, 0)
     expected = np.tile(share, (len(table), 1))
     # In [[1, 1]] the two items are neighbours, but what each user has is the mean.
@@ -88,5 +85,17 @@ def test_a_fitted_model_with_means_goes_into_a_new_one(data_of: Callable[..., Tr
 
 
 def test_settings_that_do_not_go_together_are_refused(data_of: Callable[..., TrainingData]) -> None:
-    with pytest.raises(ConfigError, match="alpha: has no effect with measure cosine"):
-        ItemKNN(data_of(ABC), alpha=0.5)
+    with pytest.raises(ConfigError, match="asymmetric_alpha: has no effect with measure cosine"):
+        ItemKNN(data_of(ABC), asymmetric_alpha=0.5)
+    message = (
+        "normalize_over: has no effect without normalize_neighbors; expected null, or set it to true, found target"
+    )
+    with pytest.raises(ConfigError, match=message):
+        ItemKNN(data_of(ABC), normalize_over="target")
+
+
+def test_neighbours_are_normalized_over_sources_unless_said_otherwise(
+    scores_of: Callable[..., Tensor], table: np.ndarray
+) -> None:
+    scores = (scores_of(ItemKNN, table, normalize_neighbors=True, normalize_over=over) for over in (None, "source"))
+    assert next(scores).equal(next(scores))

@@ -42,8 +42,8 @@ def test_one_neighbour_of_the_user_who_is_recommended_to_or_of_the_one_whose_ite
         {"feature_weights": "tfidf"},
         {"measure": "jaccard", "shrink": 2.0},
         {"measure": "dot", "feature_weights": "bm25"},
-        {"measure": "tversky", "alpha": 0.3, "beta": 0.9},
-        {"measure": "asymmetric", "alpha": 0.7},
+        {"measure": "tversky", "tversky_alpha": 0.3, "tversky_beta": 0.9},
+        {"measure": "asymmetric", "asymmetric_alpha": 0.7},
     ],
 )
 def test_scores_are_the_formula_on_dense_matrices(
