@@ -101,11 +101,14 @@ class BSLLoss(BaseCriterion):
     Per row, with the first mean over the positives of the row's user in the batch, and the second over the row's
     negatives: -log mean exp(s⁺/τ⁺) + κ log mean exp(s⁻/τ).
 
-    The paper's loss, divided by τ⁺, is that with κ = τ/τ⁺, the default. A user with one positive in the batch has the
-    term -s⁺/τ⁺, so if all users have one, τ⁺ then scales the whole loss and changes nothing else. With κ = 1 and
-    τ⁺ = τ that is the softmax loss SL, without the positive in the sum over the items. The authors' code (its mode
-    "multi") has τ⁺ = τ and chooses κ: negatives have κ times the weight of positives. Its other mode "reweight" takes
-    each positive for itself and the sum instead of the mean of negatives, which shifts the loss by a constant.
+    The paper's loss of a user is -τ⁺ log E exp(s⁺/τ⁺) + τ log E exp(s⁻/τ), with expectations over the user's positives
+    and negatives. Divided by τ⁺, and with means over the batch, that is κ = τ/τ⁺, the default. A user with one positive
+    in the batch has the term -s⁺/τ⁺; if all users have one, τ⁺ then scales the whole loss and changes nothing else, and
+    with τ⁺ = τ it is the paper's softmax loss SL, in which the positive is not in the sum over the items.
+
+    The authors' code (its mode "multi") has τ⁺ = τ and chooses κ: negatives have κ times the weight of positives. Its
+    mode "reweight" takes each positive for itself and the sum instead of the mean over negatives, which shifts the loss
+    by a constant.
 
     *Source:* Wu, Chen, Wu, Shi, Zhang and Wang, ICDE 2024 (BSL); κ is `temperature_2` of its authors' code.
 
