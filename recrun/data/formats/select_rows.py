@@ -158,7 +158,11 @@ class Selection:
         if isinstance(value, int) and abs(value) >= _INT64:
             message = f"filter compares column {name} with {value}, which has more than 64 bits; write it in quotes"
             raise data_error(self._path, None, message)
-        found: Any = values.cast(pl.Int64) if values.dtype.is_integer() else values
+        found: Any = values
+        if values.dtype == pl.UInt64:  # holds more than fits into 64 bits with a sign
+            found = values.cast(pl.Float64) if isinstance(value, int) and value < 0 else values
+        elif values.dtype.is_integer():
+            found = values.cast(pl.Int64)
         if isinstance(value, str):
             found = self._texts(values, operator, value, name)
         elif values.dtype.is_temporal():
