@@ -1,18 +1,80 @@
-"""Collect what is known about a config while it is being checked."""
+"""Collect what is known about a config while it is being checked: its components, and its settings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
 
 from recrun.config.family import Family, family_of
+from recrun.config.settings import RUN, TRAINING
 from recrun.config.yaml_reader import Given
 from recrun.errors import Fault
-from recrun.registry.component import Component
+from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REPORTERS, SAMPLERS, SCHEDULERS
+from recrun.registry.component import Component, Parameter
+from recrun.registry.registry import Registry
 from recrun.registry.traits import LossTraits, ModelTraits, OptimizerTraits, SamplerTraits, SchedulerTraits
 
 T = TypeVar("T")
+
+COMPONENTS: Final[dict[str, Registry]] = {
+    "model": MODELS,
+    "dataset": DATASETS,
+    "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
+    "lr_scheduler": SCHEDULERS,
+    "sampler": SAMPLERS,
+}
+"""The settings that choose a component, in the order in which their own settings are declared."""
+
+
+@dataclass
+class Choice:
+    """The components that a config names.
+
+    Args:
+        components: those that were found, by the setting that chooses them.
+        trackers: the additional reporters that were found.
+        unknown: the settings whose component could not be determined, so that keys of any component of that kind may
+            be meant.
+        faults: what is wrong with the names.
+    """
+
+    components: dict[str, Component] = field(default_factory=dict)
+    trackers: list[Component] = field(default_factory=list)
+    unknown: set[str] = field(default_factory=set)
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def family(self) -> Family:
+        """The family of the model; that of sampled items if the model is unknown."""
+        return family_of(self.components.get("model"))
+
+    @property
+    def samples(self) -> bool:
+        """Whether training draws negative items."""
+        loss = self.components.get("loss")
+        return self.family.samples and (loss is None or bool(loss.traits.takes_negatives))
+
+    def settings(self) -> list[Parameter]:
+        """Return the settings of the run itself, without those of its components."""
+        training = TRAINING if self.family.trains else ()
+        absent = {*self.family.without, *(() if self.samples else ("sampler",))}
+        return [each for each in (*RUN, *training) if each.name not in absent]
+
+    def candidates(self) -> list[Component]:
+        """Return every component that the unknown settings might mean, in the same order in every process."""
+        registries = {**COMPONENTS, "trackers": REPORTERS}
+        return [known for setting, registry in registries.items() if setting in self.unknown for known in registry]
+
+    def possible(self) -> list[Parameter]:
+        """Return the settings of every component that might be meant; where their types differ, any of them fits."""
+        merged: dict[str, Parameter] = {}
+        for each in (each for known in self.candidates() for each in known.parameters):
+            known_type = merged.setdefault(each.name, each).annotation
+            if known_type != each.annotation:
+                merged[each.name] = replace(merged[each.name], annotation=known_type | each.annotation)
+        return list(merged.values())
 
 
 @dataclass(frozen=True)

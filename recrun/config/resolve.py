@@ -8,38 +8,29 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from recrun.config.config import Config
-from recrun.config.draft import Facts
+from recrun.config.draft import COMPONENTS, Choice, Facts
 from recrun.config.expected import Expected, read_expected, unmeasured
 from recrun.config.family import Family, family_of
 from recrun.config.find import find_config, from_here, read_arguments, read_config
+from recrun.config.inherited import note_of_other_data, read_tuned_for
 from recrun.config.parser import Parser
 from recrun.config.rules import contradictions, settle
 from recrun.config.same_settings import decides
 from recrun.config.settings import RUN, TRAINING
 from recrun.config.trackers import choose_trackers, declare_trackers
-from recrun.config.yaml_reader import Given, Reading
+from recrun.config.yaml_reader import Given, Reading, overlay
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order, unknown
-from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, REPORTERS, SAMPLERS, SCHEDULERS, SPLITS
-from recrun.registry.component import Component, Parameter
+from recrun.registry import DATASETS, LOSSES, MODELS, REGISTRIES, REPORTERS, SPLITS
+from recrun.registry.component import Component
 from recrun.registry.modules import parse_file
 from recrun.registry.read_source import registrations
 from recrun.registry.registry import Registry
 from recrun.registry.user_files import is_file_reference
-
-COMPONENTS: Final[dict[str, Registry]] = {
-    "model": MODELS,
-    "dataset": DATASETS,
-    "loss": LOSSES,
-    "optimizer": OPTIMIZERS,
-    "lr_scheduler": SCHEDULERS,
-    "sampler": SAMPLERS,
-}
-"""The settings that choose a component, in the order in which their own settings are declared."""
 
 _OF_ANY_MODEL: Final = ("model", "dataset")
 _DEFAULTS: Final = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
@@ -55,6 +46,8 @@ class Resolved:
         path: the file the config came from.
         given: the keys that the file or the overrides set.
         expected: the expected values that the file lists for these settings.
+        tuned_for: the data sets for which the file says that its settings were chosen.
+        notes: what a user should know about the settings.
     """
 
     config: Config
@@ -62,6 +55,8 @@ class Resolved:
     path: str
     given: frozenset[str]
     expected: tuple[Expected, ...] = ()
+    tuned_for: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def trains(self) -> bool:
@@ -76,55 +71,6 @@ class Resolved:
     def arguments(self, setting: str) -> dict[str, Any]:
         """Return the keyword arguments of the component that a setting chooses."""
         return {parameter.name: self.config[parameter.name] for parameter in self.components[setting].parameters}
-
-
-@dataclass
-class Choice:
-    """The components that a config names.
-
-    Args:
-        components: those that were found, by the setting that chooses them.
-        trackers: the additional reporters that were found.
-        unknown: the settings whose component could not be determined, so that keys of any component of that kind may
-            be meant.
-        faults: what is wrong with the names.
-    """
-
-    components: dict[str, Component] = field(default_factory=dict)
-    trackers: list[Component] = field(default_factory=list)
-    unknown: set[str] = field(default_factory=set)
-    faults: list[Fault] = field(default_factory=list)
-
-    @property
-    def family(self) -> Family:
-        """The family of the model; that of sampled items if the model is unknown."""
-        return family_of(self.components.get("model"))
-
-    @property
-    def samples(self) -> bool:
-        """Whether training draws negative items."""
-        loss = self.components.get("loss")
-        return self.family.samples and (loss is None or bool(loss.traits.takes_negatives))
-
-    def settings(self) -> list[Parameter]:
-        """Return the settings of the run itself, without those of its components."""
-        training = TRAINING if self.family.trains else ()
-        absent = {*self.family.without, *(() if self.samples else ("sampler",))}
-        return [each for each in (*RUN, *training) if each.name not in absent]
-
-    def candidates(self) -> list[Component]:
-        """Return every component that the unknown settings might mean, in the same order in every process."""
-        registries = {**COMPONENTS, "trackers": REPORTERS}
-        return [known for setting, registry in registries.items() if setting in self.unknown for known in registry]
-
-    def possible(self) -> list[Parameter]:
-        """Return the settings of every component that might be meant; where their types differ, any of them fits."""
-        merged: dict[str, Parameter] = {}
-        for each in (each for known in self.candidates() for each in known.parameters):
-            known_type = merged.setdefault(each.name, each).annotation
-            if known_type != each.annotation:
-                merged[each.name] = replace(merged[each.name], annotation=known_type | each.annotation)
-        return list(merged.values())
 
 
 def resolve(config: str | Path | None, overrides: Sequence[str] = ()) -> Resolved:
@@ -159,9 +105,10 @@ def read(config: str | Path | None, overrides: Sequence[str] = ()) -> tuple[Read
         path, reading = str(config), Reading({}, error.faults, complete=False)
     arguments = read_arguments(overrides)
     complete = reading.complete and not arguments.faults
-    given = reading.given | arguments.given
+    given = overlay(reading.given, arguments.given)
     as_written = not decides(arguments.given, {})
-    return Reading(given, reading.faults + arguments.faults, complete, reading.expected, as_written), path
+    faults = reading.faults + arguments.faults
+    return Reading(given, faults, complete, reading.expected, reading.tuned_for, as_written), path
 
 
 def choose(reading: Reading) -> Choice:
@@ -223,11 +170,19 @@ def _check(reading: Reading, path: str) -> Resolved:
     if reading.expected is not None:
         expected, found = read_expected(reading.expected)
         faults += [*found, *(unmeasured(expected, facts, reading.expected) if reading.as_written else ())]
+    tuned_for: tuple[str, ...] = ()
+    notes: list[str] = []
+    if reading.tuned_for is not None:
+        tuned_for, found = read_tuned_for(reading.tuned_for)
+        faults += found
     if faults:
         placed = [fault if fault.file is not None else replace(fault, file=path) for fault in faults]
         raise ConfigError(sorted(dict.fromkeys(placed), key=reading_order))
     known = tuple(expected.values()) if reading.as_written else ()
-    return Resolved(Config(values), choice.components, path, frozenset(reading.given), known)
+    if reading.tuned_for is not None:
+        dataset, model = choice.components["dataset"], choice.components["model"]
+        notes += note_of_other_data(reading.tuned_for, tuned_for, dataset, model)
+    return Resolved(Config(values), choice.components, path, frozenset(reading.given), known, tuned_for, tuple(notes))
 
 
 def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, error: RegistryError) -> Fault:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from recrun.config import device_names
 from recrun.config.draft import Facts
 from recrun.config.monitor_names import LOSS, MetricName, kind_of, parse_monitor
+from recrun.config.settings import check_device_name
 from recrun.config.yaml_reader import Given
 from recrun.errors import ConfigError, Fault, nearest
 from recrun.registry import DATASETS, LOSSES, METRICS
@@ -128,7 +128,7 @@ def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
 def _device_is_written_as_one(facts: Facts) -> Iterator[Fault]:
     if facts.has("device"):
         try:
-            device_names.check_syntax(facts.values["device"])
+            check_device_name(facts.values["device"])
         except ConfigError as error:
             yield facts.fault(error.faults[0].message, "device", suggestion=error.faults[0].suggestion)
 

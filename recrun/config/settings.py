@@ -6,8 +6,10 @@ model is a mistake, and is refused. All other settings are declared by the chose
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from recrun.errors import ConfigError, Fault, nearest
 from recrun.registry.component import Parameter
 from recrun.types import Annotated, Ge, Le, Literal, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -102,3 +104,21 @@ USUAL_REPORTERS: Final = ("metrics", "live", "log", "events", "summary")
 
 The metrics file comes first because the live view starts from its content, and the summary is made from it.
 """
+
+_DEVICE_SYNTAX: Final = re.compile(r"auto|cpu|cuda|mps|(cuda:)?(0|[1-9][0-9]*)")
+_DEVICE_FORMS: Final = ("auto", "cpu", "cuda", "cuda:N", "N", "mps")
+
+
+def check_device_name(device: str) -> None:
+    """Check that a text names a device, without importing torch or checking that the machine has it.
+
+    Raises:
+        ConfigError: it is not one of auto, cpu, cuda, cuda:N, N and mps.
+
+    >>> check_device_name("cuda:1")
+    """
+    if not _DEVICE_SYNTAX.fullmatch(device):
+        message = f"expected one of {', '.join(_DEVICE_FORMS)}, found {device!r}"
+        # By its letters, "gpu" would be nearest to "cpu".
+        meant = "cuda" if device.lower().startswith("gpu") else nearest(device, ("auto", "cpu", "cuda", "mps"))
+        raise ConfigError(Fault(message, key="device", suggestion=meant))

@@ -46,6 +46,8 @@ class Given:
         key_place: where its key was written.
         items: where the elements of a list were written.
         within: for mappings in a list, where each key and its value were written, by (element, key).
+        layer: 0 for the config that extends no other, more for those that override it, most for the command line.
+        overrides: the value of the layer below that it replaces.
     """
 
     value: Any
@@ -54,6 +56,8 @@ class Given:
     key_place: Place | None = None
     items: tuple[Place, ...] = ()
     within: Mapping[tuple[int, str], tuple[Place, Place]] = field(default_factory=dict)
+    layer: int = 0
+    overrides: Given | None = None
 
     def fault(self, message: str, key: str = "", suggestion: str | None = None, item: int | None = None) -> Fault:
         """Return a fault at the position of the value, or of one of its elements."""
@@ -76,6 +80,7 @@ class Reading:
         faults: everything found wrong.
         complete: whether every key was read, so that a key missing from `given` was not written.
         expected: the expected values of a config, which are not settings.
+        tuned_for: the data sets for which the settings of a config were chosen, which is not a setting.
         as_written: whether the settings compute the same as the config alone, so that `expected` holds for them.
     """
 
@@ -83,6 +88,7 @@ class Reading:
     faults: list[Fault] = field(default_factory=list)
     complete: bool = True
     expected: Given | None = None
+    tuned_for: Given | None = None
     as_written: bool = True
 
     def refuse(self, fault: Fault) -> None:
@@ -99,6 +105,12 @@ class Reading:
         if self.faults:
             raise ConfigError(self.faults)
         return self.given
+
+
+def overlay(below: Mapping[str, Given], above: Mapping[str, Given]) -> dict[str, Given]:
+    """Return the settings of two layers in one; those above override those below."""
+    layer = 1 + max((each.layer for each in below.values()), default=-1)
+    return {**below, **{key: replace(each, layer=layer, overrides=below.get(key)) for key, each in above.items()}}
 
 
 def read_mapping(path: str | Path) -> Reading:
