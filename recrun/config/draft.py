@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
+from recrun.config.check_value import Misfit, fit
 from recrun.config.family import Family, family_of
+from recrun.config.find import from_here
 from recrun.config.settings import RUN, TRAINING
-from recrun.config.yaml_reader import Given
-from recrun.errors import Fault
+from recrun.config.trackers import choose_trackers
+from recrun.config.yaml_reader import Given, Reading
+from recrun.errors import Fault, RegistryError, nearest
 from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REPORTERS, SAMPLERS, SCHEDULERS
 from recrun.registry.component import Component, Parameter
 from recrun.registry.registry import Registry
 from recrun.registry.traits import LossTraits, ModelTraits, OptimizerTraits, SamplerTraits, SchedulerTraits
+from recrun.registry.user_files import is_file_reference
 
 T = TypeVar("T")
 
@@ -26,6 +30,11 @@ COMPONENTS: Final[dict[str, Registry]] = {
     "sampler": SAMPLERS,
 }
 """The settings that choose a component, in the order in which their own settings are declared."""
+
+
+OF_ANY_MODEL: Final = ("model", "dataset")
+_DEFAULTS: Final = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
+_ANNOTATIONS: Final = {parameter.name: parameter.annotation for parameter in (*RUN, *TRAINING)}
 
 
 @dataclass
@@ -67,6 +76,17 @@ class Choice:
         registries = {**COMPONENTS, "trackers": REPORTERS}
         return [known for setting, registry in registries.items() if setting in self.unknown for known in registry]
 
+    def declared(self) -> set[str]:
+        """Return the names of all settings that the run has, or may have where a component is unknown."""
+        components = [*self.components.values(), *self.trackers]
+        own = [parameter for component in components for parameter in component.parameters]
+        return {parameter.name for parameter in (*self.settings(), *own, *self.possible())}
+
+    def owner(self, key: str) -> str | None:
+        """Return the setting that chooses the component which declares a key, or None."""
+        owners = (name for name, known in self.components.items() if key in {each.name for each in known.parameters})
+        return next(owners, None)
+
     def possible(self) -> list[Parameter]:
         """Return the settings of every component that might be meant; where their types differ, any of them fits."""
         merged: dict[str, Parameter] = {}
@@ -75,6 +95,64 @@ class Choice:
             if known_type != each.annotation:
                 merged[each.name] = replace(merged[each.name], annotation=known_type | each.annotation)
         return list(merged.values())
+
+
+def choose(reading: Reading) -> Choice:
+    """Return the components that a config names, and what is wrong with the names."""
+    choice = Choice()
+    for setting, registry in COMPONENTS.items():
+        if setting not in (*OF_ANY_MODEL, *(each.name for each in choice.settings())):
+            continue
+        chosen = reading.given.get(setting)
+        if chosen is not None and unsets(chosen, _ANNOTATIONS[setting]):
+            chosen = None
+        if chosen is None and not reading.complete:
+            choice.unknown.add(setting)
+            continue
+        chosen = chosen or Given(_DEFAULTS[setting])
+        name = chosen.value if chosen.value is None or chosen.text is None else chosen.text
+        if name is None and setting == "loss" and "model" in choice.components:
+            name = choice.components["model"].traits.loss
+        if not isinstance(name, str):
+            choice.unknown.add(setting)
+            if setting == "model" and name is None:
+                choice.faults.append(chosen.fault(f"must be set (available: {', '.join(registry.names())})", setting))
+            continue
+        try:
+            component = registry.describe(from_here(name, chosen))
+            if setting == "model":
+                family_of(component)  # A family declared in the user's own file may be wrong.
+            choice.components[setting] = component
+        except RegistryError as error:
+            choice.unknown.add(setting)
+            choice.faults.append(_explain_name(registry, name, chosen, setting, error))
+    if "trackers" in reading.given:
+        choice.trackers, faults, all_known = choose_trackers(reading.given["trackers"])
+        choice.faults += faults
+        choice.unknown |= set() if all_known else {"trackers"}
+    return choice
+
+
+def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, error: RegistryError) -> Fault:
+    """Return the fault of a component's name."""
+    if is_file_reference(name) or name in registry:
+        return chosen.fault(str(error), setting)
+    if ".py" in name:
+        return chosen.fault(f"expected a registered name or path/to/file.py:Name, found {name!r}", setting)
+    available = registry.names()
+    message = f"unknown {registry.kind} {name!r} (available: {', '.join(available)})"
+    return chosen.fault(message, setting, nearest(name, available))
+
+
+def unsets(given: Given, annotation: Any) -> bool:
+    """Return whether a null takes back the inherited value that it overrides: where null is no value of the type."""
+    if given.value is not None or given.overrides is None:
+        return False
+    try:
+        fit(annotation, None)
+    except Misfit:
+        return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -103,6 +181,13 @@ class Facts:
             if each in self.given:
                 return self.given[each].fault(message, key, suggestion, item)
         return Fault(message, key, suggestion=suggestion)
+
+    def with_origin(self, fault: Fault) -> Fault:
+        """Return a fault that says, if its setting is inherited, from where, and how to be rid of it."""
+        given = self.given.get(fault.key)
+        if given is None or given.place is None or given.place.file != fault.file:
+            return fault
+        return replace(fault, message=fault.message + given.origin(fault.key, self.given))
 
     @property
     def family(self) -> Family:

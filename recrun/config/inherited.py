@@ -1,18 +1,113 @@
-"""Say what becomes of settings that a config inherits from another file, or that the command line overrides."""
+"""Decide what becomes of settings that a config inherits from another file, or that the command line overrides.
+
+A setting that had a meaning where it was written, and that a later choice made meaningless, is dropped with a note:
+`n_negatives` of the file with `loss=cross_entropy` on the command line. A null takes back an inherited setting.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
+from recrun.config.draft import Choice, choose, unsets
 from recrun.config.find import TUNED_FOR, bundled_configs, from_here, read_config
-from recrun.config.yaml_reader import Given
+from recrun.config.yaml_reader import Given, Reading
+from recrun.config.yaml_writer import dump_value
 from recrun.errors import Fault, nearest
 from recrun.registry import DATASETS
-from recrun.registry.component import Component
+from recrun.registry.component import REQUIRED, Component, Parameter
 from recrun.registry.user_files import is_file_reference
 
 _SHOWN_CONFIGS: Final = 3
+
+
+def as_of(given: Mapping[str, Given], layer: int) -> dict[str, Given]:
+    """Return the settings as they were before the layers above overrode them."""
+    found = {}
+    for key, each in given.items():
+        below: Given | None = each
+        while below is not None and below.layer > layer:
+            below = below.overrides
+        if below is not None:
+            found[key] = below
+    return found
+
+
+def drop_meaningless(reading: Reading, choice: Choice) -> tuple[Reading, list[str]]:
+    """Return the settings without the inherited ones that a later choice made meaningless, and notes on those.
+
+    Those that were meaningless already where they were written, and those of the last layer, are kept: they are faults.
+    """
+    latest = max((each.layer for each in reading.given.values()), default=0)
+    declared, kept = choice.declared(), {}
+    dropped: dict[tuple[str, str], list[tuple[str, Given]]] = {}
+
+    @cache
+    def before(layer: int) -> Choice:
+        return choose(replace(reading, given=as_of(reading.given, layer)))
+
+    for key, given in reading.given.items():
+        if key in declared or (given.layer == latest and given.value is not None):
+            kept[key] = given
+        elif given.value is None and given.overrides is not None:
+            continue
+        elif given.layer < latest and key in before(given.layer).declared():
+            reason = _reason(key, choice, before(given.layer).owner(key))
+            dropped.setdefault((given.place.file if given.place else "", reason), []).append((key, given))
+        else:
+            kept[key] = given
+    notes = [_note(file, reason, settings) for (file, reason), settings in dropped.items()]
+    return replace(reading, given=kept), notes
+
+
+def take_back(given: Mapping[str, Given], parameters: Mapping[str, Parameter]) -> tuple[dict[str, Given], list[str]]:
+    """Return the settings without those that a null unsets, and a note on each of these."""
+    kept, notes = {}, []
+    for key, each in given.items():
+        if key not in parameters or not unsets(each, parameters[key].annotation) or each.overrides is None:
+            kept[key] = each
+            continue
+        default = parameters[key].default
+        now = "" if default is REQUIRED else f"; the default is {dump_value(default)}"
+        notes.append(f"{_written(key, each.overrides)}{_of(each.overrides)} is unset{now}")
+    return kept, notes
+
+
+def _reason(key: str, choice: Choice, owner: str | None) -> str:
+    """Return what leaves a setting without a meaning.
+
+    Args:
+        key: the setting.
+        choice: the components of the run.
+        owner: the setting that chose the component which declared it; None for a setting of the run.
+    """
+    family, names = choice.family, {setting: known.name for setting, known in choice.components.items()}
+    model = f"model {names.get('model')}"
+    if owner in names:
+        return f"{owner} {names[owner]}"
+    if not family.trains:
+        return f"{model}, which is fitted in closed form"
+    if key in family.without or owner in family.without:
+        return f"{model}, which is trained on {family.rows}"
+    if key == "sampler" or owner == "sampler":
+        return f"loss {names.get('loss')}, which uses no sampled negatives"
+    return model
+
+
+def _note(file: str, reason: str, settings: Sequence[tuple[str, Given]]) -> str:
+    written = ", ".join(_written(key, given) for key, given in settings)
+    verb, dropped = ("do", "they are dropped") if len(settings) > 1 else ("does", "it is dropped")
+    return f"{written}{f' of {file}' if file else ''} {verb} not apply to {reason}; {dropped}"
+
+
+def _written(key: str, given: Given) -> str:
+    return f"{key}={given.text if given.text is not None else dump_value(given.value)}"
+
+
+def _of(given: Given) -> str:
+    return f" of {given.place.file}" if given.place is not None else ""
 
 
 def read_tuned_for(given: Given) -> tuple[tuple[str, ...], list[Fault]]:

@@ -10,19 +10,19 @@ import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from recrun.config.config import Config
-from recrun.config.draft import COMPONENTS, Choice, Facts
+from recrun.config.draft import COMPONENTS, OF_ANY_MODEL, Choice, Facts, choose
 from recrun.config.expected import Expected, read_expected, unmeasured
 from recrun.config.family import Family, family_of
-from recrun.config.find import find_config, from_here, read_arguments, read_config
-from recrun.config.inherited import note_of_other_data, read_tuned_for
+from recrun.config.find import find_config, read_arguments, read_config
+from recrun.config.inherited import drop_meaningless, note_of_other_data, read_tuned_for, take_back
 from recrun.config.parser import Parser
 from recrun.config.rules import contradictions, settle
 from recrun.config.same_settings import decides
-from recrun.config.settings import RUN, TRAINING
-from recrun.config.trackers import choose_trackers, declare_trackers
+from recrun.config.settings import TRAINING
+from recrun.config.trackers import declare_trackers
 from recrun.config.yaml_reader import Given, Reading, overlay
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order, unknown
 from recrun.registry import DATASETS, LOSSES, MODELS, REGISTRIES, REPORTERS, SPLITS
@@ -31,9 +31,6 @@ from recrun.registry.modules import parse_file
 from recrun.registry.read_source import registrations
 from recrun.registry.registry import Registry
 from recrun.registry.user_files import is_file_reference
-
-_OF_ANY_MODEL: Final = ("model", "dataset")
-_DEFAULTS: Final = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
 
 
 @dataclass(frozen=True)
@@ -111,43 +108,10 @@ def read(config: str | Path | None, overrides: Sequence[str] = ()) -> tuple[Read
     return Reading(given, faults, complete, reading.expected, reading.tuned_for, as_written), path
 
 
-def choose(reading: Reading) -> Choice:
-    """Return the components that a config names, and what is wrong with the names."""
-    choice = Choice()
-    for setting, registry in COMPONENTS.items():
-        if setting not in (*_OF_ANY_MODEL, *(each.name for each in choice.settings())):
-            continue
-        chosen = reading.given.get(setting)
-        if chosen is None and not reading.complete:
-            choice.unknown.add(setting)
-            continue
-        chosen = chosen or Given(_DEFAULTS[setting])
-        name = chosen.value if chosen.value is None or chosen.text is None else chosen.text
-        if name is None and setting == "loss" and "model" in choice.components:
-            name = choice.components["model"].traits.loss
-        if not isinstance(name, str):
-            choice.unknown.add(setting)
-            if setting == "model" and name is None:
-                choice.faults.append(chosen.fault(f"must be set (available: {', '.join(registry.names())})", setting))
-            continue
-        try:
-            component = registry.describe(from_here(name, chosen))
-            if setting == "model":
-                family_of(component)  # A family declared in the user's own file may be wrong.
-            choice.components[setting] = component
-        except RegistryError as error:
-            choice.unknown.add(setting)
-            choice.faults.append(_explain_name(registry, name, chosen, setting, error))
-    if "trackers" in reading.given:
-        choice.trackers, faults, all_known = choose_trackers(reading.given["trackers"])
-        choice.faults += faults
-        choice.unknown |= set() if all_known else {"trackers"}
-    return choice
-
-
 def _check(reading: Reading, path: str) -> Resolved:
     """Check what was read; the file's expected values count only if no override changes what is computed."""
     choice = choose(reading)
+    reading, notes = drop_meaningless(reading, choice)
     faults = [*reading.faults, *choice.faults]
     parser = Parser(choice.settings())
     for component in choice.components.values():
@@ -157,6 +121,8 @@ def _check(reading: Reading, path: str) -> Resolved:
             faults += error.faults
     faults += declare_trackers(parser, choice.trackers)
     parser.declare(each for each in choice.possible() if each.name not in parser.parameters)
+    given, unset = take_back(reading.given, parser.parameters)
+    reading, notes = replace(reading, given=given), [*notes, *unset]
     strangers = [key for key in reading.given if key not in parser.parameters]
     faults += [_explain_key(key, reading.given[key], parser, choice) for key in strangers]
     values, found = parser.check(reading.given, complete=reading.complete and not choice.unknown)
@@ -171,7 +137,6 @@ def _check(reading: Reading, path: str) -> Resolved:
         expected, found = read_expected(reading.expected)
         faults += [*found, *(unmeasured(expected, facts, reading.expected) if reading.as_written else ())]
     tuned_for: tuple[str, ...] = ()
-    notes: list[str] = []
     if reading.tuned_for is not None:
         tuned_for, found = read_tuned_for(reading.tuned_for)
         faults += found
@@ -183,17 +148,6 @@ def _check(reading: Reading, path: str) -> Resolved:
         dataset, model = choice.components["dataset"], choice.components["model"]
         notes += note_of_other_data(reading.tuned_for, tuned_for, dataset, model)
     return Resolved(Config(values), choice.components, path, frozenset(reading.given), known, tuned_for, tuple(notes))
-
-
-def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, error: RegistryError) -> Fault:
-    """Return the fault of a component's name."""
-    if is_file_reference(name) or name in registry:
-        return chosen.fault(str(error), setting)
-    if ".py" in name:
-        return chosen.fault(f"expected a registered name or path/to/file.py:Name, found {name!r}", setting)
-    available = registry.names()
-    message = f"unknown {registry.kind} {name!r} (available: {', '.join(available)})"
-    return chosen.fault(message, setting, nearest(name, available))
 
 
 def _explain_key(key: str, given: Given, parser: Parser, choice: Choice) -> Fault:
@@ -223,7 +177,7 @@ def _explain_key(key: str, given: Given, parser: Parser, choice: Choice) -> Faul
 
 def _training_keys() -> set[str]:
     """Return the keys that only models trained by gradient descent have: `TRAINING`, and those of their components."""
-    registries = [registry for setting, registry in COMPONENTS.items() if setting not in _OF_ANY_MODEL]
+    registries = [registry for setting, registry in COMPONENTS.items() if setting not in OF_ANY_MODEL]
     own = [parameter for registry in registries for component in registry for parameter in component.parameters]
     return {parameter.name for parameter in (*TRAINING, *own)}
 

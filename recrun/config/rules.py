@@ -299,4 +299,4 @@ RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
 def contradictions(facts: Facts) -> Iterator[Fault]:
     """Yield a fault for each contradiction; a rule does not look at settings that have faults of their own."""
     for rule in RULES:
-        yield from rule(facts)
+        yield from map(facts.with_origin, rule(facts))

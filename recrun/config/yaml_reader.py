@@ -70,6 +70,20 @@ class Given:
             self.key_place.fault(message, key, suggestion) if self.key_place else self.fault(message, key, suggestion)
         )
 
+    def origin(self, key: str, given: Mapping[str, Given]) -> str:
+        """Return, for a fault of an inherited setting, where it is from and how to be rid of it; "" of any other.
+
+        Args:
+            key: the setting.
+            given: all settings, this one included.
+        """
+        latest = max(given.values(), key=lambda each: each.layer, default=self)
+        if self.layer >= latest.layer or self.place is None or latest.place is None:
+            return ""
+        written = "=" if latest.place.line is None else ": "
+        where = f"{self.place.file}:{self.place.line}"
+        return f" (inherited from {where}; set {key} anew, or unset it with {key}{written}null)"
+
 
 @dataclass
 class Reading:

@@ -103,3 +103,148 @@ def test_the_mark_cannot_be_set_on_the_command_line(folder: Path) -> None:
     assert _faults("ease", "tuned_for=LastFM") == [
         "argument 1:1: tuned_for: belongs in a config file; it says for which data sets the settings there were chosen"
     ]
+
+
+def test_an_inherited_setting_that_an_override_makes_meaningless_is_dropped_with_a_note(folder: Path) -> None:
+    _write(folder, a="model: sasrec\nsplit: leave_one_out\nloss: bce\nn_negatives: 1\n")
+    resolved = resolve("a.yaml", ["loss=cross_entropy"])
+    assert resolved.notes == (
+        "n_negatives=1 of a.yaml does not apply to loss cross_entropy, which uses no sampled negatives; it is dropped",
+    )
+    assert "n_negatives" not in resolved.config
+    assert resolve("a.yaml").notes == ()
+
+
+def test_the_config_that_the_docstring_of_a_bundled_model_recommends_is_reached_from_the_command_line() -> None:
+    for name in ("sasrec", "gru4rec"):
+        resolved = resolve(name, ["loss=cross_entropy"])
+        assert (resolved.config.loss, len(resolved.notes)) == ("cross_entropy", 1)
+
+
+def test_an_extending_config_drops_what_it_makes_meaningless(folder: Path) -> None:
+    _write(
+        folder,
+        a="model: bprmf\noptimizer: sgd\nmomentum: 0.5\nsampler: dns\nn_candidates: 8\nepochs: 3\n",
+        b="extends: a.yaml\noptimizer: adam\n",
+        c="extends: b.yaml\nmodel: ease\n",
+    )
+    assert resolve("b.yaml").notes == ("momentum=0.5 of a.yaml does not apply to optimizer adam; it is dropped",)
+    closed_form = "model ease, which is fitted in closed form; they are dropped"
+    assert resolve("c.yaml").notes == (
+        f"optimizer=adam of b.yaml does not apply to {closed_form.replace('they are', 'it is')}",
+        f"momentum=0.5, sampler=dns, n_candidates=8, epochs=3 of a.yaml do not apply to {closed_form}",
+    )
+    assert "sampler" not in resolve("c.yaml").config
+
+
+@pytest.mark.parametrize(
+    ("overrides", "dropped"),
+    [
+        ("loss=cross_entropy", {"n_negatives", "n_candidates", "sampler"}),
+        ("sampler=uniform", {"n_candidates"}),
+        ("optimizer=adam", {"momentum", "nesterov"}),
+        ("lr_scheduler=none", {"lr_step_size"}),
+        ("lr_scheduler=plateau", {"lr_step_size"}),
+        ("dataset=MovieLens1M", {"n_users"}),
+        (
+            "dataset=MovieLens1M optimizer=adam loss=cross_entropy",
+            {"n_users", "momentum", "nesterov", "sampler", "n_candidates", "n_negatives"},
+        ),
+        ("model=gru4rec sampler=uniform", {"n_candidates", "draw_on", "embedding_decay"}),
+        (
+            "model=multvae loss=multinomial",
+            {"draw_on", "init_std", "embedding_decay", "sampler", "n_candidates", "n_negatives"},
+        ),
+    ],
+)
+def test_whatever_an_override_replaces_its_settings_go_with_it(folder: Path, overrides: str, dropped: set[str]) -> None:
+    text = "model: bprmf\nloss: bpr\nsampler: dns\nn_candidates: 8\nn_negatives: 2\noptimizer: sgd\nmomentum: 0.5\n"
+    text += "nesterov: true\nlr_scheduler: step\nlr_step_size: 3\ndataset: Synthetic\nn_users: 50\ndraw_on: auto\n"
+    text += "init_std: 0.1\nembedding_decay: 0.1\nsplit: leave_one_out\n"
+    _write(folder, a=text)
+    notes = resolve("a.yaml", overrides.split()).notes
+    found = {written.partition("=")[0] for note in notes for written in note.partition(" of ")[0].split(", ")}
+    assert found == dropped
+
+
+@pytest.mark.parametrize(
+    ("overrides", "fault"),
+    [
+        ("loss=cross_entropy n_negatives=5", "argument 2:1: n_negatives: is a setting of sampler dns, "),
+        ("optimizer=adam momentum=0.5", "argument 2:1: momentum: is a setting of optimizer sgd"),
+        ("model=ease epochs=3", "argument 2:1: epochs: model ease is fitted in closed form"),
+        ("model=ease lr=1", "argument 2:1: lr: model ease is fitted in closed form"),
+        ("dataset=LastFM valid_from=end", "argument 2:1: valid_from: is a setting of dataset AmazonBooks_m1, "),
+        ("sampler=uniform n_candidates=3", "argument 2:1: n_candidates: is a setting of sampler dns"),
+        ("lr_scheduler=cosine lr_step_size=3", "argument 2:1: lr_step_size: is a setting of lr_scheduler step"),
+    ],
+)
+def test_what_is_set_together_with_the_choice_that_makes_it_meaningless_is_a_fault(
+    folder: Path, overrides: str, fault: str
+) -> None:
+    (found,) = _faults("bprmf", *overrides.split())
+    assert found.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["loss: cross_entropy\nn_negatives: 5", "optimizer: adam\nmomentum: 0.5", "sampler: uniform\nn_candidates: 3"],
+)
+def test_what_was_meaningless_already_where_it_was_written_stays_a_fault_above(folder: Path, text: str) -> None:
+    key = text.splitlines()[1].partition(":")[0]
+    _write(folder, a=f"model: bprmf\n{text}\n", b="extends: a.yaml\nepochs: 2\n")
+    for config, overrides in (("a.yaml", ()), ("b.yaml", ()), ("a.yaml", ("epochs=2",)), ("b.yaml", ("epochs=2",))):
+        (found,) = _faults(config, *overrides)
+        assert found.startswith(f"a.yaml:3:1: {key}: is a setting of ")
+
+
+def test_a_misspelt_key_of_the_inherited_file_is_never_dropped(folder: Path) -> None:
+    _write(folder, a="model: bprmf\nepohs: 3\nn_negativs: 2\n")
+    assert [fault.split(": ")[1] for fault in _faults("a.yaml", "loss=cross_entropy")] == ["epohs", "n_negativs"]
+
+
+def test_a_base_without_a_model_gives_each_config_what_it_can_use(folder: Path) -> None:
+    _write(
+        folder,
+        base="dataset: LastFM\nepochs: 3\nn_negatives: 2\nmonitors: [ndcg@5]\n",
+        a="extends: base.yaml\nmodel: ease\n",
+        b="extends: base.yaml\nmodel: bprmf\n",
+    )
+    assert resolve("b.yaml").notes == ()
+    assert resolve("b.yaml").config.n_negatives == 2
+    assert resolve("a.yaml").notes == (
+        "epochs=3, n_negatives=2 of base.yaml do not apply to model ease, which is fitted in closed form; they are "
+        "dropped",
+    )
+
+
+def test_null_takes_back_an_inherited_setting(folder: Path) -> None:
+    _write(folder, a="model: bprmf\nepochs: 3\noptimizer: sgd\nmomentum: 0.5\nearly_stop_patience: 2\n")
+    resolved = resolve("a.yaml", ["epochs=null", "momentum=null", "early_stop_patience=null"])
+    assert (resolved.config.epochs, resolved.config.momentum, resolved.config.early_stop_patience) == (100, 0.0, None)
+    assert resolved.notes == (
+        "epochs=3 of a.yaml is unset; the default is 100",
+        "momentum=0.5 of a.yaml is unset; the default is 0.0",
+    )
+    assert resolve("a.yaml", ["optimizer=null", "momentum=null"]).config.optimizer == "adam"
+    _write(folder, b="extends: a.yaml\noptimizer: adam\nmomentum: null\nepochs: ~\n")
+    assert resolve("b.yaml").notes == ("epochs=3 of a.yaml is unset; the default is 100",)
+
+
+@pytest.mark.parametrize("value", ["null", "~", ""])
+def test_null_is_a_fault_where_there_is_nothing_to_take_back(folder: Path, value: str) -> None:
+    _write(folder, a=f"model: bprmf\nepochs: {value}\n", b="model: bprmf\n")
+    assert _faults("a.yaml")[0].endswith("epochs: expected an integer >= 0, found null")
+    (fault,) = _faults("b.yaml", f"epochs={value}")
+    assert fault.endswith("epochs: expected an integer >= 0, found null")
+    assert _faults("b.yaml", f"momentum={value}")[0].startswith("argument 1:1: momentum: is a setting of optimizer sgd")
+    assert _faults("b.yaml", f"foo={value}")[0].startswith("argument 1:1: foo: unknown setting")
+
+
+def test_a_contradiction_with_an_inherited_setting_says_where_it_is_from_and_how_to_unset_it(folder: Path) -> None:
+    _write(folder, a="model: bprmf\nearly_stop_patience: 2\n", b="extends: a.yaml\neval_valid: false\n")
+    told = "a.yaml:2:22: early_stop_patience: early stopping needs a validation metric, but eval_valid: false leaves "
+    told += "none; remove one of the two (inherited from a.yaml:2; set early_stop_patience anew, or unset it with "
+    assert _faults("b.yaml") == [f"{told}early_stop_patience: null)"]
+    assert _faults("a.yaml", "eval_valid=false") == [f"{told}early_stop_patience=null)"]
+    assert resolve("a.yaml", ["eval_valid=false", "early_stop_patience=null"]).config.eval_valid is False
