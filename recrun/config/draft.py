@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
-from recrun.config.check_value import Misfit, fit
+from recrun.config.check_value import Misfit, find_registered, fit
 from recrun.config.family import Family, family_of
 from recrun.config.find import from_here
+from recrun.config.parser import Parser
 from recrun.config.settings import RUN, TRAINING
-from recrun.config.trackers import choose_trackers
+from recrun.config.trackers import choose_trackers, declare_trackers
 from recrun.config.yaml_reader import Given, Reading
-from recrun.errors import Fault, RegistryError, nearest
-from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REPORTERS, SAMPLERS, SCHEDULERS
+from recrun.errors import ConfigError, Fault, RegistryError, nearest
+from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, REPORTERS, SAMPLERS, SCHEDULERS
 from recrun.registry.component import Component, Parameter
+from recrun.registry.conditions import Settings
 from recrun.registry.registry import Registry
 from recrun.registry.traits import LossTraits, ModelTraits, OptimizerTraits, SamplerTraits, SchedulerTraits
 from recrun.registry.user_files import is_file_reference
@@ -133,6 +135,21 @@ def choose(reading: Reading) -> Choice:
     return choice
 
 
+def parser_of(choice: Choice) -> tuple[Parser, dict[str, Parameter], list[Fault]]:
+    """Return a parser of all settings that a run may have, those that it has, and the faults of declaring them."""
+    faults: list[Fault] = []
+    parser = Parser(choice.settings())
+    for component in choice.components.values():
+        try:
+            parser.declare(component.parameters)
+        except ConfigError as error:
+            faults += error.faults
+    faults += declare_trackers(parser, choice.trackers)
+    known = dict(parser.parameters)
+    parser.declare(each for each in choice.possible() if each.name not in known)
+    return parser, known, faults
+
+
 def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, error: RegistryError) -> Fault:
     """Return the fault of a component's name."""
     if is_file_reference(name) or name in registry:
@@ -163,11 +180,29 @@ class Facts:
         values: the settings with a valid value; those with faults of their own are missing.
         components: the chosen components that were found, by the setting that chooses them.
         given: the settings in the file and the arguments, as written.
+        parameters: the settings that the run has, without those of components that are not known.
     """
 
     values: Mapping[str, Any]
     components: Mapping[str, Component]
     given: Mapping[str, Given]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, for conditions on them."""
+        values = {key: value for key, value in self.values.items() if key in self.parameters}
+        return Settings(values, self.parameters, self._traits_of)
+
+    def _traits_of(self, key: str) -> Any:
+        """Return the traits of what a setting names, or None."""
+        if key in self.components:
+            return self.components[key].traits
+        registered = find_registered(self.parameters[key].annotation) if key in self.parameters else None
+        try:
+            return None if registered is None else REGISTRIES[registered.kinds].describe(self.values[key]).traits
+        except RegistryError:
+            return None
 
     def has(self, *keys: str) -> bool:
         """Return whether all these settings have a valid value."""

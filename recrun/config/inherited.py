@@ -11,13 +11,14 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
-from recrun.config.draft import Choice, choose, unsets
+from recrun.config.draft import Choice, Facts, choose, parser_of, unsets
 from recrun.config.find import TUNED_FOR, bundled_configs, from_here, read_config
 from recrun.config.yaml_reader import Given, Reading
 from recrun.config.yaml_writer import dump_value
-from recrun.errors import Fault, nearest
+from recrun.errors import Fault, RegistryError, nearest
 from recrun.registry import DATASETS
 from recrun.registry.component import REQUIRED, Component, Parameter
+from recrun.registry.conditions import inapplicable
 from recrun.registry.user_files import is_file_reference
 
 _SHOWN_CONFIGS: Final = 3
@@ -60,6 +61,45 @@ def drop_meaningless(reading: Reading, choice: Choice) -> tuple[Reading, list[st
             kept[key] = given
     notes = [_note(file, reason, settings) for (file, reason), settings in dropped.items()]
     return replace(reading, given=kept), notes
+
+
+def drop_inapplicable(values: dict[str, Any], facts: Facts, reading: Reading) -> tuple[list[Fault], list[str]]:
+    """Give settings that other settings leave without a meaning their defaults: inherited ones, with a note on each.
+
+    Those of the last layer, and those without a meaning already where they were written, are faults.
+
+    Args:
+        values: the settings with a valid value; changed in place.
+        facts: what is known of the config, with the same `values`.
+        reading: what was written.
+    """
+    faults, notes = [], []
+    for key, parameter in facts.parameters.items():
+        given = facts.given.get(key)
+        if given is None or key not in values or values[key] == parameter.default:
+            continue
+        try:
+            reason = inapplicable(parameter, facts.settings)
+        except RegistryError as error:
+            faults.append(given.key_fault(f"{parameter.owner} has a faulty condition on it: {error}", key))
+            continue
+        if reason is None:
+            continue
+        if given.layer < max(each.layer for each in reading.given.values()) and _applied(key, given.layer, reading):
+            values[key] = parameter.default
+            notes.append(f"{_written(key, given)}{_of(given)} does not apply: {reason}; it is dropped")
+        else:
+            faults.append(facts.with_origin(given.fault(f"does not apply: {reason}; remove it", key)))
+    return faults, notes
+
+
+def _applied(key: str, layer: int, reading: Reading) -> bool:
+    """Return whether a setting had a meaning as of a layer."""
+    given = as_of(reading.given, layer)
+    choice = choose(replace(reading, given=given))
+    parser, known, _ = parser_of(choice)
+    facts = Facts(parser.check(given)[0], choice.components, given, known)
+    return key not in known or inapplicable(known[key], facts.settings) is None
 
 
 def take_back(given: Mapping[str, Given], parameters: Mapping[str, Parameter]) -> tuple[dict[str, Given], list[str]]:

@@ -13,16 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from recrun.config.config import Config
-from recrun.config.draft import COMPONENTS, OF_ANY_MODEL, Choice, Facts, choose
+from recrun.config.draft import COMPONENTS, OF_ANY_MODEL, Choice, Facts, choose, parser_of
 from recrun.config.expected import Expected, read_expected, unmeasured
 from recrun.config.family import Family, family_of
 from recrun.config.find import find_config, read_arguments, read_config
-from recrun.config.inherited import drop_meaningless, note_of_other_data, read_tuned_for, take_back
+from recrun.config.inherited import (
+    drop_inapplicable,
+    drop_meaningless,
+    note_of_other_data,
+    read_tuned_for,
+    take_back,
+)
+from recrun.config.monitor_names import settle
 from recrun.config.parser import Parser
-from recrun.config.rules import contradictions, settle
+from recrun.config.rules import contradictions
 from recrun.config.same_settings import decides
 from recrun.config.settings import TRAINING
-from recrun.config.trackers import declare_trackers
 from recrun.config.yaml_reader import Given, Reading, overlay
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order, unknown
 from recrun.registry import DATASETS, LOSSES, MODELS, REGISTRIES, REPORTERS, SPLITS
@@ -112,15 +118,8 @@ def _check(reading: Reading, path: str) -> Resolved:
     """Check what was read; the file's expected values count only if no override changes what is computed."""
     choice = choose(reading)
     reading, notes = drop_meaningless(reading, choice)
-    faults = [*reading.faults, *choice.faults]
-    parser = Parser(choice.settings())
-    for component in choice.components.values():
-        try:
-            parser.declare(component.parameters)
-        except ConfigError as error:
-            faults += error.faults
-    faults += declare_trackers(parser, choice.trackers)
-    parser.declare(each for each in choice.possible() if each.name not in parser.parameters)
+    parser, known, found = parser_of(choice)
+    faults = [*reading.faults, *choice.faults, *found]
     given, unset = take_back(reading.given, parser.parameters)
     reading, notes = replace(reading, given=given), [*notes, *unset]
     strangers = [key for key in reading.given if key not in parser.parameters]
@@ -130,8 +129,12 @@ def _check(reading: Reading, path: str) -> Resolved:
     values |= {setting: component.name for setting, component in choice.components.items() if setting in values}
     if "trackers" in values:
         values["trackers"] = list(dict.fromkeys(tracker.name for tracker in choice.trackers))
-    facts = Facts(values, choice.components, reading.given)
-    faults += [*settle(values, facts), *contradictions(facts)]
+    facts = Facts(values, choice.components, reading.given, known)
+    found, dropped = drop_inapplicable(values, facts, reading)
+    faults, notes = [*faults, *found], [*notes, *dropped]
+    if "description" in values and values["description"] is None and "model" in facts.components:
+        values["description"] = facts.components["model"].name.rpartition(":")[2]
+    faults += [*settle(values, reading.given), *contradictions(facts)]
     expected: dict[int, Expected] = {}
     if reading.expected is not None:
         expected, found = read_expected(reading.expected)
@@ -143,11 +146,13 @@ def _check(reading: Reading, path: str) -> Resolved:
     if faults:
         placed = [fault if fault.file is not None else replace(fault, file=path) for fault in faults]
         raise ConfigError(sorted(dict.fromkeys(placed), key=reading_order))
-    known = tuple(expected.values()) if reading.as_written else ()
+    measured = tuple(expected.values()) if reading.as_written else ()
     if reading.tuned_for is not None:
         dataset, model = choice.components["dataset"], choice.components["model"]
         notes += note_of_other_data(reading.tuned_for, tuned_for, dataset, model)
-    return Resolved(Config(values), choice.components, path, frozenset(reading.given), known, tuned_for, tuple(notes))
+    return Resolved(
+        Config(values), choice.components, path, frozenset(reading.given), measured, tuned_for, tuple(notes)
+    )
 
 
 def _explain_key(key: str, given: Given, parser: Parser, choice: Choice) -> Fault:

@@ -49,7 +49,8 @@ class ModelTraits(Traits):
         losses: the only losses that it works with; empty for any that fit.
         vectors: whether it has vectors of users and items.
         scores: "cosine" if its scores lie in [-1, 1].
-        gradients: "dense" if a step changes all rows of an embedding, "sparse" if only those of the batch.
+        gradients: "dense" if a step changes all rows of an embedding, "sparse" if only those of the batch, "mixed" if
+            it has parameters besides embeddings.
         family: the attribute `family` of its class or a base class, which declares a family outside recrun (see
             `recrun.config.family`); None if recrun knows the family by the base class.
     """
@@ -59,7 +60,7 @@ class ModelTraits(Traits):
     losses: tuple[str, ...] = ()
     vectors: bool = True
     scores: Literal["any", "cosine"] = "any"
-    gradients: Literal["sparse", "dense"] = "sparse"
+    gradients: Literal["sparse", "dense", "mixed"] = "sparse"
     family: Any = None
 
 
@@ -94,9 +95,13 @@ class DatasetTraits(Traits):
 
     Args:
         labelled: whether its rows are labelled, for models that predict labels.
+        conditions: an attribute of the class: the conditions between its settings, as `{setting: [(condition, message),
+            ...]}`, besides those that types declare; see `recrun.types.Where`.
     """
 
+    OF_CLASS: ClassVar[tuple[str, ...]] = ("conditions",)
     labelled: bool = False
+    conditions: Any = None
 
 
 @dataclass(frozen=True)

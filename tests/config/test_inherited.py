@@ -159,7 +159,7 @@ def test_an_extending_config_drops_what_it_makes_meaningless(folder: Path) -> No
 )
 def test_whatever_an_override_replaces_its_settings_go_with_it(folder: Path, overrides: str, dropped: set[str]) -> None:
     text = "model: bprmf\nloss: bpr\nsampler: dns\nn_candidates: 8\nn_negatives: 2\noptimizer: sgd\nmomentum: 0.5\n"
-    text += "nesterov: true\nlr_scheduler: step\nlr_step_size: 3\ndataset: Synthetic\nn_users: 50\ndraw_on: auto\n"
+    text += "nesterov: true\nlr_scheduler: step\nlr_step_size: 3\ndataset: Synthetic\nn_users: 500\ndraw_on: auto\n"
     text += "init_std: 0.1\nembedding_decay: 0.1\nsplit: leave_one_out\n"
     _write(folder, a=text)
     notes = resolve("a.yaml", overrides.split()).notes
@@ -248,3 +248,65 @@ def test_a_contradiction_with_an_inherited_setting_says_where_it_is_from_and_how
     assert _faults("b.yaml") == [f"{told}early_stop_patience: null)"]
     assert _faults("a.yaml", "eval_valid=false") == [f"{told}early_stop_patience=null)"]
     assert resolve("a.yaml", ["eval_valid=false", "early_stop_patience=null"]).config.eval_valid is False
+
+
+OWN = """
+from typing import Annotated
+from recrun.models.bprmf import BPRMF
+from recrun.types import AppliesIf, PositiveInt, Where
+raise RuntimeError("checking a config does not run this file")
+class Mine(BPRMF):
+    'Mine.'
+    def __init__(
+        self,
+        data,
+        *,
+        size: PositiveInt = 8,
+        heads: Annotated[
+            PositiveInt, Where("size % heads == 0", "expected a divisor of size {size}, found {heads}")
+        ] = 2,
+        depth: Annotated[int, AppliesIf("heads > 1", "there is one head")] = 3,
+    ) -> None: ...
+class Faulty(BPRMF):
+    'Faulty.'
+    def __init__(self, data, *, size: Annotated[int, Where("open(size)", "")] = 8) -> None: ...
+"""
+
+
+def test_conditions_hold_for_a_model_of_ones_own_whose_file_is_not_run(folder: Path) -> None:
+    (folder / "mine.py").write_text(OWN)
+    _write(folder, a="model: ./mine.py:Mine\nsize: 6\nheads: 4\n", b="model: ./mine.py:Mine\nheads: 1\ndepth: 5\n")
+    assert _faults("a.yaml") == ["a.yaml:3:8: heads: expected a divisor of size 6, found 4"]
+    assert _faults("b.yaml") == ["b.yaml:3:8: depth: does not apply: there is one head; remove it"]
+    assert resolve("b.yaml", ["heads=2"]).config.depth == 5
+
+
+def test_an_inherited_setting_that_another_one_leaves_without_a_meaning_gets_its_default(folder: Path) -> None:
+    (folder / "mine.py").write_text(OWN)
+    _write(folder, a="model: ./mine.py:Mine\nheads: 2\ndepth: 5\n", b="extends: a.yaml\nheads: 1\n")
+    for resolved in (resolve("b.yaml"), resolve("a.yaml", ["heads=1"])):
+        assert resolved.config.depth == 3
+        assert resolved.notes == ("depth=5 of a.yaml does not apply: there is one head; it is dropped",)
+    assert _faults("a.yaml", "heads=1", "depth=4") == [
+        "argument 2:7: depth: does not apply: there is one head; remove it"
+    ]
+
+
+def test_what_is_not_a_condition_is_refused_where_its_component_is_chosen(folder: Path) -> None:
+    (folder / "mine.py").write_text(OWN)
+    _write(folder, a="model: ./mine.py:Faulty\n")
+    (fault,) = _faults("a.yaml")
+    assert fault.startswith("a.yaml:1:8: size: model ")
+    assert fault.endswith(
+        "has a faulty condition on it: 'open(size)' is not a condition on settings: it holds 'open(size)'"
+    )
+
+
+def test_given_parts_drop_an_inherited_split_and_what_goes_with_it(folder: Path) -> None:
+    _write(folder, a="model: popularity\ndataset: File\npath: a.csv\nsplit: leave_k\nn_held_out: 2\n")
+    resolved = resolve("a.yaml", ["path=null", "train_path=a.csv", "test_path=b.csv"])
+    assert (resolved.config.split, resolved.config.n_held_out, resolved.config.path) == ("ratio", 1, None)
+    assert resolved.notes == (
+        "split=leave_k of a.yaml does not apply: the parts are given by train_path and test_path; it is dropped",
+        "n_held_out=2 of a.yaml does not apply: it is for split=leave_k, found split=ratio; it is dropped",
+    )
