@@ -71,6 +71,7 @@ class Choice:
         """Return the settings of the run itself, without those of its components."""
         training = TRAINING if self.family.trains else ()
         absent = {*self.family.without, *(() if self.samples else ("sampler",))}
+        absent |= set() if self.family.histories or "model" in self.unknown else {"shuffled_time"}
         return [each for each in (*RUN, *training) if each.name not in absent]
 
     def candidates(self) -> list[Component]:
@@ -199,8 +200,10 @@ class Facts:
         if key in self.components:
             return self.components[key].traits
         registered = find_registered(self.parameters[key].annotation) if key in self.parameters else None
+        if registered is None or key not in self.values:
+            return None
         try:
-            return None if registered is None else REGISTRIES[registered.kinds].describe(self.values[key]).traits
+            return REGISTRIES[registered.kinds].describe(str(self.values[key])).traits
         except RegistryError:
             return None
 

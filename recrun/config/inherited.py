@@ -131,6 +131,8 @@ def _reason(key: str, choice: Choice, owner: str | None) -> str:
         return f"{model}, which is fitted in closed form"
     if key in family.without or owner in family.without:
         return f"{model}, which is trained on {family.rows}"
+    if key == "shuffled_time":
+        return f"{model}, which reads no histories"
     if key == "sampler" or owner == "sampler":
         return f"loss {names.get('loss')}, which uses no sampled negatives"
     return model

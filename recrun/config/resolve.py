@@ -28,7 +28,7 @@ from recrun.config.monitor_names import settle
 from recrun.config.parser import Parser
 from recrun.config.rules import contradictions
 from recrun.config.same_settings import decides
-from recrun.config.settings import TRAINING
+from recrun.config.settings import OTHER_SPELLINGS, TRAINING
 from recrun.config.yaml_reader import Given, Reading, overlay
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order, unknown
 from recrun.registry import DATASETS, LOSSES, MODELS, REGISTRIES, REPORTERS, SPLITS
@@ -134,6 +134,11 @@ def _check(reading: Reading, path: str) -> Resolved:
     faults, notes = [*faults, *found], [*notes, *dropped]
     if "description" in values and values["description"] is None and "model" in facts.components:
         values["description"] = facts.components["model"].name.rpartition(":")[2]
+    if choice.family.histories and values.get("train_path") is not None and values.get("valid_path") is None:
+        # Validation must come after what is left in train.
+        values |= {"valid_from": "end"} if "valid_from" in values and "valid_from" not in reading.given else {}
+    if values.get("shuffled_time"):
+        notes.append("shuffled_time: the histories that are read may hold items from after the held-out ones")
     faults += [*settle(values, reading.given), *contradictions(facts)]
     expected: dict[int, Expected] = {}
     if reading.expected is not None:
@@ -158,12 +163,18 @@ def _check(reading: Reading, path: str) -> Resolved:
 def _explain_key(key: str, given: Given, parser: Parser, choice: Choice) -> Fault:
     """Return the fault of a key that this run does not have: unknown everywhere, or a setting of something else."""
     guess = nearest(key, parser.parameters)
+    same = OTHER_SPELLINGS.get(key.lower())
+    if same in parser.parameters:
+        return given.key_fault("unknown setting", key, same)
     if not choice.family.trains and key in _training_keys():
         name = choice.components["model"].name
         return given.key_fault(f"model {name} is fitted in closed form and takes no training settings; remove it", key)
     if key in choice.family.without:
         name, rows = choice.components["model"].name, choice.family.rows
         return given.key_fault(f"does not apply to model {name}, which is trained on {rows}; remove it", key)
+    if key == "shuffled_time" and "model" in choice.components:
+        name = choice.components["model"].name
+        return given.key_fault(f"does not apply to model {name}, which reads no histories; remove it", key)
     if key == "sampler":
         name = choice.components["loss"].name
         return given.key_fault(f"does not apply to loss {name}, which uses no sampled negatives; remove it", key)

@@ -189,6 +189,22 @@ def _a_loss_that_the_model_takes(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(message, "loss", "model")
 
 
+def _held_out_after_the_history(facts: Facts) -> Iterator[Fault]:
+    """Yield a fault if a model of sequences would read items from after the ones that it is tested on."""
+    if not facts.family.histories or facts.values.get("shuffled_time") is not False or "model" not in facts.components:
+        return
+    model, remedy = facts.components["model"].name, "or set shuffled_time to true"
+    why = f"at random, so that {model}, which reads histories, would read items from after the held-out ones"
+    given_parts = facts.values.get("train_path") is not None
+    if not given_parts and getattr(facts.settings.traits("split"), "keeps_order", None) is False:
+        message = f"split={facts.values['split']} holds out {why}; use leave_one_out, user_time or time, {remedy}"
+        yield facts.fault(message, "split", "model")
+    is_random = facts.values.get("valid_from") == "random" and facts.values.get("valid_ratio") != 0
+    if is_random and given_parts and facts.values.get("valid_path") is None:
+        message = f"validation is held out {why}; use end, give a valid_path, {remedy}"
+        yield facts.fault(message, "valid_from", "model")
+
+
 def _gradients_that_the_optimizer_takes(facts: Facts) -> Iterator[Fault]:
     if not facts.optimizer.sparse or facts.model.gradients == "sparse":
         return
@@ -256,6 +272,7 @@ RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _rows_that_the_loss_can_take,
     _vectors_that_the_loss_compares,
     _a_loss_that_the_model_takes,
+    _held_out_after_the_history,
     _gradients_that_the_optimizer_takes,
     _what_a_device_can_draw,
     _what_the_pipe_of_a_family_takes,

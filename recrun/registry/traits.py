@@ -188,11 +188,14 @@ class SplitTraits(Traits):
     Args:
         needs_time: whether it needs times; data without times is refused.
         compares_users: whether it compares the times of different users.
+        keeps_order: whether what it holds out of a user's interactions is later than what it leaves in train; None if
+            that is only seen on the data.
         without_share: why `test_ratio` does not apply to it, or None if it applies.
     """
 
     needs_time: bool = False
     compares_users: bool = False
+    keeps_order: bool | None = None
     without_share: str | None = None
 
 

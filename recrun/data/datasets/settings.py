@@ -132,4 +132,15 @@ class Rated(Splitting, RatedCore, total=False):
 
 
 class AnyInteractions(Splitting, RatedCore, Repeats, total=False):
-    """Settings of data sets of which nothing is known before they are read."""
+    """Settings of data sets of which nothing is known before they are read.
+
+    Args:
+        valid_from: which share of each user's train interactions is held out for validation where the parts are given
+            without one: at random, or the latest; the latest for models of sequences unless it is set.
+    """
+
+    valid_from: Annotated[
+        Literal["random", "end"],
+        Default("random"),
+        AppliesIf("train_path is not None and valid_path is None", "it is for given parts without a valid_path"),
+    ]
