@@ -189,6 +189,19 @@ def _a_loss_that_the_model_takes(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(message, "loss", "model")
 
 
+def _an_order_for_models_of_sequences(facts: Facts) -> Iterator[Fault]:
+    if not facts.family.histories or "model" not in facts.components or "dataset" not in facts.components:
+        return
+    message = f"model {facts.components['model'].name} reads interactions in the order of time, and"
+    dataset = facts.components["dataset"]
+    if getattr(dataset.traits, "times", None) == "none":
+        yield facts.fault(f"{message} {dataset.name} has no times; choose other data", "dataset", "model")
+    if getattr(facts.settings.traits("format"), "times", None) == "none":
+        yield facts.fault(f"{message} format {facts.values['format']} tells none; choose another", "format", "model")
+    if facts.values.get("time_column") == "":
+        yield facts.fault(f"{message} time_column is empty; name the column of times", "time_column", "model")
+
+
 def _held_out_after_the_history(facts: Facts) -> Iterator[Fault]:
     """Yield a fault if a model of sequences would read items from after the ones that it is tested on."""
     if not facts.family.histories or facts.values.get("shuffled_time") is not False or "model" not in facts.components:
@@ -272,6 +285,7 @@ RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _rows_that_the_loss_can_take,
     _vectors_that_the_loss_compares,
     _a_loss_that_the_model_takes,
+    _an_order_for_models_of_sequences,
     _held_out_after_the_history,
     _gradients_that_the_optimizer_takes,
     _what_a_device_can_draw,

@@ -95,12 +95,14 @@ class DatasetTraits(Traits):
 
     Args:
         labelled: whether its rows are labelled, for models that predict labels.
+        times: "none" if it tells neither times nor an order of interactions.
         conditions: an attribute of the class: the conditions between its settings, as `{setting: [(condition, message),
             ...]}`, besides those that types declare; see `recrun.types.Where`.
     """
 
     OF_CLASS: ClassVar[tuple[str, ...]] = ("conditions",)
     labelled: bool = False
+    times: Literal["any", "none"] = "any"
     conditions: Any = None
 
 
@@ -110,9 +112,13 @@ class FormatTraits(Traits):
 
     Args:
         extensions: the file name extensions that it is recognised by, such as ".csv".
+        times: "none" if it tells neither times nor an order of interactions, "order" if only the order of each user's.
+        rated: whether it may have ratings or weights.
     """
 
     extensions: tuple[str, ...] = ()
+    times: Literal["any", "order", "none"] = "any"
+    rated: bool = True
 
 
 @dataclass(frozen=True)

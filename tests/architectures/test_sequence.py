@@ -149,8 +149,8 @@ def test_data_without_an_order_is_refused_before_anything_starts(tmp_path: Path)
     data = File(tmp_path, path="a.txt", format="lightgcn", valid_ratio=0)
     with pytest.raises(DataError, match="the data has no times"):
         LastItems(data.training_data())
-    options = ["dataset=File", "path=a.txt", "format=lightgcn", "split=ratio", f"root={tmp_path}"]
-    options += ["device=cpu", "shuffled_time=true"]
+    (tmp_path / "a.csv").write_text("user,item\n" + "".join(f"{u},{u + i}\n" for u in range(4) for i in range(6)))
+    options = ["dataset=File", "path=a.csv", "split=ratio", f"root={tmp_path}", "device=cpu", "shuffled_time=true"]
     with pytest.raises(DataError, match="SASRec reads interactions in the order of time"):
         prepare(resolve("sasrec", options), runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()

@@ -287,6 +287,15 @@ PLAIN = [
     ("path: a.csv\nformat: cvs", "format"),
     ("path: a.csv\nformat: ''", "format"),
     ("path: a.csv\nrating_column: t\ntime_column: t", "time_column"),
+    ("path: a.csv\nformat: lightgcn\nsplit: time", "split"),
+    ("path: a.csv\nformat: lightgcn\nsplit: leave_one_out", "split"),
+    ("path: a.csv\nformat: triples\nsplit: user_time", "split"),
+    ("path: a.csv\nformat: pairs\nsplit: time", "split"),
+    ("path: a.csv\nformat: sequences\nsplit: time", "split"),
+    ("path: a.csv\ntime_column: ''\nsplit: leave_k", "split"),
+    ("path: a.csv\nformat: lightgcn\nrating_threshold: 3", "rating_threshold"),
+    ("path: a.csv\nformat: pairs\nrating_threshold: 3", "rating_threshold"),
+    ("path: a.csv\nrating_column: ''\nrating_threshold: 3", "rating_threshold"),
 ]
 LABELLED = [
     ("path: a.csv", "dataset"),
@@ -317,6 +326,9 @@ LABELLED = [
         ("model: ease\ndataset: MovieLens100K\n", "split: time\nfold: u1", "fold"),
         ("model: ease\ndataset: MovieLens100K\nfold: u1\nsplit: given\n", "test_ratio: 0.2", "test_ratio"),
         ("model: ease\ndataset: Beauty\n", "test_ratio: 0.2", "test_ratio"),
+        *(("model: sasrec\n", f"dataset: {name}", "dataset") for name in ("Gowalla_m1", "Yelp18_m1", "LastFM")),
+        ("model: gru4rec\ndataset: File\npath: a.txt\nsplit: user_time\n", "format: lightgcn", "format"),
+        ("model: gru4rec\ndataset: File\npath: a.csv\nsplit: user_time\n", "time_column: ''", "time_column"),
         ("model: ease\ndataset: LastFM\n", "test_ratio: 0.9\nvalid_ratio: 0.9", "test_ratio"),
     ],
 )

@@ -30,6 +30,27 @@ class File(OwnFiles):
     """
 
     conditions: ClassVar = {
+        "split": [
+            (
+                "train_path is not None or split.needs_time != True or format.times != 'none'",
+                "split={split} needs the time of each interaction, which format {format} does not tell; use ratio",
+            ),
+            (
+                "train_path is not None or split.needs_time != True or time_column != ''",
+                "split={split} needs the time of each interaction, and time_column is empty; name it, or use ratio",
+            ),
+            (
+                "train_path is not None or split.compares_users != True or format.times != 'order'",
+                "split={split} compares the times of users, and format {format} only tells the order of each user's "
+                "interactions; use user_time, leave_one_out or ratio",
+            ),
+        ],
+        "rating_threshold": [
+            (
+                "rating_threshold is None or format.rated != False and rating_column != ''",
+                "there are no ratings that could reach it; remove it, or name their rating_column",
+            ),
+        ],
         "format": [
             ("format is not None or has_format(path)", "the name of {path} does not tell its format; set format"),
             (
