@@ -102,6 +102,21 @@ def _applied(key: str, layer: int, reading: Reading) -> bool:
     return key not in known or inapplicable(known[key], facts.settings) is None
 
 
+def explain_misfits(faults: Sequence[Fault], reading: Reading) -> list[Fault]:
+    """Return faults of values; one of a value that fitted where it was written says where it is from."""
+    latest = max((each.layer for each in reading.given.values()), default=0)
+    explained = []
+    for fault in faults:
+        given = reading.given.get(fault.key)
+        if given is not None and given.layer < latest:
+            before = as_of(reading.given, given.layer)
+            parser, _, _ = parser_of(choose(replace(reading, given=before)))
+            if fault.key not in {each.key for each in parser.check(before)[1]}:
+                fault = replace(fault, message=fault.message + given.origin(fault.key, reading.given))
+        explained.append(fault)
+    return explained
+
+
 def take_back(given: Mapping[str, Given], parameters: Mapping[str, Parameter]) -> tuple[dict[str, Given], list[str]]:
     """Return the settings without those that a null unsets, and a note on each of these."""
     kept, notes = {}, []

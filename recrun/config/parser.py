@@ -266,7 +266,7 @@ class Parser:
             RegistryError: there is no such file or name.
         """
         registered = find_registered(annotation)
-        if registered is None or not is_file_reference(value):
+        if registered is None or value is None or not is_file_reference(value):
             return value
         reference = from_here(value, given)
         REGISTRIES[registered.kinds].describe(reference)

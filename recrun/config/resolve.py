@@ -20,6 +20,7 @@ from recrun.config.find import find_config, read_arguments, read_config
 from recrun.config.inherited import (
     drop_inapplicable,
     drop_meaningless,
+    explain_misfits,
     note_of_other_data,
     read_tuned_for,
     take_back,
@@ -125,7 +126,7 @@ def _check(reading: Reading, path: str) -> Resolved:
     strangers = [key for key in reading.given if key not in parser.parameters]
     faults += [_explain_key(key, reading.given[key], parser, choice) for key in strangers]
     values, found = parser.check(reading.given, complete=reading.complete and not choice.unknown)
-    faults += found
+    faults += explain_misfits(found, reading)
     values |= {setting: component.name for setting, component in choice.components.items() if setting in values}
     if "trackers" in values:
         values["trackers"] = list(dict.fromkeys(tracker.name for tracker in choice.trackers))

@@ -6,6 +6,7 @@ import pytest
 
 from recrun.config import inherited
 from recrun.config.resolve import resolve
+from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import ConfigError
 
 
@@ -310,3 +311,40 @@ def test_given_parts_drop_an_inherited_split_and_what_goes_with_it(folder: Path)
         "split=leave_k of a.yaml does not apply: the parts are given by train_path and test_path; it is dropped",
         "n_held_out=2 of a.yaml does not apply: it is for split=leave_k, found split=ratio; it is dropped",
     )
+
+
+def test_an_inherited_value_that_the_chosen_component_does_not_take_says_where_it_is_from(folder: Path) -> None:
+    _write(folder, a="model: ease\nsplit: leave_k\n", b="extends: a.yaml\ndataset: Beauty\n", c="model: ease\nlr: x\n")
+    taken = "cold_items, cold_users, leave_one_out, ratio, user_time"
+    (fault,) = _faults("b.yaml")
+    assert fault.startswith(
+        f"a.yaml:2:8: split: expected one of {taken}, found 'leave_k' (text) (inherited from a.yaml:2; "
+    )
+    assert fault.partition("; did you mean")[0].endswith("set split anew, or unset it with split: null)")
+    assert resolve("a.yaml", ["dataset=Beauty", "split=null"]).config.split == "leave_one_out"
+    assert "inherited" not in _faults("c.yaml", "dataset=Beauty")[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "overrides"),
+    [
+        ("sasrec", "dataset=File train_path=a.csv test_path=b.csv"),
+        ("sasrec", "dataset=File path=a.csv"),
+        ("sasrec", "loss=cross_entropy split=ratio shuffled_time=true"),
+        ("bprmf", "dataset=File path=a.csv format=pairs split=leave_k n_held_out=3"),
+        ("bprmf", "dataset=Synthetic split=k_fold n_folds=3 test_fold=2"),
+        ("bprmf", "dataset=MovieLens100K split=given fold=u1"),
+        (
+            "lr",
+            "dataset=LabelledFile train_path=a.csv test_path=b.csv sparse_columns=[a] monitors=[auc] which4best=auc",
+        ),
+        ("gowalla/bprmf", "dataset=MovieLens100K"),
+        ("bprmf", "model=ease"),
+    ],
+)
+def test_what_is_printed_after_dropping_is_a_config_without_notes(folder: Path, config: str, overrides: str) -> None:
+    resolved = resolve(config, overrides.split())
+    (folder / "printed.yaml").write_text(dump_mapping(resolved.config))
+    again = resolve("printed.yaml")
+    assert dict(again.config) == dict(resolved.config)
+    assert [note for note in again.notes if not note.startswith("shuffled_time")] == []
