@@ -10,7 +10,6 @@ import torch
 
 from recrun.config.family import Family, family_of_class
 from recrun.config.monitor_names import LOSS, MetricName, parse_monitor, smaller_is_better
-from recrun.data.datasets.part_checks import refuse_torn_histories
 from recrun.errors import ConfigError, Fault
 from recrun.training.schedulers import Plateau
 
@@ -87,7 +86,7 @@ class RunSettings:
         """
         base = parts.dataset.base
         if self.family.histories and not self.cfg.get("shuffled_time", False):
-            refuse_torn_histories(base.interactions, base.n_users)
+            base.refuse_torn_histories()
         if self.which4best not in self.metrics:
             monitored = ", ".join(map(str, self.metrics))
             raise ConfigError(f"which4best is {self.cfg['which4best']}, which is not among the monitors: {monitored}")

@@ -11,7 +11,6 @@ from torch import nn
 from recrun.architectures.base import RecSysArch, n_parameters
 from recrun.config.config import Config
 from recrun.config.resolve import Resolved
-from recrun.data.datasets.part_checks import refuse_torn_histories
 from recrun.errors import ConfigError, Fault
 from recrun.randomness import draw_seed, seed_everything
 from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, SCHEDULERS
@@ -88,7 +87,7 @@ def plan(resolved: Resolved) -> dict[str, Any]:
     coach = build(_settle_seed(resolved))
     config, data = resolved.config, coach.dataset.base
     if resolved.family.histories and not config.get("shuffled_time", False):
-        refuse_torn_histories(data.interactions, data.n_users)
+        data.refuse_torn_histories()
     return {
         "config": resolved.path,
         "model": config.model,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -10,7 +10,6 @@ import numpy as np
 from recrun.data import filters
 from recrun.data.formats.table import Ids, Table
 from recrun.data.interactions import TIMESTAMP, Interactions
-from recrun.data.postprocessing.mode import Mode
 from recrun.errors import DataError, RowFault
 
 _MANY = 10
@@ -88,22 +87,21 @@ def unknown_in_train(
     return notes
 
 
-def refuse_torn_histories(part_of: Callable[[Mode], Interactions], n_users: int) -> None:
+def refuse_torn_histories(parts: Mapping[str, Interactions], n_users: int) -> None:
     """Refuse parts in which a user's interactions of an earlier part are later than those of a held-out one.
 
     A model of sequences that is tested on the held-out ones would have read items from after them.
 
     Args:
-        part_of: returns a part, with its rows by user, then by time.
+        parts: "train", "valid" and "test", each with its rows by user, then by time.
         n_users: U.
 
     Raises:
         DataError: there is a user whose test (or valid) interaction comes before one that is read.
     """
     latest_U: np.ndarray | None = None
-    parts: tuple[Mode, ...] = ("train", "valid", "test")
-    for part in parts:
-        rows = part_of(part)
+    for part in ("train", "valid", "test"):
+        rows = parts[part]
         if TIMESTAMP not in rows.columns or not len(rows):
             continue
         times, is_first = rows.columns[TIMESTAMP], np.diff(rows.users, prepend=-1) != 0
