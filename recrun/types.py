@@ -53,11 +53,13 @@ class Registered:
         kinds: the kind of component, in the plural ("splits").
         without: registered names that are not allowed here.
         also: further names that are allowed without being registered.
+        files: whether a file reference is allowed.
     """
 
     kinds: str
     without: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    files: bool = True
 
 
 @dataclass(frozen=True)

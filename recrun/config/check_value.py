@@ -111,7 +111,7 @@ def _within(bound: Any, value: Any) -> bool:
     if isinstance(bound, MinLen):
         return len(value) >= bound.min_length
     if isinstance(bound, Registered):
-        return is_file_reference(value) or value in choices(bound)
+        return (bound.files and is_file_reference(value)) or value in choices(bound)
     checks = {"ge": value.__ge__, "gt": value.__gt__, "le": value.__le__, "lt": value.__lt__}
     return all(bool(check(getattr(bound, name))) for name, check in checks.items() if hasattr(bound, name))
 
@@ -202,7 +202,8 @@ def json_schema(annotation: Any) -> dict[str, Any]:
     """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated and (registered := find_registered(annotation)):
-        return {"anyOf": [{"enum": choices(registered)}, FILE_REFERENCE]}
+        names = {"enum": choices(registered)}
+        return {"anyOf": [names, FILE_REFERENCE]} if registered.files else names
     if origin is typing.Annotated:
         words = {
             "ge": "minimum",

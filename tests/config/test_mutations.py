@@ -286,6 +286,7 @@ PLAIN = [
     ("train_path: a.foo\ntest_path: b.csv", "train_path"),
     ("path: a.csv\nformat: cvs", "format"),
     ("path: a.csv\nformat: ''", "format"),
+    ("path: a.csv\nformat: ./mine.py:read", "format"),
     ("path: a.csv\nrating_column: t\ntime_column: t", "time_column"),
     ("path: a.csv\nformat: lightgcn\nsplit: time", "split"),
     ("path: a.csv\nformat: lightgcn\nsplit: leave_one_out", "split"),

@@ -14,7 +14,6 @@ from recrun.data.formats.opening import COMPRESSIONS
 from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError, unknown
 from recrun.registry import DATASETS, FORMATS
-from recrun.registry.user_files import is_file_reference
 from recrun.types import Annotated, Registered
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class File(OwnFiles):
         train_path: str | None = None,
         valid_path: str | None = None,
         test_path: str | None = None,
-        format: Annotated[str, Registered("formats")] | None = None,
+        format: Annotated[str, Registered("formats", files=False)] | None = None,
         separator: str | None = None,
         header: bool | None = None,
         encoding: str = "utf-8",
@@ -94,7 +93,7 @@ class File(OwnFiles):
             train_path: the file of the train part, where the parts are given.
             valid_path: the file of the validation part; without it `valid_ratio` of train is held out.
             test_path: the file of the test part.
-            format: the files' format (`recrun list formats`), also ./file.py:name; null infers it from the file's name.
+            format: name of the files' format (see `recrun list formats`); null infers it from the file's name.
             separator: what separates columns, one or several characters; null infers it.
             header: whether the first line is a header row; null infers it.
             encoding: encoding of text files.
@@ -170,7 +169,7 @@ def format_of(name: str, chosen: str | None = None) -> str:
         DataError: there is no such format, or the extension is of none.
     """
     if chosen is not None:
-        if chosen not in FORMATS and not is_file_reference(chosen):
+        if chosen not in FORMATS:
             raise DataError(unknown("format", chosen, FORMATS.names()))
         return chosen
     for component in FORMATS:
