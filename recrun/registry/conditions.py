@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -35,16 +36,17 @@ def plain_name(path: str) -> str:
 
 
 def same_file(path: str | None, other: str | None) -> bool:
-    """Return whether two paths, if both are given, are of one file, compressed or not."""
-    return path is not None and other is not None and plain_name(path) == plain_name(other)
+    """Return whether two paths, if both are given, are the same."""
+    return path is not None and path == other
 
 
-def has_format(path: str | None) -> bool:
-    """Return whether a file's extension, if there is one, tells its format."""
+def has_format(path: str | None, root: str) -> bool:
+    """Return whether the extension of a file, if one is given, tells its format; of a folder, its files may."""
     if path is None:
         return True
     extension = PurePath(plain_name(path)).suffix.lower()
-    return any(extension in component.traits.extensions for component in FORMATS)
+    is_known = any(extension in component.traits.extensions for component in FORMATS)
+    return is_known or os.path.isdir(os.path.join(os.path.expanduser(root), path))
 
 
 def is_encoding(name: str) -> bool:

@@ -35,10 +35,10 @@ def _holds(condition: str, **declared: Any) -> bool:
         "text is not None",
         "max(a, b) == 6 and min(a, b) == 4",
         "len(some) == 2",
-        "same_file(path, other)",
+        "same_file(path, path) and not same_file(path, other)",
         "not same_file(path, nothing)",
-        "has_format(path) and has_format(nothing)",
-        "not has_format('u.foo')",
+        "has_format(path, 'data') and has_format(nothing, 'data')",
+        "not has_format('u.foo', 'data') and has_format('.', '.')",
         "is_encoding('utf-8') and not is_encoding('utf-9')",
         "is_separator('::') and not is_separator(text + '\\n')",
         "disjoint(some, ['z']) and not disjoint(some, ['y'])",
@@ -114,8 +114,8 @@ def test_compressed_files_are_those_that_recrun_opens() -> None:
     assert set(COMPRESSED) == set(COMPRESSIONS) - {""}
     for component in FORMATS:
         for extension in component.traits.extensions:
-            assert has_format(f"some/log{extension}")
-            assert has_format(f"log{extension.upper()}.gz")
+            assert has_format(f"some/log{extension}", "data")
+            assert has_format(f"log{extension.upper()}.gz", "data")
 
 
 def _components() -> list[Component]:

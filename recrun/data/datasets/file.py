@@ -51,17 +51,17 @@ class File(OwnFiles):
             ),
         ],
         "format": [
-            ("format is not None or has_format(path)", "the name of {path} does not tell its format; set format"),
+            ("format is not None or has_format(path, root)", "the name of {path} does not tell its format; set format"),
             (
-                "format is not None or has_format(train_path)",
+                "format is not None or has_format(train_path, root)",
                 "the name of {train_path} does not tell its format; set format",
             ),
             (
-                "format is not None or has_format(valid_path)",
+                "format is not None or has_format(valid_path, root)",
                 "the name of {valid_path} does not tell its format; set format",
             ),
             (
-                "format is not None or has_format(test_path)",
+                "format is not None or has_format(test_path, root)",
                 "the name of {test_path} does not tell its format; set format",
             ),
         ],
