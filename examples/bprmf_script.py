@@ -72,9 +72,8 @@ class CoachForBPRMF(Coach):
             users = userFeats[users].flatten(1)  # B x D
             items = itemFeats.flatten(1)  # N x D
             preds = users @ items.T  # B x N
-            preds[targets == -1] = -1e10
-            targets[targets == -1] = 0
 
+            # Targets are 1 for held-out items and -1 for seen ones, which are left out; all others are 0.
             self.monitor(preds, targets, n=len(users), mode="mean", prefix=prefix, pool=["NDCG", "RECALL"])
 
 

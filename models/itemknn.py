@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
-from recrun.architectures.sparse import SparseMatrix, dense_product, item_weights, nearest_neighbors
+from recrun.architectures.neighbors import Neighbors, NeighborSettings
+from recrun.architectures.sparse import SparseMatrix, dense_product
 from recrun.registry import MODELS
-from recrun.types import NonNegativeFloat, PositiveInt
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from recrun.data.interactions import TrainingData
 
 
@@ -23,52 +26,58 @@ if TYPE_CHECKING:
 class ItemKNN(ClosedFormArch):
     """Recommend the items most similar to the user's items.
 
-    With S (I, I) the similarities of items by their common users, cut to the largest entries, the scores are X S.
+    With S (I, I) the similarities of items by their common users, from the user's items (rows, sources) to the scored
+    items (columns, targets), cut to the largest entries, the scores are X S; with the share m (I,) of users that each
+    item has, they are (X - 1 m') S + 1 m' if `subtract_item_means`.
 
     *Source:* Sarwar, Karypis, Konstan, Riedl, "Item-Based Collaborative Filtering Recommendation Algorithms", WWW 2001,
     section 3; Deshpande, Karypis, "Item-Based Top-N Recommendation Algorithms", ACM TOIS 2004, for the cut by source
-    and the normalization; the shrink term as in Bell, Koren, "Improved Neighborhood-based Collaborative
-    Filtering", KDD Cup 2007.
+    and the normalization by source; the shrink term as in Bell, Koren, "Improved Neighborhood-based Collaborative
+    Filtering", KDD Cup 2007; the normalization by target and the means as in BARS (Zhu et al., SIGIR 2022).
 
     Args:
         n_neighbors: how many similar items are kept for each item.
-        measure: "cosine"; "tfidf" for the cosine with more weight on users of few items,
-            log(1 + I / the user's items); or "jaccard".
         shrink: added to the denominator of a similarity; favours similarities based on many common users.
         neighbors_of: whose largest similarities are kept: "source", of the user's item; "target", of the item that is
             scored; "both", first by source, then (after normalizing, if asked for) by target.
-        normalize_neighbors: divide the kept similarities of each source item by their sum.
+        normalize_neighbors: divide the kept similarities of each "source" or of each "target" by their sum; true is
+            "source".
+        subtract_item_means: subtract each item's share of users from the interactions, and add it to its score.
+        **neighbors: how similar two items are, by their users.
     """
+
+    offsets: Tensor
 
     def __init__(
         self,
         data: TrainingData,
         *,
-        n_neighbors: PositiveInt = 100,
-        measure: Literal["cosine", "tfidf", "jaccard"] = "cosine",
-        shrink: NonNegativeFloat = 0.0,
         neighbors_of: Literal["source", "target", "both"] = "target",
-        normalize_neighbors: bool = False,
+        normalize_neighbors: bool | Literal["source", "target"] = False,
+        subtract_item_means: bool = False,
+        **neighbors: Unpack[NeighborSettings],
     ) -> None:
         super().__init__()
-        self.n_neighbors, self.measure, self.shrink = n_neighbors, measure, shrink
-        self.neighbors_of, self.normalize_neighbors = neighbors_of, normalize_neighbors
+        self.neighbors, self.neighbors_of = Neighbors(**neighbors), neighbors_of
+        self.normalize = "source" if normalize_neighbors is True else normalize_neighbors or None
         self.rows = data.matrix()
         self.similarities = SparseMatrix(data.n_items, data.n_items)
+        self.subtracts_means = subtract_item_means
+        if subtract_item_means:
+            self.register_buffer("offsets", torch.zeros(data.n_items))
 
     def fit(self, data: TrainingData) -> None:
         """Find each item's nearest neighbours."""
-        nearest = nearest_neighbors(
-            data.matrix().T.tocsr(),
-            self.n_neighbors,
-            measure=self.measure,
-            shrink=self.shrink,
-            progress=self.progress,
+        weights = self.neighbors.weights(
+            data.matrix().T.tocsr(), self.neighbors_of, normalize=self.normalize, progress=self.progress
         )
-        similarities = item_weights(nearest, self.n_neighbors, self.neighbors_of, normalize=self.normalize_neighbors)
-        self.similarities.set(similarities)
+        self.similarities.set(weights)
+        if self.subtracts_means:
+            means = data.item_counts() / max(1, data.n_users)
+            self.offsets.copy_(torch.from_numpy(means - weights.T.astype(np.float64) @ means))
 
     def score(self, users: Tensor) -> Tensor:
         """Return the scores (B, I) of all items for users (B,)."""
         scores = dense_product(self.rows[users.cpu().numpy()], self.similarities.to_scipy())
-        return torch.from_numpy(scores).to(users.device)
+        on_device = torch.from_numpy(scores).to(users.device)
+        return on_device.add_(self.offsets) if self.subtracts_means else on_device

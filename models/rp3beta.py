@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
-from recrun.architectures.sparse import SparseMatrix, dense_product, item_weights, largest_of_product, scale_rows
+from recrun.architectures.neighbors import directed_weights
+from recrun.architectures.sparse import SparseMatrix, dense_product, largest_of_product, scale_rows
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveInt
 
@@ -72,8 +73,8 @@ class RP3Beta(ClosedFormArch):
             weigh=lambda products, rows, columns: products * of_source[rows] * of_target[columns],
             progress=self.progress,
         )
-        weights = item_weights(nearest, self.n_neighbors, self.neighbors_of, normalize=self.normalize_neighbors)
-        self.weights.set(weights)
+        normalize: Literal["source"] | None = "source" if self.normalize_neighbors else None
+        self.weights.set(directed_weights(nearest, self.n_neighbors, self.neighbors_of, normalize=normalize))
 
     def score(self, users: Tensor) -> Tensor:
         """Return the scores (B, I) of all items for users (B,)."""

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
 from recrun.architectures.free_memory import require_memory
-from recrun.architectures.sparse import SparseMatrix, dense_product, nearest_neighbors
+from recrun.architectures.neighbors import Neighbors
+from recrun.architectures.sparse import SparseMatrix, dense_product
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -46,7 +47,8 @@ class SLIM(ClosedFormArch):
         reg_weight: weight of the squared L2 norm.
         l1_weight: weight of the L1 norm, which makes the weights sparse.
         n_iterations: most passes of coordinate descent over the weights.
-        tolerance: stop when no weight changed by more than this.
+        tolerance: stop when no weight changed by more than this in a pass. A run is warned if that is not reached in
+            `n_iterations`; 0 asks for all of them.
     """
 
     def __init__(
@@ -71,12 +73,13 @@ class SLIM(ClosedFormArch):
         columns = data.matrix().T.tocsr()
         gram = (columns @ columns.T).tocsr()
         gram.sort_indices()
-        neighbors = nearest_neighbors(columns, self.n_neighbors)
+        neighbors = Neighbors(self.n_neighbors).nearest(columns)
         # With most items as neighbours, one Gram matrix for all of them is less work than one for each item.
         regressions = _Shared(gram) if 2 * self.n_neighbors > data.n_items else _Separate(gram, self.n_neighbors)
         # Items with similar numbers of neighbours share a block, so that little of it is padding.
         order = np.argsort(-np.diff(neighbors.indptr), kind="stable")
         blocks = []
+        self._last_changes: list[Tensor] = []  # (J,) of each block
         for start in range(0, data.n_items, regressions.n_targets):
             targets = order[start : start + regressions.n_targets]
             blocks.append(self._fit_block(regressions, neighbors[targets], targets))
@@ -84,6 +87,19 @@ class SLIM(ClosedFormArch):
                 self.progress(min(start + regressions.n_targets, data.n_items), data.n_items)
         weights = sparse.vstack(blocks, format="csr")[np.argsort(order)]
         self.weights.set(weights.T.tocsr())
+        self.notes = self._warning(data.n_items)
+
+    def _warning(self, n_items: int) -> list[str]:
+        """Return what to tell of the items whose weights still changed in the last pass."""
+        changes = torch.cat(self._last_changes)
+        unfinished = changes[changes > self.tolerance]
+        if not len(unfinished) or self.tolerance == 0:
+            return []
+        return [
+            f"slim stopped before its tolerance: after {self.n_iterations} passes the weights of "
+            f"{len(unfinished):,} of {n_items:,} items still changed by up to {float(unfinished.max()):.2g} a pass, "
+            f"which is more than {self.tolerance:g}; raise n_iterations or tolerance"
+        ]
 
     def score(self, users: Tensor) -> Tensor:
         """Return the scores (B, I) of all items for users (B,)."""
@@ -111,8 +127,10 @@ class SLIM(ClosedFormArch):
                 change_J.sub_(self.l1_weight).clamp_(min=0).div_(divisors_KJ[coordinate]).sub_(weights_J)
                 weights_J += change_J
                 gains_JK.addcmul_(n_shared_JKK[:, coordinate], change_J[:, None], value=-1)
-            if float((weights_KJ - before_KJ).abs().max()) <= self.tolerance:
+            changes_J = (weights_KJ - before_KJ).abs().amax(0)
+            if float(changes_J.max()) <= self.tolerance:
                 break
+        self._last_changes.append(changes_J)
         return weights_KJ.T
 
 

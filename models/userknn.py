@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
-from recrun.architectures.sparse import SparseMatrix, dense_product, nearest_neighbors
+from recrun.architectures.neighbors import Neighbors, NeighborSettings
+from recrun.architectures.sparse import SparseMatrix, dense_product
 from recrun.registry import MODELS
-from recrun.types import NonNegativeFloat, PositiveInt
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from recrun.data.interactions import TrainingData
 
 
@@ -23,40 +25,39 @@ if TYPE_CHECKING:
 class UserKNN(ClosedFormArch):
     """Recommend the items of the most similar users, weighted by their similarities.
 
-    With S (U, U) the similarities of users by their common items, each row cut to its `n_neighbors` largest entries,
-    the scores are S X.
+    With S (U, U) the similarities of users by their common items, from each user t (row, target) to the users s
+    (columns, sources) whose items are recommended, the scores are S X. S is cut: by target, the default and the usual
+    way, each row keeps its `n_neighbors` largest entries; by source, each column does.
 
     *Source:* Herlocker, Konstan, Borchers, Riedl, "An Algorithmic Framework for Performing Collaborative Filtering",
     SIGIR 1999, for ratings; for interactions without, Aiolli, "Efficient Top-N Recommendation for Very Large Scale
-    Binary Rated Datasets", RecSys 2013.
+    Binary Rated Datasets", RecSys 2013; the cut by source as in the code of Anelli et al., "Challenging the Myth of
+    Graph Collaborative Filtering", RecSys 2023.
 
     Args:
         n_neighbors: how many similar users are kept for each user.
-        measure: "cosine"; "tfidf" for the cosine with more weight on items of few users,
-            log(1 + U / the item's users); or "jaccard".
         shrink: added to the denominator of a similarity; favours similarities based on many common items.
+        neighbors_of: whose largest similarities are kept: "target", of the user who is recommended to; "source", of the
+            user whose items are recommended; "both", first by source, then by target.
+        **neighbors: how similar two users are, by their items.
     """
 
     def __init__(
         self,
         data: TrainingData,
         *,
-        n_neighbors: PositiveInt = 100,
-        measure: Literal["cosine", "tfidf", "jaccard"] = "cosine",
-        shrink: NonNegativeFloat = 0.0,
+        neighbors_of: Literal["source", "target", "both"] = "target",
+        **neighbors: Unpack[NeighborSettings],
     ) -> None:
         super().__init__()
-        self.n_neighbors, self.measure, self.shrink = n_neighbors, measure, shrink
+        self.neighbors, self.neighbors_of = Neighbors(**neighbors), neighbors_of
         self.rows = data.matrix()
         self.similarities = SparseMatrix(data.n_users, data.n_users)
 
     def fit(self, data: TrainingData) -> None:
         """Find each user's nearest neighbours."""
-        self.similarities.set(
-            nearest_neighbors(
-                data.matrix(), self.n_neighbors, measure=self.measure, shrink=self.shrink, progress=self.progress
-            )
-        )
+        weights = self.neighbors.weights(data.matrix(), self.neighbors_of, progress=self.progress)
+        self.similarities.set(weights.T.tocsr())
 
     def score(self, users: Tensor) -> Tensor:
         """Return the scores (B, I) of all items for users (B,)."""

@@ -1,17 +1,19 @@
-"""Write files atomically, compute their digests, and hold locks between processes."""
+"""Write files atomically, write and read JSON, compute digests, and hold locks between processes."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import json
+import math
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 _POLL_SECONDS: Final = 0.02
 _LOCKED_BYTE: Final = 1 << 30
@@ -157,6 +159,36 @@ def atomic_write(path: str | Path, content: str | bytes | Iterable[bytes | memor
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def to_json(document: Any, *, indent: int | None = None, default: Callable[[Any], Any] | None = None) -> str:
+    """Return a document as JSON, with unrounded numbers.
+
+    Args:
+        document: what to write.
+        indent: spaces for each level; None for a single line.
+        default: turns what JSON does not know into something that it does.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which is not JSON.
+    """
+    return json.dumps(document, indent=indent, default=default, allow_nan=False)
+
+
+def from_json(text: str) -> Any:
+    """Return the document that a JSON text holds.
+
+    Raises:
+        ValueError: it is not JSON, as with a number that is NaN or infinite.
+    """
+    return json.loads(text, parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"it holds {text}, and JSON has finite numbers only")
+    return number
 
 
 def sync_folder(folder: Path) -> None:

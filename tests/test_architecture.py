@@ -19,6 +19,7 @@ MODELS = SOURCES.parent / "models"
 LINE: Final = (
     ("errors",),
     ("types",),
+    ("row_filter",),
     ("files",),
     ("randomness",),
     ("registry",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -24,9 +24,11 @@ class ClosedFormArch(RecSysArch):
 
     Attributes:
         progress: called with (done, total) during a long `fit`, or None.
+        notes: what the last `fit` has to tell the user, such as that it stopped before it converged; shown as warnings.
     """
 
     progress: Callable[[int, int], None] | None = None
+    notes: Sequence[str] = ()
 
     @abstractmethod
     def fit(self, data: TrainingData) -> None:

@@ -6,7 +6,7 @@ Shapes: R rows, C columns, F columns of the left factor of a product, B rows in 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
@@ -14,13 +14,11 @@ from scipy import sparse
 from scipy.sparse import linalg
 from torch import Tensor, nn
 
-from recrun.errors import ConfigError, Fault
+from recrun.errors import ConfigError, Fault, TrainingError
 from recrun.randomness import generator
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) from time to time."""
-Measure = Literal["cosine", "tfidf", "jaccard"]
-End = Literal["source", "target", "both"]
 
 _BLOCK_ENTRIES: Final = 1 << 22
 """The most entries in a block of a product: about 64 MB with the indices."""
@@ -177,27 +175,6 @@ def _stack(blocks: list[sparse.csr_matrix]) -> sparse.csr_matrix:
     return stacked
 
 
-def item_weights(
-    nearest: sparse.csr_matrix, n_neighbors: int, neighbors_of: End, *, normalize: bool = False
-) -> sparse.csr_matrix:
-    """Return weights (I, I) from items that users have interacted with (rows, sources) to scored ones (targets).
-
-    Args:
-        nearest: (I, I), the largest weights of each source in its row, or, for "target", of each target in its row.
-        n_neighbors: how many weights of each row were kept.
-        neighbors_of: whose largest weights are kept; for "both" those of each source, and then, after normalizing,
-            of these the largest of each target.
-        normalize: divide each source's weights by their sum.
-    """
-    weights = nearest.T.tocsr() if neighbors_of == "target" else nearest
-    if normalize:
-        totals = np.asarray(weights.sum(1)).ravel()
-        weights = scale_rows(weights, 1 / np.where(totals > 0, totals, 1))
-    if neighbors_of == "both":
-        weights = largest_per_row(weights.T.tocsr(), n_neighbors).T.tocsr()
-    return weights
-
-
 def scale_rows(matrix: sparse.csr_matrix, factors: np.ndarray) -> sparse.csr_matrix:
     """Return the matrix (R, C) with each row multiplied by its factor (R,), in float32."""
     values = matrix.data * np.repeat(factors, np.diff(matrix.indptr))
@@ -217,6 +194,7 @@ def truncated_svd(matrix: sparse.csr_matrix, rank: int) -> tuple[np.ndarray, np.
 
     Raises:
         ConfigError: the matrix has fewer singular values.
+        TrainingError: the iterative solver did not converge.
     """
     smaller = min(matrix.shape)
     if rank > smaller:
@@ -226,7 +204,11 @@ def truncated_svd(matrix: sparse.csr_matrix, rank: int) -> tuple[np.ndarray, np.
         left, values, right = np.linalg.svd(matrix.toarray(), full_matrices=False)
     else:
         start = generator(0, 0, "svd").standard_normal(smaller).astype(matrix.dtype)
-        left, values, right = linalg.svds(matrix, k=rank, v0=start)
+        try:
+            left, values, right = linalg.svds(matrix, k=rank, v0=start)
+        except linalg.ArpackNoConvergence:
+            message = f"the {rank} largest singular values of {matrix.shape[0]:,} x {matrix.shape[1]:,} entries "
+            raise TrainingError(f"{message}did not converge; take another embedding_dim") from None
     order = np.argsort(-values, kind="stable")[:rank]
     left, values, right = left[:, order], values[order], right[order].T
     signs = np.sign(np.take_along_axis(right, np.abs(right).argmax(0)[None, :], axis=0))
@@ -241,39 +223,3 @@ def row_blocks(costs: np.ndarray, limit: int) -> Iterator[tuple[int, int]]:
         stop = max(start + 1, int(np.searchsorted(total, spent + limit, side="right")))
         yield start, stop
         start, spent = stop, float(total[stop - 1])
-
-
-def nearest_neighbors(
-    vectors: sparse.csr_matrix,
-    n_neighbors: int,
-    *,
-    measure: Measure = "cosine",
-    shrink: float = 0.0,
-    progress: Progress | None = None,
-) -> sparse.csr_matrix:
-    """Return the most similar other rows of each row, (R, R) with up to `n_neighbors` entries above 0 in a row.
-
-    Args:
-        vectors: float32 (R, F), 1 where the row has the feature.
-        n_neighbors: how many are kept per row.
-        measure: "cosine" a·b / (|a||b| + shrink); "tfidf" the same after multiplying each feature by
-            log(1 + R / rows that have it); "jaccard" |a and b| / (|a or b| + shrink).
-        shrink: added to the denominator, which favours similarities based on many common features; >= 0.
-        progress: called with the number of rows done and R.
-    """
-    if measure == "tfidf":
-        n_rows = np.maximum(np.bincount(vectors.indices, minlength=vectors.shape[1]), 1)
-        inverse_frequencies = np.log1p(vectors.shape[0] / n_rows).astype(np.float32)
-        values = vectors.data * inverse_frequencies[vectors.indices]
-        vectors = sparse.csr_matrix((values, vectors.indices, vectors.indptr), shape=vectors.shape)
-    squares: np.ndarray = np.asarray(vectors.power(2).sum(1), dtype=np.float32).ravel()
-    norms = np.sqrt(squares)
-
-    def weigh(products: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        if measure == "jaccard":
-            divisors = squares[rows] + squares[columns] - products
-        else:
-            divisors = norms[rows] * norms[columns]
-        return np.asarray(products / (divisors + shrink))
-
-    return largest_of_product(vectors, vectors.T.tocsr(), n_neighbors, weigh=weigh, progress=progress)

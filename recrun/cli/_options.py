@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
+
+from recrun.files import to_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,7 +55,7 @@ def with_verbosity(overrides: list[str], quiet: bool, loud: bool) -> list[str]:
 
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout, with unrounded numbers."""
-    click.echo(json.dumps(document, indent=2, default=str))
+    click.echo(to_json(document, indent=2, default=str))
 
 
 def print_notes(notes: Iterable[str]) -> None:

@@ -50,23 +50,28 @@ def command(
     quiet: bool,
     loud: bool,
 ) -> None:
-    """Train on every point of a grid and rank trials on validation.
+    """Train on every point of a grid and rank the points on validation.
 
-    A key with several values is an axis of the grid; a key with one value is the same for all trials. Commas inside
-    [...], {...} or quotes belong to the value. Each trial is a separate `recrun train`, and none evaluates on test.
+    A key with several values is an axis of the grid; a key with one value is the same for all trials. 1..5 is short for
+    1,2,3,4,5. Commas inside [...], {...} or quotes belong to the value. Each trial is a separate `recrun train`.
+
+    Seeds and folds (seed, split_seed, test_fold) are repeats: their trials are averaged, never ranked. Settings that
+    change the data are not ranked either. A sweep that ranks never evaluates on test; one that has nothing to rank,
+    such as a cross-validation, tests each trial once.
 
     Repeat the command to continue a sweep: finished trials are kept, failed and interrupted ones are run again.
 
     \b
     Example:
         recrun sweep bprmf lr=1e-3,1e-4 embedding_dim=32,64 epochs=20 --jobs 2
+        recrun sweep popularity split=k_fold test_fold=1..5
     """
     from recrun.report.terminal.console import stderr_console, stdout_console
     from recrun.sweep.engines import choose_engine
     from recrun.sweep.ledger import Ledger
     from recrun.sweep.plan import plan_sweep
     from recrun.sweep.run import run_sweep
-    from recrun.sweep.view import closing_lines, result_table, view_of
+    from recrun.sweep.view import closing_lines, result_tables, view_of
 
     config, settings = split_arguments(arguments)
     with_verbosity([], quiet, loud)  # only the check: they set what the sweep shows, not the trials' `verbose`
@@ -81,7 +86,8 @@ def command(
         print_json(ledger.document())
     else:
         output = stdout_console()
-        output.print(result_table(ledger))
+        for each in result_tables(ledger):
+            output.print(each)
         for line in closing_lines(ledger):
             output.print(line, soft_wrap=True)
     sys.exit(exit_code)

@@ -14,6 +14,7 @@ from typing import Final
 
 from recrun.config.same_settings import decides
 from recrun.config.yaml_reader import Given, Place, Reading, overlay, read_mapping, read_value
+from recrun.config.yaml_writer import dump_value
 from recrun.errors import ConfigError, Fault, nearest
 from recrun.registry.user_files import is_file_reference
 
@@ -84,7 +85,8 @@ def read_arguments(arguments: Sequence[str]) -> Reading:
         elif key in _IN_FILES_ONLY:
             reading.faults.append(key_place.fault(f"belongs in a config file; {_IN_FILES_ONLY[key]}", key))
         else:
-            given, faults = read_value(text, place)
+            # No YAML begins with a percent sign; a format of dates does, such as %d/%m/%Y.
+            given, faults = read_value(dump_value(text) if text.startswith("%") else text, place)
             reading.faults += [replace(fault, key=key) for fault in faults]
             if given is not None:
                 reading.given[key] = replace(given, key_place=key_place)

@@ -12,6 +12,7 @@ from recrun.errors import ConfigError, Fault, RegistryError, nearest
 from recrun.registry import DATASETS, LOSSES, METRICS
 from recrun.registry.component import Component
 from recrun.registry.conditions import inapplicable, names
+from recrun.row_filter import FilterError, parse_filter
 from recrun.types import Where
 
 
@@ -271,6 +272,15 @@ def _conditions_of_components(facts: Facts) -> Iterator[Fault]:
             yield facts.fault(f"{parameter.owner} has a faulty condition on it: {error}", key, setting)
 
 
+def _a_filter_that_can_be_read(facts: Facts) -> Iterator[Fault]:
+    text = facts.values.get("filter")
+    if facts.has("filter") and isinstance(text, str):
+        try:
+            parse_filter(text)
+        except FilterError as error:
+            yield facts.fault(str(error), "filter")
+
+
 RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _which4best_is_a_monitor,
     _monitors_that_a_ranking_has,
@@ -291,6 +301,7 @@ RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _what_a_device_can_draw,
     _what_the_pipe_of_a_family_takes,
     _conditions_of_components,
+    _a_filter_that_can_be_read,
 )
 
 

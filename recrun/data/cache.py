@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from recrun.files import from_json, to_json
+
 SCHEMA = 1
 """The version of the preparation; increase it whenever the same files and options would be prepared differently."""
 
@@ -59,7 +61,7 @@ def entry_folder(name: str, made_from: Mapping[str, Any]) -> Path:
 def load(folder: Path) -> Entry | None:
     """Return an entry, or None if it is absent or damaged."""
     try:
-        description = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+        description = from_json((folder / _DESCRIPTION).read_text(encoding="utf-8"))
         arrays = {name: _load_array(folder / Path(file).name) for name, file in description["arrays"].items()}
         return Entry(arrays, description["facts"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -79,7 +81,7 @@ def store(folder: Path, entry: Entry) -> str | None:
         for name, file in files.items():
             np.save(building / file, entry.arrays[name], allow_pickle=False)
         description = {"arrays": files, "facts": entry.facts}
-        (building / _DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
+        (building / _DESCRIPTION).write_text(to_json(description), encoding="utf-8")
         _move_into_place(building, folder)
     except OSError as error:
         return _reason(error)

@@ -9,11 +9,14 @@ import torch
 
 from recrun.config.family import family_of_class
 from recrun.config.monitor_names import MetricName
+from recrun.data.interactions import Interactions
 from recrun.data.postprocessing.mode import check_mode
+from recrun.metrics.kinds import Evaluated
+from recrun.metrics.totals import Totals
 
 
 class Evaluation(NamedTuple):
-    """The values of the metrics, the number of users evaluated, and the number without relevant items."""
+    """The values of the metrics, `Undefined` where they are, and the numbers of users evaluated and skipped."""
 
     values: dict[str, float]
     n_users: int
@@ -61,3 +64,25 @@ def evaluate_split(
         dataset=base,
     )
     return Evaluation(dict(result.values), result.n_users, result.n_skipped)
+
+
+def undefined_metrics(model: Any, base: Any, split: str, metrics: Sequence[MetricName]) -> dict[str, str]:
+    """Return the metrics that are undefined on a split whatever the model predicts, with the reasons.
+
+    Args:
+        model: the model; its family and, if it predicts labels, their column are looked at.
+        base: the data set.
+        split: "valid" or "test".
+        metrics: those to compute.
+    """
+    mode = check_mode(split)
+
+    def find(rows: Interactions) -> dict[str, str]:
+        if family_of_class(type(model)).evaluation == "predictions":
+            data = Evaluated(dataset=base, targets_N=rows.columns[model.label], users_N=rows.users)
+            return Totals(metrics, "predictions", data).undefined()
+        data = Evaluated(base.n_items, base.seen(mode), rows.csr(base.n_users), base)
+        return Totals(metrics, "ranking", data).undefined()
+
+    found: dict[str, str] = base.reasons(mode, find)
+    return found

@@ -60,7 +60,8 @@ def measure(
     Raises:
         ConfigError: a metric cannot be computed from predictions.
         RegistryError: a metric or its kind is not known, or cannot be imported.
+        TrainingError: a probability is NaN.
     """
-    totals = Totals(metrics, "predictions", Evaluated(dataset=dataset))
+    totals = Totals(metrics, "predictions", Evaluated(dataset=dataset, targets_N=labels, users_N=users))
     totals.add_predictions(Predictions(probabilities, labels, users))
     return totals.values()

@@ -86,7 +86,8 @@ def evaluate_ranking(
         dataset: the data set, for kinds of metrics that look at more than ids.
 
     Returns:
-        The metrics, in double precision; NaN when no user has relevant items.
+        The metrics, in double precision; `recrun.metrics.undefined.Undefined`, which is NaN with a reason, where they
+        are undefined, as most are when no user has relevant items.
 
     Raises:
         ConfigError: a metric cannot be computed from rankings.
@@ -139,7 +140,7 @@ class _Task:
         items_BK = best.items()
         n_relevant_B = np.bincount(relevant[0], minlength=n_users)
         scores_BK = best.scores() if "scores" in self.needs else np.empty((n_users, 0))
-        wins = (np.empty(0),) * 3 if auc is None else self._count_wins(auc, block, seen)
+        wins = (np.empty(0),) * 3 if auc is None else self._count_wins(auc, block)
         return Rankings(users_B, items_BK, self._hits(items_BK, relevant), n_relevant_B, scores_BK, *wins)
 
     def _hits(self, items_BK: NDArray[np.int64], relevant: Pairs) -> NDArray[np.bool_]:
@@ -154,12 +155,11 @@ class _Task:
         unseen_N = ~np.isin(keys_N, seen[0] * self.n_items + seen[1])
         return AUCCounter(relevant[0][unseen_N], relevant[1][unseen_N], block.n_users, block.buffer)
 
-    def _count_wins(self, auc: AUCCounter, block: Block, seen: Pairs) -> tuple[Array, Array, Array]:
+    def _count_wins(self, auc: AUCCounter, block: Block) -> tuple[Array, Array, Array]:
         """Return the wins of the users' relevant items, how many those are, and over how many others."""
         for tile in block:
-            auc.count(tile.scores_BW, tile.n_masked_B)
-        n_seen_B = np.bincount(seen[0], minlength=block.n_users)
-        return auc.wins(), auc.n_relevant_B, self.n_items - n_seen_B - auc.n_relevant_B
+            auc.count(tile.scores_BW)
+        return auc.wins(), auc.n_relevant_B, auc.n_others()
 
 
 RankBlocks = Callable[[Array], Iterable[Rankings]]

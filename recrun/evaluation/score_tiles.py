@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from recrun.errors import TrainingError
-from recrun.metrics.topk import GROUP
+from recrun.metrics.topk import EXACT_INTEGERS, GROUP, exact, exact_dtype
 
 Array = NDArray[Any]
 
@@ -60,7 +59,7 @@ class ProductScores:
     is_thread_safe = True
 
     def __init__(self, users_UD: Tensor, items_ID: Tensor, device: torch.device) -> None:
-        self.dtype = _score_dtype(torch.promote_types(users_UD.dtype, items_ID.dtype))
+        self.dtype = _product_dtype(users_UD, items_ID)
         self._users_UD = users_UD.detach().to(device, self.dtype)
         self._items_DI = items_ID.detach().to(device, self.dtype).T
         self.rows = _PRODUCT_ROWS.get(device.type, _DEVICE_ROWS)
@@ -101,7 +100,7 @@ class ModelScores:
         """Score these users, and return a function that copies tiles from the result.
 
         Raises:
-            TrainingError: the shape of the scores is not (B, I).
+            TrainingError: the shape of the scores is not (B, I), or their type has no exact order here.
         """
         with torch.no_grad():
             scores_BI = self._score(torch.from_numpy(users_B).to(self._device)).detach().to(self._device)
@@ -110,7 +109,11 @@ class ModelScores:
                 f"score() must return one score per user and item, of shape ({len(users_B)}, {self._n_items}); "
                 f"it returned {tuple(scores_BI.shape)}"
             )
-        self.dtype = _score_dtype(scores_BI.dtype)
+        try:
+            scores_BI = exact(scores_BI)
+        except ValueError as error:
+            raise TrainingError(f"score() cannot be ranked: {error}") from None
+        self.dtype = scores_BI.dtype
 
         def write(tile_BW: Tensor, first: int) -> None:
             tile_BW.copy_(scores_BI[:, first : first + tile_BW.shape[1]])
@@ -129,7 +132,8 @@ def scores_of(model: Any, n_users: int, n_items: int, device: torch.device, memo
         memory: bytes that may be used.
 
     Raises:
-        TrainingError: the shapes of the vectors do not fit the numbers of users and items.
+        TrainingError: the shapes of the vectors do not fit the numbers of users and items, or their products have no
+            exact order.
     """
     with torch.no_grad():
         vectors = model.vectors() if hasattr(model, "vectors") else None
@@ -149,8 +153,6 @@ class Tile(NamedTuple):
 
     scores_BW: Tensor
     """-inf for masked items, and in the columns that only pad the width."""
-    n_masked_B: Array
-    """How many scores of each row are -inf for these reasons."""
     first: int
     """Id of the first column's item."""
 
@@ -189,7 +191,7 @@ class Block:
             rows_N, items_N = rows_N[inside_N], items_N[inside_N]
         positions_N = torch.from_numpy(rows_N * filled + (items_N - first)).to(scores_BW.device)
         scores_BW.view(-1).index_fill_(0, positions_N, -torch.inf)
-        return Tile(scores_BW, np.bincount(rows_N, minlength=self.n_users) + (filled - width), first)
+        return Tile(scores_BW, first)
 
 
 class Tiler:
@@ -218,7 +220,7 @@ class Tiler:
             masked: rows (N,) and items (N,) to set to -inf, int64.
         """
         write = self._scores.open(users_B)
-        if self._buffer is None:
+        if self._buffer is None or self._buffer.dtype != self._scores.dtype:
             size = self._scores.rows * self.width
             self._buffer = torch.empty(size, dtype=self._scores.dtype, device=self._device)
         return Block(write, len(users_B), masked, self._n_items, self.width, self._buffer)
@@ -229,5 +231,22 @@ def smallest_tile(scores: Scores) -> int:
     return scores.rows * PIECE * (torch.finfo(scores.dtype).bits // 8) * _COPIES
 
 
-def _score_dtype(dtype: torch.dtype) -> torch.dtype:
-    return dtype if dtype in (torch.float32, torch.float64) else torch.float32
+def _product_dtype(users_UD: Tensor, items_ID: Tensor) -> torch.dtype:
+    """Return the type in which products of vectors are computed: double where they are whole numbers.
+
+    Raises:
+        TrainingError: the vectors are complex, or of integers whose products double precision cannot tell apart.
+    """
+    dtype = torch.promote_types(users_UD.dtype, items_ID.dtype)
+    if dtype.is_complex:
+        raise TrainingError(f"vectors() must return real numbers, found {dtype}: complex products have no order")
+    if dtype.is_floating_point:
+        return exact_dtype(dtype)
+    if users_UD.numel() and items_ID.numel():
+        largest = [max(abs(int(vectors.min())), abs(int(vectors.max()))) for vectors in (users_UD, items_ID)]
+        if users_UD.shape[1] * largest[0] * largest[1] > EXACT_INTEGERS:
+            raise TrainingError(
+                "the products of vectors() may lie beyond 2^53, where whole numbers cannot be ranked exactly: return "
+                "smaller integers, or floating-point numbers"
+            )
+    return torch.float64

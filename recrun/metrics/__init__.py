@@ -4,7 +4,8 @@ A metric is a pure function, registered with the name of its kind, which says wh
 `recrun.metrics.kinds`. Further traits are `grouped` and `smaller_is_better`.
 
 The functions on dense predictions and targets, such as `recall(preds, targets, k=20)`, are imported from
-`recrun.metrics.on_tensors` on first use, because they need torch.
+`recrun.metrics.on_tensors` on first use, because they need torch; so is `pointwise_metrics`, from
+`recrun.metrics.of_rows`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recrun.metrics.of_rows import pointwise_metrics
     from recrun.metrics.on_tensors import (
         auroc,
         dense_metrics,
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
         mean_reciprocal_rank,
         mean_squared_error,
         normalized_dcg,
-        pointwise_metrics,
         precision,
         recall,
         root_mse,
@@ -51,7 +52,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("recrun.metrics.on_tensors"), name)
+    module = "of_rows" if name == "pointwise_metrics" else "on_tensors"
+    return getattr(importlib.import_module(f"recrun.metrics.{module}"), name)
 
 
 def __dir__() -> list[str]:

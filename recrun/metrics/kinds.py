@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 import numpy as np
 
 from recrun.errors import RegistryError
-from recrun.metrics.pointwise import mean_by_size, wins_of_groups
+from recrun.metrics.pointwise import NO_ROWS, mean_by_size, wins_of_groups
 from recrun.metrics.ranking import Array, Doubles
+from recrun.metrics.undefined import Undefined
 from recrun.registry import METRIC_KINDS
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 SUMMED: Final = 1024
 """Users whose values are added up in one go; fixed, because the rounding of a sum depends on it."""
+NOTHING_TO_FIND: Final = "no user has relevant items"
 
 
 class Metric(NamedTuple):
@@ -54,12 +56,16 @@ class Evaluated:
             items of train, for test also those of valid. None where there are no rankings.
         relevant: items to be found, likewise.
         dataset: the data set (`RecDataSet`: ids, fields, columns); None when only arrays were given.
+        targets_N: the labels of all rows, where rows are predicted; else None.
+        users_N: the users of these rows.
     """
 
     n_items: int = 0
     seen: Any = None
     relevant: Any = None
     dataset: Any = None
+    targets_N: Array | None = None
+    users_N: Array | None = None
 
     @cached_property
     def popularity_I(self) -> Array:
@@ -128,22 +134,34 @@ class MetricKind(ABC):
 
     @abstractmethod
     def values(self) -> Sequence[float]:
-        """Return the value of each metric, in their order; NaN where it is undefined."""
+        """Return the value of each metric, in their order; `Undefined(reason)` or NaN where it is undefined."""
+
+    def undefined(self, metric: Metric) -> str | None:
+        """Return why a metric is undefined whatever is predicted, as `data` alone shows; None if it is not.
+
+        A run that monitors such a metric is refused before it trains. By default, nothing is known beforehand.
+        """
+        return None
 
 
 class MeanOverUsers(MetricKind):
     """A kind whose metrics are means over users; it writes `of_users`."""
 
+    nobody: ClassVar[str] = "the metric is NaN for every user"
+    """Why a mean is over none of the users with relevant items."""
+
     def __init__(self, metrics: Sequence[Metric], data: Evaluated) -> None:
         super().__init__(metrics, data)
         self._sums: list[list[float]] = [[] for _ in self.metrics]
         self._counts = [0 for _ in self.metrics]
+        self._n_ranked = 0
 
     @abstractmethod
     def of_users(self, metric: Metric, rankings: Rankings) -> Doubles:
         """Return the metric of each user, (B,); NaN for a user who is left out of the mean."""
 
     def add_rankings(self, rankings: Rankings) -> None:
+        self._n_ranked += len(rankings.users_B)
         for position, metric in enumerate(self.metrics):
             self.add_values(position, self.of_users(metric, rankings))
 
@@ -155,9 +173,14 @@ class MeanOverUsers(MetricKind):
         self._sums[position] += [float(values_B[i : i + SUMMED].sum()) for i in range(0, len(values_B), SUMMED)]
 
     def values(self) -> list[float]:
-        """Return the means; NaN over no users."""
+        """Return the means; undefined over no users."""
         pairs = zip(self._sums, self._counts, strict=True)
-        return [math.fsum(sums) / count if count else math.nan for sums, count in pairs]
+        why = self.nobody if self._n_ranked else NOTHING_TO_FIND
+        return [math.fsum(sums) / count if count else Undefined(why) for sums, count in pairs]
+
+    def undefined(self, metric: Metric) -> str | None:
+        relevant = self.data.relevant
+        return NOTHING_TO_FIND if relevant is not None and not len(relevant.indices) else None
 
 
 @METRIC_KINDS.register("ranking", cutoff=True)
@@ -189,7 +212,7 @@ class Exposure(MetricKind):
 
     def values(self) -> list[float]:
         arguments = self.data.popularity_I, self.data.seen.n_rows
-        return [float(metric.compute(self._exposures[metric.k], *arguments)) for metric in self.metrics]
+        return [metric.compute(self._exposures[metric.k], *arguments) for metric in self.metrics]
 
 
 @METRIC_KINDS.register("auc", evaluations=("ranking", "predictions"))
@@ -200,6 +223,7 @@ class AreaUnderCurve(MeanOverUsers):
     """
 
     needs = frozenset({"wins"})
+    nobody = "no user has both an unseen relevant item and another unseen one"
 
     def of_users(self, metric: Metric, rankings: Rankings) -> Doubles:
         return np.asarray(metric.compute(rankings.wins_B, rankings.n_findable_B, rankings.n_others_B))
@@ -210,6 +234,30 @@ class AreaUnderCurve(MeanOverUsers):
         for position, metric in enumerate(self.metrics):
             areas_G = metric.compute(groups.wins_G, groups.n_relevant_G, groups.size_G - groups.n_relevant_G)
             self.add_values(position, np.array([mean_by_size(areas_G, groups.size_G)]))
+
+    def values(self) -> list[float]:
+        values = super().values()
+        of_one_kind = self._labels_of_one_kind()
+        return values if of_one_kind is None else [Undefined(of_one_kind) for _ in values]
+
+    def undefined(self, metric: Metric) -> str | None:
+        if self.data.relevant is None:
+            return self._labels_of_one_kind()
+        return super().undefined(metric) or (None if _any_pair(self.data) else self.nobody)
+
+    def _labels_of_one_kind(self) -> str | None:
+        """Return what the labels of rows lack for an area; None if nothing, or if there are rankings."""
+        targets_N = self.data.targets_N
+        if targets_N is None:
+            return None
+        if not len(targets_N):
+            return NO_ROWS
+        is_relevant_N = np.asarray(targets_N) > 0
+        if is_relevant_N.any() and not is_relevant_N.all():
+            return None
+        if targets_N.min() == targets_N.max():
+            return f"all labels are {targets_N.min():g}"
+        return "all labels are above 0" if is_relevant_N.all() else "no label is above 0"
 
 
 @METRIC_KINDS.register("pointwise", evaluations=("predictions",))
@@ -225,4 +273,33 @@ class Pointwise(MetricKind):
 
     def values(self) -> list[float]:
         rows = Predictions(*map(np.concatenate, zip(*self._batches, strict=True)))
-        return [float(metric.compute(*(rows if metric.traits.grouped else rows[:2]))) for metric in self.metrics]
+        return [self._value(metric, rows) for metric in self.metrics]
+
+    def undefined(self, metric: Metric) -> str | None:
+        targets_N, users_N = self.data.targets_N, self.data.users_N
+        if targets_N is None or users_N is None or not metric.traits.foreseeable:
+            return None
+        value = self._value(metric, Predictions(np.full(len(targets_N), 0.5), targets_N, users_N))
+        return value.reason if isinstance(value, Undefined) else None
+
+    @staticmethod
+    def _value(metric: Metric, rows: Predictions) -> float:
+        value: float = metric.compute(*(rows if metric.traits.grouped else rows[:2]))
+        return value
+
+
+def _any_pair(data: Evaluated) -> bool:
+    """Return whether a user has both an unseen relevant item and another unseen one."""
+    users = np.flatnonzero(data.relevant.lengths)
+    for start in range(0, len(users), SUMMED):  # the first of these blocks nearly always has one
+        users_B = users[start : start + SUMMED]
+        keys = []
+        for rows in (data.relevant, data.seen):
+            indptr, items_N = rows.rows(users_B)
+            keys.append(np.repeat(np.arange(len(users_B)), np.diff(indptr)) * data.n_items + items_N)
+        findable_N = np.setdiff1d(keys[0], keys[1]) // data.n_items
+        n_findable_B = np.bincount(findable_N, minlength=len(users_B))
+        n_seen_B = np.bincount(np.unique(keys[1]) // data.n_items, minlength=len(users_B))
+        if ((n_findable_B > 0) & (n_findable_B + n_seen_B < data.n_items)).any():
+            return True
+    return False

@@ -5,10 +5,11 @@ Shapes: B rows (usually users), N predictions per row (usually all items), K ran
 All of them use the registered metrics and the exact top-k of `recrun.metrics.topk`, in double precision, so a row has
 the same value as in `recrun.evaluation.ranking.evaluate_ranking`.
 
-Targets are relevant where they are > 0. A prediction of -inf is not ranked; a large negative number, such as -1e10 for
-seen items, ranks last. Rows without relevant items (for `auroc` also those with relevant items only) are undefined:
-NaN with reduction "none", left out of "mean" and "sum". The mean over no rows is NaN. Results are on the CPU, because
-not every device has double precision; ranking and sorting happen on the device of the predictions.
+Targets are those of the pipe `trisample_`: -1 for seen items, which are left out, 0 for others, positive for relevant
+ones. A prediction of -inf leaves an item out as well; a large negative number, such as -1e10, ranks it last. Rows
+without relevant items (for `auroc` also those without other unseen items) are undefined: NaN with reduction "none",
+left out of "mean" and "sum". The mean over no rows is NaN. Results are on the CPU, because not every device has double
+precision; ranking and sorting happen on the device of the predictions.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recrun.config.monitor_names import MetricName, kind_of
-from recrun.errors import ConfigError, TrainingError
-from recrun.metrics.auc import n_wins
-from recrun.metrics.kinds import Evaluated, MeanOverUsers, Predictions, Rankings
+from recrun.errors import ConfigError
+from recrun.metrics.auc import wins_and_others
+from recrun.metrics.dense_input import check_pair, check_values, read_ranking, refuse_nan, refuse_usual_masks
+from recrun.metrics.kinds import NOTHING_TO_FIND, AreaUnderCurve, Evaluated, MeanOverUsers, Rankings
 from recrun.metrics.ranking import area_under_curve
-from recrun.metrics.topk import top_k
-from recrun.metrics.totals import Totals, find_kind, find_metric
+from recrun.metrics.topk import cutoff, top_k
+from recrun.metrics.totals import find_kind, find_metric
 from recrun.registry import METRICS
 
 Reduction = Literal["mean", "sum", "none"]
@@ -38,8 +40,8 @@ def recall(preds: Tensor, targets: Tensor, *, k: int | None = None, reduction: R
     """Return recall@k: hits among the first k over the number of relevant items.
 
     Args:
-        preds: scores (B, N).
-        targets: (B, N), relevant where > 0.
+        preds: scores (B, N), of any real type; they are compared exactly.
+        targets: (B, N): -1 for seen items, which are left out, 0 for others, positive for relevant ones.
         k: cutoff; None for all N. Ranks beyond N are misses.
         reduction: "mean" or "sum" over the rows with relevant items, or "none" for one value per row.
 
@@ -47,7 +49,8 @@ def recall(preds: Tensor, targets: Tensor, *, k: int | None = None, reduction: R
         float64: a scalar, or (B,) with "none".
 
     Raises:
-        ValueError: shapes differ, k < 1, or the reduction is unknown.
+        ValueError: preds and targets are no real tensors of one shape and device, a target is NaN, infinite or below 0
+            but not -1, integers lie beyond 2^53, k is no integer >= 1, or the reduction is unknown.
         TrainingError: a prediction is NaN.
 
     >>> recall(torch.tensor([[0.9, 0.2, 0.5]]), torch.tensor([[0, 1, 1]]), k=2)
@@ -91,19 +94,23 @@ def mean_average_precision(
 
 
 def auroc(preds: Tensor, targets: Tensor, *, k: int | None = None, reduction: Reduction = "mean") -> Tensor:
-    """Return each row's area under the ROC curve over all N predictions, ties counting half.
+    """Return each row's area under the ROC curve over its unseen items, ties counting half.
 
     Args:
         preds: scores (B, N).
-        targets: (B, N), relevant where > 0.
+        targets: (B, N): -1 for seen items, 0 for others, positive for relevant ones.
         k: must be None: the area has no cutoff.
-        reduction: "mean" or "sum" over the rows with relevant and other targets, or "none" for one value per row.
+        reduction: "mean" or "sum" over the rows with relevant and other items, or "none" for one value per row.
 
     Returns:
         float64: a scalar, or (B,) with "none".
+
+    Raises:
+        ValueError: as for `recall`; or predictions of targets 0 are a number that usually masks seen items, such as
+            -1e10, which the area would count as ranked last.
+        TrainingError: a prediction is NaN.
     """
     _refuse_cutoff("auroc", k)
-    _check(preds, targets)
     return _reduce(_row_auc(preds, targets), reduction)
 
 
@@ -118,6 +125,11 @@ def mean_abs_error(preds: Tensor, targets: Tensor, *, k: int | None = None, redu
 
     Returns:
         float64: a scalar, or (B, N) with "none".
+
+    Raises:
+        ValueError: preds and targets are no real tensors of one shape and device, a target is NaN or infinite, or the
+            targets are marks of a ranking (-1, 0 and 1), whose -1 is no value.
+        TrainingError: a prediction is NaN.
     """
     return _reduce(_elements("mean_abs_error", _absolute, preds, targets, k), reduction)
 
@@ -140,7 +152,7 @@ def log_loss(preds: Tensor, targets: Tensor, *, k: int | None = None, reduction:
     Arguments and result as for `mean_abs_error`.
 
     Raises:
-        ValueError: a prediction lies outside [0, 1].
+        ValueError: a prediction or target lies outside [0, 1].
     """
     return _reduce(_elements("log_loss", _log_loss, preds, targets, k), reduction)
 
@@ -150,7 +162,7 @@ def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName])
 
     Args:
         preds: (B, N).
-        targets: (B, N).
+        targets: (B, N), for rankings -1 for seen items.
         metrics: means over users or over rows; a row counts as a group of gauc.
 
     Returns:
@@ -159,15 +171,18 @@ def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName])
 
     Raises:
         ConfigError: a metric is not a mean over rows (rmse, and metrics beyond accuracy).
+        ValueError: as for the functions of the single metrics.
         TrainingError: a prediction is NaN.
     """
-    _check(preds, targets)
+    check_pair(preds, targets)
     kinds = {metric: _mean_over_users(metric, preds.shape[1]) for metric in metrics if metric.name not in _OF_ROWS}
     k = max((metric.k or 0 for metric in kinds), default=0)
-    rankings, is_ranked_B = _rank(preds, targets, k, frozenset().union(*(kind.needs for kind in kinds.values())))
+    needs: frozenset[str] = frozenset().union(*(kind.needs for kind in kinds.values()))
+    ranked = _rank(preds, targets, k, needs) if kinds else None
     values: dict[str, Tensor] = {}
     for metric in metrics:
-        if metric in kinds:
+        if metric in kinds and ranked is not None:
+            rankings, is_ranked_B = ranked
             values_B = kinds[metric].of_users(find_metric(metric), rankings)
             values[str(metric)] = torch.from_numpy(np.where(is_ranked_B, values_B, np.nan))
         else:
@@ -175,30 +190,9 @@ def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName])
     return values
 
 
-def pointwise_metrics(
-    preds: NDArray[Any], targets: NDArray[Any], metrics: Sequence[MetricName], groups: NDArray[Any] | None = None
-) -> dict[str, float]:
-    """Return metrics of single predictions, such as ratings or click probabilities, over all of them.
-
-    Args:
-        preds: (N,).
-        targets: (N,).
-        metrics: those that predictions can compute.
-        groups: the group (user) of each prediction, (N,); needed by gauc.
-
-    Raises:
-        ConfigError: predictions cannot compute a metric, or it needs groups.
-        ValueError: lengths differ, or logloss is asked for and the predictions are not probabilities.
-    """
-    if len(preds) != len(targets):
-        raise ValueError(f"preds and targets must have equal lengths, found {len(preds)} and {len(targets)}")
-    totals = Totals(metrics, "predictions", Evaluated())
-    for metric in metrics:
-        if groups is None and METRICS.describe(metric.name).traits.grouped:
-            raise ConfigError(f"{metric} needs the group (user) of each prediction")
-    groups = np.zeros(len(preds), dtype=np.int8) if groups is None else groups
-    totals.add_predictions(Predictions(preds, targets, groups))
-    return totals.values()
+def nobody(name: MetricName) -> str:
+    """Return why a metric of dense predictions is undefined if it is undefined for every row."""
+    return AreaUnderCurve.nobody if name.name in ("auc", "gauc") else NOTHING_TO_FIND
 
 
 def _mean_over_users(metric: MetricName, n_items: int) -> MeanOverUsers:
@@ -212,52 +206,49 @@ def _rank(
     preds: Tensor, targets: Tensor, k: int, needs: frozenset[str] = frozenset()
 ) -> tuple[Rankings, NDArray[np.bool_]]:
     """Return the rankings to k of all rows, and which rows have relevant items, (B,)."""
-    relevant_BN = targets > 0
+    scores_BN, relevant_BN = read_ranking(preds, targets)
     n_relevant_B = relevant_BN.sum(dim=1).cpu().numpy()
     k = min(k, preds.shape[1])
-    items_BK = top_k(preds, k) if k else torch.empty((len(preds), 0), dtype=torch.int64, device=preds.device)
+    items_BK = top_k(scores_BN, k) if k else torch.empty((len(preds), 0), dtype=torch.int64, device=preds.device)
     hits_BK = relevant_BN.gather(1, items_BK.clamp(min=0)) & (items_BK >= 0)
     scores_BK = torch.empty((len(preds), 0))
     if "scores" in needs:
-        scores_BK = (
-            preds.detach().gather(1, items_BK.clamp(min=0)).cpu().double().where(items_BK.cpu() >= 0, -torch.inf)
-        )
+        scores_BK = scores_BN.gather(1, items_BK.clamp(min=0)).cpu().double().where(items_BK.cpu() >= 0, -torch.inf)
+    wins_B, n_others_B = np.empty(0), np.empty(0, dtype=np.int64)
+    if "wins" in needs:
+        refuse_usual_masks(preds, targets)
+        wins_B, n_others_B = _wins(scores_BN, relevant_BN)
     rankings = Rankings(
         users_B=np.arange(len(preds)),
         items_BK=items_BK.cpu().numpy(),
         hits_BK=hits_BK.cpu().numpy(),
         n_relevant_B=np.maximum(n_relevant_B, 1),
         scores_BK=scores_BK.numpy(),
-        wins_B=_wins(preds, relevant_BN) if "wins" in needs else np.empty(0),
+        wins_B=wins_B,
         n_findable_B=n_relevant_B,
-        n_others_B=preds.shape[1] - n_relevant_B,
+        n_others_B=n_others_B,
     )
     return rankings, n_relevant_B > 0
 
 
 def _ranked(name: str, preds: Tensor, targets: Tensor, k: int | None, reduction: Reduction) -> Tensor:
-    _check(preds, targets)
-    k = preds.shape[1] if k is None else k
-    if k < 1:
-        raise ValueError(f"k must be >= 1, found {k}")
+    check_pair(preds, targets)
+    k = preds.shape[1] if k is None else cutoff(k)
     rankings, is_ranked_B = _rank(preds, targets, k)
     values_B = METRICS.get(name)(rankings.hits_BK, rankings.n_relevant_B, k)
     return _reduce(torch.from_numpy(np.where(is_ranked_B, values_B, np.nan)), reduction)
 
 
 def _row_auc(preds: Tensor, targets: Tensor) -> Tensor:
-    relevant_BN = targets > 0
-    n_relevant_B = relevant_BN.sum(dim=1).cpu().numpy()
-    auc_B = area_under_curve(_wins(preds, relevant_BN), n_relevant_B, preds.shape[1] - n_relevant_B)
-    return torch.from_numpy(auc_B)
+    scores_BN, relevant_BN = read_ranking(preds, targets)
+    refuse_usual_masks(preds, targets)
+    wins_B, n_others_B = _wins(scores_BN, relevant_BN)
+    return torch.from_numpy(area_under_curve(wins_B, relevant_BN.sum(dim=1).cpu().numpy(), n_others_B))
 
 
-def _wins(preds: Tensor, relevant_BN: Tensor) -> NDArray[np.float64]:
-    if bool(preds.isnan().any()):
-        raise TrainingError("a prediction is NaN: the training has diverged, or the model divides by zero")
-    return n_wins(
-        preds.detach() if preds.dtype in (torch.float32, torch.float64) else preds.detach().float(), relevant_BN
-    )
+def _wins(scores_BN: Tensor, relevant_BN: Tensor) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    refuse_nan(scores_BN)
+    return wins_and_others(scores_BN, relevant_BN)
 
 
 def _absolute(preds: Tensor, targets: Tensor) -> Tensor:
@@ -271,6 +262,8 @@ def _squared(preds: Tensor, targets: Tensor) -> Tensor:
 def _log_loss(preds: Tensor, targets: Tensor) -> Tensor:
     if preds.numel() and not bool(((preds >= 0) & (preds <= 1)).all()):
         raise ValueError("log_loss takes probabilities: every prediction must lie in [0, 1]; apply a sigmoid to logits")
+    if targets.numel() and not bool(((targets >= 0) & (targets <= 1)).all()):
+        raise ValueError("log_loss takes targets in [0, 1], such as labels 0 and 1; -1, for seen items, is none")
     epsilon = torch.finfo(preds.dtype if preds.is_floating_point() else torch.float64).eps
     p, y = preds.double().clamp(epsilon, 1 - epsilon), targets.double()
     return -(y * p.log() + (1 - y) * (-p).log1p())
@@ -291,8 +284,8 @@ _OF_ROWS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 def _elements(name: str, error: Callable[[Tensor, Tensor], Tensor], preds: Tensor, targets: Tensor, k: Any) -> Tensor:
     _refuse_cutoff(name, k)
-    _check(preds, targets)
-    return error(preds.detach().cpu(), targets.cpu())
+    check_values(name, preds, targets)
+    return error(preds.detach().cpu(), targets.detach().cpu())
 
 
 def _reduce(values: Tensor, reduction: Reduction) -> Tensor:
@@ -308,11 +301,3 @@ def _reduce(values: Tensor, reduction: Reduction) -> Tensor:
 def _refuse_cutoff(name: str, k: int | None) -> None:
     if k is not None:
         raise ValueError(f"{name} has no cutoff; found k={k}")
-
-
-def _check(preds: Tensor, targets: Tensor) -> None:
-    if preds.ndim != 2 or preds.shape != targets.shape or preds.shape[1] == 0:
-        raise ValueError(
-            "preds and targets must have one shape (B, N) with N >= 1; "
-            f"found {tuple(preds.shape)} and {tuple(targets.shape)}"
-        )

@@ -55,8 +55,10 @@ def ndcg_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
     >>> ndcg_at(np.array([[False, True]]), np.array([1]), 2).round(4)
     array([0.6309])
     """
-    discount_K = 1.0 / np.log2(np.arange(2, k + 2))
     hits_BK = hits_BK[:, :k]
+    # As long as any row needs it, and not k, which may be a billion.
+    length = min(k, max(hits_BK.shape[1], int(n_relevant_B.max(initial=1))))
+    discount_K = 1.0 / np.log2(np.arange(2, length + 2))
     # Summed along the ranks in order, as the ideal is, so that a perfect ranking gives exactly 1.
     gain_BK = np.cumsum(hits_BK * discount_K[: hits_BK.shape[1]], axis=1)
     return np.asarray(gain_BK[:, -1] / np.cumsum(discount_K)[np.minimum(n_relevant_B, k) - 1])

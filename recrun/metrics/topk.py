@@ -12,7 +12,8 @@ A score of -inf marks an item that is ruled out (seen, or excluded by the model)
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import operator
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +26,10 @@ GROUP = 16
 """Items per group; tiles whose width is a multiple of it are read in place, others are copied."""
 _COARSE_GROUPS_PER_RANK = 8
 _MAX_CANDIDATES_PER_RANK = 8
+_SHORT: Final = (torch.bool, torch.uint8, torch.int8, torch.int16)
+"""Types whose every number float32 holds exactly."""
+EXACT_INTEGERS: Final = 1 << 53
+"""Up to this number, double precision holds every integer exactly."""
 
 Array = NDArray[Any]
 
@@ -43,7 +48,7 @@ def top_k(scores: Tensor, k: int) -> Tensor:
     Of equal scores the smaller id comes first. Fewer than k items, or scores of -inf, leave the last ranks empty.
 
     Args:
-        scores: (B, I), any floating type; not changed.
+        scores: (B, I), of any type that `exact` takes; not changed.
         k: how many, >= 1; may exceed I.
 
     Returns:
@@ -51,11 +56,12 @@ def top_k(scores: Tensor, k: int) -> Tensor:
 
     Raises:
         TrainingError: a score is NaN.
+        ValueError: k is no integer >= 1, or the scores have no exact order (see `exact`).
 
     >>> top_k(torch.tensor([[1.0, 3.0, 3.0, -torch.inf]]), 4).tolist()
     [[1, 2, 0, -1]]
     """
-    best = TopK(len(scores), k)
+    best = TopK(len(scores), cutoff(k))
     best.update(scores)
     return torch.from_numpy(best.items()).to(scores.device)
 
@@ -79,15 +85,16 @@ class TopK:
         """Add the scores of the items `first_item ... first_item + W - 1`.
 
         Args:
-            scores_BW: (B, W), any floating type.
+            scores_BW: (B, W), of any type that `exact` takes.
             first_item: id of the first column.
 
         Raises:
             TrainingError: a score is NaN; the message names the row and the item.
+            ValueError: the scores have no exact order (see `exact`).
         """
         if scores_BW.shape[1] == 0 or len(scores_BW) == 0:
             return
-        scores_BW = _readable(scores_BW.detach())
+        scores_BW = exact(scores_BW.detach())
         # The lowest finite number as the floor leaves -inf out.
         floor_B = np.maximum(self._best_BK[:, 0].real, torch.finfo(scores_BW.dtype).min)
         found = _pick(scores_BW, min(self.k, scores_BW.shape[1]), floor_B)
@@ -118,11 +125,60 @@ class TopK:
         return np.array(self._best_BK.real[:, ::-1])
 
 
-def _readable(scores_BW: Tensor) -> Tensor:
-    """Return the scores in a type that numpy knows, without changing any value."""
-    if scores_BW.dtype in (torch.float32, torch.float64):
-        return scores_BW
-    return scores_BW.float()
+def exact(scores: Tensor, what: str = "scores") -> Tensor:
+    """Return scores as float32 or float64 of the same values, so that their order and their ties are kept.
+
+    Args:
+        scores: of any shape and any real type.
+        what: what to call them in messages.
+
+    Raises:
+        ValueError: they are complex numbers, or integers beyond 2^53, which double precision cannot tell apart.
+
+    >>> exact(torch.tensor([2**25, 2**25 + 1])).tolist()
+    [33554432.0, 33554433.0]
+    """
+    dtype = exact_dtype(scores.dtype)
+    if scores.dtype in (torch.int64, torch.uint64) and scores.numel():
+        # The types of unsigned integers have few operations; those beyond 2^63 are negative as int64.
+        signed = scores.view(torch.int64)
+        lowest, highest = int(signed.min()), int(signed.max())
+        if highest > EXACT_INTEGERS or lowest < (-EXACT_INTEGERS if scores.dtype == torch.int64 else 0):
+            found = lowest if lowest < -EXACT_INTEGERS else highest
+            found = found if scores.dtype == torch.int64 else int(scores.cpu().numpy().max())
+            raise ValueError(
+                f"{what} must be integers from -2^53 to 2^53, or floating-point numbers, to be compared exactly; "
+                f"found {found}"
+            )
+    return scores if scores.dtype == dtype else scores.to(dtype)
+
+
+def exact_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the type that `exact` converts to: float64 for what float32 cannot hold exactly.
+
+    Raises:
+        ValueError: numbers of this type have no order.
+    """
+    if dtype.is_complex:
+        raise ValueError(f"scores must be real numbers, found {dtype}: complex numbers have no order")
+    if dtype.is_floating_point:
+        return torch.float64 if dtype == torch.float64 else torch.float32
+    return torch.float32 if dtype in _SHORT else torch.float64
+
+
+def cutoff(k: object) -> int:
+    """Return a cutoff as an int.
+
+    Raises:
+        ValueError: it is no integer >= 1.
+    """
+    try:
+        found = None if isinstance(k, (bool, np.bool_)) else operator.index(k)  # type: ignore[arg-type]
+    except TypeError:
+        found = None
+    if found is None or found < 1:
+        raise ValueError(f"k must be an integer >= 1, found {k!r}")
+    return found
 
 
 def _pick(scores_BW: Tensor, k: int, floor_B: Array) -> _Candidates | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from recrun.config.monitor_names import LOSS, MetricName, kind_of
-from recrun.errors import ConfigError, RegistryError
+from recrun.errors import ConfigError, RegistryError, TrainingError
 from recrun.metrics.kinds import Evaluated, Metric, MetricKind, Predictions, Rankings
+from recrun.metrics.undefined import Undefined
 from recrun.registry import METRIC_KINDS, METRICS
 
 EvaluationName = Literal["ranking", "predictions"]
@@ -49,12 +53,26 @@ class Totals:
             kind.add_rankings(rankings)
 
     def add_predictions(self, predictions: Predictions) -> None:
-        """Hand the predictions of all rows to every kind."""
+        """Hand the predictions of all rows to every kind.
+
+        Raises:
+            TrainingError: a prediction is NaN.
+        """
+        preds_N = np.asarray(predictions.preds_N)
+        if preds_N.dtype.kind == "f" and np.isnan(preds_N).any():
+            row = int(np.flatnonzero(np.isnan(preds_N))[0])
+            raise TrainingError(
+                f"the prediction of row {row} is NaN: the training has diverged, or the model divides by zero"
+            )
         for kind in self.kinds:
             kind.add_predictions(predictions)
 
     def values(self) -> dict[str, float]:
-        """Return the metrics by name, in the order in which they were asked for."""
+        """Return the metrics by name, in the order in which they were asked for; one that is undefined as `Undefined`.
+
+        Raises:
+            RegistryError: a kind returned something else than one number per metric.
+        """
         found: dict[MetricName, float] = {}
         for kind in self.kinds:
             values = kind.values()
@@ -63,8 +81,25 @@ class Totals:
                     f"values() must return {len(kind.metrics)} numbers, one per metric, and returned {len(values)}"
                 )
                 raise RegistryError(f"{type(kind).__name__}: {message}")
-            found |= {metric.name: float(value) for metric, value in zip(kind.metrics, values, strict=True)}
+            found |= {metric.name: _value(metric, value) for metric, value in zip(kind.metrics, values, strict=True)}
         return {str(name): found[name] for name in self._names}
+
+    def undefined(self) -> dict[str, str]:
+        """Return the metrics that are undefined whatever is predicted, with the reason, as the data alone shows."""
+        known = {metric.name: kind.undefined(metric) for kind in self.kinds for metric in kind.metrics}
+        found = {str(name): known[name] for name in self._names}
+        return {name: reason for name, reason in found.items() if reason is not None}
+
+
+def _value(metric: Metric, value: Any) -> float:
+    """Return a metric's value; one that is NaN without a reason is undefined as well."""
+    if isinstance(value, Undefined):
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise RegistryError(f"metric {metric.name} must return a number, and returned {value!r}") from None
+    return Undefined("the metric returned NaN") if math.isnan(number) else number
 
 
 def find_metric(name: MetricName) -> Metric:

@@ -129,11 +129,14 @@ class MetricTraits(Traits):
         kind: the name of its kind, registered in `METRIC_KINDS` or in the file of the metric.
         grouped: whether it is computed for each user's rows.
         smaller_is_better: whether the best value is the smallest.
+        foreseeable: for kind "pointwise": whether the labels and users of the rows alone decide if it is undefined, so
+            that this is known before training.
     """
 
     kind: str = "ranking"
     grouped: bool = False
     smaller_is_better: bool = False
+    foreseeable: bool = False
 
 
 @dataclass(frozen=True)

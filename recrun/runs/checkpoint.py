@@ -1,14 +1,15 @@
 """Save and load checkpoints as single safetensors files, written atomically and free of code.
 
 The tensors are named `t0, t1, ...`. The header holds the nested state as JSON, in which `{"$tensor": "t0"}` stands for
-a tensor, the schema version, and a digest of the whole. Loading a checkpoint runs no code. A file is replaced by one
-rename, so a reader sees either the old state or the new one.
+a tensor (and similar marks for other values), the schema version, and a digest of the whole. Loading a checkpoint runs
+no code. A file is replaced by one rename, so a reader sees either the old state or the new one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,12 +19,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from recrun.errors import CheckpointError
-from recrun.files import atomic_write, sync_folder
+from recrun.files import atomic_write, sync_folder, to_json
+from recrun.metrics.undefined import Undefined
 
 SCHEMA: Final = 1
 FILE_NAME: Final = "checkpoint.safetensors"
 _TENSOR: Final = "$tensor"
 _PAIRS: Final = "$pairs"
+_UNDEFINED: Final = "$undefined"
+_FLOAT: Final = "$float"
+"""Marks NaN and infinity, which JSON has not; older checkpoints hold the bare words."""
 _DTYPES: Final = {
     torch.bool: "BOOL",
     torch.uint8: "U8",
@@ -56,7 +61,7 @@ def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
         TypeError: the state holds anything else.
     """
     tensors: dict[str, torch.Tensor] = {}
-    tree = json.dumps(_pack(state, tensors))
+    tree = to_json(_pack(state, tensors))
     metadata = {"recrun.schema": str(SCHEMA), "recrun.digest": _digest(tree, tensors), "recrun.state": tree}
     try:
         atomic_write(path, _safetensors(tensors, metadata))
@@ -101,7 +106,7 @@ def _safetensors(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str
         tensor, start = tensors[name], end
         end += tensor.numel() * tensor.element_size()
         header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
+    text = to_json(header).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
     yield len(text).to_bytes(8, "little")
     yield text
@@ -160,6 +165,10 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         return [_pack(item, tensors) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, Undefined):
+        return {_UNDEFINED: value.reason}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_FLOAT: str(value)}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(f"a checkpoint cannot hold a {type(value).__name__}")
@@ -171,6 +180,10 @@ def _unpack(tree: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
     if isinstance(tree, dict):
         if tree.keys() == {_TENSOR}:
             return tensors[tree[_TENSOR]]
+        if tree.keys() == {_UNDEFINED}:
+            return Undefined(str(tree[_UNDEFINED]))
+        if tree.keys() == {_FLOAT}:
+            return float(tree[_FLOAT])
         if tree.keys() == {_PAIRS}:
             return {key: _unpack(item, tensors) for key, item in tree[_PAIRS]}
         return {key: _unpack(item, tensors) for key, item in tree.items()}

@@ -28,7 +28,8 @@ from recrun.config.same_settings import without_run
 from recrun.config.yaml_reader import read_mapping
 from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import CheckpointError, ConfigError, Fault
-from recrun.files import HeldError, atomic_write, hold, is_held
+from recrun.files import HeldError, atomic_write, from_json, hold, is_held, to_json
+from recrun.metrics.undefined import as_nulls, reasons
 
 SCHEMA_VERSION: Final = 1
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
@@ -119,7 +120,7 @@ class RunFolder:
         Raises:
             ValueError: a number is NaN or infinite.
         """
-        atomic_write(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+        atomic_write(path, to_json(document, indent=2) + "\n")
 
     def read_run(self) -> dict[str, Any]:
         """Return the content of run.json.
@@ -162,8 +163,11 @@ class RunFolder:
         return place
 
     def end_test_evaluation(self, place: int, values: Mapping[str, float]) -> None:
-        """Record the metrics of a test evaluation."""
-        self._change_run(lambda document: document["test_evaluations"][place].update(metrics=dict(values)))
+        """Record the metrics of a test evaluation; undefined ones are null, with their reasons beside them."""
+        entry: dict[str, Any] = {"metrics": as_nulls(values)}
+        if reasons(values):
+            entry["undefined"] = reasons(values)
+        self._change_run(lambda document: document["test_evaluations"][place].update(entry))
 
     def _change_run(self, change: Callable[[dict[str, Any]], object]) -> None:
         """Read, change and write run.json while holding its lock."""
@@ -241,14 +245,16 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON object that recrun wrote.
 
     Raises:
-        CheckpointError: the file is missing, or does not hold a JSON object.
+        CheckpointError: the file is missing, or does not hold a JSON object with finite numbers.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = from_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError):
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         raise CheckpointError(f"{path} is damaged: it is not JSON") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from None
     if not isinstance(document, dict):
         raise CheckpointError(f"{path} is damaged: expected a JSON object")
     return document

@@ -27,6 +27,9 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
 _OF_THE_RUN: Final = ("name", "run", "status", "started", "best_epoch", "which4best", "test_evaluations", "cause")
 
 
+_SCORES: Final = ("valid.", "test.")
+
+
 @dataclass(frozen=True)
 class Filter:
     """A condition on a run, such as `lr=1e-3` or `valid.ndcg@20>0.2`.
@@ -46,9 +49,9 @@ class Filter:
     place: Place
 
     def takes(self, row: Mapping[str, Any]) -> bool:
-        """Return whether a run meets the condition; a run without such a value does not."""
+        """Return whether a run meets the condition; a run without such a value, or with an undefined one, does not."""
         found = value_of(row, self.key)
-        if found is _MISSING:
+        if found is _MISSING or (found is None and self.key.startswith(_SCORES) and self.value is not None):
             return False
         if self.sign in ("=", "!="):
             is_equal = found == self.value and isinstance(found, bool) == isinstance(self.value, bool)
@@ -132,6 +135,7 @@ def describe(run: RunFolder) -> dict[str, Any]:
         "which4best": record.get("which4best"),
         "valid": _numbers(metrics.get("valid")),
         "test": _numbers(metrics.get("test")),
+        "undefined": metrics.get("undefined") or {},
         "test_evaluations": sum(entry.get("metrics") is not None for entry in entries),
         "cause": problems[0] if problems else record.get("cause"),
         "settings": settings,
@@ -141,7 +145,7 @@ def describe(run: RunFolder) -> dict[str, Any]:
 def value_of(row: Mapping[str, Any], key: str) -> Any:
     """Return the value of a key in a run's row: a setting, a metric or another column."""
     split, dot, metric = key.partition(".")
-    if dot and split in ("valid", "test"):
+    if dot and f"{split}." in _SCORES:
         return (row[split] or {}).get(metric.lower(), _MISSING)
     return row[key] if key in _OF_THE_RUN else row["settings"].get(key, _MISSING)
 

@@ -1,20 +1,26 @@
 """Parse a sweep's arguments: `KEY=V1,V2` is an axis, `KEY=VALUE` a setting that all trials share.
 
 A comma separates two values unless it stands inside `[...]`, `{...}` or quotes, so lists and quoted text are single
-values. Values are kept as written text; the config layer gives them their types.
+values. `1..5` stands for the integers from 1 to 5. Values are kept as written text; the config layer gives them their
+types.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from recrun.errors import Fault
 
+MAX_VALUES: Final = 10_000
+"""The most values that a range may stand for."""
+
 _CLOSING: Final = {"[": "]", "{": "}"}
+_RANGE: Final = re.compile(r"(-?\d{1,18})\.\.(-?\d{1,18})")
 
 
 @dataclass(frozen=True)
@@ -119,11 +125,30 @@ def _read_values(text: str, setting: Setting, first_column: int) -> tuple[list[V
         if not stripped:
             where = f"value {number} of {len(pieces)} is" if len(pieces) > 1 else "the value is"
             faults.append(setting.fault(f"{where} empty; write '' for empty text, null for none", value.column))
-        elif stripped in values:
-            faults.append(setting.fault(f"the value {stripped} is given twice", value.column))
-        else:
-            values[stripped] = value
+            continue
+        expanded, problem = _expand(stripped)
+        problem = problem or next((f"the value {text} is given twice" for text in expanded if text in values), "")
+        if problem:
+            faults.append(setting.fault(problem, value.column))
+        values |= {text: Value(text, value.column) for text in expanded if text not in values}
     return list(values.values()), faults
+
+
+def _expand(text: str) -> tuple[list[str], str]:
+    """Return the values that a text stands for, and what is wrong with it: the integers of a range `1..5`, or itself.
+
+    >>> _expand("1..3"), _expand("0.5")
+    ((['1', '2', '3'], ''), (['0.5'], ''))
+    """
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        return [text], ""
+    first, last = int(match[1]), int(match[2])
+    if last < first:
+        return [], f"the range {text} is empty: expected FIRST..LAST with FIRST <= LAST"
+    if last - first >= MAX_VALUES:
+        return [], f"the range {text} has {last - first + 1:,} values; at most {MAX_VALUES:,} are accepted"
+    return [str(value) for value in range(first, last + 1)], ""
 
 
 @dataclass

@@ -14,22 +14,19 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from recrun.config.monitor_names import parse_monitor, smaller_is_better
 from recrun.config.same_settings import without_run
 from recrun.config.yaml_writer import dump_mapping
-from recrun.errors import ConfigError
-from recrun.files import HeldError, atomic_write, release, take
+from recrun.files import atomic_write, release, to_json
 from recrun.runs.folder import RunFolder
+from recrun.sweep.lock import take_lock
 from recrun.sweep.plan import Plan, Trial
-from recrun.sweep.processes import is_alive
+from recrun.sweep.points import Standing, Values, rank, standing
 from recrun.sweep.trial_results import holds_config, is_number, read_result, run_folder
 
 SCHEMA: Final = 1
@@ -46,7 +43,8 @@ class Row:
         run: that folder.
         status: pending, running, done, failed or interrupted.
         was_done: whether it was finished by an earlier invocation.
-        valid: the validation metrics at the best epoch, once done.
+        valid: the validation metrics at the best epoch, once done; None for undefined ones.
+        test: the test metrics at that epoch, likewise, if the sweep evaluates on test.
         best_epoch: that epoch.
         cause: why it failed or was interrupted.
         exit_code: of its process; -N for one that signal N killed.
@@ -59,7 +57,8 @@ class Row:
     run: RunFolder
     status: str = PENDING
     was_done: bool = False
-    valid: Mapping[str, float] | None = None
+    valid: Values | None = None
+    test: Values | None = None
     best_epoch: int | None = None
     cause: str | None = None
     exit_code: int | None = None
@@ -89,7 +88,7 @@ class Ledger:
 
     def __enter__(self) -> Ledger:
         self.trials_folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.folder / "lock")
+        self._lock = take_lock(self.folder / "lock")
         self.recover()
         self.save()
         return self
@@ -151,23 +150,38 @@ class Ledger:
                 self._take(row, result)
         self.save()
 
+    @property
+    def split(self) -> str:
+        """The part whose numbers the sweep reports: validation if it chooses, else test."""
+        return "test" if self.plan.is_tested else "valid"
+
+    def numbers(self, row: Row) -> Values:
+        """Return the metrics of a trial that the sweep reports; none until it is done."""
+        return (row.test if self.plan.is_tested else row.valid) or {}
+
+    def standings(self) -> list[Standing]:
+        """Return the points with the means of their trials, ranked as `recrun.sweep.points.rank` does."""
+        members = [(point, [self.rows[index] for index in point.trials]) for point in self.plan.points]
+        found = [standing(point, [self.numbers(row) for row in rows if row.status == DONE]) for point, rows in members]
+        return rank(found, self.plan.which4best)
+
     def ranked(self) -> list[Row]:
-        """Return the rows, best first by the criterion on validation; then the rows that are not done, by status."""
-        criterion = self.plan.which4best
-        sign = 1.0 if smaller_is_better(parse_monitor(criterion)) else -1.0
+        """Return the rows by their points, best first; then the rows that are not done, by status."""
+        places = {index: place for place, each in enumerate(self.standings()) for index in each.point.trials}
+        order = [DONE, RUNNING, PENDING, INTERRUPTED, FAILED]
+        return sorted(self.rows, key=lambda row: (order.index(row.status), places[row.trial.index]))
 
-        def key(row: Row) -> tuple[int, float, int]:
-            value = (row.valid or {}).get(criterion)
-            order = [DONE, RUNNING, PENDING, INTERRUPTED, FAILED].index(row.status)
-            return (order, sign * value if value is not None else 0.0, row.trial.index)
-
-        return sorted(self.rows, key=key)
+    @property
+    def best_point(self) -> Standing | None:
+        """The best point so far; None if nothing is chosen, or if points are of different data."""
+        first = self.standings()[0]
+        return first if first.point.choices and first.is_complete and self.plan.n_data == 1 else None
 
     @property
     def best(self) -> int | None:
-        """The index of the best trial so far, or None."""
-        first = self.ranked()[0]
-        return first.trial.index if first.status == DONE else None
+        """The index of the best trial so far, or None; trials that differ in seeds or folds alone are not ranked."""
+        best = self.best_point
+        return best.point.trials[0] if best is not None and len(best.point.trials) == 1 else None
 
     @property
     def status(self) -> str:
@@ -183,6 +197,7 @@ class Ledger:
             "status": self.status,
             "which4best": self.plan.which4best,
             "best": self.best,
+            "best_point": None if self.best_point is None else self.plan.points.index(self.best_point.point),
             "axes": {key: list(values) for key, values in self.plan.axes.items()},
             "trials": [
                 {
@@ -190,6 +205,7 @@ class Ledger:
                     "status": row.status,
                     "run": _path(row),
                     "valid": None if row.valid is None else dict(row.valid),
+                    "test": None if row.test is None else dict(row.test),
                     "cause": row.cause,
                     "best_epoch": row.best_epoch,
                     "seconds": row.seconds,
@@ -197,21 +213,45 @@ class Ledger:
                 }
                 for row in self.rows
             ],
+            "points": self._points(),
         }
+
+    def _points(self) -> list[dict[str, Any]]:
+        found = {each.point.trials: each for each in self.standings()}
+        return [
+            {
+                "config": self.plan.config_path,
+                "settings": {**point.data, **point.choices},
+                "trials": list(point.trials),
+                "n": found[point.trials].n_done,
+                "split": self.split,
+                "mean": dict(found[point.trials].mean),
+                "sd": dict(found[point.trials].sd),
+            }
+            for point in self.plan.points
+        ]
 
     def save(self) -> None:
         """Write `sweep.json` and `sweep.csv`, each atomically."""
-        atomic_write(self.folder / "sweep.json", json.dumps(self.document(), indent=2, allow_nan=False) + "\n")
+        atomic_write(self.folder / "sweep.json", to_json(self.document(), indent=2) + "\n")
         atomic_write(self.folder / "sweep.csv", self._table())
 
     def _take(self, row: Row, result: Mapping[str, Any]) -> None:
-        """Read the result of a finished run into a row; a run without the criterion's value counts as failed."""
-        valid = result.get("valid")
-        numbers = {name: value for name, value in valid.items() if is_number(value)} if isinstance(valid, dict) else {}
-        if self.plan.which4best not in numbers:
-            row.status, row.cause = FAILED, f"no value of {self.plan.which4best} on validation in {row.run.path}"
+        """Read the result of a finished run into a row; without the numbers that the sweep reports it has failed.
+
+        Metrics other than the criterion may be null, as undefined ones are.
+        """
+        row.valid = _numbers(result.get("valid"))
+        row.test = _numbers(result.get("test")) if self.plan.is_tested else None
+        criterion, needed = self.plan.which4best, self.numbers(row)
+        if not needed or not (self.plan.is_tested or needed.get(criterion) is not None):
+            missing = "test metrics" if self.plan.is_tested else f"value of {criterion} on validation"
+            why = ((result.get("undefined") or {}).get("valid") or {}).get(criterion)
+            told = why and not self.plan.is_tested
+            row.cause = f"{criterion} is undefined on valid: {why}" if told else f"no {missing} in {row.run.path}"
+            row.status, row.valid, row.test = FAILED, None, None
             return
-        row.status, row.cause, row.valid, row.best_epoch = DONE, None, numbers, result.get("best_epoch")
+        row.status, row.cause, row.best_epoch = DONE, None, result.get("best_epoch")
         row.exit_code = 0
         # The time recorded by the run, so that a ledger rebuilt from the run folders is the same.
         seconds = result.get("seconds")
@@ -219,18 +259,25 @@ class Ledger:
             row.seconds = seconds["total"]
 
     def _table(self) -> str:
-        metrics = list(dict.fromkeys(name for row in self.rows for name in row.valid or ()))
+        metrics = list(dict.fromkeys(name for row in self.rows for name in self.numbers(row)))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         keys = list(self.plan.trials[0].overrides)
         writer.writerow(["trial", *keys, "status", *metrics, "best_epoch", "seconds", "run", "cause"])
         for row in self.rows:
             values = [as_text(row.trial.overrides[key]) for key in keys]
-            numbers = [(row.valid or {}).get(name) for name in metrics]
+            numbers = [self.numbers(row).get(name) for name in metrics]
             writer.writerow(
                 [row.trial.index, *values, row.status, *numbers, row.best_epoch, row.seconds, _path(row), row.cause]
             )
         return text.getvalue()
+
+
+def _numbers(values: Any) -> dict[str, float | None] | None:
+    """Return the metrics of a part, None for what is no number; None if the part was not evaluated."""
+    if not isinstance(values, dict):
+        return None
+    return {name: value if is_number(value) else None for name, value in values.items()}
 
 
 def _path(row: Row) -> str | None:
@@ -240,34 +287,4 @@ def _path(row: Row) -> str | None:
 
 def as_text(value: Any) -> str:
     """Return a setting's value as table text: strings unchanged, everything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _lock(path: Path) -> int:
-    """Take the lock and return its descriptor.
-
-    The lock belongs to the open file, so it is released when the last process that inherited it ends, however it ends.
-
-    Raises:
-        ConfigError: another process holds it, or the file cannot be written.
-    """
-    try:
-        descriptor = take(path, patience=0.0)
-    except HeldError:
-        holder = path.read_text(encoding="utf-8", errors="replace")[:32].strip()
-        raise ConfigError(_explain_lock(path.parent, holder)) from None
-    except OSError as error:
-        raise ConfigError(f"cannot lock the sweep {path.parent}: {error.strerror}") from error
-    os.ftruncate(descriptor, 0)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    os.write(descriptor, f"{os.getpid()}\n".encode())
-    return descriptor
-
-
-def _explain_lock(folder: Path, holder: str) -> str:
-    if holder.isdecimal() and not is_alive(int(holder)):
-        return (
-            f"trials of this sweep are still running, but process {holder}, which started them, has ended: {folder}; "
-            f"wait for them to end, or stop them ('pgrep -f {folder / 'trials'}' lists them)"
-        )
-    return f"this sweep is already running (process {holder or 'unknown'}): {folder}; wait for it to end, or stop it"
+    return value if isinstance(value, str) else to_json(value)

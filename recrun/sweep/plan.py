@@ -15,16 +15,17 @@ from recrun.config.same_settings import sweep_identity
 from recrun.errors import ConfigError, Fault, reading_order
 from recrun.registry import DATASETS
 from recrun.sweep.arguments import Grid, Setting, Value, parse_grid
+from recrun.sweep.points import Point, group, kinds_of_axes
 
 MAX_TRIALS: Final = 10_000
 """A larger grid is refused: it is probably a typo, and otherwise too large for a grid search."""
 
 NO_TEST: Final = "eval_test=false"
-"""Passed to every trial: a sweep selects by validation and never evaluates on test."""
+"""Passed to every trial of a sweep that chooses: it chooses by validation and never evaluates on test."""
 
 _REFUSED: Final = {
-    "eval_test": "a sweep never evaluates on test: validation selects the best trial, and test is for that one; "
-    "remove this, then score the best trial with 'recrun eval --checkpoint RUN'",
+    "eval_test": "a sweep that chooses never evaluates on test: validation selects the best trial, and test is for "
+    "that one; remove this, then score the best trial with 'recrun eval --checkpoint RUN'",
     "id": "a sweep names the run folders of its trials itself; remove this",
     "resume": "to continue a sweep, repeat its command; remove this",
 }
@@ -65,8 +66,10 @@ class Plan:
         config_path: the file of the base config.
         which4best: the metric, on validation, by which trials are compared.
         axes: the settings that vary, with their typed values.
-        trials: the points of the grid, in order.
-        notes: what a user should know about their settings.
+        trials: the trials, in the order of the grid.
+        points: the trials that differ in seeds or folds alone, together; see `recrun.sweep.points`.
+        is_tested: whether each trial is evaluated on test, which is so if no axis is a choice.
+        notes: what a user should know about the settings of trials.
     """
 
     name: str
@@ -74,7 +77,19 @@ class Plan:
     which4best: str
     axes: Mapping[str, tuple[Any, ...]]
     trials: tuple[Trial, ...]
+    points: tuple[Point, ...]
+    is_tested: bool
     notes: tuple[str, ...] = ()
+
+    @property
+    def n_data(self) -> int:
+        """The number of values of the axes that change the data; points are compared within each."""
+        return len({repr(point.data) for point in self.points})
+
+    @property
+    def has_repeats(self) -> bool:
+        """Whether points have several trials."""
+        return len(self.points) < len(self.trials)
 
 
 def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolver = resolve) -> Plan:
@@ -96,7 +111,8 @@ def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolv
         raise ConfigError(
             [*faults, Fault(f"the grid has {grid.n_trials:,} trials; at most {MAX_TRIALS:,} are accepted")]
         )
-    resolved, found = _resolve_all(grid, config, resolver)
+    choices, data = kinds_of_axes([axis.key for axis in grid.axes], _data_settings(grid, config, resolver))
+    resolved, found = _resolve_all(grid, config, resolver, chooses=bool(choices))
     configs = [each.config for each in resolved]
     # If an argument is faulty, faults that do not point at an argument may only be consequences of it.
     faults += [fault for fault in found if not faults or (fault.file or "").startswith("argument ")]
@@ -104,8 +120,11 @@ def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolv
         faults += [*_repeated_values(grid, configs), *_several_criteria(configs)]
     if faults:
         raise ConfigError(sorted(dict.fromkeys(faults), key=reading_order))
+    plan = _build(grid, configs, resolved[0].path)
+    points = group([(trial.index, trial.overrides) for trial in plan.trials], choices, data)
+    is_tested = all(each["eval_test"] for each in configs)
     notes = dict.fromkeys(note for each in resolved for note in each.notes)
-    return replace(_build(grid, configs, resolved[0].path), notes=tuple(notes))
+    return replace(plan, points=tuple(points), is_tested=is_tested, notes=tuple(notes))
 
 
 def refuse_without_validation(config: Mapping[str, Any]) -> Fault | None:
@@ -128,6 +147,15 @@ def _may_ship_validation(config: Mapping[str, Any]) -> bool:
     return config.get("valid_path") is not None or dataset not in DATASETS
 
 
+def _data_settings(grid: Grid, config: str | None, resolver: Resolver) -> list[str]:
+    """Return the data set's own settings; none if the first trial has faults, which are reported later."""
+    try:
+        components = resolver(config, _arguments(_accepted(grid, next(iter(grid))))).components
+    except ConfigError:
+        return []
+    return [parameter.name for parameter in components["dataset"].parameters] if "dataset" in components else []
+
+
 def _refusals(grid: Grid) -> list[Fault]:
     faults = [setting.fault(_REFUSED[setting.key], 1) for setting in grid.settings if setting.key in _REFUSED]
     return faults + [
@@ -137,19 +165,21 @@ def _refusals(grid: Grid) -> list[Fault]:
     ]
 
 
-def _resolve_all(grid: Grid, config: str | None, resolver: Resolver) -> tuple[list[Resolved], list[Fault]]:
+def _resolve_all(
+    grid: Grid, config: str | None, resolver: Resolver, *, chooses: bool
+) -> tuple[list[Resolved], list[Fault]]:
     """Resolve every trial; return the results, and every fault once, at the argument where the user can fix it."""
     trials: list[Resolved] = []
     where: dict[Fault, list[tuple[Value, ...]]] = {}
     for values in grid:
         settings = _accepted(grid, values)
         try:
-            resolved = resolver(config, [*_arguments(settings), NO_TEST])
+            resolved = resolver(config, [*_arguments(settings), *([NO_TEST] if chooses else [])])
         except ConfigError as error:
             found = error.faults
         else:
             trials.append(resolved)
-            refusal = refuse_without_validation(resolved.config)
+            refusal = refuse_without_validation(resolved.config) if chooses else None
             found = [] if refusal is None else [_point_out(refusal, settings)]
         for fault in found:
             where.setdefault(fault, []).append(values)
@@ -254,6 +284,8 @@ def _build(grid: Grid, configs: Sequence[Mapping[str, Any]], config_path: str) -
         which4best=configs[0]["which4best"],
         axes={key: tuple(values.values()) for key, values in axes.items()},
         trials=tuple(trials),
+        points=(),
+        is_tested=False,
     )
 
 

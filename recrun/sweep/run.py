@@ -46,12 +46,13 @@ class Listener:
 
 
 def train_command(ledger: Ledger, row: Row) -> list[str]:
-    """Return the command of a trial: `recrun train` on its resolved config, without test.
+    """Return the command of a trial: `recrun train` on its resolved config, without test if the sweep chooses.
 
     The config is the copy in the sweep folder, so editing the original while a sweep runs has no effect. The
     overrides are already in it; they are repeated so that the run records them.
     """
-    settings = [*row.trial.arguments, NO_TEST, f"id={row.run_id}"]
+    no_test = [] if ledger.plan.is_tested else [NO_TEST]
+    settings = [*row.trial.arguments, *no_test, f"id={row.run_id}"]
     config = str(ledger.config_path(row))
     return [sys.executable, "-m", "recrun", "train", config, *settings, "--runs", str(ledger.runs), "--json"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import signal
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 from recrun.config.same_settings import is_finished_trial
 from recrun.errors import CheckpointError
+from recrun.files import from_json
 from recrun.runs.folder import RunFolder, read_json, runs_like
 
 INTERRUPTED_EXIT: Final = 130
@@ -54,7 +54,7 @@ def latest_value(run: RunFolder, metric: str) -> float | None:
     """
     for line in _last_lines(run.metrics_lines_file):
         try:
-            record = json.loads(line)
+            record = from_json(line)
         except ValueError:
             continue
         if isinstance(record, dict) and record.get("split") == "valid":

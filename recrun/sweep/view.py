@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from recrun.registry.user_files import short_name
 from recrun.report.terminal.console import is_live
 from recrun.report.terminal.lines import clock, duration, number
 from recrun.report.terminal.tables import table
 from recrun.sweep.ledger import DONE, FAILED, INTERRUPTED, PENDING, RUNNING, Ledger, Row, as_text
+from recrun.sweep.points import REPEATS, Standing, Values
 from recrun.sweep.run import Listener
 from recrun.sweep.trial_results import latest_value
 
 _REFRESH_SECONDS: Final = 0.25
 _MOST_ROWS: Final = 20
+_MOST_COLUMNS: Final = 5
+"""The most trials of a point that have a column of their own, so that a table fits into 80 columns."""
 
 
 def view_of(console: Console, verbose: int) -> Listener:
@@ -72,8 +76,9 @@ class LineView(Quiet):
         self.say(f"trial {row.trial.index}: {point(row, self.ledger)}: started{where}")
 
     def ended(self, row: Row) -> None:
-        criterion = self.ledger.plan.which4best
-        text = f" {short_name(criterion)} {number(row.valid[criterion])}" if row.valid else f": {row.cause}"
+        criterion, numbers = self.ledger.plan.which4best, self.ledger.numbers(row)
+        value = numbers.get(criterion)
+        text = f" {short_name(criterion)} {number(value)}" if numbers else f": {row.cause}"
         time_taken = f"  [{duration(row.seconds)}]" if row.seconds is not None else ""
         self.say(f"trial {row.trial.index}: {point(row, self.ledger)}: {row.status}{text}{time_taken}")
 
@@ -110,11 +115,37 @@ def opening_lines(ledger: Ledger) -> Iterator[str]:
     plan = ledger.plan
     counts = " x ".join(f"{len(values)} {key}" for key, values in plan.axes.items())
     yield f"config  {plan.config_path}"
-    yield f"sweep   {counts} = {len(plan.trials)} trials, compared by {short_name(plan.which4best)} on validation"
+    yield f"sweep   {counts} = {len(plan.trials)} trials, {_purpose(ledger)}"
     yield f"folder  {ledger.folder}"
+    yield from _untested_folds(ledger)
     n_done = sum(row.was_done for row in ledger.rows)
     if n_done:
         yield f"done    {n_done} of {len(plan.trials)} trials are already done and are not repeated"
+
+
+def _purpose(ledger: Ledger) -> str:
+    """Return what a sweep does with the numbers of its trials."""
+    plan = ledger.plan
+    if plan.is_tested:
+        return "each scored on test: nothing is chosen"
+    if not any(point.choices for point in plan.points):
+        return "each scored on validation: nothing is chosen, and eval_test is false"
+    mean = f"the mean over {_repeated(ledger)} of " if plan.has_repeats else ""
+    apart = f", for each {' and '.join(plan.points[0].data)} separately" if plan.n_data > 1 else ""
+    return f"compared by {mean}{short_name(plan.which4best)} on validation{apart}"
+
+
+def _untested_folds(ledger: Ledger) -> Iterator[str]:
+    """Yield the line that says which share of the folds is tested, if it is not all."""
+    n_folds = max((row.trial.config.get("n_folds") or 0 for row in ledger.rows), default=0)
+    n_tested = len(ledger.plan.axes.get("test_fold", ()))
+    if 0 < n_tested < n_folds:
+        yield f"note    {n_tested} of {n_folds} folds are tested; test_fold=1..{n_folds} tests all"
+
+
+def _repeated(ledger: Ledger) -> str:
+    """Return the axes whose trials are averaged."""
+    return " and ".join(axis for axis in ledger.plan.axes if axis in REPEATS)
 
 
 def progress_table(ledger: Ledger) -> Table:
@@ -124,16 +155,15 @@ def progress_table(ledger: Ledger) -> Table:
     now = time.monotonic()
     cells = []
     for row in rows:
-        value = (row.valid or {}).get(criterion)
+        value = ledger.numbers(row).get(criterion)
         seconds = row.seconds
         if row.status == RUNNING:
             value, seconds = latest_value(row.run, criterion), now - (row.started or now)
         elapsed = "" if seconds is None else clock(seconds)
         cells.append([*_point_cells(row, ledger), row.status, elapsed, value, row.cause or ""])
     best = next((position for position, row in enumerate(rows) if row.trial.index == ledger.best), None)
-    grid = table(
-        None, ("trial", *ledger.plan.axes, "status", "time", f"valid {short_name(criterion)}", "cause"), cells, best
-    )
+    head = f"{ledger.split} {short_name(criterion)}"
+    grid = table(None, ("trial", *ledger.plan.axes, "status", "time", head, "cause"), cells, best)
     states = [row.status for row in ledger.rows]
     grid.caption = ", ".join(
         f"{states.count(state)} {state}" for state in (DONE, RUNNING, FAILED, INTERRUPTED, PENDING) if state in states
@@ -148,29 +178,103 @@ def shown_rows(rows: Sequence[Row]) -> Iterator[Row]:
     yield from rows[start : start + _MOST_ROWS]
 
 
-def result_table(ledger: Ledger) -> Table:
-    """Return the final table: the best trial first, failed trials with their cause last."""
-    criterion = ledger.plan.which4best
+def result_tables(ledger: Ledger) -> Iterator[Group]:
+    """Yield the final tables: points with the mean of their trials if some have several, and the trials.
+
+    The trials are left out where the first table already has all there is to say of them.
+    """
+    plan = ledger.plan
+    if plan.is_tested:
+        yield from (_repeats_table(ledger, each) for each in ledger.standings() if each.n_done)
+    elif plan.has_repeats or plan.n_data > 1:
+        yield _points_table(ledger)
+    has_points = plan.is_tested or plan.has_repeats or plan.n_data > 1
+    if not has_points or any(row.status != DONE for row in ledger.rows):
+        yield trials_table(ledger)
+
+
+def trials_table(ledger: Ledger) -> Group:
+    """Return the table of all trials: the best first, failed trials with their cause last."""
     rows = ledger.ranked()
-    others = dict.fromkeys(name for row in rows for name in row.valid or () if name != criterion)
-    metrics = [criterion, *others]
+    metrics = _metrics(ledger, (ledger.numbers(row) for row in rows))
     columns = ["trial", *ledger.plan.axes, "status", *map(short_name, metrics), "epoch", "time"]
     has_causes = any(row.cause for row in rows)
     cells = []
     for row in rows:
-        numbers = [(row.valid or {}).get(name) for name in metrics]
+        numbers = [ledger.numbers(row).get(name) for name in metrics]
         cause = [row.cause or ""] if has_causes else []
         cells.append([*_point_cells(row, ledger), row.status, *numbers, row.best_epoch, duration(row.seconds), *cause])
-    title = f"{len(rows)} trials by {short_name(criterion)} on validation"
-    return table(title, [*columns, "cause"] if has_causes else columns, cells, None if ledger.best is None else 0)
+    part = "test" if ledger.plan.is_tested else "validation"
+    title = f"{len(rows)} trials by {short_name(ledger.plan.which4best)} on {part}"
+    best = None if ledger.best is None else 0
+    return _titled(title, table(None, [*columns, "cause"] if has_causes else columns, cells, best))
+
+
+def _points_table(ledger: Ledger) -> Group:
+    """Return the table of points, best first: the mean of each metric, and the criterion's standard deviation."""
+    plan, standings = ledger.plan, ledger.standings()
+    criterion, *others = _metrics(ledger, (each.mean for each in standings))
+    cells = [
+        [
+            *map(as_text, (*each.point.data.values(), *each.point.choices.values())),
+            f"{each.n_done}/{len(each.point.trials)}",
+            each.mean.get(criterion),
+            each.sd.get(criterion),
+            *(each.mean.get(name) for name in others),
+        ]
+        for each in standings
+    ]
+    first = plan.points[0]
+    head = [*first.data, *first.choices, "done", short_name(criterion), "sd", *map(short_name, others)]
+    mean = f"mean over {_repeated(ledger)}" if plan.has_repeats else "compared within each value of the data"
+    title = f"{len(standings)} points by {short_name(criterion)} on validation, {mean}"
+    return _titled(title, table(None, head, cells, None if ledger.best_point is None else 0))
+
+
+def _repeats_table(ledger: Ledger, standing: Standing) -> Group:
+    """Return the table of one point of a sweep that chooses nothing: mean and deviation, and trials if they are few."""
+    plan, point = ledger.plan, standing.point
+    rows = [row for row in (ledger.rows[index] for index in point.trials) if row.status == DONE]
+    shown = rows if len(rows) <= _MOST_COLUMNS else []
+    cells = [
+        [
+            short_name(name),
+            standing.mean[name],
+            standing.sd.get(name),
+            *(ledger.numbers(row).get(name) for row in shown),
+        ]
+        for name in _metrics(ledger, [standing.mean])
+    ]
+    repeated = [axis for axis in plan.axes if axis in REPEATS]
+    heads = [" ".join(as_text(row.trial.overrides[axis]) for axis in repeated) for row in shown]
+    values = "".join(f" {axis}={as_text(value)}" for axis, value in point.data.items())
+    over = f" over {_repeated(ledger)}" if repeated else ""
+    title = f"test{values}{over}, {len(rows)} of {len(point.trials)} done"
+    return _titled(title, table(None, ["metric", "mean", "sd", *heads], cells))
+
+
+def _titled(title: str, grid: Table) -> Group:
+    """Return a table below its title, which may be wider than the table."""
+    return Group(Text(title, style="bold"), grid)
+
+
+def _metrics(ledger: Ledger, numbers: Iterable[Values]) -> list[str]:
+    """Return the metrics that some trials have, the criterion first."""
+    found = dict.fromkeys(name for values in numbers for name in values)
+    criterion = ledger.plan.which4best
+    is_first = criterion in found or not ledger.plan.is_tested
+    return [*([criterion] if is_first else []), *(name for name in found if name != criterion)]
 
 
 def closing_lines(ledger: Ledger) -> Iterator[str]:
-    """Yield the lines printed below the final table: the best trial, and what to do next."""
-    if ledger.best is not None:
-        row = ledger.rows[ledger.best]
-        yield f"best    trial {row.trial.index}: {point(row, ledger)}"
-        yield f"score   recrun eval --checkpoint {shlex.quote(str(row.run.path))} --split test"
+    """Yield the lines printed below the final tables: the best trial or trials, and what to do next."""
+    best = ledger.best_point
+    if best is not None:
+        rows = [ledger.rows[index] for index in best.point.trials]
+        values = " ".join(f"{key}={as_text(value)}" for key, value in best.point.choices.items())
+        yield f"best    {f'trial {rows[0].trial.index}' if len(rows) == 1 else f'{len(rows)} trials'}: {values}"
+        for row in rows[:_MOST_ROWS]:
+            yield f"score   recrun eval --checkpoint {shlex.quote(str(row.run.path))} --split test"
     n_open = sum(row.status != DONE for row in ledger.rows)
     if n_open:
         yield f"again   {n_open} of {len(ledger.rows)} trials are not done; repeat the command to run them again"

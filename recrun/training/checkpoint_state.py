@@ -23,6 +23,7 @@ from recrun.runs.provenance import data_differences
 from recrun.training.finite_checks import last_good
 from recrun.training.loop_state import Best, TrainingState
 from recrun.training.run_settings import RunParts, RunSettings
+from recrun.training.saved_progress import check_progress
 
 _SUPERSEDED: Final = ".superseded.safetensors"
 
@@ -84,7 +85,8 @@ def restore(run: RunFolder, parts: RunParts, state: TrainingState, saved: Mappin
     """Restore a state that `saved_state` returned.
 
     Raises:
-        CheckpointError: it does not fit the model, optimizer or schedule, or the best model is missing or damaged.
+        CheckpointError: it does not fit the model, optimizer or schedule, the run cannot be where it says, or the best
+            model is missing or damaged.
     """
     try:
         parts.model.load_state_dict(saved["model"])
@@ -92,6 +94,8 @@ def restore(run: RunFolder, parts: RunParts, state: TrainingState, saved: Mappin
             part = getattr(parts, name)
             if saved[name] is not None and part is not None:
                 part.load_state_dict(saved[name])
+        steps = None if parts.optimizer is None else parts.dataset.n_batches("train")
+        check_progress(saved["progress"], epochs=saved["config"]["epochs"], n_steps=steps)
         state.load_state_dict(saved)
         restore_random_state(saved["rng"], parts.device)
     except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:

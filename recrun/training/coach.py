@@ -12,7 +12,6 @@ model, and the numbers beside one label belong to one state of the model.
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +21,8 @@ import torch
 from recrun.config.monitor_names import LOSS
 from recrun.data.postprocessing.mode import check_mode
 from recrun.errors import TrainingError
-from recrun.evaluation.evaluate_split import evaluate_split
+from recrun.evaluation.evaluate_split import evaluate_split, undefined_metrics
+from recrun.metrics.undefined import Undefined
 from recrun.runs.checkpoint import load_checkpoint
 from recrun.runs.resume import finished_result
 from recrun.training.finite_checks import last_good
@@ -45,11 +45,17 @@ class Coach(RunKeeper):
     def score(
         self, split: str, cfg: Any, monitors: Sequence[str], reporters: Sequence[Reporter] = ()
     ) -> dict[str, float]:
-        """Evaluate the model as it is on "valid" or "test", outside any run; the reporters see the progress."""
+        """Evaluate the model as it is on "valid" or "test", outside any run; the reporters see the progress.
+
+        Raises:
+            TrainingError: a metric is infinite.
+        """
         self._take(RunSettings.read(cfg, monitors, self.model))
         self.reporters = Reporters(reporters)
         try:
-            return self._evaluate_split(split, self.state.epoch)[0]
+            values = self._evaluate_split(split, self.state.epoch)[0]
+            self._guard.check_metrics(values, split)
+            return values
         finally:
             self.reporters.close()
 
@@ -92,11 +98,17 @@ class Coach(RunKeeper):
             return
         if not settings.validates:
             if force:  # There is nothing to choose by, so the last model is kept.
-                self._keep_best(Best(epoch, math.nan, {}))
+                self._keep_best(Best(epoch, None, {}))
             return
         values, seconds = self._score("valid", epoch)
         value = values[str(settings.which4best)]
-        is_best = state.best is None or settings.goodness(value) > settings.goodness(state.best.value)
+        if isinstance(value, Undefined):
+            raise TrainingError(
+                f"{settings.which4best} is undefined on valid: {value.reason}; it cannot choose the best epoch, so set "
+                "another which4best"
+            )
+        before = None if state.best is None else state.best.value
+        is_best = before is None or settings.goodness(value) > settings.goodness(before)
         state.stale = 0 if is_best else state.stale + 1
         if is_best:
             self._keep_best(Best(epoch, value, values))
@@ -114,6 +126,8 @@ class Coach(RunKeeper):
             self.model.fit(self.dataset.base.training_data())
             self._interrupts.at_once = False
             self._guard.check_fit()
+            for note in getattr(self.model, "notes", ()):
+                self.reporters.message(note, "warning")
             self.stopwatch.book("fit")
         else:
             self.dataloader = self._loader("train", epoch)
@@ -141,7 +155,9 @@ class Coach(RunKeeper):
         if best is None:
             raise TrainingError("the run ended without an evaluation")
         self._is_scoring_test = True  # From here on the model is not the one to resume from.
-        self.model.load_state_dict(load_checkpoint(self.run.checkpoint_file("best"))["model"])
+        # A model just fitted in closed form is the best one; reading it back would hold a large one twice.
+        if not (self.settings.closed_form and best.epoch == self.state.epoch):
+            self.model.load_state_dict(load_checkpoint(self.run.checkpoint_file("best"))["model"])
         test: dict[str, float] | None = None
         if self.cfg["eval_test"]:
             place = self.run.begin_test_evaluation("best", by="train")
@@ -184,8 +200,7 @@ class Coach(RunKeeper):
             progress=lambda done, total: self._after_block(prefix, done, total),
         )
         self.state.users[prefix] = (found.n_users, found.n_skipped)
-        if found.n_users:
-            self.state.meters.record(prefix, found.values)
+        self.state.meters.record(prefix, found.values)
 
     def monitor(
         self, *values: Any, n: int = 1, mode: str = "mean", prefix: str = "train", pool: Sequence[str] | None = None
@@ -214,7 +229,7 @@ class Coach(RunKeeper):
                 self.state.meters.add_value(float(values[0]), n, mode, prefix, name)
 
     def _score(self, split: str, epoch: int) -> tuple[dict[str, float], float]:
-        """Evaluate a split within the run, and stop the run at a value that is NaN or infinite."""
+        """Evaluate a split within the run, and stop the run at a value that is not finite without being undefined."""
         try:
             values, seconds = self._evaluate_split(split, epoch)
         except TrainingError as error:
@@ -239,6 +254,14 @@ class Coach(RunKeeper):
         require_all(values, self.settings.metrics, split)
         self.stopwatch.book("evaluation")
         return {str(name): values[str(name)] for name in self.settings.metrics}, self._spend("evaluate", start)
+
+    def _undefined(self) -> dict[str, dict[str, str]]:
+        """Return, by split to be evaluated, the monitors that the data leaves undefined, with the reasons."""
+        if type(self).evaluate is not Coach.evaluate:  # What a script evaluates is not known beforehand.
+            return {}
+        splits = [*(["valid"] if self.settings.validates else []), *(["test"] if self.cfg["eval_test"] else [])]
+        base, metrics = self.dataset.base, self.settings.metrics
+        return {split: undefined_metrics(self.model, base, split, metrics) for split in splits}
 
     def _is_stale(self) -> bool:
         patience = self.cfg.get("early_stop_patience")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recrun.errors import TrainingError
+from recrun.metrics.undefined import Undefined
 from recrun.runs.folder import RunFolder
 from recrun.training.loop_state import TrainingState
 
@@ -64,15 +65,19 @@ class Guard:
         self._refuse(not_numbers(self._model), "the model is not finite after its fit")
 
     def check_metrics(self, values: Mapping[str, float], where: str) -> None:
-        """Check the metrics of an evaluation.
+        """Check the metrics of an evaluation; one that is `Undefined` on the data is no fault of the model.
 
         Raises:
-            TrainingError: one is not finite.
+            TrainingError: another is not finite.
         """
-        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        bad = {
+            name: value
+            for name, value in values.items()
+            if not isinstance(value, Undefined) and not math.isfinite(value)
+        }
         if bad:
-            undefined = "no finite value: it is undefined for all of these users, or the model's scores overflow"
-            raise TrainingError(f"{', '.join(bad)} on {where} has {undefined}. {last_good(self._run)}")
+            found = ", ".join(f"{name} on {where} is {value}" for name, value in bad.items())
+            raise TrainingError(f"{found}: the model's predictions overflow. {last_good(self._run)}")
 
     def explain(self, error: BaseException) -> BaseException:
         """Return a file system error as a TrainingError that names the last checkpoint; other errors unchanged."""
@@ -134,7 +139,9 @@ def not_finite(model: nn.Module) -> list[str]:
 @torch.no_grad()
 def not_numbers(model: nn.Module) -> list[str]:
     """Return the names of the buffers that hold NaN, as those of a model in closed form may."""
-    return [name for name, tensor in model.named_buffers() if tensor.is_floating_point() and bool(tensor.isnan().any())]
+    floating = [(name, buffer) for name, buffer in model.named_buffers() if buffer.is_floating_point()]
+    # A NaN makes the sum NaN. Only then is each entry looked at, which takes a byte for each.
+    return [name for name, buffer in floating if bool(_sum(buffer).isnan()) and bool(buffer.isnan().any())]
 
 
 def _sum(tensor: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recrun.config.monitor_names import LOSS, MetricName, parse_monitor
 from recrun.errors import RegistryError, TrainingError
+from recrun.metrics.undefined import Undefined
 from recrun.registry import METRICS
 from recrun.registry.user_files import is_file_reference
 
@@ -103,8 +104,8 @@ class Meters:
         self._finished[split] = dict(values)
 
     def take(self, split: str) -> dict[str, float]:
-        """Return the values of a split and forget them."""
-        means = {str(name): meter.average for name, meter in self._meters.pop(split, {}).items() if meter.count}
+        """Return the values of a split and forget them; a metric that no row defines is `Undefined`."""
+        means = {str(name): self._mean(name, meter) for name, meter in self._meters.pop(split, {}).items()}
         return means | self._finished.pop(split, {})
 
     def count(self, split: str) -> int:
@@ -120,6 +121,14 @@ class Meters:
         self._meters[split] = {
             parse_monitor(name): AverageMeter(float(total), int(count)) for name, (total, count) in state.items()
         }
+
+    @staticmethod
+    def _mean(name: MetricName, meter: AverageMeter) -> float:
+        if meter.count:
+            return meter.average
+        from recrun.metrics.on_tensors import nobody
+
+        return Undefined(nobody(name))
 
     def _meter(self, split: str, name: MetricName) -> AverageMeter:
         return self._meters.setdefault(split, {}).setdefault(name, AverageMeter())
@@ -182,7 +191,7 @@ class MonitorHistory:
         """Add the values of one split after `epoch` epochs of training."""
         series = self.values.setdefault(split, {})
         for name, value in values.items():
-            series.setdefault(name, []).append((epoch, float(value)))
+            series.setdefault(name, []).append((epoch, _number(value)))
 
     def last(self, split: str, metric: MetricName) -> float:
         """Return the latest value of a metric on a monitored split."""
@@ -198,17 +207,20 @@ class MonitorHistory:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore a history that `state_dict` returned."""
         self.values = {
-            split: {name: [(int(epoch), float(value)) for epoch, value in points] for name, points in series.items()}
+            split: {name: [(int(epoch), _number(value)) for epoch, value in points] for name, points in series.items()}
             for split, series in state.items()
         }
 
 
 @dataclass
 class Best:
-    """The best evaluation so far: after how many epochs, the criterion's value, all monitored values."""
+    """The best evaluation so far: after how many epochs, the criterion's value, all monitored values.
+
+    Without a validation part, it is the last model, which has no value.
+    """
 
     epoch: int
-    value: float
+    value: float | None
     values: dict[str, float]
 
 
@@ -279,9 +291,15 @@ class TrainingState:
         saved = state["progress"]
         self.epoch, self.step, self.evaluated = saved["epoch"], saved["step"], saved["evaluated"]
         self.best = Best(**saved["best"]) if saved["best"] else None
+        if self.best is not None and self.best.value is not None and math.isnan(self.best.value):
+            self.best.value = None  # as older checkpoints of runs without validation have it
         self.stale = saved["stale"]
         self.loss = AverageMeter(**saved["loss"])
         self.history.load_state_dict(saved["history"])
         self.users = {split: (int(ranked), int(skipped)) for split, (ranked, skipped) in saved["users"].items()}
         self.seconds = dict(saved["seconds"])
         self.meters.load_state_dict("train", state["meters"])
+
+
+def _number(value: float) -> float:
+    return value if isinstance(value, Undefined) else float(value)

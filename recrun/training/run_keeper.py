@@ -14,7 +14,7 @@ from torch import nn
 
 from recrun.errors import ConfigError
 from recrun.randomness import undisturbed_random_state
-from recrun.runs.find import run_for
+from recrun.runs.find import resumable, run_for
 from recrun.runs.folder import RunFolder
 from recrun.training import checkpoint_state, devices
 from recrun.training.finite_checks import Guard
@@ -25,6 +25,7 @@ from recrun.training.run_record import describe_run, how_to_continue, record_end
 from recrun.training.run_settings import RunParts, RunSettings
 from recrun.training.stop_signals import Interrupted, Interrupts
 from recrun.training.stopwatch import Recurring, Stopwatch
+from recrun.training.undefined_monitors import refuse_undefined
 
 if TYPE_CHECKING:
     from recrun.data.postprocessing.base import Pipe
@@ -112,6 +113,7 @@ class RunKeeper:
         run: RunFolder | None = None,
         runs: str | Path = "runs",
         reporters: ReporterFactory | None = None,
+        repeats: bool = False,
     ) -> None:
         """Take the settings of the run, check that they can work with the data, and open the run's folder.
 
@@ -121,15 +123,37 @@ class RunKeeper:
             run: the run folder; made (or reopened, with `resume: true`) when None.
             runs: the folder in which it is made.
             reporters: makes the reporters that are notified of the run; the default ones when None.
+            repeats: whether an earlier run is repeated, whose monitors may be undefined on the data.
 
         Raises:
-            ConfigError: a monitor is not known, `which4best` is not monitored, or a run cannot be opened.
+            ConfigError: a monitor is not known, `which4best` is not monitored, the data leaves a monitor of a new run
+                undefined, or a run cannot be opened.
         """
-        self._take(RunSettings.read(cfg, monitors, self.model).for_training(self.parts))
-        self._run = run or run_for(self.cfg, runs)
+        settings: Mapping[str, Any] = getattr(cfg, "config", cfg)
+        continued = run or (resumable(settings, runs) if settings.get("resume") else None)
+        self.check(cfg, monitors, is_new=continued is None and not repeats)
+        self._run = continued or run_for(self.cfg, runs)
         self._guard = Guard(self.model, self.state, self._run)
         self._make_reporters = reporters or self._usual_reporters
         self._checkpoint = Recurring(60 * self.cfg.get("checkpoint_minutes", math.inf))
+
+    def check(self, cfg: Any, monitors: Sequence[str], *, is_new: bool = True) -> None:
+        """Take the settings of a run, and check that they can work with the data.
+
+        Args:
+            cfg: a compiled Parser or Config.
+            monitors: metrics to compute.
+            is_new: whether the run is new, so that no monitor may be undefined on the data.
+
+        Raises:
+            ConfigError: they cannot.
+        """
+        self._take(RunSettings.read(cfg, monitors, self.model).for_training(self.parts))
+        refuse_undefined(self.settings, self._undefined(), is_new=is_new)
+
+    def _undefined(self) -> dict[str, dict[str, str]]:
+        """Return, by split to be evaluated, the monitors that the data leaves undefined, with the reasons."""
+        return {}
 
     def resume(self) -> None:
         """Continue from the run's last checkpoint, if it has one, and tell the reporters that the run begins.

@@ -8,6 +8,7 @@ from typing import Any
 from recrun.architectures.base import n_parameters
 from recrun.config.monitor_names import LOSS
 from recrun.errors import CheckpointError
+from recrun.metrics.undefined import as_nulls, undefined_entry
 from recrun.runs.folder import RunFolder, now
 from recrun.runs.provenance import code_hashes, cost, environment
 from recrun.training.loop_state import TrainingState
@@ -69,8 +70,13 @@ def _changes(record: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str
 def result_of(
     run: RunFolder, parts: RunParts, settings: RunSettings, state: TrainingState, test: Mapping[str, float] | None
 ) -> dict[str, Any]:
-    """Return the content of metrics.json; `state` has a best evaluation."""
+    """Return the content of metrics.json; `state` has a best evaluation.
+
+    Undefined metrics are null, with their reasons under "undefined".
+    """
     assert state.best is not None
+    valid = state.best.values if settings.validates else None
+    parts_scored = {"valid": valid, "test": test}
     users = {split: counted for split, (counted, _) in state.users.items()}
     skipped = {split: left_out for split, (_, left_out) in state.users.items()}
     return {
@@ -78,8 +84,8 @@ def result_of(
         "status": "done",
         "best_epoch": state.best.epoch,
         "which4best": str(settings.which4best),
-        "valid": dict(state.best.values) if settings.validates else None,
-        "test": None if test is None else dict(test),
+        **{split: None if values is None else as_nulls(values) for split, values in parts_scored.items()},
+        **undefined_entry({split: values or {} for split, values in parts_scored.items()}),
         "users": {**users, "skipped": skipped.get("test", skipped.get("valid", 0))},
         **rows_scored(parts, settings, state),
         "seconds": {**state.seconds, "total": sum(state.seconds.values())},

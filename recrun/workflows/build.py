@@ -83,11 +83,14 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
 
 
 def plan(resolved: Resolved) -> dict[str, Any]:
-    """Return what a run would do, without training: model size, steps, device and data."""
+    """Return what a run would do, without training: model size, steps, device and data.
+
+    Raises:
+        ConfigError, DataError: it would be refused.
+    """
     coach = build(_settle_seed(resolved))
-    config, data = resolved.config, coach.dataset.base
-    if resolved.family.histories and not config.get("shuffled_time", False):
-        data.refuse_torn_histories()
+    config = resolved.config
+    coach.check(config, config.monitors)
     return {
         "config": resolved.path,
         "model": config.model,

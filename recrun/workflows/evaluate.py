@@ -10,6 +10,7 @@ from recrun.config.find import read_overrides
 from recrun.config.resolve import Resolved, resolve_given
 from recrun.config.yaml_reader import Given
 from recrun.errors import CheckpointError, ConfigError, nearest
+from recrun.metrics.undefined import as_nulls, undefined_entry
 from recrun.runs.checkpoint import load_checkpoint
 from recrun.runs.find import locate_checkpoint
 from recrun.runs.folder import RunFolder
@@ -58,7 +59,8 @@ def evaluate(
         "run": None if run is None else str(run.path),
         "checkpoint": str(file),
         "split": split,
-        "metrics": values,
+        "metrics": as_nulls(values),
+        **undefined_entry({split: values}),
         "users": coach.state.users[split][0],
         **{key: counts[split] for key, counts in rows_scored(coach.parts, coach.settings, coach.state).items()},
     }
@@ -107,7 +109,7 @@ def _build_to_evaluate(resolved: Resolved, file: Path, content: dict[str, Any]) 
         raise CheckpointError(f"the model of {file} cannot be built: {last_line(error)}") from error
     refuse_other_data(f"the model of {file}", content["data"], coach.dataset.base.hashes)
     try:
-        coach.model.load_state_dict(content["model"])
+        coach.model.load_state_dict(content.pop("model"))  # a large model is not held twice while it is scored
     except (RuntimeError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{file} does not fit its config and data: {last_line(error)}") from None
     return coach

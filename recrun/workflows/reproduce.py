@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from recrun.config.resolve import resolve
 from recrun.errors import CheckpointError
+from recrun.files import from_json
 from recrun.runs.folder import RunFolder, finished_record, open_run, read_json
 from recrun.runs.provenance import code_hashes, data_differences, environment
 from recrun.workflows.build import build, portable
@@ -60,7 +60,7 @@ def reproduce(path: str | Path, overrides: Sequence[str] = (), *, runs: str | Pa
         now = {"data": hashes, "code": code_hashes(resolved.config), "device": str(coach.device), **environment()}
         return {**document, "differences": [], "reasons": reasons(record, now)}
     settings = portable(resolved)
-    coach.compile(settings, settings.monitors, runs=run.path.parents[2] if runs is None else runs)
+    coach.compile(settings, settings.monitors, runs=run.path.parents[2] if runs is None else runs, repeats=True)
     coach.fit()
     compared, differences = compare(run, coach.run)
     return {
@@ -114,7 +114,7 @@ def _numbers(run: RunFolder) -> Iterator[tuple[str, Any]]:
     for part in _COMPARED:
         yield from _flatten(part, result.get(part))
     try:
-        lines = [json.loads(line) for line in run.metrics_lines_file.read_text(encoding="utf-8").splitlines()]
+        lines = [from_json(line) for line in run.metrics_lines_file.read_text(encoding="utf-8").splitlines()]
         for line in lines:
             yield from _flatten(f"epoch {line['epoch']} {line['split']}", line["values"])
     except (OSError, ValueError, KeyError, TypeError) as error:

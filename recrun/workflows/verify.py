@@ -104,7 +104,7 @@ def compare(claim: Claim, result: Mapping[str, Any]) -> dict[str, Any]:
     A value is inside if its distance from the expected one is at most the tolerance; if that is null, the value is only
     shown.
     """
-    numbers = []
+    numbers, undefined = [], result.get("undefined") or {}
     for entry in claim.expected:
         measured = (result.get(entry.split) or {}).get(entry.metric)
         off = None if measured is None else measured - entry.value
@@ -116,6 +116,7 @@ def compare(claim: Claim, result: Mapping[str, Any]) -> dict[str, Any]:
                 "from": entry.origin,
                 "value": entry.value,
                 "measured": measured,
+                "undefined": (undefined.get(entry.split) or {}).get(entry.metric),
                 "difference": off,
                 "tolerance": entry.tolerance,
                 "inside": inside,

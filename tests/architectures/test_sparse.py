@@ -6,19 +6,18 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
+from scipy.sparse import linalg
 
 from recrun.architectures.sparse import (
     SparseMatrix,
     dense_product,
-    item_weights,
     largest_of_product,
     largest_per_row,
-    nearest_neighbors,
     row_blocks,
     scale_rows,
     truncated_svd,
 )
-from recrun.errors import ConfigError
+from recrun.errors import ConfigError, TrainingError
 
 
 def _random(n_rows: int, n_columns: int, density: float = 0.3, seed: int = 0) -> sparse.csr_matrix:
@@ -151,22 +150,6 @@ def test_blocks_of_rows_cover_them_and_cost_no_more_than_allowed() -> None:
     assert list(row_blocks(np.zeros(0), 60)) == []
 
 
-def test_similarities_of_two_rows_that_share_one_feature_of_two() -> None:
-    vectors = sparse.csr_matrix(np.array([[1, 1, 0], [0, 1, 1], [0, 0, 0]], dtype=np.float32))
-    np.testing.assert_allclose(
-        nearest_neighbors(vectors, 5).toarray(), [[0, 0.5, 0], [0.5, 0, 0], [0, 0, 0]], rtol=1e-6
-    )
-    jaccard = nearest_neighbors(vectors, 5, measure="jaccard", shrink=1.0).toarray()
-    assert jaccard.tolist() == [[0, 0.25, 0], [0.25, 0, 0], [0, 0, 0]]
-
-
-def test_weights_of_a_source_are_normalized_before_targets_choose() -> None:
-    nearest = sparse.csr_matrix(np.array([[0, 2, 2], [3, 0, 1], [0, 0, 0]], dtype=np.float32))
-    weights = item_weights(nearest, 1, "both", normalize=True).toarray()
-    assert weights.tolist() == [[0, 0.5, 0.5], [0.75, 0, 0], [0, 0, 0]]
-    assert item_weights(nearest, 1, "target").toarray().tolist() == nearest.T.toarray().tolist()
-
-
 def test_rows_are_scaled() -> None:
     matrix = scale_rows(_random(3, 4, density=1.0), np.array([1.0, 0.0, 2.0]))
     assert matrix.dtype == np.float32
@@ -189,3 +172,14 @@ def test_the_largest_singular_values_are_found_the_same_at_every_call(rank: int)
 def test_more_singular_values_than_there_are_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"embedding_dim: expected at most .* 40, found 41"):
         truncated_svd(_random(60, 40), 41)
+
+
+def test_a_decomposition_that_does_not_converge_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    svds = linalg.svds
+    # One step of the solver is too few for ten values.
+    monkeypatch.setattr(linalg, "svds", lambda matrix, **settings: svds(matrix, maxiter=1, **settings))
+    with pytest.raises(TrainingError) as error:
+        truncated_svd(_random(600, 400), 10)
+    assert str(error.value) == (
+        "the 10 largest singular values of 600 x 400 entries did not converge; take another embedding_dim"
+    )

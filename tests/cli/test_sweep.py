@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,7 @@ def test_all_faults_are_printed_together_with_their_places_and_nothing_is_starte
     assert lines[0] == "error: argument 1:9: lr: value 2 of 3 is empty; write '' for empty text, null for none"
     assert lines[1].startswith("error: argument 1:10: lr: expected a number > 0, found 'x'")
     assert lines[2] == "error: argument 2:1: epohs: unknown setting; did you mean 'epochs'?"
-    assert lines[3].startswith("error: argument 3:1: eval_test: a sweep never evaluates on test")
+    assert lines[3].startswith("error: argument 3:1: eval_test: a sweep that chooses never evaluates on test")
     assert lines[-1] == "error: argument 5: expected KEY=VALUE or KEY=V1,V2, found 'nonsense'"
     assert list(tmp_path.iterdir()) == []
 
@@ -84,3 +85,46 @@ def test_a_trial_that_fails_under_way_gives_exit_code_3_and_its_cause(tmp_path: 
     assert result.returncode == 3, result.stderr
     assert "not finite" in result.stdout
     assert "1 of 2 trials are not done" in result.stdout
+
+
+@pytest.mark.slow
+def test_cross_validation_tests_every_interaction_once_and_gives_mean_and_deviation(tmp_path: Path) -> None:
+    data = ["n_users=100", "n_items=60", "n_interactions=2000", "threads=1"]
+    result = run(tmp_path, "popularity", *data, "split=k_fold", "n_folds=3", "test_fold=1..3", "--json")
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert (document["best"], document["best_point"]) == (None, None)
+    values = [trial["test"]["ndcg@20"] for trial in document["trials"]]
+    assert len(set(values)) == 3
+    (point,) = document["points"]
+    assert (point["trials"], point["n"], point["split"]) == ([0, 1, 2], 3, "test")
+    assert point["mean"]["ndcg@20"] == pytest.approx(sum(values) / 3)
+    assert point["sd"]["ndcg@20"] == pytest.approx(statistics.stdev(values))
+    tested = [
+        json.loads((tmp_path / trial["run"] / "run.json").read_text())["test_evaluations"]
+        for trial in document["trials"]
+    ]
+    assert [len(each) for each in tested] == [1, 1, 1]
+
+
+@pytest.mark.slow
+def test_a_cross_validation_without_validation_runs_and_one_over_part_of_the_folds_says_so(tmp_path: Path) -> None:
+    data = ["n_users=100", "n_items=60", "n_interactions=2000", "threads=1", "valid_ratio=0"]
+    result = run(tmp_path, "popularity", *data, "split=k_fold", "n_folds=4", "test_fold=1,3")
+    assert result.returncode == 0, result.stderr
+    assert "note    2 of 4 folds are tested; test_fold=1..4 tests all" in result.stderr
+    assert "test over test_fold, 2 of 2 done" in result.stdout
+    refused = run(tmp_path, "itemknn", *data, "split=k_fold", "n_folds=4", "test_fold=1,3", "n_neighbors=5,10")
+    assert refused.returncode == 2
+    assert "valid_ratio: must be above 0: trials are compared on validation" in refused.stderr
+
+
+@pytest.mark.slow
+def test_points_of_different_data_are_not_compared(tmp_path: Path) -> None:
+    data = ["n_items=60,70", "n_users=100", "n_interactions=2000", "threads=1"]
+    result = run(tmp_path, "itemknn", *data, "n_neighbors=5,10")
+    assert result.returncode == 0, result.stderr
+    assert "compared by ndcg@20 on validation, for each n_items separately" in result.stderr
+    assert "4 points by ndcg@20 on validation, compared within each value of the data" in result.stdout
+    assert "best " not in result.stdout
+    assert "score " not in result.stdout

@@ -136,6 +136,12 @@ def test_arguments_are_read_as_yaml_with_their_places() -> None:
     assert given["monitors"].items == (Place("argument 2", None, 11), Place("argument 2", None, 14))
 
 
+def test_a_value_that_begins_with_a_percent_sign_is_text_with_and_without_quotes() -> None:
+    for argument in ("time_format=%d/%m/%Y", 'time_format="%d/%m/%Y"', "time_format='%d/%m/%Y'"):
+        assert read_overrides([argument])["time_format"].value == "%d/%m/%Y"
+    assert read_overrides(['x=%a "b\\'])["x"].value == '%a "b\\'
+
+
 def test_every_faulty_argument_is_reported() -> None:
     with pytest.raises(ConfigError) as caught:
         read_overrides(["lr", "=3", "lr=1", "lr=2", "extends=a.yaml", "x=[1", "monitors=&a b", "y=1 #2"])

@@ -87,7 +87,7 @@ def oracle(scores: np.ndarray, seen: CSR, relevant: CSR, metrics: Sequence[Metri
         unseen = [item for item in range(n_items) if item not in hidden]
         ranked = sorted((item for item in unseen if row[item] != -math.inf), key=lambda item: (-row[item], item))
         hits = np.array([[item in wanted for item in ranked] or [False]])
-        found, others = [i for i in unseen if i in wanted], [i for i in unseen if i not in wanted]
+        found, others = [i for i in unseen if i in wanted], [i for i in ranked if i not in wanted]
         wins = sum((row[i] > row[j]) + (row[i] == row[j]) / 2 for i in found for j in others)
         for metric in metrics:
             if metric.name == "auc":
@@ -301,3 +301,82 @@ def test_scores_in_double_precision_are_not_rounded() -> None:
     factors.users, factors.items, scored.scores = torch.ones(1, 1).double(), doubles.T, doubles
     for model in (factors, scored):
         assert rank(model, rows([[]]), rows([[1]]), 2, [parse_monitor("mrr@2")]).values == {"mrr@2": 1.0}
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
+def test_a_model_that_scores_by_counts_is_ranked_by_their_exact_values(dtype: torch.dtype) -> None:
+    rng = np.random.default_rng(4)
+    highest = 1 if dtype == torch.bool else min(torch.iinfo(dtype).max, 2**53)
+    scores = highest - rng.integers(0, min(9, highest + 1), (20, 30))
+    seen, relevant = random_rows(20, 30, 100, 1), random_rows(20, 30, 60, 2)
+    model = Scored(scores.astype(np.float64))
+    model.scores = torch.from_numpy(scores).to(dtype)
+    expected = oracle(scores.astype(np.float64), seen, relevant, ALL)
+    assert rank(model, seen, relevant, 30).values == pytest.approx(expected, abs=1e-12)
+
+
+def test_vectors_of_integers_have_exact_products() -> None:
+    class Counts:
+        def vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
+            return torch.tensor([[2**13, 1]], dtype=torch.int32), torch.tensor([[2**13, 0], [2**13, 1]])
+
+    values = rank(Counts(), CSR.empty(1), rows([[1]]), 2, [parse_monitor("mrr@1"), parse_monitor("auc")]).values
+    assert values == {"mrr@1": 1.0, "auc": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (torch.tensor([[2**53 + 1, 0]]), r"score\(\) cannot be ranked: scores must be integers from -2\^53 to 2\^53"),
+        (torch.tensor([[-(2**60), 0]]), r"score\(\) cannot be ranked: .* found -1152921504606846976$"),
+        (torch.ones(1, 2, dtype=torch.complex64), r"score\(\) cannot be ranked: scores must be real numbers"),
+        (torch.ones(1, 3), r"score\(\) must return one score per user and item, of shape \(1, 2\)"),
+        (torch.ones(2), r"score\(\) must return one score per user and item, of shape \(1, 2\)"),
+    ],
+)
+def test_scores_without_an_exact_order_are_refused(scores: torch.Tensor, message: str) -> None:
+    model = Scored([[0.0, 0.0]])
+    model.scores = scores
+    model.score = lambda users: scores  # type: ignore[method-assign]
+    with pytest.raises(TrainingError, match=message):
+        rank(model, CSR.empty(1), rows([[1]]), 2, [parse_monitor("recall@1")])
+
+
+@pytest.mark.parametrize(
+    ("users", "items", "message"),
+    [
+        (torch.full((1, 2), 2**30), torch.full((2, 2), 2**24), r"may lie beyond 2\^53"),
+        (torch.ones(1, 2, dtype=torch.complex64), torch.ones(2, 2), "must return real numbers, found torch.complex64"),
+        (torch.ones(1, 2), torch.ones(3, 2), r"must return tensors of shape \(1, D\) and \(2, D\)"),
+    ],
+)
+def test_vectors_without_exact_products_are_refused(users: torch.Tensor, items: torch.Tensor, message: str) -> None:
+    class Model:
+        def vectors(self) -> tuple[torch.Tensor, torch.Tensor]:
+            return users, items
+
+    with pytest.raises(TrainingError, match=message):
+        rank(Model(), CSR.empty(1), rows([[1]]), 2, [parse_monitor("recall@1")])
+
+
+def test_blocks_whose_scores_are_of_different_types_are_ranked_alike() -> None:
+    class Changing:
+        def score(self, users: torch.Tensor) -> torch.Tensor:
+            scores = torch.tensor([[2**25, 2**25 + 1]]).repeat(len(users), 1)
+            return scores if users[0] >= score_tiles._SCORE_ROWS else torch.tensor([[0.25, 0.5]]).repeat(len(users), 1)
+
+    n_users = 2 * score_tiles._SCORE_ROWS
+    metrics = [parse_monitor("mrr@1"), parse_monitor("auc")]
+    values = rank(Changing(), CSR.empty(n_users), rows([[1]] * n_users), 2, metrics).values
+    assert values == {"mrr@1": 1.0, "auc": 1.0}
+
+
+@pytest.mark.parametrize("cutoff", [10**6, 999_999_999])
+def test_a_huge_cutoff_takes_no_memory(cutoff: int) -> None:
+    model = Scored([[3.0, 2.0, 1.0]])
+    names = [parse_monitor(f"{name}@{cutoff}") for name in ("recall", "precision", "ndcg", "map", "mrr", "f1")]
+    small = rank(model, CSR.empty(1), rows([[0, 2]]), 3, [parse_monitor(f"{name.name}@3") for name in names]).values
+    values = rank(model, CSR.empty(1), rows([[0, 2]]), 3, names).values
+    for name in ("recall", "ndcg", "map", "mrr"):
+        assert values[f"{name}@{cutoff}"] == small[f"{name}@3"]
+    assert values[f"precision@{cutoff}"] == 2 / cutoff

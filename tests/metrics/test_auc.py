@@ -7,11 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recrun.metrics.auc import AUCCounter, n_wins
+from recrun.metrics.auc import AUCCounter, wins_and_others
 
 
-def oracle(scores: np.ndarray, relevant: np.ndarray) -> float:
-    return float(sum((a > b) + (a == b) / 2 for a in scores[relevant] for b in scores[~relevant]))
+def oracle(scores: np.ndarray, relevant: np.ndarray) -> tuple[float, int]:
+    """Compare all pairs of a relevant item and another that is not ruled out."""
+    others = scores[~relevant & (scores > -np.inf)]
+    return float(sum((a > b) + (a == b) / 2 for a in scores[relevant] for b in others)), len(others)
 
 
 @settings(max_examples=150, deadline=None)
@@ -20,8 +22,8 @@ def test_wins_are_the_pairs_in_order_and_half_the_ties(n_rows: int, width: int, 
     rng = np.random.default_rng(seed)
     scores = rng.choice(np.append(rng.normal(size=n_values), [-np.inf, np.inf]), (n_rows, width)).astype(np.float32)
     relevant = rng.random((n_rows, width)) < 0.3
-    wins = n_wins(torch.from_numpy(scores), torch.from_numpy(relevant)).tolist()
-    assert wins == [oracle(scores[row], relevant[row]) for row in range(n_rows)]
+    wins, n_others = wins_and_others(torch.from_numpy(scores), torch.from_numpy(relevant))
+    assert list(zip(wins, n_others, strict=True)) == [oracle(scores[row], relevant[row]) for row in range(n_rows)]
 
 
 @settings(max_examples=100, deadline=None)
@@ -37,7 +39,6 @@ def test_tiles_of_any_width_and_masked_items_give_the_same_count(width: int, til
     for first in range(0, width, tile):
         counter.look_up(tensor[:, first : first + tile], first)
     for first in range(0, width, tile):
-        part = slice(first, first + tile)
-        counter.count(tensor[:, part], masked[:, part].sum(axis=1))
-    assert counter.wins().tolist() == expected
+        counter.count(tensor[:, first : first + tile])
+    assert list(zip(counter.wins(), counter.n_others(), strict=True)) == expected
     assert counter.n_relevant_B.tolist() == relevant.sum(axis=1).tolist()

@@ -120,7 +120,7 @@ def test_what_has_no_cutoff_refuses_one() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"k": 0}, "k must be >= 1, found 0"),
+        ({"k": 0}, "k must be an integer >= 1, found 0"),
         ({"reduction": "max"}, "'mean', 'sum' or 'none', found 'max'"),
         ({"targets": TARGETS[:, :3]}, r"found \(2, 4\) and \(2, 3\)"),
     ],

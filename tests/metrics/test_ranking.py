@@ -217,7 +217,7 @@ def test_logloss_of_a_certain_mistake_is_finite(dtype: type) -> None:
     assert loss == pytest.approx(-math.log(np.finfo(dtype).eps), rel=1e-6)
 
 
-@pytest.mark.parametrize("bad", [1.5, -0.1, math.nan])
+@pytest.mark.parametrize("bad", [1.5, -0.1, math.inf, -math.inf])
 def test_logloss_refuses_what_is_no_probability(bad: float) -> None:
     with pytest.raises(ValueError, match="probabilities"):
         pointwise("logloss", [0.5, bad], [1, 0])

@@ -133,3 +133,62 @@ def test_only_few_scores_of_a_wide_tile_are_looked_at(monkeypatch: pytest.Monkey
     monkeypatch.setattr(topk, "_pick_above", refuse)
     scores = torch.randn(8, 20_000, generator=torch.Generator().manual_seed(3))
     assert top_k(scores, 20).tolist() == oracle(scores, 20)
+
+
+INTEGERS = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("width", [6, 700])
+def test_numbers_of_every_type_are_ranked_by_their_exact_value(dtype: torch.dtype, width: int) -> None:
+    rng = np.random.default_rng(width)
+    if dtype.is_floating_point:
+        scores = torch.from_numpy(rng.normal(size=(4, width))).to(dtype)
+    else:
+        highest = 1 if dtype == torch.bool else min(torch.iinfo(dtype).max, 2**53)
+        # Neighbours at the end of the range, which a narrower type would round to one number.
+        scores = torch.from_numpy(highest - rng.integers(0, min(9, highest + 1), (4, width))).to(dtype)
+    expected = [sorted(range(width), key=lambda i: (-row[i], i))[:5] for row in scores.tolist()]
+    assert top_k(scores, 5).tolist() == expected
+
+
+NEIGHBOURS = [
+    (base, dtype)
+    for base in (2**16 - 2, 2**24, 2**25, 2**31 - 2, 2**32 - 2, 2**53 - 1, -(2**25) - 1, -(2**53))
+    for dtype in (torch.int32, torch.int64, torch.uint16, torch.uint32, torch.uint64)
+    if torch.iinfo(dtype).min <= base <= base + 1 <= torch.iinfo(dtype).max
+]
+
+
+@pytest.mark.parametrize(("base", "dtype"), NEIGHBOURS)
+def test_neighbouring_integers_do_not_tie(base: int, dtype: torch.dtype) -> None:
+    assert top_k(torch.tensor([[base, base + 1]], dtype=dtype), 2).tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63)])
+def test_integers_that_double_precision_cannot_tell_apart_are_refused(value: int) -> None:
+    message = f"^scores must be integers from -2\\^53 to 2\\^53, .* to be compared exactly; found {value}$"
+    with pytest.raises(ValueError, match=message):
+        top_k(torch.tensor([[0, value, 1]]), 1)
+
+
+def test_unsigned_integers_beyond_are_refused_too() -> None:
+    with pytest.raises(ValueError, match=r"found 18446744073709551615$"):
+        top_k(torch.tensor([[2**64 - 1, 1]], dtype=torch.uint64), 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
+def test_complex_scores_have_no_order(dtype: torch.dtype) -> None:
+    with pytest.raises(ValueError, match=f"scores must be real numbers, found {dtype}: complex numbers have no order"):
+        top_k(torch.ones(2, 3, dtype=dtype), 1)
+
+
+@pytest.mark.parametrize("k", [0, -1, 4.0, 2.5, True, False, np.True_, "2", None, [2], math.nan, np.float64(2)])
+def test_a_cutoff_that_is_no_integer_from_1_is_refused(k: object) -> None:
+    with pytest.raises(ValueError, match=r"^k must be an integer >= 1, found "):
+        top_k(torch.ones(2, 3), k)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("k", [2, np.int64(2), np.uint8(2)])
+def test_integers_of_numpy_are_cutoffs(k: int) -> None:
+    assert top_k(torch.tensor([[1.0, 3.0, 2.0]]), k).tolist() == [[1, 2]]

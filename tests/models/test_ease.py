@@ -33,6 +33,22 @@ def test_scores_are_the_formula_on_dense_matrices(
     np.testing.assert_allclose(scores_of(EASE, table, reg_weight=2.5), table @ weights, atol=1e-5)
 
 
+@pytest.mark.parametrize("n_items", [511, 512, 513, 1100])
+def test_weights_of_several_blocks_are_those_in_double_precision(data_of: Build, n_items: int) -> None:
+    table = (np.random.default_rng(1).random((400, n_items)) < 0.05).astype(np.int64)
+    data = data_of(table)
+    model = EASE(data, reg_weight=5.0)
+    told: list[tuple[int, int]] = []
+    model.progress = lambda done, total: told.append((done, total))
+    model.fit(data)
+    precision = np.linalg.inv(table.T @ table + 5.0 * np.eye(n_items))
+    weights = -precision / np.diag(precision)
+    np.fill_diagonal(weights, 0)
+    np.testing.assert_allclose(model.weights, weights, atol=2e-6)
+    n_steps = 3 * -(-n_items // 512)  # three passes over the blocks
+    assert told == [(done, n_steps) for done in range(1, n_steps + 1)]
+
+
 def test_fitting_takes_place_in_the_memory_of_the_weights(data_of: Build, table: np.ndarray) -> None:
     data = data_of(table)
     model = EASE(data)
@@ -43,9 +59,9 @@ def test_fitting_takes_place_in_the_memory_of_the_weights(data_of: Build, table:
 
 
 def test_what_does_not_fit_in_memory_is_refused_with_an_estimate(data_of: Build) -> None:
-    table = np.zeros((1, 3000), dtype=int)
+    table = np.zeros((1, 5000), dtype=int)
     message = (
-        r"model: ease on 3,000 items needs about 0\.1 GB of memory, and 0\.0 GB are allowed by max_memory; "
+        r"model: ease on 5,000 items needs about 0\.1 GB of memory, and 0\.0 GB are allowed by max_memory; "
         r"take a model with sparse weights \(slim, itemknn, rp3beta\), or fewer items \(min_item_interactions\)"
     )
     with pytest.raises(ConfigError, match=message):

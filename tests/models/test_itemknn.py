@@ -9,46 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from recrun.data.interactions import TrainingData
+from recrun.errors import ConfigError
 from recrun.models.itemknn import ItemKNN
+from tests.architectures.dense_neighbors import similarities, weights
 
 ABC = [[1, 1, 0], [1, 1, 1], [1, 0, 0], [0, 0, 1]]
 """Item 0 has users 0, 1, 2; item 1 has users 0, 1; item 2 has users 1, 3."""
-
-
-def similarities(vectors: np.ndarray, measure: str, shrink: float) -> np.ndarray:
-    """Return the similarities of the rows, pair by pair, with a zero diagonal."""
-    weighted = vectors.astype(float)
-    if measure == "tfidf":
-        weighted *= np.log(1 + len(vectors) / np.maximum(vectors.sum(0), 1))
-    result = np.zeros((len(vectors), len(vectors)))
-    for a in range(len(vectors)):
-        for b in range(len(vectors)):
-            if a != b and (vectors[a] & vectors[b]).any():
-                if measure == "jaccard":
-                    divisor = (vectors[a] | vectors[b]).sum()
-                else:
-                    divisor = np.linalg.norm(weighted[a]) * np.linalg.norm(weighted[b])
-                shared = (vectors[a] & vectors[b]).sum() if measure == "jaccard" else weighted[a] @ weighted[b]
-                result[a, b] = shared / (divisor + shrink)
-    return result
-
-
-def cut_rows(matrix: np.ndarray, n_kept: int) -> np.ndarray:
-    """Return the matrix with the largest entries of each row; of equal ones, those of the smaller columns."""
-    result = np.zeros_like(matrix)
-    for row, kept in zip(matrix, result, strict=True):
-        for column in np.argsort(-row.astype(np.float32), kind="stable")[:n_kept]:
-            kept[column] = row[column]
-    return result
-
-
-def cut(matrix: np.ndarray, n_kept: int, neighbors_of: str, normalize: bool) -> np.ndarray:
-    """Return the weights from sources (rows) to targets (columns)."""
-    weights = cut_rows(matrix.T, n_kept).T if neighbors_of == "target" else cut_rows(matrix, n_kept)
-    if normalize:
-        totals = weights.sum(1, keepdims=True)
-        weights = weights / np.where(totals > 0, totals, 1)
-    return cut_rows(weights.T, n_kept).T if neighbors_of == "both" else weights
 
 
 def test_similarities_worked_by_hand(scores_of: Callable[..., Tensor]) -> None:
@@ -72,14 +39,54 @@ def test_one_neighbour_of_the_item_that_is_scored(scores_of: Callable[..., Tenso
     torch.testing.assert_close(scores_of(ItemKNN, ABC, n_neighbors=1), torch.tensor(expected))
 
 
-@pytest.mark.parametrize("measure", ["cosine", "tfidf", "jaccard"])
 @pytest.mark.parametrize("neighbors_of", ["source", "target", "both"])
-@pytest.mark.parametrize("normalize", [False, True])
-def test_scores_are_those_of_plain_loops(
-    scores_of: Callable[..., Tensor], table: np.ndarray, measure: str, neighbors_of: str, normalize: bool
+@pytest.mark.parametrize(
+    ("normalize", "over"), [(False, None), (True, "source"), ("source", "source"), ("target", "target")]
+)
+@pytest.mark.parametrize("means", [False, True])
+def test_scores_are_the_formula_on_dense_matrices(
+    scores_of: Callable[..., Tensor],
+    table: np.ndarray,
+    neighbors_of: str,
+    normalize: bool | str,
+    over: str | None,
+    means: bool,
 ) -> None:
-    for n_neighbors, shrink in ((100, 0.0), (4, 3.0)):
-        weights = cut(similarities(table.T, measure, shrink), n_neighbors, neighbors_of, normalize)
-        settings = {"neighbors_of": neighbors_of, "normalize_neighbors": normalize}
-        scores = scores_of(ItemKNN, table, n_neighbors=n_neighbors, measure=measure, shrink=shrink, **settings)
-        np.testing.assert_allclose(scores, table @ weights, rtol=1e-5, atol=1e-6)
+    share = table.mean(0) if means else np.zeros(20)
+    for n_neighbors, measure in (
+        (100, {}),
+        (4, {"shrink": 3.0}),
+        (4, {"feature_weights": "tfidf"}),
+        (100, {"measure": "jaccard"}),
+        (100, {"measure": "dot", "feature_weights": "bm25"}),
+        (7, {"measure": "asymmetric", "alpha": 0.3}),
+    ):
+        expected = weights(similarities(table.T, **measure), n_neighbors, neighbors_of, over)  # type: ignore[arg-type]
+        settings = {"neighbors_of": neighbors_of, "normalize_neighbors": normalize, "subtract_item_means": means}
+        scores = scores_of(ItemKNN, table, n_neighbors=n_neighbors, **settings, **measure)  # type: ignore[arg-type]
+        atol = 2e-6 * max(1, expected.sum(0).max())  # the means are subtracted from sums of this size
+        np.testing.assert_allclose(scores, (table - share) @ expected + share, rtol=1e-5, atol=atol)
+
+
+@pytest.mark.parametrize("table", [[[0, 0]], [[1, 1]], [[1, 0], [0, 1]], [[0, 0], [1, 0]]])
+def test_items_whose_neighbours_say_nothing_are_scored_by_their_means(
+    scores_of: Callable[..., Tensor], table: list[list[int]]
+) -> None:
+    scores = scores_of(ItemKNN, table, subtract_item_means=True, normalize_neighbors="target")
+    share = np.mean(table, 0)
+    expected = np.tile(share, (len(table), 1))
+    # In [[1, 1]] the two items are neighbours, but what each user has is the mean.
+    np.testing.assert_allclose(scores, expected)
+
+
+def test_a_fitted_model_with_means_goes_into_a_new_one(data_of: Callable[..., TrainingData], table: np.ndarray) -> None:
+    data = data_of(table)
+    model, other = (ItemKNN(data, subtract_item_means=True) for _ in range(2))
+    model.fit(data)
+    other.load_state_dict(model.state_dict())
+    torch.testing.assert_close(other.score(torch.arange(30)), model.score(torch.arange(30)))
+
+
+def test_settings_that_do_not_go_together_are_refused(data_of: Callable[..., TrainingData]) -> None:
+    with pytest.raises(ConfigError, match="alpha: has no effect with measure cosine"):
+        ItemKNN(data_of(ABC), alpha=0.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,6 +69,33 @@ def test_one_gram_matrix_for_all_items_gives_the_weights_of_one_for_each(
 
 def test_a_large_l1_weight_leaves_no_weights(data_of: Build, table: np.ndarray) -> None:
     assert not _weights(data_of(table), l1_weight=100.0).any()
+
+
+@pytest.mark.parametrize("n_neighbors", [5, 19])
+def test_weights_that_still_change_after_the_last_pass_are_told(
+    data_of: Build, table: np.ndarray, n_neighbors: int
+) -> None:
+    data = data_of(table)
+    hasty = SLIM(data, n_neighbors=n_neighbors, n_iterations=1, reg_weight=0.5, l1_weight=0.3)
+    hasty.fit(data)
+    changed = hasty.weights.to_scipy().toarray().max(0)  # from 0, in the only pass
+    (note,) = hasty.notes
+    assert note == (
+        f"slim stopped before its tolerance: after 1 passes the weights of {(changed > 1e-3).sum()} of 20 items still "
+        f"changed by up to {changed.max():.2g} a pass, which is more than 0.001; raise n_iterations or tolerance"
+    )
+
+
+@pytest.mark.parametrize(
+    "settings", [{"n_iterations": 300}, {"n_iterations": 1, "tolerance": 9.0}, {"n_iterations": 1, "tolerance": 0.0}]
+)
+def test_nothing_is_told_once_the_tolerance_is_reached_or_without_one(
+    data_of: Build, table: np.ndarray, settings: dict[str, Any]
+) -> None:
+    data = data_of(table)
+    model = SLIM(data, **settings)
+    model.fit(data)
+    assert list(model.notes) == []
 
 
 def test_scores_are_sums_of_the_weights_of_a_users_items(data_of: Build, table: np.ndarray) -> None:

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from recrun.errors import ConfigError
 from recrun.models.userknn import UserKNN
-
-
-def _similarities(rows: np.ndarray, measure: str, shrink: float) -> np.ndarray:
-    """Return the similarities of users by sets of items, pair by pair."""
-    idf = np.log(1 + len(rows) / np.maximum(rows.sum(0), 1)) if measure == "tfidf" else np.ones(rows.shape[1])
-    sets = [set(np.flatnonzero(row)) for row in rows]
-    result = np.zeros((len(rows), len(rows)))
-    for a, first in enumerate(sets):
-        for b, second in enumerate(sets):
-            if a == b or not first & second:
-                continue
-            if measure == "jaccard":
-                result[a, b] = len(first & second) / (len(first | second) + shrink)
-            else:
-                norms = [sum(idf[item] ** 2 for item in items) ** 0.5 for items in (first, second)]
-                result[a, b] = sum(idf[item] ** 2 for item in first & second) / (norms[0] * norms[1] + shrink)
-    return result
+from tests.architectures.dense_neighbors import similarities, weights
 
 
 def test_scores_worked_by_hand(scores_of: Callable[..., Tensor]) -> None:
@@ -36,11 +22,39 @@ def test_scores_worked_by_hand(scores_of: Callable[..., Tensor]) -> None:
     torch.testing.assert_close(scores_of(UserKNN, [[1, 1, 0], [0, 1, 1], [0, 0, 1]]), torch.tensor(expected))
 
 
-@pytest.mark.parametrize("measure", ["cosine", "tfidf", "jaccard"])
-def test_scores_are_those_of_plain_loops(scores_of: Callable[..., Tensor], table: np.ndarray, measure: str) -> None:
-    for n_neighbors, shrink in ((100, 0.0), (5, 2.0)):
-        weights = _similarities(table, measure, shrink)
-        for row in weights:
-            row[np.argsort(-row.astype(np.float32), kind="stable")[n_neighbors:]] = 0
-        scores = scores_of(UserKNN, table, n_neighbors=n_neighbors, measure=measure, shrink=shrink)
-        np.testing.assert_allclose(scores, weights @ table, rtol=1e-5, atol=1e-6)
+def test_one_neighbour_of_the_user_who_is_recommended_to_or_of_the_one_whose_items_they_are(
+    scores_of: Callable[..., Tensor],
+) -> None:
+    # The most similar of users 0, 1, 2 are 1, 2, 1. By source, user 0 is nobody's neighbour of its own.
+    half, root, table = 0.5, 0.5**0.5, [[1, 1, 0], [0, 1, 1], [0, 0, 1]]
+    by_target = torch.tensor([[0, half, half], [0, 0, root], [0, root, root]])
+    by_source = torch.tensor([[0, 0, 0], [half, half, root], [0, root, root]])
+    torch.testing.assert_close(scores_of(UserKNN, table, n_neighbors=1), by_target)
+    torch.testing.assert_close(scores_of(UserKNN, table, n_neighbors=1, neighbors_of="source"), by_source)
+
+
+@pytest.mark.parametrize("neighbors_of", ["source", "target", "both"])
+@pytest.mark.parametrize(
+    "measure",
+    [
+        {},
+        {"shrink": 2.0},
+        {"feature_weights": "tfidf"},
+        {"measure": "jaccard", "shrink": 2.0},
+        {"measure": "dot", "feature_weights": "bm25"},
+        {"measure": "tversky", "alpha": 0.3, "beta": 0.9},
+        {"measure": "asymmetric", "alpha": 0.7},
+    ],
+)
+def test_scores_are_the_formula_on_dense_matrices(
+    scores_of: Callable[..., Tensor], table: np.ndarray, neighbors_of: str, measure: dict[str, Any]
+) -> None:
+    for n_neighbors in (100, 5) if measure else (100,):  # cosines that are equal differ after rounding
+        expected = weights(similarities(table, **measure), n_neighbors, neighbors_of).T @ table
+        scores = scores_of(UserKNN, table, n_neighbors=n_neighbors, neighbors_of=neighbors_of, **measure)
+        np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_settings_that_do_not_go_together_are_refused(scores_of: Callable[..., Tensor]) -> None:
+    with pytest.raises(ConfigError, match="shrink: measure dot has no denominator"):
+        scores_of(UserKNN, [[1, 1]], measure="dot", shrink=1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import pickle
 import struct
@@ -18,9 +19,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 
 from recrun.errors import CheckpointError
+from recrun.metrics.undefined import Undefined
 from recrun.runs.checkpoint import SCHEMA, load_checkpoint, save_checkpoint
 
 
@@ -265,3 +268,28 @@ def test_what_was_loaded_does_not_depend_on_the_file_any_more(tmp_path: Path) ->
     loaded = load_checkpoint(path)["weights"]
     path.write_bytes(b"")
     assert torch.equal(loaded, torch.arange(100_000.0))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, Undefined("no user has rows of both labels")])
+def test_what_json_has_not_comes_back_and_the_header_is_json(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, {"best": value, "history": [[0, value]]})
+    with safe_open(str(path), framework="pt") as handle:
+        tree = handle.metadata()["recrun.state"]
+    json.loads(tree, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+    loaded = load_checkpoint(path)
+    for found in (loaded["best"], loaded["history"][0][1]):
+        assert repr(found) == repr(value)
+        assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(("word", "value"), [("NaN", math.nan), ("Infinity", math.inf), ("-Infinity", -math.inf)])
+def test_the_bare_words_of_older_checkpoints_are_read(tmp_path: Path, word: str, value: float) -> None:
+    path, tree = tmp_path / "checkpoint.safetensors", f'{{"best": {word}}}'
+    metadata = {
+        "recrun.schema": str(SCHEMA),
+        "recrun.digest": hashlib.sha256(tree.encode()).hexdigest(),
+        "recrun.state": tree,
+    }
+    path.write_bytes(save({}, metadata))
+    assert repr(load_checkpoint(path)["best"]) == repr(value)

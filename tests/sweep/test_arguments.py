@@ -113,3 +113,34 @@ def test_joining_values_with_commas_and_reading_them_back_gives_the_same_values(
     grid, faults = parse_grid(["key=" + ",".join(values)])
     assert not faults
     assert texts(grid) == {"key": values}
+
+
+@pytest.mark.parametrize(
+    ("argument", "values"),
+    [
+        ("test_fold=1..5", ["1", "2", "3", "4", "5"]),
+        ("seed=0..2,7", ["0", "1", "2", "7"]),
+        ("x=-1..1", ["-1", "0", "1"]),
+        ("x=3..3", ["3"]),
+        ("path=../a..b", ["../a..b"]),
+        ("x=1...3", ["1...3"]),
+        ("x='1..3'", ["'1..3'"]),
+    ],
+)
+def test_a_range_stands_for_its_integers(argument: str, values: list[str]) -> None:
+    grid, faults = parse_grid([argument])
+    assert faults == []
+    assert [value.text for value in grid.settings[0].values] == values
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("seed=5..1", "argument 1:6: seed: the range 5..1 is empty: expected FIRST..LAST with FIRST <= LAST"),
+        ("seed=1..10001", "argument 1:6: seed: the range 1..10001 has 10,001 values; at most 10,000 are accepted"),
+        ("seed=3,1..4", "argument 1:8: seed: the value 3 is given twice"),
+        ("seed=1..3,2", "argument 1:11: seed: the value 2 is given twice"),
+    ],
+)
+def test_a_range_that_is_empty_too_long_or_repeats_a_value_is_refused(argument: str, message: str) -> None:
+    assert [str(fault) for fault in parse_grid([argument])[1]] == [message]

@@ -84,7 +84,7 @@ def test_values_that_mean_the_same_are_one_value_given_twice(plan: Planner) -> N
 
 def test_a_sweep_refuses_to_read_test_and_says_why(plan: Planner) -> None:
     (fault,) = faults_of(plan, "lr=1,2", "eval_test=true")
-    assert fault.startswith("argument 2:1: eval_test: a sweep never evaluates on test")
+    assert fault.startswith("argument 2:1: eval_test: a sweep that chooses never evaluates on test")
 
 
 def test_settings_that_belong_to_the_sweep_itself_are_refused_together(plan: Planner) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import signal
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from recrun.errors import ConfigError
 from recrun.sweep.engines import LocalEngine, child_environment
 from recrun.sweep.ledger import Ledger, Row
 from recrun.sweep.run import Listener, run_sweep, train_command
+from recrun.sweep.view import result_table
 
 MakeLedger = Callable[..., Ledger]
 LEARN = "evaluated(0, 0.1)\ndone(float(given['lr']) * 2)\n"
@@ -102,7 +105,7 @@ def test_a_trial_that_dies_is_a_row_with_its_cause_and_does_not_stop_the_others(
     ledger: MakeLedger, program: Any
 ) -> None:
     body = """
-seed = int(given["seed"])
+seed = int(given["epochs"])
 print("something on stdout", flush=True)
 if seed == 1: raise ValueError("the loss is not finite")
 if seed == 2: os.kill(os.getpid(), signal.SIGKILL)
@@ -112,10 +115,10 @@ if seed == 3:
 if seed == 4: sys.exit(1)
 if seed == 5: sys.exit(0)
 if seed == 6: sys.exit(130)
-if seed == 7: done(float("nan"))
+if seed == 7: done(None)
 if seed == 8: done(0.5)
 """
-    ours = ledger("seed=1,2,3,4,5,6,7,8")
+    ours = ledger("epochs=1,2,3,4,5,6,7,8")
     assert sweep(ours, program(body), jobs=2) == 3
     trials = written(ours)["trials"]
     assert [trial["status"] for trial in trials] == [*["failed"] * 5, "interrupted", "failed", "done"]
@@ -371,3 +374,35 @@ def test_a_trial_is_a_train_command_on_a_copy_of_its_config_without_test(ledger:
         text = copy.read_text()
     assert "lr: 0.01\n" in text
     assert "eval_test: false\n" in text
+
+
+def test_an_undefined_metric_is_null_unless_it_chooses(ledger: MakeLedger, program: Any) -> None:
+    body = """
+seed = int(given["seed"])
+if seed == 1: done(0.5, **{"ndcg@20": None})
+if seed == 2: done(0.4, **{"ndcg@20": 0.25})
+if seed == 3:
+    done(None)
+    result = json.loads((run / "metrics.json").read_text())
+    result["undefined"] = {"valid": {"recall@20": "no user has relevant items"}}
+    (run / "metrics.json").write_text(json.dumps(result))
+if seed == 4: done(float("nan"))
+if seed == 5: done(float("inf"))
+"""
+    ours = ledger("seed=1,2,3,4,5")
+    assert sweep(ours, program(body)) == 3
+    trials = written(ours)["trials"]
+    assert [trial["status"] for trial in trials] == ["done", "done", "failed", "failed", "failed"]
+    assert [trial["valid"] for trial in trials[:2]] == [
+        {"recall@20": 0.5, "ndcg@20": None},
+        {"recall@20": 0.4, "ndcg@20": 0.25},
+    ]
+    assert trials[2]["cause"] == "recall@20 is undefined on valid: no user has relevant items"
+    assert all("ended without a result in " in trial["cause"] for trial in trials[3:])
+    assert written(ours)["best"] == 0
+    header, first, *_ = (ours.folder / "sweep.csv").read_text(encoding="utf-8").splitlines()
+    assert first.split(",")[header.split(",").index("ndcg@20")] == ""
+    text = io.StringIO()
+    Console(file=text, width=150).print(result_table(ours))
+    (row,) = [line.split() for line in text.getvalue().splitlines() if line.split()[1:3] == ["0", "1"]]
+    assert row[3:6] == ["done", "0.5000", "-"]

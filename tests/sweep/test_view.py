@@ -10,7 +10,7 @@ from rich.console import Console
 from recrun.sweep.engines import LocalEngine
 from recrun.sweep.ledger import Ledger
 from recrun.sweep.run import Listener, run_sweep
-from recrun.sweep.view import LineView, LiveView, Quiet, closing_lines, result_table, shown_rows, view_of
+from recrun.sweep.view import LineView, LiveView, Quiet, closing_lines, result_tables, shown_rows, view_of
 
 MakeLedger = Callable[..., Ledger]
 BODY = "sys.exit('error: the disk is full') if given['lr'] == '1e-2' else done(float(given['lr']) * 100, auc=0.5)"
@@ -71,7 +71,7 @@ def test_the_result_is_sorted_by_validation_with_failures_and_their_causes_last(
 ) -> None:
     ours = ledger("lr=1e-3,1e-2,5e-3", "epochs=2")
     sweep(ours, program(BODY), Quiet(console()))
-    title, head, _, *rows = rendered(result_table(ours))
+    title, head, _, *rows = rendered(next(result_tables(ours)))
     assert title == "3 trials by recall@20 on validation"
     assert head.split() == ["trial", "lr", "status", "recall@20", "auc", "epoch", "time", "cause"]
     assert [row.replace("★", "").split()[:5] for row in rows] == [
@@ -123,3 +123,66 @@ def test_quiet_says_only_that_the_wish_to_stop_was_heard() -> None:
 @pytest.mark.parametrize(("terminal", "kind"), [(True, LiveView), (False, LineView)])
 def test_only_a_terminal_is_drawn_over(terminal: bool, kind: type[Listener]) -> None:
     assert type(view_of(console(force_terminal=terminal, force_interactive=terminal), verbose=1)) is kind
+
+
+SEEDS = "done(float(given['lr']) * 100 + float(given['seed']) / 100)"
+
+
+def test_seeds_are_averaged_and_no_single_trial_is_best(ledger: MakeLedger, program: Any) -> None:
+    ours = ledger("lr=1e-3,2e-3", "seed=1..3")
+    sweep(ours, program(SEEDS), LineView(screen := console()))
+    assert text_of(screen).splitlines()[1] == (
+        "sweep   2 lr x 3 seed = 6 trials, compared by the mean over seed of recall@20 on validation"
+    )
+    (points,) = result_tables(ours)
+    title, head, _, *rows = rendered(points)
+    assert title == "2 points by recall@20 on validation, mean over seed"
+    assert head.split() == ["lr", "done", "recall@20", "sd"]
+    assert [row.split() for row in rows] == [
+        ["★", "0.002", "3/3", "0.2200", "0.0100"],
+        ["0.001", "3/3", "0.1200", "0.0100"],
+    ]
+    runs = [ours.rows[index].run.path for index in (3, 4, 5)]
+    assert list(closing_lines(ours)) == [
+        "best    3 trials: lr=0.002",
+        *(f"score   recrun eval --checkpoint {run} --split test" for run in runs),
+        f"folder  {ours.folder}",
+    ]
+    document = ours.document()
+    assert (document["best"], document["best_point"]) == (None, 1)
+    first = document["points"][0]
+    assert (first["settings"], first["trials"], first["n"]) == ({"lr": 0.001}, [0, 1, 2], 3)
+    assert first["mean"] == {"recall@20": pytest.approx(0.12)}
+    assert first["sd"] == {"recall@20": pytest.approx(0.01)}
+    assert [trial["test"] for trial in document["trials"]] == [None] * 6
+
+
+def test_the_luckiest_seed_of_an_incomplete_point_is_not_best(ledger: MakeLedger, program: Any) -> None:
+    ours = ledger("lr=1e-3,2e-3", "seed=1..2")
+    body = "sys.exit(1) if given['lr'] == '2e-3' and given['seed'] == '2' else " + SEEDS
+    sweep(ours, program(body), Quiet(console()))
+    assert ours.best is None
+    assert ours.best_point is not None
+    assert ours.best_point.point.choices == {"lr": 0.001}
+    assert [trial.status for trial in ours.rows] == ["done", "done", "done", "failed"]
+
+
+def test_a_sweep_that_chooses_nothing_scores_each_trial_on_test_and_names_no_best(
+    ledger: MakeLedger, program: Any
+) -> None:
+    ours = ledger("seed=1..2")
+    assert ours.plan.is_tested
+    sweep(ours, program("done(float(given['seed']) / 10, auc=0.5)"), LineView(screen := console()))
+    assert text_of(screen).splitlines()[1] == "sweep   2 seed = 2 trials, each scored on test: nothing is chosen"
+    (shown,) = result_tables(ours)
+    title, head, _, *rows = rendered(shown)
+    assert title == "test over seed, 2 of 2 done"
+    assert head.split() == ["metric", "mean", "sd", "1", "2"]
+    assert [row.split() for row in rows] == [
+        ["recall@20", "0.1500", "0.0707", "0.1000", "0.2000"],
+        ["auc", "0.5000", "0.0000", "0.5000", "0.5000"],
+    ]
+    assert list(closing_lines(ours)) == [f"folder  {ours.folder}"]
+    document = ours.document()
+    assert (document["best"], document["best_point"]) == (None, None)
+    assert [trial["test"]["recall@20"] for trial in document["trials"]] == [0.1, 0.2]

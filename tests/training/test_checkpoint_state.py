@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 from recrun.config.resolve import resolve
 from recrun.errors import CheckpointError
+from recrun.metrics.undefined import Undefined
 from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
 from recrun.runs.folder import RunFolder
 from recrun.training.coach import Coach
@@ -129,3 +131,84 @@ def _flat(tree: Any) -> Any:
     if isinstance(tree, list):
         return [_flat(value) for value in tree]
     return tree.numpy().tobytes() if isinstance(tree, torch.Tensor) else tree
+
+
+HOSTILE: dict[str, tuple[tuple[Any, ...], Any, str]] = {
+    "an epoch beyond the end": (("epoch",), 10**12, "epoch must be an integer >= 0 and <= 2, found 1000000000000"),
+    "a negative epoch": (("epoch",), -3, "epoch must be an integer >= 0 and <= 2, found -3"),
+    "half an epoch": (("epoch",), 1.5, "epoch must be an integer >= 0 and <= 2, found 1.5"),
+    "no epoch": (("epoch",), None, "epoch must be an integer >= 0 and <= 2, found None"),
+    "a true epoch": (("epoch",), True, "epoch must be an integer >= 0 and <= 2, found True"),
+    "a step beyond the epoch": (("step",), 10**12, "step must be an integer >= 0 and <= "),
+    "a negative step": (("step",), -1, "found -1"),
+    "an evaluation to come": (("evaluated",), 7, "evaluated must be an integer >= -1 and <= 2, found 7"),
+    "a negative patience": (("stale",), -1, "stale must be an integer >= 0, found -1"),
+    "a patience in words": (("stale",), "many", "stale must be an integer >= 0, found 'many'"),
+    "the best is NaN": (("best", "value"), math.nan, "best must be a finite number, found nan"),
+    "the best is infinite": (("best", "value"), math.inf, "best must be a finite number, found inf"),
+    "the best is text": (("best", "value"), "0.5", "best must be a finite number, found '0.5'"),
+    "the best is nothing": (("best", "value"), None, "best must be a finite number, found None"),
+    "the criterion is undefined": (
+        ("best", "value"),
+        Undefined("x"),
+        r"best must be a finite number, found Undefined\('x'\)",
+    ),
+    "a best metric is NaN": (("best", "values", "ndcg@20"), math.nan, "best must be a finite number, found nan"),
+    "a best metric is text": (("best", "values", "ndcg@20"), "x", "best must be a finite number, found 'x'"),
+    "the best epoch is negative": (("best", "epoch"), -1, "best epoch must be an integer >= 0, found -1"),
+    "a loss in words": (("loss",), "x", ""),
+    "a loss that is NaN": (("loss", "total"), math.nan, "loss must be a finite number, found nan"),
+    "a loss of no rows": (("loss", "count"), -5, "loss must be an integer >= 0, found -5"),
+    "a history that is a list": (("history",), [1], ""),
+    "a history of words": (
+        ("history", "valid", "ndcg@20"),
+        [[0, "high"]],
+        "history must be a finite number, found 'high'",
+    ),
+    "a history of NaN": (
+        ("history", "valid", "ndcg@20"),
+        [[0, math.nan]],
+        "history must be a finite number, found nan",
+    ),
+    "a history at no epoch": (
+        ("history", "valid", "ndcg@20"),
+        [[-1, 0.5]],
+        "history must be an integer >= 0, found -1",
+    ),
+    "a history of single numbers": (("history", "valid", "ndcg@20"), [0.5], ""),
+    "a negative count of users": (("users", "valid"), [-1, 0], "users must be an integer >= 0, found -1"),
+    "no seconds": (("seconds",), {}, "'train'"),
+    "endless seconds": (("seconds", "train"), math.inf, "seconds must be a finite number, found inf"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_position_that_a_run_cannot_have_is_refused(tmp_path: Path, case: str) -> None:
+    coach = _coach(tmp_path)
+    coach.fit()
+    file = coach.run.checkpoint_file("last")
+    keys, value, message = HOSTILE[case]
+    state = load_checkpoint(file)
+    place = state["progress"]
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    save_checkpoint(file, state)
+    with pytest.raises(CheckpointError, match=rf"checkpoint\.safetensors does not fit this run: .*{message}"):
+        _coach(tmp_path, coach.run).resume()
+
+
+def test_the_last_model_of_a_run_without_validation_has_no_value(tmp_path: Path) -> None:
+    coach = _coach(tmp_path, None, "valid_ratio=0")
+    coach.fit()
+    assert coach.state.best == Best(2, None, {})
+    again = _coach(tmp_path, coach.run, "valid_ratio=0")
+    again.resume()
+    assert again.state.best == Best(2, None, {})
+    # As it was written before.
+    state = load_checkpoint(coach.run.checkpoint_file("last"))
+    state["progress"]["best"]["value"] = math.nan
+    save_checkpoint(coach.run.checkpoint_file("last"), state)
+    again = _coach(tmp_path, coach.run, "valid_ratio=0")
+    again.resume()
+    assert again.state.best == Best(2, None, {})

@@ -243,6 +243,24 @@ def test_a_closed_form_model_is_fitted_once_and_evaluated_once(tmp_path: Path) -
     ]
 
 
+def test_what_a_fit_has_to_tell_is_a_warning_of_the_run(tmp_path: Path) -> None:
+    coach, recorder = _prepare(tmp_path, "n_iterations=1", model="slim")
+    coach.fit()
+    messages = [event[1:] for event in recorder.events if event[0] == "message"]
+    assert [level for level, _ in messages] == ["warning"]
+    assert messages[0][1].startswith("slim stopped before its tolerance: after 1 passes the weights of ")
+
+
+def test_test_is_scored_with_the_closed_form_model_that_was_saved(tmp_path: Path) -> None:
+    coach, _ = _prepare(tmp_path, model="ease")
+    address = coach.model.weights.data_ptr()
+    coach.fit()
+    assert coach.model.weights.data_ptr() == address
+    saved = load_checkpoint(coach.run.checkpoint_file("best"))["model"]["weights"]
+    assert saved.equal(coach.model.weights)
+    assert saved.any()
+
+
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     first, _ = _prepare(tmp_path, "epochs=1")
     first.fit()

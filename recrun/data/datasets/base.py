@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import sys
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from recrun import __version__
 from recrun.data import cache, tags
 from recrun.data.datasets.part_checks import refuse_torn_histories
 from recrun.data.datasets.preparation import Preparation, Prepared, prepare
-from recrun.data.datasets.source_files import SourceFile, check_content, locate
+from recrun.data.datasets.source_files import SourceFile, check_content, locate, unlike_beside
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
 from recrun.data.formats.table import Table
 from recrun.data.interactions import CSR, ITEM, RATING, TIMESTAMP, USER, WEIGHT, Interactions, TrainingData, join, union
@@ -118,6 +118,13 @@ class RecDataSet(Source):
         """Return one part: "train", "valid" (empty when there is none) or "test"."""
         return self._parts[check_mode(split)]
 
+    def reasons(self, split: Mode, find: Callable[[Interactions], dict[str, str]]) -> dict[str, str]:
+        """Return the reasons that a function finds in a part's rows, such as why metrics are undefined on them.
+
+        Reasons are all that may be known of test before it is evaluated; its rows go through `interactions`.
+        """
+        return find(self._parts[check_mode(split)])
+
     def csr(self, split: Mode) -> CSR:
         """Return each user's items in one part, ascending; computed once."""
         if split not in self._rows:
@@ -176,6 +183,7 @@ class RecDataSet(Source):
             prepared = prepare(self.read({}), preparation)
             return prepared, {"split": _hash(prepared)}
         files = locate(self.name, self.locations(Path(root).expanduser()), sources)
+        self.notes += unlike_beside(files)
         before = _states(files)
         folder = cache.entry_folder(self.name, self._made_from(files, preparation))
         entry = cache.load(folder)
@@ -185,7 +193,8 @@ class RecDataSet(Source):
                 return prepared, hashes
             self.notes.append(f"the cache at {folder} was damaged and is built anew")
             cache.discard(folder)
-        hashes, notes = check_content(self.name, sources, files)
+        self.hashes, notes = check_content(self.name, sources, files)
+        hashes = dict(self.hashes)
         prepared = prepare(self.read(files), preparation)
         user_ids, item_ids = self.rename(files, prepared.user_ids, prepared.item_ids)
         _refuse_changed(files, before)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from recrun.data.datasets.own_files import OwnFiles
+from recrun.data.datasets.pieces import find_pieces, read_pieces, refuse_repeated
 from recrun.data.datasets.preparation import WHOLE, Preparation
 from recrun.data.datasets.settings import AnyInteractions
-from recrun.data.datasets.source_files import SourceFile
+from recrun.data.datasets.source_files import SourceFile, pieces_of, refuse_twice
+from recrun.data.formats.dates import parse_format
 from recrun.data.formats.opening import COMPRESSIONS
+from recrun.data.formats.select_rows import read_table
 from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError, unknown
 from recrun.registry import DATASETS, FORMATS
@@ -18,6 +22,8 @@ from recrun.types import Annotated, Registered
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+_OTHER_COMPRESSIONS = (".bz2", ".xz", ".lz4", ".zip", ".7z", ".rar", ".tar", ".tgz", ".z")
 
 
 @DATASETS.register("File")
@@ -79,17 +85,22 @@ class File(OwnFiles):
         separator: str | None = None,
         header: bool | None = None,
         encoding: str = "utf-8",
+        escape: str | None = None,
         user_column: str | None = None,
         item_column: str | None = None,
         rating_column: str | None = None,
         time_column: str | None = None,
+        time_format: str | None = None,
+        filter: str | None = None,
+        drop_missing: list[str | int] = [],  # noqa: B006 - never changed
         **preparation: Unpack[AnyInteractions],
     ) -> None:
         """Load the files.
 
         Args:
             root: the folder to which the paths are relative.
-            path: the file that holds all interactions, to be split.
+            path: the file that holds all interactions, to be split; or a folder of files, or a pattern such as
+                parts/*.csv, which are read as one in the order of their names.
             train_path: the file of the train part, where the parts are given.
             valid_path: the file of the validation part; without it `valid_ratio` of train is held out.
             test_path: the file of the test part.
@@ -97,10 +108,14 @@ class File(OwnFiles):
             separator: what separates columns, one or several characters; null infers it.
             header: whether the first line is a header row; null infers it.
             encoding: encoding of text files.
+            escape: the character before a quote within a quoted value, such as a backslash; null where it is doubled.
             user_column: name of the user column (without a header row its number, from 1); null looks for usual names.
             item_column: name of the item column.
             rating_column: name of the rating column, if any.
             time_column: name of the column of times (numbers or dates), if any; "" reads none (the same for ratings).
+            time_format: how dates are written, a strftime format such as %d/%m/%Y; null finds out.
+            filter: the condition that the rows fulfil which are kept, such as event == 'purchase'; null keeps all.
+            drop_missing: columns; rows in which one of them is missing are left out.
             test_ratio: share of the interactions that is tested on (of the users or items, for cold_users, cold_items);
                 not for leave_one_out, leave_k, k_fold and given parts.
             valid_ratio: share of the interactions that is validated on (of train, with given parts); 0 for none.
@@ -110,8 +125,20 @@ class File(OwnFiles):
             DataError: files are missing or malformed, or cannot be split as asked.
         """
         self._paths = paths_of_parts("File", path, {"train": train_path, "valid": valid_path, "test": test_path})
-        self._formats = {part: format_of(name, format) for part, name in self._paths.items()}
-        self._layout = Layout(separator, header, encoding, user_column, item_column, rating_column, time_column)
+        if time_format is not None:
+            parse_format(time_format)
+        self._folder = Path(root).expanduser()
+        self._formats = {
+            part: format_of(telling_name(self._folder, name), format) for part, name in self._paths.items()
+        }
+        columns = user_column, item_column, rating_column, time_column
+        self._layout = Layout(
+            *(separator, header, encoding, *columns),
+            time_format=time_format,
+            escape=escape,
+            filter=filter,
+            drop_missing=drop_missing,
+        )
         preparation["split"] = split_of(self._paths, self.settings["split"])
         super().__init__(root, Preparation(**preparation))
 
@@ -120,21 +147,33 @@ class File(OwnFiles):
         return [root]
 
     def sources(self) -> Sequence[SourceFile]:
-        return [SourceFile(name) for name in dict.fromkeys(self._paths.values())]
+        return [SourceFile(name, many=True) for name in dict.fromkeys(self._paths.values())]
 
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
-        return {part: FORMATS.get(self._formats[part])(files[name], self._layout) for part, name in self._paths.items()}
+        refuse_twice(self._paths, self.hashes)
+        return {part: self._table(name, self._formats[part], files) for part, name in self._paths.items()}
+
+    def _table(self, name: str, format: str, files: Mapping[str, Path]) -> Table:
+        """Return the table of a file, or that of all files of a folder or a pattern."""
+        read = partial(read_table, format)
+        if name in files:
+            return read(files[name], self._layout)
+        pieces = pieces_of(name, files)
+        whole = read_pieces(self._folder / name, list(pieces.values()), read, self._layout, format)
+        filled = {piece.path for piece in whole.pieces}
+        refuse_repeated({key: self.hashes[key] for key, piece in pieces.items() if piece in filled})
+        return whole
 
 
 def paths_of_parts(dataset: str, whole: str | None, parts: Mapping[str, str | None]) -> dict[str, str]:
-    """Return the path of the one file, or those of given parts, without compression extensions.
+    """Return the path of the one file, or those of given parts.
 
     Raises:
         DataError: neither is given, or both, or one file twice.
     """
-    given = {part: plain_name(name) for part, name in parts.items() if name is not None}
+    given = {part: name for part, name in parts.items() if name is not None}
     if whole is not None and not given:
-        return {WHOLE: plain_name(whole)}
+        return {WHOLE: whole}
     if whole is None and {"train", "test"} <= set(given):
         if len(set(given.values())) < len(given):
             raise DataError(f"two parts cannot be one file: {given}")
@@ -157,8 +196,21 @@ def split_of(paths: Mapping[str, str], split: str) -> str:
     return "given"
 
 
+def telling_name(folder: Path, name: str) -> str:
+    """Return the name that tells a format: that of a file, or of a folder, or else of the first file in the folder."""
+    path = folder / name
+    if not path.is_dir() or is_format_known(name):
+        return name
+    return find_pieces(path)[0].name
+
+
+def is_format_known(name: str) -> bool:
+    """Return whether the name of a file or folder tells a format."""
+    return any(Path(plain_name(name)).suffix.lower() in component.traits.extensions for component in FORMATS)
+
+
 def plain_name(name: str) -> str:
-    """Return a file's name without a compression extension; compressed files are found anyway."""
+    """Return a file's name without a compression extension."""
     return next((name.removesuffix(ending) for ending in COMPRESSIONS if ending and name.endswith(ending)), name)
 
 
@@ -173,6 +225,8 @@ def format_of(name: str, chosen: str | None = None) -> str:
             raise DataError(unknown("format", chosen, FORMATS.names()))
         return chosen
     for component in FORMATS:
-        if Path(name).suffix.lower() in component.traits.extensions:
+        if Path(plain_name(name)).suffix.lower() in component.traits.extensions:
             return component.name
+    if Path(name).suffix.lower() in _OTHER_COMPRESSIONS:
+        raise DataError(f"{name} is compressed or an archive, and recrun reads .gz and .zst only; unpack it")
     raise DataError(f"the name of {name} does not tell its format; set format to one of: {', '.join(FORMATS.names())}")

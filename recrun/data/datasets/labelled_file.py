@@ -6,6 +6,7 @@ N rows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,16 +25,20 @@ from recrun.data.datasets.feature_columns import (
     labels,
     numbers,
     refuse_missing,
+    several_values_note,
 )
 from recrun.data.datasets.file import paths_of_parts, plain_name, split_of
 from recrun.data.datasets.own_files import OwnFiles
 from recrun.data.datasets.preparation import Preparation
 from recrun.data.datasets.settings import Shares
-from recrun.data.datasets.source_files import SourceFile
+from recrun.data.datasets.source_files import SourceFile, refuse_twice
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
+from recrun.data.formats.dates import parse_format
 from recrun.data.formats.feature_file import LINE, FeatureFile
-from recrun.data.formats.from_frame import ids_of, times_of
+from recrun.data.formats.ids import ids_of
 from recrun.data.formats.table import Ids, Layout, Table, data_error
+from recrun.data.formats.time_column import Times, read_times
+from recrun.data.formats.used_columns import unused_note
 from recrun.data.interactions import ITEM, TIMESTAMP, USER, Interactions
 from recrun.data.splits import PARTS
 from recrun.errors import DataError
@@ -68,15 +73,19 @@ class LabelledFile(OwnFiles):
         separator: str | None = None,
         header: bool | None = None,
         encoding: str = "utf-8",
+        escape: str | None = None,
         label_column: str = "label",
         label_threshold: float | None = None,
         user_column: str | None = None,
         item_column: str | None = None,
         time_column: str | None = None,
+        time_format: str | None = None,
         sparse_columns: list[str] = [],  # noqa: B006 - never changed
         dense_columns: list[str] = [],  # noqa: B006 - never changed
         dense_transformer: Literal["none", "minmax", "standard"] = "standard",
         dense_na_value: float | None = None,
+        filter: str | None = None,
+        drop_missing: list[str | int] = [],  # noqa: B006 - never changed
         split: Annotated[
             str,
             Registered("splits", without=("leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items")),
@@ -97,17 +106,21 @@ class LabelledFile(OwnFiles):
             separator: what separates columns, one or several characters; null infers it.
             header: whether the first line is a header row; null infers it. Without one, columns are called 1, 2, ...
             encoding: encoding of text files.
+            escape: the character before a quote within a quoted value, such as a backslash; null where it is doubled.
             label_column: the column of the label, 0 or 1.
             label_threshold: the least value that is labelled 1, for a column of ratings, say; null for 0 and 1.
             user_column: the column of user ids, used as a feature and for the groups of gauc; null for none.
             item_column: the column of item ids, used as a feature; null for none.
             time_column: the column of times (numbers or dates) to split by, not a feature; null for none.
+            time_format: how dates are written, a strftime format such as %d/%m/%Y; null finds out.
             sparse_columns: columns of categories; names, or patterns such as C*.
             dense_columns: columns of numbers; names, or patterns such as I*.
             dense_transformer: how numbers are scaled, fitted on train: to 0..1 (minmax), to mean 0 and standard
                 deviation 1 (standard), or not at all (none).
             dense_na_value: the number that stands for a missing one, before scaling; null refuses missing numbers. A
                 missing category is a category of its own.
+            filter: the condition that the rows fulfil which are kept, such as click == 1; null keeps all.
+            drop_missing: columns; rows in which one of them is missing are left out.
             split: held out is a random share (of each user's rows, where there are users), the latest of all (time), or
                 the latest of each user's (user_time).
             test_ratio: share of the rows that is tested on; not with given parts.
@@ -124,14 +137,18 @@ class LabelledFile(OwnFiles):
                 raise DataError(f"{key}_path needs {key}_column, the name of the ids in both files")
         if split == "user_time" and time_column is not None and user_column is None:
             raise DataError(f"split={split} needs user_column")
+        if time_column == "":
+            time_column = self.settings["time_column"] = None
+        if time_format is not None:
+            if time_column is None:
+                raise DataError("time_format needs time_column, the name of the column of times")
+            parse_format(time_format)
         if time_column is None and Preparation(split).find_split().needs_time:
             raise DataError(f"split={split} needs time_column")
         self._paths = paths_of_parts(
             "LabelledFile", path, {"train": train_path, "valid": valid_path, "test": test_path}
         )
-        self._beside = {
-            key: plain_name(name) for key, name in (("user", user_path), ("item", item_path)) if name is not None
-        }
+        self._beside = {key: name for key, name in (("user", user_path), ("item", item_path)) if name is not None}
         preparation = Preparation(split=split_of(self._paths, split), duplicates="all", **shares)
         super().__init__(root, preparation)
 
@@ -145,7 +162,8 @@ class LabelledFile(OwnFiles):
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
         import polars as pl
 
-        tables = {part: self._open(files, name) for part, name in self._paths.items()}
+        refuse_twice(self._paths, self.hashes)
+        tables = {part: self._open(files, name, selects=True) for part, name in self._paths.items()}
         beside = {key: self._open(files, name) for key, name in self._beside.items()}
         wanted = self.settings
         roles = {role: wanted[key] for role, key in ROLES.items() if wanted[key] is not None}
@@ -156,7 +174,8 @@ class LabelledFile(OwnFiles):
             opened = {"rows": table, **beside}
             chosen = choose(opened, roles, wanted["sparse_columns"], wanted["dense_columns"])
             frame = table.read([*roles.values(), *chosen.of("rows")])
-            refuse_missing(frame, roles, table.path)
+            notes += table.notes
+            refuse_missing(frame, roles, table)
             for key, file in beside.items():
                 frame, n_unknown = joined(frame, file, roles[key], chosen.of(key))
                 if n_unknown:
@@ -165,8 +184,8 @@ class LabelledFile(OwnFiles):
                     )
                     notes.append(f"{lacking} {key} that {file.path.name} lacks; its features are missing there")
             frames.append(frame)
-        if chosen.unused:
-            notes.append(f"columns that are not used: {', '.join(chosen.unused)}")
+            for key, file in opened.items():
+                notes += unused_note(file.path, chosen.unused[key])
         rows = pl.concat(frames)
         bounds = np.cumsum([0, *(frame.height for frame in frames)])
         columns = self._columns(rows, list(tables.values()), bounds, chosen, notes)
@@ -197,9 +216,11 @@ class LabelledFile(OwnFiles):
     def _has(self, role: str) -> bool:
         return self.settings[f"{role}_column"] is not None
 
-    def _open(self, files: Mapping[str, Path], name: str) -> FeatureFile:
-        layout = Layout(self.settings["separator"], self.settings["header"], self.settings["encoding"])
-        return FeatureFile(files[name], layout, Path(name).suffix)
+    def _open(self, files: Mapping[str, Path], name: str, *, selects: bool = False) -> FeatureFile:
+        layout = Layout(**{key: self.settings[key] for key in ("separator", "header", "encoding", "escape")})
+        if selects:
+            layout = replace(layout, filter=self.settings["filter"], drop_missing=self.settings["drop_missing"])
+        return FeatureFile(files[name], layout, Path(plain_name(name)).suffix)
 
     def _columns(
         self, rows: pl.DataFrame, tables: Sequence[FeatureFile], bounds: np.ndarray, chosen: Chosen, notes: list[str]
@@ -210,11 +231,13 @@ class LabelledFile(OwnFiles):
             place = int(np.searchsorted(bounds, row, side="right")) - 1
             origin = self._beside.get(chosen.origin.get(name, ""))
             source = f" (it comes from {origin})" if origin else ""
-            return data_error(tables[place].path, int(rows[LINE][row]), f"{message}{source}")
+            return data_error(tables[place].path, tables[place].line(int(rows[LINE][row])), f"{message}{source}")
 
         wanted, name = self.settings, chosen.roles[LABEL]
         columns = {LABEL: labels(numbers(rows[name], fail), wanted["label_threshold"], name, fail)}
         columns |= {name: categories(rows[name]) for name in chosen.sparse}
+        for name in chosen.sparse:
+            notes += several_values_note(rows[name], int(columns[name].max()) + 1)
         n_missing = {name: int((columns[name] == MISSING).sum()) for name in chosen.sparse}
         for name in chosen.dense:
             columns[name] = numbers(rows[name], partial(fail, name=name))
@@ -234,7 +257,7 @@ class LabelledFile(OwnFiles):
         lines = rows[LINE].to_numpy()
 
         def line_of(row: int) -> int:
-            return int(lines[row])
+            return file.line(int(lines[row]))
 
         ids: dict[str, Ids] = {}
         for role in (USER, ITEM):
@@ -242,12 +265,21 @@ class LabelledFile(OwnFiles):
                 ids[role] = ids_of(rows[self.settings[f"{role}_column"]].alias(role), file.path, line_of)
             else:
                 ids[role] = Ids.of_integers(np.zeros(len(rows), dtype=np.int64))
-        are_dates = False
-        if self.settings["time_column"] is not None:
-            times = rows[self.settings["time_column"]].alias(TIMESTAMP)
-            columns[TIMESTAMP], are_dates = times_of(times, file.path, line_of, lambda: None)
-        told = tuple(dict.fromkeys(notes))
-        return Table(file.path, ids[USER], ids[ITEM], columns, line_of, time_is_date=are_dates, notes=told)
+        times, name = Times(np.zeros(0)), self.settings["time_column"]
+        if name is not None:
+            time_format = self.settings["time_format"]
+            times = read_times(rows[name].alias(TIMESTAMP), file.path, line_of, time_format=time_format, column=name)
+            columns[TIMESTAMP] = times.values
+        return Table(
+            file.path,
+            ids[USER],
+            ids[ITEM],
+            columns,
+            line_of,
+            time_is_date=times.are_dates,
+            time_has_zone=times.have_zone,
+            notes=tuple(dict.fromkeys([*notes, *times.notes])),
+        )
 
     def _make_fields(self) -> FieldTuple:
         """Return the fields, fitted on train."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recrun.data import filters, splits
-from recrun.data.datasets.part_checks import refuse_overlap, unknown_in_train
+from recrun.data.datasets.part_checks import one_after_the_other, refuse_overlap, refuse_unlike, unknown_in_train
 from recrun.data.formats.table import Ids, Table
 from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT, Interactions, chronological_order, sorted_distinct
 from recrun.data.splits import rules
@@ -151,6 +151,7 @@ def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
     preparation.check()
     notes = [note for table in tables.values() for note in table.notes]
     rows = _merge(tables, notes)
+    refuse_unlike(list(tables.values()), rows.users, rows.items)
     shipped = {"users": len(rows.users.names), "items": len(rows.items.names), "interactions": len(rows)}
     shipped |= {name: len(table) for name, table in tables.items()}
     if rows.labels is not None and preparation.duplicates != "all":
@@ -166,7 +167,8 @@ def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
     if not len(parts["train"]):
         raise DataError("no interaction is left for train")
     notes += [f"{part} is empty: no user has enough interactions" for part in _unfilled(parts, tables, preparation)]
-    notes += unknown_in_train(parts, len(rows.users.names), len(rows.items.names), tables)
+    split = "labelled rows" if preparation.duplicates == "all" else preparation.split
+    notes += unknown_in_train(parts, len(rows.users.names), len(rows.items.names), tables, split)
     return Prepared(parts, rows.users.names, rows.items.names, shipped, tuple(dict.fromkeys(notes)))
 
 
@@ -178,10 +180,11 @@ def _merge(tables: Mapping[str, Table], notes: list[str]) -> _Rows:
         notes.append(f"not every file has {', '.join(dropped)}; left out")
     labels = None
     if WHOLE not in tables:
-        labels = np.repeat(
-            np.array([splits.PARTS.index(name) for name in tables], dtype=np.int8), list(map(len, parts))
-        )
+        places = np.array([splits.PARTS.index(name) for name in tables], dtype=np.int8)
+        labels = np.repeat(places, list(map(len, parts)))
     columns = {name: np.concatenate([table.columns[name] for table in parts]) for name in names}
+    if TIMESTAMP in names and labels is not None and all(table.time_is_order for table in parts):
+        columns[TIMESTAMP] = one_after_the_other(columns[TIMESTAMP], labels)
     users = union_ids([table.users for table in parts])
     return _Rows(users, union_ids([table.items for table in parts]), columns, labels)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from recrun.data.datasets.pieces import are_many, find_pieces
 from recrun.data.formats.opening import COMPRESSIONS, content_digests
 from recrun.errors import DataError
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -16,13 +21,15 @@ class SourceFile:
     """One file that a data set is read from.
 
     Args:
-        name: its name (a path below the data set's folder), without the ending of a compression.
+        name: its name (a path below the data set's folder); without the ending of a compression, a compressed file of
+            that name is found too.
         url: where it can be downloaded, or the archive (zip, tar) that holds it.
         checksum: "sha256:..." or "md5:..." of its decompressed content, where known.
         optional: whether the data set can be read without it.
         member: its name in the archive, when `url` is one.
         mirrors: where else the same can be downloaded.
         page: the page that tells how to get it, for what has to be downloaded by hand.
+        many: whether it may be a folder of files, or a pattern, whose files are read as one.
     """
 
     name: str
@@ -32,12 +39,15 @@ class SourceFile:
     member: str = ""
     mirrors: tuple[str, ...] = ()
     page: str = ""
+    many: bool = False
 
 
 def locate(dataset: str, folders: Sequence[Path], files: Sequence[SourceFile]) -> dict[str, Path]:
     """Return the path of each file, all from the first folder that has every required one.
 
-    In each folder a file is looked for as it is called, then with ".gz" and ".zst".
+    The files of a folder or a pattern are called `name: file` each, in the order of their names.
+
+    In each folder a file is looked for as it is called, then with ".gz" and ".zst" (see `find_file`).
 
     Args:
         dataset: its name, for messages.
@@ -49,11 +59,28 @@ def locate(dataset: str, folders: Sequence[Path], files: Sequence[SourceFile]) -
     """
     looked_at: list[Path] = []
     for folder in folders:
-        found = {file.name: path for file in files if (path := find_file(folder / file.name)) is not None}
+        found = {file.name: path for file in files if (path := _find(folder / file.name, file)) is not None}
         if all(file.name in found or file.optional for file in files):
-            return found
+            return {key: path for name, place in found.items() for key, path in _pieces(name, place).items()}
         looked_at += [folder / file.name for file in files if file.name not in found and not file.optional]
     raise DataError(_not_found(dataset, folders, files, looked_at))
+
+
+def _find(path: Path, file: SourceFile) -> Path | None:
+    return path if file.many and are_many(path) else find_file(path)
+
+
+def _pieces(name: str, path: Path) -> dict[str, Path]:
+    if path.is_file():
+        return {name: path}
+    pieces = find_pieces(path)
+    shared = path if path.is_dir() else Path(os.path.commonpath([piece.parent for piece in pieces]))
+    return {f"{name}: {piece.relative_to(shared).as_posix()}": piece for piece in pieces}
+
+
+def pieces_of(name: str, files: Mapping[str, _T]) -> dict[str, _T]:
+    """Return what `locate` or `check_content` returned for a file, or for each file of a folder or a pattern."""
+    return {key: value for key, value in files.items() if key == name or key.startswith(f"{name}: ")}
 
 
 def check_content(
@@ -62,16 +89,32 @@ def check_content(
     """Return the SHA-256 of each file's decompressed content, and a note for each that is not the published file."""
     hashes: dict[str, str] = {}
     notes: list[str] = []
-    for file in files:
-        if file.name not in paths:
-            continue
-        hashes[file.name], difference = compare_content(paths[file.name], file.checksum)
+    checksums = {file.name: file.checksum for file in files}
+    for name, path in paths.items():
+        hashes[name], difference = compare_content(path, checksums.get(name, ""))
         if difference:
             notes.append(
-                f"{paths[file.name]} is not the published file of {dataset}, so results may not compare "
+                f"{path} is not the published file of {dataset}, so results may not compare "
                 f"with published ones ({difference})"
             )
     return hashes, notes
+
+
+def refuse_twice(parts: Mapping[str, str], hashes: Mapping[str, str]) -> None:
+    """Refuse two parts that are one file, under whatever names.
+
+    Args:
+        parts: the name of each part's file.
+        hashes: the digest of each file's decompressed content.
+
+    Raises:
+        DataError: two have the same content.
+    """
+    seen: dict[tuple[str, ...], str] = {}
+    for part, name in parts.items():
+        other = seen.setdefault(tuple(pieces_of(name, hashes).values()), part)
+        if other != part:
+            raise DataError(f"two parts hold the same: {other} ({parts[other]}) and {part} ({name}); name another file")
 
 
 def compare_content(path: Path, checksum: str, *, ending: str | None = None) -> tuple[str, str]:
@@ -90,14 +133,51 @@ def compare_content(path: Path, checksum: str, *, ending: str | None = None) -> 
 
 
 def find_file(path: Path) -> Path | None:
-    """Return the path at which a file is there, plain or compressed, or None."""
-    return next((found for ending in COMPRESSIONS if (found := path.with_name(path.name + ending)).is_file()), None)
+    """Return the path at which a file is there, or None.
+
+    A name with the ending of a compression means that file alone. Any other means the plain file where there is one,
+    else the one compressed file of that name.
+
+    Raises:
+        DataError: there is no plain file, and two compressed ones.
+    """
+    if path.suffix in COMPRESSIONS[1:]:
+        return path if path.is_file() else None
+    if path.is_file():
+        return path
+    found = compressed_beside(path)
+    if len(found) > 1:
+        names = " and ".join(each.name for each in found)
+        raise DataError(f"{path} is not there, but {names} are; name the one that is meant, or remove the other")
+    return found[0] if found else None
+
+
+def compressed_beside(path: Path) -> list[Path]:
+    """Return the compressed files that have the name of a file and an ending more."""
+    return [found for ending in COMPRESSIONS[1:] if (found := path.with_name(path.name + ending)).is_file()]
+
+
+def unlike_beside(paths: Mapping[str, Path]) -> list[str]:
+    """Return a note for each plain file beside which a compressed one of its name holds something else."""
+    notes = []
+    for path in paths.values():
+        for other in [] if path.suffix in COMPRESSIONS[1:] else compressed_beside(path):
+            if not _hold_the_same(path, other):
+                notes.append(f"{path} is read; {other.name} beside it holds something else")
+    return notes
+
+
+def _hold_the_same(path: Path, other: Path) -> bool:
+    try:
+        return content_digests(path) == content_digests(other)
+    except DataError:  # damaged, for instance
+        return False
 
 
 def _not_found(dataset: str, folders: Sequence[Path], files: Sequence[SourceFile], looked_at: Sequence[Path]) -> str:
     root = folders[-1]
     lines = [f"{dataset} is not at root={root}" + ("" if root.is_dir() else " (there is no such folder)")]
-    lines += ["Looked for (also with .gz and .zst):", *(f"  {path}" for path in looked_at)]
+    lines += ["Looked for (also with .gz and .zst):", *(f"  {path}{_instead(path)}" for path in looked_at)]
     needed = [file for file in files if not file.optional and (file.url or file.page)]
     if needed and all(file.url for file in needed):
         lines.append(f"Get it with:\n  recrun data fetch {dataset} root={shlex.quote(str(root))}\nor by hand:")
@@ -113,3 +193,15 @@ def _not_found(dataset: str, folders: Sequence[Path], files: Sequence[SourceFile
         if file.checksum:
             lines.append(f"    {file.checksum}  {file.name}")
     return "\n".join(lines)
+
+
+def _instead(path: Path) -> str:
+    """Return what is there in place of a file, in brackets, or ""."""
+    plain = path.with_name(path.name.removesuffix(path.suffix)) if path.suffix in COMPRESSIONS[1:] else path
+    if path.is_symlink():
+        target = os.readlink(path)
+        remedy = f"; get the file: git annex get {path.name}" if "annex/objects" in target else ""
+        return f" (a link to {target}, which is not there{remedy})"
+    if path.exists():
+        return " (which is no regular file)" if not path.is_dir() else " (which is a folder)"
+    return f" ({plain.name} is there; name that one)" if plain != path and plain.is_file() else ""

@@ -9,7 +9,7 @@ import numpy as np
 
 from recrun.data import filters
 from recrun.data.describe.problems import Faults
-from recrun.data.formats.find_bad_row import is_number
+from recrun.data.formats.numbers import is_number
 from recrun.data.formats.table import Ids, Table, shown
 from recrun.data.formats.times import suspicions
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER

@@ -7,35 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from recrun.data.formats.file_kinds import START, kind_of, wide_encoding
+from recrun.data.formats.first_lines import LONGEST
 from recrun.data.formats.opening import BLOCK, open_binary
 from recrun.data.formats.table import data_error
 
 _HEAD: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"
-
-_COMPRESSED: Final = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
-
-_OTHERS: Final = (
-    (b"PK\x03\x04", "is a zip archive (or a spreadsheet); unpack it, or save it as csv"),
-    (b"BZh", "is compressed with bzip2; unpack it, or compress it with gzip"),
-    (b"\xfd7zXZ", "is compressed with xz; unpack it, or compress it with gzip"),
-    (b"7z\xbc\xaf", "is a 7z archive; unpack it"),
-    (b"\x89HDF", "is an HDF5 file; save the table as csv or parquet"),
-    (b"\x93NUMPY", "is a numpy array; save it as csv or parquet"),
-    (b"ARROW1", "is an Arrow file; save it as parquet"),
-    (b"Obj\x01", "is an Avro file; save it as parquet"),
-    (b"SQLite format 3", "is a SQLite database; export the table as csv"),
-    (b"%PDF", "is a PDF document"),
-    (b"version https://git-lfs", "is a pointer of Git LFS, not the file itself; get it with `git lfs pull`"),
-    *(
-        (bytes([0x80, protocol]), "looks like a pickle, which recrun never opens; save it as csv")
-        for protocol in range(2, 6)
-    ),
-)
-_TEXTS: Final = (
-    (("<!doctype", "<html", "<?xml"), "is a web page or XML, not a table; was the download refused?"),
-    (('{"', "[{", "{\n", "[\n"), "is JSON; save the table as csv or parquet"),
-)
 
 
 @dataclass(frozen=True)
@@ -78,28 +56,24 @@ def is_parquet(path: Path) -> bool:
     """Return whether a file is one of parquet, whatever it is called.
 
     Raises:
-        DataError: it cannot be read, or is compressed under a name that does not say so.
+        DataError: it cannot be read.
     """
     with open_binary(path, ending="") as stream:
-        start = stream.read(8)
-    for magic, ending in _COMPRESSED.items():
-        if start.startswith(magic) and path.suffix != ending:
-            raise data_error(path, None, f"is compressed; call it {path.name}{ending}")
-    return start.startswith(b"PAR1")
+        return kind_of(stream.read(START)).name == "parquet"
 
 
 def survey(path: Path) -> Survey:
     """Read a text file once, and count the bytes that reveal its layout.
 
     Raises:
-        DataError: it cannot be read, is empty, or is no text.
+        DataError: it cannot be read.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
     head, n_bytes, n_newlines, n_windows, n_returns, n_zeros, is_utf8 = b"", 0, 0, 0, 0, 0, True
     before = b""
     with open_binary(path) as stream:
         while block := stream.read(BLOCK):
-            head += block[: _HEAD - len(head)]
+            head += block[: (_HEAD if n_newlines > 2 else LONGEST) - len(head)]
             n_bytes += len(block)
             n_newlines += block.count(b"\n")
             n_windows += block.count(b"\r\n") + (before == b"\r" and block[:1] == b"\n")
@@ -115,9 +89,7 @@ def survey(path: Path) -> Survey:
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         is_utf8 = False
-    found = Survey(head, n_bytes, n_newlines, n_windows, n_returns - n_windows, n_zeros, is_utf8)
-    _refuse_others(path, found)
-    return found
+    return Survey(head, n_bytes, n_newlines, n_windows, n_returns - n_windows, n_zeros, is_utf8)
 
 
 def guess_encoding(path: Path, found: Survey) -> str:
@@ -126,13 +98,14 @@ def guess_encoding(path: Path, found: Survey) -> str:
     Raises:
         DataError: it holds bytes 0 that are none of UTF-16's.
     """
+    if found.head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
     if found.head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if found.n_zeros:
-        # Every other byte of plain text in UTF-16 is 0: the first of each two, or the second.
-        zeros = found.head[::2].count(0), found.head[1::2].count(0)
-        if max(zeros) > len(found.head) // 4 and min(zeros) <= max(zeros) // 10:
-            return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
+        wide = wide_encoding(found.head)
+        if wide:
+            return wide
         line = found.head.partition(b"\0")[0].count(b"\n") + 1
         raise data_error(path, line, "is not text: found a byte 0")
     if found.is_utf8:
@@ -144,15 +117,3 @@ def guess_encoding(path: Path, found: Survey) -> str:
     except UnicodeDecodeError:
         return "latin-1"
     return "cp1252" if has_windows_marks else "latin-1"
-
-
-def _refuse_others(path: Path, found: Survey) -> None:
-    for magic, reason in _OTHERS:
-        if found.head.startswith(magic):
-            raise data_error(path, None, reason)
-    start = found.head[:200].decode("latin-1").removeprefix("ï»¿").lstrip().lower()
-    for beginnings, reason in _TEXTS:
-        if start.startswith(beginnings):
-            raise data_error(path, None, reason)
-    if not found.head.removeprefix(_BOM).strip(b" \t\r\n\0"):
-        raise data_error(path, None, "is empty", kind="empty")

@@ -5,32 +5,34 @@ The reader that training uses always decides whether a file can be used.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from recrun.config.find import read_arguments
 from recrun.config.yaml_writer import dump_value
 from recrun.data.datasets.base import RecDataSet
-from recrun.data.datasets.file import format_of, plain_name
+from recrun.data.datasets.file import format_of
+from recrun.data.datasets.pieces import are_many, find_pieces, join_tables, refuse_repeated
 from recrun.data.datasets.preparation import WHOLE, Preparation, prepare, union_ids
 from recrun.data.describe.check_table import examine_table
+from recrun.data.describe.find_parts import fixed_parent, has_parts, parts_in
+from recrun.data.describe.guess_columns import take_roles
 from recrun.data.describe.layout import LAYOUT_KEYS, Sniffed, sniff
 from recrun.data.describe.problems import KEEP, LIMIT, REFUSE, Faults
 from recrun.data.describe.sound_rows import read_sound_rows
+from recrun.data.formats.column_roles import RolesError
+from recrun.data.formats.opening import content_digests
 from recrun.data.formats.table import Table
 from recrun.data.postprocessing.mode import Mode
 from recrun.data.splits import PARTS
 from recrun.data.statistics import statistics
 from recrun.errors import DataError
 from recrun.registry import DATASETS
-
-_PART_NAMES: Final = {"train": "train|training|base", "valid": "valid|validation|val|dev", "test": "test|testing"}
 
 
 @dataclass
@@ -52,6 +54,11 @@ class FileReport:
     sniffed: Sniffed | None = None
     table: Table | None = None
     is_read: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no interactions, and nothing else is wrong with it."""
+        return any(fault.kind == "empty" for fault in self.faults)
 
 
 @dataclass
@@ -175,20 +182,67 @@ def describe_path(path: Path, given: Mapping[str, Any], *, limit: int = LIMIT) -
     return description
 
 
-def _describe_file(part: str, path: Path, given: Mapping[str, Any], limit: int) -> FileReport:
+def _describe_pieces(part: str, path: Path, given: Mapping[str, Any], limit: int) -> FileReport:
+    """Describe a folder or a pattern as the one table that its files are read as."""
+    report = FileReport(part, path, Faults(path, limit))
+    reports: list[FileReport] = []
+    try:
+        for piece in find_pieces(path):
+            known = {**reports[0].sniffed.settings, **given} if reports and reports[0].sniffed else given
+            reports.append(_describe_file(part, piece, known, limit, is_piece=True))
+        format = reports[0].sniffed.format if reports[0].sniffed else ""
+        hashes = {each.path.name: content_digests(each.path)[0] for each in reports if each.table is not None}
+        refuse_repeated(hashes)
+        tables = [each.table for each in reports if each.table is not None]
+        report.table = join_tables(path, tables, format) if tables else None
+    except DataError as error:
+        report.faults.add(error.kind or "refused", str(error))
+    for each in reports:
+        # Training leaves out files that hold no interactions.
+        report.faults.take(each.faults, without=() if each is reports[0] else ("format",))
+    report.sniffed = reports[0].sniffed if reports else None
+    report.is_read = report.table is not None and all(each.is_read for each in reports if not each.is_empty)
+    if report.table is not None:
+        table = report.table
+        found = Faults(path, limit)
+        examine_table(replace(table, line_of=lambda row: row), found)
+        report.faults.take(found, where=table.where)
+    return report
+
+
+def _describe_file(
+    part: str, path: Path, given: Mapping[str, Any], limit: int, *, is_piece: bool = False
+) -> FileReport:
+    if are_many(path):
+        return _describe_pieces(part, path, given, limit)
     report = FileReport(part, path, Faults(path, limit))
     try:
         report.sniffed = sniff(path, given, report.faults)
     except DataError as error:
         report.faults.add(error.kind or "not-data", error.message)
         return report
-    report.table, report.is_read = read_sound_rows(report.sniffed, report.faults)
+    report.table, report.is_read = _read(report.sniffed, report.faults)
     if report.is_read:
         for fault in report.faults:
             fault.action = KEEP if fault.action == REFUSE else fault.action
-    if report.table is not None:
+    if report.table is not None and not is_piece:
         examine_table(report.table, report.faults)
     return report
+
+
+def _read(sniffed: Sniffed, faults: Faults) -> tuple[Table | None, bool]:
+    """Read what training reads; where it refuses the positions of columns, read those that it proposes."""
+    try:
+        return read_sound_rows(sniffed, faults)
+    except RolesError as error:
+        take_roles(error, sniffed.settings, faults)
+        if not error.settings:
+            return None, False
+    try:
+        return read_sound_rows(sniffed, faults)
+    except RolesError as error:
+        faults.add("column-role", error.message)
+        return None, False
 
 
 def _paths(path: Path, given: Mapping[str, Any]) -> dict[str, Path]:
@@ -197,8 +251,8 @@ def _paths(path: Path, given: Mapping[str, Any]) -> dict[str, Path]:
     if path.is_dir():
         if others:
             raise DataError(f"{path} is a folder; name the file of the train part instead")
-        return parts_in(path)
-    if not path.is_file():
+        return parts_in(path) if has_parts(path) else {WHOLE: path}
+    if not path.is_file() and not are_many(path):
         raise DataError(f"{path}: there is no such file, and no data set of that name")
     if "valid" in others and "test" not in others:
         raise DataError("valid_path goes with test_path")
@@ -212,25 +266,6 @@ def _beside(path: Path, name: str) -> Path:
     if found is None:
         raise DataError(f"there is no file {path.parent / name}, nor {name}")
     return found
-
-
-def parts_in(folder: Path) -> dict[str, Path]:
-    """Return the files of a folder that are called train, test, and maybe valid.
-
-    Raises:
-        DataError: there is not one of train and one of test.
-    """
-    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    found: dict[str, list[Path]] = {part: [] for part in _PART_NAMES}
-    for file in files:
-        for part, names in _PART_NAMES.items():
-            if re.search(rf"(^|[._-])({names})\d?([._-]|$)", plain_name(file.name).lower()):
-                found[part].append(file)
-    several = [part for part, paths in found.items() if len(paths) > 1]
-    if several or not (found["train"] and found["test"]):
-        names = ", ".join(file.name for file in files[:20]) or "nothing"
-        raise DataError(f"{folder} is a folder without one train and one test file; name a file of it: {names}")
-    return {part: paths[0] for part, paths in found.items() if paths}
 
 
 def _figures(tables: Mapping[str, Table]) -> dict[str, Any]:
@@ -265,10 +300,12 @@ def _prepare(description: Description, tables: Mapping[str, Table], given: Mappi
 
 def _config(reports: Sequence[FileReport], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keys of a config that read the files as they were read here."""
-    folder = reports[0].path.parent
+    folder = fixed_parent(reports[0].path)
     keys = {WHOLE: "path", **{part: f"{part}_path" for part in PARTS}}
     paths = {
-        keys[report.part]: report.path.name if report.path.parent == folder else str(report.path.absolute())
+        keys[report.part]: (
+            str(report.path.relative_to(folder)) if folder in report.path.parents else str(report.path.absolute())
+        )
         for report in reports
     }
     layout = reports[0].sniffed.settings if reports[0].sniffed else {}

@@ -12,7 +12,8 @@ from recrun.config.parser import Parser
 from recrun.config.resolve import resolve
 from recrun.config.settings import RUN
 from recrun.data.datasets.base import RecDataSet
-from recrun.data.describe.files import Description, describe_dataset, describe_path, parts_in
+from recrun.data.describe.files import Description, describe_dataset, describe_path
+from recrun.data.describe.find_parts import fixed_parent, has_parts, parts_in
 from recrun.data.describe.labelled import describe_rows, is_labelled
 from recrun.data.describe.problems import LIMIT
 from recrun.registry import DATASETS
@@ -78,11 +79,12 @@ def open_data(what: str, arguments: Sequence[str] = ()) -> RecDataSet:
     """
     found = find_data(what, arguments)
     root, settings = found.root, dict(found.settings)
-    if found.path is not None and found.path.is_dir():
+    if found.path is not None and found.path.is_dir() and has_parts(found.path):
         root = str(found.path)
         settings |= {f"{part}_path": path.name for part, path in parts_in(found.path).items()}
     elif found.path is not None:
-        settings["train_path" if settings.get("test_path") is not None else "path"] = found.path.name
+        root = str(fixed_parent(found.path))
+        settings["train_path" if settings.get("test_path") is not None else "path"] = str(found.path.relative_to(root))
     dataset: RecDataSet = DATASETS.get(found.dataset)(root, **settings)
     return dataset
 

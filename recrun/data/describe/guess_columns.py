@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Collection, Sequence
+from typing import Any, Final
 
 from recrun.data.describe.guess_layout import ROLES, STEMS, are_numbers, are_times
 from recrun.data.describe.problems import Faults
 from recrun.data.formats.column_names import COLUMN_KEYS, REQUIRED_ROLES, bare_name, match_columns, recognised
+from recrun.data.formats.column_roles import RolesError
 from recrun.data.formats.table import Layout
-from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
+from recrun.data.interactions import RATING, TIMESTAMP
+
+_NO_IDS: Final = {"rating", "ratings", "rate", "score", "stars", "time", "timestamp", "date", "price", "count", "type"}
+"""Words in the names of columns that hold something about a user or an item, not its id."""
 
 
 def choose_roles(
     names: Sequence[str],
     columns: Sequence[Sequence[str]],
     layout: Layout,
-    by_content: Mapping[str, int] | None,
     settings: dict[str, Any],
     faults: Faults,
 ) -> dict[str, int]:
@@ -26,30 +30,16 @@ def choose_roles(
         names: of the columns; their numbers in a file without a header row.
         columns: some values of each.
         layout: what the settings tell training about the file.
-        by_content: the roles that values tell, in a file without a header row; None where there are names.
         settings: keys of `File`; takes those that say what is meant where training would take something else.
         faults: takes what is missing or doubtful.
     """
     roles, problems = match_columns(names, layout)
-    free = [role for role, key in COLUMN_KEYS.items() if key not in settings]
-    if by_content is None:
-        wanted = [role for role in free if role not in roles and not recognised(role, names)]
-        meant = guess_roles(names, columns, wanted, list(roles.values()))
-        told = "no column has a usual name for the {role}; {name!r} may be meant"
-    elif by_content:
-        meant = {role: place for role, place in by_content.items() if role in free and roles.get(role) != place}
-        for role in free:
-            if role in roles and role not in by_content and role not in REQUIRED_ROLES:
-                settings[COLUMN_KEYS[role]] = ""
-                faults.add("column-name", f"no column holds a {role}, as far as their values tell")
-                del roles[role]
-        told = "column {name} holds the {role}, as far as its values tell"
-    else:  # the format says which column is which
-        meant, told = {}, ""
-    for role, place in meant.items():
+    free = [role for role, key in COLUMN_KEYS.items() if getattr(layout, key) is None]
+    wanted = [role for role in free if role not in roles and not recognised(role, names)]
+    for role, place in guess_roles(names, columns, wanted, list(roles.values())).items():
         if list(names).count(names[place]) == 1:
             settings[COLUMN_KEYS[role]] = names[place]
-            faults.add("column-name", told.format(role=role, name=names[place]))
+            faults.add("column-name", f"no column has a usual name for the {role}; {names[place]!r} may be meant")
             roles[role] = place
             problems.pop(role, None)
     for problem in problems.values():
@@ -57,14 +47,22 @@ def choose_roles(
     return {role: roles[role] for role in ROLES if role in roles}
 
 
-def roles_by_content(columns: Sequence[Sequence[str]]) -> dict[str, int]:
-    """Return the roles of columns without names: user, item, and of the others the first rating and the first time."""
-    roles = {role: place for place, role in enumerate((USER, ITEM)) if place < len(columns)}
-    for place in range(2, len(columns)):
-        role = TIMESTAMP if are_times(columns[place]) else RATING if are_numbers(columns[place]) else None
-        if role is not None:
-            roles.setdefault(role, place)
-    return roles
+def take_roles(error: RolesError, settings: dict[str, Any], faults: Faults) -> None:
+    """Take the columns that training proposes where it refuses those that positions give.
+
+    Args:
+        error: the refusal.
+        settings: keys of `File`; takes the columns.
+        faults: takes what was found, and the refusal itself where nothing is proposed.
+    """
+    if not error.settings:
+        faults.add("column-role", error.message)
+    for role, key in COLUMN_KEYS.items():
+        name = error.settings.get(key)
+        if name is not None:
+            told = f"column {name} holds the {role}" if name else f"no column holds a {role}"
+            faults.add("column-name", f"{told}, as far as {'its' if name else 'their'} values tell")
+    settings |= error.settings
 
 
 def guess_roles(
@@ -82,11 +80,22 @@ def guess_roles(
     for role in roles:
         for stem in STEMS[role]:
             free = [i for i in range(len(names)) if i not in taken and i not in found.values()]
+            if role in REQUIRED_ROLES:  # a "book_rating" is no book
+                free = [i for i in free if _words(names[i]).isdisjoint(_NO_IDS)]
             fits = [i for i in free if stem in bare_name(names[i]).lower() and fits_role(role, columns[i])]
             if fits:
                 found[role] = fits[0]
                 break
     return found
+
+
+def _words(name: str) -> set[str]:
+    """Return the words of a name, in lower case.
+
+    >>> sorted(_words("Book-Rating")), sorted(_words("watchTime"))
+    (['book', 'rating'], ['time', 'watch'])
+    """
+    return set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()))
 
 
 def fits_role(role: str, values: Sequence[str]) -> bool:

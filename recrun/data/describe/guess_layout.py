@@ -5,7 +5,6 @@ They are only ever shown to a user, with the settings that would say the same; t
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -13,8 +12,10 @@ from typing import Final
 import numpy as np
 
 from recrun.data.formats.column_names import recognised
-from recrun.data.formats.delimited import SEPARATORS, looks_like_header, split_line
-from recrun.data.formats.find_bad_row import is_number
+from recrun.data.formats.dates import is_date
+from recrun.data.formats.delimited import looks_like_header
+from recrun.data.formats.numbers import is_number
+from recrun.data.formats.sample_lines import SEPARATORS, split_line
 from recrun.data.formats.times import find_unit
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 
@@ -110,5 +111,4 @@ def are_times(values: Sequence[str]) -> bool:
     if are_numbers(values):
         numbers = np.array([float(value) for value in values if is_number(value)])
         return find_unit(numbers) is not None
-    dates = sum(re.match(r"\s*\d{4}-\d\d?-\d\d?", value) is not None for value in values)
-    return bool(values) and dates >= _MOST * len(values)
+    return bool(values) and sum(map(is_date, values)) >= _MOST * len(values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,7 @@ from recrun.data.datasets.file import plain_name
 from recrun.data.datasets.labelled_file import LabelledFile
 from recrun.data.describe.files import Description, FileReport
 from recrun.data.describe.problems import LIMIT, Faults
-from recrun.data.formats.column_names import recognised
+from recrun.data.formats.column_names import LABELS, recognised
 from recrun.data.formats.feature_file import FeatureFile
 from recrun.data.formats.table import Layout
 from recrun.data.interactions import ITEM, TIMESTAMP, USER
@@ -19,9 +20,6 @@ from recrun.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
-
-LABELS: Final = ("label", "click", "clicked", "is_click")
-"""Usual names of the column of labels, in lower case."""
 
 
 def is_labelled(path: Path, given: Mapping[str, Any]) -> bool:
@@ -76,7 +74,10 @@ _SHOWN: Final = ("users", "items", "train", "valid", "test", "share_labelled_1",
 
 
 def _open(path: Path, given: Mapping[str, Any]) -> FeatureFile:
-    layout = Layout(given.get("separator"), given.get("header"), given.get("encoding") or "utf-8")
+    layout = Layout(
+        given.get("separator"), given.get("header"), given.get("encoding") or "utf-8", escape=given.get("escape")
+    )
+    layout = replace(layout, filter=given.get("filter"), drop_missing=given.get("drop_missing") or ())
     return FeatureFile(path, layout, Path(plain_name(path.name)).suffix)
 
 

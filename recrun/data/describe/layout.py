@@ -15,19 +15,28 @@ from typing import Any, Final
 from recrun.data.datasets.file import format_of, plain_name
 from recrun.data.describe import guess_layout
 from recrun.data.describe.file_type import Survey, guess_encoding, is_parquet, survey
-from recrun.data.describe.guess_columns import choose_roles, roles_by_content
+from recrun.data.describe.guess_columns import choose_roles, take_roles
 from recrun.data.describe.problems import REFUSE, SETTING, Faults
-from recrun.data.formats.column_names import COLUMN_KEYS
-from recrun.data.formats.delimited import DIALECTS, by_position, guess_separator, looks_like_header, split_line
+from recrun.data.formats.column_names import COLUMN_KEYS, match_columns
+from recrun.data.formats.column_roles import ByPosition, RolesError
+from recrun.data.formats.delimited import DIALECTS, by_position, looks_like_header
+from recrun.data.formats.file_kinds import kind_of, read_start, refuse_other_kinds
+from recrun.data.formats.find_bad_row import TextShape
+from recrun.data.formats.json_lines import sample_records
 from recrun.data.formats.opening import check_encoding
 from recrun.data.formats.polars_files import read_parquet_columns
+from recrun.data.formats.sample_lines import guess_separator, split_line
 from recrun.data.formats.table import Layout, shown
-from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
+from recrun.data.interactions import RATING, WEIGHT
 from recrun.errors import DataError
 
-LAYOUT_KEYS: Final = ("separator", "header", "encoding", *COLUMN_KEYS.values())
+LAYOUT_KEYS: Final = (
+    *("separator", "header", "encoding", "escape", *COLUMN_KEYS.values()),
+    *("time_format", "filter", "drop_missing"),
+)
 _INTEGERS: Final = ("lightgcn", "sequences")
-_UDATA: Final = {USER: 0, ITEM: 1, RATING: 2, TIMESTAMP: 3}
+_RECORDS: Final = ("jsonl", "pylines")
+_BLOCKS: Final = ("netflix", "mind")
 
 
 @dataclass
@@ -99,6 +108,9 @@ def sniff(path: Path, given: Mapping[str, Any], faults: Faults) -> Sniffed:
             faults.add("format", "is a parquet file under another name")
         _sniff_parquet(sniffed, faults)
         return sniffed
+    told = kind_of(read_start(path)).name
+    kind = told if told in _RECORDS + _BLOCKS else ""
+    refuse_other_kinds(path, reads=("utf-16", "utf-32", chosen or kind))
     found = survey(path)
     encoding = given.get("encoding") or guess_encoding(path, found)
     check_encoding(path, encoding)
@@ -107,11 +119,27 @@ def sniff(path: Path, given: Mapping[str, Any], faults: Faults) -> Sniffed:
         raise DataError("is empty", path=path, kind="empty")
     sniffed = Sniffed(path, chosen or named or "csv", encoding, settings=settings, survey=found)
     _note_text(sniffed, lines, faults)
-    if sniffed.format in _INTEGERS or (chosen is None and named is None and _is_of_integers(lines)):
+    if kind or sniffed.format in _RECORDS + _BLOCKS:
+        _sniff_others(sniffed, chosen, named, kind, faults)
+    elif sniffed.format in _INTEGERS or (chosen is None and named is None and _is_of_integers(lines)):
         _sniff_integers(sniffed, lines, chosen or named, faults)
     else:
         _sniff_table(sniffed, lines, chosen, named, faults)
     return sniffed
+
+
+def _sniff_others(sniffed: Sniffed, chosen: str | None, named: str | None, kind: str, faults: Faults) -> None:
+    """Find the columns of records, and say what else lines of no columns are."""
+    sniffed.format = chosen or kind or sniffed.format
+    if sniffed.format != (chosen or named):
+        sniffed.settings["format"] = sniffed.format
+        told = "does not tell its format" if named is None else f"says {named}"
+        faults.add("format", f"the file's name {told}: {sniffed.format}")
+    if sniffed.format in _RECORDS:
+        columns = sample_records(sniffed.path, sniffed.encoding, sniffed.format)
+        sniffed.names = list(columns)
+        texts = [[str(value) for value in values if value is not None] for values in columns.values()]
+        sniffed.roles = choose_roles(sniffed.names, texts, sniffed.layout, sniffed.settings, faults)
 
 
 def _format_by_name(path: Path) -> str | None:
@@ -128,8 +156,6 @@ def _note_text(sniffed: Sniffed, lines: Sequence[str], faults: Faults) -> None:
         faults.add("byte-order-mark")
     if found.n_windows:
         faults.add("line-ends", count=found.n_windows)
-    if found.n_returns and not sniffed.encoding.startswith("utf-16"):
-        faults.add("old-line-ends", count=found.n_returns)
     if "encoding" not in sniffed.settings and sniffed.encoding != "utf-8":
         sniffed.settings["encoding"] = sniffed.encoding
         faults.add("encoding", f"is not UTF-8 text; {sniffed.encoding} would fit", action=SETTING)
@@ -181,6 +207,9 @@ def _sniff_table(sniffed: Sniffed, lines: Sequence[str], chosen: str | None, nam
     if chosen is None:
         _choose_format(sniffed, named, separator, header, len(cells), columns, faults)
     dialect = DIALECTS[sniffed.format]
+    if dialect.quoted and given.get("escape") is None and any('\\"' in line for line in lines):
+        given["escape"] = "\\"
+        faults.add("quotes", "quotes within values are escaped by a backslash", action=SETTING)
     if chosen is not None and dialect.separator is not None:
         separator = given.get("separator") or dialect.separator
     sniffed.separator, sniffed.has_header = separator, header
@@ -210,12 +239,26 @@ def _sniff_columns(sniffed: Sniffed, first: list[str], lines: Sequence[str], fau
         columns = [[] for _ in first]
     if sniffed.has_header:
         sniffed.names = first
-        sniffed.roles = choose_roles(first, columns, sniffed.layout, None, sniffed.settings, faults)
+        sniffed.roles = choose_roles(first, columns, sniffed.layout, sniffed.settings, faults)
         return
     sniffed.names = [str(place) for place in range(1, len(first) + 1)]
+    try:
+        _check_positions(sniffed)
+    except RolesError as error:
+        take_roles(error, sniffed.settings, faults)
     layout = by_position(sniffed.layout, DIALECTS[sniffed.format], len(first))
-    by_content = roles_by_content(columns) if sniffed.format in ("csv", "tsv") else {}
-    sniffed.roles = choose_roles(sniffed.names, columns, layout, by_content, sniffed.settings, faults)
+    sniffed.roles = choose_roles(sniffed.names, columns, layout, sniffed.settings, faults)
+
+
+def _check_positions(sniffed: Sniffed) -> None:
+    """Refuse columns without names whose values contradict their positions, as training does."""
+    dialect, layout = DIALECTS[sniffed.format], sniffed.layout
+    named = [role for role, key in COLUMN_KEYS.items() if getattr(layout, key) is not None]
+    roles, problems = match_columns(sniffed.names, by_position(layout, dialect, len(sniffed.names)))
+    if not problems:
+        separator = str(sniffed.separator)
+        shape = TextShape(separator, False, dialect.quoted, sniffed.encoding, len(sniffed.names), roles)
+        ByPosition(sniffed.path, shape, named, is_fixed=dialect.n_columns is not None).check_sample()
 
 
 def _choose_format(
@@ -230,7 +273,7 @@ def _choose_format(
     """Take the format that the name tells if the file can be of it, else the one that the file tells."""
     is_quoted = any('"' in value for column in columns for value in column)
     natural = "tsv" if separator == "\t" and not is_quoted else "csv"
-    if natural == "tsv" and not header and roles_by_content(columns) == _UDATA and n_columns == len(_UDATA):
+    if natural == "tsv" and not header and n_columns == len(columns) == 4 and _is_udata(columns):
         natural = "udata"
     if named is not None:
         dialect = DIALECTS[named]
@@ -248,6 +291,12 @@ def _choose_format(
     sniffed.format = sniffed.settings["format"] = natural
 
 
+def _is_udata(columns: Sequence[Sequence[str]]) -> bool:
+    """Return whether four columns are user, item, rating, timestamp."""
+    ratings, times = columns[2:]
+    return guess_layout.are_times(times) and guess_layout.are_numbers(ratings) and not guess_layout.are_times(ratings)
+
+
 def _are_weights(values: Sequence[str]) -> bool:
     """Return whether a column holds counts rather than ratings or times."""
     is_count = guess_layout.are_integers(values) and not guess_layout.are_times(values)
@@ -258,4 +307,4 @@ def _sniff_parquet(sniffed: Sniffed, faults: Faults) -> None:
     head = read_parquet_columns(sniffed.path, n_rows=1000)
     sniffed.names = head.columns
     columns = [[str(value) for value in head[name].to_list() if value is not None] for name in head.columns]
-    sniffed.roles = choose_roles(sniffed.names, columns, sniffed.layout, None, sniffed.settings, faults)
+    sniffed.roles = choose_roles(sniffed.names, columns, sniffed.layout, sniffed.settings, faults)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -35,17 +35,24 @@ KINDS: Final = {
     "separator": (SETTING, "the separator is not the one that would be taken"),
     "header": (SETTING, "the header row, or its absence, would not be recognised"),
     "column": (REFUSE, "a column is missing, or there twice"),
+    "filter": (REFUSE, "values that filter cannot compare"),
+    "column-role": (REFUSE, "columns without names that hold something else than their positions say"),
     "column-name": (SETTING, "a column has no usual name"),
     "ragged": (REFUSE, "rows with too few or too many columns"),
-    "quotes": (REFUSE, "a quote that is not closed"),
+    "quotes": (REFUSE, "quotes that are not closed, or stand within a value"),
+    "record": (REFUSE, "lines that are no object with the keys that are needed"),
     "missing-value": (REFUSE, "values are missing"),
     "missing-id": (REFUSE, "ids that stand for a missing value"),
     "not-a-number": (REFUSE, "text where a number belongs"),
+    "not-a-date": (REFUSE, "something else where a date belongs"),
+    "date-order": (REFUSE, "dates whose day and month can be either way round; set time_format"),
     "not-an-integer": (REFUSE, "something else where an integer belongs"),
     "negative-id": (REFUSE, "ids below zero"),
     "long-id": (REFUSE, "ids that are too long"),
     "blank-ids": (KEEP, "ids with blanks around them; they are part of the id"),
-    "like-ids": (REFUSE, "ids that differ only by the blanks around them"),
+    "like-ids": (REFUSE, "ids that differ only in how they are written"),
+    "rounded-id": (REFUSE, "ids whose last digits are lost"),
+    "unlike-parts": (REFUSE, "times of another kind than those of another part"),
     "huge-ids": (KEEP, "numbers of more than 64 bits as ids; all ids of the column are taken as text"),
     "mixed-ids": (KEEP, "some ids are numbers and some are not; all are taken as text"),
     "number-ids": (KEEP, "ids like 007 or 7.0; all ids of the column are taken as text"),
@@ -67,6 +74,9 @@ KINDS: Final = {
     "refused": (REFUSE, "training says"),
 }
 """What recrun does about each kind of fault, and what the kind is."""
+
+_OF_ALL_ROWS: Final = ("date-order",)
+"""Kinds of faults that one line shows and no line can be left out for."""
 
 LIMIT: Final = 5
 """Lines named of one kind, unless asked for more."""
@@ -135,6 +145,25 @@ class Faults:
         if len(fault.lines) < self.limit:
             fault.lines.append((line, found))
 
+    def take(
+        self, others: Faults, *, without: Collection[str] = (), where: Callable[[int], tuple[Path, int]] | None = None
+    ) -> None:
+        """Add the faults of one of the files that are read as one, each line under the name of its file.
+
+        Args:
+            others: its faults.
+            without: kinds that are left out.
+            where: the file and line of what others call a line; None where they name lines of their own file.
+        """
+        for fault in others:
+            if fault.kind in without or (fault.kind == "empty" and others.path != self.path):
+                continue
+            message = fault.message if fault.lines or fault.path == self.path else f"{fault.path.name}: {fault.message}"
+            mine = self.add(fault.kind, message, action=fault.action, count=fault.count)
+            for number, found in fault.lines[: max(self.limit - len(mine.lines), 0)]:
+                path, line = (fault.path, number) if where is None else where(number)
+                mine.lines.append((line, f"{path.name}: {found}"))
+
     def add_error(self, error: DataError, without: Collection[int] = ()) -> list[RowFault]:
         """Add the rows that an error names, or the error itself where it names none.
 
@@ -147,7 +176,9 @@ class Faults:
         """
         kind = error.kind or "refused"
         found = list(error.rows())
-        if not found and error.line is not None:
+        if not found and error.line is not None and kind in _OF_ALL_ROWS:
+            self.add(kind, f"line {error.line}: {error.message}")
+        elif not found and error.line is not None:
             found = [RowFault(kind, error.line, error.message)]
         rows = [row for row in found if row.line not in without]
         for row in rows:

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from recrun.data.formats.table import Layout, data_error, shown
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 from recrun.errors import nearest
 
-_KNOWN = {
-    USER: ("user", "userid", "uid", "useridx", "reviewerid", "customerid", "visitorid", "username"),
-    ITEM: (
-        "item",
-        "itemid",
-        "iid",
-        "itemidx",
-        "movieid",
-        "asin",
-        "productid",
-        "artistid",
-        "businessid",
-        "bookid",
-        "songid",
+_KNOWN: Final[Mapping[str, Sequence[str]]] = {
+    USER: (
+        *("user", "userid", "uid", "useridx"),
+        "reviewerid customerid visitorid memberid",
+        *("username", "sessionid"),
     ),
-    RATING: ("rating", "score", "stars", "overall"),
+    ITEM: (
+        *("item", "itemid", "iid", "itemidx"),
+        "movieid asin parentasin productid articleid artistid songid trackid businessid venueid bookid isbn videoid "
+        "gameid newsid recipeid",
+    ),
+    RATING: ("rating", "ratings", "score", "stars", "overall", "bookrating", "rate"),
     TIMESTAMP: ("timestamp", "time", "unixreviewtime", "unixtime", "datetime", "date"),
 }
+"""Well-known names of each role, the best known first. Of names in one text none is better: two of them are refused."""
+LABELS: Final = ("label", "click", "clicked", "is_click")
+"""Usual names of a column of labels, in lower case."""
 REQUIRED_ROLES = (USER, ITEM)
 COLUMN_KEYS = {USER: "user_column", ITEM: "item_column", RATING: "rating_column", TIMESTAMP: "time_column"}
 """The setting that names the column of each role."""
@@ -67,26 +67,26 @@ def match_columns(found: Sequence[str], layout: Layout) -> tuple[dict[str, int],
             continue
         matches = recognised(role, found) if name is None else _named(name, found)
         if len(matches) > 1:
-            listed = _listed([found[i] for i in matches])
-            problems[role] = f"there are {len(matches)} columns for {role}: {listed}; name it with {COLUMN_KEYS[role]}"
+            several = listed([found[i] for i in matches])
+            problems[role] = f"there are {len(matches)} columns for {role}: {several}; name it with {COLUMN_KEYS[role]}"
         elif matches:
             positions[role] = matches[0]
         elif name is not None:
             guess = nearest(name, [bare_name(column) for column in found])
             near = f"; did you mean {guess!r}?" if guess else ""
-            problems[role] = f"there is no column {name!r} for {role}{near or '.'} Found: {_listed(found)}"
+            problems[role] = f"there is no column {name!r} for {role}{near or '.'} Found: {listed(found)}"
         elif role in REQUIRED_ROLES:
-            problems[role] = f"which column holds the {role}? Found: {_listed(found)}; name it with {COLUMN_KEYS[role]}"
+            problems[role] = f"which column holds the {role}? Found: {listed(found)}; name it with {COLUMN_KEYS[role]}"
     if len(set(positions.values())) < len(positions):
         problems["all"] = f"one column cannot have two roles: {positions}"
     return positions, problems
 
 
 def recognised(role: str, found: Sequence[str]) -> list[int]:
-    """Return the positions of the columns with the best-known name for a role; several when it is there twice."""
+    """Return the positions of the columns with the best-known name for a role; several when none is the best."""
     plain = [re.sub(r"[\s_\-]", "", bare_name(name)).lower() for name in found]
     for known in _KNOWN[role]:
-        matches = [i for i, name in enumerate(plain) if name == known]
+        matches = [i for i, name in enumerate(plain) if name in known.split()]
         if matches:
             return matches
     return []
@@ -101,6 +101,7 @@ def _named(name: str, found: Sequence[str]) -> list[int]:
     return [i for i, column in enumerate(found) if name in (column, bare_name(column))]
 
 
-def _listed(names: Sequence[str]) -> str:
-    listed = ", ".join(shown(name, 60) for name in names[:30])
-    return listed + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+def listed(names: Sequence[str]) -> str:
+    """Return names for a message, quoted, the first thirty."""
+    quoted = ", ".join(shown(name, 60) for name in names[:30])
+    return quoted + (f" and {len(names) - 30} more" if len(names) > 30 else "")

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from recrun.data.formats.column_names import COLUMN_KEYS, find_columns
-from recrun.data.formats.find_bad_row import STAND_IN, TextShape, explain_rows, is_rectangular
+from recrun.data.formats.column_names import COLUMN_KEYS, bare_name, find_columns, recognised
+from recrun.data.formats.column_roles import ByPosition
+from recrun.data.formats.dates import is_date
+from recrun.data.formats.find_bad_row import TextShape, explain_rows, row_lines
+from recrun.data.formats.first_lines import first_lines
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.integer_lines import parse_lines
-from recrun.data.formats.opening import check_encoding, open_binary, read_binary
-from recrun.data.formats.polars_files import read_text_columns
-from recrun.data.formats.table import Ids, Layout, Table, data_error
+from recrun.data.formats.opening import read_binary
+from recrun.data.formats.sample_lines import check_guess, guess_separator, split_line
+from recrun.data.formats.select_rows import Selection
+from recrun.data.formats.table import Ids, Layout, Table, data_error, shown
+from recrun.data.formats.text_frame import parse_selected, parse_text, refuse_ragged, text_source
+from recrun.data.formats.time_column import refuse_format
+from recrun.data.formats.used_columns import roles_listed, unused_notes
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.splits.rules import rank_within_user
 from recrun.errors import DataError
 from recrun.registry import FORMATS
-
-if TYPE_CHECKING:
-    import polars as pl
-
-SEPARATORS = (",", "\t", ";", "|", "::", " ")
-_SAMPLE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,15 @@ def read_udata(path: Path, layout: Layout) -> Table:
 def read_triples(path: Path, layout: Layout) -> Table:
     """Read `user item weight` lines without a header row; the weight becomes the column "weight"."""
     table = _read(path, layout, DIALECTS["triples"])
+    if RATING not in table.columns:
+        raise data_error(path, None, "format triples needs the weight; leave rating_column out, or set format=csv")
     return replace(table, columns={WEIGHT: table.columns[RATING]})
 
 
 @FORMATS.register("pairs", times="order", rated=False)
 def read_pairs(path: Path, layout: Layout) -> Table:
     """Read `user item` lines without a header row, in time order for each user."""
+    refuse_format(layout.time_format, path)
     table = _read(path, layout, DIALECTS["pairs"])
     order = rank_within_user(table.users.codes, len(table.users.names)).astype(np.int64)
     return replace(table, columns={TIMESTAMP: order}, time_is_order=True)
@@ -122,28 +125,22 @@ def _list_of_integers(path: Path) -> Table | None:
     return Table(path, Ids.of_integers(users), Ids.of_integers(items), line_of=lambda row: row + 2)
 
 
-def guess_separator(line: str) -> str:
-    """Return the separator of a file from a line of it: of the usual ones, the one that occurs most often.
-
-    >>> guess_separator("user;item;rating"), guess_separator("1::1193::5::978300760")
-    (';', '::')
-    """
-    counts = {separator: line.strip().count(separator) for separator in SEPARATORS}
-    best = max(SEPARATORS, key=lambda separator: counts[separator] - (separator == " ") * 1e-3)
-    return best if counts[best] else ","
-
-
 def looks_like_header(fields: list[str]) -> bool:
-    """Return whether the fields of a first line are names: none of them is a number."""
-    return not any(re.fullmatch(r"\s*[-+]?[\d.]+([eE][-+]?\d+)?\s*", field) for field in fields)
+    """Return whether the fields of a first line are names: none of them is a number or a date."""
+    return not any(re.fullmatch(r"\s*[-+]?[\d.]+([eE][-+]?\d+)?\s*", field) or is_date(field) for field in fields)
 
 
 def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
-    first, second = first_lines(path, layout.encoding)
-    separator = layout.separator or dialect.separator or guess_separator(first)
-    if not set(separator).isdisjoint('\r\n"'):
-        raise data_error(path, None, f"{separator!r} cannot be a separator")
+    start = first_lines(path, layout.encoding)
+    first, second = start.first, start.second
+    separator = layout.separator or dialect.separator
+    if separator is None:
+        separator = guess_separator(first)
+        check_guess(path, separator, layout.encoding, dialect.quoted)
+    check_marks(path, separator, layout.escape)
     names = split_line(first, separator, dialect.quoted)
+    if dialect.quoted and first.replace('\\"', "").count('"') % 2:
+        raise data_error(path, 1, f"a quote that begins here is not closed on this line: {shown(first)}", "quotes")
     header = next((known for known in (layout.header, dialect.header) if known is not None), looks_like_header(names))
     if header and not second:
         raise data_error(path, None, "holds no interactions, only a header row", kind="empty")
@@ -152,47 +149,78 @@ def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
         expected = " ".join(role if role != RATING else WEIGHT for role in dialect.positions)
         raise data_error(path, 1, f"expected lines `{expected}`, found {len(names)} columns{hint}")
     notes: tuple[str, ...] = ()
+    named = [role for role, key in COLUMN_KEYS.items() if getattr(layout, key) is not None]
     if not header:
-        names, layout = [str(i + 1) for i in range(len(names))], by_position(layout, dialect, len(names))
+        # A separator at the end of each line makes no column.
+        n_named = len(names) - (len(names) > 2 and not names[-1].strip())
+        names, layout = [str(i + 1) for i in range(len(names))], by_position(layout, dialect, n_named)
+    if (
+        header
+        and layout.header is None
+        and dialect.header is None
+        and not any(recognised(role, names) for role in COLUMN_KEYS)
+    ):
+        hint += " (if the first line is no header row, set header=false)"
     positions = find_columns(path, names, layout, hint)
     if not header and dialect.header is None:
-        notes = (f"{path.name}: no header row; the columns were taken as {', '.join(positions)}",)
-    shape = TextShape(separator, header, dialect.quoted, layout.encoding, len(names), positions)
+        notes = (f"{path.name}: no header row; the columns were taken as {roles_listed(positions)}",)
+    escape = layout.escape if dialect.quoted else None
+    shape = TextShape(
+        separator, header, dialect.quoted, layout.encoding, len(names), positions, escape, start.n_skipped(header)
+    )
+    by_place = None if header else ByPosition(path, shape, named, is_fixed=dialect.n_columns is not None)
+    if by_place is not None:
+        by_place.check_sample()
     time = (
         split_line(second or first, separator, dialect.quoted)[positions[TIMESTAMP] :][:1]
         if TIMESTAMP in positions
         else []
     )
-    frame = _parse(path, shape, time[0] if time else "")
-    return frame_to_table(frame, path, 1 + header, partial(explain_rows, path, shape), notes)
+    selection = Selection(path, layout, names)
+    notes = (*notes, *unused_notes(path, names, shape, selection.positions.values()))
+    kept = None
+    if layout.selects:
+        frame, kept, told = parse_selected(path, shape, selection)
+        notes = (*notes, *told)
+    else:
+        frame = parse_text(path, shape, "" if layout.time_format else (time or [""])[0])
+    table = frame_to_table(
+        frame,
+        path,
+        1 + shape.n_skipped,
+        partial(explain_rows, path, shape),
+        notes,
+        time_format=layout.time_format,
+        columns={role: bare_name(names[position]) for role, position in positions.items()},
+        find_lines=(lambda: row_lines(text_source(path, shape), shape.n_skipped)) if dialect.quoted else None,
+        kept=kept,
+    )
+    table = replace(table, names=tuple(names))
+    # Where quotes are out of step, rows run together, and the ids show it; numbers never take part in that.
+    if dialect.quoted and len(positions) == len(names) and _has_quotes(table):
+        refuse_ragged(path, text_source(path, shape), shape)
+    if by_place is not None:
+        by_place.check_table(table)
+    return table
 
 
-def first_lines(path: Path, encoding: str) -> tuple[str, str]:
-    """Return the first line, and the next that is not blank, or "" where there is none."""
-    check_encoding(path, encoding)
-    with open_binary(path) as stream:
-        sample = stream.read(_SAMPLE)
-    text = sample.decode(encoding, errors="replace").removeprefix("\ufeff")
-    if not text.strip():
-        raise data_error(path, None, "is empty", kind="empty")
-    if "\0" in text:
-        raise data_error(
-            path,
-            text[: text.index("\0")].count("\n") + 1,
-            f"is not {encoding} text: found a byte 0; set encoding (utf-16?)",
-        )
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    return lines[0], next((line for line in lines[1:] if line.strip()), "")
+def check_marks(path: Path, separator: str, escape: str | None) -> None:
+    """Refuse a separator and an escape that cannot be any.
+
+    Raises:
+        DataError: the separator has a quote or ends lines, or the escape is not one other character.
+    """
+    if not set(separator).isdisjoint('\r\n"'):
+        raise data_error(path, None, f"{separator!r} cannot be a separator")
+    if escape is not None and (len(escape) != 1 or escape in '\r\n"' or escape in separator or not escape.isascii()):
+        raise data_error(path, None, f"{escape!r} cannot be an escape; expected one character, such as a backslash")
 
 
-def split_line(line: str, separator: str, quoted: bool) -> list[str]:
-    """Return the fields of one line, without the quotes around them where there may be some."""
-    if not quoted or len(separator) > 1:
-        return line.split(separator)
-    try:
-        return next(csv.reader([line], delimiter=separator), [])
-    except csv.Error:
-        return line.split(separator)
+def _has_quotes(table: Table) -> bool:
+    import polars as pl
+
+    texts = [ids.names for ids in (table.users, table.items) if not ids.are_integers]
+    return any(pl.Series(names).str.contains('["\n]').any() for names in texts)
 
 
 def _separator_hint(line: str, separator: str, n_columns: int) -> str:
@@ -210,47 +238,3 @@ def by_position(layout: Layout, dialect: Dialect, n_columns: int) -> Layout:
         if chosen[COLUMN_KEYS[role]] is None and str(place) not in taken:
             chosen[COLUMN_KEYS[role]] = str(place)
     return replace(layout, **chosen)
-
-
-def _parse(path: Path, shape: TextShape, time: str) -> pl.DataFrame:
-    """Return the needed columns of the file, called by their roles; the time's type is tried from a value of it."""
-    import polars as pl
-
-    times = [pl.Int64, pl.Float64] if re.fullmatch(r"\s*-?\d+\s*", time) else [pl.Float64, pl.String]
-    source = text_source(path, shape)
-    for attempt, time_type in enumerate(times):
-        try:
-            frame = _read_frame(
-                source, shape, {USER: pl.String, ITEM: pl.String, RATING: pl.Float32, TIMESTAMP: time_type}
-            )
-            break
-        except (pl.exceptions.PolarsError, OSError) as error:
-            if TIMESTAMP in shape.positions and attempt + 1 < len(times):
-                continue
-            reason = str(error).splitlines()[0]
-            raise explain_rows(path, shape) or data_error(path, None, f"cannot be read ({reason})") from error
-    # polars does not look at columns nobody asked for, so rows with too few or too many would pass.
-    if len(shape.positions) < shape.n_columns and not is_rectangular(source, shape):
-        fault = explain_rows(path, shape)
-        if fault:
-            raise fault
-    return frame
-
-
-def text_source(path: Path, shape: TextShape) -> Path | bytes:
-    """Return what polars can read: the file itself, or its text recoded to UTF-8 with a separator of one byte."""
-    recode = shape.encoding.lower().replace("-", "") not in ("utf8", "ascii")
-    if not recode and len(shape.separator.encode()) == 1:
-        return path
-    try:
-        text = read_binary(path).decode(shape.encoding)
-    except UnicodeDecodeError as error:
-        raise explain_rows(path, shape) or data_error(path, None, f"is not {shape.encoding} text") from error
-    if len(shape.separator.encode()) > 1:
-        text = text.replace(shape.separator, STAND_IN)
-    return text.encode("utf-8")
-
-
-def _read_frame(source: Path | bytes, shape: TextShape, types: dict[str, Any]) -> pl.DataFrame:
-    frame = read_text_columns(source, shape, {position: types[role] for role, position in shape.positions.items()})
-    return frame.rename(dict(zip(frame.columns, shape.positions, strict=True)))

@@ -11,19 +11,29 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from recrun.data.formats.column_names import bare_name
-from recrun.data.formats.delimited import first_lines, guess_separator, looks_like_header, split_line, text_source
-from recrun.data.formats.find_bad_row import TextShape, explain_rows, is_rectangular
+from recrun.data.formats.delimited import check_marks, looks_like_header
+from recrun.data.formats.file_kinds import kind_of, read_start, refuse_unless
+from recrun.data.formats.find_bad_row import TextShape, explain_rows, is_rectangular, row_lines
+from recrun.data.formats.first_lines import FirstLines, first_lines
 from recrun.data.formats.polars_files import parquet_names, read_parquet_columns, read_text_columns
+from recrun.data.formats.sample_lines import check_guess, guess_separator, split_line
+from recrun.data.formats.select_rows import Selection
 from recrun.data.formats.table import Layout, data_error
+from recrun.data.formats.text_frame import text_source
 from recrun.errors import nearest
 
 if TYPE_CHECKING:
     import polars as pl
 
 LINE: Final = "\0line"
-"""The name of the column with each row's line in its file; no column of a file is called that."""
+"""The name of the column with each row's number in its file, of which `FeatureFile.line` makes its line."""
 _TABS: Final = (".tsv", ".inter", ".user", ".item")
 _PARQUET: Final = (".parquet", ".pq")
+_NO_COLUMNS: Final = {
+    "jsonl": "holds JSON",
+    "pylines": "holds Python dicts",
+    "parquet": "is a parquet file under another name",
+}
 
 
 class FeatureFile:
@@ -39,13 +49,22 @@ class FeatureFile:
         self.path = path
         self._layout = layout
         self._ending = ending.lower()
+        self.notes: list[str] = []
+        """What a user should know about the rows that were read last."""
+
+    @property
+    def selecting(self) -> set[str]:
+        """The names of the columns that rows are selected by."""
+        places = Selection(self.path, self._layout, self.written_names).positions.values()
+        return {self.names[place] for place in places}
 
     @cached_property
     def written_names(self) -> list[str]:
         """The names of the columns as they are written; their numbers from 1 where the file has no header row."""
         if self._ending in _PARQUET:
+            refuse_unless(self.path, "parquet")
             return parquet_names(self.path)
-        first, _ = first_lines(self.path, self._layout.encoding)
+        first = self._first_lines.first
         names = split_line(first, self._shape.separator, self._shape.quoted)
         return names if self._shape.header else [str(place + 1) for place in range(len(names))]
 
@@ -84,27 +103,68 @@ class FeatureFile:
         import polars as pl
 
         places = [self.names.index(name) for name in names]
-        frame = self._read_parquet(places) if self._ending in _PARQUET else self._read_text(places)
-        frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
+        selection = Selection(self.path, self._layout, self.written_names)
+        others = [place for place in dict.fromkeys(selection.positions.values()) if place not in places]
+        wanted = [*places, *others]
+        frame = self._read_parquet(wanted) if self._ending in _PARQUET else self._read_text(wanted)
+        first = 1 if self._ending in _PARQUET else 1 + self._shape.n_skipped
+        frame = frame.rename(dict(zip(frame.columns, map(str, wanted), strict=True)))
+        lines = np.arange(first, first + frame.height)
+        if self._layout.selects:
+            mask, self.notes = selection.mask(frame, lambda row: self.line(first + row))
+            frame, lines = frame.filter(mask), lines[mask]
+        frame = frame.select(pl.col(str(place)).alias(name) for place, name in zip(places, names, strict=True))
         frame = frame.with_columns(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in names)
-        first = 1 if self._ending in _PARQUET else 1 + self._shape.header
-        frame = frame.with_columns(pl.Series(LINE, np.arange(first, first + frame.height)))
+        frame = frame.with_columns(pl.Series(LINE, lines))
         frame = frame.filter(~pl.all_horizontal(pl.col(list(names)).is_null()))
         if not frame.height:
             raise data_error(self.path, None, "holds no rows")
         return frame
 
+    def line(self, number: int) -> int:
+        """Return the line of a row, for messages, from its number in the column `LINE`."""
+        if self._ending in _PARQUET or not self._shape.quoted:
+            return number
+        place = number - 1 - self._shape.n_skipped
+        return int(self._starts[place]) if place < len(self._starts) else number
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        return row_lines(text_source(self.path, self._shape), self._shape.n_skipped)
+
+    @cached_property
+    def _first_lines(self) -> FirstLines:
+        kind = kind_of(read_start(self.path))
+        if kind.name in _NO_COLUMNS:
+            message = f"{_NO_COLUMNS[kind.name]}; labelled rows are read from text in columns and from .parquet files"
+            raise data_error(self.path, None, message, "not-data")
+        return first_lines(self.path, self._layout.encoding)
+
     @cached_property
     def _shape(self) -> TextShape:
-        first, second = first_lines(self.path, self._layout.encoding)
+        start = self._first_lines
+        first, second = start.first, start.second
         has_tabs = self._ending in _TABS
         separator = self._layout.separator or ("\t" if has_tabs else guess_separator(first))
+        if self._layout.separator is None and not has_tabs:
+            check_guess(self.path, separator, self._layout.encoding, quoted=True)
+        check_marks(self.path, separator, self._layout.escape)
         names = split_line(first, separator, not has_tabs)
         header = looks_like_header(names) if self._layout.header is None else self._layout.header
         if header and not second:
             raise data_error(self.path, None, "holds no rows, only a header row", kind="empty")
         positions: Mapping[str, int] = {}
-        return TextShape(separator, header, not has_tabs, self._layout.encoding, len(names), positions)
+        escape = None if has_tabs else self._layout.escape
+        return TextShape(
+            separator,
+            header,
+            not has_tabs,
+            self._layout.encoding,
+            len(names),
+            positions,
+            escape,
+            start.n_skipped(header),
+        )
 
     def _read_text(self, places: Sequence[int]) -> pl.DataFrame:
         import polars as pl

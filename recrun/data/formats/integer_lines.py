@@ -12,8 +12,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from recrun.data.formats.file_kinds import refuse_other_kinds
 from recrun.data.formats.opening import open_binary
 from recrun.data.formats.table import Ids, Layout, Table, data_error, rows_error, shown
+from recrun.data.formats.time_column import refuse_format
 from recrun.data.interactions import TIMESTAMP
 from recrun.errors import DataError, RowFault
 from recrun.registry import FORMATS
@@ -28,12 +30,14 @@ _SPACES = (9, 11, 12, 13, 32)
 @FORMATS.register("lightgcn", times="none", rated=False)
 def read_lightgcn(path: Path, layout: Layout) -> Table:
     """Read `user item item ...` lines of integers (the files of NGCF and LightGCN); a user may have several lines."""
+    refuse_format(layout.time_format, path)
     return _read(path)[0]
 
 
 @FORMATS.register("sequences", times="order", rated=False)
 def read_sequences(path: Path, layout: Layout) -> Table:
     """Read `user item item ...` lines of integers whose items stand in the order of time; one line a user."""
+    refuse_format(layout.time_format, path)
     table, lengths = _read(path)
     filled = lengths[lengths > 0]
     starts = np.cumsum(filled) - filled
@@ -57,9 +61,10 @@ def _second_line(table: Table, starts: np.ndarray) -> DataError:
 
 def _read(path: Path) -> tuple[Table, np.ndarray]:
     """Return the table of a file, and how many items each of its lines holds."""
+    refuse_other_kinds(path)
     users, items, lengths, is_blank = [], [], [], []
     with open_binary(path) as stream:
-        for first_line, block in _blocks(stream):
+        for first_line, block in line_blocks(stream):
             block_users, block_items, n_tokens = parse_lines(block, path, first_line)
             users.append(_narrow(block_users))
             items.append(_narrow(block_items))
@@ -91,9 +96,9 @@ def _narrow(values: np.ndarray) -> np.ndarray:
     return values.astype(np.int32) if int(values.max(initial=0)) < 2**31 else values
 
 
-def _blocks(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def line_blocks(stream: BinaryIO, size: int = BLOCK) -> Iterator[tuple[int, bytes]]:
     """Yield (1-based number of its first line, bytes) of blocks that end where a line ends."""
-    line, rest, size = 1, b"", BLOCK
+    line, rest = 1, b""
     while block := stream.read(size):
         if line == 1 and not rest and block.startswith(_BOM):
             block = block[len(_BOM) :]
@@ -130,6 +135,8 @@ def parse_lines(text: bytes, path: Path, first_line: int = 1) -> tuple[np.ndarra
     others = characters[~(is_digit | is_newline)]
     if len(others) and np.setdiff1d(np.flatnonzero(np.bincount(others)), _SPACES).size:
         raise _explain(text, path, first_line)
+    if text.count(b"\r") > text.count(b"\r\n") + text.endswith(b"\r"):
+        raise _explain(text, path, first_line)
     edges = np.flatnonzero(np.diff(is_digit, prepend=False, append=False))
     starts, lengths = edges[::2], edges[1::2] - edges[::2]
     if len(lengths) and int(lengths.max()) > _MAX_DIGITS:
@@ -162,7 +169,7 @@ def _explain(text: bytes, path: Path, first_line: int) -> DataError:
 
     def find() -> Iterator[RowFault]:
         with open_binary(path) as stream:
-            for line, block in _blocks(stream):
+            for line, block in line_blocks(stream):
                 yield from _bad_lines(block, line)
 
     return DataError(first.message, path=path, line=first.line, kind=first.kind, rows=find)
@@ -170,6 +177,11 @@ def _explain(text: bytes, path: Path, first_line: int) -> DataError:
 
 def _bad_lines(text: bytes, first_line: int) -> Iterator[RowFault]:
     for number, line in enumerate(text.split(b"\n"), start=first_line):
+        if b"\r" in line.removesuffix(b"\r"):
+            found = shown(line.decode("utf-8", errors="replace"))
+            message = f"a carriage return within a line; lines must end with a newline: {found}"
+            yield RowFault("old-line-ends", number, message)
+            continue
         bad = (token for token in line.split() if not token.isdigit() or len(token) > _MAX_DIGITS)
         token = next(bad, None)
         if token is not None:

@@ -9,12 +9,33 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Final, NamedTuple, cast
 
 from recrun.data.formats.table import data_error
 
-COMPRESSIONS = ("", ".gz", ".zst")
 BLOCK = 1 << 20
+
+
+class Compression(NamedTuple):
+    """A compression that files may have.
+
+    Args:
+        name: for people.
+        mark: the first bytes of every such file.
+        tool: the command that decompresses one.
+    """
+
+    name: str
+    mark: bytes
+    tool: str
+
+
+COMPRESSED_WITH: Final = {
+    ".gz": Compression("gzip", b"\x1f\x8b", "gunzip"),
+    ".zst": Compression("Zstandard", b"\x28\xb5\x2f\xfd", "zstd -d"),
+}
+"""The compressions by the ending of a file's name."""
+COMPRESSIONS: Final = ("", *COMPRESSED_WITH)
 
 
 def check_encoding(path: Path, encoding: str) -> None:
@@ -52,14 +73,28 @@ def open_binary(path: Path, *, ending: str | None = None) -> Iterator[BinaryIO]:
             with path.open("rb") as stream:
                 yield stream
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise data_error(path, None, f"the compressed file is damaged or cut short ({error})") from error
+        raise data_error(path, None, _damage(path, ending, error)) from error
     except OSError as error:
         raise data_error(path, None, f"cannot be read ({error.strerror or error})") from error
     except Exception as error:
         # The packages for Zstandard have an error class each, and neither need be installed.
         if type(error).__name__ not in ("ZstdError", "ZstdDecompressionError"):
             raise
-        raise data_error(path, None, f"the compressed file is damaged or cut short ({error})") from error
+        raise data_error(path, None, _damage(path, ending, error)) from error
+
+
+def _damage(path: Path, ending: str, error: Exception) -> str:
+    """Return why a file cannot be decompressed: it is not compressed at all, or damaged."""
+    compression = COMPRESSED_WITH[ending]
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    if start.startswith(compression.mark):
+        return f"the compressed file is damaged or cut short ({error}); copy or download it again"
+    if not start:
+        return f"is empty, and no {compression.name} file; copy or download it again"
+    plain = path.name.removesuffix(ending)
+    other = next((known for known in COMPRESSED_WITH if start.startswith(COMPRESSED_WITH[known].mark)), "")
+    return f"is not compressed with {compression.name}, as its name says: mv {path.name} {plain}{other}"
 
 
 def read_binary(path: Path) -> bytes:

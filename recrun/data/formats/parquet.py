@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from recrun.data.formats.column_names import find_columns
+from recrun.data.formats.file_kinds import refuse_unless
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.polars_files import parquet_names, read_parquet_columns
+from recrun.data.formats.select_rows import Selection
 from recrun.data.formats.table import Layout, Table
+from recrun.data.formats.used_columns import unused_note
 from recrun.errors import DataError
 from recrun.registry import FORMATS
 
@@ -15,12 +21,25 @@ from recrun.registry import FORMATS
 @FORMATS.register("parquet", extensions=(".parquet", ".pq"))
 def read_parquet(path: Path, layout: Layout) -> Table:
     """Read the columns of a parquet file that hold users, items, ratings and times; lines in messages are its rows."""
+    import polars as pl
+
+    refuse_unless(path, "parquet")
     names = parquet_names(path)
     positions = find_columns(path, names, layout)
-    frame = read_parquet_columns(path, [names[position] for position in positions.values()])
-    frame = frame.rename({names[i]: role for role, i in positions.items()})
+    selection = Selection(path, layout, names)
+    used = list(dict.fromkeys([*positions.values(), *selection.positions.values()]))
+    frame = read_parquet_columns(path, [names[place] for place in used])
+    kept, notes = None, unused_note(path, [name for place, name in enumerate(names) if place not in used])
+    if layout.selects:
+        mask, told = selection.mask(frame.rename({names[place]: str(place) for place in used}), lambda row: row + 1)
+        kept, notes, frame = np.flatnonzero(mask), [*notes, *told], frame.filter(mask)
+    columns = {role: names[place] for role, place in positions.items()}
+    frame = frame.select(pl.col(name).alias(role) for role, name in columns.items())
 
     def explain() -> DataError | None:
         return None
 
-    return frame_to_table(frame, path, 1, explain)
+    table = frame_to_table(
+        frame, path, 1, explain, tuple(notes), time_format=layout.time_format, columns=columns, kept=kept
+    )
+    return replace(table, names=tuple(names))

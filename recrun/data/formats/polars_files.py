@@ -31,7 +31,7 @@ def read_text_columns(source: Path | bytes, shape: TextShape, types: Mapping[int
         frame = pl.read_csv(
             source,
             has_header=False,
-            skip_rows=int(shape.header),
+            skip_rows=shape.n_skipped,
             separator=shape.separator if len(shape.separator.encode()) == 1 else STAND_IN,
             quote_char='"' if shape.quoted else None,
             columns=sorted(types),

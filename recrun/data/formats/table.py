@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,8 +67,12 @@ class Table:
         line_of: the 1-based line (of a parquet file: row) that row i of the table came from.
         time_is_order: "timestamp" only counts a user's interactions, so that times of two users do not compare.
         time_is_date: "timestamp" was written as dates, and counts the seconds since 1970.
+        time_has_zone: each of these dates said how far its clock is ahead of UTC.
         notes: what a user should know about how the file was read.
         skipped: the lines that hold no interaction, ascending: "blank-lines", and "no-items" of a user alone.
+        names: of all columns of the file, in order, where its first line or schema tells them.
+        pieces: the tables of the files that were joined to this one, in order; none for one file.
+        is_selected: whether the rows that the layout's `filter` and `drop_missing` name were left out.
     """
 
     path: Path
@@ -78,8 +82,12 @@ class Table:
     line_of: Callable[[int], int] = lambda row: row + 1
     time_is_order: bool = False
     time_is_date: bool = False
+    time_has_zone: bool = False
     notes: tuple[str, ...] = ()
     skipped: Mapping[str, np.ndarray] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    pieces: tuple[Table, ...] = ()
+    is_selected: bool = False
 
     @classmethod
     def of(
@@ -90,6 +98,14 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.users.codes)
+
+    def where(self, row: int) -> tuple[Path, int]:
+        """Return the file and the line that a row came from."""
+        for piece in self.pieces:
+            if row < len(piece):
+                return piece.where(row)
+            row -= len(piece)
+        return self.path, self.line_of(row)
 
 
 @dataclass(frozen=True)
@@ -104,6 +120,10 @@ class Layout:
         item_column: of item ids.
         rating_column: of ratings.
         time_column: of timestamps.
+        time_format: the strftime format of dates.
+        escape: the character before a quote that is part of a quoted value; None where such a quote is doubled.
+        filter: the condition that rows fulfil which are kept.
+        drop_missing: columns; rows in which one is missing are left out.
     """
 
     separator: str | None = None
@@ -113,6 +133,15 @@ class Layout:
     item_column: str | None = None
     rating_column: str | None = None
     time_column: str | None = None
+    time_format: str | None = None
+    escape: str | None = None
+    filter: str | None = None
+    drop_missing: Sequence[str | int] = ()
+
+    @property
+    def selects(self) -> bool:
+        """Whether rows are left out by their values."""
+        return self.filter is not None or bool(self.drop_missing)
 
 
 def shown(text: str, length: int = 80) -> str:

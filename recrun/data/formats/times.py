@@ -55,6 +55,24 @@ def find_unit(times: np.ndarray) -> str | None:
     return unit if counts[unit] and 2 * sum(counts.values()) >= len(times) else None
 
 
+def calendar_kind(times: np.ndarray) -> str | None:
+    """Return which digits of the calendar numbers are, all of them, such as years; None when they are no such numbers.
+
+    >>> calendar_kind(np.array([2010, 2011])), calendar_kind(np.array([20140101])), calendar_kind(np.array([7]))
+    ('years', 'days written YYYYMMDD', None)
+    """
+    if times.dtype.kind != "i" or not len(times):
+        return None
+    low, high = _bounds(times)
+    if low >= 1900 and high <= 2100:
+        return "years"
+    if low >= 190_001 and high <= 210_012 and _within(times % 100, 12):
+        return "months written YYYYMM"
+    if low >= 19_000_101 and high <= 21_001_231 and _within(times % 100, 31) and _within(times // 100 % 100, 12):
+        return "days written YYYYMMDD"
+    return None
+
+
 def suspicions(times: np.ndarray, *, are_dates: bool = False) -> list[Suspicion]:
     """Return what is strange about the times of a column.
 
@@ -94,7 +112,7 @@ def check_times(times: np.ndarray, path: Path, line_of: Callable[[int], int], *,
 
         def message_of(row: int) -> str:
             found = first.message if row == first.rows[0] else f"{told}, found {times[row]:.15g}"
-            return f'{found} (time_column="" reads the file without times)'
+            return f"{found} ('time_column=\"\"' reads the file without times)"
 
         raise rows_error(path, first.kind, first.rows, line_of, message_of)
     return [f"{path.name}: {suspicion.message}" for suspicion in found if len(suspicion.rows)]
@@ -119,6 +137,10 @@ def _in_unit(times: np.ndarray, unit: str) -> np.ndarray:
 
 def _bounds(times: np.ndarray) -> tuple[float, float]:
     return times.min().item(), times.max().item()
+
+
+def _within(numbers: np.ndarray, most: int) -> bool:
+    return bool(((numbers >= 1) & (numbers <= most)).all())
 
 
 def _whole(unit: str, times: np.ndarray) -> Suspicion:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from recrun.metrics.undefined import Undefined
 from recrun.training.reporter import Reporter
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ _PREFIX: Final = "events.out.tfevents."
 
 
 class EventWriter(Reporter):
-    """Writes every value as a scalar `split/metric` ("valid/ndcg@20"), with its epoch as the step.
+    """Writes every value as a scalar `split/metric` ("valid/ndcg@20"), with its epoch as the step; no undefined one.
 
     Every value is flushed to disk before the call returns. TensorBoard is imported, and the file created, only when
     there is something to write.
@@ -55,7 +56,7 @@ class EventWriter(Reporter):
             self._writer = None
 
     def _add(self, split: str, epoch: int, values: Mapping[str, float]) -> None:
-        new = {f"{split}/{name}": float(value) for name, value in values.items()}
+        new = {f"{split}/{name}": float(value) for name, value in values.items() if not isinstance(value, Undefined)}
         new = {tag: value for tag, value in new.items() if (tag, epoch) not in self._known}
         if not new:
             return

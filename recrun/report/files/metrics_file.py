@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from recrun.files import atomic_write
+from recrun.files import atomic_write, from_json, to_json
+from recrun.metrics.undefined import from_nulls, reasons
 from recrun.training.reporter import Reporter
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
-    """Return the lines of a metrics.jsonl in order; null values are returned as NaN.
+    """Return the lines of a metrics.jsonl in order; null values are returned as `Undefined`.
 
     Truncated and invalid lines are skipped; a missing file has no lines.
     """
     lines = [parsed for _, parsed in _lines(Path(path))]
     for line in lines:
-        line["values"] = {name: math.nan if value is None else value for name, value in line["values"].items()}
+        why = line.get("undefined")
+        line["values"] = from_nulls(line["values"], why if isinstance(why, dict) else {})
     return lines
 
 
 class MetricsWriter(Reporter):
     """Appends `{"epoch": e, "split": s, "values": {...}, "seconds": t, "best": b}` for each epoch and split.
 
-    Values that are not finite are null, since JSON cannot represent them. An epoch and split appear once: a second
-    measurement replaces the first. A resumed run drops the lines of the epochs that it repeats, and those of test,
-    which it evaluates again at its end.
+    An undefined metric is null, and `"undefined": {metric: reason}` follows. Other values that are not finite are null
+    as well, since JSON cannot represent them. An epoch and split appear once: a second measurement replaces the first.
+    A resumed run drops the lines of the epochs that it repeats, and those of test, which it evaluates again at its end.
 
     Args:
         path: the file; its folder must exist.
@@ -64,8 +65,10 @@ class MetricsWriter(Reporter):
             "seconds": seconds,
             "best": bool(is_best),
         }
+        if reasons(values):
+            line["undefined"] = reasons(values)
         with open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line, allow_nan=False) + "\n")
+            file.write(to_json(line) + "\n")
         self._written.add((epoch, split))
 
     def _keep(self, wanted: Callable[[Mapping[str, Any]], bool]) -> None:
@@ -93,7 +96,8 @@ def _finite(value: float) -> float | None:
 
 def _parse(text: str) -> dict[str, Any] | None:
     try:
-        line = json.loads(text)
+        line = from_json(text)
     except ValueError:
         return None
-    return line if isinstance(line, dict) and {"epoch", "split", "values"} <= line.keys() else None
+    is_line = isinstance(line, dict) and {"epoch", "split", "values"} <= line.keys()
+    return line if is_line and isinstance(line["values"], dict) else None

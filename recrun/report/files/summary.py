@@ -12,6 +12,7 @@ from urllib.parse import quote
 from recrun.config.monitor_names import parse_monitor, smaller_is_better
 from recrun.errors import ConfigError, RegistryError
 from recrun.files import atomic_write
+from recrun.metrics.undefined import from_nulls, undefined_text
 from recrun.registry.user_files import short_name
 from recrun.report.files.metrics_file import read_metrics
 from recrun.report.files.plots import plot_course
@@ -86,7 +87,8 @@ def _courses(result: Mapping[str, Any], history: MonitorHistory) -> list[_Course
     """Return (split, metric, points by epoch); if test was evaluated only at the end, it has one point."""
     values = {split: dict(series) for split, series in history.values.items()}
     if result.get("test") and "test" not in values and result.get("best_epoch") is not None:
-        values["test"] = {name: [(result["best_epoch"], value)] for name, value in result["test"].items()}
+        test = from_nulls(result["test"], (result.get("undefined") or {}).get("test", {}))
+        values["test"] = {name: [(result["best_epoch"], value)] for name, value in test.items()}
     splits = [*(split for split in _SPLITS if split in values), *(split for split in values if split not in _SPLITS)]
     named = ((split, name, points) for split in splits for name, points in values[split].items())
     return [(split, name, sorted(dict(points).items())) for split, name, points in named if points]
@@ -144,9 +146,12 @@ def _opening(result: Mapping[str, Any]) -> Iterable[str]:
 
 def _result(result: Mapping[str, Any]) -> str:
     splits = {split: result[split] for split in ("valid", "test") if result.get(split)}
+    if not splits:
+        return "Nothing was evaluated."
     names = list(dict.fromkeys(name for values in splits.values() for name in values))
     rows = ((f"`{short_name(name)}`", *(number(values.get(name)) for values in splits.values())) for name in names)
-    return _table(("metric", *splits), rows) if splits else "Nothing was evaluated."
+    notes = [f"- {text}" for text in undefined_text(result.get("undefined") or {})]
+    return "\n".join([_table(("metric", *splits), rows), *(["", *notes] if notes else [])])
 
 
 def _course_row(course: _Course) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from recrun.metrics.undefined import Undefined, undefined_text
 from recrun.registry.user_files import short_name
 
 
@@ -15,7 +16,7 @@ def number(value: Any) -> str:
     >>> [number(x) for x in (0.15537, 2e-7, 1234.5678, float("nan"), 29858, None)]
     ['0.1554', '2e-07', '1235', 'nan', '29,858', '-']
     """
-    if value is None:
+    if value is None or isinstance(value, Undefined):
         return "-"
     if isinstance(value, (bool, str)):
         return str(value)
@@ -176,6 +177,7 @@ def result_lines(result: Mapping[str, Any]) -> list[str]:
     """Return the last lines of a log: the status and the final numbers."""
     head = f"{result.get('status', 'done')} {chosen_text(result)}".strip()
     lines = [f"{split:<5}  {values_text(result[split])}" for split in ("valid", "test") if result.get(split)]
+    lines += undefined_text(result.get("undefined") or {})
     return [head, *lines, *filter(None, [scored_text(result), seconds_text(result.get("seconds"))])]
 
 

@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from recrun.config.check_value import type_name
+from recrun.metrics.undefined import undefined_text
 from recrun.registry.component import REQUIRED, Component
 from recrun.registry.user_files import short_name
 from recrun.report.terminal.console import in_ascii
@@ -83,7 +84,7 @@ def result_table(result: Mapping[str, Any]) -> Group:
         result: the content of metrics.json.
     """
     splits = {split: result[split] for split in ("valid", "test") if result.get(split)}
-    notes = [scored_text(result), seconds_text(result.get("seconds"))]
+    notes = [*undefined_text(result.get("undefined") or {}), scored_text(result), seconds_text(result.get("seconds"))]
     return _scores(f"Result {chosen_text(result)}".strip(), splits, notes)
 
 
@@ -94,7 +95,8 @@ def evaluation_table(result: Mapping[str, Any]) -> Group:
         result: the document of `recrun eval --json`.
     """
     counted = {key: {result["split"]: result[key]} for key in ("users", "rows") if result.get(key) is not None}
-    return _scores(f"Checkpoint {result['checkpoint']}", {result["split"]: result["metrics"]}, [scored_text(counted)])
+    notes = [*undefined_text(result.get("undefined") or {}), scored_text(counted)]
+    return _scores(f"Checkpoint {result['checkpoint']}", {result["split"]: result["metrics"]}, notes)
 
 
 def time_table(rows: Sequence[tuple[str, float, float]]) -> Table:

@@ -40,7 +40,9 @@ def verification_lines(document: Mapping[str, Any]) -> Iterator[str]:
     outside = [number for number in document["numbers"] if number["inside"] is False]
     for number in outside:
         span = f"{number['value']} within {number['tolerance']}"
-        yield f"outside: {number['split']} {number['metric']} is {number['measured']}; expected {span}"
+        why = number["undefined"]
+        found = number["measured"] if why is None else f"undefined: {why}"
+        yield f"outside: {number['split']} {number['metric']} is {found}; expected {span}"
     for key, change in document["changed"].items():
         yield f"changed: {key} {change}; the expected values are those of the unchanged config"
     compared = sum(number["inside"] is not None for number in document["numbers"])

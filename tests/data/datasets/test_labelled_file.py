@@ -80,7 +80,7 @@ def test_categories_and_scales_are_those_of_train_and_zero_is_a_number(folder: P
     assert test["I1"] == pytest.approx((np.array([3, 5]) - 4) / np.sqrt(8), abs=1e-6)
     assert train["label"].tolist() == [1, 0, 1, 0, 1, 0]
     notes = "\n".join(data.notes)
-    assert "columns that are not used: note" in notes
+    assert "train.csv: column note is not used" in notes
     assert "missing values, a category of their own: C2 (2)" in notes
     assert "missing values, taken as -1.0: I1 (1), I2 (1)" in notes
     assert "categories in test that train lacks, taken as missing: C2 (1)" in notes
@@ -120,7 +120,11 @@ def test_features_of_users_and_items_are_joined_from_atomic_files(folder: Path) 
     assert rows.columns["gender"].tolist() == [0 if user == 8 else 1 if user % 2 else 2 for user in users]
     notes = "\n".join(data.notes)
     assert "6 of 48 rows of my.inter have a user that my.user lacks; its features are missing there" in notes
-    assert "columns that are not used: timestamp:float, age:token, likes:token_seq, movie_title:token_seq" in notes
+    assert [line for line in notes.splitlines() if "not used" in line] == [
+        "my.inter: column timestamp:float is not used",
+        "my.user: columns age:token, likes:token_seq are not used",
+        "my.item: column movie_title:token_seq is not used",
+    ]
 
 
 def test_files_without_names_and_parquet_are_read_too(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shlex
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,7 +20,7 @@ from recrun.config.resolve import resolve
 from recrun.data.datasets.file import File
 from recrun.data.describe.files import Description, describe_dataset, describe_path
 from recrun.data.describe.problems import ACTIONS, KINDS, DataFault
-from recrun.data.formats.from_frame import MISSING_WORDS
+from recrun.data.formats.numbers import MISSING_WORDS
 from recrun.errors import DataError
 
 HEAD = "user,item,rating,timestamp\n"
@@ -41,6 +42,16 @@ def parquet(**columns: Any) -> bytes:
     stream = __import__("io").BytesIO()
     pl.DataFrame(columns, strict=False).write_parquet(stream)
     return stream.getvalue()
+
+
+def records(*extra: bytes, **columns: Any) -> bytes:
+    """JSON lines: 96 good ones, unless columns are given, and others behind them (from line 97 on)."""
+    columns = columns or {
+        name: [json.loads(line.split(",")[place]) for line in GOOD]
+        for place, name in enumerate(("user", "item", "rating"))
+    }
+    rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+    return "".join(json.dumps(row) + "\n" for row in rows).encode() + b"".join(extra)
 
 
 GOOD_NUMBERS = {"user": [1, 2, 3] * 4, "item": list(range(12))}
@@ -70,7 +81,121 @@ BAD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
     "pickle": ("x.csv", b"\x80\x04\x95" + bytes(100), "not-data", "refuse", []),
     "numpy": ("x.csv", b"\x93NUMPY\x01\x00" + bytes(100), "not-data", "refuse", []),
     "web page": ("x.csv", b"<!DOCTYPE html><html>404</html>", "not-data", "refuse", []),
-    "json": ("x.csv", b'{"user": 1, "item": 2}\n', "not-data", "refuse", []),
+    "json array": ("x.json", b'[{"user": 1, "item": 2}]\n', "not-data", "refuse", []),
+    "json over several lines": ("x.json", b'{\n  "user": 1,\n  "item": 2\n}\n', "not-data", "refuse", []),
+    "csv called json": ("x.json", table(), "record", "refuse", []),
+    "json without items": ("x.jsonl", records(user=range(9), thing=range(9)), "column", "refuse", []),
+    "json cut off": ("x.jsonl", records()[:-9], "record", "refuse", [96]),
+    "json with a comma behind": ("x.jsonl", records(b'{"user": 1, "item": 2},\n'), "record", "refuse", [97]),
+    "json, two on a line": (
+        "x.jsonl",
+        records(b'{"user": 1}{"item": 2}\n', b"[1, 2]\n", b"7\n"),
+        "record",
+        "refuse",
+        [97, 98, 99],
+    ),
+    "json with a key twice": (
+        "x.jsonl",
+        records(b'{"user": 1, "user": 2, "item": 2, "rating": 1}\n'),
+        "record",
+        "refuse",
+        [97],
+    ),
+    "json without a user": (
+        "x.jsonl",
+        records(b'{"item": 2, "rating": 1}\n', b'{"rating": 1}\n'),
+        "missing-value",
+        "refuse",
+        [97, 98],
+    ),
+    "json with nothing": ("x.jsonl", records(b"{}\n", b'{"a": {"user": 1}}\n'), "missing-value", "refuse", [97, 98]),
+    "json with null": (
+        "x.jsonl",
+        records(b'{"user": null, "item": 2, "rating": 1}\n'),
+        "missing-value",
+        "refuse",
+        [97],
+    ),
+    "json without a rating": ("x.jsonl", records(b'{"user": 1, "item": 2}\n'), "missing-value", "refuse", [97]),
+    "json, true as item": ("x.jsonl", records(b'{"user": 1, "item": true, "rating": 1}\n'), "record", "refuse", [97]),
+    "json, a fraction as user": (
+        "x.jsonl",
+        records(b'{"user": 1.5, "item": 1, "rating": 1}\n'),
+        "record",
+        "refuse",
+        [97],
+    ),
+    "json, a list as item": ("x.jsonl", records(b'{"user": 1, "item": [2], "rating": 1}\n'), "record", "refuse", [97]),
+    "json, NaN as rating": (
+        "x.jsonl",
+        records(
+            *(b'{"user": 1, "item": 1, "rating": %s}\n' % found for found in (b"NaN", b"Infinity", b'"x"', b"false"))
+        ),
+        "not-a-number",
+        "refuse",
+        [97, 98, 99, 100],
+    ),
+    "python with a call": (
+        "x.txt",
+        b"{'user': 'a', 'item': 'b'}\n{'user': print(1), 'item': 'b'}\n",
+        "record",
+        "refuse",
+        [2],
+    ),
+    "python cut off": ("x.txt", b"{'user': 'a', 'item': 'b'}\n{'user': 'a', 'it\n", "record", "refuse", [2]),
+    "netflix with a word": ("x.txt", b"1:\n7,3,2005-09-06\n8,x,2005-09-06\n2:\n9,5\n", "ragged", "refuse", [3, 5]),
+    "netflix with a day that is none": ("x.txt", b"1:\n7,3,2005-09-06\n8,3,2005-02-30\n", "ragged", "refuse", [3]),
+    "mind without labels": (
+        "behaviors.tsv",
+        b"1\tU1\t11/15/2019 8:55:22 AM\tN1\tN2-1 N3-0\n2\tU2\t11/15/2019 8:55:22 AM\tN1\tN2 N3\n",
+        "ragged",
+        "refuse",
+        [2],
+    ),
+    "mind with a day that is none": (
+        "behaviors.tsv",
+        b"1\tU1\t11/15/2019 8:55:22 AM\tN1\tN2-1 N3-0\n2\tU2\t15/11/2019 8:55:22 AM\tN1\tN2-1\n",
+        "ragged",
+        "refuse",
+        [2],
+    ),
+    "a quote for inches": ("x.csv", table('1,5" disk,3,978300000\n'), "quotes", "refuse", [98]),
+    "two quotes for inches": (
+        "x.csv",
+        table('1,5" disk,3,978300000\n', '1,6" disk,3,978300000\n'),
+        "quotes",
+        "refuse",
+        [98, 99],
+    ),
+    "text behind a quote": ("x.csv", table('1,"50"x,3,978300000\n'), "quotes", "refuse", [98]),
+    "a quote never closed": ("x.csv", table('1,"50\n', *GOOD), "quotes", "refuse", [98]),
+    "a quote not closed in a column that is not read": (
+        "x.csv",
+        table('a,1,50,"3\n', head="title,user,item,rating\n", good=[f"t,{line.rpartition(',')[0]}\n" for line in GOOD]),
+        "quotes",
+        "refuse",
+        [98],
+    ),
+    "a carriage return within a line": (
+        "x.csv",
+        table("1,50,3,978300000\r1,51,3,978300000\n"),
+        "old-line-ends",
+        "refuse",
+        [98],
+    ),
+    "the last line cut off": ("x.csv", table("1,50,3"), "ragged", "refuse", [98]),
+    "separators at the ends": ("x.csv", table("1,50,3,978300000,\n"), "ragged", "refuse", [98]),
+    "a form feed": ("x.csv", table("\f\n"), "ragged", "refuse", [98]),
+    "a byte 0 in an id": ("x.csv", table("1\0,50,3,978300000\n"), "not-data", "refuse", []),
+    "a carriage return too many": (
+        "x.csv",
+        table("a1,50,3,978300000\n").replace(b"\n", b"\r\r\n"),
+        "old-line-ends",
+        "refuse",
+        [1],
+    ),
+    "integers with old line ends": ("x.txt", integers("3 4\r5 6\r7 8\n"), "old-line-ends", "refuse", [11]),
+    "integers with old line ends only": ("x.txt", integers().replace(b"\n", b"\r"), "old-line-ends", "refuse", [1]),
     "git lfs": ("x.csv", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "not-data", "refuse", []),
     "bytes 0": ("x.csv", table("1,2,3\0,978300000\n"), "not-data", "refuse", []),
     "parquet cut short": ("x.parquet", parquet(**GOOD_NUMBERS)[:-20], "not-data", "refuse", []),
@@ -96,6 +221,19 @@ BAD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
         [5],
     ),
     "no user in rows": ("x.csv", table(",50,3,978300000\n", " ,51,3,978300000\n"), "missing-value", "refuse", [98, 99]),
+    "an id with zeros before it": ("x.csv", table("007,50,3,978300000\n"), "like-ids", "refuse", [98]),
+    "an id with zeros behind it": ("x.csv", table("7.0,50,3,978300000\n"), "like-ids", "refuse", [98]),
+    "an id that a spreadsheet rounded": ("x.csv", table("1.23E+17,50,3,978300000\n"), "rounded-id", "refuse", [98]),
+    "a day and a month": ("x.csv", b"user,item,date\n1,2,01/09/2024\n", "date-order", "refuse", []),
+    "a date that is none": (
+        "x.csv",
+        b"user,item,date\n1,2,2024-01-01\n1,3,2024-13-45\n1,4,2024-01-02\n",
+        "not-a-date",
+        "refuse",
+        [3],
+    ),
+    "a date among numbers": ("x.csv", table("1,50,3,2001-01-01\n"), "not-a-number", "refuse", [98]),
+    "a rating with a comma": ("x.csv", table('1,50,"3,5",978300000\n'), "not-a-number", "refuse", [98]),
     "no item in a row": ("x.csv", table("1,,3,978300000\n"), "missing-value", "refuse", [98]),
     "no rating in a row": ("x.csv", table("1,50,,978300000\n"), "missing-value", "refuse", [98]),
     "no time in a row": ("x.csv", table("1,50,3,\n"), "missing-value", "refuse", [98]),
@@ -145,12 +283,19 @@ BAD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
         "setting",
         [],
     ),
-    "old line ends": ("x.csv", table().replace(b"\n", b"\r"), "old-line-ends", "refuse", []),
+    "old line ends": ("x.csv", table().replace(b"\n", b"\r"), "old-line-ends", "refuse", [1]),
     "integers with words": ("x.txt", integers("3 4 five\n", "x 3\n"), "not-an-integer", "refuse", [11, 12]),
     "integers with commas": ("x.txt", integers("3 4,5\n"), "not-an-integer", "refuse", [11]),
     "integers with fractions": ("x.txt", integers("3 4.0\n"), "not-an-integer", "refuse", [11]),
     "integers below zero": ("x.txt", integers("3 -4\n"), "negative-id", "refuse", [11]),
     "integers too long": ("x.txt", integers("3 9999999999999999999\n"), "long-id", "refuse", [11]),
+    "only dates": (
+        "x.csv",
+        b"".join(b"2020-01-%02d,2020-02-%02d\n" % (i % 28 + 1, i % 28 + 1) for i in range(30)),
+        "column-role",
+        "refuse",
+        [],
+    ),
     "udata with a word": (
         "u.data",
         b"".join(b"%d\t%d\t3\t881250949\n" % (i, i) for i in range(20)) + b"1\t2\tx\t881250949\n",
@@ -201,6 +346,65 @@ ODD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
     "latin-1": ("x.csv", table("Jos\u00e9,50,3,978300000\n").decode().encode("latin-1"), "encoding", "setting", []),
     "utf-16": ("x.csv", table().decode().encode("utf-16"), "encoding", "setting", []),
     "no ending": ("x.txt", table(), "format", "setting", []),
+    "json by another name": ("x.csv", records(), "format", "setting", []),
+    "json compressed": ("x.txt.gz", gzip.compress(records()), "format", "setting", []),
+    "json in latin-1": (
+        "x.jsonl",
+        records('{"user": "Jos\u00e9", "item": 1, "rating": 1}\n'.encode("latin-1")),
+        "encoding",
+        "setting",
+        [],
+    ),
+    "json in utf-16": ("x.jsonl", records().decode().encode("utf-16"), "encoding", "setting", []),
+    "json with other keys": ("x.jsonl", records(customer=range(9), sku=range(9)), "column-name", "setting", []),
+    "json with nested keys": (
+        "x.jsonl",
+        records(reviewer=[{"customer": i} for i in range(9)], sku=range(9)),
+        "column-name",
+        "setting",
+        [],
+    ),
+    "json with blank lines": ("x.jsonl", records(b"\n", b" \r\n"), "blank-lines", "drop", [97, 98]),
+    "python dicts": (
+        "x.json",
+        b"".join(
+            b"{u'username': u'x%d', u'product_id': u'%d', u'date': u'2016-01-04'}\n" % (i % 4, i) for i in range(20)
+        ),
+        "format",
+        "setting",
+        [],
+    ),
+    "netflix": (
+        "combined.txt",
+        b"".join(b"%d:\n" % i + b"".join(b"%d,3,2005-09-%02d\n" % (u, u) for u in range(1, 9)) for i in range(1, 9)),
+        "format",
+        "setting",
+        [],
+    ),
+    "mind": (
+        "behaviors.tsv",
+        b"".join(b"%d\tU%d\t11/%d/2019 8:55:22 AM\tN1\tN%d-1 N3-0\n" % (i, i % 4, i, i) for i in range(1, 29)),
+        "format",
+        "setting",
+        [],
+    ),
+    "quotes escaped by backslashes": (
+        "x.csv",
+        b'"User-ID";"Item-ID";"Book-Rating"\r\n'
+        + b"".join(b'"%d";"%d";"8"\r\n' % (i % 5, i) for i in range(40))
+        + b'"7";"\\"0210000010";"5"\r\n',
+        "quotes",
+        "setting",
+        [],
+    ),
+    "quotes in pairs": ("x.csv", table('1,the "best" film,3,978300000\n'), "mixed-ids", "keep", [98]),
+    "separators at all ends": (
+        "x.csv",
+        b"".join(b"%d,%d,%d,\n" % (i % 5, i, i % 3) for i in range(40)),
+        "column-name",
+        "setting",
+        [],
+    ),
     "parquet by another name": ("x.dat", parquet(**GOOD_NUMBERS), "format", "setting", []),
     "semicolons in a tsv": ("x.tsv", table().replace(b",", b";"), "format", "setting", []),
     "semicolons with commas": (
@@ -239,7 +443,7 @@ ODD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
         [],
     ),
     "huge ids": ("x.csv", table("99999999999999999999999,50,3,978300000\n"), "huge-ids", "keep", [98]),
-    "ids with zeros": ("x.csv", table("007,50,3,978300000\n"), "number-ids", "keep", [98]),
+    "ids with zeros": ("x.csv", table("0070,50,3,978300000\n"), "number-ids", "keep", [98]),
     "ids as fractions": ("x.csv", table("1,50.0,3,978300000\n"), "number-ids", "keep", [98]),
     "some ids are words": ("x.csv", table("bob,50,3,978300000\n"), "mixed-ids", "keep", [98]),
     "ids with blanks": (
@@ -343,7 +547,7 @@ def test_odd_files_are_named_and_read_with_the_settings_shown(tmp_path: Path, wh
 
 def test_every_kind_of_fault_is_met_by_a_test() -> None:
     met = {kind for _, _, kind, _, _ in (*BAD.values(), *ODD.values())}
-    elsewhere = {"overlap", "other-ids", "second-line", "refused"}
+    elsewhere = {"overlap", "other-ids", "unlike-parts", "second-line", "refused", "filter"}
     assert set(KINDS) == met | elsewhere
     assert all(action in ACTIONS for action, _ in KINDS.values())
 
@@ -376,7 +580,13 @@ def test_all_faults_of_a_file_are_named_together_and_counted(tmp_path: Path) -> 
     }
     assert [line for line, _ in found["ragged"].lines] == [98, 99, 100]
     assert found["ragged"].lines[0][1] == "expected 4 columns, found 2: '1,0'"
-    assert found["not-a-number"].lines == [(128, "expected a number as rating (column 3), found 'bad'")]
+    assert found["not-a-number"].lines == [
+        (
+            128,
+            "expected a number as rating (column 'rating'), found 'bad'; "
+            "'rating_column=\"\"' reads the file without ratings",
+        )
+    ]
     assert description.statistics["interactions"] == 96
 
 
@@ -438,7 +648,7 @@ def test_parts_whose_ids_have_nothing_in_common_are_refused(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["a.csv", "b.csv"], r"is a folder without one train and one test file; name a file of it: a\.csv, b\.csv"),
+        (["a.csv", "b.txt"], r"is a folder without one train and one test file; name a file of it: a\.csv, b\.txt"),
         (["train.csv"], "without one train and one test file"),
         (["train.csv", "train.txt", "test.csv"], "without one train and one test file"),
         ([], "name a file of it: nothing"),
@@ -553,3 +763,16 @@ def test_any_bytes_give_a_report_that_training_agrees_with(tmp_path: Path, data:
 def test_words_for_missing_values_are_told_in_lower_case() -> None:
     assert all(word == word.lower() for word in MISSING_WORDS)
     assert np.array(sorted(MISSING_WORDS)).dtype.kind == "U"
+
+
+def test_rows_that_take_several_lines_are_left_out_whole(tmp_path: Path) -> None:
+    good = [f'"a\nb{i}",1,{i},3\n' for i in range(5)]
+    bad = ['"c\nd\ne",1,50,bad\n', '"f\ng",1,51,inf\n', "h,,52,3\n"]
+    path = write(tmp_path, "x.csv", ("title,user,item,rating\n" + "".join([*good, *bad, '"z\n",1,60,3\n'])).encode())
+    description = describe_path(path, {"separator": ",", "header": True})
+    found = faults_of(description)
+    assert {kind: [line for line, _ in fault.lines] for kind, fault in found.items() if fault.action == "refuse"} == {
+        "not-a-number": [12, 15],
+        "missing-value": [17],
+    }
+    assert description.statistics["interactions"] == 6

@@ -58,7 +58,7 @@ def test_what_is_set_is_not_guessed(file: Path) -> None:
     given: dict[str, Any] = {"sparse_columns": ["c*"], "user_column": "age"}
     description = describe_rows(file, given)
     assert [fault.lines for fault in description.files[0].faults] == [
-        [(2, "the user is missing (column 'age'; 8 such rows)")]
+        [(2, "the user is missing (column 'age'; 8 such rows); drop_missing=[age] leaves such rows out")]
     ]
     assert not description.is_usable
     assert describe_rows(file, {"sparse_columns": ["c*"]}).settings["sparse_columns"] == ["c*"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recrun.data.describe import guess_layout
 from recrun.data.describe.file_type import guess_encoding, is_parquet, survey
-from recrun.data.describe.guess_columns import guess_roles, roles_by_content
+from recrun.data.describe.guess_columns import guess_roles
 from recrun.data.describe.layout import Sniffed, sniff
 from recrun.data.describe.problems import Faults
 from recrun.data.formats.table import shown
@@ -165,7 +165,6 @@ def test_a_header_row_is_told_by_names_and_values(first: list[str], below: list[
 
 def test_roles_follow_names_and_values() -> None:
     columns = [["1", "2"], ["x", "y"], ["978300000", "978300001"], ["4", "5"]]
-    assert roles_by_content(columns) == {"user": 0, "item": 1, "timestamp": 2, "rating": 3}
     names = ["member no", "book", "created_at", "grade"]
     assert guess_roles(names, columns, ("user", "item", "rating", "timestamp"), []) == {
         "user": 0,

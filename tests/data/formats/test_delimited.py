@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from recrun.data.formats import delimited
 from recrun.data.formats.delimited import guess_separator
-from recrun.data.formats.from_frame import MISSING_WORDS
+from recrun.data.formats.numbers import MISSING_WORDS
 from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError
 from recrun.registry import FORMATS
@@ -71,7 +71,7 @@ def test_a_first_line_without_numbers_is_a_line_of_names_unless_told_otherwise(t
     ("written", "ids"),
     [
         (["10", "9"], [10, 9]),
-        (["007", "7"], ["007", "7"]),
+        (["007", "8"], ["007", "8"]),
         (["1.0", "2"], ["1.0", "2"]),
         (["B00x", "12"], ["B00x", "12"]),
         (["99999999999999999999", "1"], ["99999999999999999999", "1"]),
@@ -157,16 +157,24 @@ def test_times_are_numbers_or_dates(tmp_path: Path, times: list[str], expected: 
         (
             "user,item,rating\n1,2,3\n4,5,good\n",
             {},
-            "x.csv:3: expected a number as rating \\(column 3\\), found 'good'",
+            "x.csv:3: expected a number as rating \\(column 'rating'\\), found 'good'; 'rating_column=\"\"' reads",
         ),
-        ("user,item,rating\n1,2,3\n4,5,nan\n", {}, "x.csv:3: expected a finite number as rating, found nan"),
-        ("user,item,rating\n1,2,3\n4,5,\n", {}, "x.csv:3: the rating is missing \\(column 3\\)"),
+        (
+            "user,item,rating\n1,2,3\n4,5,nan\n",
+            {},
+            "x.csv:3: expected a finite number as rating \\(column 'rating'\\), found nan",
+        ),
+        (
+            "user,item,rating\n1,2,3\n4,5,\n",
+            {},
+            "x.csv:3: the rating is missing \\(column 'rating'\\); drop_missing=\\[rating\\] leaves such",
+        ),
         ("user,item\n1,2\n,3\n", {}, "x.csv:3: the user is missing"),
         ("user,item\n1,2\n3,-4\n", {}, "x.csv:3: expected a item >= 0, found -4"),
         (
             "user,item,time\n1,2,3\n4,5,soon\n",
             {},
-            "x.csv:3: expected a number as timestamp \\(column 3\\), found 'soon'",
+            "x.csv:3: expected a number as timestamp \\(column 'time'\\), found 'soon'; 'time_column=\"\"' reads",
         ),
         (
             "user,thing\n1,2\n",
@@ -259,6 +267,9 @@ def test_parquet_ids_that_cannot_be_right_are_refused_with_their_row(
 def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     path.write_bytes(b"user,item\n1,2\n")
+    with pytest.raises(DataError, match=r"x\.parquet: is not a parquet file: it may be text, csv for example"):
+        FORMATS.get("parquet")(path, Layout())
+    path.write_bytes(b"PAR1 cut off")
     with pytest.raises(DataError, match=r"x\.parquet: is not a parquet file that can be read"):
         FORMATS.get("parquet")(path, Layout())
 

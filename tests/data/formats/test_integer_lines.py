@@ -96,7 +96,8 @@ def test_a_compressed_file_reads_as_the_plain_one(tmp_path: Path) -> None:
         ("1 2.5\n", "x.txt:1: .* found '2.5'"),
         ("1 " + "9" * 19 + "\n", "x.txt:1: expected ids of at most 18 digits, found '9999999999999999999'"),
         ("1 é\n", "x.txt:1: .* found 'é'"),
-        ("", "x.txt: holds no interactions; expected lines `user item item ...` of integers"),
+        ("", "x.txt: is empty"),
+        ("7\n", "x.txt: holds no interactions; expected lines `user item item ...` of integers"),
         ("\n \n7\n", "x.txt: holds no interactions"),
     ],
 )

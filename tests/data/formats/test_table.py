@@ -67,8 +67,8 @@ def test_an_error_of_data_has_its_fields_and_says_where() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"plain text", gzip.compress(CONTENT)[:-4], b"\x1f\x8b\x08\x00" + b"\xff" * 40],
-    ids=["not gzip", "cut short", "no deflate stream"],
+    [gzip.compress(CONTENT)[:-4], b"\x1f\x8b\x08\x00" + b"\xff" * 40, gzip.compress(CONTENT) + b"more"],
+    ids=["cut short", "no deflate stream", "something behind it"],
 )
 def test_a_damaged_gzip_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.gz").write_bytes(content)

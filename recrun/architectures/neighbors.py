@@ -1,0 +1,228 @@
+"""Find each row's most similar rows in a sparse matrix, and turn their similarities into weights.
+
+A weight leads from a source to a target. For items the source is an item that the user has interacted with, and the
+target is the item that is scored. For users the source is the user whose items are recommended, and the target is the
+user whom they are recommended to.
+
+Shapes: R rows that are compared, F features, N pairs of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recrun.architectures.sparse import Progress, largest_of_product, largest_per_row, scale_rows
+from recrun.errors import ConfigError, Fault
+from recrun.types import Annotated, Default, NonNegativeFloat, PositiveInt, UnitInterval
+
+Measure = Literal["cosine", "dot", "asymmetric", "pearson", "tversky", "dice", "jaccard"]
+FeatureWeights = Literal["none", "tfidf", "bm25"]
+End = Literal["source", "target"]
+Kept = Literal["source", "target", "both"]
+
+_OF_SETS: Final = ("pearson", "tversky", "dice", "jaccard")
+_WITH_ALPHA: Final = ("asymmetric", "tversky")
+
+
+class NeighborSettings(TypedDict, total=False):
+    """Settings of models of nearest neighbours.
+
+    Args:
+        n_neighbors: how many similar ones are kept for each.
+        measure: similarity of a source s and a target t, with s·t their (weighted) number of common features:
+            "cosine" s·t / |s||t|; "dot" s·t; "asymmetric" s·t / |t|^2alpha |s|^2(1-alpha); "pearson" the correlation
+            over all features, of which only positive ones are kept; "tversky"
+            s·t / (s·t + alpha |t without s| + beta |s without t|); "dice" 2 s·t / (|t|^2 + |s|^2); "jaccard"
+            s·t / |t or s|.
+        shrink: added to the denominator, which favours similarities based on many common features; not for "dot".
+        alpha: for "asymmetric", from 0 to 1, default 0.5, the cosine; for "tversky", default 1.
+        beta: for "tversky", default 1.
+        feature_weights: "tfidf" multiplies each feature by log(1 + R / n), for R rows of which n have it; "bm25" by
+            log(1 + (R - n + 0.5) / (n + 0.5)) (k1 + 1) / (k1 (1 - b + b length / mean length) + 1), for a row with
+            `length` features. Not for pearson, tversky, dice and jaccard.
+        bm25_k1: for "bm25", default 1.2.
+        bm25_b: for "bm25", default 0.75; how much long rows are weighted down. The cosine without `shrink` depends on
+            neither of the two.
+    """
+
+    n_neighbors: Annotated[PositiveInt, Default(100)]
+    measure: Annotated[
+        Literal["cosine", "dot", "asymmetric", "pearson", "tversky", "dice", "jaccard"], Default("cosine")
+    ]
+    shrink: Annotated[NonNegativeFloat, Default(0.0)]
+    alpha: Annotated[NonNegativeFloat | None, Default(None)]
+    beta: Annotated[NonNegativeFloat | None, Default(None)]
+    feature_weights: Annotated[Literal["none", "tfidf", "bm25"], Default("none")]
+    bm25_k1: Annotated[NonNegativeFloat | None, Default(None)]
+    bm25_b: Annotated[UnitInterval | None, Default(None)]
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """Which rows are neighbours, and how similar they are; see `NeighborSettings`.
+
+    *Source:* Aiolli, "Efficient Top-N Recommendation for Very Large Scale Binary Rated Datasets", RecSys 2013, for the
+    asymmetric cosine; Tversky, "Features of Similarity", Psychological Review 1977; Robertson, Zaragoza, "The
+    Probabilistic Relevance Framework: BM25 and Beyond", 2009, equation 3.15, with 1 added in the logarithm, so that no
+    weight is negative.
+
+    Raises:
+        ConfigError: a setting does not go with the measure or the weights of features.
+    """
+
+    n_neighbors: int = 100
+    measure: Measure = "cosine"
+    shrink: float = 0.0
+    alpha: float | None = None
+    beta: float | None = None
+    feature_weights: FeatureWeights = "none"
+    bm25_k1: float | None = None
+    bm25_b: float | None = None
+
+    def __post_init__(self) -> None:
+        measure, weights = self.measure, self.feature_weights
+        wrong = (
+            ("shrink", self.shrink > 0 and measure == "dot", "measure dot has no denominator; expected 0"),
+            ("alpha", self.alpha is not None and measure not in _WITH_ALPHA, _only("measure", measure, *_WITH_ALPHA)),
+            ("alpha", measure == "asymmetric" and (self.alpha or 0) > 1, "expected at most 1 for measure asymmetric"),
+            ("beta", self.beta is not None and measure != "tversky", _only("measure", measure, "tversky")),
+            (
+                "feature_weights",
+                weights != "none" and measure in _OF_SETS,
+                f"measure {measure} compares sets; expected none, or measure cosine, dot or asymmetric",
+            ),
+            ("bm25_k1", self.bm25_k1 is not None and weights != "bm25", _only("feature_weights", weights, "bm25")),
+            ("bm25_b", self.bm25_b is not None and weights != "bm25", _only("feature_weights", weights, "bm25")),
+        )
+        faults = [Fault(f"{text}, found {getattr(self, key)}", key=key) for key, is_wrong, text in wrong if is_wrong]
+        if faults:
+            raise ConfigError(faults)
+
+    def weights(
+        self,
+        vectors: sparse.csr_matrix,
+        neighbors_of: Kept,
+        *,
+        normalize: End | None = None,
+        progress: Progress | None = None,
+    ) -> sparse.csr_matrix:
+        """Return the weights (R, R) from sources (rows) to targets (columns).
+
+        Args:
+            vectors: float32 (R, F), 1 where the row has the feature.
+            neighbors_of: whose largest similarities are kept; see `directed_weights`.
+            normalize: divide the kept similarities of each source, or of each target, by their sum.
+            progress: called with the number of rows done and R.
+        """
+        rows_are: End = "target" if neighbors_of == "target" else "source"
+        found = self.nearest(vectors, rows_are=rows_are, progress=progress)
+        return directed_weights(found, self.n_neighbors, neighbors_of, normalize=normalize)
+
+    def nearest(
+        self, vectors: sparse.csr_matrix, *, rows_are: End = "target", progress: Progress | None = None
+    ) -> sparse.csr_matrix:
+        """Return the most similar other rows of each row, (R, R) with up to `n_neighbors` entries above 0 in a row.
+
+        Args:
+            vectors: float32 (R, F), 1 where the row has the feature.
+            rows_are: which of the two the rows of the result are; the columns are the other.
+            progress: called with the number of rows done and R.
+        """
+        weighted = self._weighted(vectors)
+        squares = np.asarray(weighted.power(2).sum(1), dtype=np.float32).ravel()
+        weigh = self._weigh(squares, vectors.shape[1], rows_are)
+        return largest_of_product(weighted, weighted.T.tocsr(), self.n_neighbors, weigh=weigh, progress=progress)
+
+    def _weighted(self, vectors: sparse.csr_matrix) -> sparse.csr_matrix:
+        """Return the vectors (R, F) with their features weighted."""
+        if self.feature_weights == "none":
+            return vectors
+        n_vectors, n_features = vectors.shape
+        n_rows = np.maximum(np.bincount(vectors.indices, minlength=n_features), 1)
+        if self.feature_weights == "tfidf":
+            inverse_frequencies = np.log1p(n_vectors / n_rows).astype(np.float32)
+        else:
+            inverse_frequencies = np.log1p((n_vectors - n_rows + 0.5) / (n_rows + 0.5)).astype(np.float32)
+            k1, b = _or_default(self.bm25_k1, 1.2), _or_default(self.bm25_b, 0.75)
+            lengths = np.diff(vectors.indptr)
+            vectors = scale_rows(vectors, (k1 + 1) / (k1 * (1 - b + b * lengths / max(lengths.mean(), 1e-9)) + 1))
+        values = vectors.data * inverse_frequencies[vectors.indices]
+        return sparse.csr_matrix((values, vectors.indices, vectors.indptr), shape=vectors.shape)
+
+    def _weigh(self, squares: NDArray[Any], n_features: int, rows_are: End) -> Callable[..., NDArray[Any]]:
+        """Return the function that computes similarities (N,) from products (N,), rows (N,) and columns (N,)."""
+        measure, shrink, beta = self.measure, self.shrink, _or_default(self.beta, 1.0)
+        alpha = _or_default(self.alpha, 0.5 if measure == "asymmetric" else 1.0)
+        norms = np.sqrt(squares)
+        deviations = np.sqrt(squares * np.maximum(1 - squares.astype(np.float64) / max(1, n_features), 0))
+        of_target, of_source = squares**alpha, squares ** (1 - alpha) if measure == "asymmetric" else squares
+
+        def weigh(products: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
+            targets, sources = (rows, columns) if rows_are == "target" else (columns, rows)
+            match measure:
+                case "dot":
+                    return products
+                case "cosine":
+                    divisors = norms[rows] * norms[columns]
+                case "asymmetric":
+                    divisors = of_target[targets] * of_source[sources]
+                case "pearson":
+                    # A row with all features does not vary; the numerator is then 0 as well.
+                    divisors = deviations[rows] * deviations[columns]
+                    divisors[divisors == 0] = 1
+                    products = products - squares[rows].astype(np.float64) * squares[columns] / n_features
+                case "tversky":
+                    only = alpha * (squares[targets] - products) + beta * (squares[sources] - products)
+                    divisors = products + only
+                case "dice":
+                    divisors, products = squares[rows] + squares[columns], 2 * products
+                case "jaccard":
+                    divisors = squares[rows] + squares[columns] - products
+            return np.asarray(products / (divisors + shrink))
+
+        return weigh
+
+
+def directed_weights(
+    nearest: sparse.csr_matrix, n_neighbors: int, neighbors_of: Kept, *, normalize: End | None = None
+) -> sparse.csr_matrix:
+    """Return weights (R, R) from sources (rows) to targets (columns).
+
+    Args:
+        nearest: (R, R), the largest weights of each source in its row, or, for "target", of each target in its row.
+        n_neighbors: how many weights of each row were kept.
+        neighbors_of: whose largest weights are kept; for "both" those of each source, and then, after normalizing,
+            of these the largest of each target.
+        normalize: divide the weights of each source, or of each target, by their sum.
+    """
+    weights = nearest.T.tocsr() if neighbors_of == "target" else nearest
+    if normalize == "source":
+        weights = scale_rows(weights, _inverse_sums(weights, axis=1))
+    elif normalize == "target":
+        values = weights.data * _inverse_sums(weights, axis=0)[weights.indices]
+        weights = sparse.csr_matrix((values, weights.indices, weights.indptr), shape=weights.shape)
+    if neighbors_of == "both":
+        weights = largest_per_row(weights.T.tocsr(), n_neighbors).T.tocsr()
+    return weights
+
+
+def _inverse_sums(weights: sparse.csr_matrix, axis: int) -> NDArray[Any]:
+    """Return 1 / the sum of each row (axis 1) or column (axis 0), and 1 where the sum is 0."""
+    totals = np.asarray(weights.sum(axis)).ravel()
+    inverse: NDArray[Any] = 1 / np.where(totals > 0, totals, 1)
+    return inverse
+
+
+def _only(key: str, value: str, *needed: str) -> str:
+    """Return that a setting has no effect with the value of another, and with which it has."""
+    return f"has no effect with {key} {value}; expected null, or {key} {' or '.join(needed)}"
+
+
+def _or_default(value: float | None, default: float) -> float:
+    return default if value is None else value

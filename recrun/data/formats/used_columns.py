@@ -1,0 +1,48 @@
+"""Say which columns of a file are used as what, and which are not used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from recrun.data.formats.column_names import LABELS, bare_name
+from recrun.data.formats.find_bad_row import TextShape
+from recrun.data.formats.sample_lines import sample_columns
+
+
+def roles_listed(positions: Mapping[str, int]) -> str:
+    """Return the roles in words, with the numbers of their columns where these are not the first ones in order."""
+    if list(positions.values()) == list(range(len(positions))):
+        return ", ".join(positions)
+    return ", ".join(f"{role} ({place + 1})" for role, place in positions.items())
+
+
+def unused_note(path: Path, names: Sequence[str]) -> list[str]:
+    """Return the note on columns of a file that are not used, if there are some."""
+    if not names:
+        return []
+    shown_names = ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+    told = f"columns {shown_names} are" if len(names) > 1 else f"column {shown_names} is"
+    return [f"{path.name}: {told} not used"]
+
+
+def unused_notes(path: Path, names: Sequence[str], shape: TextShape, selecting: Iterable[int]) -> list[str]:
+    """Return the notes on columns that are not used; labels among them may mean that rows are no interactions.
+
+    Args:
+        path: the file.
+        names: of its columns.
+        shape: how it is laid out, and the columns that have a role.
+        selecting: the positions of columns that rows are selected by.
+    """
+    used = {*shape.positions.values(), *selecting}
+    unused = [place for place in range(len(names)) if place not in used]
+    notes = unused_note(path, [names[place] for place in unused])
+    labels = [place for place in unused if bare_name(names[place]).lower() in LABELS]
+    columns = sample_columns(path, shape) if labels else []
+    for place in labels:
+        if "0" in columns[place] and set(columns[place]) <= {"0", "1"}:
+            name = bare_name(names[place])
+            told = f"{path.name}: column {name} holds 0 and 1, and rows with 0 count as interactions"
+            notes.append(f"{told}; set rating_column={name} rating_threshold=1, or filter='{name} == 1'")
+    return notes

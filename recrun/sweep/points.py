@@ -1,0 +1,133 @@
+"""Group a sweep's trials into points, and compare points by the mean of their trials.
+
+Axes are of three kinds. A *repeat* (another seed, another fold) draws the same experiment again, so its trials are
+averaged and never ranked: the best of them would only be the luckiest. An axis that changes the *data* gives numbers of
+different validation sets, which do not compare: points are ranked for each value of it separately. Every other axis is
+a *choice*, and the points that differ in choices are ranked.
+
+A sweep without a choice selects nothing, so its trials may be scored on test: that is cross-validation.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final
+
+from recrun.config.monitor_names import parse_monitor, smaller_is_better
+
+REPEATS: Final = ("seed", "split_seed", "test_fold")
+"""Settings whose values draw the same experiment again."""
+
+DATA: Final = ("dataset", "root")
+"""Settings that choose the data; the data set's own settings do so too."""
+
+Values = Mapping[str, float | None]
+"""Metrics by name; None for one that is undefined."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """The trials that differ in repeats alone.
+
+    Args:
+        choices: their values on the axes that are compared.
+        data: their values on the axes that change the data, other than repeats.
+        trials: their indices.
+    """
+
+    choices: Mapping[str, Any]
+    data: Mapping[str, Any]
+    trials: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the trials of a point reached.
+
+    Args:
+        point: the point.
+        n_done: how many of its trials are done.
+        mean: the mean of each metric over these, in float64; None where one of them has no value.
+        sd: the sample standard deviation (divided by n - 1), likewise; None for a single trial.
+    """
+
+    point: Point
+    n_done: int
+    mean: Values
+    sd: Values
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all trials of the point are done."""
+        return self.n_done == len(self.point.trials)
+
+
+def kinds_of_axes(axes: Iterable[str], data_settings: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the axes that are choices, and those that change the data other than as repeats.
+
+    Args:
+        axes: the settings that vary.
+        data_settings: the data set's own settings.
+
+    >>> kinds_of_axes(["lr", "seed", "test_fold", "split"], ["split", "test_fold"])
+    (('lr',), ('split',))
+    """
+    varied = [axis for axis in axes if axis not in REPEATS]
+    changing = {*DATA, *data_settings}
+    return tuple(axis for axis in varied if axis not in changing), tuple(axis for axis in varied if axis in changing)
+
+
+def group(trials: Iterable[tuple[int, Mapping[str, Any]]], choices: Sequence[str], data: Sequence[str]) -> list[Point]:
+    """Return the points of a grid, in the order of their first trials.
+
+    Args:
+        trials: the index and the values of each trial.
+        choices: the axes that are compared.
+        data: the axes that change the data.
+    """
+    members: dict[str, tuple[Mapping[str, Any], list[int]]] = {}
+    for index, values in trials:
+        members.setdefault(repr([values[axis] for axis in (*data, *choices)]), (values, []))[1].append(index)
+    return [
+        Point({axis: values[axis] for axis in choices}, {axis: values[axis] for axis in data}, tuple(indices))
+        for values, indices in members.values()
+    ]
+
+
+def standing(point: Point, results: Sequence[Values]) -> Standing:
+    """Return the means and standard deviations of a point.
+
+    Args:
+        point: the point.
+        results: the metrics of its trials that are done.
+    """
+    columns = {name: [each.get(name) for each in results] for name in dict.fromkeys(chain.from_iterable(results))}
+    known = {name: [value for value in values if value is not None] for name, values in columns.items()}
+    is_whole = {name: len(values) == len(results) for name, values in known.items()}
+    mean = {name: statistics.fmean(values) if is_whole[name] else None for name, values in known.items()}
+    several = len(results) > 1
+    sd = {name: statistics.stdev(values) if several and is_whole[name] else None for name, values in known.items()}
+    return Standing(point, len(results), mean, sd)
+
+
+def rank(standings: Iterable[Standing], criterion: str) -> list[Standing]:
+    """Return points best first, for each value of the data axes separately; incomplete points come last.
+
+    A mean over fewer folds or seeds does not compare with one over all, so only complete points are ranked.
+
+    Args:
+        standings: the points.
+        criterion: the metric whose mean decides.
+    """
+    sign = 1.0 if smaller_is_better(parse_monitor(criterion)) else -1.0
+    found = list(standings)
+    groups = list(dict.fromkeys(repr(each.point.data) for each in found))
+
+    def key(each: Standing) -> tuple[int, bool, float, int]:
+        value = each.mean.get(criterion) if each.is_complete else None
+        return (groups.index(repr(each.point.data)), value is None, sign * (value or 0.0), each.point.trials[0])
+
+    return sorted(found, key=key)

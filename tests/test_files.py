@@ -1,0 +1,111 @@
+"""JSON as every file and every `--json` of recrun holds it: readable by any other program, or refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recrun.errors import CheckpointError
+from recrun.files import from_json, to_json
+from recrun.metrics.undefined import Undefined
+from recrun.report.files.metrics_file import MetricsWriter, read_metrics
+from recrun.runs.folder import RunFolder, read_json
+from recrun.sweep.trial_results import latest_value
+
+NOT_FINITE = [math.nan, math.inf, -math.inf, Undefined("there are no rows")]
+WORDS = ["NaN", "Infinity", "-Infinity", "1e999", "-1e400", "123456789e400"]
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
+)
+
+
+@given(PLAIN)
+def test_a_document_comes_back_to_the_last_digit(document: Any) -> None:
+    assert from_json(to_json(document)) == document
+    assert to_json(document, indent=2) == json.dumps(document, indent=2)
+
+
+@pytest.mark.parametrize("value", NOT_FINITE)
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: [x], lambda x: {"a": {"b": [0, x]}}])
+def test_a_number_that_is_not_finite_is_never_written(wrap: Any, value: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        to_json(wrap(value))
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("text", ["{}", "[0, {}]", '{{"a": {{"b": {}}}}}'])
+def test_a_number_that_is_not_finite_is_never_read(text: str, word: str) -> None:
+    with pytest.raises(ValueError, match=rf"it holds {word}, and JSON has finite numbers only"):
+        from_json(text.format(word))
+
+
+@pytest.mark.parametrize("value", NOT_FINITE)
+def test_a_run_folder_takes_finite_numbers_only(tmp_path: Any, value: float) -> None:
+    run = RunFolder(tmp_path)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        run.write_json(run.metrics_file, {"valid": {"auc": value}})
+    assert not run.metrics_file.exists()
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_damaged_file_is_named_with_what_it_holds(tmp_path: Any, word: str) -> None:
+    path = tmp_path / "metrics.json"
+    path.write_text(f'{{"valid": {{"auc": {word}}}}}', encoding="utf-8")
+    with pytest.raises(CheckpointError, match=rf"metrics\.json is damaged: it holds {word}, and JSON has finite"):
+        read_json(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", "null", '"x"', "nan", "{'a': 1}", '{"a": 1}}', "[" * 100_000, '{"a": .5}']
+)
+def test_a_file_that_holds_no_json_object_is_damaged(tmp_path: Any, text: str) -> None:
+    path = tmp_path / "run.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"run\.json is damaged: (it is not JSON|expected a JSON object)"):
+        read_json(path)
+
+
+BAD_LINES = [
+    *(f'{{"epoch": 1, "split": "valid", "values": {{"auc": {word}}}}}' for word in WORDS),
+    '{"epoch": 1, "split": "valid", "values": [0.5]}',
+    '{"epoch": 1, "split": "valid", "values": null}',
+    '{"epoch": 1, "split": "valid"}',
+    '{"epoch": 1, "split": "val',
+    "NaN",
+    "[]",
+    "",
+]
+
+
+@pytest.mark.parametrize("line", BAD_LINES)
+def test_a_bad_line_of_metrics_is_left_out(tmp_path: Any, line: str) -> None:
+    path = tmp_path / "metrics.jsonl"
+    good = '{"epoch": 0, "split": "valid", "values": {"auc": 0.5}, "seconds": 1.0, "best": true}'
+    path.write_text(f"{good}\n{line}\n", encoding="utf-8")
+    assert [found["values"] for found in read_metrics(path)] == [{"auc": 0.5}]
+    run = RunFolder(tmp_path)
+    assert latest_value(run, "auc") == 0.5
+    MetricsWriter(path, resumed_from=0)
+    assert path.read_text(encoding="utf-8") == f"{good}\n"
+
+
+def test_a_line_of_metrics_has_null_and_the_reason(tmp_path: Any) -> None:
+    path = tmp_path / "metrics.jsonl"
+    MetricsWriter(path).evaluated(3, "valid", {"auc": 0.5, "gauc": Undefined("no user has rows")}, True, 1.0)
+    assert from_json(path.read_text(encoding="utf-8")) == {
+        "epoch": 3,
+        "split": "valid",
+        "values": {"auc": 0.5, "gauc": None},
+        "seconds": 1.0,
+        "best": True,
+        "undefined": {"gauc": "no user has rows"},
+    }
+    (line,) = read_metrics(path)
+    assert repr(line["values"]["gauc"]) == "Undefined('no user has rows')"
+    assert latest_value(RunFolder(tmp_path), "gauc") is None
