@@ -19,7 +19,7 @@ from scipy import sparse
 
 from recrun.architectures.sparse import Progress, largest_of_product, largest_per_row, scale_rows
 from recrun.errors import ConfigError, Fault
-from recrun.types import Annotated, Default, NonNegativeFloat, PositiveInt, UnitInterval
+from recrun.types import Annotated, AppliesIf, Default, NonNegativeFloat, PositiveInt, UnitInterval, Where
 
 Measure = Literal["cosine", "dot", "asymmetric", "pearson", "tversky", "dice", "jaccard"]
 FeatureWeights = Literal["none", "tfidf", "bm25"]
@@ -55,12 +55,27 @@ class NeighborSettings(TypedDict, total=False):
     measure: Annotated[
         Literal["cosine", "dot", "asymmetric", "pearson", "tversky", "dice", "jaccard"], Default("cosine")
     ]
-    shrink: Annotated[NonNegativeFloat, Default(0.0)]
-    alpha: Annotated[NonNegativeFloat | None, Default(None)]
-    beta: Annotated[NonNegativeFloat | None, Default(None)]
-    feature_weights: Annotated[Literal["none", "tfidf", "bm25"], Default("none")]
-    bm25_k1: Annotated[NonNegativeFloat | None, Default(None)]
-    bm25_b: Annotated[UnitInterval | None, Default(None)]
+    shrink: Annotated[NonNegativeFloat, Default(0.0), AppliesIf("measure != 'dot'", "measure dot has no denominator")]
+    alpha: Annotated[
+        NonNegativeFloat | None,
+        Default(None),
+        AppliesIf("measure in ['asymmetric', 'tversky']", "it is for measure asymmetric or tversky"),
+        Where("alpha is None or measure != 'asymmetric' or alpha <= 1", "expected at most 1 for measure asymmetric"),
+    ]
+    beta: Annotated[
+        NonNegativeFloat | None, Default(None), AppliesIf("measure == 'tversky'", "it is for measure tversky")
+    ]
+    feature_weights: Annotated[
+        Literal["none", "tfidf", "bm25"],
+        Default("none"),
+        AppliesIf("measure not in ['pearson', 'tversky', 'dice', 'jaccard']", "measure {measure} compares sets"),
+    ]
+    bm25_k1: Annotated[
+        NonNegativeFloat | None, Default(None), AppliesIf("feature_weights == 'bm25'", "it is for feature_weights bm25")
+    ]
+    bm25_b: Annotated[
+        UnitInterval | None, Default(None), AppliesIf("feature_weights == 'bm25'", "it is for feature_weights bm25")
+    ]
 
 
 @dataclass(frozen=True)
