@@ -19,7 +19,7 @@ from scipy import sparse
 
 from recrun.architectures.sparse import Progress, largest_of_product, largest_per_row, scale_rows
 from recrun.errors import ConfigError, Fault
-from recrun.types import Annotated, Default, NonNegativeFloat, PositiveInt, UnitInterval
+from recrun.types import Annotated, AppliesIf, Default, NonNegativeFloat, PositiveInt, UnitInterval
 
 Measure = Literal["cosine", "dot", "asymmetric", "pearson", "tversky", "dice", "jaccard"]
 FeatureWeights = Literal["none", "tfidf", "bm25"]
@@ -57,13 +57,27 @@ class NeighborSettings(TypedDict, total=False):
     measure: Annotated[
         Literal["cosine", "dot", "asymmetric", "pearson", "tversky", "dice", "jaccard"], Default("cosine")
     ]
-    shrink: Annotated[NonNegativeFloat, Default(0.0)]
-    asymmetric_alpha: Annotated[UnitInterval | None, Default(None)]
-    tversky_alpha: Annotated[NonNegativeFloat | None, Default(None)]
-    tversky_beta: Annotated[NonNegativeFloat | None, Default(None)]
-    feature_weights: Annotated[Literal["none", "tfidf", "bm25"], Default("none")]
-    bm25_k1: Annotated[NonNegativeFloat | None, Default(None)]
-    bm25_b: Annotated[UnitInterval | None, Default(None)]
+    shrink: Annotated[NonNegativeFloat, Default(0.0), AppliesIf("measure != 'dot'", "measure dot has no denominator")]
+    asymmetric_alpha: Annotated[
+        UnitInterval | None, Default(None), AppliesIf("measure == 'asymmetric'", "it is for measure asymmetric")
+    ]
+    tversky_alpha: Annotated[
+        NonNegativeFloat | None, Default(None), AppliesIf("measure == 'tversky'", "it is for measure tversky")
+    ]
+    tversky_beta: Annotated[
+        NonNegativeFloat | None, Default(None), AppliesIf("measure == 'tversky'", "it is for measure tversky")
+    ]
+    feature_weights: Annotated[
+        Literal["none", "tfidf", "bm25"],
+        Default("none"),
+        AppliesIf("measure not in ['pearson', 'tversky', 'dice', 'jaccard']", "measure {measure} compares sets"),
+    ]
+    bm25_k1: Annotated[
+        NonNegativeFloat | None, Default(None), AppliesIf("feature_weights == 'bm25'", "it is for feature_weights bm25")
+    ]
+    bm25_b: Annotated[
+        UnitInterval | None, Default(None), AppliesIf("feature_weights == 'bm25'", "it is for feature_weights bm25")
+    ]
 
 
 @dataclass(frozen=True)

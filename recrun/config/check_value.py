@@ -111,14 +111,18 @@ def _within(bound: Any, value: Any) -> bool:
     if isinstance(bound, MinLen):
         return len(value) >= bound.min_length
     if isinstance(bound, Registered):
-        return is_file_reference(value) or value in choices(bound)
+        return (bound.files and is_file_reference(value)) or value in choices(bound)
     checks = {"ge": value.__ge__, "gt": value.__gt__, "le": value.__le__, "lt": value.__lt__}
     return all(bool(check(getattr(bound, name))) for name, check in checks.items() if hasattr(bound, name))
 
 
 def find_registered(annotation: Any) -> Registered | None:
     """Return the `Registered` bound in a type, or None if its values do not name registered things."""
-    return next((bound for bound in typing.get_args(annotation) if isinstance(bound, Registered)), None)
+    for part in typing.get_args(annotation):
+        found = part if isinstance(part, Registered) else find_registered(part)
+        if found is not None:
+            return found
+    return None
 
 
 def type_name(annotation: Any) -> str:
@@ -133,7 +137,7 @@ def type_name(annotation: Any) -> str:
     if annotation in _PLAIN:
         return _PLAIN[annotation]
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if registered := find_registered(annotation):
+    if origin is typing.Annotated and (registered := find_registered(annotation)):
         return "one of " + ", ".join(choices(registered))
     if origin is typing.Annotated:
         signs = [
@@ -197,8 +201,9 @@ def json_schema(annotation: Any) -> dict[str, Any]:
     {'type': 'integer', 'minimum': 1}
     """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if registered := find_registered(annotation):
-        return {"anyOf": [{"enum": choices(registered)}, FILE_REFERENCE]}
+    if origin is typing.Annotated and (registered := find_registered(annotation)):
+        names = {"enum": choices(registered)}
+        return {"anyOf": [names, FILE_REFERENCE]} if registered.files else names
     if origin is typing.Annotated:
         words = {
             "ge": "minimum",

@@ -266,7 +266,7 @@ class Parser:
             RegistryError: there is no such file or name.
         """
         registered = find_registered(annotation)
-        if registered is None or not is_file_reference(value):
+        if registered is None or value is None or not is_file_reference(value):
             return value
         reference = from_here(value, given)
         REGISTRIES[registered.kinds].describe(reference)
@@ -303,6 +303,6 @@ def _exit_with(faults: Iterable[Fault]) -> NoReturn:
 
 
 _RESERVED: Final = frozenset(
-    [*dir(Config), *dir(Parser), "extends", "expected", "help"],
+    [*dir(Config), *dir(Parser), "extends", "expected", "tuned_for", "help"],
 )
 """Names that a setting cannot have, because they mean something else as an attribute, a key or a flag."""

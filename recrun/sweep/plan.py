@@ -69,6 +69,7 @@ class Plan:
         trials: the trials, in the order of the grid.
         points: the trials that differ in seeds or folds alone, together; see `recrun.sweep.points`.
         is_tested: whether each trial is evaluated on test, which is so if no axis is a choice.
+        notes: what a user should know about the settings of trials.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Plan:
     trials: tuple[Trial, ...]
     points: tuple[Point, ...]
     is_tested: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def n_data(self) -> int:
@@ -120,7 +122,9 @@ def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolv
         raise ConfigError(sorted(dict.fromkeys(faults), key=reading_order))
     plan = _build(grid, configs, resolved[0].path)
     points = group([(trial.index, trial.overrides) for trial in plan.trials], choices, data)
-    return replace(plan, points=tuple(points), is_tested=all(each["eval_test"] for each in configs))
+    is_tested = all(each["eval_test"] for each in configs)
+    notes = dict.fromkeys(note for each in resolved for note in each.notes)
+    return replace(plan, points=tuple(points), is_tested=is_tested, notes=tuple(notes))
 
 
 def refuse_without_validation(config: Mapping[str, Any]) -> Fault | None:

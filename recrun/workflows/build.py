@@ -42,6 +42,7 @@ def prepare(
     """
     resolved = _settle_seed(resolved, runs)
     coach = build(resolved)
+    coach.notes = list(resolved.notes)
     settings = portable(resolved)
     coach.compile(settings, settings.monitors, run=run, runs=runs, reporters=reporters)
     return coach
@@ -99,7 +100,7 @@ def plan(resolved: Resolved) -> dict[str, Any]:
         "statistics": coach.dataset.base.describe(),
         "epochs": config.epochs if resolved.trains else 1,
         "steps_per_epoch": coach.dataset.n_batches("train") if resolved.trains else None,
-        "notes": list(coach.dataset.base.notes),
+        "notes": [*resolved.notes, *coach.dataset.base.notes],
     }
 
 

@@ -50,8 +50,9 @@ def test_the_same_as_json(recrun: Run) -> None:
                         "suggestion": "epochs",
                     }
                 ],
+                "notes": [],
             },
-            {"path": "bprmf", "ok": True, "faults": []},
+            {"path": "bprmf", "ok": True, "faults": [], "notes": []},
         ]
     }
 
@@ -82,3 +83,12 @@ def test_a_condition_is_checked_without_the_data(recrun: Run, condition: str, me
     outcome = recrun("validate", "my.yaml")
     assert outcome.code == 2
     assert f"my.yaml:4:9: filter: {message}" in outcome.out + outcome.err
+
+
+def test_notes_are_printed_with_the_config(recrun: Run) -> None:
+    folder = recrun("validate", "bprmf").folder
+    folder.joinpath("a.yaml").write_text("model: bprmf\ndataset: LastFM\ntuned_for: Beauty\n")
+    outcome = recrun("validate", "a.yaml")
+    note = "the settings of a.yaml were chosen for Beauty, not for LastFM"
+    assert (outcome.code, outcome.out) == (0, f"a.yaml: note: {note}\na.yaml: ok\n")
+    assert json.loads(recrun("validate", "a.yaml", "--json").out)["configs"][0]["notes"] == [note]

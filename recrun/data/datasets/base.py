@@ -14,6 +14,7 @@ import numpy as np
 
 from recrun import __version__
 from recrun.data import cache, tags
+from recrun.data.datasets.part_checks import refuse_torn_histories
 from recrun.data.datasets.preparation import Preparation, Prepared, prepare
 from recrun.data.datasets.source_files import SourceFile, check_content, locate, unlike_beside
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
@@ -142,6 +143,14 @@ class RecDataSet(Source):
             return CSR.empty(self.n_users)
         before: tuple[Mode, ...] = ("train",) if split == "valid" else ("train", "valid")
         return join([self.interactions(part) for part in before]).histories(self.n_users)
+
+    def refuse_torn_histories(self) -> None:
+        """Refuse parts that do not follow each other in time, for models that read histories.
+
+        Raises:
+            DataError: a user has an interaction of an earlier part that is later than one of a later part.
+        """
+        refuse_torn_histories(self._parts, self.n_users)
 
     def training_data(self) -> TrainingData:
         """Return everything that a model may see: fields, sizes and the train part."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from recrun.data.datasets.base import RecDataSet
+from recrun.data.datasets.own_files import OwnFiles
 from recrun.data.datasets.pieces import find_pieces, read_pieces, refuse_repeated
 from recrun.data.datasets.preparation import WHOLE, Preparation
 from recrun.data.datasets.settings import AnyInteractions
@@ -18,6 +18,7 @@ from recrun.data.formats.select_rows import read_table
 from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError, unknown
 from recrun.registry import DATASETS, FORMATS
+from recrun.types import Annotated, Registered
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -26,12 +27,51 @@ _OTHER_COMPRESSIONS = (".bz2", ".xz", ".lz4", ".zip", ".7z", ".rar", ".tar", ".t
 
 
 @DATASETS.register("File")
-class File(RecDataSet):
+class File(OwnFiles):
     """Interactions from files of your own: one file that is split here, or one for each part.
 
     The format follows from the file's extension: csv, tsv, parquet, inter (RecBole), data (`user item rating
     timestamp`). Set `format` for the others: lightgcn, sequences, pairs, triples.
     """
+
+    conditions: ClassVar = {
+        "split": [
+            (
+                "train_path is not None or split.needs_time != True or format.times != 'none'",
+                "split={split} needs the time of each interaction, which format {format} does not tell; use ratio",
+            ),
+            (
+                "train_path is not None or split.needs_time != True or time_column != ''",
+                "split={split} needs the time of each interaction, and time_column is empty; name it, or use ratio",
+            ),
+            (
+                "train_path is not None or split.compares_users != True or format.times != 'order'",
+                "split={split} compares the times of users, and format {format} only tells the order of each user's "
+                "interactions; use user_time, leave_one_out or ratio",
+            ),
+        ],
+        "rating_threshold": [
+            (
+                "rating_threshold is None or format.rated != False and rating_column != ''",
+                "there are no ratings that could reach it; remove it, or name their rating_column",
+            ),
+        ],
+        "format": [
+            ("format is not None or has_format(path, root)", "the name of {path} does not tell its format; set format"),
+            (
+                "format is not None or has_format(train_path, root)",
+                "the name of {train_path} does not tell its format; set format",
+            ),
+            (
+                "format is not None or has_format(valid_path, root)",
+                "the name of {valid_path} does not tell its format; set format",
+            ),
+            (
+                "format is not None or has_format(test_path, root)",
+                "the name of {test_path} does not tell its format; set format",
+            ),
+        ],
+    }
 
     def __init__(
         self,
@@ -41,7 +81,7 @@ class File(RecDataSet):
         train_path: str | None = None,
         valid_path: str | None = None,
         test_path: str | None = None,
-        format: str | None = None,
+        format: Annotated[str, Registered("formats", files=False)] | None = None,
         separator: str | None = None,
         header: bool | None = None,
         encoding: str = "utf-8",

@@ -193,3 +193,36 @@ def unknown_in_train(
                 share = f"{n_unknown} of {n_held_out} {what} in {part}"
                 notes.append(f"{share} have no interaction in train; they are kept")
     return notes
+
+
+def refuse_torn_histories(parts: Mapping[str, Interactions], n_users: int) -> None:
+    """Refuse parts in which a user's interactions of an earlier part are later than those of a held-out one.
+
+    A model of sequences that is tested on the held-out ones would have read items from after them.
+
+    Args:
+        parts: "train", "valid" and "test", each with its rows by user, then by time.
+        n_users: U.
+
+    Raises:
+        DataError: there is a user whose test (or valid) interaction comes before one that is read.
+    """
+    latest_U: np.ndarray | None = None
+    for part in ("train", "valid", "test"):
+        rows = parts[part]
+        if TIMESTAMP not in rows.columns or not len(rows):
+            continue
+        times, is_first = rows.columns[TIMESTAMP], np.diff(rows.users, prepend=-1) != 0
+        if latest_U is None:
+            latest_U = np.full(n_users, np.iinfo(times.dtype).min if times.dtype.kind == "i" else -np.inf, times.dtype)
+        held_out = rows.users[is_first]
+        n_torn = int((times[is_first] < latest_U[held_out]).sum())
+        if part != "train" and n_torn:
+            raise DataError(
+                f"{n_torn} of {len(held_out)} users in {part} have interactions in an earlier part that are later than "
+                f"one of theirs in {part}, so a model that reads histories would read items from after the held-out "
+                f"ones; hold out the latest interactions (split=leave_one_out, user_time or time), or set "
+                f"shuffled_time to true"
+            )
+        is_last = np.roll(is_first, -1)
+        latest_U[held_out] = np.maximum(latest_U[held_out], times[is_last])

@@ -50,6 +50,13 @@ class Source(Pipe):
     def histories(self, split: Mode) -> CSR:
         """Return each user's items from before a part, ordered by time."""
 
+    def refuse_torn_histories(self) -> None:
+        """Refuse data in which histories hold items from after the held-out ones, for models that read histories.
+
+        Raises:
+            DataError: there are some.
+        """
+
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Return statistics of the data by name; "train", "valid" and "test" hold the number of rows of each part."""

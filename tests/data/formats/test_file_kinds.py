@@ -221,7 +221,11 @@ def test_a_parquet_file_that_is_compressed_as_a_whole_is_refused(tmp_path: Path)
     [
         (CSV, ".gz", "is not compressed with gzip, as its name says: mv c.csv.gz c.csv"),
         (CSV, ".zst", "is not compressed with Zstandard, as its name says: mv c.csv.zst c.csv"),
-        (gzip.compress(CSV, mtime=0), ".zst", "is not compressed with Zstandard, as its name says: mv c.csv.zst c.csv.gz"),
+        (
+            gzip.compress(CSV, mtime=0),
+            ".zst",
+            "is not compressed with Zstandard, as its name says: mv c.csv.zst c.csv.gz",
+        ),
         (KINDS["zstd"][0], ".gz", "is not compressed with gzip, as its name says: mv c.csv.gz c.csv.zst"),
         (gzip.compress(CSV * 50, mtime=0)[:-20], ".gz", "the compressed file is damaged or cut short"),
         (gzip.compress(CSV, mtime=0)[:5], ".gz", "the compressed file is damaged or cut short"),
