@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from recrun.architectures.attention import SelfAttention
 from recrun.architectures.sequence import SequenceArch
 from recrun.registry import MODELS
-from recrun.types import Fraction, PositiveFloat, PositiveInt
+from recrun.types import Annotated, Fraction, PositiveFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("bert4rec", loss="cross_entropy")
+@MODELS.register("bert4rec", loss="cross_entropy", gradients="mixed")
 class BERT4Rec(SequenceArch):
     """Predict masked items by bidirectional self-attention over the latest items.
 
@@ -47,7 +47,12 @@ class BERT4Rec(SequenceArch):
         max_length: PositiveInt = 50,
         embedding_dim: PositiveInt = 64,
         n_layers: PositiveInt = 2,
-        n_heads: PositiveInt = 2,
+        n_heads: Annotated[
+            PositiveInt,
+            Where(
+                "embedding_dim % n_heads == 0", "expected a divisor of embedding_dim {embedding_dim}, found {n_heads}"
+            ),
+        ] = 2,
         dropout: Fraction = 0.2,
         mask_ratio: Fraction = 0.2,
         init_std: PositiveFloat = 0.02,

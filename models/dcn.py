@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("dcn", loss="bce")
+@MODELS.register("dcn", loss="bce", gradients="mixed")
 class DCN(PredictingArch):
     """Predict a click by explicit feature crosses and a deep network in parallel.
 

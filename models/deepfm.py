@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("deepfm", loss="bce")
+@MODELS.register("deepfm", loss="bce", gradients="mixed")
 class DeepFM(PredictingArch):
     """Predict a click by the sum of a factorization machine and a deep network over the same embeddings.
 

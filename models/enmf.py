@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("enmf", loss="whole_data")
+@MODELS.register("enmf", loss="whole_data", gradients="mixed")
 class ENMF(RowsArch):
     """Factorise the interaction matrix by a weighted squared loss over all items, without negative sampling.
 

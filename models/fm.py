@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("fm", loss="bce")
+@MODELS.register("fm", loss="bce", gradients="mixed")
 class FM(PredictingArch):
     """Predict a click by a factorization machine: linear weights plus pairwise products of embeddings.
 

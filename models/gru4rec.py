@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("gru4rec", loss="bce")
+@MODELS.register("gru4rec", loss="bce", gradients="mixed")
 class GRU4Rec(SequenceArch):
     """Predict the next item by a gated recurrent network over the latest items.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("lr", loss="bce")
+@MODELS.register("lr", loss="bce", gradients="mixed")
 class LR(PredictingArch):
     """Predict a click by logistic regression on the values of the fields.
 

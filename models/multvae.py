@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("multvae", loss="multinomial", vectors=False)
+@MODELS.register("multvae", loss="multinomial", vectors=False, gradients="mixed")
 class MultVAE(RowsArch):
     """Reconstruct each user's interactions by a variational autoencoder with a multinomial likelihood.
 

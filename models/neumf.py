@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from recrun.architectures.base import RecSysArch
 from recrun.errors import ConfigError, Fault
 from recrun.registry import MODELS
-from recrun.types import Fraction, PositiveFloat, PositiveInt
+from recrun.types import Annotated, Fraction, PositiveFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
@@ -23,7 +23,7 @@ _CELLS: Final = 1 << 22
 """Most values of the first hidden layer that are computed at once when all items are scored."""
 
 
-@MODELS.register("neumf", loss="bce", vectors=False)
+@MODELS.register("neumf", loss="bce", vectors=False, gradients="mixed")
 class NeuMF(RecSysArch):
     """Score items by matrix factorisation and a multilayer perceptron, combined in a linear output layer.
 
@@ -49,7 +49,10 @@ class NeuMF(RecSysArch):
         *,
         embedding_dim: PositiveInt = 32,
         mlp_dim: PositiveInt = 32,
-        n_layers: PositiveInt = 3,
+        n_layers: Annotated[
+            PositiveInt,
+            Where("2 * mlp_dim >> n_layers > 0", "expected fewer layers for mlp_dim {mlp_dim}, found {n_layers}"),
+        ] = 3,
         dropout: Fraction = 0.0,
         init_std: PositiveFloat = 0.01,
     ) -> None:

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from recrun.architectures.attention import SelfAttention
 from recrun.architectures.sequence import SequenceArch
 from recrun.registry import MODELS
-from recrun.types import Fraction, PositiveFloat, PositiveInt
+from recrun.types import Annotated, Fraction, PositiveFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("sasrec", loss="bce")
+@MODELS.register("sasrec", loss="bce", gradients="mixed")
 class SASRec(SequenceArch):
     """Predict the next item by causal self-attention over the latest items.
 
@@ -46,7 +46,12 @@ class SASRec(SequenceArch):
         max_length: PositiveInt = 50,
         embedding_dim: PositiveInt = 64,
         n_layers: PositiveInt = 2,
-        n_heads: PositiveInt = 1,
+        n_heads: Annotated[
+            PositiveInt,
+            Where(
+                "embedding_dim % n_heads == 0", "expected a divisor of embedding_dim {embedding_dim}, found {n_heads}"
+            ),
+        ] = 1,
         dropout: Fraction = 0.2,
         init_std: PositiveFloat = 0.02,
     ) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("simplex", loss="ccl", scores="cosine")
+@MODELS.register("simplex", loss="ccl", scores="cosine", gradients="mixed")
 class SimpleX(RecSysArch):
     """Score items by their cosine with a blend of the user's embedding and the average of the user's items.
 

@@ -16,7 +16,7 @@ from recrun.architectures.prediction import Batch
 from recrun.errors import ConfigError, Fault
 from recrun.models.simgcl import contrast, noisy
 from recrun.registry import MODELS
-from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
+from recrun.types import Annotated, NonNegativeFloat, PositiveFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
     from recrun.criterions import BaseCriterion
@@ -55,7 +55,10 @@ class XSimGCL(GraphArch):
         *,
         embedding_dim: PositiveInt = 64,
         n_layers: PositiveInt = 3,
-        contrast_layer: PositiveInt = 1,
+        contrast_layer: Annotated[
+            PositiveInt,
+            Where("contrast_layer <= n_layers", "expected one of the {n_layers} layers, found {contrast_layer}"),
+        ] = 1,
         contrast_weight: NonNegativeFloat = 0.2,
         contrast_temperature: PositiveFloat = 0.2,
         noise: NonNegativeFloat = 0.2,

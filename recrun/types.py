@@ -67,6 +67,32 @@ class Default:
     value: Any
 
 
+@dataclass(frozen=True)
+class Where:
+    """A condition between a setting and others: `Annotated[int, Where("embedding_dim % n_heads == 0", "...")]`.
+
+    Args:
+        condition: what must hold; see `recrun.registry.conditions`.
+        message: what is wrong if it does not; expressions in braces are replaced by their values.
+    """
+
+    condition: str
+    message: str
+
+
+@dataclass(frozen=True)
+class AppliesIf:
+    """When a setting has a meaning; otherwise it must have its default, and an inherited value is dropped.
+
+    Args:
+        condition: when it has one; see `recrun.registry.conditions`.
+        reason: why it has none otherwise; expressions in braces are replaced by their values.
+    """
+
+    condition: str
+    reason: str
+
+
 PositiveInt = Annotated[int, Ge(1)]
 NonNegativeInt = Annotated[int, Ge(0)]
 PositiveFloat = Annotated[float, Gt(0)]
@@ -78,6 +104,7 @@ UnitInterval = Annotated[float, Ge(0), Le(1)]
 
 __all__ = [
     "Annotated",
+    "AppliesIf",
     "Default",
     "Fraction",
     "Ge",
@@ -93,4 +120,5 @@ __all__ = [
     "Registered",
     "SplitName",
     "UnitInterval",
+    "Where",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
@@ -55,3 +55,9 @@ def with_verbosity(overrides: list[str], quiet: bool, loud: bool) -> list[str]:
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout, with unrounded numbers."""
     click.echo(json.dumps(document, indent=2, default=str))
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print what a user should know about the settings on stderr, a line for each note."""
+    for note in notes:
+        click.echo(f"note: {note}", err=True)

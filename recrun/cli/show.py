@@ -48,6 +48,14 @@ def _print(component: Component) -> None:
         stdout_console().print(parameter_table(component))
     else:
         click.echo("It has no settings of its own.")
+    if component.kind == "dataset" and (configs := _configs(component)):
+        click.echo(f"Configs with settings chosen for it: {', '.join(configs)}")
+
+
+def _configs(component: Component) -> list[str]:
+    from recrun.config.inherited import configs_tuned_for
+
+    return configs_tuned_for(component.name)
 
 
 def _document(component: Component) -> dict[str, Any]:
@@ -71,4 +79,5 @@ def _document(component: Component) -> dict[str, Any]:
             }
             for parameter in component.parameters
         ],
+        **({"configs": _configs(component)} if component.kind == "dataset" else {}),
     }

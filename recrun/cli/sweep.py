@@ -11,6 +11,7 @@ from recrun.cli._options import (
     debug_option,
     json_option,
     print_json,
+    print_notes,
     runs_option,
     split_arguments,
     verbosity_options,
@@ -71,6 +72,7 @@ def command(
     with_verbosity([], quiet, loud)  # only the check: they set what the sweep shows, not the trials' `verbose`
     make_engine = choose_engine(engine, engine_settings)
     plan = plan_sweep(config, settings)
+    print_notes(plan.notes)
     jobs = min(jobs, len(plan.trials))
     view = view_of(stderr_console(), verbose=0 if quiet else 2 if loud else 1)
     with Ledger(plan, Path(runs)) as ledger:

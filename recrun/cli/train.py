@@ -12,6 +12,7 @@ from recrun.cli._options import (
     debug_option,
     json_option,
     print_json,
+    print_notes,
     runs_option,
     split_arguments,
     verbosity_options,
@@ -66,9 +67,12 @@ def command(
     resolved, run = _resolve(config, overrides) if resumed is None else _resolve_run(resumed, overrides)
     if print_config:
         from recrun.config.expected import dump_expected
+        from recrun.config.find import TUNED_FOR
         from recrun.config.yaml_writer import dump_mapping
 
-        click.echo(dump_mapping(dict(resolved.config)) + dump_expected(resolved.expected), nl=False)
+        print_notes(resolved.notes)
+        tuned_for = {TUNED_FOR: list(resolved.tuned_for)} if resolved.tuned_for else {}
+        click.echo(dump_mapping({**resolved.config, **tuned_for}) + dump_expected(resolved.expected), nl=False)
         return
     if resolved.config.verbose:
         click.echo(f"config: {resolved.path}", err=True)

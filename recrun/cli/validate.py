@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from recrun.cli._options import debug_option, json_option, print_json
-from recrun.errors import Fault
 
 
 @click.command("validate")
@@ -16,35 +17,35 @@ def command(configs: tuple[str, ...], as_json: bool) -> None:
     """Check configs without running them.
 
     Checks keys, types, ranges, names, and settings that cannot work together. Prints every fault as
-    file:line:column: key: message. The exit code is 2 if there is one. No data is read.
+    file:line:column: key: message, and notes on what a user should know. The exit code is 2 if there is a fault. No
+    data is read.
 
     \b
     Example:
         recrun validate configs/bprmf.yaml configs/ease.yaml
     """
-    faults = {config: _faults_of(config) for config in configs}
+    reports = [{"path": config, **_report(config)} for config in configs]
     if as_json:
-        reports = [
-            {"path": config, "ok": not found, "faults": [vars(fault) for fault in found]}
-            for config, found in faults.items()
-        ]
+        for report in reports:
+            report["faults"] = [vars(fault) for fault in report["faults"]]
         print_json({"configs": reports})
     else:
-        for config, found in faults.items():
-            for fault in found:
+        for report in reports:
+            for fault in report["faults"]:
                 click.echo(str(fault))
-            if not found:
-                click.echo(f"{config}: ok")
-    if any(faults.values()):
+            for note in report["notes"]:
+                click.echo(f"{report['path']}: note: {note}")
+            if report["ok"]:
+                click.echo(f"{report['path']}: ok")
+    if not all(report["ok"] for report in reports):
         raise SystemExit(2)
 
 
-def _faults_of(config: str) -> list[Fault]:
+def _report(config: str) -> dict[str, Any]:
     from recrun.config.resolve import resolve
     from recrun.errors import ConfigError
 
     try:
-        resolve(config)
+        return {"ok": True, "faults": [], "notes": list(resolve(config).notes)}
     except ConfigError as error:
-        return error.faults
-    return []
+        return {"ok": False, "faults": error.faults, "notes": []}

@@ -118,7 +118,11 @@ def _within(bound: Any, value: Any) -> bool:
 
 def find_registered(annotation: Any) -> Registered | None:
     """Return the `Registered` bound in a type, or None if its values do not name registered things."""
-    return next((bound for bound in typing.get_args(annotation) if isinstance(bound, Registered)), None)
+    for part in typing.get_args(annotation):
+        found = part if isinstance(part, Registered) else find_registered(part)
+        if found is not None:
+            return found
+    return None
 
 
 def type_name(annotation: Any) -> str:
@@ -133,7 +137,7 @@ def type_name(annotation: Any) -> str:
     if annotation in _PLAIN:
         return _PLAIN[annotation]
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if registered := find_registered(annotation):
+    if origin is typing.Annotated and (registered := find_registered(annotation)):
         return "one of " + ", ".join(choices(registered))
     if origin is typing.Annotated:
         signs = [
@@ -197,7 +201,7 @@ def json_schema(annotation: Any) -> dict[str, Any]:
     {'type': 'integer', 'minimum': 1}
     """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if registered := find_registered(annotation):
+    if origin is typing.Annotated and (registered := find_registered(annotation)):
         return {"anyOf": [{"enum": choices(registered)}, FILE_REFERENCE]}
     if origin is typing.Annotated:
         words = {

@@ -1,18 +1,176 @@
-"""Collect what is known about a config while it is being checked."""
+"""Collect what is known about a config while it is being checked: its components, and its settings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
 
+from recrun.config.check_value import Misfit, find_registered, fit
 from recrun.config.family import Family, family_of
-from recrun.config.yaml_reader import Given
-from recrun.errors import Fault
-from recrun.registry.component import Component
+from recrun.config.find import from_here
+from recrun.config.parser import Parser
+from recrun.config.settings import RUN, TRAINING
+from recrun.config.trackers import choose_trackers, declare_trackers
+from recrun.config.yaml_reader import Given, Reading
+from recrun.errors import ConfigError, Fault, RegistryError, nearest
+from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, REPORTERS, SAMPLERS, SCHEDULERS
+from recrun.registry.component import Component, Parameter
+from recrun.registry.conditions import Settings
+from recrun.registry.registry import Registry
 from recrun.registry.traits import LossTraits, ModelTraits, OptimizerTraits, SamplerTraits, SchedulerTraits
+from recrun.registry.user_files import is_file_reference
 
 T = TypeVar("T")
+
+COMPONENTS: Final[dict[str, Registry]] = {
+    "model": MODELS,
+    "dataset": DATASETS,
+    "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
+    "lr_scheduler": SCHEDULERS,
+    "sampler": SAMPLERS,
+}
+"""The settings that choose a component, in the order in which their own settings are declared."""
+
+
+OF_ANY_MODEL: Final = ("model", "dataset")
+_DEFAULTS: Final = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
+_ANNOTATIONS: Final = {parameter.name: parameter.annotation for parameter in (*RUN, *TRAINING)}
+
+
+@dataclass
+class Choice:
+    """The components that a config names.
+
+    Args:
+        components: those that were found, by the setting that chooses them.
+        trackers: the additional reporters that were found.
+        unknown: the settings whose component could not be determined, so that keys of any component of that kind may
+            be meant.
+        faults: what is wrong with the names.
+    """
+
+    components: dict[str, Component] = field(default_factory=dict)
+    trackers: list[Component] = field(default_factory=list)
+    unknown: set[str] = field(default_factory=set)
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def family(self) -> Family:
+        """The family of the model; that of sampled items if the model is unknown."""
+        return family_of(self.components.get("model"))
+
+    @property
+    def samples(self) -> bool:
+        """Whether training draws negative items."""
+        loss = self.components.get("loss")
+        return self.family.samples and (loss is None or bool(loss.traits.takes_negatives))
+
+    def settings(self) -> list[Parameter]:
+        """Return the settings of the run itself, without those of its components."""
+        training = TRAINING if self.family.trains else ()
+        absent = {*self.family.without, *(() if self.samples else ("sampler",))}
+        absent |= set() if self.family.histories or "model" in self.unknown else {"shuffled_time"}
+        return [each for each in (*RUN, *training) if each.name not in absent]
+
+    def candidates(self) -> list[Component]:
+        """Return every component that the unknown settings might mean, in the same order in every process."""
+        registries = {**COMPONENTS, "trackers": REPORTERS}
+        return [known for setting, registry in registries.items() if setting in self.unknown for known in registry]
+
+    def declared(self) -> set[str]:
+        """Return the names of all settings that the run has, or may have where a component is unknown."""
+        components = [*self.components.values(), *self.trackers]
+        own = [parameter for component in components for parameter in component.parameters]
+        return {parameter.name for parameter in (*self.settings(), *own, *self.possible())}
+
+    def owner(self, key: str) -> str | None:
+        """Return the setting that chooses the component which declares a key, or None."""
+        owners = (name for name, known in self.components.items() if key in {each.name for each in known.parameters})
+        return next(owners, None)
+
+    def possible(self) -> list[Parameter]:
+        """Return the settings of every component that might be meant; where their types differ, any of them fits."""
+        merged: dict[str, Parameter] = {}
+        for each in (each for known in self.candidates() for each in known.parameters):
+            known_type = merged.setdefault(each.name, each).annotation
+            if known_type != each.annotation:
+                merged[each.name] = replace(merged[each.name], annotation=known_type | each.annotation)
+        return list(merged.values())
+
+
+def choose(reading: Reading) -> Choice:
+    """Return the components that a config names, and what is wrong with the names."""
+    choice = Choice()
+    for setting, registry in COMPONENTS.items():
+        if setting not in (*OF_ANY_MODEL, *(each.name for each in choice.settings())):
+            continue
+        chosen = reading.given.get(setting)
+        if chosen is not None and unsets(chosen, _ANNOTATIONS[setting]):
+            chosen = None
+        if chosen is None and not reading.complete:
+            choice.unknown.add(setting)
+            continue
+        chosen = chosen or Given(_DEFAULTS[setting])
+        name = chosen.value if chosen.value is None or chosen.text is None else chosen.text
+        if name is None and setting == "loss" and "model" in choice.components:
+            name = choice.components["model"].traits.loss
+        if not isinstance(name, str):
+            choice.unknown.add(setting)
+            if setting == "model" and name is None:
+                choice.faults.append(chosen.fault(f"must be set (available: {', '.join(registry.names())})", setting))
+            continue
+        try:
+            component = registry.describe(from_here(name, chosen))
+            if setting == "model":
+                family_of(component)  # A family declared in the user's own file may be wrong.
+            choice.components[setting] = component
+        except RegistryError as error:
+            choice.unknown.add(setting)
+            choice.faults.append(_explain_name(registry, name, chosen, setting, error))
+    if "trackers" in reading.given:
+        choice.trackers, faults, all_known = choose_trackers(reading.given["trackers"])
+        choice.faults += faults
+        choice.unknown |= set() if all_known else {"trackers"}
+    return choice
+
+
+def parser_of(choice: Choice) -> tuple[Parser, dict[str, Parameter], list[Fault]]:
+    """Return a parser of all settings that a run may have, those that it has, and the faults of declaring them."""
+    faults: list[Fault] = []
+    parser = Parser(choice.settings())
+    for component in choice.components.values():
+        try:
+            parser.declare(component.parameters)
+        except ConfigError as error:
+            faults += error.faults
+    faults += declare_trackers(parser, choice.trackers)
+    known = dict(parser.parameters)
+    parser.declare(each for each in choice.possible() if each.name not in known)
+    return parser, known, faults
+
+
+def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, error: RegistryError) -> Fault:
+    """Return the fault of a component's name."""
+    if is_file_reference(name) or name in registry:
+        return chosen.fault(str(error), setting)
+    if ".py" in name:
+        return chosen.fault(f"expected a registered name or path/to/file.py:Name, found {name!r}", setting)
+    available = registry.names()
+    message = f"unknown {registry.kind} {name!r} (available: {', '.join(available)})"
+    return chosen.fault(message, setting, nearest(name, available))
+
+
+def unsets(given: Given, annotation: Any) -> bool:
+    """Return whether a null takes back the inherited value that it overrides: where null is no value of the type."""
+    if given.value is not None or given.overrides is None:
+        return False
+    try:
+        fit(annotation, None)
+    except Misfit:
+        return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -23,11 +181,31 @@ class Facts:
         values: the settings with a valid value; those with faults of their own are missing.
         components: the chosen components that were found, by the setting that chooses them.
         given: the settings in the file and the arguments, as written.
+        parameters: the settings that the run has, without those of components that are not known.
     """
 
     values: Mapping[str, Any]
     components: Mapping[str, Component]
     given: Mapping[str, Given]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, for conditions on them."""
+        values = {key: value for key, value in self.values.items() if key in self.parameters}
+        return Settings(values, self.parameters, self._traits_of)
+
+    def _traits_of(self, key: str) -> Any:
+        """Return the traits of what a setting names, or None."""
+        if key in self.components:
+            return self.components[key].traits
+        registered = find_registered(self.parameters[key].annotation) if key in self.parameters else None
+        if registered is None or key not in self.values:
+            return None
+        try:
+            return REGISTRIES[registered.kinds].describe(str(self.values[key])).traits
+        except RegistryError:
+            return None
 
     def has(self, *keys: str) -> bool:
         """Return whether all these settings have a valid value."""
@@ -41,6 +219,13 @@ class Facts:
             if each in self.given:
                 return self.given[each].fault(message, key, suggestion, item)
         return Fault(message, key, suggestion=suggestion)
+
+    def with_origin(self, fault: Fault) -> Fault:
+        """Return a fault that says, if its setting is inherited, from where, and how to be rid of it."""
+        given = self.given.get(fault.key)
+        if given is None or given.place is None or given.place.file != fault.file:
+            return fault
+        return replace(fault, message=fault.message + given.origin(fault.key, self.given))
 
     @property
     def family(self) -> Family:

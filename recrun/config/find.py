@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from recrun.config.same_settings import decides
-from recrun.config.yaml_reader import Given, Place, Reading, read_mapping, read_value
+from recrun.config.yaml_reader import Given, Place, Reading, overlay, read_mapping, read_value
 from recrun.errors import ConfigError, Fault, nearest
 from recrun.registry.user_files import is_file_reference
 
@@ -21,6 +21,14 @@ CONFIG_IN_FOLDER: Final = "recrun.yaml"
 DEFAULT_CONFIG: Final = "bprmf"
 EXTENDS: Final = "extends"
 EXPECTED: Final = "expected"
+TUNED_FOR: Final = "tuned_for"
+
+_IN_FILES_ONLY: Final = {
+    EXTENDS: "on the command line, name the config itself",
+    EXPECTED: "expected values hold for a whole config",
+    TUNED_FOR: "it says for which data sets the settings there were chosen",
+}
+"""The keys that are not settings, and why `KEY=VALUE` cannot set them."""
 
 
 def find_config(config: str | Path | None) -> Path:
@@ -73,14 +81,8 @@ def read_arguments(arguments: Sequence[str]) -> Reading:
             reading.faults.append(Fault(f"expected KEY=VALUE{hint}, found {argument[:80]!r}", file=file))
         elif key in reading.given:
             reading.faults.append(key_place.fault("is set twice", key))
-        elif key == EXTENDS:
-            reading.faults.append(
-                key_place.fault("belongs in a config file; on the command line, name the config itself", key)
-            )
-        elif key == EXPECTED:
-            reading.faults.append(
-                key_place.fault("belongs in a config file; expected values hold for a whole config", key)
-            )
+        elif key in _IN_FILES_ONLY:
+            reading.faults.append(key_place.fault(f"belongs in a config file; {_IN_FILES_ONLY[key]}", key))
         else:
             given, faults = read_value(text, place)
             reading.faults += [replace(fault, key=key) for fault in faults]
@@ -101,6 +103,7 @@ def read_overrides(arguments: Sequence[str]) -> dict[str, Given]:
 def _read_chain(path: Path, above: tuple[str, ...]) -> Reading:
     reading = read_mapping(path)
     reading.expected = reading.given.pop(EXPECTED, None)
+    reading.tuned_for = reading.given.pop(TUNED_FOR, None)
     base = reading.given.pop(EXTENDS, None)
     if base is None:
         return reading
@@ -111,10 +114,11 @@ def _read_chain(path: Path, above: tuple[str, ...]) -> Reading:
         return reading
     inherited = _read_chain(target, here)
     return Reading(
-        inherited.given | reading.given,
+        overlay(inherited.given, reading.given),
         [*reading.faults, *inherited.faults],
         reading.complete and inherited.complete,
         reading.expected or (None if decides(reading.given, inherited.given) else inherited.expected),
+        reading.tuned_for or inherited.tuned_for,
     )
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from recrun.config.check_value import FILE_REFERENCE, json_schema
+from recrun.config.draft import COMPONENTS, Choice, choose
 from recrun.config.expected import expected_schema
-from recrun.config.find import EXPECTED, EXTENDS
+from recrun.config.find import EXPECTED, EXTENDS, TUNED_FOR
+from recrun.config.inherited import tuned_for_schema
 from recrun.config.monitor_names import LOSS, kind_of
-from recrun.config.resolve import COMPONENTS, Choice, choose, read
+from recrun.config.resolve import read
 from recrun.config.trackers import further_reporters
 from recrun.errors import ConfigError
 from recrun.registry import METRICS, REPORTERS
@@ -56,6 +58,7 @@ def config_schema(config: str | Path | None = None) -> dict[str, Any]:
     inherited = "config whose settings this one inherits: a path relative to this file, or a bundled config's name"
     properties[EXTENDS] = {"type": "string", "description": inherited}
     properties[EXPECTED] = expected_schema(_monitor(with_loss=False))
+    properties[TUNED_FOR] = tuned_for_schema()
     required = ["model", *(p.name for c in choice.components.values() for p in c.parameters if p.default is REQUIRED)]
     return {
         "$schema": _DIALECT,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from recrun.config.find import from_here
 from recrun.config.yaml_reader import Given
@@ -11,7 +12,7 @@ from recrun.registry import METRIC_KINDS, METRICS
 from recrun.registry.component import Component
 from recrun.registry.modules import parse_file
 from recrun.registry.read_source import registrations
-from recrun.registry.user_files import is_file_reference
+from recrun.registry.user_files import is_file_reference, short_name
 
 LOSS = "loss"
 
@@ -95,3 +96,56 @@ def kind_of(metric: Component) -> Component:
 def smaller_is_better(metric: MetricName) -> bool:
     """Return whether a lower value of this metric is the better one (losses and errors)."""
     return metric.name == LOSS or bool(METRICS.describe(metric.name).traits.smaller_is_better)
+
+
+def settle(values: dict[str, Any], given: Mapping[str, Given]) -> list[Fault]:
+    """Bring the monitors' names into one spelling, and choose the one that chooses the best epoch if none is set.
+
+    Args:
+        values: the settings with a valid value; changed in place.
+        given: the settings as written.
+
+    Returns:
+        What is wrong with the monitors.
+    """
+    faults = []
+    monitors: list[str] = []
+    for position, text in enumerate(values.get("monitors", ())):
+        try:
+            monitor = str(parse_item(text, position, given))
+            if monitor not in monitors and short_name(monitor) in map(short_name, monitors):
+                raise ConfigError(f"another metric is called {short_name(monitor)} too; rename the function")
+            monitors.append(monitor)
+        except ConfigError as error:
+            fault, written = error.faults[0], given.get("monitors", Given(None))
+            faults.append(written.fault(fault.message, "monitors", fault.suggestion, position))
+    if faults:
+        del values["monitors"]
+    elif "monitors" in values:
+        values["monitors"] = list(dict.fromkeys(monitors))
+    if "which4best" in values:
+        criterion, written = values["which4best"], given.get("which4best", Given(None))
+        values["which4best"] = _settled_criterion(criterion, written, values.get("monitors", ()))
+    return faults
+
+
+def parse_item(text: str, position: int, given: Mapping[str, Given]) -> MetricName:
+    """Parse one of the monitors; the path of a user's own file begins where the monitor was written."""
+    written = given.get("monitors")
+    place = None if written is None else written.items[position] if position < len(written.items) else written.place
+    return parse_monitor(text, Given(text, place))
+
+
+def is_monitor(text: str, given: Given | None) -> bool:
+    """Return whether a text names a monitor; arguments as for `parse_monitor`."""
+    try:
+        parse_monitor(text, given)
+    except ConfigError:
+        return False
+    return True
+
+
+def _settled_criterion(which4best: str | None, given: Given, monitors: Sequence[str]) -> str | None:
+    if which4best is None:
+        return next((monitor for monitor in reversed(monitors) if monitor != LOSS), None)
+    return str(parse_monitor(which4best, given)) if is_monitor(which4best, given) else which4best

@@ -303,6 +303,6 @@ def _exit_with(faults: Iterable[Fault]) -> NoReturn:
 
 
 _RESERVED: Final = frozenset(
-    [*dir(Config), *dir(Parser), "extends", "expected", "help"],
+    [*dir(Config), *dir(Parser), "extends", "expected", "tuned_for", "help"],
 )
 """Names that a setting cannot have, because they mean something else as an attribute, a key or a flag."""

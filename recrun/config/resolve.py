@@ -8,41 +8,35 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from recrun.config.config import Config
-from recrun.config.draft import Facts
+from recrun.config.draft import COMPONENTS, OF_ANY_MODEL, Choice, Facts, choose, parser_of
 from recrun.config.expected import Expected, read_expected, unmeasured
 from recrun.config.family import Family, family_of
-from recrun.config.find import find_config, from_here, read_arguments, read_config
+from recrun.config.find import find_config, read_arguments, read_config
+from recrun.config.inherited import (
+    drop_inapplicable,
+    drop_meaningless,
+    note_of_other_data,
+    read_tuned_for,
+    take_back,
+)
+from recrun.config.monitor_names import settle
 from recrun.config.parser import Parser
-from recrun.config.rules import contradictions, settle
+from recrun.config.rules import contradictions
 from recrun.config.same_settings import decides
-from recrun.config.settings import RUN, TRAINING
-from recrun.config.trackers import choose_trackers, declare_trackers
-from recrun.config.yaml_reader import Given, Reading
+from recrun.config.settings import OTHER_SPELLINGS, TRAINING
+from recrun.config.yaml_reader import Given, Reading, overlay
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order, unknown
-from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, REPORTERS, SAMPLERS, SCHEDULERS, SPLITS
-from recrun.registry.component import Component, Parameter
+from recrun.registry import DATASETS, LOSSES, MODELS, REGISTRIES, REPORTERS, SPLITS
+from recrun.registry.component import Component
 from recrun.registry.modules import parse_file
 from recrun.registry.read_source import registrations
 from recrun.registry.registry import Registry
 from recrun.registry.user_files import is_file_reference
-
-COMPONENTS: Final[dict[str, Registry]] = {
-    "model": MODELS,
-    "dataset": DATASETS,
-    "loss": LOSSES,
-    "optimizer": OPTIMIZERS,
-    "lr_scheduler": SCHEDULERS,
-    "sampler": SAMPLERS,
-}
-"""The settings that choose a component, in the order in which their own settings are declared."""
-
-_OF_ANY_MODEL: Final = ("model", "dataset")
-_DEFAULTS: Final = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
 
 
 @dataclass(frozen=True)
@@ -55,6 +49,8 @@ class Resolved:
         path: the file the config came from.
         given: the keys that the file or the overrides set.
         expected: the expected values that the file lists for these settings.
+        tuned_for: the data sets for which the file says that its settings were chosen.
+        notes: what a user should know about the settings.
     """
 
     config: Config
@@ -62,6 +58,8 @@ class Resolved:
     path: str
     given: frozenset[str]
     expected: tuple[Expected, ...] = ()
+    tuned_for: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def trains(self) -> bool:
@@ -76,55 +74,6 @@ class Resolved:
     def arguments(self, setting: str) -> dict[str, Any]:
         """Return the keyword arguments of the component that a setting chooses."""
         return {parameter.name: self.config[parameter.name] for parameter in self.components[setting].parameters}
-
-
-@dataclass
-class Choice:
-    """The components that a config names.
-
-    Args:
-        components: those that were found, by the setting that chooses them.
-        trackers: the additional reporters that were found.
-        unknown: the settings whose component could not be determined, so that keys of any component of that kind may
-            be meant.
-        faults: what is wrong with the names.
-    """
-
-    components: dict[str, Component] = field(default_factory=dict)
-    trackers: list[Component] = field(default_factory=list)
-    unknown: set[str] = field(default_factory=set)
-    faults: list[Fault] = field(default_factory=list)
-
-    @property
-    def family(self) -> Family:
-        """The family of the model; that of sampled items if the model is unknown."""
-        return family_of(self.components.get("model"))
-
-    @property
-    def samples(self) -> bool:
-        """Whether training draws negative items."""
-        loss = self.components.get("loss")
-        return self.family.samples and (loss is None or bool(loss.traits.takes_negatives))
-
-    def settings(self) -> list[Parameter]:
-        """Return the settings of the run itself, without those of its components."""
-        training = TRAINING if self.family.trains else ()
-        absent = {*self.family.without, *(() if self.samples else ("sampler",))}
-        return [each for each in (*RUN, *training) if each.name not in absent]
-
-    def candidates(self) -> list[Component]:
-        """Return every component that the unknown settings might mean, in the same order in every process."""
-        registries = {**COMPONENTS, "trackers": REPORTERS}
-        return [known for setting, registry in registries.items() if setting in self.unknown for known in registry]
-
-    def possible(self) -> list[Parameter]:
-        """Return the settings of every component that might be meant; where their types differ, any of them fits."""
-        merged: dict[str, Parameter] = {}
-        for each in (each for known in self.candidates() for each in known.parameters):
-            known_type = merged.setdefault(each.name, each).annotation
-            if known_type != each.annotation:
-                merged[each.name] = replace(merged[each.name], annotation=known_type | each.annotation)
-        return list(merged.values())
 
 
 def resolve(config: str | Path | None, overrides: Sequence[str] = ()) -> Resolved:
@@ -159,57 +108,20 @@ def read(config: str | Path | None, overrides: Sequence[str] = ()) -> tuple[Read
         path, reading = str(config), Reading({}, error.faults, complete=False)
     arguments = read_arguments(overrides)
     complete = reading.complete and not arguments.faults
-    given = reading.given | arguments.given
+    given = overlay(reading.given, arguments.given)
     as_written = not decides(arguments.given, {})
-    return Reading(given, reading.faults + arguments.faults, complete, reading.expected, as_written), path
-
-
-def choose(reading: Reading) -> Choice:
-    """Return the components that a config names, and what is wrong with the names."""
-    choice = Choice()
-    for setting, registry in COMPONENTS.items():
-        if setting not in (*_OF_ANY_MODEL, *(each.name for each in choice.settings())):
-            continue
-        chosen = reading.given.get(setting)
-        if chosen is None and not reading.complete:
-            choice.unknown.add(setting)
-            continue
-        chosen = chosen or Given(_DEFAULTS[setting])
-        name = chosen.value if chosen.value is None or chosen.text is None else chosen.text
-        if name is None and setting == "loss" and "model" in choice.components:
-            name = choice.components["model"].traits.loss
-        if not isinstance(name, str):
-            choice.unknown.add(setting)
-            if setting == "model" and name is None:
-                choice.faults.append(chosen.fault(f"must be set (available: {', '.join(registry.names())})", setting))
-            continue
-        try:
-            component = registry.describe(from_here(name, chosen))
-            if setting == "model":
-                family_of(component)  # A family declared in the user's own file may be wrong.
-            choice.components[setting] = component
-        except RegistryError as error:
-            choice.unknown.add(setting)
-            choice.faults.append(_explain_name(registry, name, chosen, setting, error))
-    if "trackers" in reading.given:
-        choice.trackers, faults, all_known = choose_trackers(reading.given["trackers"])
-        choice.faults += faults
-        choice.unknown |= set() if all_known else {"trackers"}
-    return choice
+    faults = reading.faults + arguments.faults
+    return Reading(given, faults, complete, reading.expected, reading.tuned_for, as_written), path
 
 
 def _check(reading: Reading, path: str) -> Resolved:
     """Check what was read; the file's expected values count only if no override changes what is computed."""
     choice = choose(reading)
-    faults = [*reading.faults, *choice.faults]
-    parser = Parser(choice.settings())
-    for component in choice.components.values():
-        try:
-            parser.declare(component.parameters)
-        except ConfigError as error:
-            faults += error.faults
-    faults += declare_trackers(parser, choice.trackers)
-    parser.declare(each for each in choice.possible() if each.name not in parser.parameters)
+    reading, notes = drop_meaningless(reading, choice)
+    parser, known, found = parser_of(choice)
+    faults = [*reading.faults, *choice.faults, *found]
+    given, unset = take_back(reading.given, parser.parameters)
+    reading, notes = replace(reading, given=given), [*notes, *unset]
     strangers = [key for key in reading.given if key not in parser.parameters]
     faults += [_explain_key(key, reading.given[key], parser, choice) for key in strangers]
     values, found = parser.check(reading.given, complete=reading.complete and not choice.unknown)
@@ -217,39 +129,52 @@ def _check(reading: Reading, path: str) -> Resolved:
     values |= {setting: component.name for setting, component in choice.components.items() if setting in values}
     if "trackers" in values:
         values["trackers"] = list(dict.fromkeys(tracker.name for tracker in choice.trackers))
-    facts = Facts(values, choice.components, reading.given)
-    faults += [*settle(values, facts), *contradictions(facts)]
+    facts = Facts(values, choice.components, reading.given, known)
+    found, dropped = drop_inapplicable(values, facts, reading)
+    faults, notes = [*faults, *found], [*notes, *dropped]
+    if "description" in values and values["description"] is None and "model" in facts.components:
+        values["description"] = facts.components["model"].name.rpartition(":")[2]
+    if choice.family.histories and values.get("train_path") is not None and values.get("valid_path") is None:
+        # Validation must come after what is left in train.
+        values |= {"valid_from": "end"} if "valid_from" in values and "valid_from" not in reading.given else {}
+    if values.get("shuffled_time"):
+        notes.append("shuffled_time: the histories that are read may hold items from after the held-out ones")
+    faults += [*settle(values, reading.given), *contradictions(facts)]
     expected: dict[int, Expected] = {}
     if reading.expected is not None:
         expected, found = read_expected(reading.expected)
         faults += [*found, *(unmeasured(expected, facts, reading.expected) if reading.as_written else ())]
+    tuned_for: tuple[str, ...] = ()
+    if reading.tuned_for is not None:
+        tuned_for, found = read_tuned_for(reading.tuned_for)
+        faults += found
     if faults:
         placed = [fault if fault.file is not None else replace(fault, file=path) for fault in faults]
         raise ConfigError(sorted(dict.fromkeys(placed), key=reading_order))
-    known = tuple(expected.values()) if reading.as_written else ()
-    return Resolved(Config(values), choice.components, path, frozenset(reading.given), known)
-
-
-def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, error: RegistryError) -> Fault:
-    """Return the fault of a component's name."""
-    if is_file_reference(name) or name in registry:
-        return chosen.fault(str(error), setting)
-    if ".py" in name:
-        return chosen.fault(f"expected a registered name or path/to/file.py:Name, found {name!r}", setting)
-    available = registry.names()
-    message = f"unknown {registry.kind} {name!r} (available: {', '.join(available)})"
-    return chosen.fault(message, setting, nearest(name, available))
+    measured = tuple(expected.values()) if reading.as_written else ()
+    if reading.tuned_for is not None:
+        dataset, model = choice.components["dataset"], choice.components["model"]
+        notes += note_of_other_data(reading.tuned_for, tuned_for, dataset, model)
+    return Resolved(
+        Config(values), choice.components, path, frozenset(reading.given), measured, tuned_for, tuple(notes)
+    )
 
 
 def _explain_key(key: str, given: Given, parser: Parser, choice: Choice) -> Fault:
     """Return the fault of a key that this run does not have: unknown everywhere, or a setting of something else."""
     guess = nearest(key, parser.parameters)
+    same = OTHER_SPELLINGS.get(key.lower())
+    if same in parser.parameters:
+        return given.key_fault("unknown setting", key, same)
     if not choice.family.trains and key in _training_keys():
         name = choice.components["model"].name
         return given.key_fault(f"model {name} is fitted in closed form and takes no training settings; remove it", key)
     if key in choice.family.without:
         name, rows = choice.components["model"].name, choice.family.rows
         return given.key_fault(f"does not apply to model {name}, which is trained on {rows}; remove it", key)
+    if key == "shuffled_time" and "model" in choice.components:
+        name = choice.components["model"].name
+        return given.key_fault(f"does not apply to model {name}, which reads no histories; remove it", key)
     if key == "sampler":
         name = choice.components["loss"].name
         return given.key_fault(f"does not apply to loss {name}, which uses no sampled negatives; remove it", key)
@@ -268,7 +193,7 @@ def _explain_key(key: str, given: Given, parser: Parser, choice: Choice) -> Faul
 
 def _training_keys() -> set[str]:
     """Return the keys that only models trained by gradient descent have: `TRAINING`, and those of their components."""
-    registries = [registry for setting, registry in COMPONENTS.items() if setting not in _OF_ANY_MODEL]
+    registries = [registry for setting, registry in COMPONENTS.items() if setting not in OF_ANY_MODEL]
     own = [parameter for registry in registries for component in registry for parameter in component.parameters]
     return {parameter.name for parameter in (*TRAINING, *own)}
 

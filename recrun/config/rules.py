@@ -2,74 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Final
 
-from recrun.config import device_names
 from recrun.config.draft import Facts
-from recrun.config.monitor_names import LOSS, MetricName, kind_of, parse_monitor
-from recrun.config.yaml_reader import Given
-from recrun.errors import ConfigError, Fault, nearest
+from recrun.config.monitor_names import LOSS, is_monitor, kind_of, parse_item, parse_monitor
+from recrun.config.settings import check_device_name
+from recrun.errors import ConfigError, Fault, RegistryError, nearest
 from recrun.registry import DATASETS, LOSSES, METRICS
 from recrun.registry.component import Component
-from recrun.registry.user_files import short_name
-
-
-def settle(values: dict[str, Any], facts: Facts) -> list[Fault]:
-    """Fill in the values that follow from other settings, and bring the monitors' names into one spelling.
-
-    Returns:
-        What is wrong with the monitors.
-    """
-    faults = []
-    if "description" in values and values["description"] is None and "model" in facts.components:
-        values["description"] = facts.components["model"].name.rpartition(":")[2]
-    monitors: list[str] = []
-    for position, text in enumerate(values.get("monitors", ())):
-        try:
-            monitor = str(_parse_item(text, position, facts))
-            if monitor not in monitors and short_name(monitor) in map(short_name, monitors):
-                raise ConfigError(f"another metric is called {short_name(monitor)} too; rename the function")
-            monitors.append(monitor)
-        except ConfigError as error:
-            fault = error.faults[0]
-            faults.append(facts.fault(fault.message, "monitors", suggestion=fault.suggestion, item=position))
-    if faults:
-        del values["monitors"]
-    elif "monitors" in values:
-        values["monitors"] = list(dict.fromkeys(monitors))
-    if "which4best" in values:
-        criterion, given = values["which4best"], facts.given.get("which4best")
-        values["which4best"] = _settled_criterion(criterion, given, values.get("monitors", ()))
-    return faults
-
-
-def _parse_item(text: str, position: int, facts: Facts) -> MetricName:
-    """Parse one of the monitors; the path of a user's own file begins where the monitor was written."""
-    given = facts.given.get("monitors")
-    place = None if given is None else given.items[position] if position < len(given.items) else given.place
-    return parse_monitor(text, Given(text, place))
-
-
-def _settled_criterion(which4best: str | None, given: Given | None, monitors: Sequence[str]) -> str | None:
-    if which4best is None:
-        return next((monitor for monitor in reversed(monitors) if monitor != LOSS), None)
-    return str(parse_monitor(which4best, given)) if _is_monitor(which4best, given) else which4best
-
-
-def _is_monitor(text: str, given: Given | None) -> bool:
-    try:
-        parse_monitor(text, given)
-    except ConfigError:
-        return False
-    return True
+from recrun.registry.conditions import inapplicable, names
+from recrun.types import Where
 
 
 def _which4best_is_a_monitor(facts: Facts) -> Iterator[Fault]:
     criterion = facts.values.get("which4best")
     if not facts.has("monitors", "which4best"):
         # The monitors are faulty, so only a name that is no metric at all is certain to be wrong.
-        if criterion is not None and not _is_monitor(criterion, facts.given.get("which4best")):
+        if criterion is not None and not is_monitor(criterion, facts.given.get("which4best")):
             yield facts.fault(f"expected one of the monitors, found {criterion!r}", "which4best")
         return
     choices = [monitor for monitor in facts.values["monitors"] if monitor != LOSS]
@@ -91,7 +41,7 @@ def _unfit_monitors(facts: Facts, is_unfit: Callable[[Component], bool], message
     if not facts.has("monitors"):
         return
     given = facts.given["monitors"].value if "monitors" in facts.given else []
-    written = [str(_parse_item(text, position, facts)) for position, text in enumerate(given)]
+    written = [str(parse_item(text, position, facts.given)) for position, text in enumerate(given)]
     for monitor in facts.values["monitors"]:
         metric = parse_monitor(monitor)
         if metric.name != LOSS and is_unfit(METRICS.describe(metric.name)):
@@ -128,7 +78,7 @@ def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
 def _device_is_written_as_one(facts: Facts) -> Iterator[Fault]:
     if facts.has("device"):
         try:
-            device_names.check_syntax(facts.values["device"])
+            check_device_name(facts.values["device"])
         except ConfigError as error:
             yield facts.fault(error.faults[0].message, "device", suggestion=error.faults[0].suggestion)
 
@@ -239,11 +189,44 @@ def _a_loss_that_the_model_takes(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(message, "loss", "model")
 
 
+def _an_order_for_models_of_sequences(facts: Facts) -> Iterator[Fault]:
+    if not facts.family.histories or "model" not in facts.components or "dataset" not in facts.components:
+        return
+    message = f"model {facts.components['model'].name} reads interactions in the order of time, and"
+    dataset = facts.components["dataset"]
+    if getattr(dataset.traits, "times", None) == "none":
+        yield facts.fault(f"{message} {dataset.name} has no times; choose other data", "dataset", "model")
+    if getattr(facts.settings.traits("format"), "times", None) == "none":
+        yield facts.fault(f"{message} format {facts.values['format']} tells none; choose another", "format", "model")
+    if facts.values.get("time_column") == "":
+        yield facts.fault(f"{message} time_column is empty; name the column of times", "time_column", "model")
+
+
+def _held_out_after_the_history(facts: Facts) -> Iterator[Fault]:
+    """Yield a fault if a model of sequences would read items from after the ones that it is tested on."""
+    if not facts.family.histories or facts.values.get("shuffled_time") is not False or "model" not in facts.components:
+        return
+    model, remedy = facts.components["model"].name, "or set shuffled_time to true"
+    why = f"at random, so that {model}, which reads histories, would read items from after the held-out ones"
+    given_parts = facts.values.get("train_path") is not None
+    if not given_parts and getattr(facts.settings.traits("split"), "keeps_order", None) is False:
+        message = f"split={facts.values['split']} holds out {why}; use leave_one_out, user_time or time, {remedy}"
+        yield facts.fault(message, "split", "model")
+    is_random = facts.values.get("valid_from") == "random" and facts.values.get("valid_ratio") != 0
+    if is_random and given_parts and facts.values.get("valid_path") is None:
+        message = f"validation is held out {why}; use end, give a valid_path, {remedy}"
+        yield facts.fault(message, "valid_from", "model")
+
+
 def _gradients_that_the_optimizer_takes(facts: Facts) -> Iterator[Fault]:
-    if facts.model.gradients == "dense" and facts.optimizer.sparse:
-        model, optimizer = facts.components["model"].name, facts.components["optimizer"].name
-        message = f"{optimizer} updates only the rows of a batch, but {model} changes all rows in every step; use adam"
-        yield facts.fault(message, "optimizer", "model")
+    if not facts.optimizer.sparse or facts.model.gradients == "sparse":
+        return
+    model, optimizer = facts.components["model"].name, facts.components["optimizer"].name
+    if facts.model.gradients == "dense":
+        message = f"{optimizer} updates only the rows of a batch, but {model} changes all rows in every step"
+    else:
+        message = f"{optimizer} trains embeddings only, but {model} has other parameters"
+    yield facts.fault(f"{message}; use adam", "optimizer", "model")
 
 
 def _what_a_device_can_draw(facts: Facts) -> Iterator[Fault]:
@@ -270,9 +253,22 @@ def _what_the_pipe_of_a_family_takes(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(message, "logq_correction", "model")
 
 
-def _momentum_for_nesterov(facts: Facts) -> Iterator[Fault]:
-    if facts.values.get("nesterov") and facts.values.get("momentum") == 0:
-        yield facts.fault("needs a momentum above 0, found momentum: 0", "nesterov", "momentum")
+def _conditions_of_components(facts: Facts) -> Iterator[Fault]:
+    """Yield the conditions between settings that components declare and that do not hold."""
+    settings = facts.settings
+    for key, parameter in facts.parameters.items():
+        setting = parameter.owner.partition(" ")[0]
+        declared = (
+            getattr(facts.components[setting].traits, "conditions", None) if setting in facts.components else None
+        )
+        wanted = [(each.condition, each.message) for each in parameter.conditions if isinstance(each, Where)]
+        try:
+            if key in facts.values and inapplicable(parameter, settings) is None:
+                for condition, message in [*wanted, *(declared or {}).get(key, ())]:
+                    if not settings.holds(condition):
+                        yield facts.fault(settings.fill(message), key, *names(condition), setting)
+        except RegistryError as error:
+            yield facts.fault(f"{parameter.owner} has a faulty condition on it: {error}", key, setting)
 
 
 RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
@@ -289,14 +285,16 @@ RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _rows_that_the_loss_can_take,
     _vectors_that_the_loss_compares,
     _a_loss_that_the_model_takes,
+    _an_order_for_models_of_sequences,
+    _held_out_after_the_history,
     _gradients_that_the_optimizer_takes,
     _what_a_device_can_draw,
     _what_the_pipe_of_a_family_takes,
-    _momentum_for_nesterov,
+    _conditions_of_components,
 )
 
 
 def contradictions(facts: Facts) -> Iterator[Fault]:
     """Yield a fault for each contradiction; a rule does not look at settings that have faults of their own."""
     for rule in RULES:
-        yield from rule(facts)
+        yield from map(facts.with_origin, rule(facts))

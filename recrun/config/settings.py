@@ -6,8 +6,10 @@ model is a mistake, and is refused. All other settings are declared by the chose
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from recrun.errors import ConfigError, Fault, nearest
 from recrun.registry.component import Parameter
 from recrun.types import Annotated, Ge, Le, Literal, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -75,6 +77,12 @@ TRAINING: Final[tuple[Parameter, ...]] = (
         "interactions",
         "an epoch visits every train interaction once, or draws as many by choosing users uniformly",
     ),
+    _training(
+        "shuffled_time",
+        bool,
+        False,
+        "let a model of sequences read histories that hold items from after the held-out ones; refused if false",
+    ),
     _training("eval_freq", PositiveInt, 1, "epochs between evaluations"),
     _training("early_stop_patience", PositiveInt | None, None, "evaluations without improvement before training stops"),
     _training("checkpoint_freq", PositiveInt, 1, "epochs between checkpoints"),
@@ -97,8 +105,53 @@ TRAINING: Final[tuple[Parameter, ...]] = (
     _training("compile_model", bool, False, "compile the model's forward pass with torch.compile"),
 )
 
+_ELSEWHERE: Final = {
+    "batch_size": "batchsize bs train_batch_size training_batch_size",
+    "dataset": "data dataset_name",
+    "device": "gpu gpu_id gpu_ids",
+    "dropout": "dropout_prob dropout_rate",
+    "early_stop_patience": "early_stop early_stopping early_stopping_patience patience stopping_step",
+    "embedding_dim": "emb_dim emb_size embed_dim embed_size embedding_size factors n_factors num_factors",
+    "epochs": "max_epochs max_iter n_epochs num_epochs",
+    "eval_freq": "eval_every eval_step validation_rate",
+    "loss": "criterion loss_fn loss_function loss_type",
+    "lr": "learn_rate learning_rate lrate",
+    "max_length": "max_item_list_length max_len max_seq_len max_seq_length max_sequence_length maxlen",
+    "model": "model_name recommender",
+    "monitors": "eval_metrics metric metrics",
+    "n_heads": "heads num_heads",
+    "n_layers": "layers num_blocks num_layers",
+    "n_negatives": "n_neg n_negs neg_num neg_ratio num_neg num_negatives num_negs train_neg_sample_num",
+    "n_neighbors": "neighbors neighbours num_neighbors num_neighbours",
+    "optimizer": "learner optim",
+    "root": "data_dir data_folder data_path data_root",
+    "seed": "random_seed random_state",
+    "temperature": "tau",
+    "which4best": "monitor_metric valid_metric validation_metric",
+}
+OTHER_SPELLINGS: Final = {spelling: key for key, spellings in _ELSEWHERE.items() for spelling in spellings.split()}
+"""What other programs (RecBole, FreeRec, Elliot, Cornac and the like) call settings that mean the same here."""
+
 USUAL_REPORTERS: Final = ("metrics", "live", "log", "events", "summary")
 """The reporters of every run, in the order in which they are created and notified; `trackers` come after them.
 
 The metrics file comes first because the live view starts from its content, and the summary is made from it.
 """
+
+_DEVICE_SYNTAX: Final = re.compile(r"auto|cpu|cuda|mps|(cuda:)?(0|[1-9][0-9]*)")
+_DEVICE_FORMS: Final = ("auto", "cpu", "cuda", "cuda:N", "N", "mps")
+
+
+def check_device_name(device: str) -> None:
+    """Check that a text names a device, without importing torch or checking that the machine has it.
+
+    Raises:
+        ConfigError: it is not one of auto, cpu, cuda, cuda:N, N and mps.
+
+    >>> check_device_name("cuda:1")
+    """
+    if not _DEVICE_SYNTAX.fullmatch(device):
+        message = f"expected one of {', '.join(_DEVICE_FORMS)}, found {device!r}"
+        # By its letters, "gpu" would be nearest to "cpu".
+        meant = "cuda" if device.lower().startswith("gpu") else nearest(device, ("auto", "cpu", "cuda", "mps"))
+        raise ConfigError(Fault(message, key="device", suggestion=meant))

@@ -46,6 +46,8 @@ class Given:
         key_place: where its key was written.
         items: where the elements of a list were written.
         within: for mappings in a list, where each key and its value were written, by (element, key).
+        layer: 0 for the config that extends no other, more for those that override it, most for the command line.
+        overrides: the value of the layer below that it replaces.
     """
 
     value: Any
@@ -54,6 +56,8 @@ class Given:
     key_place: Place | None = None
     items: tuple[Place, ...] = ()
     within: Mapping[tuple[int, str], tuple[Place, Place]] = field(default_factory=dict)
+    layer: int = 0
+    overrides: Given | None = None
 
     def fault(self, message: str, key: str = "", suggestion: str | None = None, item: int | None = None) -> Fault:
         """Return a fault at the position of the value, or of one of its elements."""
@@ -66,6 +70,20 @@ class Given:
             self.key_place.fault(message, key, suggestion) if self.key_place else self.fault(message, key, suggestion)
         )
 
+    def origin(self, key: str, given: Mapping[str, Given]) -> str:
+        """Return, for a fault of an inherited setting, where it is from and how to be rid of it; "" of any other.
+
+        Args:
+            key: the setting.
+            given: all settings, this one included.
+        """
+        latest = max(given.values(), key=lambda each: each.layer, default=self)
+        if self.layer >= latest.layer or self.place is None or latest.place is None:
+            return ""
+        written = "=" if latest.place.line is None else ": "
+        where = f"{self.place.file}:{self.place.line}"
+        return f" (inherited from {where}; set {key} anew, or unset it with {key}{written}null)"
+
 
 @dataclass
 class Reading:
@@ -76,6 +94,7 @@ class Reading:
         faults: everything found wrong.
         complete: whether every key was read, so that a key missing from `given` was not written.
         expected: the expected values of a config, which are not settings.
+        tuned_for: the data sets for which the settings of a config were chosen, which is not a setting.
         as_written: whether the settings compute the same as the config alone, so that `expected` holds for them.
     """
 
@@ -83,6 +102,7 @@ class Reading:
     faults: list[Fault] = field(default_factory=list)
     complete: bool = True
     expected: Given | None = None
+    tuned_for: Given | None = None
     as_written: bool = True
 
     def refuse(self, fault: Fault) -> None:
@@ -99,6 +119,12 @@ class Reading:
         if self.faults:
             raise ConfigError(self.faults)
         return self.given
+
+
+def overlay(below: Mapping[str, Given], above: Mapping[str, Given]) -> dict[str, Given]:
+    """Return the settings of two layers in one; those above override those below."""
+    layer = 1 + max((each.layer for each in below.values()), default=-1)
+    return {**below, **{key: replace(each, layer=layer, overrides=below.get(key)) for key, each in above.items()}}
 
 
 def read_mapping(path: str | Path) -> Reading:

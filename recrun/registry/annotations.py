@@ -9,6 +9,7 @@ from typing import Any, Final, Optional, Union
 import recrun.types
 from recrun.errors import RegistryError
 from recrun.registry.component import REQUIRED
+from recrun.types import AppliesIf, Where
 
 _NAMES: Final[dict[str, Any]] = {
     "int": int,
@@ -54,6 +55,20 @@ def split_default(annotation: Any) -> tuple[Any, Any]:
         return annotation, REQUIRED
     parts = (annotation.__origin__, *(bound for bound in bounds if not isinstance(bound, recrun.types.Default)))
     return (typing.Annotated[parts] if len(parts) > 1 else parts[0]), defaults[-1]
+
+
+def split_conditions(annotation: Any) -> tuple[Any, tuple[Where | AppliesIf, ...]]:
+    """Return a type without the conditions that it bears, and those.
+
+    >>> split_conditions(typing.Annotated[int, Where("a > b", "too small")])
+    (<class 'int'>, (Where(condition='a > b', message='too small'),))
+    """
+    bounds = getattr(annotation, "__metadata__", ())
+    conditions = tuple(bound for bound in bounds if isinstance(bound, (Where, AppliesIf)))
+    if not conditions:
+        return annotation, ()
+    parts = (annotation.__origin__, *(bound for bound in bounds if bound not in conditions))
+    return (typing.Annotated[parts] if len(parts) > 1 else parts[0]), conditions
 
 
 def _resolve(node: ast.expr) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from recrun.registry.traits import Traits
+from recrun.types import AppliesIf, Where
 
 
 class _Required:
@@ -28,6 +29,7 @@ class Parameter:
         default: the value if none is given, or `REQUIRED`.
         help: one sentence for the user.
         owner: what declares it, as named in messages ("run", "training", "model bprmf").
+        conditions: on this setting and others.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Parameter:
     default: Any = REQUIRED
     help: str = ""
     owner: str = "run"
+    conditions: tuple[Where | AppliesIf, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from recrun.registry.annotations import Unreadable, resolve_annotation
+from recrun.registry.annotations import Unreadable, resolve_annotation, split_conditions
 from recrun.registry.component import REQUIRED, Component, Parameter
 from recrun.registry.modules import NOT_FOLLOWED, parse_once
 from recrun.registry.read_source import argument_help, group_name, read_group
@@ -43,8 +43,9 @@ def object_parameters(constructor: Callable[..., Any], doc: str = "", owner: str
             annotation = parameter.annotation
             if isinstance(annotation, str):
                 annotation = resolve_annotation(_parsed(annotation))
+            annotation, conditions = split_conditions(annotation)
             help = helps.get(parameter.name, "")
-            parameters.append(Parameter(parameter.name, annotation, _default(parameter), help, owner))
+            parameters.append(Parameter(parameter.name, annotation, _default(parameter), help, owner, conditions))
         elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
             parameters += _group(constructor, parameter.annotation, owner, helps)
     return parameters

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from recrun.registry.annotations import Unreadable, resolve_annotation, split_default
+from recrun.registry.annotations import Unreadable, resolve_annotation, split_conditions, split_default
 from recrun.registry.component import REQUIRED, Component, Parameter
 from recrun.registry.modules import Definition, Source
 from recrun.registry.traits import Traits, Written
@@ -93,8 +93,14 @@ def class_attributes(node: Definition, source: Source, names: Sequence[str]) -> 
     for base in node.bases:
         above = source.find_class(base)
         if above is not None:
-            found = class_attributes(*above, names) | found
+            found = joined(class_attributes(*above, names), found)
     return found
+
+
+def joined(above: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a class with those above it; of two dictionaries, the entries of both."""
+    both = {name: {**above[name], **value} for name, value in own.items() if isinstance(value, dict) and name in above}
+    return {**above, **own, **both}
 
 
 def _literal(value: ast.expr, name: str, source: Source) -> Any:
@@ -146,8 +152,8 @@ def read_parameters(function: ast.FunctionDef, doc: str, owner: str, source: Sou
             value = REQUIRED if default is None else ast.literal_eval(default)
         except ValueError:
             raise Unreadable(f"line {argument.lineno}: the default of {argument.arg!r} must be a literal") from None
-        annotation = resolve_annotation(argument.annotation)
-        parameters.append(Parameter(argument.arg, annotation, value, helps.get(argument.arg, ""), owner))
+        annotation, conditions = split_conditions(resolve_annotation(argument.annotation))
+        parameters.append(Parameter(argument.arg, annotation, value, helps.get(argument.arg, ""), owner, conditions))
     rest = function.args.kwarg
     group = None if rest is None else group_name(rest.annotation)
     if group is not None:
@@ -188,5 +194,6 @@ def read_group(node: ast.ClassDef, source: Source, owner: str, helps: Mapping[st
         match item:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=written):
                 annotation, default = split_default(resolve_annotation(written))
-                found[name] = Parameter(name, annotation, default, helps.get(name, ""), owner)
+                annotation, conditions = split_conditions(annotation)
+                found[name] = Parameter(name, annotation, default, helps.get(name, ""), owner, conditions)
     return list(found.values())

@@ -24,7 +24,7 @@ from recrun.registry.component import Component
 from recrun.registry.entry_points import find_entry_points
 from recrun.registry.modules import Definition, Source, find_module, package_modules, parse_file, parse_once
 from recrun.registry.read_object import describe_object, identity
-from recrun.registry.read_source import class_attributes, describe_definition, registrations
+from recrun.registry.read_source import class_attributes, describe_definition, joined, registrations
 from recrun.registry.traits import Traits, read_traits
 from recrun.registry.user_files import cause, is_file_reference, load_reference
 
@@ -231,7 +231,9 @@ class Registry:
 
 
 def _traits_of_object(kind: type[Traits], thing: Any, written: dict[str, Any], where: str) -> Traits:
-    attributes = {name: getattr(thing, name) for name in kind.OF_CLASS if hasattr(thing, name)}
+    attributes: dict[str, Any] = {}
+    for above in reversed(getattr(thing, "__mro__", ())):
+        attributes = joined(attributes, {name: vars(above)[name] for name in kind.OF_CLASS if name in vars(above)})
     return read_traits(kind, written, where, attributes)
 
 

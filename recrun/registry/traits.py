@@ -49,7 +49,8 @@ class ModelTraits(Traits):
         losses: the only losses that it works with; empty for any that fit.
         vectors: whether it has vectors of users and items.
         scores: "cosine" if its scores lie in [-1, 1].
-        gradients: "dense" if a step changes all rows of an embedding, "sparse" if only those of the batch.
+        gradients: "dense" if a step changes all rows of an embedding, "sparse" if only those of the batch, "mixed" if
+            it has parameters besides embeddings.
         family: the attribute `family` of its class or a base class, which declares a family outside recrun (see
             `recrun.config.family`); None if recrun knows the family by the base class.
     """
@@ -59,7 +60,7 @@ class ModelTraits(Traits):
     losses: tuple[str, ...] = ()
     vectors: bool = True
     scores: Literal["any", "cosine"] = "any"
-    gradients: Literal["sparse", "dense"] = "sparse"
+    gradients: Literal["sparse", "dense", "mixed"] = "sparse"
     family: Any = None
 
 
@@ -94,9 +95,15 @@ class DatasetTraits(Traits):
 
     Args:
         labelled: whether its rows are labelled, for models that predict labels.
+        times: "none" if it tells neither times nor an order of interactions.
+        conditions: an attribute of the class: the conditions between its settings, as `{setting: [(condition, message),
+            ...]}`, besides those that types declare; see `recrun.types.Where`.
     """
 
+    OF_CLASS: ClassVar[tuple[str, ...]] = ("conditions",)
     labelled: bool = False
+    times: Literal["any", "none"] = "any"
+    conditions: Any = None
 
 
 @dataclass(frozen=True)
@@ -105,9 +112,13 @@ class FormatTraits(Traits):
 
     Args:
         extensions: the file name extensions that it is recognised by, such as ".csv".
+        times: "none" if it tells neither times nor an order of interactions, "order" if only the order of each user's.
+        rated: whether it may have ratings or weights.
     """
 
     extensions: tuple[str, ...] = ()
+    times: Literal["any", "order", "none"] = "any"
+    rated: bool = True
 
 
 @dataclass(frozen=True)
@@ -183,11 +194,14 @@ class SplitTraits(Traits):
     Args:
         needs_time: whether it needs times; data without times is refused.
         compares_users: whether it compares the times of different users.
+        keeps_order: whether what it holds out of a user's interactions is later than what it leaves in train; None if
+            that is only seen on the data.
         without_share: why `test_ratio` does not apply to it, or None if it applies.
     """
 
     needs_time: bool = False
     compares_users: bool = False
+    keeps_order: bool | None = None
     without_share: str | None = None
 
 

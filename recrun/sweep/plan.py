@@ -66,6 +66,7 @@ class Plan:
         which4best: the metric, on validation, by which trials are compared.
         axes: the settings that vary, with their typed values.
         trials: the points of the grid, in order.
+        notes: what a user should know about their settings.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Plan:
     which4best: str
     axes: Mapping[str, tuple[Any, ...]]
     trials: tuple[Trial, ...]
+    notes: tuple[str, ...] = ()
 
 
 def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolver = resolve) -> Plan:
@@ -102,7 +104,8 @@ def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolv
         faults += [*_repeated_values(grid, configs), *_several_criteria(configs)]
     if faults:
         raise ConfigError(sorted(dict.fromkeys(faults), key=reading_order))
-    return _build(grid, configs, resolved[0].path)
+    notes = dict.fromkeys(note for each in resolved for note in each.notes)
+    return replace(_build(grid, configs, resolved[0].path), notes=tuple(notes))
 
 
 def refuse_without_validation(config: Mapping[str, Any]) -> Fault | None:

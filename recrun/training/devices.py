@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from recrun.config.device_names import check_syntax
+from recrun.config.settings import check_device_name
 from recrun.errors import ConfigError, Fault
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def select(device: str = "auto") -> torch.device:
     Raises:
         ConfigError: the device is malformed, or this machine does not have it; the message lists the available ones.
     """
-    check_syntax(device)
+    check_device_name(device)
     import torch
 
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 from recrun.errors import ConfigError, Fault, TrainingError
 from recrun.registry import OPTIMIZERS
 from recrun.training.torch_workarounds import without_compiler
-from recrun.types import Fraction, NonNegativeFloat, PositiveFloat
+from recrun.types import Annotated, Fraction, NonNegativeFloat, PositiveFloat, Where
 
 Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
 """What an optimizer is built from: parameters, or groups of them with settings of their own."""
@@ -81,7 +81,9 @@ def sgd(
     lr: PositiveFloat = 1e-3,
     weight_decay: NonNegativeFloat = 0.0,
     momentum: Fraction = 0.0,
-    nesterov: bool = False,
+    nesterov: Annotated[
+        bool, Where("not nesterov or momentum > 0", "needs a momentum above 0, found momentum: {momentum}")
+    ] = False,
 ) -> Optimizer:
     """Stochastic gradient descent, optionally with momentum or Nesterov momentum.
 

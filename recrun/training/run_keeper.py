@@ -44,6 +44,9 @@ class RunKeeper:
         optimizer: None for a closed-form model.
         lr_scheduler: stepped after each epoch; None to keep the learning rate.
         device: "auto", "cpu", "cuda:0" ..., or a torch device.
+
+    Attributes:
+        notes: what a user should know about the settings; recorded with the run.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class RunKeeper:
         self.fields = dataset.fields
         self.dataloader: Any = ()
         self.state = TrainingState()
+        self.notes: list[str] = []
         self.stopwatch = Stopwatch(self.device)
         self.reporters: Reporter = Reporters()
         self._settings: RunSettings | None = None
@@ -146,7 +150,7 @@ class RunKeeper:
         resumed_from = None if saved is None else self.state.epoch
         with undisturbed_random_state(self.device):
             self.reporters = Reporters(self._make_reporters(self.run, resumed_from))
-            self.reporters.start(describe_run(self.run, self.parts, self.settings, resumed_from))
+            self.reporters.start(describe_run(self.run, self.parts, self.settings, resumed_from, self.notes))
         self.stopwatch.book("start")
 
     def save_checkpoint(self, epoch: int, *, force: bool = False) -> None:

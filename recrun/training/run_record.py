@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recrun.architectures.base import n_parameters
@@ -14,8 +14,18 @@ from recrun.training.loop_state import TrainingState
 from recrun.training.run_settings import RunParts, RunSettings
 
 
-def describe_run(run: RunFolder, parts: RunParts, settings: RunSettings, resumed_from: int | None) -> dict[str, Any]:
-    """Return what reporters are notified of when a run begins, and record it in run.json."""
+def describe_run(
+    run: RunFolder, parts: RunParts, settings: RunSettings, resumed_from: int | None, notes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return what reporters are notified of when a run begins, and record it in run.json.
+
+    Args:
+        run: the folder of the run.
+        parts: what is trained, on what.
+        settings: the settings of the run.
+        resumed_from: the epoch of the checkpoint that it continues from; None for one that starts.
+        notes: on the settings; a resumed run has those with which it was started.
+    """
     base, cfg = parts.dataset.base, settings.cfg
     statistics = base.describe()
     record = run.read_run()
@@ -32,7 +42,9 @@ def describe_run(run: RunFolder, parts: RunParts, settings: RunSettings, resumed
         "code": code_hashes(cfg),
     }
     if "started" not in record:
-        run.update_run(**document, **environment(), started=now(), status="running", test_evaluations=[])
+        run.update_run(
+            **document, **environment(), notes=list(notes), started=now(), status="running", test_evaluations=[]
+        )
     else:
         entry = {"at": now(), "epoch": resumed_from, "changes": _changes(record, document)}
         run.update_run(resumed=[*record.get("resumed", []), entry], status="running", cause=None, ended=None)
@@ -43,7 +55,7 @@ def describe_run(run: RunFolder, parts: RunParts, settings: RunSettings, resumed
         "run": str(run.path),
         "monitors": [LOSS, *map(str, settings.metrics)],
         "resumed_from": resumed_from,
-        "notes": list(getattr(base, "notes", [])),
+        "notes": [*(record.get("notes") or notes), *getattr(base, "notes", [])],
     }
 
 

@@ -10,6 +10,7 @@ import torch
 
 from recrun.config.family import Family, family_of_class
 from recrun.config.monitor_names import LOSS, MetricName, parse_monitor, smaller_is_better
+from recrun.data.datasets.part_checks import refuse_torn_histories
 from recrun.errors import ConfigError, Fault
 from recrun.training.schedulers import Plateau
 
@@ -80,13 +81,16 @@ class RunSettings:
         """Return the settings of a run that trains these parts.
 
         Raises:
+            DataError: the model reads histories, and the parts do not follow each other in time.
             ConfigError: `which4best` is not monitored, or a setting needs a validation or test part that the data does
                 not have.
         """
+        base = parts.dataset.base
+        if self.family.histories and not self.cfg.get("shuffled_time", False):
+            refuse_torn_histories(base.interactions, base.n_users)
         if self.which4best not in self.metrics:
             monitored = ", ".join(map(str, self.metrics))
             raise ConfigError(f"which4best is {self.cfg['which4best']}, which is not among the monitors: {monitored}")
-        base = parts.dataset.base
         validates: bool = self.cfg["eval_valid"] and len(base.interactions("valid")) > 0
         if self.cfg.get("early_stop_patience") is not None and not validates:
             raise ConfigError("early_stop_patience is set, but there is no validation part to monitor")

@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 
 from recrun.errors import ConfigError, Fault
 from recrun.registry import SCHEDULERS
-from recrun.types import Annotated, Gt, Le, NonNegativeFloat, NonNegativeInt, PositiveInt
+from recrun.types import Annotated, Gt, Le, NonNegativeFloat, NonNegativeInt, PositiveInt, Where
 
 
 class Schedule:
@@ -146,7 +146,12 @@ def exponential(optimizer: Optimizer, epochs: int, *, lr_gamma: Annotated[float,
 
 
 @SCHEDULERS.register("cosine", uses_epochs=True)
-def cosine(optimizer: Optimizer, epochs: int, *, lr_min: NonNegativeFloat = 0.0) -> Schedule:
+def cosine(
+    optimizer: Optimizer,
+    epochs: int,
+    *,
+    lr_min: Annotated[NonNegativeFloat, Where("lr_min <= lr", "expected at most lr, {lr}, found {lr_min}")] = 0.0,
+) -> Schedule:
     """Cosine annealing: lr_min + (lr - lr_min) (1 + cos(π e / epochs)) / 2.
 
     The first epoch has the full rate; `lr_min` is reached after the last one, and kept if training continues.
@@ -185,7 +190,7 @@ def plateau(
     *,
     lr_gamma: Annotated[float, Gt(0), Le(1)] = 0.5,
     lr_patience: NonNegativeInt = 5,
-    lr_min: NonNegativeFloat = 0.0,
+    lr_min: Annotated[NonNegativeFloat, Where("lr_min <= lr", "expected at most lr, {lr}, found {lr_min}")] = 0.0,
 ) -> Schedule:
     """Reduce the rate by a factor when the criterion for the best epoch has stopped improving.
 

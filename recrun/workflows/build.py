@@ -11,6 +11,7 @@ from torch import nn
 from recrun.architectures.base import RecSysArch, n_parameters
 from recrun.config.config import Config
 from recrun.config.resolve import Resolved
+from recrun.data.datasets.part_checks import refuse_torn_histories
 from recrun.errors import ConfigError, Fault
 from recrun.randomness import draw_seed, seed_everything
 from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, SCHEDULERS
@@ -42,6 +43,7 @@ def prepare(
     """
     resolved = _settle_seed(resolved, runs)
     coach = build(resolved)
+    coach.notes = list(resolved.notes)
     settings = portable(resolved)
     coach.compile(settings, settings.monitors, run=run, runs=runs, reporters=reporters)
     return coach
@@ -84,7 +86,9 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
 def plan(resolved: Resolved) -> dict[str, Any]:
     """Return what a run would do, without training: model size, steps, device and data."""
     coach = build(_settle_seed(resolved))
-    config = resolved.config
+    config, data = resolved.config, coach.dataset.base
+    if resolved.family.histories and not config.get("shuffled_time", False):
+        refuse_torn_histories(data.interactions, data.n_users)
     return {
         "config": resolved.path,
         "model": config.model,
@@ -94,7 +98,7 @@ def plan(resolved: Resolved) -> dict[str, Any]:
         "statistics": coach.dataset.base.describe(),
         "epochs": config.epochs if resolved.trains else 1,
         "steps_per_epoch": coach.dataset.n_batches("train") if resolved.trains else None,
-        "notes": list(coach.dataset.base.notes),
+        "notes": [*resolved.notes, *coach.dataset.base.notes],
     }
 
 

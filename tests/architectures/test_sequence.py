@@ -149,7 +149,8 @@ def test_data_without_an_order_is_refused_before_anything_starts(tmp_path: Path)
     data = File(tmp_path, path="a.txt", format="lightgcn", valid_ratio=0)
     with pytest.raises(DataError, match="the data has no times"):
         LastItems(data.training_data())
-    options = ["dataset=File", "path=a.txt", "format=lightgcn", "split=ratio", f"root={tmp_path}", "device=cpu"]
+    (tmp_path / "a.csv").write_text("user,item\n" + "".join(f"{u},{u + i}\n" for u in range(4) for i in range(6)))
+    options = ["dataset=File", "path=a.csv", "split=ratio", f"root={tmp_path}", "device=cpu", "shuffled_time=true"]
     with pytest.raises(DataError, match="SASRec reads interactions in the order of time"):
         prepare(resolve("sasrec", options), runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
@@ -213,3 +214,130 @@ class Mean(SequenceArch):
     file.write_text(text.replace("max_length: int = 20", "").replace("*, ", "").replace("max_length)", "9)"))
     with pytest.raises(ConfigError, match="is trained on sequences, so its constructor needs a setting max_length"):
         resolve(config, options)
+
+
+TINY = ["n_users=60", "n_items=40", "n_interactions=900", "max_length=8", "embedding_dim=8", "device=cpu", "threads=1"]
+TIMES = {"early": (0, 1, 2, 3, 4, 5), "late": (6, 7, 8)}
+OWN_SPLITS = """
+import numpy as np
+from recrun.registry import SPLITS
+def latest(rows):
+    "Hold out what is late."
+    return np.where(rows.times > 6, 2, np.where(rows.times > 5, 1, 0))
+def earliest(rows):
+    "Hold out what is early."
+    return np.where(rows.times < 1, 2, np.where(rows.times < 2, 1, 0))
+@SPLITS.register("shuffled", keeps_order=False)
+def shuffled(rows):
+    "Hold out anything."
+    return latest(rows)
+@SPLITS.register("sworn", keeps_order=True)
+def sworn(rows):
+    "Hold out what is early, whatever is claimed."
+    return earliest(rows)
+"""
+
+
+@pytest.mark.parametrize("model", ["sasrec", "gru4rec", "bert4rec"])
+@pytest.mark.parametrize("split", ["ratio", "k_fold", "cold_items"])
+def test_a_split_that_tears_time_apart_is_refused_by_name_with_the_remedy(model: str, split: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(model, [f"split={split}"])
+    assert str(caught.value) == (
+        f"argument 1:7: split: split={split} holds out at random, so that {model}, which reads histories, would read "
+        f"items from after the held-out ones; use leave_one_out, user_time or time, or set shuffled_time to true"
+    )
+    resolved = resolve(model, [f"split={split}", "shuffled_time=true"])
+    assert resolved.notes == ("shuffled_time: the histories that are read may hold items from after the held-out ones",)
+    assert resolved.config.shuffled_time is True
+    assert resolve("bprmf", [f"split={split}"]).notes == ()
+
+
+def test_a_config_of_ones_own_that_leaves_the_split_at_its_default_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "a.yaml"
+    config.write_text("dataset: Synthetic\nmodel: sasrec\n")
+    with pytest.raises(ConfigError, match=r"a.yaml:2:8: split: split=ratio holds out at random"):
+        resolve(config)
+
+
+@pytest.mark.parametrize("split", ["leave_one_out", "leave_k", "user_time", "time", "cold_users"])
+def test_a_split_that_keeps_the_order_of_time_is_taken(split: str, tmp_path: Path) -> None:
+    coach = prepare(resolve("sasrec", [*TINY, f"split={split}"]), runs=tmp_path / "runs")
+    assert coach.settings.validates
+
+
+def test_models_that_read_no_histories_do_not_take_the_setting() -> None:
+    with pytest.raises(ConfigError, match="shuffled_time: does not apply to model bprmf, which reads no histories"):
+        resolve("bprmf", ["shuffled_time=true"])
+    assert "shuffled_time" not in resolve("bprmf").config
+
+
+def _log(path: Path, times: tuple[int, ...], n_users: int = 12) -> None:
+    lines = [f"{user},{(user + time) % 15},{time}" for user in range(n_users) for time in times]
+    path.write_text("\n".join(["user,item,timestamp", *lines]), encoding="utf-8")
+
+
+def _prepare_files(folder: Path, *options: str) -> None:
+    fixed = ["dataset=File", f"root={folder}", "device=cpu", "threads=1", "max_length=4", "embedding_dim=8"]
+    prepare(resolve("sasrec", [*fixed, *options]), runs=folder / "runs")
+
+
+def test_given_parts_in_the_order_of_time_are_taken_and_validated_on_the_latest_of_train(tmp_path: Path) -> None:
+    _log(tmp_path / "early.csv", TIMES["early"])
+    _log(tmp_path / "late.csv", TIMES["late"])
+    given = ["train_path=early.csv", "test_path=late.csv", "valid_ratio=0.2"]
+    resolved = resolve("sasrec", ["dataset=File", *given])
+    assert (resolved.config.valid_from, resolved.config.split) == ("end", "ratio")
+    _prepare_files(tmp_path, *given)
+    with pytest.raises(ConfigError, match="valid_from: validation is held out at random, so that sasrec"):
+        _prepare_files(tmp_path, *given, "valid_from=random")
+    assert resolve("popularity", ["dataset=File", *given]).config.valid_from == "random"
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["train_path=late.csv", "test_path=early.csv", "valid_ratio=0"], "test"),
+        (["train_path=late.csv", "test_path=early.csv"], "test"),
+        (["train_path=late.csv", "valid_path=early.csv", "test_path=last.csv"], "valid"),
+        (["train_path=early.csv", "valid_path=last.csv", "test_path=late.csv"], "test"),
+    ],
+)
+def test_given_parts_that_are_not_in_the_order_of_time_are_refused_before_anything_starts(
+    tmp_path: Path, options: list[str], part: str
+) -> None:
+    for name, times in {**TIMES, "last": (9, 10)}.items():
+        _log(tmp_path / f"{name}.csv", times)
+    message = rf"^12 of 12 users in {part} have interactions in an earlier part that are later than one of theirs in"
+    with pytest.raises(DataError, match=message):
+        _prepare_files(tmp_path, *options)
+    assert not (tmp_path / "runs").exists()
+    _prepare_files(tmp_path, *options, "shuffled_time=true")
+
+
+def test_a_single_torn_user_is_counted(tmp_path: Path) -> None:
+    _log(tmp_path / "early.csv", TIMES["early"])
+    _log(tmp_path / "late.csv", TIMES["late"])
+    with (tmp_path / "early.csv").open("a", encoding="utf-8") as file:
+        file.write("\n3,14,7\n99,1,50\n")
+    with pytest.raises(DataError, match=r"^1 of 12 users in test have interactions"):
+        _prepare_files(tmp_path, "train_path=early.csv", "test_path=late.csv", "valid_ratio=0")
+
+
+def test_equal_times_are_no_contradiction(tmp_path: Path) -> None:
+    _log(tmp_path / "early.csv", (1, 2, 3))
+    lines = [f"{user},{(user + 9) % 15},3" for user in range(12)]
+    (tmp_path / "late.csv").write_text("\n".join(["user,item,timestamp", *lines]), encoding="utf-8")
+    _prepare_files(tmp_path, "train_path=early.csv", "test_path=late.csv", "valid_ratio=0")
+
+
+def test_a_split_of_ones_own_is_judged_by_what_it_says_and_by_the_data(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN_SPLITS)
+    _log(tmp_path / "log.csv", (0, 1, 2, 3, 4, 5, 6, 7))
+    own = f"split={tmp_path}/mine.py"
+    _prepare_files(tmp_path, "path=log.csv", f"{own}:latest")
+    for name in ("earliest", "sworn"):
+        with pytest.raises(DataError, match="12 of 12 users in valid have interactions in an earlier part"):
+            _prepare_files(tmp_path, "path=log.csv", f"{own}:{name}")
+    with pytest.raises(ConfigError, match=r"mine.py:shuffled holds out at random"):
+        _prepare_files(tmp_path, "path=log.csv", f"{own}:shuffled")

@@ -47,8 +47,9 @@ def test_the_same_as_json(recrun: Run) -> None:
                         "suggestion": "epochs",
                     }
                 ],
+                "notes": [],
             },
-            {"path": "bprmf", "ok": True, "faults": []},
+            {"path": "bprmf", "ok": True, "faults": [], "notes": []},
         ]
     }
 
@@ -62,3 +63,12 @@ def test_a_config_must_be_named(recrun: Run) -> None:
 def test_nothing_heavy_is_imported() -> None:
     heavy = ("torch", "numpy", "polars", "scipy", "rich", "matplotlib", "pydantic")
     assert modules_after("validate", "bprmf", names=heavy) == []
+
+
+def test_notes_are_printed_with_the_config(recrun: Run) -> None:
+    folder = recrun("validate", "bprmf").folder
+    folder.joinpath("a.yaml").write_text("model: bprmf\ndataset: LastFM\ntuned_for: Beauty\n")
+    outcome = recrun("validate", "a.yaml")
+    note = "the settings of a.yaml were chosen for Beauty, not for LastFM"
+    assert (outcome.code, outcome.out) == (0, f"a.yaml: note: {note}\na.yaml: ok\n")
+    assert json.loads(recrun("validate", "a.yaml", "--json").out)["configs"][0]["notes"] == [note]

@@ -40,7 +40,7 @@ def test_every_bundled_config_and_its_resolved_form_are_valid(name: str, general
     for document in (_document(bundled_configs()[name]), dict(resolve(name).config)):
         assert _errors(general, document) == []
         assert _errors(own, document) == []
-    assert set(own["properties"]) == {*resolve(name).config, "extends", "expected"}
+    assert set(own["properties"]) == {*resolve(name).config, "extends", "expected", "tuned_for"}
 
 
 @pytest.mark.parametrize(

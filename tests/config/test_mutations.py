@@ -149,9 +149,15 @@ def test_a_value_of_the_wrong_type_or_out_of_range_is_refused_in_the_file_and_as
     for parameter in _parameters(name):
         key = parameter.name
         others = re.sub(rf"^{key}:.*\n", "", text, flags=re.MULTILINE)
+        # In a file that extends none, a null takes nothing back.
+        takes_back = key in resolve(CONFIGS[name]).given
         for value in _wrong(parameter.annotation):
+            if takes_back and value == "null" and "extends:" in text:
+                continue
             config.write_text(f"{others}\n{key}: {value}\n", encoding="utf-8")
             _check(tally.setdefault("wrong values in a file", Tally()), f"{name}: {key}: {value}", key, _caught(config))
+            if takes_back and value == "null":
+                continue
             error = _caught(CONFIGS[name], [f"{key}={value}"])
             _check(tally.setdefault("wrong overrides", Tally()), f"{name}: {key}={value}", key, error, in_file=False)
     assert [missed for count in tally.values() for missed in count.missed] == []
@@ -200,3 +206,140 @@ def test_every_damage_to_the_writing_is_refused(name: str, tmp_path: Path, tally
             is_entry = line.startswith((" ", "-"))
             assert at is None or is_entry or any(fault.key == at for fault in error.faults), (damaged, error)
     assert count.missed == []
+
+
+REFUSED = [
+    ("sasrec", "n_heads=3"),
+    ("sasrec", "embedding_dim=7 n_heads=2"),
+    ("bert4rec", "n_heads=5"),
+    ("xsimgcl", "contrast_layer=4 n_layers=3"),
+    ("neumf", "mlp_dim=4 n_layers=4"),
+    ("bprmf", "lr_scheduler=cosine lr=1e-3 lr_min=1e-2"),
+    ("bprmf", "lr_scheduler=plateau lr=1e-3 lr_min=1e-2"),
+    ("bprmf", "optimizer=sgd nesterov=true"),
+    ("bprmf", "optimizer=sgd nesterov=true momentum=0.0"),
+    ("neumf", "optimizer=sparse_adam"),
+    ("sasrec", "optimizer=lazy_adam"),
+    ("lightgcn", "optimizer=lazy_adam"),
+    ("bprmf", "n_users=10 n_items=10 n_interactions=51"),
+    ("bprmf", "test_ratio=0.5 valid_ratio=0.5"),
+    ("bprmf", "test_ratio=0.9 valid_ratio=0.9"),
+    ("bprmf", "test_ratio=0"),
+    ("bprmf", "split=time test_ratio=0.7 valid_ratio=0.3"),
+    ("bprmf", "split=user_time test_ratio=0.7 valid_ratio=0.3"),
+    ("bprmf", "split=cold_users test_ratio=0.7 valid_ratio=0.3"),
+    ("bprmf", "split=ratio n_held_out=2"),
+    ("bprmf", "split=k_fold n_held_out=2"),
+    ("bprmf", "n_folds=3"),
+    ("bprmf", "test_fold=2"),
+    ("bprmf", "split=leave_one_out n_folds=3"),
+    ("bprmf", "split=k_fold test_fold=6"),
+    ("bprmf", "split=k_fold n_folds=2 test_fold=3"),
+    ("bprmf", "split=k_fold test_ratio=0.2"),
+    ("bprmf", "split=leave_one_out test_ratio=0.2"),
+    ("bprmf", "split=leave_k test_ratio=0.2"),
+]
+
+
+@pytest.mark.parametrize(("name", "overrides"), REFUSED)
+def test_a_contradiction_is_refused_where_it_is_written(name: str, overrides: str) -> None:
+    written = overrides.split()
+    with pytest.raises(ConfigError) as caught:
+        resolve(name, written)
+    (fault,) = caught.value.faults
+    assert fault.file in [f"argument {position}" for position in range(1, len(written) + 1)]
+    assert fault.column is not None
+    assert fault.key in {setting.partition("=")[0] for setting in written} or fault.key == "n_heads"
+
+
+FILES = [
+    ("", "dataset"),
+    ("train_path: a.csv", "train_path"),
+    ("test_path: a.csv", "test_path"),
+    ("valid_path: a.csv", "valid_path"),
+    ("path: a.csv\nvalid_path: b.csv", "path"),
+    ("path: a.csv\ntest_path: b.csv", "path"),
+    ("path: a.csv\ntrain_path: b.csv\ntest_path: c.csv", "path"),
+    ("train_path: a.csv\nvalid_path: b.csv", "train_path"),
+    ("train_path: a.csv\ntest_path: a.csv", "test_path"),
+    ("train_path: a.csv\ntest_path: a.csv.gz", "test_path"),
+    ("train_path: a.csv\ntest_path: b.csv\nvalid_path: b.csv.zst", "test_path"),
+    ("train_path: a.csv\ntest_path: b.csv\nvalid_path: a.csv", "valid_path"),
+    ("path: a.csv\ntest_ratio: 0.6\nvalid_ratio: 0.5", "test_ratio"),
+    ("path: a.csv\nencoding: utf-9", "encoding"),
+    ('path: a.csv\nseparator: "\\n"', "separator"),
+    ("path: a.csv\nseparator: '\"'", "separator"),
+    ("path: a.csv\nuser_column: u\nitem_column: u", "user_column"),
+    ("path: a.csv\nitem_column: u\ntime_column: u", "item_column"),
+]
+GIVEN = [
+    ("split: time", "split"),
+    ("split: leave_one_out", "split"),
+    ("split: k_fold", "split"),
+    ("test_ratio: 0.2", "test_ratio"),
+]
+PLAIN = [
+    ("path: a.cvs", "path"),
+    ("path: log", "path"),
+    ("path: a.foo.gz", "path"),
+    ("train_path: a.csv\ntest_path: b.foo", "test_path"),
+    ("train_path: a.foo\ntest_path: b.csv", "train_path"),
+    ("path: a.csv\nformat: cvs", "format"),
+    ("path: a.csv\nformat: ''", "format"),
+    ("path: a.csv\nrating_column: t\ntime_column: t", "time_column"),
+    ("path: a.csv\nformat: lightgcn\nsplit: time", "split"),
+    ("path: a.csv\nformat: lightgcn\nsplit: leave_one_out", "split"),
+    ("path: a.csv\nformat: triples\nsplit: user_time", "split"),
+    ("path: a.csv\nformat: pairs\nsplit: time", "split"),
+    ("path: a.csv\nformat: sequences\nsplit: time", "split"),
+    ("path: a.csv\ntime_column: ''\nsplit: leave_k", "split"),
+    ("path: a.csv\nformat: lightgcn\nrating_threshold: 3", "rating_threshold"),
+    ("path: a.csv\nformat: pairs\nrating_threshold: 3", "rating_threshold"),
+    ("path: a.csv\nrating_column: ''\nrating_threshold: 3", "rating_threshold"),
+]
+LABELLED = [
+    ("path: a.csv", "dataset"),
+    ("path: a.csv\nuser_path: u.csv\nsparse_columns: [a]", "user_path"),
+    ("path: a.csv\nitem_path: u.csv\nsparse_columns: [a]", "item_path"),
+    ("path: a.csv\nsparse_columns: [a]\ndense_columns: [b, a]", "sparse_columns"),
+    ("path: a.csv\nsparse_columns: [a, label]", "sparse_columns"),
+    ("path: a.csv\nlabel_column: u\nuser_column: u", "user_column"),
+    ("path: a.csv\nsparse_columns: [a]\nsplit: time", "split"),
+    ("path: a.csv\nsparse_columns: [a]\nsplit: user_time\ntime_column: t", "split"),
+    ("path: a.csv\nsparse_columns: [a]\nsplit: leave_one_out", "split"),
+]
+"""What a config of one's own files says, and the key whose line the fault names."""
+
+
+@pytest.mark.parametrize(
+    ("head", "text", "key"),
+    [
+        *(("model: popularity\ndataset: File\n", *case) for case in [*FILES, *PLAIN]),
+        *(("model: lr\nmonitors: [auc]\ndataset: LabelledFile\nsparse_columns: [x]\n", *case) for case in FILES),
+        *(("model: lr\nmonitors: [auc]\ndataset: LabelledFile\n", *case) for case in LABELLED),
+        *(
+            ("model: popularity\ndataset: File\ntrain_path: a.csv\ntest_path: b.csv\n", text, key)
+            for text, key in GIVEN
+        ),
+        ("model: ease\ndataset: MovieLens100K\n", "split: given", "split"),
+        ("model: ease\ndataset: MovieLens100K\n", "fold: u1", "fold"),
+        ("model: ease\ndataset: MovieLens100K\n", "split: time\nfold: u1", "fold"),
+        ("model: ease\ndataset: MovieLens100K\nfold: u1\nsplit: given\n", "test_ratio: 0.2", "test_ratio"),
+        ("model: ease\ndataset: Beauty\n", "test_ratio: 0.2", "test_ratio"),
+        *(("model: sasrec\n", f"dataset: {name}", "dataset") for name in ("Gowalla_m1", "Yelp18_m1", "LastFM")),
+        ("model: gru4rec\ndataset: File\npath: a.txt\nsplit: user_time\n", "format: lightgcn", "format"),
+        ("model: gru4rec\ndataset: File\npath: a.csv\nsplit: user_time\n", "time_column: ''", "time_column"),
+        ("model: ease\ndataset: LastFM\n", "test_ratio: 0.9\nvalid_ratio: 0.9", "test_ratio"),
+    ],
+)
+def test_a_config_of_files_that_cannot_be_read_is_refused_at_its_line(
+    tmp_path: Path, head: str, text: str, key: str
+) -> None:
+    config = tmp_path / "a.yaml"
+    config.write_text(f"{head}{text}\n")
+    with pytest.raises(ConfigError) as caught:
+        resolve(config)
+    lines = (head + text).splitlines()
+    place = next(number for number, line in enumerate(lines, start=1) if line.startswith(f"{key}:"))
+    assert (str(config), place) in [(fault.file, fault.line) for fault in caught.value.faults]
+    assert all(fault.column is not None for fault in caught.value.faults)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from recrun.config.device_names import check_syntax
+from recrun.config.settings import check_device_name
 from recrun.errors import ConfigError
 from recrun.training.devices import select
 
@@ -112,24 +112,24 @@ def test_the_error_shows_what_hides_gpus(machine: Machine, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12", "7", "mps"])
 def test_well_formed_devices_pass(device: str) -> None:
-    check_syntax(device)
+    check_device_name(device)
 
 
 @pytest.mark.parametrize(
     "device", ["", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:01", "cuda:x", "-1", "1.0", "٣", "cpu:0", "cpu\n"]
 )
 def test_malformed_devices_are_errors(device: str) -> None:
-    for check in (check_syntax, select):
+    for check in (check_device_name, select):
         with pytest.raises(ConfigError, match="expected one of auto, cpu, cuda, cuda:N, N, mps"):
             check(device)
 
 
 def test_a_misspelt_device_gets_a_suggestion() -> None:
     with pytest.raises(ConfigError, match="did you mean 'cuda'"):
-        check_syntax("CUDA")
+        check_device_name("CUDA")
 
 
 def test_checking_the_syntax_does_not_import_torch() -> None:
-    checks = "from recrun.config.device_names import check_syntax; check_syntax('cuda:1')"
+    checks = "from recrun.config.settings import check_device_name; check_device_name('cuda:1')"
     code = f"import sys; {checks}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from recrun.data.datasets.base import RecDataSet
+from recrun.data.datasets.own_files import OwnFiles
 from recrun.data.datasets.preparation import WHOLE, Preparation
 from recrun.data.datasets.settings import AnyInteractions
 from recrun.data.datasets.source_files import SourceFile
@@ -14,18 +14,59 @@ from recrun.data.formats.opening import COMPRESSIONS
 from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError, unknown
 from recrun.registry import DATASETS, FORMATS
+from recrun.registry.user_files import is_file_reference
+from recrun.types import Annotated, Registered
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
 @DATASETS.register("File")
-class File(RecDataSet):
+class File(OwnFiles):
     """Interactions from files of your own: one file that is split here, or one for each part.
 
     The format follows from the file's extension: csv, tsv, parquet, inter (RecBole), data (`user item rating
     timestamp`). Set `format` for the others: lightgcn, sequences, pairs, triples.
     """
+
+    conditions: ClassVar = {
+        "split": [
+            (
+                "train_path is not None or split.needs_time != True or format.times != 'none'",
+                "split={split} needs the time of each interaction, which format {format} does not tell; use ratio",
+            ),
+            (
+                "train_path is not None or split.needs_time != True or time_column != ''",
+                "split={split} needs the time of each interaction, and time_column is empty; name it, or use ratio",
+            ),
+            (
+                "train_path is not None or split.compares_users != True or format.times != 'order'",
+                "split={split} compares the times of users, and format {format} only tells the order of each user's "
+                "interactions; use user_time, leave_one_out or ratio",
+            ),
+        ],
+        "rating_threshold": [
+            (
+                "rating_threshold is None or format.rated != False and rating_column != ''",
+                "there are no ratings that could reach it; remove it, or name their rating_column",
+            ),
+        ],
+        "format": [
+            ("format is not None or has_format(path)", "the name of {path} does not tell its format; set format"),
+            (
+                "format is not None or has_format(train_path)",
+                "the name of {train_path} does not tell its format; set format",
+            ),
+            (
+                "format is not None or has_format(valid_path)",
+                "the name of {valid_path} does not tell its format; set format",
+            ),
+            (
+                "format is not None or has_format(test_path)",
+                "the name of {test_path} does not tell its format; set format",
+            ),
+        ],
+    }
 
     def __init__(
         self,
@@ -35,7 +76,7 @@ class File(RecDataSet):
         train_path: str | None = None,
         valid_path: str | None = None,
         test_path: str | None = None,
-        format: str | None = None,
+        format: Annotated[str, Registered("formats")] | None = None,
         separator: str | None = None,
         header: bool | None = None,
         encoding: str = "utf-8",
@@ -53,7 +94,7 @@ class File(RecDataSet):
             train_path: the file of the train part, where the parts are given.
             valid_path: the file of the validation part; without it `valid_ratio` of train is held out.
             test_path: the file of the test part.
-            format: name of the files' format (see `recrun list formats`); null infers it from the file's name.
+            format: the files' format (`recrun list formats`), also ./file.py:name; null infers it from the file's name.
             separator: what separates columns, one or several characters; null infers it.
             header: whether the first line is a header row; null infers it.
             encoding: encoding of text files.
@@ -129,7 +170,7 @@ def format_of(name: str, chosen: str | None = None) -> str:
         DataError: there is no such format, or the extension is of none.
     """
     if chosen is not None:
-        if chosen not in FORMATS:
+        if chosen not in FORMATS and not is_file_reference(chosen):
             raise DataError(unknown("format", chosen, FORMATS.names()))
         return chosen
     for component in FORMATS:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from recrun.data import tags
-from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.feature_columns import (
     LABEL,
     MISSING,
@@ -27,6 +26,7 @@ from recrun.data.datasets.feature_columns import (
     refuse_missing,
 )
 from recrun.data.datasets.file import paths_of_parts, plain_name, split_of
+from recrun.data.datasets.own_files import OwnFiles
 from recrun.data.datasets.preparation import Preparation
 from recrun.data.datasets.settings import Shares
 from recrun.data.datasets.source_files import SourceFile
@@ -38,7 +38,7 @@ from recrun.data.interactions import ITEM, TIMESTAMP, USER, Interactions
 from recrun.data.splits import PARTS
 from recrun.errors import DataError
 from recrun.registry import DATASETS
-from recrun.types import Annotated, Registered
+from recrun.types import Annotated, AppliesIf, Registered
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 @DATASETS.register("LabelledFile", labelled=True)
-class LabelledFile(RecDataSet):
+class LabelledFile(OwnFiles):
     """Labelled rows, such as clicks, from files of your own, with sparse and dense feature columns.
 
     Reads text with any separator (RecBole's atomic files too) and parquet. Features of users and of items may lie in
@@ -78,7 +78,9 @@ class LabelledFile(RecDataSet):
         dense_transformer: Literal["none", "minmax", "standard"] = "standard",
         dense_na_value: float | None = None,
         split: Annotated[
-            str, Registered("splits", without=("leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items"))
+            str,
+            Registered("splits", without=("leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items")),
+            AppliesIf("train_path is None", "the parts are given by train_path and test_path"),
         ] = "ratio",
         **shares: Unpack[Shares],
     ) -> None:

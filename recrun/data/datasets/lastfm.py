@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _URL = "https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/master/data/lastfm"
 
 
-@DATASETS.register("LastFM")
+@DATASETS.register("LastFM", times="none")
 class LastFM(RecDataSet):
     """Last.fm: 1,880 users with interactions, 4,489 artists, 42,135 + 10,533 listening counts as the column "weight".
 

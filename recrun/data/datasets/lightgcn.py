@@ -98,7 +98,7 @@ def _original(path: Path, ids: np.ndarray) -> np.ndarray:
     return original
 
 
-@DATASETS.register("Gowalla_m1")
+@DATASETS.register("Gowalla_m1", times="none")
 class Gowalla_m1(_LightGCNText):
     """Gowalla check-ins in the split of NGCF and LightGCN: 29,858 users, 40,981 places, 810,128 + 217,242 interactions.
 
@@ -116,7 +116,7 @@ class Gowalla_m1(_LightGCNText):
     )
 
 
-@DATASETS.register("Yelp18_m1")
+@DATASETS.register("Yelp18_m1", times="none")
 class Yelp18_m1(_LightGCNText):
     """Yelp 2018 in the split of LightGCN: 31,668 users, 38,048 businesses, 1,237,259 + 324,147 interactions.
 
@@ -134,7 +134,7 @@ class Yelp18_m1(_LightGCNText):
     )
 
 
-@DATASETS.register("AmazonBooks_m1")
+@DATASETS.register("AmazonBooks_m1", times="none")
 class AmazonBooks_m1(_LightGCNText):
     """Amazon books in the split of NGCF and LightGCN: 52,643 users, 91,599 books, 2,380,730 + 603,378 interactions.
 
@@ -152,7 +152,7 @@ class AmazonBooks_m1(_LightGCNText):
     )
 
 
-@DATASETS.register("AmazonCDs_m1")
+@DATASETS.register("AmazonCDs_m1", times="none")
 class AmazonCDs_m1(_LightGCNText):
     """Amazon CDs in the split of BGCF: 43,169 users, 35,648 discs, 604,475 + 172,951 interactions.
 

@@ -19,7 +19,7 @@ from recrun.data.formats.delimited import read_csv, read_pairs, read_udata
 from recrun.data.formats.table import Ids, Layout, Table, data_error
 from recrun.errors import DataError
 from recrun.registry import DATASETS
-from recrun.types import Annotated, Registered
+from recrun.types import Annotated, Registered, Where
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -64,7 +64,13 @@ class MovieLens100K(RecDataSet):
         root: str | Path = ".",
         *,
         split: Annotated[str, Registered("splits", without=("leave_k", "k_fold"), also=("given",))] = "ratio",
-        fold: Literal["u1", "u2", "u3", "u4", "u5", "ua", "ub"] | None = None,
+        fold: Annotated[
+            Literal["u1", "u2", "u3", "u4", "u5", "ua", "ub"] | None,
+            Where(
+                "(split == 'given') == (fold is not None)",
+                "split=given and fold (u1 to u5, ua, ub) go together; found split={split}, fold={fold}",
+            ),
+        ] = None,
         **preparation: Unpack[RatedShares],
     ) -> None:
         """Load the data set.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import numpy as np
 
 from recrun.data import filters
 from recrun.data.formats.table import Ids, Table
-from recrun.data.interactions import Interactions
+from recrun.data.interactions import TIMESTAMP, Interactions
+from recrun.data.postprocessing.mode import Mode
 from recrun.errors import DataError, RowFault
 
 _MANY = 10
@@ -85,3 +86,37 @@ def unknown_in_train(
                 share = f"{n_unknown} of {n_held_out} {what} in {part}"
                 notes.append(f"{share} have no interaction in train; they are kept")
     return notes
+
+
+def refuse_torn_histories(part_of: Callable[[Mode], Interactions], n_users: int) -> None:
+    """Refuse parts in which a user's interactions of an earlier part are later than those of a held-out one.
+
+    A model of sequences that is tested on the held-out ones would have read items from after them.
+
+    Args:
+        part_of: returns a part, with its rows by user, then by time.
+        n_users: U.
+
+    Raises:
+        DataError: there is a user whose test (or valid) interaction comes before one that is read.
+    """
+    latest_U: np.ndarray | None = None
+    parts: tuple[Mode, ...] = ("train", "valid", "test")
+    for part in parts:
+        rows = part_of(part)
+        if TIMESTAMP not in rows.columns or not len(rows):
+            continue
+        times, is_first = rows.columns[TIMESTAMP], np.diff(rows.users, prepend=-1) != 0
+        if latest_U is None:
+            latest_U = np.full(n_users, np.iinfo(times.dtype).min if times.dtype.kind == "i" else -np.inf, times.dtype)
+        held_out = rows.users[is_first]
+        n_torn = int((times[is_first] < latest_U[held_out]).sum())
+        if part != "train" and n_torn:
+            raise DataError(
+                f"{n_torn} of {len(held_out)} users in {part} have interactions in an earlier part that are later than "
+                f"one of theirs in {part}, so a model that reads histories would read items from after the held-out "
+                f"ones; hold out the latest interactions (split=leave_one_out, user_time or time), or set "
+                f"shuffled_time to true"
+            )
+        is_last = np.roll(is_first, -1)
+        latest_U[held_out] = np.maximum(latest_U[held_out], times[is_last])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from recrun.types import Annotated, Default, Fraction, Ge, NonNegativeInt, PositiveInt, SplitName
+from recrun.types import Annotated, AppliesIf, Default, Fraction, Ge, NonNegativeInt, PositiveInt, SplitName, Where
 
 
 class ValidShare(TypedDict, total=False):
@@ -32,7 +32,21 @@ class Shares(ValidShare, total=False):
         valid_ratio: share of the interactions that is validated on; 0 for none.
     """
 
-    test_ratio: Annotated[Fraction, Default(0.1)]
+    test_ratio: Annotated[
+        Fraction,
+        Default(0.1),
+        AppliesIf("split.without_share is None", "{split.without_share}"),
+        AppliesIf("train_path is None and split != 'given'", "the parts are given"),
+        Where(
+            "test_ratio + valid_ratio < 1",
+            "test_ratio {test_ratio} and valid_ratio {valid_ratio} together must be less than 1, so that something is "
+            "left for train",
+        ),
+        Where(
+            "test_ratio > 0 or eval_test != True",
+            "0 leaves no test part to evaluate; set it above 0, or eval_test to false",
+        ),
+    ]
 
 
 class Splitting(Shares, total=False):
@@ -46,10 +60,23 @@ class Splitting(Shares, total=False):
         test_fold: the fold that is tested on, from 1; for k_fold.
     """
 
-    split: Annotated[SplitName, Default("ratio")]
-    n_held_out: Annotated[PositiveInt, Default(1)]
-    n_folds: Annotated[int, Ge(2), Default(5)]
-    test_fold: Annotated[PositiveInt, Default(1)]
+    split: Annotated[
+        SplitName,
+        Default("ratio"),
+        AppliesIf("train_path is None", "the parts are given by train_path and test_path"),
+    ]
+    n_held_out: Annotated[
+        PositiveInt, Default(1), AppliesIf("split == 'leave_k'", "it is for split=leave_k, found split={split}")
+    ]
+    n_folds: Annotated[
+        int, Ge(2), Default(5), AppliesIf("split == 'k_fold'", "it is for split=k_fold, found split={split}")
+    ]
+    test_fold: Annotated[
+        PositiveInt,
+        Default(1),
+        AppliesIf("split == 'k_fold'", "it is for split=k_fold, found split={split}"),
+        Where("test_fold <= n_folds", "expected at most n_folds {n_folds}, counted from 1, found {test_fold}"),
+    ]
 
 
 class Core(TypedDict, total=False):
@@ -105,4 +132,15 @@ class Rated(Splitting, RatedCore, total=False):
 
 
 class AnyInteractions(Splitting, RatedCore, Repeats, total=False):
-    """Settings of data sets of which nothing is known before they are read."""
+    """Settings of data sets of which nothing is known before they are read.
+
+    Args:
+        valid_from: which share of each user's train interactions is held out for validation where the parts are given
+            without one: at random, or the latest; the latest for models of sequences unless it is set.
+    """
+
+    valid_from: Annotated[
+        Literal["random", "end"],
+        Default("random"),
+        AppliesIf("train_path is not None and valid_path is None", "it is for given parts without a valid_path"),
+    ]

@@ -19,7 +19,7 @@ from recrun.data.interactions import RATING, TIMESTAMP, sorted_distinct
 from recrun.errors import DataError
 from recrun.randomness import generator
 from recrun.registry import DATASETS
-from recrun.types import NonNegativeFloat, NonNegativeInt, PositiveInt, UnitInterval
+from recrun.types import Annotated, NonNegativeFloat, NonNegativeInt, PositiveInt, UnitInterval, Where
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -46,7 +46,14 @@ class Synthetic(RecDataSet):
         *,
         n_users: PositiveInt = 2000,
         n_items: PositiveInt = 1500,
-        n_interactions: PositiveInt = 60000,
+        n_interactions: Annotated[
+            PositiveInt,
+            Where(
+                "n_interactions <= n_users * max(n_items // 2, 1)",
+                "{n_interactions} is too large: a user meets half of the items at most, so there is room for "
+                "{n_users * max(n_items // 2, 1)}",
+            ),
+        ] = 60000,
         n_clusters: PositiveInt = 20,
         popularity_exponent: NonNegativeFloat = 0.7,
         activity_exponent: NonNegativeFloat = 0.5,

@@ -84,14 +84,14 @@ def read_udata(path: Path, layout: Layout) -> Table:
     return _read(path, layout, DIALECTS["udata"])
 
 
-@FORMATS.register("triples")
+@FORMATS.register("triples", times="none")
 def read_triples(path: Path, layout: Layout) -> Table:
     """Read `user item weight` lines without a header row; the weight becomes the column "weight"."""
     table = _read(path, layout, DIALECTS["triples"])
     return replace(table, columns={WEIGHT: table.columns[RATING]})
 
 
-@FORMATS.register("pairs")
+@FORMATS.register("pairs", times="order", rated=False)
 def read_pairs(path: Path, layout: Layout) -> Table:
     """Read `user item` lines without a header row, in time order for each user."""
     table = _read(path, layout, DIALECTS["pairs"])

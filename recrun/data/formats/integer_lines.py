@@ -25,13 +25,13 @@ _MAX_DIGITS = 18
 _SPACES = (9, 11, 12, 13, 32)
 
 
-@FORMATS.register("lightgcn")
+@FORMATS.register("lightgcn", times="none", rated=False)
 def read_lightgcn(path: Path, layout: Layout) -> Table:
     """Read `user item item ...` lines of integers (the files of NGCF and LightGCN); a user may have several lines."""
     return _read(path)[0]
 
 
-@FORMATS.register("sequences")
+@FORMATS.register("sequences", times="order", rated=False)
 def read_sequences(path: Path, layout: Layout) -> Table:
     """Read `user item item ...` lines of integers whose items stand in the order of time; one line a user."""
     table, lengths = _read(path)

@@ -5,6 +5,8 @@ another package, or one in a file of your own. Its traits say what it requires:
 
 - `needs_time`: it reads `times`; data without times is refused.
 - `compares_users`: it compares the times of different users; data that only orders each user's rows is refused.
+- `keeps_order`: whether what it holds out of a user's interactions is later than what it leaves in train. Models of
+  sequences are refused with one that does not; if a split does not say, the data is looked at.
 - `without_share`: why it does not use `test_ratio`; left out if it does.
 """
 

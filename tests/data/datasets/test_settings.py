@@ -56,7 +56,7 @@ def test_a_group_declares_the_defaults_that_the_preparation_has() -> None:
     node = source.definitions["AnyInteractions"]
     assert isinstance(node, ast.ClassDef)
     group = read_group(node, source, "dataset x", {})
-    assert len(group) == 11
+    assert len(group) == 12
     for parameter in group:
         assert parameter.default == defaults[parameter.name], parameter.name
         assert parameter.help.endswith("."), parameter.name

@@ -1,0 +1,217 @@
+"""Evaluate the conditions between settings that types declare, such as `embedding_dim % n_heads == 0`.
+
+A condition is read from a component's source like its settings, so it also works for a file of a user's own, which
+checking a config never runs. It is not run as code: its syntax tree is walked. It may hold settings, literals,
+comparisons, arithmetic, `and`, `or`, `not`, the functions of `FUNCTIONS`, and `setting.trait`, a trait of what the
+setting chooses. A setting that the run does not have is None.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import PurePath
+from typing import Any, Final
+
+from recrun.errors import RegistryError
+from recrun.registry import FORMATS
+from recrun.registry.component import Parameter
+from recrun.types import AppliesIf
+
+COMPRESSED: Final = (".gz", ".zst")
+"""The endings of compressed files, which say nothing about a file's format."""
+
+
+class Unknown(Exception):
+    """A condition that cannot be evaluated, because one of its settings is at fault itself."""
+
+
+def plain_name(path: str) -> str:
+    """Return a file's name without the ending of a compressed one."""
+    return next((path.removesuffix(ending) for ending in COMPRESSED if path.endswith(ending)), path)
+
+
+def same_file(path: str | None, other: str | None) -> bool:
+    """Return whether two paths, if both are given, are of one file, compressed or not."""
+    return path is not None and other is not None and plain_name(path) == plain_name(other)
+
+
+def has_format(path: str | None) -> bool:
+    """Return whether a file's extension, if there is one, tells its format."""
+    if path is None:
+        return True
+    extension = PurePath(plain_name(path)).suffix.lower()
+    return any(extension in component.traits.extensions for component in FORMATS)
+
+
+def is_encoding(name: str) -> bool:
+    """Return whether Python has a text encoding of a name."""
+    try:
+        b"text".decode(name, errors="replace")
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
+def is_separator(text: str | None) -> bool:
+    """Return whether a text can separate columns."""
+    return text is None or set(text).isdisjoint('\r\n"')
+
+
+def disjoint(some: Sequence[str], others: Sequence[str]) -> bool:
+    """Return whether two lists share no element."""
+    return not set(some) & set(others)
+
+
+FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
+    "disjoint": disjoint,
+    "has_format": has_format,
+    "is_encoding": is_encoding,
+    "is_separator": is_separator,
+    "len": len,
+    "max": max,
+    "min": min,
+    "same_file": same_file,
+}
+"""What a condition may call."""
+
+_OPERATORS: Final[Mapping[type, Callable[..., Any]]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.RShift: operator.rshift,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Is: operator.is_,
+    ast.IsNot: operator.is_not,
+    ast.In: lambda item, items: item in items,
+    ast.NotIn: lambda item, items: item not in items,
+    ast.Not: operator.not_,
+    ast.USub: operator.neg,
+}
+
+
+class Settings:
+    """The settings that conditions are about.
+
+    Args:
+        values: those with a valid value.
+        declared: all that the run has; any other name stands for None.
+        traits: returns the traits of what a setting chooses, or None.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Any], declared: Mapping[str, Any], traits: Callable[[str], Any] = lambda key: None
+    ) -> None:
+        self.values, self.declared, self.traits = values, declared, traits
+
+    def holds(self, condition: str) -> bool:
+        """Return whether a condition holds; one about settings that have faults of their own does.
+
+        Raises:
+            RegistryError: it is not a condition.
+        """
+        try:
+            return bool(self._evaluate(parse(condition).body))
+        except (Unknown, TypeError, ZeroDivisionError):
+            return True
+
+    def fill(self, text: str) -> str:
+        """Return a message with the value of each expression in braces."""
+
+        def value(match: re.Match[str]) -> str:
+            try:
+                found = self._evaluate(parse(match[1]).body)
+            except (Unknown, TypeError, ZeroDivisionError):
+                found = None
+            return "null" if found is None else str(found)
+
+        return re.sub(r"\{([^{}]+)\}", value, text)
+
+    def _evaluate(self, node: ast.expr) -> Any:
+        match node:
+            case ast.Constant(value=value):
+                return value
+            case ast.Name(id=name):
+                if name in self.values:
+                    return self.values[name]
+                if name in self.declared:
+                    raise Unknown(name)
+                return None
+            case ast.Attribute(value=ast.Name(id=name), attr=trait):
+                self._evaluate(node.value)
+                return getattr(self.traits(name), trait, None)
+            case ast.BoolOp(op=op, values=parts):
+                result: Any = isinstance(op, ast.And)
+                for part in parts:
+                    result = self._evaluate(part)
+                    if bool(result) != isinstance(op, ast.And):
+                        break
+                return result
+            case ast.UnaryOp(op=op, operand=operand):
+                return _OPERATORS[type(op)](self._evaluate(operand))
+            case ast.BinOp(left=left, op=op, right=right):
+                return _OPERATORS[type(op)](self._evaluate(left), self._evaluate(right))
+            case ast.Compare(left=left, ops=ops, comparators=comparators):
+                values = [self._evaluate(each) for each in (left, *comparators)]
+                pairs = zip(ops, values[:-1], values[1:], strict=True)
+                return all(_OPERATORS[type(op)](one, other) for op, one, other in pairs)
+            case ast.List(elts=elements) | ast.Tuple(elts=elements):
+                return [self._evaluate(each) for each in elements]
+            case ast.Call(func=ast.Name(id=name), args=arguments):
+                return FUNCTIONS[name](*map(self._evaluate, arguments))
+        raise AssertionError("parse() lets nothing else through")
+
+
+def inapplicable(parameter: Parameter, settings: Settings) -> str | None:
+    """Return why a setting has no meaning among these, or None if it has one.
+
+    Raises:
+        RegistryError: one of its conditions is none.
+    """
+    conditions = (each for each in parameter.conditions if isinstance(each, AppliesIf))
+    return next((settings.fill(each.reason) for each in conditions if not settings.holds(each.condition)), None)
+
+
+@cache
+def parse(condition: str) -> ast.Expression:
+    """Return the syntax tree of a condition.
+
+    Raises:
+        RegistryError: it holds something else than a condition may.
+    """
+    try:
+        tree = ast.parse(condition.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise RegistryError(f"{condition!r} is not a condition on settings: {error}") from None
+    for node in ast.walk(tree):
+        is_operator = isinstance(node, (ast.operator, ast.unaryop, ast.cmpop)) and type(node) in _OPERATORS
+        plain = (ast.Expression, ast.Constant, ast.Name, ast.expr_context, ast.BoolOp, ast.boolop, ast.UnaryOp)
+        compound = (ast.BinOp, ast.Compare, ast.List, ast.Tuple)
+        is_trait = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr[0] != "_"
+        is_call = (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in FUNCTIONS
+            and not node.keywords
+            and not any(isinstance(each, ast.Starred) for each in node.args)
+        )
+        if not (is_operator or isinstance(node, (*plain, *compound)) or is_trait or is_call):
+            raise RegistryError(f"{condition!r} is not a condition on settings: it holds {ast.unparse(node)!r}")
+    return tree
+
+
+def names(condition: str) -> list[str]:
+    """Return the settings of a condition, in the order in which they occur."""
+    found = [node.id for node in ast.walk(parse(condition)) if isinstance(node, ast.Name)]
+    return [name for name in dict.fromkeys(found) if name not in FUNCTIONS]
