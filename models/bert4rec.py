@@ -27,6 +27,11 @@ class BERT4Rec(SequenceArch):
     Every item of a training row is masked with probability `mask_ratio`; if none was, the last item is. For ranking, a
     mask is appended to the history. The latest item always has the last position embedding.
 
+    The authors' code differs: it also drops attention probabilities, normalises the output layer, masks a fixed number
+    of items, makes several masked copies of a row and windows of a long history, and adds rows with the last item
+    masked alone. `attention_dropout` and `inner_dropout` at the rate of `dropout`, without the output layer and with
+    untied embeddings, is the model of RecBoard: torch's `TransformerEncoder` with a linear layer over the items.
+
     *Source:* Sun, Liu, Wu, Pei, Lin, Ou, Jiang, "BERT4Rec: Sequential Recommendation with Bidirectional Encoder
     Representations from Transformer", CIKM 2019, section 3.
 
@@ -36,6 +41,10 @@ class BERT4Rec(SequenceArch):
         n_layers: number of blocks, each of self-attention and a feed-forward network.
         n_heads: heads of the attention, a divisor of `embedding_dim`.
         dropout: dropout rate of the embeddings and of each layer's output.
+        attention_dropout: dropout rate of the attention probabilities.
+        inner_dropout: dropout rate between the two layers of the network of each position.
+        output_layer: whether a layer with GELU stands between the states and the scores, as in the paper.
+        tie_embeddings: whether items are scored by the embeddings of the history, as in the paper, or by their own.
         mask_ratio: probability that an item of a training row is masked.
         init_std: standard deviation of the initial embeddings.
     """
@@ -54,6 +63,10 @@ class BERT4Rec(SequenceArch):
             ),
         ] = 2,
         dropout: Fraction = 0.2,
+        attention_dropout: Fraction = 0.0,
+        inner_dropout: Fraction = 0.0,
+        output_layer: bool = True,
+        tie_embeddings: bool = True,
         mask_ratio: Fraction = 0.2,
         init_std: PositiveFloat = 0.02,
     ) -> None:
@@ -62,8 +75,10 @@ class BERT4Rec(SequenceArch):
         self.items = nn.Embedding(data.n_items + 1, embedding_dim)  # the last one is the mask
         self.positions = nn.Embedding(max_length + 1, embedding_dim)
         self.norm, self.dropout = nn.LayerNorm(embedding_dim), nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(_Block(embedding_dim, n_heads, dropout) for _ in range(n_layers))
-        self.output = nn.Linear(embedding_dim, embedding_dim)
+        rates = (dropout, attention_dropout, inner_dropout)
+        self.blocks = nn.ModuleList(_Block(embedding_dim, n_heads, *rates) for _ in range(n_layers))
+        self.output = nn.Linear(embedding_dim, embedding_dim) if output_layer else None
+        self.own = None if tie_embeddings else nn.Linear(embedding_dim, data.n_items, bias=False)
         self.biases = nn.Parameter(torch.zeros(data.n_items, 1))
         self.initialize(init_std)
 
@@ -78,8 +93,9 @@ class BERT4Rec(SequenceArch):
         return states
 
     def item_vectors(self) -> Tensor:
-        """Return the items' embeddings with their biases appended, (I, D + 1)."""
-        return torch.cat([self.items.weight[: self.n_items], self.biases], dim=1)
+        """Return the items' vectors with their biases appended, (I, D + 1)."""
+        vectors_ID = self.items.weight[: self.n_items] if self.own is None else self.own.weight
+        return torch.cat([vectors_ID, self.biases], dim=1)
 
     def predict(self, items: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return the states (N, D + 1) at the masked positions of rows (B, L), and the mask (B, L)."""
@@ -100,21 +116,23 @@ class BERT4Rec(SequenceArch):
 
     def _output_states(self, states: Tensor) -> Tensor:
         """Return the states that predict items (equation 7), with a 1 appended for the bias."""
-        return torch.cat([F.gelu(self.output(states)), states.new_ones(len(states), 1)], dim=1)
+        states = states if self.output is None else F.gelu(self.output(states))
+        return torch.cat([states, states.new_ones(len(states), 1)], dim=1)
 
 
 class _Block(nn.Module):
     """LayerNorm(x + Dropout(g(x))), for the attention and then for the network of each position (equations 3 to 6)."""
 
-    def __init__(self, dim: int, n_heads: int, dropout: float) -> None:
+    def __init__(self, dim: int, n_heads: int, dropout: float, attention_dropout: float, inner_dropout: float) -> None:
         super().__init__()
-        self.attention = SelfAttention(dim, n_heads)
+        self.attention = SelfAttention(dim, n_heads, attention_dropout)
         self.inner, self.outer = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout, self.inner_dropout = nn.Dropout(dropout), nn.Dropout(inner_dropout)
 
     def forward(self, states: Tensor, visible: Tensor) -> Tensor:
         """Return the states (B, L, D) of the next layer; `visible` (B, L) marks the positions that hold items."""
         states = self.norms[0](states + self.dropout(self.attention(states, visible)))
-        output: Tensor = self.norms[1](states + self.dropout(self.outer(F.gelu(self.inner(states)))))
+        inner = self.inner_dropout(F.gelu(self.inner(states)))
+        output: Tensor = self.norms[1](states + self.dropout(self.outer(inner)))
         return output

@@ -15,7 +15,7 @@ from recrun.architectures.few_items import Repeated, repeated_items
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
 from recrun.registry import MODELS
-from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
+from recrun.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 class BPRMF(RecSysArch):
     """Factorise the interaction matrix by ranking observed above sampled items (BPR).
 
-    The score is the product, or the cosine, of the user's and the item's embedding. The loss can be chosen.
+    The score is the product, or the cosine, of the user's and the item's embedding. The loss can be chosen. Dropout of
+    users' embeddings is that of the code of BSL (Wu et al., ICDE 2024), where it comes before the cosine; in the code
+    of SimpleX (Mao et al., CIKM 2021), whose matrix factorisation also has it, it comes after.
 
     *Source:* Rendle, Freudenthaler, Gantner, Schmidt-Thieme, "BPR: Bayesian Personalized Ranking from Implicit
     Feedback", UAI 2009, section 4.3.1.
@@ -35,6 +37,7 @@ class BPRMF(RecSysArch):
         init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term on the embeddings of a batch, half their squared norms over B.
         similarity: "dot" for the product of the embeddings, "cosine" for their cosine.
+        embedding_dropout: dropout rate of the users' embeddings in training, before they are scaled for the cosine.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class BPRMF(RecSysArch):
         init_std: PositiveFloat = 0.01,
         embedding_decay: NonNegativeFloat = 0.0,
         similarity: Literal["dot", "cosine"] = "dot",
+        embedding_dropout: Fraction = 0.0,
     ) -> None:
         super().__init__()
         self.tokenizer = Tokenizer(data.fields.groupby(ID))
@@ -53,12 +57,13 @@ class BPRMF(RecSysArch):
         self.n_items = data.n_items
         self.embedding_decay = embedding_decay
         self.similarity = similarity
+        self.embedding_dropout = embedding_dropout
         self._counted: tuple[Tensor, Repeated | None] | None = None
         self.initialize(init_std)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
-        users_B1D = self._scale(self.User.look_up(users))
+        users_B1D = self._scale(self._drop(self.User.look_up(users)))
         repeated = repeated_items(items, self.n_items)
         self._counted = (items, repeated) if self.embedding_decay else None
         if repeated is None:
@@ -80,8 +85,11 @@ class BPRMF(RecSysArch):
         return self.embedding_decay * 0.5 * (self.User.look_up(users).square().sum() + squares) / len(users)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the embeddings of all users and all items, at unit length for the cosine."""
-        return self._scale(self.User.embeddings.weight), self._scale(self.Item.embeddings.weight)
+        """Return the embeddings of all users and all items, at unit length for the cosine; dropped only in training."""
+        return self._scale(self._drop(self.User.embeddings.weight)), self._scale(self.Item.embeddings.weight)
+
+    def _drop(self, embeddings: Tensor) -> Tensor:
+        return F.dropout(embeddings, self.embedding_dropout, self.training) if self.embedding_dropout else embeddings
 
     def _scale(self, embeddings: Tensor) -> Tensor:
         return F.normalize(embeddings, dim=-1) if self.similarity == "cosine" else embeddings

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class DCN(PredictingArch):
     """Predict a click by explicit feature crosses and a deep network in parallel.
 
-    A cross layer is x' = x_0 (x · w) + b + x.
+    A cross layer is x' = x_0 (x · w) + b + x. The paper's batch normalisation of the deep network is left out.
 
     *Source:* Wang, Fu, Fu, Wang, "Deep & Cross Network for Ad Click Predictions", ADKDD 2017, eq. 3 to 5.
 

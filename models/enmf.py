@@ -26,11 +26,13 @@ class ENMF(RowsArch):
     The score is Σ_d h_d p_ud q_id. Dropout is applied to p in training.
 
     *Source:* Chen, Zhang, Zhang, Liu, Ma, "Efficient Neural Matrix Factorization without Sampling for Recommendation",
-    ACM TOIS 38(2), 2020, section 4 (the user-based loss).
+    ACM TOIS 38(2), 2020, section 4 (the user-based loss). All negatives have one weight, as in the authors' code; the
+    paper also has weights by popularity. The code starts with h = 0.01 and trains by Adagrad with learning rate 0.05.
 
     Args:
         embedding_dim: length of the embeddings.
         init_std: standard deviation of the initial embeddings.
+        init_weight: initial value of each h_d; 0.01 in the authors' code.
         dropout: dropout rate of the users' embeddings.
     """
 
@@ -40,12 +42,13 @@ class ENMF(RowsArch):
         *,
         embedding_dim: PositiveInt = 64,
         init_std: PositiveFloat = 0.01,
+        init_weight: PositiveFloat = 1.0,
         dropout: Fraction = 0.3,
     ) -> None:
         super().__init__(data)
         self.users = nn.Embedding(data.n_users, embedding_dim)
         self.items = nn.Embedding(data.n_items, embedding_dim)
-        self.weights = nn.Parameter(torch.ones(embedding_dim))
+        self.weights = nn.Parameter(torch.full((embedding_dim,), init_weight))
         self.dropout = dropout
         self.initialize(init_std)
 

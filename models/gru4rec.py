@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 class GRU4Rec(SequenceArch):
     """Predict the next item by a gated recurrent network over the latest items.
 
-    The paper reads sessions and ranks the items of a batch. Here the histories of users are read and the loss can be
-    chosen; the default is `bce` with sampled negatives, as is usual in comparisons with SASRec.
+    The paper reads sessions, and its losses compare the next items of the sessions of a batch. Here the histories of
+    users are read and the loss can be chosen; the default is `bce` with sampled negatives, as is usual in comparisons
+    with SASRec. Items are scored by the embeddings of the history, against the projected state and without
+    biases; the authors' code scores them against the state itself, with a bias for each item.
 
     *Source:* Hidasi, Karatzoglou, Baltrunas, Tikk, "Session-based Recommendations with Recurrent Neural Networks", ICLR
     2016, section 3.

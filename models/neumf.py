@@ -5,6 +5,7 @@ Shapes: B users in a batch, K negatives, U users, I items, D embedding, H units 
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -71,6 +72,11 @@ class NeuMF(RecSysArch):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(embedding_dim + widths[-1], 1)
         self.initialize(init_std)
+        # Xavier initialisation of the whole first layer, whose inputs are both embeddings.
+        whole = math.sqrt((mlp_dim + widths[1]) / (2 * mlp_dim + widths[1]))
+        with torch.no_grad():
+            for part in (self.from_user, self.from_item):
+                part.weight.mul_(whole)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""

@@ -5,17 +5,20 @@ Shapes: B users in a batch, K negatives, U users, I items, N = U + I nodes, D em
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recrun.architectures.graph import GraphArch
+from recrun.architectures.prediction import Batch
 from recrun.registry import MODELS
 from recrun.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
+    from recrun.criterions import BaseCriterion
     from recrun.data.interactions import TrainingData
 
 _SLOPE: Final = 0.2
@@ -26,21 +29,28 @@ _SLOPE: Final = 0.2
 class NGCF(GraphArch):
     """Score items by the product of user and item embeddings concatenated over the layers of a graph network.
 
-    With A the normalized adjacency matrix of the graph, a layer maps E to
-    LeakyReLU((A E + E) W1 + (A E * E) W2), with * the elementwise product, followed by dropout. A layer's output is
-    scaled to unit length for the score, as in the authors' code, but not for the next layer.
+    With A the normalized adjacency matrix of the graph, a layer of the paper maps E to
+    LeakyReLU((A E + E) W1 + (A E * E) W2), with * the elementwise product. A layer of the authors' code, with its
+    defaults, maps E to LeakyReLU(B E W1 + b1) + LeakyReLU((B E * E) W2 + b2), with B the mean over a node and its
+    neighbours. Dropout follows; a layer's output is scaled to unit length for the score, as in the authors' code, but
+    not for the next layer.
 
-    *Source:* Wang, He, Wang, Feng, Chua, "Neural Graph Collaborative Filtering", SIGIR 2019, equations 7 to 10; the L2
-    term on the rows of a batch, as in its authors' code.
+    Both have the L2 term of the authors' code, on the concatenated embeddings of the batch; in the paper it is on all
+    parameters. The code's node dropout, which is off by default there, and layers of other widths are missing. There
+    embeddings start by Xavier's uniform initialisation.
+
+    *Source:* Wang, He, Wang, Feng, Chua, "Neural Graph Collaborative Filtering", SIGIR 2019, equations 7 to 10.
 
     Args:
         embedding_dim: length of the embeddings and of each layer's output.
         n_layers: L, how often embeddings are propagated.
+        layer: "paper" for the layers of the paper, "code" for those of its authors' code.
         message_dropout: dropout rate of each layer's output.
         init_std: standard deviation of the initial embeddings.
-        embedding_decay: weight of the L2 term on the embeddings of a batch before the first layer, half their squared
-            norms over B.
+        embedding_decay: weight of the L2 term, half the squared norms of the batch's concatenated embeddings over B.
     """
+
+    degrees: Tensor
 
     def __init__(
         self,
@@ -48,23 +58,52 @@ class NGCF(GraphArch):
         *,
         embedding_dim: PositiveInt = 64,
         n_layers: PositiveInt = 3,
+        layer: Literal["paper", "code"] = "paper",
         message_dropout: Fraction = 0.1,
         init_std: PositiveFloat = 0.1,
         embedding_decay: NonNegativeFloat = 1e-5,
     ) -> None:
         super().__init__(data, embedding_dim, embedding_decay)
-        self.sums = nn.ModuleList(nn.Linear(embedding_dim, embedding_dim, bias=False) for _ in range(n_layers))
-        self.products = nn.ModuleList(nn.Linear(embedding_dim, embedding_dim, bias=False) for _ in range(n_layers))
+        self.layer, biased = layer, layer == "code"
+        self.sums = nn.ModuleList(nn.Linear(embedding_dim, embedding_dim, bias=biased) for _ in range(n_layers))
+        self.products = nn.ModuleList(nn.Linear(embedding_dim, embedding_dim, bias=biased) for _ in range(n_layers))
+        degrees_N = np.concatenate([data.csr().lengths, data.item_counts()]).astype(np.float32)
+        self.register_buffer("degrees", torch.from_numpy(degrees_N)[:, None], persistent=False)
         self.message_dropout = message_dropout
         self.initialize(init_std)
 
+    def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
+        """Return the loss of a batch; its scores and its L2 term are of the same embeddings, with the same dropout."""
+        with self.hold(self._propagate()):
+            return super().training_loss(batch, criterion)
+
+    def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
+        """Return the L2 term on the batch's concatenated embeddings."""
+        if self.embedding_decay == 0:
+            return 0.0
+        users_UV, items_IV = self.vectors()
+        squares = F.embedding(users, users_UV).square().sum() + F.embedding(items, items_IV).square().sum()
+        return self.embedding_decay * 0.5 * squares / len(users)
+
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the concatenated embeddings of all layers, of users (U, (1 + L) D) and items (I, (1 + L) D)."""
+        return self.held or self._propagate()
+
+    def _propagate(self) -> tuple[Tensor, Tensor]:
         layer_ND = self.nodes()
         layers = [layer_ND]
         for of_sums, of_products in zip(self.sums, self.products, strict=True):
-            neighbors_ND = self.graph(layer_ND)
-            layer_ND = F.leaky_relu(of_sums(neighbors_ND + layer_ND) + of_products(neighbors_ND * layer_ND), _SLOPE)
+            layer_ND = self._transform(layer_ND, of_sums, of_products)
             layer_ND = F.dropout(layer_ND, self.message_dropout, self.training)
             layers.append(F.normalize(layer_ND, dim=1))
         return self.graph.split(torch.cat(layers, dim=1))
+
+    def _transform(self, layer_ND: Tensor, of_sums: nn.Module, of_products: nn.Module) -> Tensor:
+        """Return the embeddings (N, D) of the next layer."""
+        if self.layer == "paper":
+            neighbors_ND = self.graph(layer_ND)
+            return F.leaky_relu(of_sums(neighbors_ND + layer_ND) + of_products(neighbors_ND * layer_ND), _SLOPE)
+        # The graph divides an edge by the roots of both its nodes' degrees; multiplied by these it sums neighbours.
+        roots_N1 = self.degrees.sqrt()
+        means_ND = (roots_N1 * self.graph(roots_N1 * layer_ND) + layer_ND) / (self.degrees + 1)
+        return F.leaky_relu(of_sums(means_ND), _SLOPE) + F.leaky_relu(of_products(means_ND * layer_ND), _SLOPE)

@@ -12,10 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recrun.architectures.graph import GraphArch
+from recrun.architectures.prediction import Batch
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
+    from recrun.criterions import BaseCriterion
     from recrun.data.interactions import TrainingData
 
 
@@ -34,6 +36,21 @@ def contrast(first_MD: Tensor, second_MD: Tensor, temperature: float) -> Tensor:
     return (logits_MM.logsumexp(dim=1) - logits_MM.diagonal()).mean()
 
 
+def decay(vectors: tuple[Tensor, Tensor], users: Tensor, items: Tensor) -> Tensor:
+    """Return the L2 term of a batch: the root of the sum of its users' squared norms, plus that of positives, over B.
+
+    The norms are of the vectors that are scored, and are not squared; negatives do not count.
+
+    Args:
+        vectors: all users' (U, D) and all items' (I, D).
+        users: (B, 1).
+        items: (B, 1 + K), the positive first.
+    """
+    batch = zip((users[:, 0], items[:, 0]), vectors, strict=True)
+    norms = [torch.linalg.vector_norm(F.embedding(some, every)) for some, every in batch]
+    return (norms[0] + norms[1]) / len(users)
+
+
 @MODELS.register("simgcl", loss="bpr", gradients="dense")
 class SimGCL(GraphArch):
     """Train LightGCN with a contrastive loss between two noisy views of each user and item.
@@ -44,7 +61,8 @@ class SimGCL(GraphArch):
     of a batch, is added to the loss.
 
     *Source:* Yu, Yin, Xia, Chen, Cui, Nguyen, "Are Graph Augmentations Necessary? Simple Graph Contrastive Learning for
-    Recommendation", SIGIR 2022.
+    Recommendation", SIGIR 2022; the L2 term as in SELFRec, the authors' library, in PyTorch. There embeddings start by
+    Xavier's uniform initialisation.
 
     Args:
         embedding_dim: length of the embeddings.
@@ -53,8 +71,7 @@ class SimGCL(GraphArch):
         contrast_temperature: temperature of the contrastive loss.
         noise: length of the noise of each node in each layer.
         init_std: standard deviation of the initial embeddings.
-        embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
-            over B.
+        embedding_decay: weight of the L2 term, the norms of the batch's propagated users and positives (see `decay`).
     """
 
     def __init__(
@@ -75,13 +92,19 @@ class SimGCL(GraphArch):
         self.contrast_temperature = contrast_temperature
         self.initialize(init_std)
 
+    def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
+        """Return the loss of a batch: that of its scores, the contrastive loss, and the L2 term."""
+        with self.hold(self._propagate(noise=0.0)):
+            return super().training_loss(batch, criterion)
+
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
-        """Return the contrastive loss of two noisy views, and the L2 term before propagation."""
-        return self._contrast(users, items) + super().penalty(users, items)
+        """Return the contrastive loss of two noisy views, and the L2 term."""
+        l2 = self.embedding_decay * decay(self.vectors(), users, items) if self.embedding_decay else 0.0
+        return self._contrast(users, items) + l2
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the embeddings of all users and all items, averaged over the layers, without noise."""
-        return self._propagate(noise=0.0)
+        return self.held or self._propagate(noise=0.0)
 
     def _propagate(self, noise: float) -> tuple[Tensor, Tensor]:
         layer_ND = self.nodes()

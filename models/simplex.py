@@ -26,7 +26,7 @@ class SimpleX(RecSysArch):
 
     The blend is g e_u + (1 - g) V p_u, with p_u the average of the embeddings of the user's items in train: all of
     them, where the paper sets a limit, and including the positive being trained on. Of the paper's three ways to
-    aggregate, this is the average.
+    aggregate, this is the average; the authors' result on Gowalla is that of attention by the user, with dropout.
 
     *Source:* Mao, Zhu, Wang, Dai, Dong, Xiao, He, "SimpleX: A Simple and Strong Baseline for Collaborative Filtering",
     CIKM 2021, section 3.3.

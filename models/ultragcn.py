@@ -5,7 +5,7 @@ Shapes: B users in a batch, K negatives, U users, I items, S neighbours of an it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -34,17 +34,21 @@ class UltraGCN(RecSysArch):
     loss of a row is the sum of
     (positive_weight + positive_constraint * b_ui) l(s_ui) of the positive,
     unobserved_weight times the mean of (negative_base + negative_constraint * b_uj) l(-s_uj) of the negatives,
-    item_weight times the sum of w_ij l(s_uj) over the neighbours j of the positive: the items with the largest
-    w_ij = G_ij / (g_i - G_ii) * sqrt(g_i / g_j), with G = X'X the items' common users and g the sums of its rows.
+    item_weight times the sum of w_ij l(s_uj) over the neighbours j of the positive: the items with the largest w_ij.
+    With G = X'X the items' common users and g the sums of its rows, the authors' code, and so their published numbers,
+    have w_ij = G_ij / g_i * sqrt((g_i + 1) / (g_j + 1)) with i a neighbour of itself, usually the first; the paper has
+    w_ij = G_ij / (g_i - G_ii) * sqrt(g_i / g_j) for j other than i.
     The terms of `bce` are weighted one by one, so no other loss can be chosen.
 
     *Source:* Mao, Zhu, Xiao, Lu, Wang, He, "UltraGCN: Ultra Simplification of Graph Convolutional Networks for
     Recommendation", CIKM 2021; the constant weights of the terms and the L2 term on all embeddings as in its
-    authors' code. There a user's own items may be drawn as negatives; here they are not.
+    authors' code, where the loss is summed over the rows instead of averaged. There a user's own items may be drawn as
+    negatives; here they are not.
 
     Args:
         embedding_dim: length of the embeddings.
         n_neighbors: S, how many similar items are kept for each item.
+        item_graph: whose w_ij: "code" for that of the authors' code, with the item itself; "paper" for the paper's.
         item_weight: weight of the terms of the items' neighbours.
         positive_weight: constant weight of a positive.
         positive_constraint: weight of a positive in proportion to b_ui.
@@ -66,6 +70,7 @@ class UltraGCN(RecSysArch):
         *,
         embedding_dim: PositiveInt = 64,
         n_neighbors: PositiveInt = 10,
+        item_graph: Literal["code", "paper"] = "code",
         item_weight: NonNegativeFloat = 5e-4,
         positive_weight: NonNegativeFloat = 1e-6,
         positive_constraint: NonNegativeFloat = 1.0,
@@ -88,7 +93,7 @@ class UltraGCN(RecSysArch):
         factors = {"user_factors": np.sqrt(degrees_U + 1) / degrees_U.clip(1), "item_factors": (degrees_I + 1) ** -0.5}
         for name, values in factors.items():
             self.register_buffer(name, torch.from_numpy(values.astype(np.float32)), persistent=False)
-        neighbors_IS, weights_IS = similar_items(data, n_neighbors)
+        neighbors_IS, weights_IS = similar_items(data, n_neighbors, item_graph)
         self.register_buffer("neighbors", torch.from_numpy(neighbors_IS), persistent=False)
         self.register_buffer("neighbor_weights", torch.from_numpy(weights_IS), persistent=False)
         self.initialize(init_std)
@@ -133,7 +138,9 @@ class UltraGCN(RecSysArch):
         return self.User.embeddings.weight, self.Item.embeddings.weight
 
 
-def similar_items(data: TrainingData, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
+def similar_items(
+    data: TrainingData, n_neighbors: int, item_graph: Literal["code", "paper"]
+) -> tuple[np.ndarray, np.ndarray]:
     """Return each item's neighbours with the largest weights, (I, S) int64, and the weights, (I, S) float32.
 
     Items with fewer than S neighbours are padded with item 0 at weight 0.
@@ -142,14 +149,18 @@ def similar_items(data: TrainingData, n_neighbors: int) -> tuple[np.ndarray, np.
     columns = rows.T.tocsr()
     # A row of X'X sums to the total number of interactions of the item's users.
     sums_I = columns @ data.csr().lengths.astype(np.float64)
-    to_others_I = np.maximum(sums_I - data.item_counts(), 1)
-    of_source_I = (np.sqrt(sums_I) / to_others_I).astype(np.float32)
-    of_target_I = (np.maximum(sums_I, 1) ** -0.5).astype(np.float32)
+    if item_graph == "code":
+        of_source_I, of_target_I = np.sqrt(sums_I + 1) / np.maximum(sums_I, 1), (sums_I + 1) ** -0.5
+    else:
+        of_source_I = np.sqrt(sums_I) / np.maximum(sums_I - data.item_counts(), 1)
+        of_target_I = np.maximum(sums_I, 1) ** -0.5
+    of_source_I, of_target_I = of_source_I.astype(np.float32), of_target_I.astype(np.float32)
     nearest = largest_of_product(
         columns,
         rows,
         n_neighbors,
         weigh=lambda products, rows, columns: products * of_source_I[rows] * of_target_I[columns],
+        without_diagonal=item_graph == "paper",
     )
     lengths_I = np.diff(nearest.indptr)
     filled_IS = np.arange(n_neighbors) < lengths_I[:, None]

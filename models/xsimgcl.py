@@ -14,7 +14,7 @@ from torch import Tensor
 from recrun.architectures.graph import GraphArch
 from recrun.architectures.prediction import Batch
 from recrun.errors import ConfigError, Fault
-from recrun.models.simgcl import contrast, noisy
+from recrun.models.simgcl import contrast, decay, noisy
 from recrun.registry import MODELS
 from recrun.types import Annotated, NonNegativeFloat, PositiveFloat, PositiveInt, Where
 
@@ -32,7 +32,8 @@ class XSimGCL(GraphArch):
     `contrast_layer`, over the distinct users and the distinct positive items of a batch, is added to the loss.
 
     *Source:* Yu, Xia, Chen, Cui, Hung, Yin, "XSimGCL: Towards Extremely Simple Graph Contrastive Learning for
-    Recommendation", IEEE TKDE 2024.
+    Recommendation", IEEE TKDE 2024; the L2 term as in SELFRec, the authors' library. There embeddings start by Xavier's
+    uniform initialisation.
 
     Args:
         embedding_dim: length of the embeddings.
@@ -42,8 +43,7 @@ class XSimGCL(GraphArch):
         contrast_temperature: temperature of the contrastive loss.
         noise: length of the noise of each node in each layer.
         init_std: standard deviation of the initial embeddings.
-        embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
-            over B.
+        embedding_decay: weight of the L2 term, the norms of the batch's noisy users and positives (see `simgcl.decay`).
 
     Raises:
         ConfigError: `contrast_layer` is larger than `n_layers`.
@@ -72,22 +72,22 @@ class XSimGCL(GraphArch):
         self.n_layers, self.contrast_layer = n_layers, contrast_layer
         self.contrast_weight, self.noise = contrast_weight, noise
         self.contrast_temperature = contrast_temperature
-        self._under_noise: tuple[Tensor, Tensor] | None = None
         self.initialize(init_std)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch: that of its scores under noise, the L2 term, and the contrastive loss."""
         mean_ND, layer_ND = self._propagate(self.noise)
-        self._under_noise = self.graph.split(mean_ND)
-        try:
+        with self.hold(self.graph.split(mean_ND)):
             loss = super().training_loss(batch, criterion)
-        finally:
-            self._under_noise = None
         return loss + self._contrast(batch[self.user_column], batch[self.item_column], mean_ND, layer_ND)
+
+    def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
+        """Return the L2 term."""
+        return self.embedding_decay * decay(self.vectors(), users, items) if self.embedding_decay else 0.0
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return all users' and items' embeddings, averaged over the layers; noisy only within `training_loss`."""
-        return self._under_noise or self.graph.split(self._propagate(noise=0.0)[0])
+        return self.held or self.graph.split(self._propagate(noise=0.0)[0])
 
     def _propagate(self, noise: float) -> tuple[Tensor, Tensor]:
         """Return the mean over the layers (N, D), and the layer to contrast it with."""

@@ -19,16 +19,17 @@ class SelfAttention(nn.Module):
     Args:
         dim: D.
         n_heads: h, a divisor of D.
+        dropout: dropout rate of the probabilities, the outputs of the softmax.
 
     Raises:
         ConfigError: it is not.
     """
 
-    def __init__(self, dim: int, n_heads: int) -> None:
+    def __init__(self, dim: int, n_heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         if dim % n_heads:
             raise ConfigError(Fault(f"expected a divisor of embedding_dim {dim}, found {n_heads}", key="n_heads"))
-        self.n_heads = n_heads
+        self.n_heads, self.dropout = n_heads, dropout
         self.inputs, self.output = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
 
     def forward(self, states: Tensor, visible: Tensor | None = None) -> Tensor:
@@ -43,6 +44,7 @@ class SelfAttention(nn.Module):
         parts = self.inputs(states).view(size, length, 3, self.n_heads, dim // self.n_heads)
         queries, keys, values = parts.permute(2, 0, 3, 1, 4)
         mask = None if visible is None else visible[:, None, None, :]
-        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=visible is None)
+        rate = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(queries, keys, values, mask, rate, is_causal=visible is None)
         output: Tensor = self.output(mixed.transpose(1, 2).reshape(size, length, dim))
         return output

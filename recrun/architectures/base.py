@@ -77,7 +77,7 @@ class RecSysArch(nn.Module):
         elif LOG_Q in batch:
             loss = criterion.from_corrected(self(users, items), batch[LOG_Q])
         else:
-            loss = criterion.from_scores(self(users, items))
+            loss = criterion.from_users(self(users, items), users[:, 0])
         total: Tensor = loss + self.penalty(users, items)
         return total
 

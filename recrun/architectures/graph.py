@@ -6,6 +6,8 @@ Shapes: U users, I items, N = U + I nodes (users first), E edges counted in both
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,12 +88,13 @@ class GraphArch(RecSysArch):
     """Base of models that propagate embeddings of users and items over their graph.
 
     A model defines `vectors()`, whose products are its scores, and calls `initialize` at the end of its constructor.
+    Its L2 term is on embeddings before propagation unless it overrides `penalty`.
 
     Args:
         data: the train part.
         embedding_dim: length of the embeddings.
-        embedding_decay: weight of the L2 term on the embeddings of a batch before propagation: half the sum of their
-            squared norms, divided by B.
+        embedding_decay: weight of the L2 term of a batch: half the sum of the squared norms of its embeddings, divided
+            by B.
     """
 
     def __init__(self, data: TrainingData, embedding_dim: int, embedding_decay: float) -> None:
@@ -101,10 +104,20 @@ class GraphArch(RecSysArch):
         self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
         self.graph = UserItemGraph(data.matrix())
         self.embedding_decay = embedding_decay
+        self.held: tuple[Tensor, Tensor] | None = None
 
     @abstractmethod
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the vectors of all users (U, V) and all items (I, V)."""
+
+    @contextmanager
+    def hold(self, vectors: tuple[Tensor, Tensor]) -> Iterator[None]:
+        """Keep the vectors of a training step in `held`, for a model whose L2 term is on those that were scored."""
+        self.held = vectors
+        try:
+            yield
+        finally:
+            self.held = None
 
     def nodes(self) -> Tensor:
         """Return the embeddings (N, D) before propagation."""

@@ -21,9 +21,10 @@ class BaseCriterion(nn.Module):
     """Base of all losses: the reduction, the methods that the training loop calls, and L1/L2 regularisation.
 
     A loss is a registered subclass whose `forward` returns `self.reduce(terms)`. With `forward(pos, neg)` that is all
-    it needs; with `forward(preds, targets)` it sets `pointwise = True`. A loss over all items sets
-    `ranks_all_items = True` and overrides `from_all`; a loss over users' whole rows overrides `from_rows`. A loss that
-    takes vectors instead of scores sets `compares_vectors = True`.
+    it needs; with `forward(preds, targets)` it sets `pointwise = True`. A loss that compares the
+    rows of one user overrides `from_users`. A loss over all items sets `ranks_all_items = True` and overrides
+    `from_all`; a loss over users' whole rows overrides `from_rows`. A loss that takes vectors instead of scores sets
+    `compares_vectors = True`.
 
     Args:
         reduction: "mean" or "sum" of the loss's terms, or "none" to return the terms themselves.
@@ -65,6 +66,15 @@ class BaseCriterion(nn.Module):
         else:
             loss = self(scores[:, :1], scores[:, 1:])
         return loss
+
+    def from_users(self, scores: Tensor, users: Tensor) -> Tensor:
+        """Return the loss as `from_scores` does, for losses that compare the rows of one user; others ignore `users`.
+
+        Args:
+            scores: (B, 1+K) floating; column 0 is the positive.
+            users: (B,) int64, the user of each row.
+        """
+        return self.from_scores(scores)
 
     def from_corrected(self, scores: Tensor, log_q: Tensor) -> Tensor:
         """Return the loss as `from_scores` does, corrected for the sampling probabilities of the negatives.

@@ -36,9 +36,9 @@ class BCELoss4Logits(BaseCriterion):
 class GBCELoss(BaseCriterion):
     """Classify items by binary cross entropy, corrected for the overconfidence that negative sampling causes.
 
-    Per row: -(β log σ(s⁺) + Σ log(1 - σ(s⁻))) / (K + 1), with the sampling rate α = K / (n_items - 1) and
-    β = α (t (1 - 1/α) + 1/α). With t = 0 this is `bce`; with t = 1 the model's probabilities are those of
-    training without sampling.
+    Per row: -(β log σ(s⁺) + Σ log(1 - σ(s⁻))) / (K + 1), with the sampling rate α = K / (n_items - 1), at most 1,
+    and β = α (t (1 - 1/α) + 1/α). With t = 0 this is `bce`; with t = 1 the model's probabilities are those of
+    training without sampling. With more negatives than other items, which then repeat, it is `bce` as well.
 
     *Source:* Petrov and Macdonald, RecSys 2023 (gSASRec), section 5.
 
@@ -59,7 +59,7 @@ class GBCELoss(BaseCriterion):
         if self.n_items is None:
             raise TrainingError("GBCELoss needs the number of items: call bind(n_items) first")
         pos_B1, neg_BK = as_rows(pos, neg)
-        rate = neg_BK.size(1) / (self.n_items - 1)
+        rate = min(1.0, neg_BK.size(1) / max(1, self.n_items - 1))
         beta = self.calibration * (rate - 1) + 1
         return self.reduce(torch.cat([beta * F.softplus(-pos_B1), F.softplus(neg_BK)], dim=1))
 

@@ -96,15 +96,26 @@ class SampledSoftmax(BaseCriterion):
 
 @LOSSES.register("bsl", min_negatives=2, scores="cosine")
 class BSLLoss(BaseCriterion):
-    """Rank each positive above a soft maximum of its negatives, with separate temperatures for the two.
+    """Rank a user's positives, taken together, above a soft maximum of each row's negatives.
 
-    Per row: -s⁺/τ⁺ + (τ/τ⁺) log mean exp(s⁻/τ). The mean instead of the sum shifts the loss by a constant.
+    Per row, with the first mean over the positives of the row's user in the batch, and the second over the row's
+    negatives: -log mean exp(s⁺/τ⁺) + κ log mean exp(s⁻/τ).
 
-    *Source:* Wu, Chen, Wu, Shi, Zhang and Wang, ICDE 2024 (BSL), its pseudo-code.
+    The paper's loss of a user is -τ⁺ log E exp(s⁺/τ⁺) + τ log E exp(s⁻/τ), with expectations over the user's positives
+    and negatives. Divided by τ⁺, and with means over the batch, that is κ = τ/τ⁺, the default. A user with one positive
+    in the batch has the term -s⁺/τ⁺; if all users have one, τ⁺ then scales the whole loss and changes nothing else, and
+    with τ⁺ = τ it is the paper's softmax loss SL, in which the positive is not in the sum over the items.
+
+    The authors' code (its mode "multi") has τ⁺ = τ and chooses κ: negatives have κ times the weight of positives. Its
+    mode "reweight" takes each positive for itself and the sum instead of the mean over negatives, which shifts the loss
+    by a constant.
+
+    *Source:* Wu, Chen, Wu, Shi, Zhang and Wang, ICDE 2024 (BSL); κ is `temperature_2` of its authors' code.
 
     Args:
         temperature: τ of the negatives; the lower, the more weight on the hardest.
-        positive_temperature: τ⁺ of the positives.
+        positive_temperature: τ⁺ of the positives; the lower, the more weight on the best of a user's.
+        negative_exponent: κ, the weight of negatives relative to positives; null for τ/τ⁺, the paper's.
     """
 
     def __init__(
@@ -113,13 +124,43 @@ class BSLLoss(BaseCriterion):
         *,
         temperature: PositiveFloat = 0.1,
         positive_temperature: PositiveFloat = 0.1,
+        negative_exponent: PositiveFloat | None = None,
     ) -> None:
         super().__init__(reduction)
         self.temperature = temperature
         self.positive_temperature = positive_temperature
+        self.negative_exponent = temperature / positive_temperature if negative_exponent is None else negative_exponent
 
-    def forward(self, pos: Tensor, neg: Tensor) -> Tensor:
-        """Return the loss of `pos` (B,) or (B, 1) and `neg` (B,) or (B, K); terms (B,)."""
+    def forward(self, pos: Tensor, neg: Tensor, users: Tensor | None = None) -> Tensor:
+        """Return the loss of `pos` (B,) or (B, 1) and `neg` (B,) or (B, K); terms (B,).
+
+        Args:
+            pos: scores of positives.
+            neg: scores of negatives.
+            users: the user of each row, int64 (B,); None if all are different.
+
+        Raises:
+            TrainingError: there is not one user a row.
+        """
         pos_B1, neg_BK = as_rows(pos, neg)
-        hardest_B = self.temperature * (torch.logsumexp(neg_BK / self.temperature, dim=1) - math.log(neg_BK.size(1)))
-        return self.reduce((hardest_B - pos_B1[:, 0]) / self.positive_temperature)
+        of_negatives_B = torch.logsumexp(neg_BK / self.temperature, dim=1) - math.log(neg_BK.size(1))
+        of_positives_B = pos_B1[:, 0] / self.positive_temperature
+        if users is not None:
+            of_positives_B = _log_mean_exp_by_user(of_positives_B, users)
+        return self.reduce(self.negative_exponent * of_negatives_B - of_positives_B)
+
+    def from_users(self, scores: Tensor, users: Tensor) -> Tensor:
+        """Return the loss of `scores` (B, 1+K), the positive first, of users (B,) who may occur more than once."""
+        loss: Tensor = self(scores[:, :1], scores[:, 1:], users)
+        return loss
+
+
+def _log_mean_exp_by_user(values: Tensor, users: Tensor) -> Tensor:
+    """Return log mean exp of the values (B,) of each row's user; users (B,) int64."""
+    if users.shape != values.shape:
+        raise TrainingError(f"expected a user for each of {len(values)} rows, found shape {tuple(users.shape)}")
+    _, rows_B, counts_R = torch.unique(users, return_inverse=True, return_counts=True)
+    largest_R = values.new_full((len(counts_R),), -torch.inf).scatter_reduce(0, rows_B, values.detach(), "amax")
+    sums_R = torch.zeros_like(largest_R).index_add(0, rows_B, (values - largest_R[rows_B]).exp())
+    means_R: Tensor = largest_R + (sums_R / counts_R).log()
+    return means_R[rows_B]

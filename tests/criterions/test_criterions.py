@@ -201,6 +201,15 @@ def test_gbce_without_calibration_is_bce() -> None:
     assert torch.allclose(loss.from_scores(scores_of()), BCELoss4Logits().from_scores(scores_of()))
 
 
+def test_gbce_with_more_negatives_than_other_items_is_bce() -> None:
+    # No more than all items can be sampled: the rate is at most 1, and with it the weight of positives.
+    scores = scores_of(negatives=20)
+    for n_items in (2, 5, 21):
+        loss = GBCELoss(calibration=0.75)
+        loss.bind(n_items)
+        torch.testing.assert_close(loss.from_scores(scores), BCELoss4Logits().from_scores(scores))
+
+
 def test_losses_that_depend_on_it_ask_for_the_number_of_items() -> None:
     for loss in (GBCELoss(), WARPLoss()):
         with pytest.raises(TrainingError, match=r"call bind\(n_items\) first"):
@@ -235,6 +244,88 @@ def test_bsl_worked_by_hand() -> None:
     scores = torch.tensor([[0.5, math.log(2.0), math.log(4.0)]])
     loss = BSLLoss(temperature=1.0, positive_temperature=2.0)
     assert loss.from_scores(scores).item() == pytest.approx(-0.5 / 2 + math.log(6 / 2) / 2, rel=1e-6)
+    loss = BSLLoss(temperature=1.0, positive_temperature=2.0, negative_exponent=1.5)
+    assert loss.from_scores(scores).item() == pytest.approx(-0.5 / 2 + 1.5 * math.log(6 / 2), rel=1e-6)
+
+
+USERS = torch.tensor([3, 8, 3, 3, 8, 0])
+BSL_SETTINGS = [
+    (0.08, 0.08, 1.22),  # that of the authors on Gowalla
+    (0.1, 0.1, None),
+    (0.1, 0.4, None),
+    (0.5, 0.05, 0.3),
+    (2.0, 1.0, 1.0),
+]
+
+
+@pytest.mark.parametrize(("negative", "positive", "exponent"), BSL_SETTINGS)
+def test_bsl_is_its_formula_on_dense_matrices(negative: float, positive: float, exponent: float | None) -> None:
+    scores = torch.tanh(scores_of(6)).requires_grad_()
+    same = (USERS[:, None] == USERS).double()
+    of_user = (same @ (scores[:, 0] / positive).exp()) / same.sum(1)
+    of_others = (scores[:, 1:] / negative).exp().mean(1) ** (exponent or negative / positive)
+    expected = -(of_user / of_others).log()
+    loss = BSLLoss("none", temperature=negative, positive_temperature=positive, negative_exponent=exponent)
+    terms = loss.from_users(scores, USERS)
+    torch.testing.assert_close(terms, expected)
+    found, wanted = (torch.autograd.grad(each.sum(), scores)[0] for each in (terms, expected))
+    torch.testing.assert_close(found, wanted)
+
+
+def _bsl_direction(positive_temperature: float, exponent: float | None, users: Tensor | None) -> Tensor:
+    scores = torch.tanh(scores_of(6)).requires_grad_()
+    loss = BSLLoss(temperature=0.1, positive_temperature=positive_temperature, negative_exponent=exponent)
+    value = loss.from_scores(scores) if users is None else loss.from_users(scores, users)
+    (gradient,) = torch.autograd.grad(value, scores)
+    return gradient.flatten() / gradient.norm()
+
+
+@pytest.mark.parametrize(
+    ("exponent", "users", "most"),
+    [(None, USERS, 0.97), (1.22, USERS, 0.95), (1.22, None, 0.95)],
+    ids=["several positives a user", "with an exponent", "an exponent alone"],
+)
+def test_the_positive_temperature_of_bsl_turns_the_gradient(
+    exponent: float | None, users: Tensor | None, most: float
+) -> None:
+    assert _bsl_direction(0.05, exponent, users) @ _bsl_direction(1.0, exponent, users) < most
+
+
+def test_the_exponent_of_bsl_turns_the_gradient() -> None:
+    assert _bsl_direction(0.1, 1.0, None) @ _bsl_direction(0.1, 3.0, None) < 0.95
+
+
+def test_the_papers_bsl_with_one_positive_a_user_only_scales_with_the_positive_temperature() -> None:
+    for users in (None, torch.arange(6)):
+        assert _bsl_direction(0.05, None, users) @ _bsl_direction(1.0, None, users) == pytest.approx(1)
+
+
+def test_bsl_with_equal_temperatures_and_one_positive_a_user_is_the_softmax_loss() -> None:
+    scores = scores_of(6)
+    expected = -scores[:, 0] / 0.2 + torch.logsumexp(scores[:, 1:] / 0.2, 1) - math.log(4)
+    loss = BSLLoss("none", temperature=0.2, positive_temperature=0.2)
+    torch.testing.assert_close(loss.from_users(scores, torch.arange(6)), expected)
+    torch.testing.assert_close(loss.from_scores(scores), expected)
+
+
+@pytest.mark.parametrize("users", [torch.tensor([0]), torch.zeros(6, dtype=torch.int64), torch.zeros(5, 1)])
+def test_bsl_refuses_users_that_are_not_one_a_row(users: Tensor) -> None:
+    with pytest.raises(TrainingError, match="expected a user for each of 5 rows"):
+        BSLLoss().from_users(scores_of(5), users)
+
+
+def test_bsl_of_one_user_stays_finite_at_extreme_scores() -> None:
+    scores = torch.tensor([[-1e4, 1e4], [1e4, -1e4], [0.0, 0.0]], requires_grad=True)
+    loss = BSLLoss(temperature=0.01, positive_temperature=0.01).from_users(scores, torch.zeros(3, dtype=torch.int64))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert scores.grad is not None
+    assert torch.isfinite(scores.grad).all()
+
+
+def test_other_losses_do_not_look_at_the_users() -> None:
+    for name in set(SAMPLED) - {"bsl"}:
+        assert torch.equal(build(name).from_users(scores_of(6), USERS), build(name).from_scores(scores_of(6)))
 
 
 def test_ccl_worked_by_hand() -> None:

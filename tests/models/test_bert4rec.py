@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -33,6 +34,49 @@ def test_scores_are_those_of_the_paper_at_a_mask_behind_the_history(in_order: Tr
         told = F.gelu(model.output(states[-1]))
         expected = model.items.weight[:9] @ told + model.biases[:, 0]
         torch.testing.assert_close(scores[user], expected)
+
+
+def test_untied_and_without_an_output_layer_it_is_torchs_encoder_with_a_linear_layer_over_the_items(
+    in_order: TrainingData,
+) -> None:
+    model = _model(in_order, tie_embeddings=False, output_layer=False, n_layers=1, n_heads=2).eval()
+    block = model.blocks[0]
+    torchs = torch.nn.TransformerEncoderLayer(6, 2, 24, activation="gelu", batch_first=True).eval()
+    names = {
+        "attention.inputs.": "self_attn.in_proj_",
+        "attention.output.": "self_attn.out_proj.",
+        "inner.": "linear1.",
+        "outer.": "linear2.",
+        "norms.0.": "norm1.",
+        "norms.1.": "norm2.",
+    }
+    state = block.state_dict()
+    torchs.load_state_dict({names[name] + kind: state[name + kind] for name in names for kind in ("weight", "bias")})
+    states = model.norm(model.items.weight[[6, 0, 7, 1, 9]] + model.positions.weight)
+    with torch.no_grad():
+        last = torchs(states[None])[0, -1]
+        assert model.own is not None
+        expected = model.own.weight @ last + model.biases[:, 0]
+        torch.testing.assert_close(model.score(torch.tensor([3]))[0], expected)
+    assert [name for name, _ in model.named_parameters() if name.startswith("output")] == []
+
+
+def test_untied_items_have_vectors_of_their_own(in_order: TrainingData) -> None:
+    tied, untied = (_model(in_order, tie_embeddings=tie) for tie in (True, False))
+    counts = [sum(parameter.numel() for parameter in model.parameters()) for model in (tied, untied)]
+    assert counts[1] - counts[0] == 9 * 6
+    untied.item_vectors().sum().backward()
+    assert untied.items.weight.grad is None
+
+
+@pytest.mark.parametrize("rate", ["attention_dropout", "inner_dropout"])
+def test_its_rates_drop_in_training_only(in_order: TrainingData, rate: str) -> None:
+    model = _model(in_order, dropout=0.0, **{rate: 0.5})
+    items, lengths = torch.randint(9, (20, 4)), torch.full((20,), 4)
+    assert not torch.equal(model(items, lengths), model(items, lengths))
+    plain = _model(in_order, dropout=0.0)
+    model.eval()
+    torch.testing.assert_close(model(items, lengths), plain(items, lengths))
 
 
 def test_the_share_of_masked_items_is_as_set_and_no_row_is_without(in_order: TrainingData) -> None:

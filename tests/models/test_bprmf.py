@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recrun.architectures.few_items import repeated_items
-from recrun.criterions import BPRLoss
+from recrun.criterions import BPRLoss, BSLLoss
 from recrun.data.datasets import Synthetic
 from recrun.models.bprmf import BPRMF
 
@@ -48,6 +48,38 @@ def test_the_decay_is_half_the_squared_norms_of_the_batch_by_its_users(data: Any
     users, items = torch.tensor([[1], [2]]), torch.tensor([[3, 4], [3, 5]])
     norms = model.User.embeddings.weight[users].square().sum() + model.Item.embeddings.weight[items].square().sum()
     torch.testing.assert_close(torch.as_tensor(model.penalty(users, items)), 0.25 * norms / 2)
+
+
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
+@pytest.mark.parametrize("n_items", [3, 70], ids=["plain", "repeated"])
+def test_entries_of_users_are_dropped_before_scaling_in_training_only(data: Any, similarity: Any, n_items: int) -> None:
+    model = BPRMF(data, embedding_dim=8, similarity=similarity, embedding_dropout=0.4, embedding_decay=0.5)
+    users, items = torch.randint(60, (8, 1)), torch.randint(40, (8, n_items))
+    rows, columns = model.User.embeddings.weight[users], model.Item.embeddings.weight[items]
+    torch.manual_seed(3)
+    dropped = torch.nn.functional.dropout(rows, 0.4)
+    assert 0.2 < float((dropped == 0).double().mean()) < 0.6
+
+    def scores(left: torch.Tensor) -> torch.Tensor:
+        return torch.cosine_similarity(left, columns, dim=-1) if similarity == "cosine" else (left * columns).sum(-1)
+
+    torch.manual_seed(3)
+    torch.testing.assert_close(model(users, items), scores(dropped))
+    squares = rows.square().sum() + columns.square().sum()
+    torch.testing.assert_close(torch.as_tensor(model.penalty(users, items)), 0.25 * squares / 8)
+    assert not torch.equal(model.vectors()[0], model.vectors()[0])
+    model.eval()
+    torch.testing.assert_close(model(users, items), scores(rows))
+    assert torch.equal(model.vectors()[0], model.vectors()[0])
+
+
+def test_bsl_is_told_which_rows_are_of_one_user(data: Any) -> None:
+    model = BPRMF(data, embedding_dim=4, similarity="cosine")
+    batch = {"user": torch.tensor([[1], [2], [1]]), "item": torch.tensor([[3, 4, 9], [5, 3, 0], [7, 8, 2]])}
+    loss = BSLLoss(positive_temperature=0.05)
+    scores = model(batch["user"], batch["item"])
+    assert torch.equal(model.training_loss(batch, loss), loss.from_users(scores, batch["user"][:, 0]))
+    assert not torch.allclose(model.training_loss(batch, loss), loss.from_scores(scores), rtol=1e-6)
 
 
 def test_the_distinct_items_of_a_batch_are_counted_once_a_step(data: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,13 @@ def test_the_loss_is_that_of_all_cells_of_the_users_rows(
     torch.testing.assert_close(softmax, MultinomialLoss()(scores, rows))
 
 
+def test_the_weights_of_the_dimensions_start_at_their_setting(
+    data_of: Callable[..., TrainingData], table: np.ndarray
+) -> None:
+    assert ENMF(data_of(table), embedding_dim=3).weights.tolist() == [1, 1, 1]
+    assert ENMF(data_of(table), embedding_dim=3, init_weight=0.25).weights.tolist() == [0.25] * 3
+
+
 def test_entries_of_users_are_dropped_in_training_only(data_of: Callable[..., TrainingData], table: np.ndarray) -> None:
     model = _model(data_of(table), dropout=0.5)
     assert 0.2 < float((model.vectors()[0] == 0).float().mean()) < 0.8

@@ -35,6 +35,16 @@ def test_a_score_is_that_of_the_papers_tower_and_product(
     torch.testing.assert_close(model.score(user.view(1))[0, 7], expected)
 
 
+def test_layers_start_as_xavier_initialisation_of_the_whole_layer(
+    data_of: Callable[..., TrainingData], table: np.ndarray
+) -> None:
+    model = _model(data_of(table), mlp_dim=256)
+    first = torch.cat([model.from_user.weight, model.from_item.weight], dim=1)
+    for weight in (first, model.layers[0].weight):
+        outputs, inputs = weight.shape
+        assert float(weight.detach().std()) == pytest.approx((2 / (inputs + outputs)) ** 0.5, rel=0.02)
+
+
 def test_all_items_are_scored_alike_however_many_at_a_time(
     data_of: Callable[..., TrainingData], table: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

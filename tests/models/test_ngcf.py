@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
 from torch import Tensor
 
+from recrun.config.resolve import resolve
+from recrun.criterions import BPRLoss
 from recrun.data.interactions import TrainingData
+from recrun.errors import ConfigError
 from recrun.models.ngcf import NGCF
 
 
@@ -20,6 +26,43 @@ def test_vectors_are_the_formula_on_dense_matrices(small_data: TrainingData, adj
         layer = torch.where(mixed > 0, mixed, 0.2 * mixed)
         layers.append(layer / layer.norm(dim=1, keepdim=True))
     torch.testing.assert_close(torch.cat(model.vectors()), torch.cat(layers, 1).float(), atol=1e-5, rtol=1e-4)
+
+
+def test_vectors_are_those_of_the_authors_code_on_dense_matrices(small_data: TrainingData) -> None:
+    model = NGCF(small_data, embedding_dim=8, n_layers=2, layer="code").eval()
+    for each in (*model.sums, *model.products):
+        torch.nn.init.normal_(each.bias)
+    table = torch.from_numpy(small_data.matrix().toarray()).double()
+    whole = torch.cat([torch.cat([torch.eye(40), table], 1), torch.cat([table.T, torch.eye(30)], 1)])
+    mean = whole / whole.sum(1, keepdim=True)  # D^-1 (A + I)
+    layer = torch.cat([model.User.embeddings.weight, model.Item.embeddings.weight]).double()
+    layers = [layer]
+    for sums, products in zip(model.sums, model.products, strict=True):
+        met = mean @ layer
+        of_sums = met @ sums.weight.double().T + sums.bias.double()
+        of_products = (met * layer) @ products.weight.double().T + products.bias.double()
+        layer = sum(torch.where(each > 0, each, 0.2 * each) for each in (of_sums, of_products))  # type: ignore[assignment]
+        layers.append(layer / layer.norm(dim=1, keepdim=True))
+    torch.testing.assert_close(torch.cat(model.vectors()), torch.cat(layers, 1).float(), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layer", ["paper", "code"])
+def test_the_l2_term_is_on_the_concatenated_embeddings_that_are_scored(small_data: TrainingData, layer: Any) -> None:
+    model = NGCF(small_data, embedding_dim=8, layer=layer, message_dropout=0.5, embedding_decay=0.3)
+    batch = {"user": torch.tensor([[3], [7]]), "item": torch.tensor([[1, 2], [5, 0]])}
+    torch.manual_seed(4)
+    users, items = (each.detach() for each in model.vectors())
+    scored = BPRLoss().from_scores((users[batch["user"]] * items[batch["item"]]).sum(-1))
+    squares = users[batch["user"]].square().sum() + items[batch["item"]].square().sum()
+    torch.manual_seed(4)
+    torch.testing.assert_close(model.training_loss(batch, BPRLoss()), scored + 0.3 * squares / 2 / 2)
+    assert model.held is None
+
+
+@pytest.mark.parametrize("value", ["codes", "norm", "true", "null", "2", "[code]"])
+def test_a_layer_that_is_neither_is_refused(value: str) -> None:
+    with pytest.raises(ConfigError, match="layer: expected one of paper, code, found"):
+        resolve("ngcf", [f"layer={value}"])
 
 
 def test_messages_are_dropped_while_training_only(small_data: TrainingData) -> None:

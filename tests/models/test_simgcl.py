@@ -10,6 +10,7 @@ from torch import Tensor
 from recrun.criterions import BPRLoss
 from recrun.data.interactions import TrainingData
 from recrun.models.simgcl import SimGCL, contrast, noisy
+from recrun.models.xsimgcl import XSimGCL
 
 BATCH = {"user": torch.tensor([[3], [7], [3]]), "item": torch.tensor([[1, 2], [5, 0], [8, 9]])}
 
@@ -47,6 +48,40 @@ def test_without_noise_the_contrast_is_of_the_vectors_of_distinct_users_and_posi
     terms = contrast(users[[3, 7]], users[[3, 7]], 0.4) + contrast(items[[1, 5, 8]], items[[1, 5, 8]], 0.4)
     expected = BPRLoss().from_scores(model(BATCH["user"], BATCH["item"])) + 0.7 * terms
     torch.testing.assert_close(model.training_loss(BATCH, BPRLoss()), expected)
+
+
+def _norms(vectors: tuple[Tensor, Tensor]) -> Tensor:
+    """The L2 term of SELFRec: the norm of the matrix of the batch's users, plus that of its positives, by its size."""
+    users, items = (each.double() for each in vectors)
+    return (users[[3, 7, 3]].square().sum().sqrt() + items[[1, 5, 8]].square().sum().sqrt()) / 3
+
+
+def test_the_l2_term_is_of_the_norms_of_propagated_users_and_positives(small_data: TrainingData) -> None:
+    settings = {"embedding_dim": 8, "noise": 0, "contrast_weight": 0}
+    for model in (
+        SimGCL(small_data, embedding_decay=0.3, **settings),  # type: ignore[arg-type]
+        XSimGCL(small_data, embedding_decay=0.3, **settings),  # type: ignore[arg-type]
+    ):
+        expected = BPRLoss().from_scores(model(BATCH["user"], BATCH["item"])) + 0.3 * _norms(model.vectors())
+        torch.testing.assert_close(model.training_loss(BATCH, BPRLoss()), expected.float())
+        assert model.held is None
+
+
+def test_the_gradient_of_the_l2_term_is_that_of_the_formula(small_data: TrainingData, adjacency: Tensor) -> None:
+    model = SimGCL(small_data, embedding_dim=8, n_layers=2, contrast_weight=0, embedding_decay=1.0)
+    nodes = torch.cat([model.User.embeddings.weight, model.Item.embeddings.weight]).detach().double().requires_grad_()
+    spread = (adjacency @ nodes + adjacency @ adjacency @ nodes) / 2
+    _norms((spread[:40], spread[40:])).backward()
+    assert nodes.grad is not None
+    torch.as_tensor(model.penalty(BATCH["user"], BATCH["item"])).backward()
+    torch.testing.assert_close(model.User.embeddings.weight.grad, nodes.grad[:40].float())
+    torch.testing.assert_close(model.Item.embeddings.weight.grad, nodes.grad[40:].float())
+
+
+def test_the_l2_term_of_xsimgcl_is_of_noisy_vectors(small_data: TrainingData) -> None:
+    model = XSimGCL(small_data, embedding_dim=8, noise=0.5, contrast_weight=0, embedding_decay=100.0)
+    losses = {round(model.training_loss(BATCH, BPRLoss()).item(), 3) for _ in range(3)}
+    assert len(losses) == 3
 
 
 def test_noise_is_drawn_from_torchs_generator_which_a_checkpoint_holds(small_data: TrainingData) -> None:

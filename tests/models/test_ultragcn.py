@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import numpy as np
 import pytest
 import torch
@@ -12,31 +14,55 @@ from recrun.data.interactions import TrainingData
 from recrun.errors import ConfigError
 from recrun.models.ultragcn import UltraGCN, similar_items
 
+GRAPHS: tuple[Literal["code", "paper"], ...] = ("code", "paper")
 
-def _similarities(data: TrainingData) -> np.ndarray:
-    """The weights of all pairs of items, as the paper has them."""
+
+def _similarities(data: TrainingData, item_graph: str) -> np.ndarray:
+    """The weights of all pairs of items, as the authors' code or the paper has them."""
     table = data.matrix().toarray().astype(float)
     shared = table.T @ table
     sums = shared.sum(1)
     weights = np.zeros_like(shared)
     for i, j in np.argwhere(shared > 0):
-        if i != j:
+        if item_graph == "code":
+            weights[i, j] = shared[i, j] * np.sqrt(sums[i] + 1) / sums[i] / np.sqrt(sums[j] + 1)
+        elif i != j:
             weights[i, j] = shared[i, j] / (sums[i] - shared[i, i]) * np.sqrt(sums[i] / sums[j])
     return weights
 
 
-def test_neighbours_are_the_items_of_the_largest_weights(small_data: TrainingData) -> None:
-    weights = _similarities(small_data)
-    neighbors, kept = similar_items(small_data, 4)
+@pytest.mark.parametrize("item_graph", GRAPHS)
+def test_neighbours_are_the_items_of_the_largest_weights(small_data: TrainingData, item_graph: Any) -> None:
+    weights = _similarities(small_data, item_graph)
+    neighbors, kept = similar_items(small_data, 4, item_graph)
     np.testing.assert_allclose(np.sort(kept, 1), np.sort(weights, 1)[:, -4:], rtol=1e-5)
     rows = np.arange(30)[:, None]
     np.testing.assert_allclose(np.where(kept > 0, weights[rows, neighbors], 0), kept, rtol=1e-5)
+    is_own = (neighbors == rows) & (kept > 0)
+    assert is_own.any() == (item_graph == "code")
 
 
-def test_items_with_few_neighbours_are_filled_up_with_weight_0(data_of) -> None:  # type: ignore[no-untyped-def]
-    neighbors, weights = similar_items(data_of([[1, 1, 0, 0], [0, 0, 1, 0]]), 3)
+def test_the_graph_is_that_of_the_authors_code_unless_the_papers_is_asked_for(small_data: TrainingData) -> None:
+    for settings, item_graph in (({}, "code"), ({"item_graph": "paper"}, "paper")):
+        model = UltraGCN(small_data, n_neighbors=4, **settings)  # type: ignore[arg-type]
+        neighbors, weights = similar_items(small_data, 4, item_graph)  # type: ignore[arg-type]
+        assert model.neighbors.tolist() == neighbors.tolist()
+        assert model.neighbor_weights.tolist() == weights.tolist()
+
+
+@pytest.mark.parametrize("value", ["codes", "none", "Paper", "true", "null", "1", "[code]"])
+def test_an_item_graph_that_is_neither_is_refused(value: str) -> None:
+    with pytest.raises(ConfigError, match="item_graph: expected one of code, paper, found"):
+        resolve("ultragcn", [f"item_graph={value}"])
+
+
+@pytest.mark.parametrize(("item_graph", "filled"), [("code", [2, 2, 1, 0]), ("paper", [1, 1, 0, 0])])
+def test_items_with_few_neighbours_are_filled_up_with_weight_0(
+    data_of: Any, item_graph: Any, filled: list[int]
+) -> None:
+    neighbors, weights = similar_items(data_of([[1, 1, 0, 0], [0, 0, 1, 0]]), 3, item_graph)
     assert neighbors.shape == (4, 3)
-    assert (weights > 0).sum(1).tolist() == [1, 1, 0, 0]
+    assert (weights > 0).sum(1).tolist() == filled
 
 
 def test_the_loss_is_the_formula_term_by_term(small_data: TrainingData) -> None:
@@ -52,7 +78,7 @@ def test_the_loss_is_the_formula_term_by_term(small_data: TrainingData) -> None:
         **settings,  # type: ignore[arg-type]
     )
     degrees, item_degrees = small_data.csr().lengths, small_data.item_counts()
-    neighbors, weights = similar_items(small_data, 4)
+    neighbors, weights = similar_items(small_data, 4, "code")
     users, items = (table.embeddings.weight.detach() for table in (model.User, model.Item))
 
     def loss(u: int, i: int, sign: int) -> float:
