@@ -45,12 +45,12 @@ def gowalla() -> tuple[str, list[str]]:
 
 @contextmanager
 def trained_by(overrides: Sequence[str]) -> Iterator[Coach]:
-    """Yield a Coach as `recrun train bprmf OVERRIDES` makes it, without reporters and with a temporary run folder."""
+    """Yield a Coach as `recrun train synthetic/bprmf OVERRIDES` makes it, without reporters, in a temporary folder."""
     from recrun.config.resolve import resolve
     from recrun.workflows.build import prepare
 
     with tempfile.TemporaryDirectory() as runs:
-        resolved = resolve(str(REPOSITORY / "configs" / "bprmf.yaml"), [*overrides, "verbose=0"])
+        resolved = resolve(str(REPOSITORY / "configs" / "synthetic" / "bprmf.yaml"), [*overrides, "verbose=0"])
         yield prepare(resolved, runs=runs, reporters=lambda run, resumed_from: [])
 
 

@@ -32,7 +32,7 @@ def main() -> None:
     overrides = [override for override in overrides if not override.startswith("valid_ratio")]
     if not config.exists() or data != "Gowalla":
         print(f"no {config.relative_to(REPOSITORY)}, or no Gowalla for it: bprmf on {data} instead")
-        config = REPOSITORY / "configs" / "bprmf.yaml"
+        config = REPOSITORY / "configs" / "synthetic" / "bprmf.yaml"
     settings = [*overrides, f"epochs={options.epochs}", f"threads={options.threads}", *options.overrides]
     knows_profile = "--profile" in run_child(recrun("train", "--help")).output
     with tempfile.TemporaryDirectory() as runs:

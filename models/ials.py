@@ -56,8 +56,8 @@ class IALS(ClosedFormArch):
         *,
         embedding_dim: PositiveInt = 64,
         n_iterations: PositiveInt = 16,
-        unobserved_weight: PositiveFloat = 0.1,
-        reg_weight: PositiveFloat = 0.003,
+        unobserved_weight: PositiveFloat = 0.02,
+        reg_weight: PositiveFloat = 0.002,
         reg_exponent: NonNegativeFloat = 1.0,
         init_std: PositiveFloat = 0.1,
     ) -> None:

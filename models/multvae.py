@@ -50,7 +50,7 @@ class MultVAE(RowsArch):
         latent_dim: PositiveInt = 200,
         dropout: Fraction = 0.5,
         kl_weight: NonNegativeFloat = 0.2,
-        kl_warmup_steps: NonNegativeInt = 20000,
+        kl_warmup_steps: NonNegativeInt = 40000,
     ) -> None:
         super().__init__(data)
         self.dropout, self.kl_weight, self.kl_warmup_steps = dropout, kl_weight, kl_warmup_steps

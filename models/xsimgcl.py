@@ -60,7 +60,7 @@ class XSimGCL(GraphArch):
             Where("contrast_layer <= n_layers", "expected one of the {n_layers} layers, found {contrast_layer}"),
         ] = 1,
         contrast_weight: NonNegativeFloat = 0.2,
-        contrast_temperature: PositiveFloat = 0.2,
+        contrast_temperature: PositiveFloat = 0.15,
         noise: NonNegativeFloat = 0.2,
         init_std: PositiveFloat = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,

@@ -52,7 +52,7 @@ def _run(*arguments: str) -> int:
         ["bprmf", *TRAINED],
         ["bprmf", *TRAINED, "early_stop_patience=1"],
         ["bprmf", *TRAINED, "lr_scheduler=plateau", "lr_patience=0"],
-        ["bprmf", *TRAINED, "valid_ratio=0"],
+        ["bprmf", *TRAINED, "valid_ratio=0", "early_stop_patience=null"],
         ["bprmf", *TRAINED, "positives=users"],
         ["bprmf", *TRAINED, "loss=cross_entropy"],
         ["sasrec", *SMALL, "batch_size=32", "embedding_dim=8", "epochs=3"],

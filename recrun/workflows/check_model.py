@@ -34,6 +34,8 @@ _DATA: Final[dict[str, dict[str, str | int]]] = {
     "predictions": {"dataset": "SyntheticClicks", "n_rows": 6000, "n_users": 60, "n_items": 40},
 }
 """The synthetic data, by the evaluation of a family."""
+_CONFIGS: Final = "synthetic"
+"""The folder of the bundled configs with settings for synthetic data."""
 _EPOCHS: Final = 16
 _MACHINE: Final = {"device": "cpu", "threads": 1}
 _CUTOFF: Final = 10
@@ -70,16 +72,17 @@ class Subject:
         return {"epochs": _EPOCHS, "batch_size": self.family.check_batch_size, "lr": 0.01}
 
     def resolve(self, seed: int = _SEED) -> Resolved:
-        """Return the config for training it on small data: its bundled config, if there is one.
+        """Return the config for training it on small data: its bundled config for synthetic data, if there is one.
 
         Raises:
             ConfigError, RegistryError: there is no such model, or it cannot take these settings.
         """
         values = {**_DATA[self.family.evaluation], **_MACHINE, **self.quick, "seed": seed}
-        if self.name in bundled_configs():
+        bundled = f"{_CONFIGS}/{self.name}"
+        if bundled in bundled_configs():
             given = read_overrides(self.overrides)
             rest = [f"{key}={value}" for key, value in values.items() if key not in given]
-            return resolve(self.name, [*rest, *self.overrides])
+            return resolve(bundled, [*rest, *self.overrides])
         defaults = {key: Given(value) for key, value in {"model": self.name, **values}.items()}
         return resolve_given(defaults | read_overrides(self.overrides), self.name)
 

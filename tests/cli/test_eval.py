@@ -131,7 +131,7 @@ def test_what_was_trained_cannot_be_changed_for_an_evaluation(recrun: Callable[.
 
 
 def test_a_split_that_is_not_there_is_refused(recrun: Callable[..., Any], tmp_path: Path) -> None:
-    assert recrun("train", "bprmf", *SMALL, "valid_ratio=0").code == 0
+    assert recrun("train", "synthetic/bprmf", *SMALL, "valid_ratio=0").code == 0
     outcome = recrun("eval", "--checkpoint", "runs/latest", "--split", "valid")
     assert outcome.code == 2
     assert "the data has no valid part to evaluate on" in outcome.err

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-TRAINED = ["bprmf", "epochs=2", "embedding_dim=4", "batch_size=16"]
+TRAINED = ["synthetic/bprmf", "epochs=2", "embedding_dim=4", "batch_size=16"]
 COMMON = [
     "dataset=File",
     "root=.",

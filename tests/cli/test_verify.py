@@ -163,5 +163,5 @@ def test_numbers_in_a_config_do_not_stand_in_the_way_of_a_resume(
 
 
 def test_the_bundled_demo_gives_what_it_says(recrun: Callable[..., Any]) -> None:
-    outcome = recrun("verify", "bprmf", "-q")
+    outcome = recrun("verify", "synthetic/bprmf", "-q")
     assert outcome.code == 0, outcome.out

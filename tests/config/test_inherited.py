@@ -117,9 +117,9 @@ def test_an_inherited_setting_that_an_override_makes_meaningless_is_dropped_with
 
 
 def test_the_config_that_the_docstring_of_a_bundled_model_recommends_is_reached_from_the_command_line() -> None:
-    for name in ("sasrec", "gru4rec"):
+    for name, n_notes in (("sasrec", 0), ("gru4rec", 0), ("synthetic/sasrec", 1), ("synthetic/gru4rec", 1)):
         resolved = resolve(name, ["loss=cross_entropy"])
-        assert (resolved.config.loss, len(resolved.notes)) == ("cross_entropy", 1)
+        assert (resolved.config.loss, len(resolved.notes)) == ("cross_entropy", n_notes)
 
 
 def test_an_extending_config_drops_what_it_makes_meaningless(folder: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_config_holds_the_settings_of_the_run_and_of_its_components_and_no_oth
     assert not closed.trains
     assert set(closed.components) == {"model", "dataset"}
     assert "epochs" not in closed.config
-    assert closed.arguments("model")["reg_weight"] == closed.config.reg_weight == 100.0
+    assert closed.arguments("model")["reg_weight"] == closed.config.reg_weight == 250.0
 
     softmax = resolve("bprmf", ["loss=cross_entropy"])
     assert "sampler" not in softmax.components
@@ -139,7 +139,8 @@ def test_what_follows_from_other_settings_is_written_out(folder: Path) -> None:
 
 
 def test_the_command_line_wins_over_the_file_over_the_default() -> None:
-    assert resolve("bprmf").config.lr == 5e-3
+    assert resolve("bprmf").config.lr == 1e-3
+    assert resolve("synthetic/bprmf").config.lr == 5e-3
     assert resolve("bprmf", ["lr=1"]).config.lr == 1.0
     assert resolve("bprmf").config.beta1 == 0.9
 

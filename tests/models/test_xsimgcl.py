@@ -18,7 +18,9 @@ BATCH = {"user": torch.tensor([[3], [7], [3]]), "item": torch.tensor([[1, 2], [5
 def test_without_noise_the_mean_is_contrasted_with_the_chosen_layer(
     small_data: TrainingData, adjacency: Tensor
 ) -> None:
-    model = XSimGCL(small_data, embedding_dim=8, n_layers=2, contrast_layer=2, noise=0, embedding_decay=0)
+    model = XSimGCL(
+        small_data, embedding_dim=8, n_layers=2, contrast_layer=2, contrast_temperature=0.2, noise=0, embedding_decay=0
+    )
     nodes = torch.cat([model.User.embeddings.weight, model.Item.embeddings.weight]).double()
     second = adjacency @ adjacency @ nodes
     mean = (adjacency @ nodes + second) / 2

@@ -168,7 +168,7 @@ def test_early_stopping_counts_evaluations(tmp_path: Path) -> None:
 
 
 def test_without_validation_the_last_model_is_kept_and_nothing_pretends(tmp_path: Path) -> None:
-    coach, recorder = _prepare(tmp_path, "valid_ratio=0")
+    coach, recorder = _prepare(tmp_path, "valid_ratio=0", "early_stop_patience=null")
     result = coach.fit()
     assert result["valid"] is None
     assert result["best_epoch"] == 4
@@ -346,7 +346,7 @@ def _watched(coach: Coach, batches: Any, stop_at: tuple[int, int] | None) -> Any
 
 
 def test_plateau_without_validation_rows_is_refused(tmp_path: Path) -> None:
-    coach, _ = _prepare(tmp_path, "lr_scheduler=plateau")
+    coach, _ = _prepare(tmp_path, "lr_scheduler=plateau", "early_stop_patience=null")
     coach.dataset.base._parts = {**coach.dataset.base._parts, "valid": coach.dataset.base._parts["valid"].take([])}
     with pytest.raises(ConfigError, match="plateau follows the validation metric, but there is no validation part"):
         coach.compile(coach.cfg, coach.cfg["monitors"])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from recrun.data.datasets.pieces import are_many, find_pieces
-from recrun.data.formats.opening import COMPRESSIONS, content_digests
+from recrun.data.formats.opening import BLOCK, COMPRESSIONS, content_digests, open_binary
 from recrun.errors import DataError
 
 _T = TypeVar("_T")
@@ -86,13 +87,22 @@ def pieces_of(name: str, files: Mapping[str, _T]) -> dict[str, _T]:
 def check_content(
     dataset: str, files: Sequence[SourceFile], paths: Mapping[str, Path]
 ) -> tuple[dict[str, str], list[str]]:
-    """Return the SHA-256 of each file's decompressed content, and a note for each that is not the published file."""
+    """Return the SHA-256 of each file's decompressed content, and a note for each that is not the published file.
+
+    A file that differs from it only in line ends has a note of its own: its interactions are the published ones.
+    """
     hashes: dict[str, str] = {}
     notes: list[str] = []
     checksums = {file.name: file.checksum for file in files}
     for name, path in paths.items():
-        hashes[name], difference = compare_content(path, checksums.get(name, ""))
-        if difference:
+        checksum = checksums.get(name, "")
+        hashes[name], difference = compare_content(path, checksum)
+        if difference and differs_in_line_ends(path, checksum):
+            notes.append(
+                f"{path} is the published file of {dataset} but for its line ends, so the interactions are the same "
+                f"({difference})"
+            )
+        elif difference:
             notes.append(
                 f"{path} is not the published file of {dataset}, so results may not compare "
                 f"with published ones ({difference})"
@@ -130,6 +140,35 @@ def compare_content(path: Path, checksum: str, *, ending: str | None = None) -> 
     digests = dict(zip(("sha256", *others), content_digests(path, ("sha256", *others), ending=ending), strict=True))
     differs = bool(expected) and digests[kind] != expected.lower()
     return digests["sha256"], f"{kind} {digests[kind]}, expected {expected}" if differs else ""
+
+
+def differs_in_line_ends(path: Path, checksum: str) -> bool:
+    r"""Return whether a file would have a checksum with other line ends: \n for \r\n, or the reverse, or at its end.
+
+    The file is read once, in blocks. Asked only of files that do not have the checksum as they are.
+    """
+    kind, _, expected = checksum.partition(":")
+    digests = {end: hashlib.new(kind, usedforsecurity=False) for end in (b"\n", b"\r\n")}
+    for block in _without_last_line_end(path):
+        for end, digest in digests.items():
+            digest.update(block if end == b"\n" else block.replace(b"\n", end))
+    found = {digest.hexdigest() for digest in digests.values()}
+    for end, digest in digests.items():
+        digest.update(end)
+    return expected.lower() in found | {digest.hexdigest() for digest in digests.values()}
+
+
+def _without_last_line_end(path: Path) -> Iterator[bytes]:
+    r"""Yield a file's decompressed content in blocks, with \n for \r\n and without the end of its last line."""
+    kept = b""
+    with open_binary(path) as stream:
+        while block := stream.read(BLOCK):
+            block = kept + block
+            # What may be the last line end, or half of one, waits for the next block.
+            kept = next((end for end in (b"\r\n", b"\r", b"\n") if block.endswith(end)), b"")
+            yield block.removesuffix(kept).replace(b"\r\n", b"\n")
+    if kept == b"\r":
+        yield kept
 
 
 def find_file(path: Path) -> Path | None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from recrun.data.datasets.base import RecDataSet
-from recrun.data.datasets.source_files import SourceFile, compare_content, find_file
+from recrun.data.datasets.source_files import SourceFile, compare_content, differs_in_line_ends, find_file
 from recrun.data.download.archives import unpack
 from recrun.data.download.http import Limits, download
 from recrun.errors import DataError, DownloadError
@@ -145,7 +145,7 @@ def _folder(kind: type[RecDataSet], root: Path) -> Path:
 
 def _present(file: SourceFile, path: Path, dataset: str) -> FetchedFile:
     sha256, difference = compare_content(path, file.checksum)
-    if difference:
+    if difference and not differs_in_line_ends(path, file.checksum):
         raise DataError(f"{path} is not the published file of {dataset} ({difference}); move it away and fetch again")
     return FetchedFile(file.name, path, "present", sha256, bool(file.checksum), file.url)
 

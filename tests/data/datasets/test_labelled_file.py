@@ -263,7 +263,7 @@ def test_features_of_movielens_tell_ratings_apart(shared_data: Path, tmp_path: P
     names = {"path": "ml-100k.inter", "user_path": "ml-100k.user", "item_path": "ml-100k.item"}
     chosen = {"sparse_columns": ["gender", "occupation", "release_year"], "dense_columns": ["age"]}
     settings = options(shared_data / "ml-100k" / "recbole", {**ATOMIC, **names, **chosen})
-    result = prepare(resolve("deepfm", settings), runs=tmp_path).fit()
+    result = prepare(resolve("synthetic/deepfm", settings), runs=tmp_path).fit()
     assert result["test"]["auc"] > 0.75
     alone = {**ATOMIC, **names, **chosen, "user_column": None, "item_column": None}
     del alone["user_path"], alone["item_path"]

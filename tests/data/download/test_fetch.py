@@ -157,6 +157,14 @@ def test_a_file_that_is_there_and_is_another_is_not_touched(mine: Fetch, tmp_pat
     assert path.read_bytes() == b"0 1 2\n"
 
 
+def test_a_file_that_is_there_with_other_line_ends_is_left_alone(mine: Fetch, tmp_path: Path) -> None:
+    path = tmp_path / "sets" / "mine" / "train.txt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(TRAIN.replace(b"\n", b"\r\n"))
+    assert mine().files[0].status == "present"
+    assert path.read_bytes() == TRAIN.replace(b"\n", b"\r\n")
+
+
 @pytest.mark.parametrize("folder", ["Mine", "mine", "."])
 def test_files_at_any_usual_place_count_as_present_even_compressed(
     mine: Fetch, server: LoopbackServer, tmp_path: Path, folder: str

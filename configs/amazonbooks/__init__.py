@@ -1,0 +1,1 @@
+"""Configs for the Amazon Books data set."""

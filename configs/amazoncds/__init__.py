@@ -1,0 +1,1 @@
+"""Configs for the Amazon CDs data set."""

@@ -1,0 +1,1 @@
+"""Configs for the Criteo_x1 data set."""

@@ -1,0 +1,1 @@
+"""Configs with settings for the embedded data sets."""

@@ -1,0 +1,1 @@
+"""Configs for the Yelp 2018 data set."""

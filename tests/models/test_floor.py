@@ -1,0 +1,90 @@
+"""No bundled config is worse than popularity on real data; `benchmarks/floor.py` says by how much each is better."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from recrun.errors import DataError
+
+Floor = Callable[[str], float]
+
+
+def _script() -> ModuleType:
+    folder = Path(__file__).resolve().parents[2] / "benchmarks"
+    spec = importlib.util.spec_from_file_location("benchmark_floor", folder / "floor.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(folder))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(folder))
+    return module
+
+
+SCRIPT = _script()
+FAST = ("gfcf", "itemknn", "puresvd", "rp3beta", "userknn")
+"""Models in closed form that take seconds on any of the data sets."""
+SLOW_STARTERS = ("ngcf", "simplex")
+"""Models that take thousands of steps, or slow ones, to pass popularity on MovieLens 1M."""
+CHECKED = {
+    "ml-100k": SCRIPT.models("ml-100k"),
+    "ml-1m": [model for model in SCRIPT.models("ml-1m") if model not in SLOW_STARTERS],
+    "beauty": (*FAST, "bprmf", "enmf", "lightgcn", "simgcl", "xsimgcl"),
+    "gowalla": ("itemknn", "rp3beta", "userknn"),
+}
+"""What can be checked within minutes, by data set; the script checks everything."""
+SECONDS = 240.0
+"""A training that is not above popularity after this has failed; it ends as soon as it is, mostly within seconds."""
+
+
+@pytest.fixture(scope="module")
+def popularity(shared_data: Path) -> Floor:
+    """Return the value of popularity on the validation part of a data set; skip the test where the data is absent."""
+    known: dict[str, float] = {}
+
+    def measure(data: str) -> float:
+        if data not in known:
+            try:
+                known[data] = SCRIPT.run("popularity", data, shared_data, seconds=SECONDS, with_test=False).valid
+            except DataError as error:
+                pytest.skip(f"{data} is not there: {str(error).splitlines()[0]}")
+        return known[data]
+
+    return measure
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("data", "model"),
+    [(data, model) for data, models in CHECKED.items() for model in models if model not in SCRIPT.BASELINES],
+)
+def test_a_bundled_config_is_better_than_popularity(
+    data: str, model: str, shared_data: Path, popularity: Floor
+) -> None:
+    floor = popularity(data)
+    outcome = SCRIPT.run(model, data, shared_data, seconds=SECONDS, above=floor, with_test=False)
+    assert outcome.valid > floor, outcome
+
+
+def test_random_ranking_would_be_noticed(shared_data: Path, popularity: Floor) -> None:
+    floor = popularity("ml-100k")
+    outcome = SCRIPT.run("random", "ml-100k", shared_data, seconds=SECONDS, above=floor, with_test=False)
+    assert (outcome.ended, outcome.valid < floor / 2) == ("fitted", True)
+
+
+@pytest.mark.parametrize("data", SCRIPT.DATA)
+def test_the_bundled_config_is_taken_with_nothing_else_changed(data: str, tmp_path: Path) -> None:
+    from recrun.config.resolve import resolve
+
+    for model in SCRIPT.models(data):
+        ours, bundled = SCRIPT.settings(model, data, tmp_path, 1).config, resolve(model).config
+        changed = {key for key in bundled if key in ours and ours[key] != bundled[key]}
+        assert changed <= {"dataset", "root", "split", "monitors", "which4best", "verbose", "threads"}, model
