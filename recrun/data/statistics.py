@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from recrun.data.formats.times import date_text, find_unit
+from recrun.data.formats.values.times import date_text, find_unit
 from recrun.data.interactions import TIMESTAMP
 
 _QUANTILES: Final = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p90": 0.9, "p99": 0.99, "max": 1.0}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from recrun.data.formats.feature_file import LINE, FeatureFile
-from recrun.data.formats.ids import alike
-from recrun.data.formats.numbers import remedy_for_missing
 from recrun.data.formats.table import data_error
+from recrun.data.formats.values.ids import alike
+from recrun.data.formats.values.numbers import remedy_for_missing
 from recrun.data.interactions import ITEM, TIMESTAMP, USER
 from recrun.errors import DataError, nearest
 

@@ -12,10 +12,10 @@ from recrun.data.datasets.pieces import find_pieces, read_pieces, refuse_repeate
 from recrun.data.datasets.preparation import WHOLE, Preparation
 from recrun.data.datasets.settings import AnyInteractions
 from recrun.data.datasets.source_files import SourceFile, pieces_of, refuse_twice
-from recrun.data.formats.dates import parse_format
+from recrun.data.formats.columns.select_rows import read_table
 from recrun.data.formats.opening import COMPRESSIONS
-from recrun.data.formats.select_rows import read_table
 from recrun.data.formats.table import Layout, Table
+from recrun.data.formats.values.dates import parse_format
 from recrun.errors import DataError, unknown
 from recrun.registry import DATASETS, FORMATS
 from recrun.types import Annotated, Registered

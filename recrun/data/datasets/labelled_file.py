@@ -33,12 +33,12 @@ from recrun.data.datasets.preparation import Preparation
 from recrun.data.datasets.settings import Shares
 from recrun.data.datasets.source_files import SourceFile, refuse_twice
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
-from recrun.data.formats.dates import parse_format
+from recrun.data.formats.columns.used import unused_note
 from recrun.data.formats.feature_file import LINE, FeatureFile
-from recrun.data.formats.ids import ids_of
 from recrun.data.formats.table import Ids, Layout, Table, data_error
-from recrun.data.formats.time_column import Times, read_times
-from recrun.data.formats.used_columns import unused_note
+from recrun.data.formats.values.dates import parse_format
+from recrun.data.formats.values.ids import ids_of
+from recrun.data.formats.values.time_column import Times, read_times
 from recrun.data.interactions import ITEM, TIMESTAMP, USER, Interactions
 from recrun.data.splits import PARTS
 from recrun.errors import DataError

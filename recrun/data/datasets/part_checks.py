@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from recrun.data import filters, splits
-from recrun.data.formats.ids import alike
 from recrun.data.formats.table import Ids, Table, rows_error
-from recrun.data.formats.times import calendar_kind, find_unit
+from recrun.data.formats.values.ids import alike
+from recrun.data.formats.values.times import calendar_kind, find_unit
 from recrun.data.interactions import ITEM, TIMESTAMP, USER, Interactions
 from recrun.errors import DataError, RowFault
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from recrun.data import filters
 from recrun.data.describe.problems import Faults
-from recrun.data.formats.numbers import is_number
 from recrun.data.formats.table import Ids, Table, shown
-from recrun.data.formats.times import suspicions
+from recrun.data.formats.values.numbers import is_number
+from recrun.data.formats.values.times import suspicions
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 
 _INT64: Final = 2**63

@@ -25,7 +25,7 @@ from recrun.data.describe.guess_columns import take_roles
 from recrun.data.describe.layout import LAYOUT_KEYS, Sniffed, sniff
 from recrun.data.describe.problems import KEEP, LIMIT, REFUSE, Faults
 from recrun.data.describe.sound_rows import read_sound_rows
-from recrun.data.formats.column_roles import RolesError
+from recrun.data.formats.columns.roles import RolesError
 from recrun.data.formats.opening import content_digests
 from recrun.data.formats.table import Table
 from recrun.data.postprocessing.mode import Mode

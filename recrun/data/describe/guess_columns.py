@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from recrun.data.describe.guess_layout import ROLES, STEMS, are_numbers, are_times
 from recrun.data.describe.problems import Faults
-from recrun.data.formats.column_names import COLUMN_KEYS, REQUIRED_ROLES, bare_name, match_columns, recognised
-from recrun.data.formats.column_roles import RolesError
+from recrun.data.formats.columns.names import COLUMN_KEYS, REQUIRED_ROLES, bare_name, match_columns, recognised
+from recrun.data.formats.columns.roles import RolesError
 from recrun.data.formats.table import Layout
 from recrun.data.interactions import RATING, TIMESTAMP
 

@@ -11,12 +11,12 @@ from typing import Final
 
 import numpy as np
 
-from recrun.data.formats.column_names import recognised
-from recrun.data.formats.dates import is_date
+from recrun.data.formats.columns.names import recognised
+from recrun.data.formats.columns.sample_lines import SEPARATORS, split_line
 from recrun.data.formats.delimited import looks_like_header
-from recrun.data.formats.numbers import is_number
-from recrun.data.formats.sample_lines import SEPARATORS, split_line
-from recrun.data.formats.times import find_unit
+from recrun.data.formats.values.dates import is_date
+from recrun.data.formats.values.numbers import is_number
+from recrun.data.formats.values.times import find_unit
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 
 ROLES: Final = (USER, ITEM, RATING, TIMESTAMP)

@@ -12,7 +12,7 @@ from recrun.data.datasets.file import plain_name
 from recrun.data.datasets.labelled_file import LabelledFile
 from recrun.data.describe.files import Description, FileReport
 from recrun.data.describe.problems import LIMIT, Faults
-from recrun.data.formats.column_names import LABELS, recognised
+from recrun.data.formats.columns.names import LABELS, recognised
 from recrun.data.formats.feature_file import FeatureFile
 from recrun.data.formats.table import Layout
 from recrun.data.interactions import ITEM, TIMESTAMP, USER

@@ -17,15 +17,15 @@ from recrun.data.describe import guess_layout
 from recrun.data.describe.file_type import Survey, guess_encoding, is_parquet, survey
 from recrun.data.describe.guess_columns import choose_roles, take_roles
 from recrun.data.describe.problems import REFUSE, SETTING, Faults
-from recrun.data.formats.column_names import COLUMN_KEYS, match_columns
-from recrun.data.formats.column_roles import ByPosition, RolesError
+from recrun.data.formats.columns.names import COLUMN_KEYS, match_columns
+from recrun.data.formats.columns.roles import ByPosition, RolesError
+from recrun.data.formats.columns.sample_lines import guess_separator, split_line
 from recrun.data.formats.delimited import DIALECTS, by_position, looks_like_header
 from recrun.data.formats.file_kinds import kind_of, read_start, refuse_other_kinds
 from recrun.data.formats.find_bad_row import TextShape
 from recrun.data.formats.json_lines import sample_records
 from recrun.data.formats.opening import check_encoding
 from recrun.data.formats.polars_files import read_parquet_columns
-from recrun.data.formats.sample_lines import guess_separator, split_line
 from recrun.data.formats.table import Layout, shown
 from recrun.data.interactions import RATING, WEIGHT
 from recrun.errors import DataError

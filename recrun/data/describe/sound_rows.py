@@ -14,12 +14,12 @@ import numpy as np
 
 from recrun.data.describe.layout import Sniffed
 from recrun.data.describe.problems import Faults
-from recrun.data.formats.column_roles import RolesError
+from recrun.data.formats.columns.roles import RolesError
+from recrun.data.formats.columns.select_rows import read_table
 from recrun.data.formats.delimited import DIALECTS
 from recrun.data.formats.find_bad_row import row_lines
 from recrun.data.formats.opening import open_binary, read_binary
 from recrun.data.formats.polars_files import read_parquet_columns
-from recrun.data.formats.select_rows import read_table
 from recrun.data.formats.table import Table
 from recrun.errors import DataError, RowFault
 

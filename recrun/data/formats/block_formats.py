@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from recrun.data.formats.column_names import COLUMN_KEYS
+from recrun.data.formats.columns.names import COLUMN_KEYS
 from recrun.data.formats.file_kinds import refuse_other_kinds
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.integer_lines import line_blocks

@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from recrun.data.formats.column_names import COLUMN_KEYS, bare_name, find_columns, recognised
-from recrun.data.formats.column_roles import ByPosition
-from recrun.data.formats.dates import is_date
+from recrun.data.formats.columns.names import COLUMN_KEYS, bare_name, find_columns, recognised
+from recrun.data.formats.columns.roles import ByPosition
+from recrun.data.formats.columns.sample_lines import check_guess, guess_separator, split_line
+from recrun.data.formats.columns.select_rows import Selection
+from recrun.data.formats.columns.used import roles_listed, unused_notes
 from recrun.data.formats.find_bad_row import TextShape, explain_rows, row_lines
 from recrun.data.formats.first_lines import first_lines
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.integer_lines import parse_lines
 from recrun.data.formats.opening import read_binary
-from recrun.data.formats.sample_lines import check_guess, guess_separator, split_line
-from recrun.data.formats.select_rows import Selection
 from recrun.data.formats.table import Ids, Layout, Table, data_error, shown
 from recrun.data.formats.text_frame import parse_selected, parse_text, refuse_ragged, text_source
-from recrun.data.formats.time_column import refuse_format
-from recrun.data.formats.used_columns import roles_listed, unused_notes
+from recrun.data.formats.values.dates import is_date
+from recrun.data.formats.values.time_column import refuse_format
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.splits.rules import rank_within_user
 from recrun.errors import DataError

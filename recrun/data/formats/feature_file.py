@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from recrun.data.formats.column_names import bare_name
+from recrun.data.formats.columns.names import bare_name
+from recrun.data.formats.columns.sample_lines import check_guess, guess_separator, split_line
+from recrun.data.formats.columns.select_rows import Selection
 from recrun.data.formats.delimited import check_marks, looks_like_header
 from recrun.data.formats.file_kinds import kind_of, read_start, refuse_unless
 from recrun.data.formats.find_bad_row import TextShape, explain_rows, is_rectangular, row_lines
 from recrun.data.formats.first_lines import FirstLines, first_lines
 from recrun.data.formats.polars_files import parquet_names, read_parquet_columns, read_text_columns
-from recrun.data.formats.sample_lines import check_guess, guess_separator, split_line
-from recrun.data.formats.select_rows import Selection
 from recrun.data.formats.table import Layout, data_error
 from recrun.data.formats.text_frame import text_source
 from recrun.errors import nearest

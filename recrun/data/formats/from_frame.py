@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recrun.data.formats.column_names import REQUIRED_ROLES
-from recrun.data.formats.ids import ids_of
-from recrun.data.formats.numbers import bare_texts, numbers_of, remedy_for_missing
+from recrun.data.formats.columns.names import REQUIRED_ROLES
 from recrun.data.formats.table import Table, data_error, rows_error
-from recrun.data.formats.time_column import read_times, refuse_format
+from recrun.data.formats.values.ids import ids_of
+from recrun.data.formats.values.numbers import bare_texts, numbers_of, remedy_for_missing
+from recrun.data.formats.values.time_column import read_times, refuse_format
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 from recrun.errors import DataError
 

@@ -15,7 +15,7 @@ import numpy as np
 from recrun.data.formats.file_kinds import refuse_other_kinds
 from recrun.data.formats.opening import open_binary
 from recrun.data.formats.table import Ids, Layout, Table, data_error, rows_error, shown
-from recrun.data.formats.time_column import refuse_format
+from recrun.data.formats.values.time_column import refuse_format
 from recrun.data.interactions import TIMESTAMP
 from recrun.errors import DataError, RowFault
 from recrun.registry import FORMATS

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from recrun.data.formats.column_names import find_columns
+from recrun.data.formats.columns.names import find_columns
 from recrun.data.formats.file_kinds import kind_of, read_start, refuse_other_kinds, said_of
 from recrun.data.formats.first_lines import LONGEST
 from recrun.data.formats.from_frame import frame_to_table

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from recrun.data.formats.column_names import find_columns
+from recrun.data.formats.columns.names import find_columns
+from recrun.data.formats.columns.select_rows import Selection
+from recrun.data.formats.columns.used import unused_note
 from recrun.data.formats.file_kinds import refuse_unless
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.polars_files import parquet_names, read_parquet_columns
-from recrun.data.formats.select_rows import Selection
 from recrun.data.formats.table import Layout, Table
-from recrun.data.formats.used_columns import unused_note
 from recrun.errors import DataError
 from recrun.registry import FORMATS
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recrun.data.formats.columns.select_rows import Selection
 from recrun.data.formats.find_bad_row import STAND_IN, TextShape, explain_rows, is_rectangular, row_lines
 from recrun.data.formats.from_frame import FrameLines
-from recrun.data.formats.numbers import is_number
 from recrun.data.formats.opening import read_binary
 from recrun.data.formats.polars_files import read_text_columns
-from recrun.data.formats.select_rows import Selection
 from recrun.data.formats.table import data_error
+from recrun.data.formats.values.numbers import is_number
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from recrun.config.resolve import resolve
 from recrun.data.datasets.file import File
 from recrun.data.describe.files import Description, describe_dataset, describe_path
 from recrun.data.describe.problems import ACTIONS, KINDS, DataFault
-from recrun.data.formats.numbers import MISSING_WORDS
+from recrun.data.formats.values.numbers import MISSING_WORDS
 from recrun.errors import DataError
 
 HEAD = "user,item,rating,timestamp\n"

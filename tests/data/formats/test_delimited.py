@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from recrun.data.formats import delimited
 from recrun.data.formats.delimited import guess_separator
-from recrun.data.formats.numbers import MISSING_WORDS
 from recrun.data.formats.table import Layout, Table
+from recrun.data.formats.values.numbers import MISSING_WORDS
 from recrun.errors import DataError
 from recrun.registry import FORMATS
 

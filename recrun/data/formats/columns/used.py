@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from recrun.data.formats.column_names import LABELS, bare_name
+from recrun.data.formats.columns.names import LABELS, bare_name
+from recrun.data.formats.columns.sample_lines import sample_columns
 from recrun.data.formats.find_bad_row import TextShape
-from recrun.data.formats.sample_lines import sample_columns
 
 
 def roles_listed(positions: Mapping[str, int]) -> str:

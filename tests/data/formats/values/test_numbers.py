@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recrun.data.formats.numbers import is_number
 from recrun.data.formats.table import Layout, Table
+from recrun.data.formats.values.numbers import is_number
 from recrun.errors import DataError
 from recrun.registry import FORMATS
 

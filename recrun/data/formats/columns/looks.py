@@ -9,10 +9,10 @@ from typing import Final, Literal
 
 import numpy as np
 
-from recrun.data.formats.dates import is_date
-from recrun.data.formats.numbers import is_number
 from recrun.data.formats.table import Ids, shown
-from recrun.data.formats.times import UNITS
+from recrun.data.formats.values.dates import is_date
+from recrun.data.formats.values.numbers import is_number
+from recrun.data.formats.values.times import UNITS
 
 SAMPLE: Final = 1000
 """Values that are enough to tell dates, numbers and text apart, and few enough to look at one by one."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from recrun.data.formats.column_names import bare_name, listed
-from recrun.data.formats.numbers import MISSING_WORDS, is_number
+from recrun.data.formats.columns.names import bare_name, listed
 from recrun.data.formats.table import Layout, Table, data_error, rows_error, shown
+from recrun.data.formats.values.numbers import MISSING_WORDS, is_number
 from recrun.errors import DataError, nearest
 from recrun.registry import FORMATS
 from recrun.row_filter import AllOf, Comparison, Condition, FilterError, Not, Value, columns_of, parse_filter

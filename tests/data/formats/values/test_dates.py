@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recrun.data.datasets.file import File
-from recrun.data.formats.dates import DIRECTIVES, candidates, forms, is_date, parse_format, written_out
+from recrun.data.formats.values.dates import DIRECTIVES, candidates, forms, is_date, parse_format, written_out
 from recrun.errors import DataError
 
 UTC = dt.timezone.utc

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from recrun.data.datasets import File
 from recrun.data.describe.files import describe_path
-from recrun.data.formats.column_looks import look_at
-from recrun.data.formats.column_roles import RolesError
+from recrun.data.formats.columns.looks import look_at
+from recrun.data.formats.columns.roles import RolesError
 from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError
 from recrun.registry import FORMATS

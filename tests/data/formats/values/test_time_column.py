@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recrun.data.formats.table import Layout, Table
-from recrun.data.formats.time_column import read_times
+from recrun.data.formats.values.time_column import read_times
 from recrun.errors import DataError
 from recrun.registry import FORMATS
 

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Final
 
-from recrun.data.formats.column_looks import SAMPLE
+from recrun.data.formats.columns.looks import SAMPLE
 from recrun.data.formats.find_bad_row import TextShape
 from recrun.data.formats.opening import BLOCK, open_binary
 from recrun.data.formats.table import data_error

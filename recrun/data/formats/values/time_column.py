@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from recrun.data.formats.dates import DateForm, candidates, parse_format, written_out
-from recrun.data.formats.numbers import (
+from recrun.data.formats.table import data_error, rows_error, shown
+from recrun.data.formats.values.dates import DateForm, candidates, parse_format, written_out
+from recrun.data.formats.values.numbers import (
     are_numbers,
     bare_texts,
     is_number,
@@ -19,8 +20,7 @@ from recrun.data.formats.numbers import (
     remedy_for,
     remedy_for_missing,
 )
-from recrun.data.formats.table import data_error, rows_error, shown
-from recrun.data.formats.times import check_times
+from recrun.data.formats.values.times import check_times
 from recrun.errors import DataError
 
 if TYPE_CHECKING:

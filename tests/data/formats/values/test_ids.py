@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recrun.data.formats.ids import alike, ids_of
 from recrun.data.formats.table import Layout, Table
+from recrun.data.formats.values.ids import alike, ids_of
 from recrun.errors import DataError
 from recrun.registry import FORMATS
 

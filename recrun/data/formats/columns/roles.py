@@ -10,12 +10,12 @@ from typing import Final
 
 import numpy as np
 
-from recrun.data.formats.column_looks import ENOUGH, MOST, Look, look_at, look_at_ids, look_at_numbers
-from recrun.data.formats.column_names import COLUMN_KEYS, REQUIRED_ROLES
+from recrun.data.formats.columns.looks import ENOUGH, MOST, Look, look_at, look_at_ids, look_at_numbers
+from recrun.data.formats.columns.names import COLUMN_KEYS, REQUIRED_ROLES
+from recrun.data.formats.columns.sample_lines import sample_columns
 from recrun.data.formats.find_bad_row import TextShape
-from recrun.data.formats.sample_lines import sample_columns
 from recrun.data.formats.table import Table
-from recrun.data.formats.times import find_unit
+from recrun.data.formats.values.times import find_unit
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 from recrun.errors import DataError
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from recrun.data.formats.delimited import read_csv
 from recrun.data.formats.table import Layout
-from recrun.data.formats.times import UNITS, check_times, date_text, find_unit, suspicions
+from recrun.data.formats.values.times import UNITS, check_times, date_text, find_unit, suspicions
 from recrun.errors import DataError
 
 SECONDS = np.arange(978_300_000, 978_300_050)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from recrun.data.formats.numbers import MISSING_WORDS, are_numbers
 from recrun.data.formats.table import MAX_ID_LENGTH, Ids, rows_error
+from recrun.data.formats.values.numbers import MISSING_WORDS, are_numbers
 
 if TYPE_CHECKING:
     import polars as pl

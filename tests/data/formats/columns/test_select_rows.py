@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from recrun.data.datasets import File, LabelledFile
-from recrun.data.formats.select_rows import read_table
+from recrun.data.formats.columns.select_rows import read_table
 from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError
 

@@ -1,0 +1,1 @@
+"""Find out which column holds what, and which rows are used."""
