@@ -280,3 +280,14 @@ def labels(values: np.ndarray, threshold: float | None, name: str, fail: Callabl
         message = f"expected 0 or 1 as label (column {name!r}), found {values[row]:g}; or set label_threshold"
         raise fail(row, message)
     return values.astype(np.float32)
+
+
+def counts_listed(counts: Mapping[str, int], limit: int = 10) -> str:
+    """Return counts by name for people, the largest first.
+
+    >>> counts_listed({"a": 1, "b": 1200})
+    'b (1,200), a (1)'
+    """
+    ordered = sorted(counts.items(), key=lambda pair: -pair[1])
+    shown = ", ".join(f"{name} ({count:,})" for name, count in ordered[:limit])
+    return shown if len(ordered) <= limit else f"{shown} and {len(ordered) - limit} columns more"

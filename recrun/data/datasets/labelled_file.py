@@ -21,6 +21,7 @@ from recrun.data.datasets.feature_columns import (
     Chosen,
     categories,
     choose,
+    counts_listed,
     joined,
     labels,
     notes_on_categories,
@@ -250,7 +251,7 @@ class LabelledFile(OwnFiles):
         for kind, taken in (("sparse", "a category of their own"), ("dense", f"taken as {wanted['dense_na_value']}")):
             found = {name: n_missing[name] for name in getattr(chosen, kind) if n_missing[name]}
             if found:
-                notes.append(f"missing values, {taken}: {_listed(found)}")
+                notes.append(f"missing values, {taken}: {counts_listed(found)}")
         return columns
 
     def _table(self, file: FeatureFile, rows: pl.DataFrame, columns: dict[str, np.ndarray], notes: list[str]) -> Table:
@@ -308,16 +309,5 @@ class LabelledFile(OwnFiles):
                     n_unseen[field.name] = int(is_unseen.sum())
         found = {name: count for name, count in n_unseen.items() if count}
         if found:
-            self.notes.append(f"categories in {part} that train lacks, taken as missing: {_listed(found)}")
+            self.notes.append(f"categories in {part} that train lacks, taken as missing: {counts_listed(found)}")
         return Interactions(rows.users, rows.items, columns)
-
-
-def _listed(counts: Mapping[str, int], limit: int = 10) -> str:
-    """Return counts by name for people, the largest first.
-
-    >>> _listed({"a": 1, "b": 1200})
-    'b (1,200), a (1)'
-    """
-    ordered = sorted(counts.items(), key=lambda pair: -pair[1])
-    shown = ", ".join(f"{name} ({count:,})" for name, count in ordered[:limit])
-    return shown if len(ordered) <= limit else f"{shown} and {len(ordered) - limit} columns more"

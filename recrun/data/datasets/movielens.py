@@ -12,11 +12,12 @@ import numpy as np
 from recrun.data import filters
 from recrun.data.datasets.amazon_beauty import _Sequences
 from recrun.data.datasets.base import RecDataSet
-from recrun.data.datasets.preparation import WHOLE, Preparation, union_ids
+from recrun.data.datasets.preparation import WHOLE, Preparation
 from recrun.data.datasets.settings import Rated, RatedShares
 from recrun.data.datasets.source_files import SourceFile
 from recrun.data.formats.delimited import read_csv, read_pairs, read_udata
 from recrun.data.formats.table import Ids, Layout, Table, data_error
+from recrun.data.formats.values.ids import union_ids
 from recrun.errors import DataError
 from recrun.registry import DATASETS
 from recrun.types import Annotated, Registered, Where

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from recrun.data.datasets.part_checks import refuse_unlike
-from recrun.data.datasets.preparation import union_ids
 from recrun.data.formats.table import Ids, Layout, Table, data_error
-from recrun.data.formats.values.ids import ids_of
+from recrun.data.formats.values.ids import ids_of, union_ids
 from recrun.data.formats.values.times import check_times
 from recrun.data.interactions import ITEM, TIMESTAMP, USER
 from recrun.data.splits.rules import rank_within_user

@@ -6,7 +6,7 @@ Decisions that a user might not expect are recorded as notes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,8 @@ import numpy as np
 from recrun.data import filters, splits
 from recrun.data.datasets.part_checks import one_after_the_other, refuse_overlap, refuse_unlike, unknown_in_train
 from recrun.data.formats.table import Ids, Table
-from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT, Interactions, chronological_order, sorted_distinct
+from recrun.data.formats.values.ids import union_ids
+from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT, Interactions, chronological_order
 from recrun.data.splits import rules
 from recrun.errors import DataError, RegistryError
 from recrun.randomness import generator
@@ -187,21 +188,6 @@ def _merge(tables: Mapping[str, Table], notes: list[str]) -> _Rows:
         columns[TIMESTAMP] = one_after_the_other(columns[TIMESTAMP], labels)
     users = union_ids([table.users for table in parts])
     return _Rows(users, union_ids([table.items for table in parts]), columns, labels)
-
-
-def union_ids(columns: Sequence[Ids]) -> Ids:
-    """Return several columns of ids, one after the other, under one numbering."""
-    if len(columns) == 1:
-        return columns[0]
-    if not all(ids.are_integers for ids in columns):
-        columns = [_as_text(ids) for ids in columns]
-    names = sorted_distinct(np.concatenate([ids.names for ids in columns]))
-    codes = [np.searchsorted(names, ids.names).astype(np.int32)[ids.codes] for ids in columns]
-    return Ids(np.concatenate(codes), names)
-
-
-def _as_text(ids: Ids) -> Ids:
-    return Ids(ids.codes, ids.names.astype(np.str_)) if ids.are_integers else ids
 
 
 def _filter(rows: _Rows, preparation: Preparation, notes: list[str]) -> _Rows:

@@ -18,7 +18,7 @@ from recrun.config.yaml_writer import dump_value
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.file import format_of
 from recrun.data.datasets.pieces import are_many, find_pieces, join_tables, refuse_repeated
-from recrun.data.datasets.preparation import WHOLE, Preparation, prepare, union_ids
+from recrun.data.datasets.preparation import WHOLE, Preparation, prepare
 from recrun.data.describe.check_table import examine_table
 from recrun.data.describe.find_parts import fixed_parent, has_parts, parts_in
 from recrun.data.describe.guess_columns import take_roles
@@ -28,6 +28,7 @@ from recrun.data.describe.sound_rows import read_sound_rows
 from recrun.data.formats.columns.roles import RolesError
 from recrun.data.formats.opening import content_digests
 from recrun.data.formats.table import Table
+from recrun.data.formats.values.ids import union_ids
 from recrun.data.postprocessing.mode import Mode
 from recrun.data.splits import PARTS
 from recrun.data.statistics import statistics

@@ -131,8 +131,47 @@ def looks_like_header(fields: list[str]) -> bool:
 
 
 def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
+    named = [role for role, key in COLUMN_KEYS.items() if getattr(layout, key) is not None]
+    shape, names, row = _find_shape(path, layout, dialect)
+    notes: list[str] = []
+    if not shape.header and dialect.header is None:
+        notes.append(f"{path.name}: no header row; the columns were taken as {roles_listed(shape.positions)}")
+    by_place = None if shape.header else ByPosition(path, shape, named, is_fixed=dialect.n_columns is not None)
+    if by_place is not None:
+        by_place.check_sample()
+    selection = Selection(path, layout, names)
+    notes += unused_notes(path, names, shape, selection.positions.values())
+    kept = None
+    if layout.selects:
+        frame, kept, told = parse_selected(path, shape, selection)
+        notes += told
+    else:
+        time = row[shape.positions[TIMESTAMP] :][:1] if TIMESTAMP in shape.positions and not layout.time_format else []
+        frame = parse_text(path, shape, "".join(time))
+    table = frame_to_table(
+        frame,
+        path,
+        1 + shape.n_skipped,
+        partial(explain_rows, path, shape),
+        tuple(notes),
+        time_format=layout.time_format,
+        columns={role: bare_name(names[position]) for role, position in shape.positions.items()},
+        find_lines=(lambda: row_lines(text_source(path, shape), shape.n_skipped)) if dialect.quoted else None,
+        kept=kept,
+    )
+    table = replace(table, names=tuple(names))
+    # Where quotes are out of step, rows run together, and the ids show it; numbers never take part in that.
+    if dialect.quoted and len(shape.positions) == len(names) and _has_quotes(table):
+        refuse_ragged(path, text_source(path, shape), shape)
+    if by_place is not None:
+        by_place.check_table(table)
+    return table
+
+
+def _find_shape(path: Path, layout: Layout, dialect: Dialect) -> tuple[TextShape, list[str], list[str]]:
+    """Return how a file is laid out, the names of its columns (numbers where it has none), and the fields of a row."""
     start = first_lines(path, layout.encoding)
-    first, second = start.first, start.second
+    first = start.first
     separator = layout.separator or dialect.separator
     if separator is None:
         separator = guess_separator(first)
@@ -141,67 +180,25 @@ def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
     names = split_line(first, separator, dialect.quoted)
     if dialect.quoted and first.replace('\\"', "").count('"') % 2:
         raise data_error(path, 1, f"a quote that begins here is not closed on this line: {shown(first)}", "quotes")
-    header = next((known for known in (layout.header, dialect.header) if known is not None), looks_like_header(names))
-    if header and not second:
+    known = layout.header if layout.header is not None else dialect.header
+    header = looks_like_header(names) if known is None else known
+    if header and not start.second:
         raise data_error(path, None, "holds no interactions, only a header row", kind="empty")
     hint = _separator_hint(first, separator, len(names))
     if dialect.n_columns not in (None, len(names)):
         expected = " ".join(role if role != RATING else WEIGHT for role in dialect.positions)
         raise data_error(path, 1, f"expected lines `{expected}`, found {len(names)} columns{hint}")
-    notes: tuple[str, ...] = ()
-    named = [role for role, key in COLUMN_KEYS.items() if getattr(layout, key) is not None]
     if not header:
         # A separator at the end of each line makes no column.
         n_named = len(names) - (len(names) > 2 and not names[-1].strip())
         names, layout = [str(i + 1) for i in range(len(names))], by_position(layout, dialect, n_named)
-    if (
-        header
-        and layout.header is None
-        and dialect.header is None
-        and not any(recognised(role, names) for role in COLUMN_KEYS)
-    ):
+    elif known is None and not any(recognised(role, names) for role in COLUMN_KEYS):
         hint += " (if the first line is no header row, set header=false)"
     positions = find_columns(path, names, layout, hint)
-    if not header and dialect.header is None:
-        notes = (f"{path.name}: no header row; the columns were taken as {roles_listed(positions)}",)
     escape = layout.escape if dialect.quoted else None
-    shape = TextShape(
-        separator, header, dialect.quoted, layout.encoding, len(names), positions, escape, start.n_skipped(header)
-    )
-    by_place = None if header else ByPosition(path, shape, named, is_fixed=dialect.n_columns is not None)
-    if by_place is not None:
-        by_place.check_sample()
-    time = (
-        split_line(second or first, separator, dialect.quoted)[positions[TIMESTAMP] :][:1]
-        if TIMESTAMP in positions
-        else []
-    )
-    selection = Selection(path, layout, names)
-    notes = (*notes, *unused_notes(path, names, shape, selection.positions.values()))
-    kept = None
-    if layout.selects:
-        frame, kept, told = parse_selected(path, shape, selection)
-        notes = (*notes, *told)
-    else:
-        frame = parse_text(path, shape, "" if layout.time_format else (time or [""])[0])
-    table = frame_to_table(
-        frame,
-        path,
-        1 + shape.n_skipped,
-        partial(explain_rows, path, shape),
-        notes,
-        time_format=layout.time_format,
-        columns={role: bare_name(names[position]) for role, position in positions.items()},
-        find_lines=(lambda: row_lines(text_source(path, shape), shape.n_skipped)) if dialect.quoted else None,
-        kept=kept,
-    )
-    table = replace(table, names=tuple(names))
-    # Where quotes are out of step, rows run together, and the ids show it; numbers never take part in that.
-    if dialect.quoted and len(positions) == len(names) and _has_quotes(table):
-        refuse_ragged(path, text_source(path, shape), shape)
-    if by_place is not None:
-        by_place.check_table(table)
-    return table
+    n_above = start.n_skipped(header)
+    shape = TextShape(separator, header, dialect.quoted, layout.encoding, len(names), positions, escape, n_above)
+    return shape, names, split_line(start.second or first, separator, dialect.quoted)
 
 
 def check_marks(path: Path, separator: str, escape: str | None) -> None:

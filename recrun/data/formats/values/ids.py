@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from recrun.data.formats.table import MAX_ID_LENGTH, Ids, rows_error
 from recrun.data.formats.values.numbers import MISSING_WORDS, are_numbers
+from recrun.data.interactions import sorted_distinct
 
 if TYPE_CHECKING:
     import polars as pl
@@ -181,3 +182,18 @@ def _doubtful_ids(names: pl.Series, line_of: Callable[[int], int]) -> tuple[str,
         for place, (other, difference) in alike(names).items()
     }
     return "like-ids", reasons
+
+
+def union_ids(columns: Sequence[Ids]) -> Ids:
+    """Return several columns of ids, one after the other, under one numbering."""
+    if len(columns) == 1:
+        return columns[0]
+    if not all(ids.are_integers for ids in columns):
+        columns = [_as_text(ids) for ids in columns]
+    names = sorted_distinct(np.concatenate([ids.names for ids in columns]))
+    codes = [np.searchsorted(names, ids.names).astype(np.int32)[ids.codes] for ids in columns]
+    return Ids(np.concatenate(codes), names)
+
+
+def _as_text(ids: Ids) -> Ids:
+    return Ids(ids.codes, ids.names.astype(np.str_)) if ids.are_integers else ids
