@@ -206,15 +206,17 @@ def _wrong_values(looks: Mapping[str, Look]) -> Iterator[tuple[str, str]]:
         if time is not None and not has_times:
             yield from ((role, f"holds {looks[role]}") for role in REQUIRED_ROLES if looks[role].unit is not None)
         return
+    # Beside times and ratings that are some, one user is the beginning of a file that is sorted by user.
+    is_excerpt = has_times and (rating is None or rating.are_few_steps)
     for role in REQUIRED_ROLES:
         look = looks[role]
-        if look.n_distinct == 1:
+        if look.n_distinct == 1 and not (role == USER and is_excerpt):
             yield role, "all its values are equal"
         elif look.are_clock_times and not has_times:
             yield role, f"holds {look}"
     if rating is not None and _counts_rows(looks[USER]) and looks[ITEM].n_distinct < MOST * n_rows:
         yield USER, "it numbers the rows"
-    if _grows_unevenly(looks[ITEM]):
+    if _grows_unevenly(looks[ITEM], looks[USER]):
         yield ITEM, "no value occurs twice, and they grow from row to row"
     if rating is not None and rating.bounds[0] >= 1000:
         # Scales end at 100 and counts begin at 1; this is an id, a price or a time.
@@ -241,8 +243,13 @@ def _counts_rows(look: Look) -> bool:
     return bool((np.diff(look.codes) == 1).all())
 
 
-def _grows_unevenly(items: Look) -> bool:
-    """Return whether a column holds another number in each row, larger than the last by one amount or another."""
+def _grows_unevenly(items: Look, users: Look) -> bool:
+    """Return whether a column holds another number in each row, larger than the last by one amount or another.
+
+    Within one user, items often stand in such an order; over several users they do not.
+    """
+    if int((np.diff(users.codes) != 0).sum()) < 5:
+        return False
     if items.kind != "numbers" or items.n_distinct < MOST * items.n_rows:
         return False
     return len(np.unique(np.diff(items.numbers))) > 2 and _grow(items.codes)

@@ -157,6 +157,7 @@ def lines(*rows: str, n: int = 30) -> str:
         (lines("{u},{i},1000", "{u},{i},4000"), "column 3 would be the rating, but holds whole numbers from 1000"),
         (lines("{u},{i},2145360{k:02d},3"), "column 3 would be the rating, but holds whole numbers from 214536000"),
         (lines("view,{i},3"), "column 1 would be the user, but all its values are equal"),
+        (lines("view,{u},{k},16000000{k:02d}"), "column 1 would be the user, but all its values are equal"),
         (lines("{u},1,3"), "column 2 would be the item, but all its values are equal"),
         (lines("{k},{u},{i},3"), "column 4 would be the timestamp, but holds always 3"),
         (lines("{k},{u},{i}", n=60), "column 1 would be the user, but it numbers the rows"),
@@ -181,6 +182,9 @@ def test_columns_that_cannot_have_their_role_are_refused(tmp_path: Path, text: s
     "text",
     [
         lines("{u},{i}"),
+        lines("1,{i},4.5,16000000{k:02d}"),
+        "".join(f"1,{k * k},4.0,{964982703 + k}\n" for k in range(1, 60)),
+        "".join(f"{k // 20},{k * k},4.0\n" for k in range(1, 60)),
         lines("{u},{i},1"),
         lines("{u},{i},1,16000000{k:02d}"),
         lines("{u},{i},3,{k}"),
