@@ -164,6 +164,8 @@ def convert_command(what: str, settings: tuple[str, ...], to: str, format: str, 
 
 
 def _report(document: dict[str, Any], as_json: bool, folder: str | None = None) -> None:
+    from recrun.data.describe.files import argument
+
     if as_json:
         print_json(document)
         return
@@ -171,6 +173,9 @@ def _report(document: dict[str, Any], as_json: bool, folder: str | None = None) 
         click.echo(f"wrote {file} ({document['rows'][part]:,} rows)")
     if document["left_out"]:
         click.echo(f"warning: the format cannot hold {', '.join(document['left_out'])}; left out", err=True)
+    settings = " ".join(argument(key, value) for key, value in document["settings"].items())
     if folder is not None and "test" in document["files"]:
-        names = [f"{part}_path={file.rpartition('/')[2]}" for part, file in document["files"].items()]
-        click.echo(f"read them with: dataset=File root={folder} {' '.join(names)}")
+        names = [argument(f"{part}_path", file.rpartition("/")[2]) for part, file in document["files"].items()]
+        click.echo(f"read them with: dataset=File {argument('root', folder)} {' '.join([*names, settings])}".rstrip())
+    elif folder is None and settings:
+        click.echo(f"read it with: dataset=File {argument('path', document['files']['all'])} {settings}")
