@@ -63,6 +63,10 @@ def to_inter(frame: pl.DataFrame, typed: pl.DataFrame, roles: Mapping[str, str])
     """
     import polars as pl
 
+    for name in frame.columns:
+        if re.search(r"[\t\n\r]", name):
+            message = f"inter files have no quotes, and the name of column {name!r} contains tabs or line breaks"
+            raise DataError(f"{message}; choose csv or parquet")
     for name, values in zip(frame.columns, frame, strict=True):
         if values.dtype == pl.String and values.str.contains(r"[\t\n\r]").any():
             what = next((f"{role} ids contain" for role in REQUIRED_ROLES if roles[role] == name), "")

@@ -232,3 +232,158 @@ def test_all_columns_of_every_format_come_back(tmp_path: Path, name: str, format
     document = write_whole(dataset, tmp_path / f"all.{ENDINGS[format]}", format)
     whole = File(tmp_path, path=f"all.{ENDINGS[format]}", test_ratio=0, valid_ratio=0, **document["settings"])
     assert sorted(_rows(whole, "train")) == sorted(row for part in PARTS for row in rows[part])
+
+
+def _parquet(folder: Path, **columns: Any) -> File:
+    frame = pl.DataFrame({"user": USERS, "item": ITEMS}).with_columns(**columns)
+    frame.write_parquet(folder / "source.parquet")
+    return File(folder, path="source.parquet")
+
+
+NESTED: dict[str, tuple[pl.Series, str]] = {
+    "lists": (pl.Series([[1, 2]] * 72), "List"),
+    "arrays": (pl.Series([[1, 2]] * 72, dtype=pl.Array(pl.Int64, 2)), "Array"),
+    "structures": (pl.Series([{"a": 1}] * 72), "Struct"),
+    "bytes": (pl.Series([b"x\xff"] * 72), "Binary"),
+}
+
+
+@pytest.mark.parametrize("format", ["csv", "inter"])
+@pytest.mark.parametrize("kind", NESTED)
+def test_columns_that_text_cannot_hold_are_refused_by_name(tmp_path: Path, kind: str, format: str) -> None:
+    values, type_name = NESTED[kind]
+    dataset = _parquet(tmp_path, genres=values)
+    for write in (write_parts, write_whole):
+        with pytest.raises(DataError, match=rf"column 'genres' holds {type_name}.*, which {format} cannot hold"):
+            write(dataset, tmp_path / "out", format)
+    assert [path.name for path in tmp_path.iterdir()] == ["source.parquet"]
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_parquet_keeps_the_types_of_parquet(tmp_path: Path, kind: str) -> None:
+    values, _ = NESTED[kind]
+    dataset = _parquet(
+        tmp_path, genres=values, shop=pl.col("user").cast(pl.Categorical), price=pl.lit(4.1, dtype=pl.Float32)
+    )
+    frames = _assert_round_trip(dataset, tmp_path / "out", "parquet")
+    assert frames["train"].schema == pl.read_parquet_schema(tmp_path / "source.parquet")
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet", "inter"])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"user": pl.Series([float(n % 6) for n in range(72)]), "rating": pl.Series([n % 2 == 0 for n in range(72)])},
+        {
+            "user": pl.Series([n % 6 for n in range(72)], dtype=pl.UInt64),
+            "rating": pl.Series([4.1] * 72, dtype=pl.Float32),
+        },
+        {"timestamp": pl.from_epoch(pl.Series(range(72)) * 86_400 * 29 + 1_300_000_000).cast(pl.Date)},
+        {"timestamp": pl.from_epoch(pl.Series(range(72)) * 977 * 10**9 + 1_300_000_000_123_000_000, "ns")},
+        {"item": pl.Series(ITEMS, dtype=pl.Enum(sorted(set(ITEMS)))), "empty": pl.Series([None] * 72)},
+        {"rating": pl.Series([f"{n % 5}.10" for n in range(72)]).cast(pl.Decimal(10, 2))},
+        {"who: me": pl.Series([True, None] * 36), "a;b\tc": pl.Series([None, "x"] * 36)},
+    ],
+    ids=["float ids", "unsigned ids", "days", "nanoseconds", "enum", "decimal", "names with marks"],
+)
+def test_types_of_parquet_come_back_from_every_format(
+    tmp_path: Path, columns: dict[str, pl.Series], format: str
+) -> None:
+    dataset = _parquet(tmp_path, **columns)
+    if format == "inter" and "a;b\tc" in columns:
+        with pytest.raises(DataError, match=r"inter files have no quotes, and the name of column .* contains tabs"):
+            write_parts(dataset, tmp_path / "out", format)
+        return
+    _assert_round_trip(dataset, tmp_path / "out", format)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["user", "item", "a\nb"],
+        ["user", "item", 'a"b'],
+        ["user", "item", "1"],
+        ["user", "item", "2020-01-01"],
+        ["user", "item", "user_name"],
+        ["user", "item", "a, b; c | d"],
+        ["user", "item", " blanks "],
+        ["user", "item", "rating:token"],
+    ],
+)
+def test_odd_names_of_columns_are_read_again_or_refused(tmp_path: Path, names: list[str]) -> None:
+    frame = pl.DataFrame([USERS, ITEMS, ["3", "4"] * 36], schema=names)
+    frame.write_parquet(tmp_path / "source.parquet")
+    dataset = File(tmp_path, path="source.parquet")
+    for format in ("csv", "inter", "parquet"):
+        if "\n" in names[2] and format != "parquet":
+            with pytest.raises(DataError, match=r"choose (csv or )?parquet"):
+                write_parts(dataset, tmp_path / format, format)
+            assert not (tmp_path / format).exists()
+        else:
+            _assert_round_trip(dataset, tmp_path / format, format)
+
+
+@pytest.mark.parametrize("side", ["user", "item"])
+@pytest.mark.parametrize("ending", ["\t", "\n"])
+def test_ids_that_break_lines_of_inter_files_are_refused(tmp_path: Path, side: str, ending: str) -> None:
+    dataset = _parquet(
+        tmp_path, **{side: pl.Series([f"x{ending}{n % 6 if side == 'user' else n // 6}" for n in range(72)])}
+    )
+    with pytest.raises(DataError, match=f"inter files have no quotes, and {side} ids contain tabs or line breaks"):
+        write_parts(dataset, tmp_path / "out", "inter")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_a_name_that_tells_a_compression_is_refused(tmp_path: Path, ending: str) -> None:
+    with pytest.raises(DataError, match=f"would not be compressed, as its name says; leave {ending} out"):
+        write_whole(_parquet(tmp_path), tmp_path / f"all.csv{ending}", "csv")
+
+
+def test_lightgcn_names_every_column_that_it_leaves_out(tmp_path: Path) -> None:
+    columns = BASE | {"user_id": [str(n % 6) for n in range(72)], "item_id": [str(n // 6) for n in range(72)]}
+    (tmp_path / "source.csv").write_text(_csv(columns | {"tag": ["x"] * 72}))
+    document = write_parts(File(tmp_path, path="source.csv"), tmp_path / "out", "lightgcn")
+    assert document["left_out"] == ["rating", "tag", "timestamp"]
+    assert document["settings"] == {"format": "lightgcn"}
+
+
+def test_inter_files_have_the_names_and_types_of_recbole(tmp_path: Path) -> None:
+    columns = {"uid": USERS, "movieId": ITEMS, "stars": BASE["rating"], "date": DATES, "age": ["31", "4.5"] * 36}
+    (tmp_path / "source.csv").write_text(_csv(columns | {"zip": ["012", "999"] * 36}))
+    frames = _assert_round_trip(File(tmp_path, path="source.csv"), tmp_path / "out", "inter")
+    names = ["user_id:token", "item_id:token", "rating:float", "timestamp:token", "age:float", "zip:token"]
+    assert frames["train"].columns == names
+
+
+def test_parquet_has_numbers_where_every_value_is_one(tmp_path: Path) -> None:
+    columns = BASE | {"zip": ["012", "999"] * 36, "long": ["0.12345678901234567", "1"] * 36, "empty": [""] * 72}
+    (tmp_path / "source.csv").write_text(_csv(columns))
+    write_whole(File(tmp_path, path="source.csv"), tmp_path / "all.parquet", "parquet")
+    kinds = [pl.String, pl.String, pl.Float64, pl.Int64, pl.String, pl.String, pl.String]
+    assert list(pl.read_parquet_schema(tmp_path / "all.parquet").values()) == kinds
+
+
+def test_names_that_are_there_twice_get_a_number(tmp_path: Path) -> None:
+    text = _csv(BASE | {"tag": ["x"] * 72, "TAG": ["y"] * 72}).replace("TAG", "tag", 1)
+    (tmp_path / "source.csv").write_text(text)
+    frames = _assert_round_trip(File(tmp_path, path="source.csv"), tmp_path / "out", "csv")
+    assert frames["train"].columns == [*BASE, "tag", "tag_2"]
+    assert set(frames["train"]["tag_2"]) == {"y"}
+
+
+def test_given_parts_keep_columns_of_their_own(tmp_path: Path) -> None:
+    for name, start, end, own in (("train", 0, 60, "a"), ("test", 60, 72, "b")):
+        columns = {key: values[start:end] for key, values in BASE.items()} | {own: ["x"] * (end - start)}
+        (tmp_path / f"{name}.csv").write_text(_csv(columns))
+    dataset = File(tmp_path, train_path="train.csv", test_path="test.csv")
+    frames = _assert_round_trip(dataset, tmp_path / "out", "csv")
+    assert [frames[part].columns[-1] for part in PARTS] == ["a", "a", "b"]
+
+
+def test_a_file_that_changed_after_it_was_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "source.csv").write_text(_csv(BASE))
+    dataset = File(tmp_path, path="source.csv")
+    (tmp_path / "source.csv").write_text(_csv(BASE | {"rating": ["1"] * 72}))
+    with pytest.raises(DataError, match=r"source\.csv changed after being read; start again when it is complete"):
+        write_parts(dataset, tmp_path / "out", "csv")
