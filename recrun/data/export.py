@@ -53,7 +53,7 @@ def write_parts(dataset: RecDataSet, folder: str | Path, format: str) -> dict[st
     names = {part: f"{part}.{_ending(format)}" for part in parts}
     if os.path.lexists(target):
         raise DataError(f"{target} already exists; choose a new folder")
-    originals = read_originals(dataset)
+    originals = read_originals(dataset, with_types=format in ("parquet", "inter"))
     frames = _frames(dataset, parts, originals, format)
     settings = _settings(dataset, frames["train"], originals, format)
     with _building(target) as building:
@@ -85,7 +85,7 @@ def write_whole(dataset: RecDataSet, file: str | Path, format: str) -> dict[str,
     if os.path.lexists(target):
         raise DataError(f"{target} already exists; choose a new file")
     parts = {part: rows for part, rows in _parts(dataset).items() if len(rows)}
-    originals = read_originals(dataset)
+    originals = read_originals(dataset, with_types=format in ("parquet", "inter"))
     frames = _frames(dataset, parts, originals, format)
     settings = _settings(dataset, frames["train"], originals, format)
     users = np.concatenate([rows.users for rows in parts.values()])

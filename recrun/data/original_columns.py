@@ -34,7 +34,7 @@ class Originals:
         frames: the rows of each part, in its order, with the names and values of the file.
         roles: the name of the column of each role.
         time_format: how dates are written whose days and months could be taken for each other, or "".
-        typed: the same columns with types of numbers where all values of the file are numbers.
+        typed: the same columns, where asked for with types of numbers where all values of the file are numbers.
     """
 
     frames: Mapping[str, pl.DataFrame]
@@ -43,10 +43,14 @@ class Originals:
     typed: Mapping[str, pl.DataFrame]
 
 
-def read_originals(dataset: RecDataSet) -> Originals | None:
+def read_originals(dataset: RecDataSet, *, with_types: bool) -> Originals | None:
     """Read the files of a data set again, with all columns; None where they have no columns, or there are no files.
 
     The columns are held as text, once for the rows of all parts.
+
+    Args:
+        dataset: the data set.
+        with_types: find out which columns of text are numbers.
 
     Raises:
         DataError: the files are not what they were when the data set was loaded, or cannot be read.
@@ -85,10 +89,10 @@ def read_originals(dataset: RecDataSet) -> Originals | None:
             reason = str(error).splitlines()[0]
             raise DataError(f"{table.path}: all columns cannot be read ({reason})") from error
         is_text = all(leaf.origin is not None and leaf.origin.is_text for leaf in _leaves(table))
-        with_types = _typed(frame, roles) if is_text else frame
+        numbers = _typed(frame, roles) if is_text and with_types else frame
         place = 0
         for part, index in own.items():
-            frames[part], typed[part] = (each.slice(place, len(index)) for each in (frame, with_types))
+            frames[part], typed[part] = (each.slice(place, len(index)) for each in (frame, numbers))
             place += len(index)
     return Originals(frames, roles, _time_format(dataset, frames, roles), typed)
 

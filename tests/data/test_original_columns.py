@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recrun.data.datasets import File
+from recrun.data.datasets import File, MovieLens100K
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.export import ENDINGS, write_parts, write_whole
+from recrun.data.formats.opening import read_binary
 from recrun.errors import DataError
 
 PARTS = ("train", "valid", "test")
@@ -387,3 +388,14 @@ def test_a_file_that_changed_after_it_was_read_is_refused(tmp_path: Path) -> Non
     (tmp_path / "source.csv").write_text(_csv(BASE | {"rating": ["1"] * 72}))
     with pytest.raises(DataError, match=r"source\.csv changed after being read; start again when it is complete"):
         write_parts(dataset, tmp_path / "out", "csv")
+
+
+@pytest.mark.parametrize("settings", [{"split": "leave_one_out"}, {"split": "given", "fold": "u1"}])
+def test_a_published_data_set_keeps_the_numbers_of_its_file(
+    shared_data: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    dataset = MovieLens100K(shared_data, **settings)
+    frames = _assert_round_trip(dataset, tmp_path / "out", "csv")
+    source = read_binary(dataset.files["u.data"]).decode().splitlines()
+    written = ["\t".join(row) for frame in frames.values() for row in frame.rows()]
+    assert sorted(written) == sorted(source)
