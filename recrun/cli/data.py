@@ -124,7 +124,7 @@ _format_option = click.option(
 def split_command(what: str, settings: tuple[str, ...], to: str, format: str, as_json: bool) -> None:
     """Write train, valid and test to files of their own.
 
-    The files lie in a new folder and hold original ids.
+    The files lie in a new folder and hold all columns, with their original values.
 
     CONFIG is a YAML file, whose data is meant; DATASET a registered data set with its settings and root; PATH a file of
     interactions with settings of the data set File.
@@ -149,7 +149,7 @@ def split_command(what: str, settings: tuple[str, ...], to: str, format: str, as
 def convert_command(what: str, settings: tuple[str, ...], to: str, format: str, as_json: bool) -> None:
     """Write all interactions to one new file.
 
-    They are written as the filters leave them, with original ids.
+    They are written as the filters leave them, with all columns and their original values.
 
     Arguments as for `data split`.
 
@@ -164,6 +164,8 @@ def convert_command(what: str, settings: tuple[str, ...], to: str, format: str, 
 
 
 def _report(document: dict[str, Any], as_json: bool, folder: str | None = None) -> None:
+    from recrun.data.describe.files import argument
+
     if as_json:
         print_json(document)
         return
@@ -171,6 +173,10 @@ def _report(document: dict[str, Any], as_json: bool, folder: str | None = None) 
         click.echo(f"wrote {file} ({document['rows'][part]:,} rows)")
     if document["left_out"]:
         click.echo(f"warning: the format cannot hold {', '.join(document['left_out'])}; left out", err=True)
+    settings = " ".join(argument(key, value) for key, value in document["settings"].items())
     if folder is not None and "test" in document["files"]:
-        names = [f"{part}_path={file.rpartition('/')[2]}" for part, file in document["files"].items()]
-        click.echo(f"read them with: dataset=File root={folder} {' '.join(names)}")
+        names = [argument(f"{part}_path", file.rpartition("/")[2]) for part, file in document["files"].items()]
+        click.echo(f"read them with: dataset=File {argument('root', folder)} {' '.join([*names, settings])}".rstrip())
+    elif folder is None and settings:
+        above, _, name = document["files"]["all"].rpartition("/")
+        click.echo(f"read it with: dataset=File {argument('root', above or '.')} {argument('path', name)} {settings}")

@@ -6,13 +6,17 @@ import io
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT, Interactions
+from recrun.data.export_columns import reading_settings, refuse_unreadable, text_columns, to_inter
+from recrun.data.formats.opening import COMPRESSIONS
+from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT, Interactions
+from recrun.data.original_columns import Originals, read_originals
 from recrun.errors import DataError, unknown
 from recrun.files import atomic_write
 
@@ -24,13 +28,13 @@ if TYPE_CHECKING:
 
 ENDINGS: Final = {"csv": "csv", "parquet": "parquet", "inter": "inter", "lightgcn": "txt"}
 """The formats that can be written, and their file extensions."""
-_INTER: Final = {"user": "user_id:token", "item": "item_id:token", RATING: "rating:float", WEIGHT: "weight:float"}
 
 
 def write_parts(dataset: RecDataSet, folder: str | Path, format: str) -> dict[str, Any]:
     """Write train, valid and test into a new folder, which appears complete or not at all.
 
-    Empty parts get no file.
+    Empty parts get no file. Of data that was read from files with columns, every column is written as it is there;
+    these files are read again before they appear, and have to hold the same parts.
 
     Args:
         dataset: the data set.
@@ -38,30 +42,31 @@ def write_parts(dataset: RecDataSet, folder: str | Path, format: str) -> dict[st
         format: "csv", "parquet", "inter" (RecBole's benchmark files) or "lightgcn".
 
     Returns:
-        "files" by part, "rows" by part, "left_out": the columns that the format cannot hold.
+        "files" by part, "rows" by part, "left_out": the columns that the format cannot hold, and "settings": what else
+        the data set File needs to read the same parts.
 
     Raises:
-        DataError: the folder already exists or cannot be created, or the format cannot hold the ids.
+        DataError: the folder already exists or cannot be created, or the format cannot hold the values.
     """
     target = Path(folder)
     parts = {part: rows for part, rows in _parts(dataset).items() if len(rows)}
     names = {part: f"{part}.{_ending(format)}" for part in parts}
     if os.path.lexists(target):
         raise DataError(f"{target} already exists; choose a new folder")
-    contents = {names[part]: _content(dataset, rows, format) for part, rows in parts.items()}
-    building = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
-    try:
-        building.mkdir(parents=True)
-        for name, content in contents.items():
-            atomic_write(building / name, content)
+    originals = read_originals(dataset, with_types=format in ("parquet", "inter"))
+    frames = _frames(dataset, parts, originals, format)
+    settings = _settings(dataset, frames["train"], originals, format)
+    with _building(target) as building:
+        for part, name in names.items():
+            atomic_write(building / name, _content(frames[part], format))
+        if originals is not None and format != "lightgcn":
+            refuse_unreadable(dataset, {part: building / name for part, name in names.items()}, format, settings)
         os.rename(building, target)
-    except OSError as error:
-        shutil.rmtree(building, ignore_errors=True)
-        raise DataError(f"{target} cannot be written: {error.strerror}") from error
     return {
         "files": {part: str(target / name) for part, name in names.items()},
         "rows": {part: len(rows) for part, rows in parts.items()},
-        "left_out": _left_out(parts["train"], format),
+        "left_out": _left_out(parts["train"], originals, format),
+        "settings": settings | ({} if "valid" in parts else {"valid_ratio": 0}),
     }
 
 
@@ -69,24 +74,53 @@ def write_whole(dataset: RecDataSet, file: str | Path, format: str) -> dict[str,
     """Write the interactions of all parts into one new file, ordered by user, then time; see `write_parts`.
 
     Raises:
-        DataError: the file already exists or cannot be written, or the format cannot hold the ids.
+        DataError: the file already exists or cannot be written, or the format cannot hold the values.
     """
+    import polars as pl
+
     target = Path(file)
-    parts = list(_parts(dataset).values())
-    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
-    users, items = (np.concatenate([getattr(part, side) for part in parts]) for side in ("users", "items"))
-    order = np.lexsort((columns[TIMESTAMP], users) if TIMESTAMP in columns else (users,))
-    rows = Interactions(users[order], items[order], {name: values[order] for name, values in columns.items()})
     _ending(format)
+    if target.suffix in COMPRESSIONS[1:]:
+        raise DataError(f"{target} would not be compressed, as its name says; leave {target.suffix} out")
     if os.path.lexists(target):
         raise DataError(f"{target} already exists; choose a new file")
-    content = _content(dataset, rows, format)
+    parts = {part: rows for part, rows in _parts(dataset).items() if len(rows)}
+    originals = read_originals(dataset, with_types=format in ("parquet", "inter"))
+    frames = _frames(dataset, parts, originals, format)
+    settings = _settings(dataset, frames["train"], originals, format)
+    users = np.concatenate([rows.users for rows in parts.values()])
+    times = [rows.columns[TIMESTAMP] for rows in parts.values() if TIMESTAMP in rows.columns]
+    order = np.lexsort((np.concatenate(times), users) if times else (users,))
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(target, content)
-    except OSError as error:
-        raise DataError(f"{target} cannot be written: {error.strerror}") from error
-    return {"files": {"all": str(target)}, "rows": {"all": len(rows)}, "left_out": _left_out(rows, format)}
+        whole = pl.concat(frames.values(), how="diagonal_relaxed")[order]
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"the columns of the parts do not go together ({str(error).splitlines()[0]})") from error
+    with _building(target) as building:
+        atomic_write(building / target.name, _content(whole, format))
+        if originals is not None and format != "lightgcn":
+            refuse_unreadable(dataset, {"all": building / target.name}, format, settings)
+        os.rename(building / target.name, target)
+        building.rmdir()
+    return {
+        "files": {"all": str(target)},
+        "rows": {"all": len(order)},
+        "left_out": _left_out(parts["train"], originals, format),
+        "settings": settings,
+    }
+
+
+@contextmanager
+def _building(target: Path) -> Iterator[Path]:
+    """Make a hidden folder beside the target, and remove it where something fails."""
+    building = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        building.mkdir(parents=True)
+        yield building
+    except BaseException as error:
+        shutil.rmtree(building, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise DataError(f"{target} cannot be written: {error.strerror}") from error
+        raise
 
 
 def _parts(dataset: RecDataSet) -> dict[str, Interactions]:
@@ -102,46 +136,64 @@ def _ending(format: str) -> str:
     return ENDINGS[format]
 
 
-def _left_out(rows: Interactions, format: str) -> list[str]:
-    return sorted(rows.columns) if format == "lightgcn" else []
+def _left_out(rows: Interactions, originals: Originals | None, format: str) -> list[str]:
+    if format != "lightgcn":
+        return []
+    if originals is None:
+        return sorted(rows.columns)
+    return sorted(set(originals.frames["train"].columns) - {originals.roles[USER], originals.roles[ITEM]})
 
 
-def _content(dataset: RecDataSet, rows: Interactions, format: str) -> bytes:
+def _frames(
+    dataset: RecDataSet, parts: Mapping[str, Interactions], originals: Originals | None, format: str
+) -> dict[str, pl.DataFrame]:
+    """Return what is written of each part."""
+    import polars as pl
+
+    if originals is None or format == "lightgcn":
+        frames = {
+            part: pl.DataFrame(
+                {
+                    USER: dataset.user_ids[rows.users],
+                    ITEM: dataset.item_ids[rows.items],
+                    **{name: np.asarray(values) for name, values in rows.columns.items()},
+                }
+            )
+            for part, rows in parts.items()
+        }
+        roles = {name: name for name in (USER, ITEM, RATING, WEIGHT, TIMESTAMP)}
+        return {part: to_inter(frame, frame, roles) for part, frame in frames.items()} if format == "inter" else frames
+    if format == "parquet":
+        return dict(originals.typed)
+    frames = {part: text_columns(frame, originals.roles, format) for part, frame in originals.frames.items()}
+    if format == "inter":
+        return {part: to_inter(frame, originals.typed[part], originals.roles) for part, frame in frames.items()}
+    return frames
+
+
+def _settings(dataset: RecDataSet, frame: pl.DataFrame, originals: Originals | None, format: str) -> dict[str, Any]:
+    if format == "lightgcn":
+        return {"format": "lightgcn"}
+    if originals is None:
+        return {}
+    return reading_settings(frame, originals, format)
+
+
+def _content(frame: pl.DataFrame, format: str) -> bytes:
     """Return the bytes of a file."""
     import polars as pl
 
-    columns: Mapping[str, Any] = {
-        "user": dataset.user_ids[rows.users],
-        "item": dataset.item_ids[rows.items],
-        **{name: np.asarray(values) for name, values in rows.columns.items()},
-    }
-    frame = pl.DataFrame(dict(columns))
     buffer = io.BytesIO()
     if format == "parquet":
         frame.write_parquet(buffer)
     elif format == "csv":
         frame.write_csv(buffer)
     elif format == "inter":
-        _refuse_blanks(frame)
-        _as_inter(frame).write_csv(buffer, separator="\t", quote_style="never")
+        frame.write_csv(buffer, separator="\t", quote_style="never")
     else:
-        for side in ("user", "item"):
+        for side in (USER, ITEM):
             if not frame[side].dtype.is_integer():
                 raise DataError(f"lightgcn needs integer ids, and {side} ids are text; choose csv, parquet or inter")
-        lines = frame.group_by("user", maintain_order=True).agg(pl.col("item").cast(pl.String).str.join(" "))
+        lines = frame.group_by(USER, maintain_order=True).agg(pl.col(ITEM).cast(pl.String).str.join(" "))
         lines.write_csv(buffer, separator=" ", include_header=False, quote_style="never")
     return buffer.getvalue()
-
-
-def _as_inter(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the frame with its columns named as in RecBole's atomic files."""
-    return frame.rename({name: _INTER.get(name, f"{name}:float") for name in frame.columns})
-
-
-def _refuse_blanks(frame: pl.DataFrame) -> None:
-    """Raise DataError if an id would break a line of a file without quotes."""
-    for side in ("user", "item"):
-        if not frame[side].dtype.is_integer() and frame[side].str.contains(r"[\t\n\r]").any():
-            raise DataError(
-                f"inter files have no quotes, and {side} ids contain tabs or line breaks; choose csv or parquet"
-            )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 SMALL = ["n_users=40", "n_items=30", "n_interactions=500"]
 
@@ -48,3 +51,61 @@ def test_unknown_data_and_settings_are_refused(recrun: Callable[..., Any], tmp_p
     for arguments in (["Nothing"], ["Synthetic", "n_usrs=3"], ["Synthetic", "split=k_fold", "test_fold=9"]):
         assert recrun("data", "split", *arguments, "--to", "parts").code == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def _odd_file(folder: Path) -> None:
+    rows = (f'"{n % 5}",Ann,{n // 5:03d},{n % 5}.1,0{1 + n % 9}/04/2021,"a ""b"", c"\n' for n in range(60))
+    text = "user_id,user,the item,rating,day of it,note\n" + "".join(rows)
+    (folder / "odd.csv").write_text(text.replace("01/04/2021", "13/04/2021", 1), encoding="utf-8")
+
+
+READ = ("user_column=user_id", "item_column=the item", "time_column=day of it")
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet", "inter"])
+def test_the_printed_settings_read_all_columns_again(recrun: Callable[..., Any], tmp_path: Path, format: str) -> None:
+    _odd_file(tmp_path)
+    arguments = ["odd.csv", *READ, "split=leave_one_out"]
+    outcome = recrun("data", "split", *arguments, "--to", "a/b/my parts", "--format", format)
+    assert outcome.code == 0, outcome.err
+    settings = shlex.split(outcome.out.splitlines()[-1].partition("read them with: ")[2])
+    assert settings[:2] == ["dataset=File", "root=a/b/my parts"]
+    assert 'time_format="%d/%m/%Y"' in settings
+    direct = recrun(
+        "train", "popularity", "dataset=File", "root=.", "path=odd.csv", *READ, "split=leave_one_out", "--json"
+    )
+    again = recrun("train", "popularity", *settings, "--json")
+    assert (direct.code, again.code) == (0, 0), again.err
+    assert json.loads(again.out)["valid"] == json.loads(direct.out)["valid"]
+    assert json.loads(again.out)["test"] == json.loads(direct.out)["test"]
+
+
+def test_what_reads_a_converted_file_is_printed(recrun: Callable[..., Any], tmp_path: Path) -> None:
+    _odd_file(tmp_path)
+    outcome = recrun("data", "convert", "odd.csv", *READ, "--to", "x/y/all.csv")
+    assert outcome.code == 0, outcome.err
+    line = outcome.out.splitlines()[-1]
+    assert line.startswith(
+        "read it with: dataset=File root=x/y path=all.csv user_column=user_id 'item_column=the item'"
+    )
+    assert recrun("train", "popularity", *shlex.split(line.partition("with: ")[2]), "-q").code == 0
+    assert set((tmp_path / "x/y/all.csv").read_text().splitlines()) == {
+        line.replace('"0"', "0").replace('"1"', "1").replace('"2"', "2").replace('"3"', "3").replace('"4"', "4")
+        for line in (tmp_path / "odd.csv").read_text().splitlines()
+    }
+
+
+def test_parts_without_a_valid_part_are_read_without_one(recrun: Callable[..., Any], tmp_path: Path) -> None:
+    outcome = recrun("data", "split", "Synthetic", *SMALL, "valid_ratio=0", "--to", "parts")
+    assert outcome.out.splitlines()[-1].endswith("train_path=train.csv test_path=test.csv valid_ratio=0")
+
+
+@pytest.mark.parametrize("format", ["csv", "inter"])
+def test_lists_are_refused_before_anything_is_written(recrun: Callable[..., Any], tmp_path: Path, format: str) -> None:
+    pl = pytest.importorskip("polars")
+    rows = {"user": [n % 5 for n in range(50)], "item": [n // 5 for n in range(50)], "tags": [["a"]] * 50}
+    pl.DataFrame(rows).write_parquet(tmp_path / "lists.parquet")
+    outcome = recrun("data", "split", "lists.parquet", "--to", "parts", "--format", format)
+    assert outcome.code == 2
+    assert f"column 'tags' holds List(String), which {format} cannot hold; choose parquet" in outcome.err
+    assert [path.name for path in tmp_path.iterdir()] == ["lists.parquet"]

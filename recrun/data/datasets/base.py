@@ -45,6 +45,8 @@ class RecDataSet(Source):
         item_ids: original id of each item (I,).
         hashes: SHA-256 of each file's decompressed content, and of the three parts under "split".
         notes: what a user should know about the data.
+        files: the path of each file.
+        preparation: how rows are filtered and split.
     """
 
     folders: ClassVar[tuple[str, ...]] = ()
@@ -59,6 +61,7 @@ class RecDataSet(Source):
     """Whether columns hold transformed values, such as category numbers, rather than those of the files."""
 
     settings: dict[str, Any]
+    files: Mapping[str, Path]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> RecDataSet:
         # Settings are recorded here so that none can be forgotten in the key of the cache.
@@ -80,6 +83,7 @@ class RecDataSet(Source):
         self.name = type(self).__name__
         self.notes: list[str] = []
         preparation.check()
+        self.preparation, self.files = preparation, {}
         prepared, self.hashes = self._load(root, preparation)
         self.user_ids, self.item_ids = prepared.user_ids, prepared.item_ids
         self.n_users, self.n_items = len(self.user_ids), len(self.item_ids)
@@ -182,7 +186,7 @@ class RecDataSet(Source):
         if not sources:
             prepared = prepare(self.read({}), preparation)
             return prepared, {"split": _hash(prepared)}
-        files = locate(self.name, self.locations(Path(root).expanduser()), sources)
+        self.files = files = locate(self.name, self.locations(Path(root).expanduser()), sources)
         self.notes += unlike_beside(files)
         before = _states(files)
         folder = cache.entry_folder(self.name, self._made_from(files, preparation))

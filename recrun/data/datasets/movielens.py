@@ -152,6 +152,7 @@ def _without(table: Table, removed: Table) -> Table:
         items=Ids(items.codes[kept], items.names),
         columns={name: values[kept] for name, values in table.columns.items()},
         line_of=lambda row: table.line_of(int(kept[row])),
+        file_rows=lambda rows: table.file_rows(kept[rows]),
     )
 
 

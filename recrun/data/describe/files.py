@@ -88,7 +88,7 @@ class Description:
     @property
     def command(self) -> str:
         """The command that trains on the data."""
-        given = " ".join(_argument(key, value) for key, value in self.settings.items())
+        given = " ".join(argument(key, value) for key, value in self.settings.items())
         if "labelled" not in self.statistics:
             return f"recrun train bprmf {given}"
         # The metric gauc, which the config of deepfm has, needs users.
@@ -117,7 +117,7 @@ class Description:
         }
 
 
-def _argument(key: str, value: Any) -> str:
+def argument(key: str, value: Any) -> str:
     """Return KEY=VALUE for a shell, with quotes only where the value would be read as another one without them."""
     argument = f"{key}={value}"
     given = read_arguments([argument]).given.get(key)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recrun.data.formats.columns.names import COLUMN_KEYS, bare_name, find_columns, recognised
+from recrun.data.formats.columns.names import COLUMN_KEYS, bare_name, distinct_names, find_columns, recognised
 from recrun.data.formats.columns.roles import ByPosition
 from recrun.data.formats.columns.sample_lines import check_guess, guess_separator, split_line
 from recrun.data.formats.columns.select_rows import Selection
@@ -20,7 +21,8 @@ from recrun.data.formats.first_lines import first_lines
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.integer_lines import parse_lines
 from recrun.data.formats.opening import read_binary
-from recrun.data.formats.table import Ids, Layout, Table, data_error, shown
+from recrun.data.formats.polars_files import read_text_columns
+from recrun.data.formats.table import Ids, Layout, Origin, Table, data_error, shown
 from recrun.data.formats.text_frame import parse_selected, parse_text, refuse_ragged, text_source
 from recrun.data.formats.values.dates import is_date
 from recrun.data.formats.values.time_column import refuse_format
@@ -28,6 +30,9 @@ from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.splits.rules import rank_within_user
 from recrun.errors import DataError
 from recrun.registry import FORMATS
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ def read_triples(path: Path, layout: Layout) -> Table:
     table = _read(path, layout, DIALECTS["triples"])
     if RATING not in table.columns:
         raise data_error(path, None, "format triples needs the weight; leave rating_column out, or set format=csv")
-    return replace(table, columns={WEIGHT: table.columns[RATING]})
+    return replace(table, columns={WEIGHT: table.columns[RATING]}, origin=None)
 
 
 @FORMATS.register("pairs", times="order", rated=False)
@@ -99,7 +104,7 @@ def read_pairs(path: Path, layout: Layout) -> Table:
     refuse_format(layout.time_format, path)
     table = _read(path, layout, DIALECTS["pairs"])
     order = rank_within_user(table.users.codes, len(table.users.names)).astype(np.int64)
-    return replace(table, columns={TIMESTAMP: order}, time_is_order=True)
+    return replace(table, columns={TIMESTAMP: order}, time_is_order=True, origin=None)
 
 
 def read_list(path: Path) -> Table:
@@ -159,13 +164,27 @@ def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
         find_lines=(lambda: row_lines(text_source(path, shape), shape.n_skipped)) if dialect.quoted else None,
         kept=kept,
     )
-    table = replace(table, names=tuple(names))
+    table = replace(table, names=tuple(names), origin=_origin(path, shape, names))
     # Where quotes are out of step, rows run together, and the ids show it; numbers never take part in that.
     if dialect.quoted and len(shape.positions) == len(names) and _has_quotes(table):
         refuse_ragged(path, text_source(path, shape), shape)
     if by_place is not None:
         by_place.check_table(table)
     return table
+
+
+def _origin(path: Path, shape: TextShape, names: Sequence[str]) -> Origin:
+    """Return what reads all columns of a file; without a header row they are called by their roles or `column_5`."""
+    if not shape.header:
+        called = {place: role for role, place in shape.positions.items()}
+        names = [called.get(place, f"column_{place + 1}") for place in range(shape.n_columns)]
+    columns = distinct_names(names)
+
+    def read(rows: np.ndarray) -> pl.DataFrame:
+        frame = read_text_columns(text_source(path, shape), shape, dict.fromkeys(range(shape.n_columns)))
+        return frame.rename(dict(zip(frame.columns, columns, strict=True)))[rows]
+
+    return Origin({role: columns[place] for role, place in shape.positions.items()}, read)
 
 
 def _find_shape(path: Path, layout: Layout, dialect: Dialect) -> tuple[TextShape, list[str], list[str]]:

@@ -101,12 +101,16 @@ class FrameLines:
 
     def of(self, rows: np.ndarray) -> np.ndarray:
         """Return the lines of some rows."""
-        rows = rows if self.kept is None else self.kept[rows]
+        rows = self.file_rows(rows)
         starts = self._starts
         if starts is None or int(rows.max(initial=0)) >= len(starts):
             return self._first_line + rows
         found: np.ndarray = starts[rows]
         return found
+
+    def file_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Return the positions of some rows among those of the file."""
+        return rows if self.kept is None else self.kept[rows]
 
     def line(self, row: int) -> int:
         """Return the line of a row."""
@@ -150,7 +154,11 @@ def _to_table(
     if RATING in frame.columns:
         columns[RATING] = numbers_of(frame[RATING], path, line_of, names.get(RATING, ""))
     table = Table(
-        path, users, items, columns, line_of, notes=notes, skipped=skipped, is_selected=lines.kept is not None
+        *(path, users, items, columns, line_of),
+        notes=notes,
+        skipped=skipped,
+        is_selected=lines.kept is not None,
+        file_rows=lambda index: lines.file_rows(index if rows is None else rows[index]),
     )
     if TIMESTAMP not in frame.columns:
         refuse_format(time_format, path)

@@ -9,6 +9,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,13 +19,15 @@ from recrun.data.formats.columns.names import find_columns
 from recrun.data.formats.file_kinds import kind_of, read_start, refuse_other_kinds, said_of
 from recrun.data.formats.first_lines import LONGEST
 from recrun.data.formats.from_frame import frame_to_table
+from recrun.data.formats.json_columns import all_columns
 from recrun.data.formats.opening import check_encoding, open_binary
-from recrun.data.formats.table import Layout, Table, data_error, shown
+from recrun.data.formats.table import Layout, Origin, Table, data_error, shown
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER
 from recrun.errors import DataError, RowFault
 from recrun.registry import FORMATS
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
 
 N_SAMPLED: Final = 1000
@@ -85,7 +88,13 @@ def _read(path: Path, layout: Layout, format: str) -> Table:
     if frame is None:
         first = next(faults())
         raise DataError(first.message, path=path, line=first.line, kind=first.kind, rows=faults)
-    return frame_to_table(frame, path, 1, lambda: None)
+    table = frame_to_table(frame, path, 1, lambda: None)
+
+    def read(rows: np.ndarray) -> pl.DataFrame:
+        records = (_record(line, format) if line else {} for _, line in _lines(path, layout.encoding))
+        return all_columns(({name: _value(r, keys) for name, keys in _names_of(r).items()} for r in records), rows)
+
+    return replace(table, origin=Origin({role: ".".join(keys) for role, keys in roles.items()}, read))
 
 
 def _refuse_documents(path: Path, encoding: str, format: str) -> None:

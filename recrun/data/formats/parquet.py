@@ -13,7 +13,7 @@ from recrun.data.formats.columns.used import unused_note
 from recrun.data.formats.file_kinds import refuse_unless
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.polars_files import parquet_names, read_parquet_columns
-from recrun.data.formats.table import Layout, Table
+from recrun.data.formats.table import Layout, Origin, Table
 from recrun.errors import DataError
 from recrun.registry import FORMATS
 
@@ -42,4 +42,5 @@ def read_parquet(path: Path, layout: Layout) -> Table:
     table = frame_to_table(
         frame, path, 1, explain, tuple(notes), time_format=layout.time_format, columns=columns, kept=kept
     )
-    return replace(table, names=tuple(names))
+    origin = Origin(columns, lambda rows: read_parquet_columns(path)[rows], is_text=False)
+    return replace(table, names=tuple(names), origin=origin)

@@ -20,7 +20,7 @@ def read_text_columns(source: Path | bytes, shape: TextShape, types: Mapping[int
     Args:
         source: the file, or its text in UTF-8 with `STAND_IN` for a separator of several bytes.
         shape: how it is laid out.
-        types: the polars type of each column that is read.
+        types: the polars type of each column that is read; None for text.
 
     Raises:
         PolarsError, OSError: it cannot be read so.
@@ -35,7 +35,7 @@ def read_text_columns(source: Path | bytes, shape: TextShape, types: Mapping[int
             separator=shape.separator if len(shape.separator.encode()) == 1 else STAND_IN,
             quote_char='"' if shape.quoted else None,
             columns=sorted(types),
-            schema={str(position): types.get(position, pl.String) for position in range(shape.n_columns)},
+            schema={str(position): types.get(position) or pl.String for position in range(shape.n_columns)},
         )
     return frame.select([str(position) for position in types])
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recrun.errors import DataError, RowFault
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MAX_ID_LENGTH = 512
 
@@ -56,6 +60,22 @@ class Ids:
 
 
 @dataclass(frozen=True, eq=False)
+class Origin:
+    """Where all columns of a table's file can be read again, for export.
+
+    Args:
+        roles: the name of the column of each role ("user", "item", "rating", "timestamp").
+        read: returns all columns of some rows, named and in the order of the file, by their positions among the file's
+            rows (n,).
+        is_text: whether they are read as text, with null where there is nothing, rather than in types of their own.
+    """
+
+    roles: Mapping[str, str]
+    read: Callable[[np.ndarray], pl.DataFrame]
+    is_text: bool = True
+
+
+@dataclass(frozen=True, eq=False)
 class Table:
     """The interactions of one file, in its order.
 
@@ -73,6 +93,8 @@ class Table:
         names: of all columns of the file, in order, where its first line or schema tells them.
         pieces: the tables of the files that were joined to this one, in order; none for one file.
         is_selected: whether the rows that the layout's `filter` and `drop_missing` name were left out.
+        origin: reads all columns of the file again; None for a format without columns, and for joined files.
+        file_rows: returns the positions among the file's rows of some rows of the table.
     """
 
     path: Path
@@ -88,6 +110,8 @@ class Table:
     names: tuple[str, ...] = ()
     pieces: tuple[Table, ...] = ()
     is_selected: bool = False
+    origin: Origin | None = None
+    file_rows: Callable[[np.ndarray], np.ndarray] = lambda rows: rows
 
     @classmethod
     def of(

@@ -97,6 +97,22 @@ def bare_name(name: str) -> str:
     return re.sub(r":\w+$", "", name)
 
 
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """Return names of columns, with a number behind one that was there before.
+
+    >>> distinct_names(["a", "b", "a"])
+    ['a', 'b', 'a_2']
+    """
+    found: list[str] = []
+    for name in names:
+        number, other = 1, name
+        while other in found or (number > 1 and other in names):
+            number += 1
+            other = f"{name}_{number}"
+        found.append(other)
+    return found
+
+
 def _named(name: str, found: Sequence[str]) -> list[int]:
     return [i for i, column in enumerate(found) if name in (column, bare_name(column))]
 
