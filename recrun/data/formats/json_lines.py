@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from recrun.data.formats.columns.names import find_columns
+from recrun.data.formats.columns.names import LABELS, find_columns
 from recrun.data.formats.columns.select_rows import Selection
-from recrun.data.formats.columns.used import unused_note
+from recrun.data.formats.columns.used import label_notes, unused_note
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.opening import check_encoding
 from recrun.data.formats.record_lines import (
@@ -72,13 +72,17 @@ def _read(path: Path, layout: Layout, format: str) -> Table:
     check_encoding(path, layout.encoding)
     refuse_documents(path, layout.encoding, format)
     names: dict[str, Keys] = {}
-    for record in first_records(path, layout.encoding, format):
+    records = list(first_records(path, layout.encoding, format))
+    for record in records:
         names |= {name: keys for name, keys in names_of(record).items() if name not in names}
     found = list(names)
     positions = find_columns(path, found, layout)
     selection = Selection(path, layout, found)
     used = {*positions.values(), *selection.positions.values()}
-    notes = unused_note(path, [name for place, name in enumerate(found) if place not in used])
+    unused = [name for place, name in enumerate(found) if place not in used]
+    labels = [name for name in unused if name.lower() in LABELS]
+    notes = unused_note(path, unused)
+    notes += label_notes(path, {name: [value_of(record, names[name]) for record in records] for name in labels})
     roles = {role: names[found[place]] for role, place in positions.items()}
     selecting = {str(place): names[found[place]] for place in selection.positions.values()}
     lines = _Lines(path, layout.encoding, format, roles, selecting)

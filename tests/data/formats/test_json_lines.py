@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -348,6 +349,19 @@ def test_keys_that_are_not_used_are_noted(tmp_path: Path) -> None:
     assert read(tmp_path / "x.jsonl", '{"user": 1, "item": 2, "a": 1}\n', filter="a == 1").notes == (
         "x.jsonl: 1 of 1 rows fulfil filter 'a == 1'",
     )
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_noted"), [([0, 1], True), ([True, False], True), (["0", "1"], True), ([1, 1], False)]
+)
+def test_labels_that_are_not_used_are_pointed_out(tmp_path: Path, labels: list[Any], is_noted: bool) -> None:
+    records = [{"user": 1, "item": item, "click": label} for item, label in enumerate(labels)]
+    told = "column click holds 0 and 1, and rows with 0 count as interactions; set rating_column=click"
+    table = read(tmp_path / "x.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+    assert any(told in note for note in table.notes) == is_noted
+    pl.DataFrame(records).write_parquet(tmp_path / "x.parquet")
+    notes = FORMATS.get("parquet")(tmp_path / "x.parquet", Layout()).notes
+    assert any(told in note for note in notes) == is_noted
 
 
 @pytest.mark.parametrize(
