@@ -54,7 +54,8 @@ def _show(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:
     if not rows:
         click.echo(nothing, err=True)
         return
-    stdout_console().print(table(None, list(rows[0]), [list(row.values()) for row in rows]))
+    values = [[" ".join(value) if isinstance(value, list) else value for value in row.values()] for row in rows]
+    stdout_console().print(table(None, list(rows[0]), values))
 
 
 def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, as_json: bool) -> None:
@@ -74,12 +75,15 @@ def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, as_json
 
 def _components(what: str) -> list[dict[str, Any]]:
     from recrun.registry import REGISTRIES
+    from recrun.registry.traits import FormatTraits
 
     for problem in REGISTRIES[what].problems():
         click.echo(f"warning: {problem}", err=True)
     rows = []
     for component in REGISTRIES[what]:
-        traits = {"kind": component.traits.kind} if hasattr(component.traits, "kind") else {}
+        traits: dict[str, Any] = {"kind": component.traits.kind} if hasattr(component.traits, "kind") else {}
+        if isinstance(component.traits, FormatTraits):
+            traits["extensions"] = list(component.traits.extensions)
         rows.append({"name": component.name, **traits, "summary": component.summary})
     return rows
 

@@ -85,3 +85,13 @@ def test_torch_is_not_imported(tmp_path: Path) -> None:
         assert (
             modules_after("list", kind, "--runs", str(tmp_path), names=("torch", "polars", "scipy", "pydantic")) == []
         )
+
+
+def test_formats_are_listed_with_the_extensions_that_tell_them(recrun: Run) -> None:
+    rows = {row["name"]: row for row in json.loads(recrun("list", "formats", "--json").out)}
+    assert list(rows["jsonl"]) == ["name", "extensions", "summary"]
+    assert rows["jsonl"]["extensions"] == [".jsonl", ".ndjson", ".json"]
+    assert rows["mind"]["extensions"] == []
+    assert any(
+        line.split()[:3] == ["parquet", ".parquet", ".pq"] for line in recrun("list", "formats").out.splitlines()
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from recrun.data.formats.columns.names import COLUMN_KEYS
+from recrun.data.formats.columns.select_rows import Selection
 from recrun.data.formats.file_kinds import refuse_other_kinds
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.integer_lines import line_blocks
@@ -97,7 +98,7 @@ def read_netflix(path: Path, layout: Layout) -> Table:
     def line_of(row: int) -> int:
         return row + 1 + int(np.searchsorted(rows_before, row, side="right"))
 
-    return _table(frames, path, line_of)
+    return _table(frames, path, layout, line_of)
 
 
 @FORMATS.register("mind")
@@ -125,7 +126,7 @@ def read_mind(path: Path, layout: Layout) -> Table:
         frames.append(clicks.drop("number"))
     of_rows = np.concatenate(numbers) if numbers else np.zeros(0, dtype=np.int64)
     note = f"{path.name}: each clicked impression is an interaction; histories have no times and are not read"
-    return _table(frames, path, lambda row: int(of_rows[row]), (note,))
+    return _table(frames, path, layout, lambda row: int(of_rows[row]), (note,))
 
 
 def _sound_lines(path: Path, layout: Layout, grammar: _Grammar) -> Iterator[pl.DataFrame]:
@@ -150,7 +151,7 @@ def _sound_lines(path: Path, layout: Layout, grammar: _Grammar) -> Iterator[pl.D
 
 
 def _refuse_settings(path: Path, layout: Layout, grammar: _Grammar) -> None:
-    keys = ("separator", "header", "escape", *COLUMN_KEYS.values())
+    keys = ("separator", "header", "escape", "time_format", *COLUMN_KEYS.values())
     given = [key for key in keys if getattr(layout, key) is not None]
     if given:
         message = f"format {grammar.name} has fixed columns and takes no {given[0]}; leave it out"
@@ -178,14 +179,24 @@ def _faults(path: Path, encoding: str, grammar: _Grammar) -> Iterator[RowFault]:
             yield RowFault("ragged", number, f"expected {grammar.expected}; found {shown(line)}")
 
 
-def _table(frames: list[pl.DataFrame], path: Path, line_of: Callable[[int], int], notes: tuple[str, ...] = ()) -> Table:
+def _table(
+    frames: list[pl.DataFrame], path: Path, layout: Layout, line_of: Callable[[int], int], notes: tuple[str, ...] = ()
+) -> Table:
     """Return the table of frames whose rows are not the lines of the file."""
     import polars as pl
 
     if not any(frame.height for frame in frames):
         raise data_error(path, None, "holds no interactions", kind="empty")
+    frame, kept = pl.concat(frames), None
+    if layout.selects:
+        selection = Selection(path, layout, frame.columns)
+        numbered = frame.select(
+            pl.col(frame.columns[place]).alias(str(place)) for place in selection.positions.values()
+        )
+        mask, told = selection.mask(numbered, line_of)
+        kept, notes, frame = np.flatnonzero(mask), (*notes, *told), frame.filter(mask)
     try:
-        table = frame_to_table(pl.concat(frames), path, 0, lambda: None, notes)
+        table = frame_to_table(frame, path, 0, lambda: None, notes, kept=kept)
     except DataError as error:
         line, rows = None if error.line is None else line_of(error.line), error.rows
 

@@ -153,17 +153,22 @@ def _read(path: Path, layout: Layout, dialect: Dialect) -> Table:
     else:
         time = row[shape.positions[TIMESTAMP] :][:1] if TIMESTAMP in shape.positions and not layout.time_format else []
         frame = parse_text(path, shape, "".join(time))
-    table = frame_to_table(
-        frame,
-        path,
-        1 + shape.n_skipped,
-        partial(explain_rows, path, shape),
-        tuple(notes),
-        time_format=layout.time_format,
-        columns={role: bare_name(names[position]) for role, position in shape.positions.items()},
-        find_lines=(lambda: row_lines(text_source(path, shape), shape.n_skipped)) if dialect.quoted else None,
-        kept=kept,
-    )
+    try:
+        table = frame_to_table(
+            frame,
+            path,
+            1 + shape.n_skipped,
+            partial(explain_rows, path, shape),
+            tuple(notes),
+            time_format=layout.time_format,
+            columns={role: bare_name(names[position]) for role, position in shape.positions.items()},
+            find_lines=(lambda: row_lines(text_source(path, shape), shape.n_skipped)) if dialect.quoted else None,
+            kept=kept,
+        )
+    except DataError as error:
+        if dialect.quoted and error.kind == "encoding":  # a carriage return, from rows that run together
+            refuse_ragged(path, text_source(path, shape), shape)
+        raise
     table = replace(table, names=tuple(names), origin=_origin(path, shape, names))
     # Where quotes are out of step, rows run together, and the ids show it; numbers never take part in that.
     if dialect.quoted and len(shape.positions) == len(names) and _has_quotes(table):

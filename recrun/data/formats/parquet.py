@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from recrun.data.formats.columns.names import find_columns
+from recrun.data.formats.columns.names import LABELS, find_columns
 from recrun.data.formats.columns.select_rows import Selection
-from recrun.data.formats.columns.used import unused_note
+from recrun.data.formats.columns.used import label_notes, unused_note
 from recrun.data.formats.file_kinds import refuse_unless
 from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.polars_files import parquet_names, read_parquet_columns
@@ -29,7 +29,14 @@ def read_parquet(path: Path, layout: Layout) -> Table:
     selection = Selection(path, layout, names)
     used = list(dict.fromkeys([*positions.values(), *selection.positions.values()]))
     frame = read_parquet_columns(path, [names[place] for place in used])
-    kept, notes = None, unused_note(path, [name for place, name in enumerate(names) if place not in used])
+    unused = [name for place, name in enumerate(names) if place not in used]
+    kept, notes = None, unused_note(path, unused)
+    labels = [name for name in unused if name.lower() in LABELS]
+    if labels:
+        of_labels = read_parquet_columns(path, labels)
+        notes += label_notes(
+            path, {name: of_labels[name].unique().to_list() for name in labels if not of_labels[name].dtype.is_nested()}
+        )
     if layout.selects:
         mask, told = selection.mask(frame.rename({names[place]: str(place) for place in used}), lambda row: row + 1)
         kept, notes, frame = np.flatnonzero(mask), [*notes, *told], frame.filter(mask)

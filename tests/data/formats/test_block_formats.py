@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from recrun.data.formats import block_formats
+from recrun.data.formats.columns.select_rows import read_table
 from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError
 from recrun.registry import FORMATS
@@ -142,3 +143,48 @@ def test_files_and_settings_that_do_not_fit_are_refused(
     with pytest.raises(DataError) as caught:
         read(tmp_path / "x.txt", content, format, **layout)
     assert str(caught.value).startswith(f"{tmp_path / 'x.txt'}{message}")
+
+
+BLOCKS = "1:\n7,3,2005-02-03\n8,5,2005-02-04\n\n2:\n7,4,2005-02-05\n9,1,2005-02-06\n"
+IMPRESSIONS = "1\tU1\t11/15/2019 8:55:22 AM\t\tN1-1 N2-0 N3-1\n2\tU2\t11/16/2019 8:55:22 AM\tN1\tN2-1\n"
+
+
+@pytest.mark.parametrize(
+    ("format", "condition", "expected", "lines"),
+    [
+        ("netflix", "rating >= 4", [("8", "1"), ("7", "2")], [3, 6]),
+        ("netflix", "user in [7, 9] and item == 2", [("7", "2"), ("9", "2")], [6, 7]),
+        ("netflix", "timestamp >= '2005-02-06'", [("9", "2")], [7]),
+        ("mind", "user == 'U1' and item != 'N1'", [("U1", "N3")], [1]),
+        ("mind", "timestamp > '2019-11-16'", [("U2", "N2")], [2]),
+    ],
+)
+def test_interactions_are_selected_by_user_item_rating_and_time(
+    tmp_path: Path, format: str, condition: str, expected: list[Any], lines: list[int]
+) -> None:
+    (tmp_path / "x").write_text(BLOCKS if format == "netflix" else IMPRESSIONS)
+    table = read_table(format, tmp_path / "x", Layout(filter=condition, drop_missing=["user"]))
+    pairs = zip(table.users.names[table.users.codes], table.items.names[table.items.codes], strict=True)
+    assert [(str(user), str(item)) for user, item in pairs] == expected
+    assert [table.line_of(row) for row in range(len(table))] == lines
+    assert any("rows fulfil filter" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("format", "layout", "message"),
+    [
+        ("netflix", {"filter": "movie == 1"}, "there is no column 'movie', .* 'user', 'item', 'rating', 'timestamp'"),
+        ("netflix", {"filter": "ratings == 1"}, "no column 'ratings', which filter names; did you mean 'rating'"),
+        ("mind", {"filter": "rating == 1"}, "no column 'rating', .* Found: 'user', 'item', 'timestamp'"),
+        ("mind", {"drop_missing": ["history"]}, "there is no column 'history', which drop_missing names"),
+        ("netflix", {"filter": "rating == 'high'"}, "column rating holds numbers; filter compares them without quotes"),
+        ("mind", {"filter": "user > 3"}, "x:1: filter compares column user with 3: expected a number, found 'U1'"),
+        ("netflix", {"filter": "rating > 5"}, "no row fulfils filter 'rating > 5'; column rating holds"),
+        ("netflix", {"time_format": "%Y-%m-%d"}, "format netflix has fixed columns and takes no time_format"),
+        ("mind", {"time_format": "%Y-%m-%d"}, "format mind has fixed columns and takes no time_format; leave it out"),
+    ],
+)
+def test_what_cannot_be_selected_is_refused(tmp_path: Path, format: str, layout: Any, message: str) -> None:
+    (tmp_path / "x").write_text(BLOCKS if format == "netflix" else IMPRESSIONS)
+    with pytest.raises(DataError, match=message):
+        read_table(format, tmp_path / "x", Layout(**layout))

@@ -7,11 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recrun.data.formats import json_lines
+from recrun.data.formats import json_lines, record_lines
+from recrun.data.formats.columns.select_rows import read_table
 from recrun.data.formats.table import Layout, Table
 from recrun.errors import DataError
 from recrun.registry import FORMATS
@@ -220,7 +222,7 @@ def test_a_document_that_is_no_json_lines_is_refused(tmp_path: Path, content: st
 def test_a_line_without_end_is_refused_before_it_fills_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_lines, "LONGEST", 1 << 10)
+    monkeypatch.setattr(record_lines, "LONGEST", 1 << 10)
     with pytest.raises(DataError, match=r"x\.json:2: the line is longer than"):
         read(tmp_path / "x.json", GOOD + '{"user": "' + "x" * 2000)
 
@@ -253,3 +255,125 @@ def test_whatever_is_written_gives_a_table_or_a_data_error(tmp_path: Path, conte
         except DataError as error:
             fault = str(error)
         assert n_rows or fault.startswith(str(tmp_path))
+
+
+EVENTS: list[dict[str, Any]] = [
+    {"user": 1, "item": "a", "rating": 3, "time": 1600000000, "event": {"kind": "buy"}, "sure": True, "price": 2.5},
+    {"user": 2, "item": "b", "rating": 4, "time": 1600000001, "event": {"kind": "view"}, "sure": False, "price": 10},
+    {"user": 3, "item": "c", "rating": 5, "time": 1600000002, "event": {"kind": "BUY"}, "sure": True, "price": None},
+    {"user": 4, "item": None, "rating": 1, "time": 1600000003, "event": {"kind": "view"}, "sure": False, "tags": [1]},
+    {"user": 5, "item": "e", "rating": "", "time": 1600000004, "event": {"kind": "buy"}, "sure": True, "price": "7"},
+    {"user": 6, "item": "f", "rating": 2, "time": None, "event": {"kind": "buy"}, "sure": True, "price": 2**64},
+    {"user": float("nan"), "item": "g", "rating": 2, "time": 1600000006, "event": {"kind": "view"}},
+    {"user": 8, "item": "h", "rating": "good", "time": 1600000007, "event": {"kind": "spam"}, "code": 2**53 + 1},
+    {"event": {"kind": "nothing"}},
+]
+"""Events, in lines 2 to 10 of a file whose first line is blank."""
+
+
+def selected(folder: Path, format: str = "jsonl", **layout: Any) -> Table:
+    write = json.dumps if format == "jsonl" else lambda record: repr(record).replace("nan", "9e999 - 9e999")
+    records = [record for record in EVENTS if format == "jsonl" or record.get("user") == record.get("user")]
+    (folder / "x.json").write_text("\n" + "".join(write(record) + "\n" for record in records))
+    return read_table(format, folder / "x.json", Layout(**layout))
+
+
+@pytest.mark.parametrize("chunk", [2, 1 << 16])
+@pytest.mark.parametrize("format", ["jsonl", "pylines"])
+@pytest.mark.parametrize(
+    ("layout", "users"),
+    [
+        ({"filter": "rating >= 3 and event.kind != 'spam' and rating <= 4"}, "a number"),
+        ({"filter": "event.kind == 'buy'", "drop_missing": ["rating", "time"]}, [1]),
+        ({"filter": "event.kind in ['buy', 'BUY']", "drop_missing": ["time", "rating"]}, [1, 3]),
+        ({"filter": "sure == true and time != null and rating != null"}, [1, 3]),
+        ({"filter": "sure != true and item != null and event.kind == 'view'", "drop_missing": ["user"]}, [2]),
+        ({"filter": "price > 2 and price < 8 and time != null", "drop_missing": ["rating"]}, [1]),
+        ({"filter": "price >= 10 and time != null"}, [2]),
+        ({"filter": "price == null and user == 3"}, [3]),
+        ({"filter": "code == 9007199254740992 or user == 1"}, [1]),
+        ({"filter": "user in [1, 2, 3]"}, [1, 2, 3]),
+        ({"filter": "user <= 5 and user != null", "drop_missing": ["item"], "rating_column": ""}, [1, 2, 3, 5]),
+        ({"filter": "event.kind != 'spam'", "drop_missing": ["user", "item", "rating", "time"]}, [1, 2, 3]),
+    ],
+)
+def test_records_are_selected_by_any_of_their_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: Any, users: Any, format: str, chunk: int
+) -> None:
+    monkeypatch.setattr(json_lines, "_CHUNK", chunk)
+    if isinstance(users, str):
+        with pytest.raises(DataError, match=r"x\.json:9: filter compares column rating with .*found 'good'"):
+            selected(tmp_path, **layout)
+        return
+    table = selected(tmp_path, format, **layout)
+    assert [row[0] for row in rows(table)] == users
+    assert [table.line_of(row) for row in range(len(users))] == [user + 1 for user in users]
+    assert any("rows fulfil filter" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        (
+            {"filter": "event.kind == 'view'"},
+            r"x\.json:5: the item is missing \(column 'item'\); drop_missing=\[item\] leaves such rows out$",
+        ),
+        ({"filter": "event.kind == 'spam'"}, "x.json:9: expected a number as rating, found 'good'"),
+        ({"filter": "event.kind == 'buy'"}, r"x.json:6: the rating is missing \(column 'rating'\); drop_missing=\[rat"),
+        ({"filter": "event.kind == 'buy'", "drop_missing": ["rating"]}, "x.json:7: the timestamp is missing"),
+        (
+            {"filter": "event.kind == 'nothing'", "drop_missing": []},
+            "x.json:10: the user is missing: there is none of the keys 'user', ",
+        ),
+        ({"filter": "event.kin == 'buy'"}, "there is no column 'event.kin', .*; did you mean 'event.kind'"),
+        ({"filter": "kind == 'buy'"}, "there is no column 'kind', which filter names"),
+        ({"drop_missing": ["usr"]}, "there is no column 'usr', which drop_missing names; did you mean 'user'"),
+        ({"filter": "tags == 1"}, r"x.json:5: rows cannot be selected by column 'tags', which holds '\[1\]'"),
+        ({"filter": "event.kind == 'sell'"}, "no row fulfils filter .*; column event.kind holds 'buy', 'view', 'BUY'"),
+        ({"filter": "event.kind > 3"}, "x.json:2: filter compares column event.kind with 3: expected a number, found"),
+        ({"filter": "sure == 'true' and ("}, "filter .*: character 21: expected a column"),
+        ({"filter": "user == 1", "time_format": "%Y-%m-%d"}, "x.json:2: expected a date in the form %Y-%m-%d"),
+        ({"filter": "user == 1", "time_column": "", "time_format": "%Y"}, "time_format '%Y' has no effect"),
+    ],
+)
+def test_what_cannot_be_selected_is_refused_with_the_line_of_the_file(
+    tmp_path: Path, layout: Any, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        selected(tmp_path, **{"drop_missing": ["user"]} | layout)
+
+
+def test_keys_that_are_not_used_are_noted(tmp_path: Path) -> None:
+    table = read(tmp_path / "x.jsonl", '{"user": 1, "item": 2, "a": {"b": 3}}\n{"user": 2, "item": 3, "c": 4}\n')
+    assert table.notes == ("x.jsonl: columns a.b, c are not used",)
+    assert read(tmp_path / "x.jsonl", '{"user": 1, "item": 2, "a": 1}\n', filter="a == 1").notes == (
+        "x.jsonl: 1 of 1 rows fulfil filter 'a == 1'",
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_noted"), [([0, 1], True), ([True, False], True), (["0", "1"], True), ([1, 1], False)]
+)
+def test_labels_that_are_not_used_are_pointed_out(tmp_path: Path, labels: list[Any], is_noted: bool) -> None:
+    records = [{"user": 1, "item": item, "click": label} for item, label in enumerate(labels)]
+    told = "column click holds 0 and 1, and rows with 0 count as interactions; set rating_column=click"
+    table = read(tmp_path / "x.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+    assert any(told in note for note in table.notes) == is_noted
+    pl.DataFrame(records).write_parquet(tmp_path / "x.parquet")
+    notes = FORMATS.get("parquet")(tmp_path / "x.parquet", Layout()).notes
+    assert any(told in note for note in notes) == is_noted
+
+
+@pytest.mark.parametrize(
+    ("times", "time_format", "expected"),
+    [
+        (["01/02/2024", "03/02/2024"], "%d/%m/%Y", [1706745600, 1706918400]),
+        ([20240201, 20240203], "%Y%m%d", [1706745600, 1706918400]),
+        (["050201", "050203"], "%y%m%d", [1107216000, 1107388800]),
+    ],
+)
+def test_times_are_read_as_time_format_says(
+    tmp_path: Path, times: list[Any], time_format: str, expected: list[int]
+) -> None:
+    text = "".join(json.dumps({"user": 1, "item": i, "time": time}) + "\n" for i, time in enumerate(times))
+    assert read(tmp_path / "x.jsonl", text, time_format=time_format).columns["timestamp"].tolist() == expected

@@ -217,13 +217,7 @@ def read_table(format: str, path: Path, layout: Layout) -> Table:
     Raises:
         DataError: it cannot be read, or the format has no columns to select rows by.
     """
-    try:
-        table: Table = FORMATS.get(format)(path, layout)
-    except DataError as error:
-        if error.kind not in ("missing-value", "missing-id"):
-            raise
-        message = f"{error.message}; drop_missing=[COLUMN] leaves such rows out"
-        raise DataError(message, path=error.path, line=error.line, kind=error.kind, rows=error.rows) from error
+    table: Table = FORMATS.get(format)(path, layout)
     if layout.selects and not table.is_selected:
         key = "filter" if layout.filter is not None else "drop_missing"
         raise data_error(path, None, f"{key} is for files with columns; format {format} has none")

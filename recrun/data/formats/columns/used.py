@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from recrun.data.formats.columns.names import LABELS, bare_name
 from recrun.data.formats.columns.sample_lines import sample_columns
@@ -40,9 +41,20 @@ def unused_notes(path: Path, names: Sequence[str], shape: TextShape, selecting: 
     notes = unused_note(path, [names[place] for place in unused])
     labels = [place for place in unused if bare_name(names[place]).lower() in LABELS]
     columns = sample_columns(path, shape) if labels else []
-    for place in labels:
-        if "0" in columns[place] and set(columns[place]) <= {"0", "1"}:
-            name = bare_name(names[place])
+    return notes + label_notes(path, {bare_name(names[place]): columns[place] for place in labels})
+
+
+def label_notes(path: Path, columns: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Return the notes on columns among the unused ones that are called as labels are, and hold 0 and 1.
+
+    Args:
+        path: the file.
+        columns: by name, values of the column; text, numbers, or true and false.
+    """
+    notes = []
+    for name, values in columns.items():
+        found = {str(int(value)) if value in (0, 1) else str(value) for value in values if value is not None}
+        if name.lower() in LABELS and "0" in found and found <= {"0", "1"}:
             told = f"{path.name}: column {name} holds 0 and 1, and rows with 0 count as interactions"
             notes.append(f"{told}; set rating_column={name} rating_threshold=1, or filter='{name} == 1'")
     return notes

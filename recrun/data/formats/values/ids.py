@@ -133,7 +133,8 @@ def _text_ids(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> I
     wrong = (lengths > MAX_ID_LENGTH) | (lengths == 0)
     if bool(is_blank.any()):
         rows = np.flatnonzero(np.isin(codes, present[is_blank]))
-        raise rows_error(path, "missing-value", rows, line_of, lambda row: f"the {values.name} is missing")
+        told = f"the {values.name} is missing; drop_missing=[COLUMN] leaves such rows out"
+        raise rows_error(path, "missing-value", rows, line_of, lambda row: told)
     if bool(wrong.any()):
         rows = np.flatnonzero(np.isin(codes, present[wrong]))
         expected = f"expected a {values.name} id of 1 to {MAX_ID_LENGTH} characters, found "
