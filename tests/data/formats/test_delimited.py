@@ -333,7 +333,8 @@ def test_lists_of_integers_do_not_need_polars(tmp_path: Path, monkeypatch: pytes
         ("a b c;d e f\n\n1;2\n", r"x\.csv:3: with separator ' ' .*; ';' gives 2 in each; set separator=';'"),
         (
             "15,97,Sun May 28 14:48:07 +0000 2017\n17,42,Wed Aug 16 08:42:55 +0000 2006\n",
-            r"x\.csv:1: separator ' ' gives 6 columns in each line, and ',' gives 3; set separator=',' or separator=' '",
+            r"x\.csv:1: separator ' ' gives 6 columns in each line, and ',' gives 3; set separator=',' or "
+            "separator=' '$",
         ),
         ("0;68;1;Sun Oct 04 17:43:35 +0000 2009\n", r"x\.csv:1: separator ' ' gives 6 .*, and ';' gives 4; set "),
         ("1 7 4,5 978300760\n\n1 8 3,0 978300761\n", r"x\.csv:1: separator ' ' gives 4 .*, and ',' gives 2; set "),
