@@ -220,7 +220,8 @@ def truths(values: pl.Series) -> pl.Series:
     words = values.str.strip_chars().str.to_lowercase()
     if not words.drop_nulls().is_in(["true", "false"]).all():
         return values
-    return words.replace({"true": "1", "false": "0"})
+    written: pl.Series = words.replace({"true": "1", "false": "0"})
+    return written
 
 
 def categories(values: pl.Series) -> np.ndarray:
