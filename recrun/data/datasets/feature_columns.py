@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LABEL: Final = "label"
 MISSING: Final = -1
+_LARGEST: Final = float(np.finfo(np.float32).max)
 """The category number of a value that is not there."""
 _WITHIN: Final = ("|", ";", ",")
 """What stands between several values in one field."""
@@ -196,7 +197,7 @@ def numbers(values: pl.Series, fail: Callable[[int, str], DataError]) -> np.ndar
         fail: makes the error for a row.
 
     Raises:
-        DataError: something else is written, or a number that is not finite.
+        DataError: something else is written, or a number that is not finite, or not as 32 bits.
     """
     import polars as pl
 
@@ -205,8 +206,22 @@ def numbers(values: pl.Series, fail: Callable[[int, str], DataError]) -> np.ndar
     if wrong.any():
         row = int(wrong.arg_max() or 0)
         raise fail(row, f"expected a finite number as {values.name}, found {values[row]!r}")
+    large = (found.abs() > _LARGEST).fill_null(False)
+    if large.any():
+        row = int(large.arg_max() or 0)
+        told = "which 32 bits cannot hold (a missing one?); write it smaller, or leave it empty"
+        raise fail(row, f"the {values.name} is {values[row]}, {told}")
     result: np.ndarray = found.fill_null(float("nan")).to_numpy()
     return result
+
+
+def truths(values: pl.Series) -> pl.Series:
+    """Return a column of text with true and false as 1 and 0, if it holds nothing else."""
+    words = values.str.strip_chars().str.to_lowercase()
+    if not words.drop_nulls().is_in(["true", "false"]).all():
+        return values
+    written: pl.Series = words.replace({"true": "1", "false": "0"})
+    return written
 
 
 def categories(values: pl.Series) -> np.ndarray:

@@ -27,6 +27,7 @@ from recrun.data.datasets.feature_columns import (
     notes_on_categories,
     numbers,
     refuse_missing,
+    truths,
 )
 from recrun.data.datasets.file import paths_of_parts, plain_name, split_of
 from recrun.data.datasets.own_files import OwnFiles
@@ -108,7 +109,7 @@ class LabelledFile(OwnFiles):
             header: whether the first line is a header row; null infers it. Without one, columns are called 1, 2, ...
             encoding: encoding of text files.
             escape: the character before a quote within a quoted value, such as a backslash; null where it is doubled.
-            label_column: the column of the label, 0 or 1.
+            label_column: the column of the label, 0 or 1, or true or false.
             label_threshold: the least value that is labelled 1, for a column of ratings, say; null for 0 and 1.
             user_column: the column of user ids, used as a feature and for the groups of gauc; null for none.
             item_column: the column of item ids, used as a feature; null for none.
@@ -235,7 +236,7 @@ class LabelledFile(OwnFiles):
             return data_error(tables[place].path, tables[place].line(int(rows[LINE][row])), f"{message}{source}")
 
         wanted, name = self.settings, chosen.roles[LABEL]
-        columns = {LABEL: labels(numbers(rows[name], fail), wanted["label_threshold"], name, fail)}
+        columns = {LABEL: labels(numbers(truths(rows[name]), fail), wanted["label_threshold"], name, fail)}
         columns |= {name: categories(rows[name]) for name in chosen.sparse}
         for name in chosen.sparse:
             notes += notes_on_categories(rows[name], int(columns[name].max()) + 1)

@@ -48,6 +48,8 @@ def read_sound_rows(sniffed: Sniffed, faults: Faults) -> tuple[Table | None, boo
         for _ in range(_ROUNDS):
             try:
                 table = read_table(sniffed.format, path, layout)
+                if left_out:
+                    table.line_of(0)  # The lines of rows are found once, and soon the copy will be gone.
                 break
             except RolesError:
                 raise

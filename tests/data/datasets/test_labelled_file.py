@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from recrun.config.resolve import resolve
@@ -208,6 +209,12 @@ def test_atomic_files_are_refused_where_they_do_not_fit(folder: Path, settings: 
         ("rows.csv", ("1,4,3,a,y,n", "1,4,3,a,y"), r"rows.csv:4: expected 6 columns, found 5"),
         ("rows.csv", ("1,4,3,a,y,n", "2,4,3,a,y,n"), r"rows.csv:4: expected 0 or 1 as label"),
         ("rows.csv", ("1,4,3,a,y,n", "\n1,nan,3,a,y,n"), r"rows.csv:5: expected a finite number as I1, found 'nan'"),
+        (
+            "rows.csv",
+            ("1,4,3,a,y,n", "1,1e39,3,a,y,n"),
+            r"rows.csv:4: the I1 is 1e39, which 32 bits cannot hold \(a missing one\?\); write it smaller, or leave it",
+        ),
+        ("rows.csv", ("1,4,3,a,y,n", "1,-1e200,3,a,y,n"), r"rows.csv:4: the I1 is -1e200, which 32 bits cannot hold"),
         ("my.user", ("3\t23", "2\t23"), r"my.user:4: the user_id '2' has a line of features already"),
         ("my.item", ("\t0.5", "\tcheap"), r"my.inter:2: .* price, found 'cheap' \(it comes from my.item\)"),
         ("my.inter", ("\n4\t3\t", "\n\t3\t"), r"my.inter:22: the user is missing"),
@@ -290,3 +297,24 @@ def test_a_separator_in_values_that_do_not_recur_is_no_list(tmp_path: Path, valu
     (tmp_path / "x.csv").write_text("user,place,label\n" + "\n".join(rows) + "\n")
     data = LabelledFile(tmp_path, path="x.csv", sparse_columns=["place"])
     assert not [note for note in data.notes if "taken apart" in note]
+
+
+@pytest.mark.parametrize("words", [(False, True), ("false", "true"), ("False", "TRUE "), (0, 1)])
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet"])
+def test_labels_may_be_true_and_false(tmp_path: Path, words: tuple[Any, Any], name: str) -> None:
+    frame = pl.DataFrame({"label": list(words) * 20, "item": list(range(20)) * 2})
+    if name == "x.csv":
+        frame.write_csv(tmp_path / name)
+    else:
+        frame.write_parquet(tmp_path / name)
+    data = LabelledFile(tmp_path, path=name, item_column="item", split="ratio")
+    found = {part: data.interactions(part) for part in ("train", "valid", "test")}
+    assert sum(len(part) for part in found.values()) == 40
+    for part in found.values():
+        assert part.columns["label"].tolist() == [item % 2 for item in part.items.tolist()]
+
+
+def test_true_beside_a_number_is_no_label(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("label,item\ntrue,1\n0,2\n")
+    with pytest.raises(DataError, match=r"x\.csv:2: expected a finite number as label, found 'true'"):
+        LabelledFile(tmp_path, path="x.csv", item_column="item")

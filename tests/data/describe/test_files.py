@@ -223,6 +223,20 @@ BAD: dict[str, tuple[str, bytes, str, str, list[int]]] = {
     "no user in rows": ("x.csv", table(",50,3,978300000\n", " ,51,3,978300000\n"), "missing-value", "refuse", [98, 99]),
     "an id with zeros before it": ("x.csv", table("007,50,3,978300000\n"), "like-ids", "refuse", [98]),
     "an id with zeros behind it": ("x.csv", table("7.0,50,3,978300000\n"), "like-ids", "refuse", [98]),
+    "the first row cut short, before a repeated one": (
+        "x.csv",
+        b"user,item,rating\n1,2\n1,3,4\n1,3,4\n",
+        "ragged",
+        "refuse",
+        [2],
+    ),
+    "the first row cut short, before an id with blanks": (
+        "x.csv",
+        b"user,item\na\nb c,d\n e,f\n",
+        "ragged",
+        "refuse",
+        [2],
+    ),
     "an id that a spreadsheet rounded": ("x.csv", table("1.23E+17,50,3,978300000\n"), "rounded-id", "refuse", [98]),
     "a day and a month": ("x.csv", b"user,item,date\n1,2,01/09/2024\n", "date-order", "refuse", []),
     "a date that is none": (

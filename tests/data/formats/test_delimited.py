@@ -284,6 +284,10 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
         ("a", ","),
         ("New York;b;c", ";"),
         ("a:b|c", "|"),
+        ("1\t2\tThu Oct 30 20:43:54 +0000 2003", "\t"),
+        ('"a b c d"\t1', "\t"),
+        ('1;"a, b, c"', ";"),
+        ('"a b c",2', ","),
     ],
 )
 def test_the_separator_is_the_usual_one_that_occurs_most(line: str, separator: str) -> None:
@@ -327,13 +331,34 @@ def test_lists_of_integers_do_not_need_polars(tmp_path: Path, monkeypatch: pytes
         ),
         ("1,The Lord of the Rings,5\n2,Alien,3\n", r"x\.csv:2: with separator ' ' .*; ',' gives 3 in each"),
         ("a b c;d e f\n\n1;2\n", r"x\.csv:3: with separator ' ' .*; ';' gives 2 in each; set separator=';'"),
-        ("1\tthe lord of it\t5\n2\talien\t3\n", r"x\.csv:2: with separator ' ' .*; '\\t' gives 3 in each"),
+        (
+            "15,97,Sun May 28 14:48:07 +0000 2017\n17,42,Wed Aug 16 08:42:55 +0000 2006\n",
+            r"x\.csv:1: separator ' ' gives 6 columns in each line, and ',' gives 3; set separator=',' or "
+            "separator=' '$",
+        ),
+        ("0;68;1;Sun Oct 04 17:43:35 +0000 2009\n", r"x\.csv:1: separator ' ' gives 6 .*, and ';' gives 4; set "),
+        ("1 7 4,5 978300760\n\n1 8 3,0 978300761\n", r"x\.csv:1: separator ' ' gives 4 .*, and ',' gives 2; set "),
+        ("\n1;2;1,000,000\n1;3;2,500,000\n", r"x\.csv:1: separator ',' gives 3 .*, and ';' gives 3; set "),
         ("u,i,x,y,z|r\n1|2\n", r"x\.csv:2: with separator ',' .*; '\|' gives 2 in each"),
     ],
 )
 def test_a_guessed_separator_that_the_next_lines_contradict_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path / "x.csv", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "users"),
+    [
+        ('"A,B"|2|"e"\n"a\nb"|1|"A,B"\nc|1|5\n', ["A,B", "a\nb", "c"]),
+        ("1\tthe lord of it\t5\n2\talien\t3\n", [1, 2]),
+        ("Anna B,Alien\nBob C,Up\n", ["Anna B", "Bob C"]),
+        ("1,2,5,2020-01-01 10:00:00\n2,2,5,2020-01-02 10:00:00\n", [1, 2]),
+    ],
+)
+def test_marks_within_values_do_not_make_a_separator_doubtful(tmp_path: Path, text: str, users: list[object]) -> None:
+    table = read(tmp_path / "x.csv", text, header=False, rating_column="")
+    assert table.users.names[table.users.codes].tolist() == users
 
 
 def test_columns_that_are_not_used_are_named(tmp_path: Path) -> None:

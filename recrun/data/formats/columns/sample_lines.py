@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +24,14 @@ SEPARATORS: Final = (",", "\t", ";", "|", "::", " ")
 def guess_separator(line: str) -> str:
     """Return the separator of a file from a line of it: of the usual ones, the one that occurs most often.
 
+    Within quotes nothing separates, and beside a tab blanks belong to values, such as dates.
+
     >>> guess_separator("user;item;rating"), guess_separator("1::1193::5::978300760")
     (';', '::')
     """
-    counts = {separator: line.strip().count(separator) for separator in SEPARATORS}
+    bare = re.sub('"[^"]*"', '""', line).strip()
+    counts = {separator: bare.count(separator) for separator in SEPARATORS}
+    counts[" "] *= not counts["\t"]
     best = max(SEPARATORS, key=lambda separator: counts[separator] - (separator == " ") * 1e-3)
     return best if counts[best] else ","
 
@@ -35,22 +40,31 @@ def check_guess(path: Path, guessed: str, encoding: str, quoted: bool) -> None:
     """Check that the separator guessed from the first line is not contradicted by the lines that follow.
 
     Raises:
-        DataError: it cuts a line into more or fewer columns, and another usual one cuts all lines alike.
+        DataError: it cuts a line into more or fewer columns, and another usual one cuts all lines alike; or it cuts all
+            lines alike, and so does another one that is as likely.
     """
     lines = _head(path, encoding)
-    others = [other for other in SEPARATORS if other != guessed and other in lines[0]]
+    first = next((line for line in lines if line.strip()), "")
+    others = [other for other in SEPARATORS if other != guessed and other in first and guessed not in other]
     if not others:
         return
     sizes = [len(split_line(line, guessed, quoted)) if line.strip() else 0 for line in lines]
-    odd = next((place for place, size in enumerate(sizes) if size not in (0, sizes[0])), None)
-    for other in others if odd is not None else ():
+    n_columns = next(filter(None, sizes))
+    odd = next((place for place, size in enumerate(sizes) if size not in (0, n_columns)), None)
+    for other in others:
         found = {len(split_line(line, other, quoted)) for line in lines if line.strip()}
-        if len(found) == 1 and guessed not in other:
+        if len(found) > 1 or found == {1}:
+            continue
+        if odd is not None:
             message = (
-                f"with separator {guessed!r} there are {sizes[odd or 0]} columns here and {sizes[0]} in the first line"
+                f"with separator {guessed!r} there are {sizes[odd]} columns here and {n_columns} in the first line"
             )
             message += f"; {other!r} gives {found.pop()} in each; set separator={other!r}"
-            raise data_error(path, 1 + (odd or 0), message, kind="separator")
+            raise data_error(path, 1 + odd, message, kind="separator")
+        # Names and dates hold blanks, so a blank is the likely separator only where there is no other one.
+        if other != " " and (guessed == " " or first.count(other) == first.count(guessed)):
+            message = f"separator {guessed!r} gives {n_columns} columns in each line, and {other!r} gives {found.pop()}"
+            raise data_error(path, 1, f"{message}; set separator={other!r} or separator={guessed!r}", kind="separator")
 
 
 def split_line(line: str, separator: str, quoted: bool) -> list[str]:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from recrun.data.formats.table import MAX_ID_LENGTH, Ids, rows_error
-from recrun.data.formats.values.numbers import MISSING_WORDS, are_numbers
+from recrun.data.formats.values.numbers import MISSING_WORDS, are_numbers, largest_exact
 from recrun.data.interactions import sorted_distinct
 
 if TYPE_CHECKING:
     import polars as pl
 
 _POWERS_OF_TEN = 10 ** np.arange(1, 19, dtype=np.int64)
-_LARGEST_EXACT: Final = 2.0**53
 _INVISIBLE: Final = "\\s\u200b\u200e\u200f\u2060\ufeff"
 """Blanks of all kinds, and marks that no one sees, as a class of characters."""
 
@@ -37,10 +36,16 @@ def ids_of(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> Ids:
 
     if values.dtype.is_float():
         fractions = values.to_numpy()
-        rows = np.flatnonzero(~((np.abs(fractions) < _LARGEST_EXACT) & (np.floor(fractions) == fractions)))
+        rows = np.flatnonzero(np.floor(fractions) != fractions)
         if len(rows):
             message = f"the {values.name} ids are fractions; expected integers or text, found "
             raise rows_error(path, "not-an-integer", rows, line_of, lambda row: f"{message}{fractions[row]}")
+        rows = np.flatnonzero(~(np.abs(fractions) < largest_exact(fractions)))
+        if len(rows):
+            told = f", which {values.dtype} cannot tell from its neighbours; write the ids as integers or text"
+            raise rows_error(
+                path, "rounded-id", rows, line_of, lambda row: f"the {values.name} is {fractions[row]:.0f}{told}"
+            )
         values = values.cast(pl.Int64)
     try:
         numbers = values.cast(pl.Int64)

@@ -88,6 +88,15 @@ def numbers_of(values: pl.Series, path: Path, line_of: Callable[[int], int], col
     return numbers
 
 
+def largest_exact(numbers: np.ndarray) -> float:
+    """Return the number from which on floats of this type are rounded integers.
+
+    >>> largest_exact(np.zeros(1, dtype=np.float32))
+    16777216.0
+    """
+    return float(2.0 ** (np.finfo(numbers.dtype).nmant + 1))
+
+
 def not_a_number(values: pl.Series, row: int, column: str = "") -> str:
     """Return what is wrong with a value of a column that is not a finite number, and a remedy."""
     value = values[row]

@@ -15,6 +15,7 @@ from recrun.data.formats.values.numbers import (
     are_numbers,
     bare_texts,
     is_number,
+    largest_exact,
     not_a_number,
     numbers_of,
     remedy_for,
@@ -105,7 +106,18 @@ def _read(values: pl.Series, path: Path, line_of: Callable[[int], int], time_for
         return Times(integers)
     numbers = numbers_of(values, path, line_of, column)
     whole = bool(((numbers == np.floor(numbers)) & (np.abs(numbers) < _LARGEST_EXACT)).all())
-    return Times(numbers.astype(np.int64, copy=False) if whole else numbers)
+    return Times(numbers.astype(np.int64, copy=False) if whole else numbers, notes=_on_rounding(values, path))
+
+
+def _on_rounding(values: pl.Series, path: Path) -> tuple[str, ...]:
+    """Return a note where times are floats of so few bits that several of them are one."""
+    if not values.dtype.is_float():
+        return ()
+    largest = np.abs(values.to_numpy()).max()
+    if largest < largest_exact(largest):
+        return ()
+    steps = f"times are {values.dtype}, in steps of {np.spacing(largest):.0f}"
+    return (f"{path.name}: {steps}; equal ones are in the order of the file",)
 
 
 def _of_datetimes(values: pl.Series, path: Path) -> Times:

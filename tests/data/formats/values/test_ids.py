@@ -6,6 +6,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -85,7 +86,16 @@ def ids(values: list[Any] | pl.Series) -> list[Any]:
         (["a", "b" * 513], "x.csv:3: expected a user id of 1 to 512 characters, found one of 513 characters"),
         (["1", "-1"], "x.csv:3: expected a user >= 0, found -1"),
         ([1.0, 1.5], "x.csv:3: the user ids are fractions; expected integers or text, found 1.5"),
-        ([1.0, 2.0**60], "x.csv:3: the user ids are fractions; expected integers or text, found 1.15"),
+        (
+            [1.0, 2.0**53],
+            "x.csv:3: the user is 9007199254740992, which Float64 cannot tell from its neighbours; write the ids as "
+            "integers or text",
+        ),
+        ([1.0, 2.0**60], "x.csv:3: the user is 1152921504606846976, which Float64 cannot tell"),
+        ([1.0, float("inf")], "x.csv:3: the user is inf, which Float64 cannot tell"),
+        (np.array([5, 16777217], np.float32), "x.csv:3: the user is 16777216, which Float32 cannot tell"),
+        (np.array([123456789, 5], np.float32), "x.csv:2: the user is 123456792, which Float32 cannot tell"),
+        (np.array([5, -(2.0**24)], np.float32), "x.csv:3: the user is -16777216, which Float32 cannot tell"),
         ([1.0, float("nan")], "x.csv:3: the user ids are fractions; expected integers or text, found nan"),
     ],
 )
@@ -99,6 +109,8 @@ def test_doubtful_ids_are_refused_with_their_lines(values: list[Any], message: s
     ("values", "expected"),
     [
         (["10", "9"], [10, 9]),
+        (np.array([16777215, 0], np.float32), [16777215, 0]),
+        ([2.0**53 - 1, 0.0], [2**53 - 1, 0]),
         ([" 10", "9 "], [10, 9]),
         (["007", "8"], ["007", "8"]),
         (["1.0", "2.0"], ["1.0", "2.0"]),

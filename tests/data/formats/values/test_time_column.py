@@ -241,3 +241,12 @@ def test_parquet_columns_of_any_type_hold_the_same_times(tmp_path: Path, values:
     if found.time_is_date and values.dtype != pl.String:
         with pytest.raises(DataError, match=r"time_format '%Y' has no effect: the timestamp holds dates already"):
             FORMATS.get("parquet")(path, Layout(time_format="%Y"))
+
+
+def test_times_of_few_bits_are_noted_with_their_steps() -> None:
+    values = pl.Series("timestamp", [1_500_000_001, 1_500_000_200], dtype=pl.Float32)
+    times = read_times(values, Path("x.parquet"), int)
+    assert times.values.tolist() == [1_500_000_000, 1_500_000_256]
+    told = "x.parquet: times are Float32, in steps of 128; equal ones are in the order of the file"
+    assert times.notes == (told,)
+    assert read_times(pl.Series("timestamp", [1.5e9, 1.6e9]), Path("x.parquet"), int).notes == ()
