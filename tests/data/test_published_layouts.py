@@ -96,7 +96,7 @@ LAYOUTS = {
     "Taobao UserBehavior": Layout(
         "UserBehavior.csv",
         lambda u, i, r, t: f"{u},{2268300 + i},{2520300 + i % 4},{'buy' if r > 2 else 'pv'},{t}",
-        "time_column=5 'rating_column=\"\"' filter=\"4 == 'buy'\"",
+        "time_column=5 rating_column= filter=\"4 == 'buy'\"",
         n_items=16,
     ),
     "H&M": Layout(
@@ -108,12 +108,12 @@ LAYOUTS = {
     "Gowalla, Brightkite": Layout(
         "loc-gowalla_totalCheckins.txt",
         lambda u, i, r, t: f"{u}\t{date(t)}\t{30.2 + i / 777:.10f}\t{-97.7 - i / 333:.10f}\t{22847 + i}",
-        "format=tsv item_column=5 time_column=2 'rating_column=\"\"'",
+        "format=tsv item_column=5 time_column=2 rating_column=",
     ),
     "Last.fm 1K": Layout(
         "userid-timestamp-artid-artname-traid-traname.tsv",
         lambda u, i, r, t: f'user_{u:06d}\t{date(t)}\t{sha(i) if i % 5 else ""}\tArtist {i} é\t\tTrack "{r}',
-        "item_column=4 time_column=2 'rating_column=\"\"'",
+        "item_column=4 time_column=2 rating_column=",
     ),
     "Last.fm 360K": Layout(
         "usersha1-artmbid-artname-plays.tsv",
@@ -127,7 +127,7 @@ LAYOUTS = {
             f"{u}\t{sha(i, 24)}\t{sha(i % 4, 24)}\tCaf\xe9 {i % 4}\t{40.7 + i / 777:.12f}\t{-74 - i / 333:.12f}\t-240\t"
             f"{date(t, '%a %b %d %H:%M:%S +0000 %Y')}"
         ),
-        "format=tsv encoding=latin-1 'rating_column=\"\"' 'time_column=\"\"'",
+        "format=tsv encoding=latin-1 rating_column= time_column=8",
     ),
     "BookCrossing": Layout(
         "BX-Book-Ratings.csv",
@@ -138,7 +138,7 @@ LAYOUTS = {
     "Steam-200k": Layout(
         "steam-200k.csv",
         lambda u, i, r, t: f'{151603712 + u},"Game {i}, The",{"purchase" if r > 2 else "play"},{r * 13.7:.1f},0',
-        "'rating_column=\"\"' 'time_column=\"\"' filter=\"3 == 'purchase'\"",
+        "rating_column= time_column= filter=\"3 == 'purchase'\"",
         n_items=16,
     ),
     "KuaiRec": Layout(
