@@ -132,7 +132,7 @@ LAYOUTS = {
     "BookCrossing": Layout(
         "BX-Book-Ratings.csv",
         lambda u, i, r, t: f'"{276725 + u}";"{34545104 + i}X";"{r}"',
-        "encoding=latin-1 rating_threshold=1",
+        "encoding=latin-1 escape='\\' rating_threshold=1",
         head='"User-ID";"ISBN";"Book-Rating"',
     ),
     "Steam-200k": Layout(
