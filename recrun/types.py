@@ -95,12 +95,19 @@ class AppliesIf:
     reason: str
 
 
+@dataclass(frozen=True)
+class EmptyIsText:
+    """Empty text is a value of its own, so that an argument `KEY=` means it and not null."""
+
+
 PositiveInt = Annotated[int, Ge(1)]
 NonNegativeInt = Annotated[int, Ge(0)]
 PositiveFloat = Annotated[float, Gt(0)]
 NonNegativeFloat = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
 """A share less than the whole, 0 <= x < 1: dropout, momentum, held-out ratios."""
+OptionalColumn = Annotated[str | None, EmptyIsText()]
+"""The name of a column; null looks for usual names, and empty text means none."""
 SplitName = Annotated[str, Registered("splits")]
 UnitInterval = Annotated[float, Ge(0), Le(1)]
 
@@ -108,6 +115,7 @@ __all__ = [
     "Annotated",
     "AppliesIf",
     "Default",
+    "EmptyIsText",
     "Fraction",
     "Ge",
     "Gt",
@@ -117,6 +125,7 @@ __all__ = [
     "MinLen",
     "NonNegativeFloat",
     "NonNegativeInt",
+    "OptionalColumn",
     "PositiveFloat",
     "PositiveInt",
     "Registered",

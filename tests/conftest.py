@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from recrun.registry import REGISTRIES
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # The workers of pytest-xdist are told of 80 columns; what a command prints must not depend on who runs the tests.
@@ -36,3 +39,14 @@ def shared_data() -> Path:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the tests' data cache out of the user's."""
     monkeypatch.setenv("RECRUN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _own_registrations() -> Iterator[None]:
+    """Forget what a test registers, which other tests would find among the built-in components."""
+    before = {kind: set(registry._registered) for kind, registry in REGISTRIES.items()}
+    yield
+    for kind, registry in REGISTRIES.items():
+        for name in set(registry._registered) - before[kind]:
+            if not registry._registered[name].target.startswith((f"{registry.place}:", f"{registry.place}.")):
+                del registry._registered[name], registry._objects[name]

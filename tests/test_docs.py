@@ -122,7 +122,8 @@ def _parse(line: str) -> click.Context | None:
     """
     line = re.sub(r"\[(-[^\]]*)\]", r"\1", line).replace("--jobs N", "--jobs 1")  # a synopsis: [--json] [--jobs N]
     words = shlex.split(re.split(r" {3,}| > | \| ", line)[0], comments=True)[1:]  # without what follows the command
-    command, context = cli, click.Context(cli)
+    # A command keeps the help option of the first context that asks for it.
+    command, context = cli, click.Context(cli, **cli.context_settings)
     while isinstance(command, click.Group):
         if not words or words[0].startswith("-"):
             return None

@@ -50,7 +50,7 @@ def command(
     quiet: bool,
     loud: bool,
 ) -> None:
-    """Train on every point of a grid and rank the points on validation.
+    """Train on every point of a grid and rank them on validation.
 
     A key with several values is an axis of the grid; a key with one value is the same for all trials. 1..5 is short for
     1,2,3,4,5. Commas inside [...], {...} or quotes belong to the value. Each trial is a separate `recrun train`.

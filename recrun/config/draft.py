@@ -72,7 +72,9 @@ class Choice:
         training = TRAINING if self.family.trains else ()
         absent = {*self.family.without, *(() if self.samples else ("sampler",))}
         absent |= set() if self.family.histories or "model" in self.unknown else {"shuffled_time"}
-        return [each for each in (*RUN, *training) if each.name not in absent]
+        monitors = self.family.monitors
+        run = [replace(each, default=list(monitors)) if monitors and each.name == "monitors" else each for each in RUN]
+        return [each for each in (*run, *training) if each.name not in absent]
 
     def candidates(self) -> list[Component]:
         """Return every component that the unknown settings might mean, in the same order in every process."""

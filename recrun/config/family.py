@@ -26,6 +26,7 @@ class Family:
         without: the training settings that do not apply to its rows.
         needs: the settings that each of its models must declare.
         evaluation: whether its models rank items, or predict the labels of rows.
+        monitors: the metrics that are monitored unless others are set; empty for those of every run.
         losses: the only losses it allows; empty for any that `loss_over` allows.
         loss_over: whether its losses are computed on the scores of single items, or on users' whole rows.
         vectors: whether losses may compare the vectors of users and items.
@@ -40,6 +41,7 @@ class Family:
     without: tuple[str, ...] = ("positives", "draw_on")
     needs: tuple[str, ...] = ()
     evaluation: Literal["ranking", "predictions"] = "ranking"
+    monitors: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
     loss_over: Literal["items", "users"] = "items"
     vectors: bool = True
@@ -67,7 +69,11 @@ SEQUENCES: Final = Family(
     check_batch_size=16,
 )
 LABELLED_ROWS: Final = Family(
-    rows="labels", without=("sampler", "positives", "draw_on"), evaluation="predictions", losses=("bce",)
+    rows="labels",
+    without=("sampler", "positives", "draw_on"),
+    evaluation="predictions",
+    monitors=("auc", "logloss"),
+    losses=("bce",),
 )
 CLOSED_FORM: Final = Family(trains=False)
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from recrun.config.draft import Choice, Facts, choose, parser_of, unsets
 from recrun.config.find import TUNED_FOR, bundled_configs, from_here, read_config
+from recrun.config.monitor_names import LOSS, parse_monitor
+from recrun.config.rules import why_unfit
 from recrun.config.yaml_reader import Given, Reading
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import Fault, RegistryError, nearest
@@ -95,11 +97,43 @@ def drop_inapplicable(values: dict[str, Any], facts: Facts, reading: Reading) ->
 
 def _applied(key: str, layer: int, reading: Reading) -> bool:
     """Return whether a setting had a meaning as of a layer."""
+    facts = _facts_as_of(layer, reading)
+    return key not in facts.parameters or inapplicable(facts.parameters[key], facts.settings) is None
+
+
+def _facts_as_of(layer: int, reading: Reading) -> Facts:
     given = as_of(reading.given, layer)
     choice = choose(replace(reading, given=given))
     parser, known, _ = parser_of(choice)
-    facts = Facts(parser.check(given)[0], choice.components, given, known)
-    return key not in known or inapplicable(known[key], facts.settings) is None
+    return Facts(parser.check(given)[0], choice.components, given, known)
+
+
+def drop_unfit_monitors(values: dict[str, Any], facts: Facts, reading: Reading) -> list[str]:
+    """Drop the inherited monitors that this run cannot have, and return a note on each.
+
+    Where none is left, the default ones are taken. Monitors that did not fit already where they were written are kept:
+    they are faults.
+
+    Args:
+        values: the settings with a valid value, the monitors in one spelling; changed in place.
+        facts: what is known of the config, with the same `values`.
+        reading: what was written.
+    """
+    given, latest = facts.given.get("monitors"), max((each.layer for each in facts.given.values()), default=0)
+    if given is None or given.layer == latest or "monitors" not in values:
+        return []
+    before, reasons = _facts_as_of(given.layer, reading), {}
+    for monitor in map(parse_monitor, values["monitors"]):
+        reason = why_unfit(facts, monitor)
+        if reason is not None and why_unfit(before, monitor) is None:
+            reasons[str(monitor)] = reason.partition(";")[0]
+    kept = [monitor for monitor in values["monitors"] if monitor not in reasons]
+    left = [monitor for monitor in kept if monitor != LOSS] or list(facts.parameters["monitors"].default)
+    values["monitors"] = kept if set(left) <= set(kept) else [*kept, *left]
+    criterion = facts.given.get("which4best", Given(None))
+    if values.get("which4best") in reasons and (criterion.value is None or criterion.layer < latest):
+        values["which4best"] = left[-1]
+    return [f"monitors{_of(given)}: {reason}; it is dropped" for reason in reasons.values()]
 
 
 def explain_misfits(faults: Sequence[Fault], reading: Reading) -> list[Fault]:

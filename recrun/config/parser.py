@@ -25,6 +25,7 @@ from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_or
 from recrun.registry import OPTIMIZERS, REGISTRIES, choices
 from recrun.registry.component import REQUIRED, Parameter
 from recrun.registry.user_files import is_file_reference
+from recrun.types import EmptyIsText
 
 
 class Parser:
@@ -242,7 +243,10 @@ class Parser:
             return self._convert(key, given)
         misfit = Misfit()
         # Text may be written without quotes where it looks like something else: `id: 007`.
-        for candidate in [given.value] if given.value is None or given.text is None else [given.value, given.text]:
+        candidates = [given.value] if given.value is None or given.text is None else [given.value, given.text]
+        if given.is_bare_argument and EmptyIsText() in getattr(annotation, "__metadata__", ()):
+            candidates = [""]
+        for candidate in candidates:
             try:
                 return self._found(annotation, fit(annotation, candidate), given), None
             except RegistryError as error:

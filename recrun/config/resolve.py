@@ -20,6 +20,7 @@ from recrun.config.find import find_config, read_arguments, read_config
 from recrun.config.inherited import (
     drop_inapplicable,
     drop_meaningless,
+    drop_unfit_monitors,
     explain_misfits,
     note_of_other_data,
     read_tuned_for,
@@ -140,7 +141,9 @@ def _check(reading: Reading, path: str) -> Resolved:
         values |= {"valid_from": "end"} if "valid_from" in values and "valid_from" not in reading.given else {}
     if values.get("shuffled_time"):
         notes.append("shuffled_time: the histories that are read may hold items from after the held-out ones")
-    faults += [*settle(values, reading.given), *contradictions(facts)]
+    faults += settle(values, reading.given)
+    notes += drop_unfit_monitors(values, facts, reading)
+    faults += contradictions(facts)
     expected: dict[int, Expected] = {}
     if reading.expected is not None:
         expected, found = read_expected(reading.expected)

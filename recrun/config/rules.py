@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from recrun.config.draft import Facts
-from recrun.config.monitor_names import LOSS, is_monitor, kind_of, parse_item, parse_monitor
+from recrun.config.monitor_names import LOSS, MetricName, is_monitor, kind_of, parse_item, parse_monitor
 from recrun.config.settings import check_device_name
 from recrun.errors import ConfigError, Fault, RegistryError, nearest
 from recrun.registry import DATASETS, LOSSES, METRICS
-from recrun.registry.component import Component
 from recrun.registry.conditions import inapplicable, names
 from recrun.row_filter import FilterError, parse_filter
 from recrun.types import Where
+
+_RANKS: Final = "this run ranks items; remove it"
 
 
 def _which4best_is_a_monitor(facts: Facts) -> Iterator[Fault]:
@@ -31,23 +32,33 @@ def _which4best_is_a_monitor(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(message, "which4best", suggestion=nearest(str(criterion), choices))
 
 
-def _monitors_that_a_ranking_has(facts: Facts) -> Iterator[Fault]:
+def why_unfit(facts: Facts, monitor: MetricName) -> str | None:
+    """Return why a run cannot have a monitor, or None if it can."""
+    if monitor.name == LOSS or "model" not in facts.components:
+        return None
+    metric = METRICS.describe(monitor.name)
+    evaluations = kind_of(metric).traits.evaluations
     if facts.family.evaluation == "ranking":
-        message = "compares predicted with true values, but this run ranks items; remove it"
-        yield from _unfit_monitors(facts, lambda metric: "ranking" not in kind_of(metric).traits.evaluations, message)
+        return None if "ranking" in evaluations else f"{monitor} compares predicted with true values, but {_RANKS}"
+    if "predictions" not in evaluations:
+        model = facts.components["model"].name
+        return f"{monitor} measures a ranking, but model {model} predicts labels; use auc, gauc or logloss"
+    if metric.traits.grouped and facts.has("user_column") and facts.values["user_column"] is None:
+        return f"{monitor} is computed for each user, but user_column is not set; set it, or use auc"
+    return None
 
 
-def _unfit_monitors(facts: Facts, is_unfit: Callable[[Component], bool], message: str) -> Iterator[Fault]:
-    """Yield a fault, where it was written, for each monitor whose metric does not fit this run."""
+def _monitors_that_the_run_has(facts: Facts) -> Iterator[Fault]:
+    """Yield a fault, where it was written, for each monitor that this run cannot have."""
     if not facts.has("monitors"):
         return
     given = facts.given["monitors"].value if "monitors" in facts.given else []
     written = [str(parse_item(text, position, facts.given)) for position, text in enumerate(given)]
     for monitor in facts.values["monitors"]:
-        metric = parse_monitor(monitor)
-        if metric.name != LOSS and is_unfit(METRICS.describe(metric.name)):
+        message = why_unfit(facts, parse_monitor(monitor))
+        if message is not None:
             position = written.index(monitor) if monitor in written else None
-            yield facts.fault(f"{monitor} {message}", "monitors", item=position)
+            yield facts.fault(message, "monitors", item=position)
 
 
 def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
@@ -69,11 +80,6 @@ def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
     if loss is not None and fitting and loss.name in LOSSES and loss.name not in fitting:
         message = f"model {model.name} predicts labels: expected loss {' or '.join(fitting)}, found {loss.name}"
         yield facts.fault(message, "loss", "model")
-    if facts.has("user_column") and facts.values["user_column"] is None:
-        message = "is computed for each user, but user_column is not set; set it, or use auc"
-        yield from _unfit_monitors(facts, lambda metric: bool(metric.traits.grouped), message)
-    message = f"measures a ranking, but model {model.name} predicts labels; use auc, gauc or logloss"
-    yield from _unfit_monitors(facts, lambda metric: "predictions" not in kind_of(metric).traits.evaluations, message)
 
 
 def _device_is_written_as_one(facts: Facts) -> Iterator[Fault]:
@@ -283,7 +289,7 @@ def _a_filter_that_can_be_read(facts: Facts) -> Iterator[Fault]:
 
 RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _which4best_is_a_monitor,
-    _monitors_that_a_ranking_has,
+    _monitors_that_the_run_has,
     _what_predictions_take,
     _device_is_written_as_one,
     _folder_names,

@@ -59,6 +59,11 @@ class Given:
     layer: int = 0
     overrides: Given | None = None
 
+    @property
+    def is_bare_argument(self) -> bool:
+        """Whether it is an argument with nothing behind the equals sign."""
+        return self.text == "" and self.place is not None and self.place.line is None
+
     def fault(self, message: str, key: str = "", suggestion: str | None = None, item: int | None = None) -> Fault:
         """Return a fault at the position of the value, or of one of its elements."""
         place = self.items[item] if item is not None and item < len(self.items) else self.place

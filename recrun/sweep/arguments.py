@@ -122,9 +122,9 @@ def _read_values(text: str, setting: Setting, first_column: int) -> tuple[list[V
     for number, (offset, piece) in enumerate(pieces, start=1):
         stripped = piece.strip()
         value = Value(stripped, first_column + offset + len(piece) - len(piece.lstrip()))
-        if not stripped:
-            where = f"value {number} of {len(pieces)} is" if len(pieces) > 1 else "the value is"
-            faults.append(setting.fault(f"{where} empty; write '' for empty text, null for none", value.column))
+        if not stripped and len(pieces) > 1:
+            message = f"value {number} of {len(pieces)} is empty; write '' for empty text, null for none"
+            faults.append(setting.fault(message, value.column))
             continue
         expanded, problem = _expand(stripped)
         problem = problem or next((f"the value {text} is given twice" for text in expanded if text in values), "")

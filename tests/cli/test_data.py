@@ -244,7 +244,7 @@ def test_labelled_rows_are_not_written_as_interactions(recrun: Run, clicks: Path
             "1,2,1600000000000\n1,3,1600000000001\n",
             "1,4,1600000000\n",
             "test.csv: its times are seconds since 1970 (such as 1600000000), and those of train.csv are milliseconds "
-            "since 1970 (such as 1600000000000); write both alike, or 'time_column=\"\"' reads all files without times",
+            "since 1970 (such as 1600000000000); write both alike, or time_column= reads all files without times",
         ),
         (
             "1,2,1600000000\n1,3,1600000001\n",
@@ -287,7 +287,7 @@ def test_columns_without_names_in_another_order_are_refused_until_they_are_named
     second, third = "dates such as '2014-04-03T10:51:09.001Z'", "whole numbers from 214536001 to 214536012"
     assert outcome.err.endswith(
         f"error: clicks.csv:1: there is no header row, and column 2 would be the item, but holds {second}; column 3 "
-        f"would be the rating, but holds {third}; set item_column=3 'rating_column=\"\"' time_column=2. The columns "
+        f"would be the rating, but holds {third}; set item_column=3 rating_column= time_column=2. The columns "
         f"are 1: whole numbers from 1 to 30; 2: {second}; 3: {third}; 4: whole numbers from 0 to 2\n"
     )
     described = recrun("data", "describe", "clicks.csv")
@@ -298,7 +298,7 @@ def test_columns_without_names_in_another_order_are_refused_until_they_are_named
         "root=.",
         "path=clicks.csv",
         "item_column=3",
-        'rating_column=""',
+        "rating_column=",
         "time_column=2",
     ]
     assert recrun("train", "popularity", *shlex.split(command)[3:], "split=leave_one_out").code == 0

@@ -348,3 +348,38 @@ def test_what_is_printed_after_dropping_is_a_config_without_notes(folder: Path, 
     again = resolve("printed.yaml")
     assert dict(again.config) == dict(resolved.config)
     assert [note for note in again.notes if not note.startswith("shuffled_time")] == []
+
+
+@pytest.mark.parametrize("model", ["lr", "fm", "deepfm", "dcn"])
+def test_an_inherited_monitor_that_the_run_cannot_have_is_dropped_with_a_note(model: str) -> None:
+    resolved = resolve(model, ["dataset=LabelledFile", "path=a.csv", "sparse_columns=[x]"])
+    assert resolved.config.monitors == ["auc", "logloss"]
+    (note,) = resolved.notes
+    assert note.endswith("gauc is computed for each user, but user_column is not set; it is dropped")
+    assert resolve(model, ["dataset=LabelledFile", "path=a.csv", "user_column=u"]).config.monitors[1] == "gauc"
+
+
+def test_where_no_inherited_monitor_is_left_the_default_ones_are_taken(folder: Path) -> None:
+    _write(folder, a="model: bprmf\nmonitors: [recall@5, ndcg@5]\nwhich4best: recall@5\n")
+    resolved = resolve("a.yaml", ["model=lr", "dataset=SyntheticClicks"])
+    assert (resolved.config.monitors, resolved.config.which4best) == (["auc", "logloss"], "logloss")
+    assert [note.partition(": ")[2] for note in resolved.notes] == [
+        f"{name}@5 measures a ranking, but model lr predicts labels; it is dropped" for name in ("recall", "ndcg")
+    ]
+
+
+def test_a_monitor_that_did_not_fit_where_it_was_written_is_still_a_fault(folder: Path) -> None:
+    _write(folder, a="model: lr\ndataset: SyntheticClicks\nmonitors: [auc, ndcg@5]\n", b="extends: a.yaml\nepochs: 1\n")
+    (fault,) = _faults("b.yaml")
+    assert fault.startswith("a.yaml:3:17: monitors: ndcg@5 measures a ranking, but model lr predicts labels; use auc")
+
+
+@pytest.mark.parametrize("chosen", ["which4best=gauc", "monitors=[gauc]", "monitors=[ndcg@5]", "monitors=[auc,gauc]"])
+def test_a_monitor_that_the_command_line_chooses_is_never_dropped(chosen: str) -> None:
+    faults = _faults("lr", "dataset=LabelledFile", "path=a.csv", "sparse_columns=[x]", chosen)
+    assert any(fault.startswith("argument 4:") for fault in faults)
+
+
+def test_a_model_of_labels_monitors_what_it_can_unless_told_otherwise(folder: Path) -> None:
+    _write(folder, a="model: lr\ndataset: SyntheticClicks\n")
+    assert resolve("a.yaml").config.monitors == resolve("lr", ["monitors=null"]).config.monitors == ["auc", "logloss"]

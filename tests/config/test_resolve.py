@@ -400,3 +400,20 @@ def test_every_other_spelling_is_of_a_setting_and_is_none_itself() -> None:
     assert _faults("sasrec", "maxlen=5") == ["argument 1:1: maxlen: unknown setting; did you mean 'max_length'?"]
     # A spelling of a setting that this run does not have is no suggestion.
     assert "max_length" not in _faults("bprmf", "maxlen=5")[0]
+
+
+@pytest.mark.parametrize("dataset", ["File", "LabelledFile"])
+def test_an_argument_with_nothing_behind_it_is_empty_text_where_that_has_a_meaning(
+    tmp_path: Path, dataset: str
+) -> None:
+    model = {"File": "bprmf", "LabelledFile": "lr"}[dataset]
+    rows = [f"dataset={dataset}", "path=a.csv", "user_column=u"]
+    keys = ["time_column", *(["rating_column"] if dataset == "File" else [])]
+    assert [resolve(model, [*rows, f"{key}="]).config[key] for key in keys] == [""] * len(keys)
+    assert [resolve(model, [*rows, f'{key}=""']).config[key] for key in keys] == [""] * len(keys)
+    for text in ("null", "~"):
+        assert [resolve(model, [*rows, f"{key}={text}"]).config[key] for key in keys] == [None] * len(keys)
+    assert resolve(model, [*rows, "item_column=", "separator="]).config.separator is None
+    path = tmp_path / "a.yaml"
+    path.write_text(f"model: {model}\ndataset: {dataset}\npath: a.csv\nuser_column: u\ntime_column:\n")
+    assert resolve(path).config.time_column is None

@@ -205,7 +205,7 @@ LAYOUTS = {
     "Taobao UserBehavior": Layout(
         "UserBehavior.csv",
         lambda u, i, r, t: f"{u},{2268300 + i},{2520300 + i % 4},{'buy' if r > 2 else 'pv'},{t}",
-        "time_column=5 'rating_column=\"\"' filter=\"4 == 'buy'\"",
+        "time_column=5 rating_column= filter=\"4 == 'buy'\"",
         read=lambda u, i, r, t: (u, 2268300 + i, None, t) if r > 2 else None,
     ),
     "H&M": Layout(
@@ -218,13 +218,13 @@ LAYOUTS = {
     "Gowalla, Brightkite": Layout(
         "loc-gowalla_totalCheckins.txt",
         lambda u, i, r, t: f"{u}\t{date(t)}\t{30.2 + i / 777:.10f}\t{-97.7 - i / 333:.10f}\t{22847 + i}",
-        "format=tsv item_column=5 time_column=2 'rating_column=\"\"'",
+        "format=tsv item_column=5 time_column=2 rating_column=",
         read=lambda u, i, r, t: (u, 22847 + i, None, t),
     ),
     "Last.fm 1K": Layout(
         "userid-timestamp-artid-artname-traid-traname.tsv",
         lambda u, i, r, t: f'user_{u:06d}\t{date(t)}\t{sha(i) if i % 5 else ""}\tArtist {i} é\t\tTrack "{r}',
-        "item_column=4 time_column=2 'rating_column=\"\"'",
+        "item_column=4 time_column=2 rating_column=",
         read=lambda u, i, r, t: (f"user_{u:06d}", f"Artist {i} é", None, t),
     ),
     "Last.fm 360K": Layout(
@@ -239,7 +239,7 @@ LAYOUTS = {
             f"{u}\t{sha(i, 24)}\t{sha(i % 4, 24)}\tCaf\xe9 {i % 4}\t{40.7 + i / 777:.12f}\t{-74 - i / 333:.12f}\t-240\t"
             f"{date(t, '%a %b %d %H:%M:%S +0000 %Y')}"
         ),
-        "format=tsv encoding=latin-1 'rating_column=\"\"' time_column=8",
+        "format=tsv encoding=latin-1 rating_column= time_column=8",
         read=lambda u, i, r, t: (u, sha(i, 24), None, t),
     ),
     "BookCrossing": Layout(
@@ -252,7 +252,7 @@ LAYOUTS = {
     "Steam-200k": Layout(
         "steam-200k.csv",
         lambda u, i, r, t: f'{151603712 + u},"Game {i}, The",{"purchase" if r > 2 else "play"},{r * 13.7:.1f},0',
-        "'rating_column=\"\"' 'time_column=\"\"' filter=\"3 == 'purchase'\"",
+        "rating_column= time_column= filter=\"3 == 'purchase'\"",
         read=lambda u, i, r, t: (151603712 + u, f"Game {i}, The", None, None) if r > 2 else None,
     ),
     "KuaiRec": Layout(

@@ -62,7 +62,6 @@ def test_the_grid_is_row_major_in_the_order_given() -> None:
 @pytest.mark.parametrize(
     ("argument", "message", "column"),
     [
-        ("lr=", "the value is empty; write '' for empty text, null for none", 4),
         ("lr=1e-3,", "value 2 of 2 is empty; write '' for empty text, null for none", 9),
         ("lr=,1e-3", "value 1 of 2 is empty; write '' for empty text, null for none", 4),
         ("lr=1, ,2", "value 2 of 3 is empty; write '' for empty text, null for none", 7),
@@ -77,6 +76,11 @@ def test_a_fault_names_the_argument_and_the_column(argument: str, message: str, 
     _, faults = parse_grid(["seed=1", argument])
     key = argument.partition("=")[0]
     assert faults == [Fault(message, key=key, file="argument 2", column=column)]
+
+
+def test_an_argument_with_nothing_behind_it_is_left_to_the_setting() -> None:
+    grid, faults = parse_grid(["rating_column=", "lr=1,2"])
+    assert (texts(grid), faults) == ({"rating_column": [""], "lr": ["1", "2"]}, [])
 
 
 def test_all_faults_are_found_together_and_what_is_right_is_kept() -> None:

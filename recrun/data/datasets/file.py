@@ -18,7 +18,7 @@ from recrun.data.formats.table import Layout, Table
 from recrun.data.formats.values.dates import parse_format
 from recrun.errors import DataError, unknown
 from recrun.registry import DATASETS, FORMATS
-from recrun.types import Annotated, Registered
+from recrun.types import Annotated, OptionalColumn, Registered
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -88,8 +88,8 @@ class File(OwnFiles):
         escape: str | None = None,
         user_column: str | None = None,
         item_column: str | None = None,
-        rating_column: str | None = None,
-        time_column: str | None = None,
+        rating_column: OptionalColumn = None,
+        time_column: OptionalColumn = None,
         time_format: str | None = None,
         filter: str | None = None,
         drop_missing: list[str | int] = [],  # noqa: B006 - never changed

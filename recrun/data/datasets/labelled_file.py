@@ -45,7 +45,7 @@ from recrun.data.interactions import ITEM, TIMESTAMP, USER, Interactions
 from recrun.data.splits import PARTS
 from recrun.errors import DataError
 from recrun.registry import DATASETS
-from recrun.types import Annotated, AppliesIf, Registered
+from recrun.types import Annotated, AppliesIf, OptionalColumn, Registered
 
 if TYPE_CHECKING:
     import polars as pl
@@ -80,7 +80,7 @@ class LabelledFile(OwnFiles):
         label_threshold: float | None = None,
         user_column: str | None = None,
         item_column: str | None = None,
-        time_column: str | None = None,
+        time_column: OptionalColumn = None,
         time_format: str | None = None,
         sparse_columns: list[str] = [],  # noqa: B006 - never changed
         dense_columns: list[str] = [],  # noqa: B006 - never changed

@@ -20,7 +20,7 @@ _MANY = 10
 _NEARLY_ALL = 0.95
 _BY_ROWS = ("ratio", "user_time", "leave_one_out", "leave_k", "k_fold")
 """Splits that hold out rows of each user; those by time or of whole items may well hold out new items."""
-_WITHOUT_TIMES = "'time_column=\"\"' reads all files without times"
+_WITHOUT_TIMES = "time_column= reads all files without times"
 
 
 def refuse_unlike(tables: Sequence[Table], users: Ids, items: Ids) -> None:

@@ -120,6 +120,8 @@ class Description:
 def argument(key: str, value: Any) -> str:
     """Return KEY=VALUE for a shell, with quotes only where the value would be read as another one without them."""
     argument = f"{key}={value}"
+    if value == "":  # only settings that take empty text have it
+        return argument
     given = read_arguments([argument]).given.get(key)
     if not isinstance(value, str) or given is None or given.value is None or given.text != value:
         argument = f"{key}={dump_value(value)}"

@@ -252,9 +252,11 @@ def test_a_model_trains_on_rows_without_users_and_is_evaluated_again(folder: Pat
     assert evaluate(result["run"], ["verbose=0"], split="test")["metrics"] == result["test"]
 
 
-def test_gauc_without_users_is_refused_before_data_is_read(folder: Path) -> None:
+def test_gauc_without_users_is_refused_before_data_is_read_and_dropped_where_it_is_inherited(folder: Path) -> None:
+    chosen = options(folder, {"path": "nowhere.csv", **CHOSEN})
+    assert resolve("deepfm", chosen).config.monitors == ["auc", "logloss"]
     with pytest.raises(ConfigError) as caught:
-        resolve("deepfm", options(folder, {"path": "nowhere.csv", **CHOSEN}))
+        resolve("deepfm", [*chosen, "monitors=[gauc,logloss]"])
     assert "gauc is computed for each user, but user_column is not set; set it" in str(caught.value)
     resolve("deepfm", options(folder, ATOMIC))
 

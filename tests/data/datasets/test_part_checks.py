@@ -58,7 +58,7 @@ def test_times_of_two_kinds_are_refused_in_every_combination(tmp_path: Path, fir
         return
     message = (
         f"its times are {KINDS[other][1]}, and those of {tmp_path / 'train.csv'} are {KINDS[first][1]}; write both "
-        "alike, or 'time_column=\"\"' reads all files without times"
+        "alike, or time_column= reads all files without times"
     )
     with pytest.raises(DataError) as caught:
         load(tmp_path)
@@ -83,7 +83,7 @@ def test_a_part_without_times_is_refused_beside_one_with(tmp_path: Path, without
         load(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path / without}.csv: has no times, and {tmp_path / other}.csv has; name their column with time_column, "
-        "or 'time_column=\"\"' reads all files without times"
+        "or time_column= reads all files without times"
     )
     assert load(tmp_path, time_column="").n_items == 4
 

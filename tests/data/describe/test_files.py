@@ -597,8 +597,7 @@ def test_all_faults_of_a_file_are_named_together_and_counted(tmp_path: Path) -> 
     assert found["not-a-number"].lines == [
         (
             128,
-            "expected a number as rating (column 'rating'), found 'bad'; "
-            "'rating_column=\"\"' reads the file without ratings",
+            "expected a number as rating (column 'rating'), found 'bad'; rating_column= reads the file without ratings",
         )
     ]
     assert description.statistics["interactions"] == 96

@@ -157,7 +157,7 @@ def test_times_are_numbers_or_dates(tmp_path: Path, times: list[str], expected: 
         (
             "user,item,rating\n1,2,3\n4,5,good\n",
             {},
-            "x.csv:3: expected a number as rating \\(column 'rating'\\), found 'good'; 'rating_column=\"\"' reads",
+            "x.csv:3: expected a number as rating \\(column 'rating'\\), found 'good'; rating_column= reads",
         ),
         (
             "user,item,rating\n1,2,3\n4,5,nan\n",
@@ -174,7 +174,7 @@ def test_times_are_numbers_or_dates(tmp_path: Path, times: list[str], expected: 
         (
             "user,item,time\n1,2,3\n4,5,soon\n",
             {},
-            "x.csv:3: expected a number as timestamp \\(column 'time'\\), found 'soon'; 'time_column=\"\"' reads",
+            "x.csv:3: expected a number as timestamp \\(column 'time'\\), found 'soon'; time_column= reads",
         ),
         (
             "user,thing\n1,2\n",

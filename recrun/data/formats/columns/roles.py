@@ -92,11 +92,10 @@ class ByPosition:
         )
         looks = [look_at(column) for column in sample_columns(self._path, self._shape, spread=True)]
         settings = {} if self._is_fixed else self._proposal(looks)
-        # In a shell, KEY="" would set nothing at all.
-        remedy = " ".join(f"{key}={name}" if name else f"'{key}=\"\"'" for key, name in settings.items())
+        remedy = " ".join(f"{key}={name}" for key, name in settings.items())
         if not settings:
             keys = ", ".join(COLUMN_KEYS[role] for role in doubts)
-            remedy = f'{keys} to the numbers of the right columns ("" for no rating or time)'
+            remedy = f"{keys} to the numbers of the right columns (rating_column= or time_column= for none)"
         if self._is_fixed:
             remedy = "format to another one (csv?)"
         columns = [f"{place}: {look}" for place, look in enumerate(looks[:_SHOWN], start=1)]

@@ -28,8 +28,8 @@ MISSING_WORDS: Final = frozenset(
 _COMMA: Final = re.compile(r"[+-]?[0-9]+(?:,[0-9]+)+(?:\.[0-9]+)?|[+-]?[0-9]+(?:\.[0-9]{3})*,[0-9]+")
 # As a shell takes it: without the outer quotes it would drop the inner ones, and null would be read.
 _WITHOUT: Final = {
-    RATING: "'rating_column=\"\"' reads the file without ratings",
-    TIMESTAMP: "'time_column=\"\"' reads the file without times",
+    RATING: "rating_column= reads the file without ratings",
+    TIMESTAMP: "time_column= reads the file without times",
 }
 
 
@@ -121,7 +121,7 @@ def remedy_for_missing(role: str, column: str) -> str:
     """Return how to read a file in which some values of a column are missing.
 
     >>> remedy_for_missing("timestamp", "time")
-    '; drop_missing=[time] leaves such rows out, \\'time_column=""\\' reads the file without times'
+    '; drop_missing=[time] leaves such rows out, time_column= reads the file without times'
     """
     drop = f"drop_missing=[{column}] leaves such rows out" if column else ""
     remedies = ", ".join(filter(None, (drop, _WITHOUT.get(role, ""))))

@@ -112,7 +112,7 @@ def check_times(times: np.ndarray, path: Path, line_of: Callable[[int], int], *,
 
         def message_of(row: int) -> str:
             found = first.message if row == first.rows[0] else f"{told}, found {times[row]:.15g}"
-            return f"{found} ('time_column=\"\"' reads the file without times)"
+            return f"{found} (time_column= reads the file without times)"
 
         raise rows_error(path, first.kind, first.rows, line_of, message_of)
     return [f"{path.name}: {suspicion.message}" for suspicion in found if len(suspicion.rows)]

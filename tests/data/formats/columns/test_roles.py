@@ -222,9 +222,7 @@ def test_the_message_holds_the_keys_as_a_shell_takes_them(tmp_path: Path) -> Non
     path = write(tmp_path / "x.csv", columns(time="iso"), "utip")
     with pytest.raises(RolesError) as error:
         read(path)
-    assert "; set item_column=3 'rating_column=\"\"' time_column=2. The columns are 1: whole numbers from" in str(
-        error.value
-    )
+    assert "; set item_column=3 rating_column= time_column=2. The columns are 1: whole numbers from" in str(error.value)
     assert error.value.settings == {"item_column": "3", "rating_column": "", "time_column": "2"}
 
 

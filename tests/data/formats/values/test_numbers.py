@@ -109,7 +109,7 @@ def test_a_word_for_a_missing_rating_names_what_to_set(tmp_path: Path, value: st
         read(tmp_path / "x.csv", value)
     assert str(caught.value).endswith(
         f"found {'nan' if value.lower() == 'nan' else repr(value)} (a missing value?); "
-        "drop_missing=[rating] leaves such rows out, 'rating_column=\"\"' reads the file without ratings"
+        "drop_missing=[rating] leaves such rows out, rating_column= reads the file without ratings"
     )
 
 
@@ -119,7 +119,7 @@ def test_a_missing_rating_names_what_to_set(tmp_path: Path, value: str) -> None:
         read(tmp_path / "x.csv", value)
     assert str(caught.value) == (
         f"{tmp_path / 'x.csv'}:3: the rating is missing (column 'rating'); "
-        "drop_missing=[rating] leaves such rows out, 'rating_column=\"\"' reads the file without ratings"
+        "drop_missing=[rating] leaves such rows out, rating_column= reads the file without ratings"
     )
 
 
