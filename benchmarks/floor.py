@@ -33,8 +33,11 @@ DATA: Final[dict[str, tuple[str, Sequence[str]]]] = {
 }
 """The metric and the settings of each data set."""
 BASELINES: Final = ("random", "popularity")
-_FIRST_EVALUATION: Final = 10.0
-"""Seconds after which the first evaluation within an epoch is due; later ones wait as long as all training so far."""
+LONGER: Final[dict[tuple[str, str], tuple[float, int, float] | None]] = {}
+_SHARE: Final = 4
+"""Training between two evaluations within an epoch takes this many times as long as the evaluation before it."""
+_FIRST_EVALUATION: Final = 2.0
+"""Seconds of training, at least, before an evaluation within an epoch."""
 
 
 class Outcome(NamedTuple):
@@ -141,7 +144,7 @@ def _training(coach: Coach, resolved: Resolved, end: float) -> Iterator[tuple[in
         coach.model.fit(coach.dataset.base.training_data())
         yield 0, True
         return
-    steps, evaluated = 0, start + _FIRST_EVALUATION / 2
+    steps, evaluated, wait = 0, start, _FIRST_EVALUATION
     for epoch in range(config.epochs):
         for batch in coach.dataset.iterate("train", seed=config.seed, epoch=epoch):
             coach.model.train()
@@ -151,9 +154,10 @@ def _training(coach: Coach, resolved: Resolved, end: float) -> Iterator[tuple[in
             coach.optimizer.step()
             steps += 1
             now = time.perf_counter()
-            if now > end or now - start > 2 * (evaluated - start):
+            if now > end or now - evaluated > wait:
                 yield steps, False
                 evaluated = time.perf_counter()
+                wait = max(_FIRST_EVALUATION, _SHARE * (evaluated - now))
         if (epoch + 1) % config.eval_freq == 0 or epoch + 1 == config.epochs:
             yield steps, True
             evaluated = time.perf_counter()
