@@ -136,6 +136,24 @@ def drop_unfit_monitors(values: dict[str, Any], facts: Facts, reading: Reading) 
     return [f"monitors{_of(given)}: {reason}; it is dropped" for reason in reasons.values()]
 
 
+def drop_unmonitored_criterion(values: dict[str, Any], facts: Facts) -> list[str]:
+    """Let the last monitor choose where later monitors leave out an inherited criterion, and return a note on that.
+
+    Args:
+        values: the settings with a valid value, in one spelling; changed in place.
+        facts: what is known of the config, with the same `values`.
+    """
+    criterion, monitors = facts.given.get("which4best"), facts.given.get("monitors")
+    choices = [monitor for monitor in values.get("monitors", ()) if monitor != LOSS]
+    if criterion is None or monitors is None or not choices or values.get("which4best") in (None, *choices):
+        return []
+    if criterion.value is None or criterion.layer >= monitors.layer:
+        return []
+    values["which4best"] = choices[-1]
+    written = f"{_written('which4best', criterion)}{_of(criterion)}"
+    return [f"{written} is not among the monitors; it is dropped, and {choices[-1]} chooses the best epoch"]
+
+
 def explain_misfits(faults: Sequence[Fault], reading: Reading) -> list[Fault]:
     """Return faults of values; one of a value that fitted where it was written says where it is from."""
     latest = max((each.layer for each in reading.given.values()), default=0)

@@ -21,6 +21,7 @@ from recrun.config.inherited import (
     drop_inapplicable,
     drop_meaningless,
     drop_unfit_monitors,
+    drop_unmonitored_criterion,
     explain_misfits,
     note_of_other_data,
     read_tuned_for,
@@ -143,6 +144,7 @@ def _check(reading: Reading, path: str) -> Resolved:
         notes.append("shuffled_time: the histories that are read may hold items from after the held-out ones")
     faults += settle(values, reading.given)
     notes += drop_unfit_monitors(values, facts, reading)
+    notes += drop_unmonitored_criterion(values, facts)
     faults += contradictions(facts)
     expected: dict[int, Expected] = {}
     if reading.expected is not None:

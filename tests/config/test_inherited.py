@@ -383,3 +383,35 @@ def test_a_monitor_that_the_command_line_chooses_is_never_dropped(chosen: str) -
 def test_a_model_of_labels_monitors_what_it_can_unless_told_otherwise(folder: Path) -> None:
     _write(folder, a="model: lr\ndataset: SyntheticClicks\n")
     assert resolve("a.yaml").config.monitors == resolve("lr", ["monitors=null"]).config.monitors == ["auc", "logloss"]
+
+
+def test_an_inherited_criterion_that_later_monitors_leave_out_is_dropped_with_a_note(folder: Path) -> None:
+    _write(folder, a="model: bprmf\nmonitors: [recall@5, ndcg@5]\nwhich4best: recall@5\n")
+    resolved = resolve("a.yaml", ["monitors=[mrr@5,loss]"])
+    assert resolved.config.which4best == "mrr@5"
+    note = "which4best=recall@5 of a.yaml is not among the monitors; it is dropped, and mrr@5 chooses the best epoch"
+    assert resolved.notes == (note,)
+    assert resolve("a.yaml", ["monitors=[mrr@5,recall@5,ndcg@9]"]).config.which4best == "recall@5"
+    assert resolve("a.yaml", ["monitors=[mrr@5,RECALL@5]"]).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "place"),
+    [
+        (
+            ["monitors=[mrr@5]", "which4best=recall@5"],
+            "argument 2:12: which4best: expected one of the monitors (mrr@5)",
+        ),
+        (["which4best=recall@7"], "argument 1:12: which4best: expected one of the monitors (recall@5, ndcg@5)"),
+        (["monitors=[loss]"], "argument 1:10: monitors: lists no metric that can choose the best epoch"),
+    ],
+)
+def test_a_criterion_of_the_last_layer_is_never_dropped(folder: Path, overrides: list[str], place: str) -> None:
+    _write(folder, a="model: bprmf\nmonitors: [recall@5, ndcg@5]\nwhich4best: recall@5\n")
+    assert _faults("a.yaml", *overrides)[0].startswith(place)
+
+
+def test_a_criterion_that_its_own_file_does_not_monitor_is_a_fault(folder: Path) -> None:
+    _write(folder, a="model: bprmf\nmonitors: [recall@5]\nwhich4best: ndcg@5\n")
+    (fault,) = _faults("a.yaml", "epochs=1")
+    assert fault.startswith("a.yaml:3:13: which4best: expected one of the monitors (recall@5), found 'ndcg@5'")
