@@ -16,6 +16,7 @@ from recrun.architectures.neighbors import End, Neighbors, NeighborSettings
 from recrun.architectures.sparse import SparseMatrix, dense_product
 from recrun.errors import ConfigError, Fault
 from recrun.registry import MODELS
+from recrun.types import Annotated, AppliesIf
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -55,7 +56,9 @@ class ItemKNN(ClosedFormArch):
         *,
         neighbors_of: Literal["source", "target", "both"] = "target",
         normalize_neighbors: bool = False,
-        normalize_over: Literal["source", "target"] | None = None,
+        normalize_over: Annotated[
+            Literal["source", "target"] | None, AppliesIf("normalize_neighbors", "normalize_neighbors is false")
+        ] = None,
         subtract_item_means: bool = False,
         **neighbors: Unpack[NeighborSettings],
     ) -> None:

@@ -20,7 +20,11 @@ from recrun.sweep.trial_results import latest_value
 NOT_FINITE = [math.nan, math.inf, -math.inf, Undefined("there are no rows")]
 WORDS = ["NaN", "Infinity", "-Infinity", "1e999", "-1e400", "123456789e400"]
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False)
+    | st.text(),
     lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
 )
 

@@ -154,6 +154,22 @@ def drop_unmonitored_criterion(values: dict[str, Any], facts: Facts) -> list[str
     return [f"{written} is not among the monitors; it is dropped, and {choices[-1]} chooses the best epoch"]
 
 
+def drop_early_stop(values: dict[str, Any], facts: Facts) -> list[str]:
+    """Drop an inherited patience where later settings leave no validation to stop by, and return a note on that.
+
+    Args:
+        values: the settings with a valid value; changed in place.
+        facts: what is known of the config, with the same `values`.
+    """
+    patience, reason = facts.given.get("early_stop_patience"), facts.without_validation
+    cause = facts.given.get((reason or "").partition(":")[0])
+    if patience is None or cause is None or cause.layer <= patience.layer or values.get("early_stop_patience") is None:
+        return []
+    values["early_stop_patience"] = None
+    written = f"{_written('early_stop_patience', patience)}{_of(patience)}"
+    return [f"{written} does not apply: {reason} leaves no validation metric; it is dropped"]
+
+
 def explain_misfits(faults: Sequence[Fault], reading: Reading) -> list[Fault]:
     """Return faults of values; one of a value that fitted where it was written says where it is from."""
     latest = max((each.layer for each in reading.given.values()), default=0)

@@ -18,6 +18,7 @@ from recrun.config.expected import Expected, read_expected, unmeasured
 from recrun.config.family import Family, family_of
 from recrun.config.find import find_config, read_arguments, read_config
 from recrun.config.inherited import (
+    drop_early_stop,
     drop_inapplicable,
     drop_meaningless,
     drop_unfit_monitors,
@@ -145,6 +146,7 @@ def _check(reading: Reading, path: str) -> Resolved:
     faults += settle(values, reading.given)
     notes += drop_unfit_monitors(values, facts, reading)
     notes += drop_unmonitored_criterion(values, facts)
+    notes += drop_early_stop(values, facts)
     faults += contradictions(facts)
     expected: dict[int, Expected] = {}
     if reading.expected is not None:

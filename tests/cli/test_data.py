@@ -93,7 +93,7 @@ def test_a_bad_file_has_every_fault_named_and_the_exit_code_of_bad_data(recrun: 
     assert "refuse: training refuses the file\n" in outcome.out
     assert "    ratings.csv:110: expected 4 columns, found 2: '1,50'\n    and 1 more\n" in outcome.out
     assert (
-        "    ratings.csv:111: expected a number as rating (column 'rating'), found 'good'; 'rating_column="
+        "    ratings.csv:111: expected a number as rating (column 'rating'), found 'good'; rating_column="
         in outcome.out
     )
     assert "    ratings.csv:112: expected a time >= 0, found -1; is it a missing one?" in outcome.out

@@ -32,8 +32,11 @@ ENDS = "expected one of source, target, both, found"
         ("n_neighbors=0", "argument 2:13: n_neighbors: expected an integer >= 1, found 0"),
         ("n_neighbors=1.5", "argument 2:13: n_neighbors: expected an integer >= 1, found 1.5"),
         ("shrink=-1", "argument 2:8: shrink: expected a number >= 0, found -1"),
-        ("asymmetric_alpha=0.5", "asymmetric_alpha: has no effect with measure cosine; expected null, or measure asym"),
-        ("bm25_k1=2", "bm25_k1: has no effect with feature_weights none; expected null, or feature_weights bm25"),
+        (
+            "asymmetric_alpha=0.5",
+            "argument 2:18: asymmetric_alpha: does not apply: it is for measure asymmetric; remove it",
+        ),
+        ("bm25_k1=2", "argument 2:9: bm25_k1: does not apply: it is for feature_weights bm25; remove it"),
     ],
 )
 def test_a_wrong_setting_of_neighbours_stops_with_its_remedy(

@@ -243,12 +243,12 @@ def test_null_is_a_fault_where_there_is_nothing_to_take_back(folder: Path, value
 
 
 def test_a_contradiction_with_an_inherited_setting_says_where_it_is_from_and_how_to_unset_it(folder: Path) -> None:
-    _write(folder, a="model: bprmf\nearly_stop_patience: 2\n", b="extends: a.yaml\neval_valid: false\n")
-    told = "a.yaml:2:22: early_stop_patience: early stopping needs a validation metric, but eval_valid: false leaves "
-    told += "none; remove one of the two (inherited from a.yaml:2; set early_stop_patience anew, or unset it with "
-    assert _faults("b.yaml") == [f"{told}early_stop_patience: null)"]
-    assert _faults("a.yaml", "eval_valid=false") == [f"{told}early_stop_patience=null)"]
-    assert resolve("a.yaml", ["eval_valid=false", "early_stop_patience=null"]).config.eval_valid is False
+    _write(folder, a="model: bprmf\nlr_scheduler: plateau\n", b="extends: a.yaml\neval_valid: false\n")
+    told = "a.yaml:2:15: lr_scheduler: plateau follows the validation metric, but eval_valid: false leaves none; "
+    told += "remove one of the two (inherited from a.yaml:2; set lr_scheduler anew, or unset it with "
+    assert _faults("b.yaml") == [f"{told}lr_scheduler: null)"]
+    assert _faults("a.yaml", "eval_valid=false") == [f"{told}lr_scheduler=null)"]
+    assert resolve("a.yaml", ["eval_valid=false", "lr_scheduler=null"]).config.eval_valid is False
 
 
 OWN = """
@@ -409,6 +409,21 @@ def test_an_inherited_criterion_that_later_monitors_leave_out_is_dropped_with_a_
 def test_a_criterion_of_the_last_layer_is_never_dropped(folder: Path, overrides: list[str], place: str) -> None:
     _write(folder, a="model: bprmf\nmonitors: [recall@5, ndcg@5]\nwhich4best: recall@5\n")
     assert _faults("a.yaml", *overrides)[0].startswith(place)
+
+
+@pytest.mark.parametrize("cause", ["valid_ratio=0", "eval_valid=false"])
+def test_an_inherited_patience_is_dropped_with_a_note_where_there_is_no_validation(folder: Path, cause: str) -> None:
+    _write(folder, a="model: bprmf\ndataset: LastFM\nearly_stop_patience: 3\n")
+    resolved = resolve("a.yaml", [cause])
+    assert resolved.config.early_stop_patience is None
+    reason = cause.replace("=", ": ")
+    assert resolved.notes == (
+        f"early_stop_patience=3 of a.yaml does not apply: {reason} leaves no validation metric; it is dropped",
+    )
+    (fault,) = _faults("a.yaml", cause, "early_stop_patience=3")
+    assert "early stopping needs a validation metric" in fault
+    _write(folder, b=f"model: bprmf\ndataset: LastFM\nearly_stop_patience: 3\n{reason}\n", c="extends: b.yaml\n")
+    assert "early stopping needs a validation metric" in _faults("c.yaml")[0]
 
 
 def test_a_criterion_that_its_own_file_does_not_monitor_is_a_fault(folder: Path) -> None:

@@ -22,8 +22,8 @@ FLAGS = ["1", "0", "yes", "no", "null", "gelu", "[true]"]
     ("model", "given", "key", "expected", "value"),
     [
         *(("bprmf", BSL, "negative_exponent", "expected a number > 0 or null, found", value) for value in NUMBERS),
-        *(("bprmf", BSL, "positive_temperature", POSITIVE, value) for value in [*NUMBERS, "null"]),
-        *(("enmf", (), "init_weight", POSITIVE, value) for value in [*NUMBERS, "null"]),
+        *(("bprmf", BSL, "positive_temperature", POSITIVE, value) for value in NUMBERS),
+        *(("enmf", (), "init_weight", POSITIVE, value) for value in NUMBERS),
         *(("bprmf", (), "embedding_dropout", RATE, value) for value in RATES),
         *(("bert4rec", (), "attention_dropout", RATE, value) for value in RATES),
         *(("bert4rec", (), "inner_dropout", RATE, value) for value in RATES),

@@ -19,7 +19,7 @@ from recrun.errors import ConfigError
 from recrun.sweep.engines import LocalEngine, child_environment
 from recrun.sweep.ledger import Ledger, Row
 from recrun.sweep.run import Listener, run_sweep, train_command
-from recrun.sweep.view import result_table
+from recrun.sweep.view import trials_table
 
 MakeLedger = Callable[..., Ledger]
 LEARN = "evaluated(0, 0.1)\ndone(float(given['lr']) * 2)\n"
@@ -378,7 +378,7 @@ def test_a_trial_is_a_train_command_on_a_copy_of_its_config_without_test(ledger:
 
 def test_an_undefined_metric_is_null_unless_it_chooses(ledger: MakeLedger, program: Any) -> None:
     body = """
-seed = int(given["seed"])
+seed = int(given["epochs"])
 if seed == 1: done(0.5, **{"ndcg@20": None})
 if seed == 2: done(0.4, **{"ndcg@20": 0.25})
 if seed == 3:
@@ -389,7 +389,7 @@ if seed == 3:
 if seed == 4: done(float("nan"))
 if seed == 5: done(float("inf"))
 """
-    ours = ledger("seed=1,2,3,4,5")
+    ours = ledger("epochs=1,2,3,4,5")
     assert sweep(ours, program(body)) == 3
     trials = written(ours)["trials"]
     assert [trial["status"] for trial in trials] == ["done", "done", "failed", "failed", "failed"]
@@ -403,6 +403,6 @@ if seed == 5: done(float("inf"))
     header, first, *_ = (ours.folder / "sweep.csv").read_text(encoding="utf-8").splitlines()
     assert first.split(",")[header.split(",").index("ndcg@20")] == ""
     text = io.StringIO()
-    Console(file=text, width=150).print(result_table(ours))
+    Console(file=text, width=150).print(trials_table(ours))
     (row,) = [line.split() for line in text.getvalue().splitlines() if line.split()[1:3] == ["0", "1"]]
     assert row[3:6] == ["done", "0.5000", "-"]

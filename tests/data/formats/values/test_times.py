@@ -80,7 +80,7 @@ def test_no_times_are_not_strange() -> None:
 def test_the_first_line_at_fault_is_refused_and_how_to_go_on_is_said() -> None:
     times = SECONDS.copy()
     times[[9, 4]] = [-1, 5_000_000_000]
-    with pytest.raises(DataError, match=r"^x\.csv:6: expected a time before 2100, found 5000000000 \('time_column="):
+    with pytest.raises(DataError, match=r"^x\.csv:6: expected a time before 2100, found 5000000000 \(time_column="):
         check_times(times, Path("x.csv"), lambda row: row + 2, are_dates=False)
 
 
