@@ -35,12 +35,12 @@ demo: $(VENV)/installed ## install, and train matrix factorisation on the embedd
 	$(BIN)/recrun train configs/bprmf.yaml
 
 .PHONY: test
-test: $(VENV)/installed-dev ## install with the developer's extras, and run all tests
-	$(PYTEST)
-
-.PHONY: test-fast
-test-fast: $(VENV)/installed-dev ## run the tests that are not marked slow
+test: $(VENV)/installed-dev ## install with the developer's extras, and run the tests that are not marked slow
 	$(PYTEST) -m 'not slow'
+
+.PHONY: test-slow
+test-slow: $(VENV)/installed-dev ## run the tests that are marked slow
+	$(PYTEST) -m slow
 
 # The lowest numpy and scipy have wheels for Python 3.10 and 3.11 only.
 LOWEST_TESTS := tests

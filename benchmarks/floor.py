@@ -49,7 +49,7 @@ LONGER: Final[dict[tuple[str, str], tuple[float, int, int] | None]] = {
     ("ml-1m", "sasrec"): (1.02, 58, 46),
     ("ml-1m", "simgcl"): (1.08, 22, 24),
     ("ml-1m", "simplex"): (0.83, 118, 173),
-    ("ml-1m", "ultragcn"): (0.97, 326, 177),
+    ("ml-1m", "ultragcn"): (1.00, 374, 22),
     ("beauty", "ease"): (6.23, 0, 118),
     ("beauty", "gfcf"): (5.05, 0, 90),
     ("beauty", "ials"): (4.50, 0, 174),
