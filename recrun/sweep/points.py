@@ -124,10 +124,12 @@ def rank(standings: Iterable[Standing], criterion: str) -> list[Standing]:
     """
     sign = 1.0 if smaller_is_better(parse_monitor(criterion)) else -1.0
     found = list(standings)
-    groups = list(dict.fromkeys(repr(each.point.data) for each in found))
+    groups: dict[str, int] = {}
+    for each in found:
+        groups.setdefault(repr(each.point.data), len(groups))
 
     def key(each: Standing) -> tuple[int, bool, float, int]:
         value = each.mean.get(criterion) if each.is_complete else None
-        return (groups.index(repr(each.point.data)), value is None, sign * (value or 0.0), each.point.trials[0])
+        return (groups[repr(each.point.data)], value is None, sign * (value or 0.0), each.point.trials[0])
 
     return sorted(found, key=key)
