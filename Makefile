@@ -40,7 +40,7 @@ test: $(VENV)/installed-dev ## install with the developer's extras, and run the 
 
 .PHONY: test-slow
 test-slow: $(VENV)/installed-dev ## run the tests that are marked slow
-	$(PYTEST) -m slow
+	$(PYTEST) --dist load -m slow
 
 # The lowest numpy and scipy have wheels for Python 3.10 and 3.11 only.
 LOWEST_TESTS := tests

@@ -45,14 +45,17 @@ def find_config(config: str | Path | None) -> Path:
     if config is None:
         here = Path(CONFIG_IN_FOLDER)
         return here if here.exists() else bundled_configs()[DEFAULT_CONFIG]
+    # Unlike Path.exists, os.path.exists returns False for text that cannot be a path.
+    is_there, is_folder = os.path.exists(config), os.path.isdir(config)
+    if is_there and not is_folder:
+        return Path(config)
     bundled = bundled_configs()
     name = str(config).removesuffix(".yaml").removeprefix("configs/")
     # A folder that happens to have the name of a bundled config does not hide it.
-    # Unlike Path.exists, os.path.exists returns False for text that cannot be a path.
-    if os.path.exists(config) and not (os.path.isdir(config) and name in bundled):
-        return Path(config)
     if name in bundled:
         return bundled[name]
+    if is_there:
+        return Path(config)
     message = f"there is no file {str(config)!r}, and no bundled config of that name"
     if "=" in name:
         raise ConfigError(f"{message}; expected a config, not KEY=VALUE")

@@ -49,6 +49,19 @@ def has_format(path: str | None, root: str) -> bool:
     return is_known or os.path.isdir(os.path.join(os.path.expanduser(root), path))
 
 
+def takes(key: str, format: str | None, *paths: str | None) -> bool:
+    """Return whether a setting means something to files of a format, which is named or told by the first path given.
+
+    A format that is not known takes every setting.
+    """
+    extension = next((PurePath(plain_name(path)).suffix.lower() for path in paths if path is not None), None)
+    return not any(
+        key in component.traits.without
+        for component in FORMATS
+        if (component.name == format if format is not None else extension in component.traits.extensions)
+    )
+
+
 def is_encoding(name: str) -> bool:
     """Return whether Python has a text encoding of a name."""
     try:
@@ -77,6 +90,7 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "max": max,
     "min": min,
     "same_file": same_file,
+    "takes": takes,
 }
 """What a condition may call."""
 

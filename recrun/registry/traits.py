@@ -114,11 +114,13 @@ class FormatTraits(Traits):
         extensions: the file name extensions that it is recognised by, such as ".csv".
         times: "none" if it tells neither times nor an order of interactions, "order" if only the order of each user's.
         rated: whether it may have ratings or weights.
+        without: the settings of a file that mean nothing to it, such as "separator".
     """
 
     extensions: tuple[str, ...] = ()
     times: Literal["any", "order", "none"] = "any"
     rated: bool = True
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

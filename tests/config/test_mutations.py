@@ -19,6 +19,8 @@ from recrun.errors import ConfigError
 from recrun.registry.component import Parameter
 
 CONFIGS = bundled_configs()
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] if "/" in name else []) for name in CONFIGS]
+"""The config of each model; those of single data sets, which differ from these in a few values, are marked slow."""
 
 
 @dataclass
@@ -123,7 +125,7 @@ def _text(name: str) -> str:
     return re.sub(r"^extends: (.+)$", lambda found: f"extends: {path.parent / found[1]}", text, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_key_with_a_letter_dropped_or_swapped_is_refused_and_the_right_one_is_named(
     name: str, tmp_path: Path, tally: dict[str, Tally]
 ) -> None:
@@ -147,7 +149,7 @@ def test_a_key_with_a_letter_dropped_or_swapped_is_refused_and_the_right_one_is_
     assert count.missed == []
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_value_of_the_wrong_type_or_out_of_range_is_refused_in_the_file_and_as_an_override(
     name: str, tmp_path: Path, tally: dict[str, Tally]
 ) -> None:
@@ -170,7 +172,7 @@ def test_a_value_of_the_wrong_type_or_out_of_range_is_refused_in_the_file_and_as
     assert [missed for count in tally.values() for missed in count.missed] == []
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_damage_to_the_writing_is_refused(name: str, tmp_path: Path, tally: dict[str, Tally]) -> None:
     count = tally.setdefault("damaged lines", Tally())
     lines = _text(name).splitlines(keepends=True)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 LABEL: Final = "label"
 MISSING: Final = -1
-_LARGEST: Final = float(np.finfo(np.float32).max)
 """The category number of a value that is not there."""
+_LARGEST: Final = float(np.finfo(np.float32).max)
 _WITHIN: Final = ("|", ";", ",")
 """What stands between several values in one field."""
 _FEWEST: Final = 8
@@ -151,7 +151,9 @@ def refuse_missing(rows: pl.DataFrame, roles: Mapping[str, str], file: FeatureFi
             raise data_error(file.path, line, told + remedy_for_missing(role, name))
 
 
-def joined(rows: pl.DataFrame, file: FeatureFile, key: str, names: Sequence[str]) -> tuple[pl.DataFrame, int]:
+def joined(
+    rows: pl.DataFrame, file: FeatureFile, key: str, names: Sequence[str], dense: Collection[str]
+) -> tuple[pl.DataFrame, int]:
     """Return rows with features of their users (or items) beside, and how many rows have one that the file lacks.
 
     Args:
@@ -159,11 +161,12 @@ def joined(rows: pl.DataFrame, file: FeatureFile, key: str, names: Sequence[str]
         file: features, a line for each user.
         key: the column of users' ids in both.
         names: the features.
+        dense: those of them that are numbers.
 
     Raises:
         DataError: a user has two lines, or none, or is written in another way in the rows.
     """
-    features = file.read([key, *names])
+    features = file.read([key, *names], quantities=dense)
     again = features.filter(features[key].is_duplicated() | features[key].is_null())
     if again.height:
         line, found = file.line(int(again[LINE][-1])), again[key][-1]

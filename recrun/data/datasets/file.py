@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from recrun.data.datasets.own_files import OwnFiles
 from recrun.data.datasets.pieces import find_pieces, read_pieces, refuse_repeated
@@ -18,7 +19,7 @@ from recrun.data.formats.table import Layout, Table
 from recrun.data.formats.values.dates import parse_format
 from recrun.errors import DataError, unknown
 from recrun.registry import DATASETS, FORMATS
-from recrun.types import Annotated, OptionalColumn, Registered
+from recrun.types import Annotated, Registered
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -82,18 +83,7 @@ class File(OwnFiles):
         valid_path: str | None = None,
         test_path: str | None = None,
         format: Annotated[str, Registered("formats", files=False)] | None = None,
-        separator: str | None = None,
-        header: bool | None = None,
-        encoding: str = "utf-8",
-        escape: str | None = None,
-        user_column: str | None = None,
-        item_column: str | None = None,
-        rating_column: OptionalColumn = None,
-        time_column: OptionalColumn = None,
-        time_format: str | None = None,
-        filter: str | None = None,
-        drop_missing: list[str | int] = [],  # noqa: B006 - never changed
-        **preparation: Unpack[AnyInteractions],
+        **settings: Unpack[AnyInteractions],
     ) -> None:
         """Load the files.
 
@@ -105,40 +95,24 @@ class File(OwnFiles):
             valid_path: the file of the validation part; without it `valid_ratio` of train is held out.
             test_path: the file of the test part.
             format: name of the files' format (see `recrun list formats`); null infers it from the file's name.
-            separator: what separates columns, one or several characters; null infers it.
-            header: whether the first line is a header row; null infers it.
-            encoding: encoding of text files.
-            escape: the character before a quote within a quoted value, such as a backslash; null where it is doubled.
-            user_column: name of the user column (without a header row its number, from 1); null looks for usual names.
-            item_column: name of the item column.
-            rating_column: name of the rating column, if any.
-            time_column: name of the column of times (numbers or dates), if any; "" reads none (the same for ratings).
-            time_format: how dates are written, a strftime format such as %d/%m/%Y; null finds out.
-            filter: the condition that the rows fulfil which are kept, such as event == 'purchase'; null keeps all.
-            drop_missing: columns; rows in which one of them is missing are left out.
             test_ratio: share of the interactions that is tested on (of the users or items, for cold_users, cold_items);
                 not for leave_one_out, leave_k, k_fold and given parts.
             valid_ratio: share of the interactions that is validated on (of train, with given parts); 0 for none.
-            **preparation: how interactions are held out and which are kept.
+            **settings: how the files are written, which interactions are kept, and which are held out.
 
         Raises:
             DataError: files are missing or malformed, or cannot be split as asked.
         """
         self._paths = paths_of_parts("File", path, {"train": train_path, "valid": valid_path, "test": test_path})
-        if time_format is not None:
-            parse_format(time_format)
+        of_layout = {each.name for each in fields(Layout)}
+        self._layout = Layout(**{key: self.settings[key] for key in of_layout})
+        if self._layout.time_format is not None:
+            parse_format(self._layout.time_format)
         self._folder = Path(root).expanduser()
         self._formats = {
             part: format_of(telling_name(self._folder, name), format) for part, name in self._paths.items()
         }
-        columns = user_column, item_column, rating_column, time_column
-        self._layout = Layout(
-            *(separator, header, encoding, *columns),
-            time_format=time_format,
-            escape=escape,
-            filter=filter,
-            drop_missing=drop_missing,
-        )
+        preparation: Any = {key: value for key, value in settings.items() if key not in of_layout}
         preparation["split"] = split_of(self._paths, self.settings["split"])
         super().__init__(root, Preparation(**preparation))
 

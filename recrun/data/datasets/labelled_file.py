@@ -32,7 +32,7 @@ from recrun.data.datasets.feature_columns import (
 from recrun.data.datasets.file import paths_of_parts, plain_name, split_of
 from recrun.data.datasets.own_files import OwnFiles
 from recrun.data.datasets.preparation import Preparation
-from recrun.data.datasets.settings import Shares
+from recrun.data.datasets.settings import LabelledRows, Shares
 from recrun.data.datasets.source_files import SourceFile, refuse_twice
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
 from recrun.data.formats.columns.used import unused_note
@@ -72,28 +72,21 @@ class LabelledFile(OwnFiles):
         test_path: str | None = None,
         user_path: str | None = None,
         item_path: str | None = None,
-        separator: str | None = None,
-        header: bool | None = None,
-        encoding: str = "utf-8",
-        escape: str | None = None,
         label_column: str = "label",
         label_threshold: float | None = None,
         user_column: str | None = None,
         item_column: str | None = None,
         time_column: OptionalColumn = None,
-        time_format: str | None = None,
         sparse_columns: list[str] = [],  # noqa: B006 - never changed
         dense_columns: list[str] = [],  # noqa: B006 - never changed
         dense_transformer: Literal["none", "minmax", "standard"] = "standard",
         dense_na_value: float | None = None,
-        filter: str | None = None,
-        drop_missing: list[str | int] = [],  # noqa: B006 - never changed
         split: Annotated[
             str,
             Registered("splits", without=("leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items")),
             AppliesIf("train_path is None", "the parts are given by train_path and test_path"),
         ] = "ratio",
-        **shares: Unpack[Shares],
+        **settings: Unpack[LabelledRows],
     ) -> None:
         """Load the files.
 
@@ -105,16 +98,12 @@ class LabelledFile(OwnFiles):
             test_path: the file of the test part.
             user_path: a file with a line of features for each user, under the name `user_column`.
             item_path: a file with a line of features for each item, under the name `item_column`.
-            separator: what separates columns, one or several characters; null infers it.
             header: whether the first line is a header row; null infers it. Without one, columns are called 1, 2, ...
-            encoding: encoding of text files.
-            escape: the character before a quote within a quoted value, such as a backslash; null where it is doubled.
             label_column: the column of the label, 0 or 1, or true or false.
             label_threshold: the least value that is labelled 1, for a column of ratings, say; null for 0 and 1.
             user_column: the column of user ids, used as a feature and for the groups of gauc; null for none.
             item_column: the column of item ids, used as a feature; null for none.
             time_column: the column of times (numbers or dates) to split by, not a feature; null for none.
-            time_format: how dates are written, a strftime format such as %d/%m/%Y; null finds out.
             sparse_columns: columns of categories; names, or patterns such as C*.
             dense_columns: columns of numbers; names, or patterns such as I*.
             dense_transformer: how numbers are scaled, fitted on train: to 0..1 (minmax), to mean 0 and standard
@@ -122,12 +111,11 @@ class LabelledFile(OwnFiles):
             dense_na_value: the number that stands for a missing one, before scaling; null refuses missing numbers. A
                 missing category is a category of its own.
             filter: the condition that the rows fulfil which are kept, such as click == 1; null keeps all.
-            drop_missing: columns; rows in which one of them is missing are left out.
             split: held out is a random share (of each user's rows, where there are users), the latest of all (time), or
                 the latest of each user's (user_time).
             test_ratio: share of the rows that is tested on; not with given parts.
             valid_ratio: share of the rows that is validated on (of train, with given parts); 0 for none.
-            **shares: how many rows are held out.
+            **settings: how the files are written, and how many rows are held out.
 
         Raises:
             DataError: files or columns are missing, or hold values of the wrong kind.
@@ -141,6 +129,7 @@ class LabelledFile(OwnFiles):
             raise DataError(f"split={split} needs user_column")
         if time_column == "":
             time_column = self.settings["time_column"] = None
+        time_format = self.settings["time_format"]
         if time_format is not None:
             if time_column is None:
                 raise DataError("time_format needs time_column, the name of the column of times")
@@ -151,6 +140,7 @@ class LabelledFile(OwnFiles):
             "LabelledFile", path, {"train": train_path, "valid": valid_path, "test": test_path}
         )
         self._beside = {key: name for key, name in (("user", user_path), ("item", item_path)) if name is not None}
+        shares = {key: self.settings[key] for key in Shares.__annotations__}
         preparation = Preparation(split=split_of(self._paths, split), duplicates="all", **shares)
         super().__init__(root, preparation)
 
@@ -175,11 +165,11 @@ class LabelledFile(OwnFiles):
         for table in tables.values():
             opened = {"rows": table, **beside}
             chosen = choose(opened, roles, wanted["sparse_columns"], wanted["dense_columns"])
-            frame = table.read([*roles.values(), *chosen.of("rows")])
+            frame = table.read([*roles.values(), *chosen.of("rows")], quantities=[roles[LABEL], *chosen.dense])
             notes += table.notes
             refuse_missing(frame, roles, table)
             for key, file in beside.items():
-                frame, n_unknown = joined(frame, file, roles[key], chosen.of(key))
+                frame, n_unknown = joined(frame, file, roles[key], chosen.of(key), chosen.dense)
                 if n_unknown:
                     lacking = (
                         f"{n_unknown} of {frame.height} rows of {table.path.name} have {'an' if key == 'item' else 'a'}"

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from recrun.types import Annotated, AppliesIf, Default, Fraction, Ge, NonNegativeInt, PositiveInt, SplitName, Where
+from recrun.types import (
+    Annotated,
+    AppliesIf,
+    Default,
+    Fraction,
+    Ge,
+    NonNegativeInt,
+    OptionalColumn,
+    PositiveInt,
+    SplitName,
+    Where,
+)
 
 
 class ValidShare(TypedDict, total=False):
@@ -131,7 +142,93 @@ class Rated(Splitting, RatedCore, total=False):
     """Settings of data sets with ratings and times."""
 
 
-class AnyInteractions(Splitting, RatedCore, Repeats, total=False):
+class Written(TypedDict, total=False):
+    """Settings of how files of a user's own are written, and which of their rows are read.
+
+    Args:
+        separator: what separates columns, one or several characters; null infers it.
+        header: whether the first line is a header row; null infers it.
+        encoding: encoding of text files.
+        escape: the character before a quote within a quoted value, such as a backslash; null where it is doubled.
+        time_format: how dates are written, a strftime format such as %d/%m/%Y; null finds out.
+        filter: the condition that the rows fulfil which are kept, such as event == 'purchase'; null keeps all.
+        drop_missing: columns; rows in which one of them is missing are left out.
+    """
+
+    separator: Annotated[
+        str | None,
+        Default(None),
+        AppliesIf("takes('separator', format, path, train_path)", "it means nothing to files of this format"),
+    ]
+    header: Annotated[
+        bool | None,
+        Default(None),
+        AppliesIf("takes('header', format, path, train_path)", "it means nothing to files of this format"),
+    ]
+    encoding: Annotated[
+        str,
+        Default("utf-8"),
+        AppliesIf("takes('encoding', format, path, train_path)", "it means nothing to files of this format"),
+    ]
+    escape: Annotated[
+        str | None,
+        Default(None),
+        AppliesIf("takes('escape', format, path, train_path)", "it means nothing to files of this format"),
+    ]
+    time_format: Annotated[
+        str | None,
+        Default(None),
+        AppliesIf("takes('time_format', format, path, train_path)", "it means nothing to files of this format"),
+    ]
+    filter: Annotated[
+        str | None,
+        Default(None),
+        AppliesIf("takes('filter', format, path, train_path)", "it means nothing to files of this format"),
+    ]
+    drop_missing: Annotated[
+        list[str | int],
+        Default([]),
+        AppliesIf("takes('drop_missing', format, path, train_path)", "it means nothing to files of this format"),
+    ]
+
+
+class WrittenColumns(Written, total=False):
+    """Settings of files of interactions.
+
+    Args:
+        user_column: name of the user column (without a header row its number, from 1); null looks for usual names.
+        item_column: name of the item column.
+        rating_column: name of the rating column, if any.
+        time_column: name of the column of times (numbers or dates), if any; "" reads none (the same for ratings).
+    """
+
+    user_column: Annotated[
+        str | None,
+        Default(None),
+        AppliesIf("takes('user_column', format, path, train_path)", "it means nothing to files of this format"),
+    ]
+    item_column: Annotated[
+        str | None,
+        Default(None),
+        AppliesIf("takes('item_column', format, path, train_path)", "it means nothing to files of this format"),
+    ]
+    rating_column: Annotated[
+        OptionalColumn,
+        Default(None),
+        AppliesIf("takes('rating_column', format, path, train_path)", "it means nothing to files of this format"),
+    ]
+    time_column: Annotated[
+        OptionalColumn,
+        Default(None),
+        AppliesIf("takes('time_column', format, path, train_path)", "it means nothing to files of this format"),
+    ]
+
+
+class LabelledRows(Written, Shares, total=False):
+    """Settings of labelled rows from files of a user's own."""
+
+
+class AnyInteractions(WrittenColumns, Splitting, RatedCore, Repeats, total=False):
     """Settings of data sets of which nothing is known before they are read.
 
     Args:

@@ -54,7 +54,7 @@ def describe_rows(path: Path, given: Mapping[str, Any], *, limit: int = LIMIT) -
     description.settings |= {"path": path.name, **{key: value for key, value in given.items() if value is not None}}
     try:
         file = _open(path, given)
-        frame = file.read(file.names)
+        frame = file.read(file.names, quantities=file.names)
         description.settings |= _guesses(file, frame, given)
         settings = {key: value for key, value in description.settings.items() if key not in ("dataset", "root")}
         data = LabelledFile(path.parent, **settings)

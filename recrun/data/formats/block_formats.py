@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from recrun.data.formats.columns.names import COLUMN_KEYS
 from recrun.data.formats.columns.select_rows import Selection
 from recrun.data.formats.file_kinds import refuse_other_kinds
 from recrun.data.formats.from_frame import frame_to_table
@@ -65,7 +64,19 @@ _MIND: Final = _Grammar(
 )
 
 
-@FORMATS.register("netflix")
+@FORMATS.register(
+    "netflix",
+    without=(
+        "separator",
+        "header",
+        "escape",
+        "time_format",
+        "user_column",
+        "item_column",
+        "rating_column",
+        "time_column",
+    ),
+)
 def read_netflix(path: Path, layout: Layout) -> Table:
     """Read the files of the Netflix Prize: a line `movie:`, and below it `user,rating,date` for each of its ratings."""
     import polars as pl
@@ -101,7 +112,19 @@ def read_netflix(path: Path, layout: Layout) -> Table:
     return _table(frames, path, layout, line_of)
 
 
-@FORMATS.register("mind")
+@FORMATS.register(
+    "mind",
+    without=(
+        "separator",
+        "header",
+        "escape",
+        "time_format",
+        "user_column",
+        "item_column",
+        "rating_column",
+        "time_column",
+    ),
+)
 def read_mind(path: Path, layout: Layout) -> Table:
     """Read `behaviors.tsv` of MIND: each clicked impression is an interaction; histories are not read."""
     import polars as pl
@@ -135,7 +158,7 @@ def _sound_lines(path: Path, layout: Layout, grammar: _Grammar) -> Iterator[pl.D
     Raises:
         DataError: a line is not as the grammar says, or settings are given that the format leaves no choice about.
     """
-    _refuse_settings(path, layout, grammar)
+    check_encoding(path, layout.encoding)
     refuse_other_kinds(path, layout.encoding, reads=(grammar.name,))
     for lines, bad in _judged_lines(path, layout.encoding, grammar):
         if bad.height:
@@ -148,15 +171,6 @@ def _sound_lines(path: Path, layout: Layout, grammar: _Grammar) -> Iterator[pl.D
                 rows=lambda: _faults(path, layout.encoding, grammar),
             )
         yield lines
-
-
-def _refuse_settings(path: Path, layout: Layout, grammar: _Grammar) -> None:
-    keys = ("separator", "header", "escape", "time_format", *COLUMN_KEYS.values())
-    given = [key for key in keys if getattr(layout, key) is not None]
-    if given:
-        message = f"format {grammar.name} has fixed columns and takes no {given[0]}; leave it out"
-        raise data_error(path, None, message, "column")
-    check_encoding(path, layout.encoding)
 
 
 def _judged_lines(path: Path, encoding: str, grammar: _Grammar) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:

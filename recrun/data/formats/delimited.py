@@ -25,7 +25,6 @@ from recrun.data.formats.polars_files import read_text_columns
 from recrun.data.formats.table import Ids, Layout, Origin, Table, data_error, shown
 from recrun.data.formats.text_frame import parse_selected, parse_text, refuse_ragged, text_source
 from recrun.data.formats.values.dates import is_date
-from recrun.data.formats.values.time_column import refuse_format
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from recrun.data.splits.rules import rank_within_user
 from recrun.errors import DataError
@@ -71,19 +70,19 @@ def read_csv(path: Path, layout: Layout) -> Table:
     return _read(path, layout, DIALECTS["csv"])
 
 
-@FORMATS.register("tsv", extensions=(".tsv",))
+@FORMATS.register("tsv", extensions=(".tsv",), without=("escape",))
 def read_tsv(path: Path, layout: Layout) -> Table:
     """Read columns separated by tabs, with or without a header row."""
     return _read(path, layout, DIALECTS["tsv"])
 
 
-@FORMATS.register("inter", extensions=(".inter",))
+@FORMATS.register("inter", extensions=(".inter",), without=("escape",))
 def read_inter(path: Path, layout: Layout) -> Table:
     """Read a RecBole atomic file: tabs between columns, names with types (`user_id:token`) in the first line."""
     return _read(path, layout, DIALECTS["inter"])
 
 
-@FORMATS.register("udata", extensions=(".data", ".base"))
+@FORMATS.register("udata", extensions=(".data", ".base"), without=("escape",))
 def read_udata(path: Path, layout: Layout) -> Table:
     """Read `user item rating timestamp` lines separated by tabs and without a header row, as in MovieLens 100K."""
     return _read(path, layout, DIALECTS["udata"])
@@ -98,10 +97,9 @@ def read_triples(path: Path, layout: Layout) -> Table:
     return replace(table, columns={WEIGHT: table.columns[RATING]}, origin=None)
 
 
-@FORMATS.register("pairs", times="order", rated=False)
+@FORMATS.register("pairs", times="order", rated=False, without=("time_format",))
 def read_pairs(path: Path, layout: Layout) -> Table:
     """Read `user item` lines without a header row, in time order for each user."""
-    refuse_format(layout.time_format, path)
     table = _read(path, layout, DIALECTS["pairs"])
     order = rank_within_user(table.users.codes, len(table.users.names)).astype(np.int64)
     return replace(table, columns={TIMESTAMP: order}, time_is_order=True, origin=None)

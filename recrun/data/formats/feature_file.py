@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,6 +20,7 @@ from recrun.data.formats.first_lines import FirstLines, first_lines
 from recrun.data.formats.polars_files import parquet_names, read_parquet_columns, read_text_columns
 from recrun.data.formats.table import Layout, data_error
 from recrun.data.formats.text_frame import text_source
+from recrun.data.formats.values.numbers import largest_exact
 from recrun.errors import nearest
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ class FeatureFile:
         self._ending = ending.lower()
         self.notes: list[str] = []
         """What a user should know about the rows that were read last."""
+        without: Collection[str] = ("escape",) if self._ending in _TABS else ()
+        if self._ending in _PARQUET:
+            without = ("separator", "header", "encoding", "escape")
+        if useless := [key for key in without if key in layout.given]:
+            raise data_error(path, None, f"{useless[0]} means nothing to {ending} files; leave it out", "setting")
 
     @property
     def selecting(self) -> set[str]:
@@ -94,11 +100,17 @@ class FeatureFile:
             found = ", ".join(map(repr, self.names[:60]))
             raise data_error(self.path, 1, f"there is no column {name!r}, which {setting} names{hint} Found: {found}")
 
-    def read(self, names: Sequence[str]) -> pl.DataFrame:
+    def read(self, names: Sequence[str], *, quantities: Collection[str] = ()) -> pl.DataFrame:
         """Return some columns as text, null where nothing is written, and `LINE`; blank lines are left out.
 
+        Args:
+            names: the columns.
+            quantities: those of numbers that are computed with. The whole numbers of other columns are names, and are
+                written without a point even where a parquet file has them as floats.
+
         Raises:
-            DataError: rows have too few or too many columns; the file cannot be read, or holds no rows.
+            DataError: rows have too few or too many columns; the file cannot be read, or holds no rows; a name is a
+                float that stands for several integers.
         """
         import polars as pl
 
@@ -106,7 +118,8 @@ class FeatureFile:
         selection = Selection(self.path, self._layout, self.written_names)
         others = [place for place in dict.fromkeys(selection.positions.values()) if place not in places]
         wanted = [*places, *others]
-        frame = self._read_parquet(wanted) if self._ending in _PARQUET else self._read_text(wanted)
+        ids = [self.written_names[place] for place in places if self.names[place] not in quantities]
+        frame = self._read_parquet(wanted, ids) if self._ending in _PARQUET else self._read_text(wanted)
         first = 1 if self._ending in _PARQUET else 1 + self._shape.n_skipped
         frame = frame.rename(dict(zip(frame.columns, map(str, wanted), strict=True)))
         lines = np.arange(first, first + frame.height)
@@ -180,7 +193,7 @@ class FeatureFile:
             raise fault
         return frame
 
-    def _read_parquet(self, places: Sequence[int]) -> pl.DataFrame:
+    def _read_parquet(self, places: Sequence[int], ids: Sequence[str]) -> pl.DataFrame:
         import polars as pl
 
         names = [self.written_names[place] for place in places]
@@ -188,4 +201,21 @@ class FeatureFile:
         nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
         if nested:
             raise data_error(self.path, None, f"{nested[0]!r} holds several values in a row, which no model takes")
-        return frame.cast(dict.fromkeys(names, pl.String))
+        floats = [name for name in ids if frame.schema[name].is_float()]
+        return frame.with_columns(self._whole(frame[name]) for name in floats).cast(dict.fromkeys(names, pl.String))
+
+    def _whole(self, values: pl.Series) -> pl.Series:
+        """Return a column of floats as integers if all of them are whole; NaN is a missing value."""
+        import polars as pl
+
+        values = values.fill_nan(None)
+        written = values.drop_nulls().to_numpy()
+        if not (np.floor(written) == written).all():
+            return values
+        rounded = (values.abs() >= largest_exact(written)).arg_true()
+        if len(rounded):
+            place = int(rounded[0])
+            told = f"the {values.name} is {values[place]:.0f}, which {values.dtype} cannot tell from its neighbours"
+            raise data_error(self.path, 1 + place, f"{told}; write the column as integers or text", "rounded-id")
+        whole: pl.Series = values.cast(pl.Int64)
+        return whole

@@ -15,7 +15,6 @@ import numpy as np
 from recrun.data.formats.file_kinds import refuse_other_kinds
 from recrun.data.formats.opening import open_binary
 from recrun.data.formats.table import Ids, Layout, Table, data_error, rows_error, shown
-from recrun.data.formats.values.time_column import refuse_format
 from recrun.data.interactions import TIMESTAMP
 from recrun.errors import DataError, RowFault
 from recrun.registry import FORMATS
@@ -27,17 +26,49 @@ _MAX_DIGITS = 18
 _SPACES = (9, 11, 12, 13, 32)
 
 
-@FORMATS.register("lightgcn", times="none", rated=False)
+@FORMATS.register(
+    "lightgcn",
+    times="none",
+    rated=False,
+    without=(
+        "separator",
+        "header",
+        "encoding",
+        "escape",
+        "filter",
+        "drop_missing",
+        "time_format",
+        "user_column",
+        "item_column",
+        "rating_column",
+        "time_column",
+    ),
+)
 def read_lightgcn(path: Path, layout: Layout) -> Table:
     """Read `user item item ...` lines of integers (the files of NGCF and LightGCN); a user may have several lines."""
-    refuse_format(layout.time_format, path)
     return _read(path)[0]
 
 
-@FORMATS.register("sequences", times="order", rated=False)
+@FORMATS.register(
+    "sequences",
+    times="order",
+    rated=False,
+    without=(
+        "separator",
+        "header",
+        "encoding",
+        "escape",
+        "filter",
+        "drop_missing",
+        "time_format",
+        "user_column",
+        "item_column",
+        "rating_column",
+        "time_column",
+    ),
+)
 def read_sequences(path: Path, layout: Layout) -> Table:
     """Read `user item item ...` lines of integers whose items stand in the order of time; one line a user."""
-    refuse_format(layout.time_format, path)
     table, lengths = _read(path)
     filled = lengths[lengths > 0]
     starts = np.cumsum(filled) - filled

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,6 +161,11 @@ class Layout:
     escape: str | None = None
     filter: str | None = None
     drop_missing: Sequence[str | int] = ()
+
+    @property
+    def given(self) -> Collection[str]:
+        """The names of what the user said."""
+        return [each.name for each in fields(self) if getattr(self, each.name) not in (each.default, None, [])]
 
     @property
     def selects(self) -> bool:

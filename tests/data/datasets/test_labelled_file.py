@@ -144,6 +144,58 @@ def test_files_without_names_and_parquet_are_read_too(folder: Path) -> None:
             assert np.array_equal(columns[0][ours], columns[1][theirs])
 
 
+BY_NAME: dict[str, Any] = {
+    "path": "x.parquet",
+    "user_column": "user",
+    "item_column": "item",
+    "sparse_columns": ["kind"],
+}
+
+
+def _labelled(folder: Path, **columns: pl.Series) -> None:
+    """Write x.parquet with whole numbers of users, items and kinds as integers, but for the columns given."""
+    rows = pl.DataFrame({name: pl.Series([1, 2, 3, 4] * 5) for name in ("user", "item", "kind")})
+    rows.with_columns(**columns, label=pl.Series([0, 1] * 10)).write_parquet(folder / "x.parquet")
+
+
+@pytest.mark.parametrize("kind", [pl.Float32, pl.Float64])
+@pytest.mark.parametrize("name", ["user", "item", "kind"])
+def test_whole_floats_are_the_names_that_integers_are(tmp_path: Path, name: str, kind: type[pl.DataType]) -> None:
+    _labelled(tmp_path)
+    integers = LabelledFile(tmp_path, **BY_NAME)
+    _labelled(tmp_path, **{name: pl.Series([1, 2, 3, 4] * 5).cast(kind)})
+    floats = LabelledFile(tmp_path, **BY_NAME)
+    for ids in ("user_ids", "item_ids"):
+        assert np.array_equal(getattr(integers, ids), getattr(floats, ids))
+    ours, theirs = (data.interactions("train") for data in (integers, floats))
+    assert np.array_equal(ours.columns["kind"], theirs.columns["kind"])
+    assert np.array_equal(ours.users, theirs.users)
+
+
+@pytest.mark.parametrize(("kind", "first"), [(pl.Float32, 2**24), (pl.Float64, 2**53)])
+@pytest.mark.parametrize("name", ["user", "item", "kind"])
+def test_a_float_that_stands_for_several_integers_is_no_name(
+    tmp_path: Path, name: str, kind: type[pl.DataType], first: int
+) -> None:
+    _labelled(tmp_path, **{name: pl.Series([first - 1, first - 2, first + 1, 7] * 5).cast(kind)})
+    with pytest.raises(DataError) as caught:
+        LabelledFile(tmp_path, **BY_NAME)
+    told = f"the {name} is {first}, which {kind.__name__} cannot tell from its neighbours"
+    assert str(caught.value).startswith(f"{tmp_path}/x.parquet:3: {told}; write the column as integers or text")
+
+
+def test_large_floats_are_numbers_where_they_are_computed_with(tmp_path: Path) -> None:
+    _labelled(tmp_path, price=pl.Series([1e18, 2e18, 3e18, 4e18] * 5))
+    data = LabelledFile(tmp_path, **BY_NAME, dense_columns=["price"], dense_transformer="none")
+    assert data.interactions("train").columns["price"].max() > 1e18
+
+
+def test_not_a_number_is_a_missing_category(tmp_path: Path) -> None:
+    _labelled(tmp_path, kind=pl.Series([1.0, 2.0, float("nan"), 4.0] * 5))
+    data = LabelledFile(tmp_path, **BY_NAME)
+    assert data.notes == ["missing values, a category of their own: kind (5)"]
+
+
 @pytest.mark.parametrize(
     ("text", "settings"),
     [

@@ -10,9 +10,11 @@ import recrun.data.datasets.settings as groups
 from recrun.config.resolve import resolve
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.file import File
+from recrun.data.datasets.labelled_file import LabelledFile
 from recrun.data.datasets.preparation import Preparation
-from recrun.errors import ConfigError
-from recrun.registry import DATASETS
+from recrun.data.formats.table import Layout
+from recrun.errors import ConfigError, DataError
+from recrun.registry import DATASETS, FORMATS
 from recrun.registry.modules import read_module
 from recrun.registry.read_source import read_group
 
@@ -49,14 +51,15 @@ class Mine(RecDataSet):
 SPLITTING = ["valid_ratio", "split_seed", "test_ratio", "split", "n_held_out", "n_folds", "test_fold"]
 
 
-def test_a_group_declares_the_defaults_that_the_preparation_has() -> None:
+def test_a_group_declares_the_defaults_that_the_preparation_and_the_layout_have() -> None:
     source = read_module("recrun.data.datasets.settings")
     assert source is not None
-    defaults = {field.name: field.default for field in fields(Preparation)}
+    defaults = {field.name: field.default for kind in (Preparation, Layout) for field in fields(kind)}
+    defaults["drop_missing"] = []
     node = source.definitions["AnyInteractions"]
     assert isinstance(node, ast.ClassDef)
     group = read_group(node, source, "dataset x", {})
-    assert len(group) == 12
+    assert {parameter.name for parameter in group} == set(defaults)
     for parameter in group:
         assert parameter.default == defaults[parameter.name], parameter.name
         assert parameter.help.endswith("."), parameter.name
@@ -69,7 +72,7 @@ def test_every_setting_of_a_group_has_its_default_and_its_help() -> None:
     for name, node in source.definitions.items():
         assert isinstance(node, ast.ClassDef)
         for parameter in read_group(node, source, "dataset x", {}):
-            assert isinstance(parameter.default, (str, int, float, type(None))), (name, parameter.name)
+            assert isinstance(parameter.default, (str, int, float, list, type(None))), (name, parameter.name)
             assert parameter.help, (name, parameter.name)
 
 
@@ -106,3 +109,48 @@ def test_settings_are_recorded_with_the_defaults_of_the_group(tmp_path: Path) ->
 
 def test_groups_are_typed_dictionaries() -> None:
     assert groups.AnyInteractions(split="time", n_folds=3) == {"split": "time", "n_folds": 3}
+
+
+GIVEN = {
+    "separator": ";",
+    "header": True,
+    "encoding": "latin-1",
+    "escape": "\\",
+    "time_format": "%Y",
+    "filter": "rating > 2",
+    "drop_missing": ["rating"],
+    "user_column": "a",
+    "item_column": "b",
+    "rating_column": "c",
+    "time_column": "d",
+}
+USELESS = [(component.name, key) for component in FORMATS for key in component.traits.without]
+
+
+def test_each_setting_of_a_file_is_tried_on_formats_that_it_means_nothing_to() -> None:
+    assert {key for _, key in USELESS} == set(GIVEN) == {each.name for each in fields(Layout)}
+
+
+@pytest.mark.parametrize(("format", "key"), USELESS)
+def test_a_setting_that_means_nothing_to_a_format_is_refused_and_an_inherited_one_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, key: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x").write_text("1 2 3\n2 3 4\n")
+    Path("b.yaml").write_text("model: bprmf\ndataset: File\npath: x\nsplit: ratio\n")
+    asked = [f"format={format}", f"{key}={GIVEN[key]}"]
+    with pytest.raises(ConfigError, match=f"{key}: does not apply: it means nothing to files of this format; remove"):
+        resolve("b.yaml", asked)
+    Path("a.yaml").write_text(f"model: bprmf\ndataset: File\npath: x\nsplit: ratio\n{key}: {GIVEN[key]!r}\n")
+    resolved = resolve("a.yaml", [f"format={format}"])
+    assert [note for note in resolved.notes if note.startswith(f"{key}=") and note.endswith("; it is dropped")]
+    with pytest.raises(DataError, match=f"x: {key} means nothing to files of format {format}; leave it out"):
+        File(path="x", **{"format": format, key: GIVEN[key]})
+
+
+@pytest.mark.parametrize(("name", "keys"), [("x.parquet", "separator header encoding escape"), ("x.tsv", "escape")])
+def test_labelled_files_take_no_setting_that_means_nothing_to_them(tmp_path: Path, name: str, keys: str) -> None:
+    (tmp_path / name).write_text("label\ta\n1\t2\n")
+    for key in keys.split():
+        with pytest.raises(DataError, match=f"{key} means nothing to {name[1:]} files; leave it out"):
+            LabelledFile(tmp_path, path=name, sparse_columns=["a"], **{key: GIVEN[key]})

@@ -24,8 +24,7 @@ MIND = (
 
 def read(path: Path, content: str, format: str, **layout: Any) -> Table:
     path.write_text(content)
-    table: Table = FORMATS.get(format)(path, Layout(**layout))
-    return table
+    return read_table(format, path, Layout(**layout))
 
 
 def rows(table: Table) -> list[tuple[Any, ...]]:
@@ -125,9 +124,9 @@ def test_a_line_that_is_something_else_is_named(tmp_path: Path, format: str, lin
         (MIND, "tsv", {}, ": holds impressions, as behaviors.tsv of MIND does; set format=mind"),
         (MIND, "netflix", {}, ": holds impressions, as behaviors.tsv of MIND does; set format=mind"),
         (NETFLIX, "mind", {}, ": holds blocks of ratings, as the Netflix Prize does; set format=netflix"),
-        (NETFLIX, "netflix", {"user_column": "1"}, ": format netflix has fixed columns and takes no user_column"),
-        (MIND, "mind", {"separator": ","}, ": format mind has fixed columns and takes no separator; leave it out"),
-        (MIND, "mind", {"header": True}, ": format mind has fixed columns and takes no header; leave it out"),
+        (NETFLIX, "netflix", {"user_column": "1"}, ": user_column means nothing to files of format netflix"),
+        (MIND, "mind", {"separator": ","}, ": separator means nothing to files of format mind; leave it out"),
+        (MIND, "mind", {"header": True}, ": header means nothing to files of format mind; leave it out"),
         ("1\tU1\t11/11/2019 9:05:58 AM\t\tN1-0\n", "mind", {}, ": holds no interactions"),
         (
             "1:\n7,3,2101-02-03\n7,3,2005-02-03\n8,3,2005-02-03\n",
@@ -180,8 +179,8 @@ def test_interactions_are_selected_by_user_item_rating_and_time(
         ("netflix", {"filter": "rating == 'high'"}, "column rating holds numbers; filter compares them without quotes"),
         ("mind", {"filter": "user > 3"}, "x:1: filter compares column user with 3: expected a number, found 'U1'"),
         ("netflix", {"filter": "rating > 5"}, "no row fulfils filter 'rating > 5'; column rating holds"),
-        ("netflix", {"time_format": "%Y-%m-%d"}, "format netflix has fixed columns and takes no time_format"),
-        ("mind", {"time_format": "%Y-%m-%d"}, "format mind has fixed columns and takes no time_format; leave it out"),
+        ("netflix", {"time_format": "%Y-%m-%d"}, "time_format means nothing to files of format netflix"),
+        ("mind", {"time_format": "%Y-%m-%d"}, "time_format means nothing to files of format mind; leave it out"),
     ],
 )
 def test_what_cannot_be_selected_is_refused(tmp_path: Path, format: str, layout: Any, message: str) -> None:

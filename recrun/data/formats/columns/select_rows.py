@@ -215,8 +215,11 @@ def read_table(format: str, path: Path, layout: Layout) -> Table:
     """Read a file, and make sure that the format's reader left out the rows that it was asked to.
 
     Raises:
-        DataError: it cannot be read, or the format has no columns to select rows by.
+        DataError: it cannot be read, or a setting means nothing to the format.
     """
+    useless = [key for key in FORMATS.describe(format).traits.without if key in layout.given]
+    if useless:
+        raise data_error(path, None, f"{useless[0]} means nothing to files of format {format}; leave it out", "setting")
     table: Table = FORMATS.get(format)(path, layout)
     if layout.selects and not table.is_selected:
         key = "filter" if layout.filter is not None else "drop_missing"
