@@ -67,6 +67,19 @@ def test_an_override_given_as_a_config_is_recognised(folder: Path) -> None:
         find_config("lr=3")
 
 
+def test_the_file_of_an_inherited_value_is_written_without_a_detour(folder: Path) -> None:
+    (folder / "sub").mkdir()
+    (folder / "base.yaml").write_text("epochs: 2\n")
+    (folder / "sub" / "a.yaml").write_text("extends: ../base.yaml\n")
+    assert read_config("sub/a.yaml").given["epochs"].place.file == "base.yaml"
+    # Above a folder that is a link, "../" is not where the link lies.
+    (folder / "other" / "deep").mkdir(parents=True)
+    (folder / "other" / "base.yaml").write_text("epochs: 3\n")
+    (folder / "other" / "deep" / "a.yaml").write_text("extends: ../base.yaml\n")
+    (folder / "link").symlink_to("other/deep")
+    assert read_config("link/a.yaml").given["epochs"].value == 3
+
+
 def test_a_config_inherits_what_it_extends_and_the_nearer_file_wins(folder: Path) -> None:
     (folder / "base").mkdir()
     (folder / "base" / "top.yaml").write_text("lr: 1\nseed: 1\nepochs: 1\n")
