@@ -79,6 +79,7 @@ def read_arguments(arguments: Sequence[str]) -> Reading:
         key_place, place = Place(file, None, 1), Place(file, None, len(key) + 2)
         if not equals or not key.strip():
             hint = ", without spaces around '='" if argument == "=" or argument.startswith("=") else ""
+            hint = f" ({argument[1:80]}=null unsets what is inherited)" if argument.startswith("~") else hint
             reading.faults.append(Fault(f"expected KEY=VALUE{hint}, found {argument[:80]!r}", file=file))
         elif key in reading.given:
             reading.faults.append(key_place.fault("is set twice", key))

@@ -157,7 +157,7 @@ def test_a_value_that_begins_with_a_percent_sign_is_text_with_and_without_quotes
 
 def test_every_faulty_argument_is_reported() -> None:
     with pytest.raises(ConfigError) as caught:
-        read_overrides(["lr", "=3", "lr=1", "lr=2", "extends=a.yaml", "x=[1", "monitors=&a b", "y=1 #2"])
+        read_overrides(["lr", "=3", "lr=1", "lr=2", "extends=a.yaml", "x=[1", "monitors=&a b", "y=1 #2", "~lr"])
     assert [str(fault) for fault in caught.value.faults] == [
         "argument 1: expected KEY=VALUE, found 'lr'",
         "argument 2: expected KEY=VALUE, without spaces around '=', found '=3'",
@@ -167,6 +167,7 @@ def test_every_faulty_argument_is_reported() -> None:
         "but got '<stream end>'; a bracket is not closed",
         "argument 7:10: monitors: anchors and aliases are not supported; write the value out",
         "argument 8:3: y: '#2' would be a comment; put the value in quotes",
+        "argument 9: expected KEY=VALUE (lr=null unsets what is inherited), found '~lr'",
     ]
 
 
