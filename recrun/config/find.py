@@ -86,12 +86,20 @@ def read_arguments(arguments: Sequence[str]) -> Reading:
         elif key in _IN_FILES_ONLY:
             reading.faults.append(key_place.fault(f"belongs in a config file; {_IN_FILES_ONLY[key]}", key))
         else:
-            # No YAML begins with a percent sign; a format of dates does, such as %d/%m/%Y.
-            given, faults = read_value(dump_value(text) if text.startswith("%") else text, place)
+            given, faults = read_value(dump_value(text) if _is_plain_text(text) else text, place)
             reading.faults += [replace(fault, key=key) for fault in faults]
             if given is not None:
                 reading.given[key] = replace(given, key_place=key_place)
     return reading
+
+
+def _is_plain_text(text: str) -> bool:
+    """Return whether a value is text, though not in YAML.
+
+    No YAML begins with a percent sign, but a format of dates does (%d/%m/%Y). Marks alone, of which a shell has taken
+    the quotes, are separators of columns (`separator=','`); in YAML they are errors, or empty blocks.
+    """
+    return text.startswith("%") or (bool(text) and not text.strip(",|:;&*!>@#?`- \t"))
 
 
 def read_overrides(arguments: Sequence[str]) -> dict[str, Given]:

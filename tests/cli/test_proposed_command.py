@@ -59,3 +59,16 @@ def test_generated_clicks_are_for_a_model_of_labels(recrun: Run) -> None:
     command = json.loads(recrun("data", "describe", "SyntheticClicks", "n_rows=4000", "--json").out)["command"]
     assert command == "recrun train deepfm dataset=SyntheticClicks n_rows=4000"
     assert recrun(*shlex.split(command)[1:], "--dry-run").code == 0
+
+
+@pytest.mark.parametrize("separator", [",", "|", ";", ":", "\t", " ", "::"])
+def test_a_separator_needs_no_quotes_but_the_shells(recrun: Run, tmp_path: Path, separator: str) -> None:
+    lines = (f'{user}{separator}{item}{separator}5" disk\n' for user, item in PAIRS)
+    (tmp_path / "rows.txt").write_text("".join(lines))
+    outcome = recrun("data", "describe", "rows.txt", "format=tsv", f"separator={separator}", "rating_column=", "--json")
+    assert outcome.code == 0, outcome.err
+    document = json.loads(outcome.out)
+    assert document["config"]["separator"] == separator
+    words = shlex.split(document["command"])
+    outcome = recrun(*words[1:], "--dry-run", "device=cpu")
+    assert outcome.code == 0, outcome.err

@@ -155,6 +155,13 @@ def test_a_value_that_begins_with_a_percent_sign_is_text_with_and_without_quotes
     assert read_overrides(['x=%a "b\\'])["x"].value == '%a "b\\'
 
 
+@pytest.mark.parametrize(
+    "text", [",", "|", ";", ":", "::", "||", "\t", " ", "&", "*", "!", ">", "@", "#", "?", "-", "`"]
+)
+def test_marks_alone_are_text_as_a_separator_is(text: str) -> None:
+    assert read_overrides([f"separator={text}"])["separator"].value == text
+
+
 def test_every_faulty_argument_is_reported() -> None:
     with pytest.raises(ConfigError) as caught:
         read_overrides(["lr", "=3", "lr=1", "lr=2", "extends=a.yaml", "x=[1", "monitors=&a b", "y=1 #2", "~lr"])
