@@ -59,7 +59,7 @@ def describe_command(what: str, settings: tuple[str, ...], lines: int, as_json: 
     if as_json:
         print_json(document)
     else:
-        report = description_report(document, ACTIONS, dump_mapping(description.settings))
+        report = description_report(document, ACTIONS, dump_mapping(description.config))
         stdout_console().print(report, soft_wrap=True)
     if not description.is_usable:
         raise SystemExit(2)
@@ -164,7 +164,7 @@ def convert_command(what: str, settings: tuple[str, ...], to: str, format: str, 
 
 
 def _report(document: dict[str, Any], as_json: bool, folder: str | None = None) -> None:
-    from recrun.data.describe.files import argument
+    from recrun.data.describe.propose import argument
 
     if as_json:
         print_json(document)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -91,11 +92,19 @@ def _components(what: str) -> list[dict[str, Any]]:
 def _configs() -> list[dict[str, Any]]:
     from recrun.config.find import bundled_configs
 
-    rows = []
-    for name, path in bundled_configs().items():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        rows.append({"name": name, "summary": lines[0].lstrip("# ") if lines and lines[0].startswith("#") else ""})
-    return rows
+    return [{"name": name, "summary": _summary(path)} for name, path in bundled_configs().items()]
+
+
+def _summary(path: Path) -> str:
+    """Return the first sentence of the comment that a config begins with."""
+    lines: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("# ") or line.startswith("#  "):
+            break
+        lines.append(line.removeprefix("# "))
+        if line.endswith("."):
+            break
+    return " ".join(lines)
 
 
 def _flat(row: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:

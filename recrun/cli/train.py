@@ -130,7 +130,9 @@ def _print_plan(resolved: Resolved, as_json: bool) -> None:
     if as_json:
         print_json(document)
         return
-    for key, value in document.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{name} {number}" for name, number in value.items())
-        click.echo(f"{key}: {value}")
+    from recrun.report.terminal.lines import facts, more_facts
+
+    # The path of the config has been printed.
+    found = facts(document) + more_facts({**document, "n_steps": document["steps_per_epoch"]})
+    for label, text in sorted(found, key=lambda fact: fact[0] == "note"):
+        click.echo(f"{label}: {text}")

@@ -82,18 +82,27 @@ def read_arguments(arguments: Sequence[str]) -> Reading:
         key_place, place = Place(file, None, 1), Place(file, None, len(key) + 2)
         if not equals or not key.strip():
             hint = ", without spaces around '='" if argument == "=" or argument.startswith("=") else ""
+            hint = f" ({argument[1:80]}=null unsets what is inherited)" if argument.startswith("~") else hint
             reading.faults.append(Fault(f"expected KEY=VALUE{hint}, found {argument[:80]!r}", file=file))
         elif key in reading.given:
             reading.faults.append(key_place.fault("is set twice", key))
         elif key in _IN_FILES_ONLY:
             reading.faults.append(key_place.fault(f"belongs in a config file; {_IN_FILES_ONLY[key]}", key))
         else:
-            # No YAML begins with a percent sign; a format of dates does, such as %d/%m/%Y.
-            given, faults = read_value(dump_value(text) if text.startswith("%") else text, place)
+            given, faults = read_value(dump_value(text) if _is_plain_text(text) else text, place)
             reading.faults += [replace(fault, key=key) for fault in faults]
             if given is not None:
                 reading.given[key] = replace(given, key_place=key_place)
     return reading
+
+
+def _is_plain_text(text: str) -> bool:
+    """Return whether a value is text, though not in YAML.
+
+    No YAML begins with a percent sign, but a format of dates does (%d/%m/%Y). Marks alone, of which a shell has taken
+    the quotes, are separators of columns (`separator=','`); in YAML they are errors, or empty blocks.
+    """
+    return text.startswith("%") or (bool(text) and not text.strip(",|:;&*!>@#?`- \t"))
 
 
 def read_overrides(arguments: Sequence[str]) -> dict[str, Given]:
@@ -138,6 +147,8 @@ def _base(path: Path, base: Given, above: tuple[str, ...]) -> tuple[Path | None,
             message = f"there is no file {str(target)!r}, and no bundled config {base.value!r}"
             return None, base.fault(message, EXTENDS, nearest(base.value, bundled))
         target = bundled[base.value]
+    shorter = Path(os.path.normpath(target))  # without "a/../", unless a is a link
+    target = shorter if os.path.realpath(shorter) == os.path.realpath(target) else target
     if os.path.realpath(target) in above:
         return None, base.fault(f"is circular: {base.value} extends this file in turn", EXTENDS)
     return target, None

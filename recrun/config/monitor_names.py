@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from recrun.config.find import from_here
@@ -25,6 +25,15 @@ class MetricName(NamedTuple):
 
     def __str__(self) -> str:
         return self.name if self.k is None else f"{self.name}@{self.k}"
+
+
+def metric_names(metrics: Iterable[MetricName | str]) -> list[MetricName]:
+    """Return metrics that are named by text, such as "recall@20", as names; others unchanged.
+
+    Raises:
+        ConfigError: as `parse_monitor` does.
+    """
+    return [parse_monitor(metric) if isinstance(metric, str) else metric for metric in metrics]
 
 
 def parse_monitor(text: str, given: Given | None = None) -> MetricName:

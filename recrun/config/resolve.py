@@ -35,7 +35,7 @@ from recrun.config.same_settings import decides
 from recrun.config.settings import OTHER_SPELLINGS, TRAINING
 from recrun.config.yaml_reader import Given, Reading, overlay
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order, unknown
-from recrun.registry import DATASETS, LOSSES, MODELS, REGISTRIES, REPORTERS, SPLITS
+from recrun.registry import DATASETS, ENGINES, LOSSES, METRICS, MODELS, REGISTRIES, REPORTERS, SPLITS
 from recrun.registry.component import Component
 from recrun.registry.modules import parse_file
 from recrun.registry.read_source import registrations
@@ -224,8 +224,8 @@ def describe_anything(name: str) -> list[Component]:
 def _registry_of(reference: str) -> Registry:
     """Return the registry that something in a user's own file belongs to.
 
-    A decorator tells, or the base class of a class; of functions without a decorator, splits take one argument, and
-    reporters are made of three.
+    A decorator tells, or the base class of a class; of functions without a decorator, splits take one argument, metrics
+    take three of which the last is k, and reporters are made of three.
     """
     path, _, attribute = reference.rpartition(":")
     node = parse_file(path).definitions.get(attribute)
@@ -233,7 +233,8 @@ def _registry_of(reference: str) -> Registry:
         if node is not None and any(registrations(node, registry.constant)):
             return registry
     if isinstance(node, ast.FunctionDef):
-        return SPLITS if len(node.args.args) == 1 else REPORTERS
+        names = [argument.arg for argument in node.args.args]
+        return SPLITS if len(names) == 1 else METRICS if names[-1:] == ["k"] else REPORTERS
     bases = MODELS.describe(reference).bases
-    by_base = {"BaseCriterion": LOSSES, "RecDataSet": DATASETS, "Reporter": REPORTERS}
+    by_base = {"BaseCriterion": LOSSES, "RecDataSet": DATASETS, "Reporter": REPORTERS, "Engine": ENGINES}
     return next((registry for base, registry in by_base.items() if base in bases), MODELS)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recrun.config.monitor_names import MetricName
+from recrun.config.monitor_names import MetricName, metric_names
 from recrun.data.interactions import CSR
 from recrun.errors import DataError
 from recrun.evaluation.score_tiles import Block, Scores, Tiler, scores_of, smallest_tile
@@ -60,7 +60,7 @@ def evaluate_ranking(
     seen: CSR,
     relevant: CSR,
     n_items: int,
-    metrics: Sequence[MetricName],
+    metrics: Sequence[MetricName | str],
     device: torch.device | str,
     memory_mb: int = 512,
     progress: Callable[[int, int], None] | None = None,
@@ -78,7 +78,8 @@ def evaluate_ranking(
         seen: items not to recommend, U rows.
         relevant: items to find, U rows, ascending and without duplicates.
         n_items: I.
-        metrics: those that rankings can compute. "Popularity" and "novelty" count the users in `seen`.
+        metrics: those that rankings can compute, such as "recall@20". "Popularity" and "novelty" count the users in
+            `seen`.
         device: where to rank.
         memory_mb: memory to use besides the model, the data and what the model's `score` allocates; about 16 MB are
             used at least.
@@ -98,8 +99,9 @@ def evaluate_ranking(
     _check(seen, relevant, n_items)
     device, memory = torch.device(device), memory_mb << 20
     users = np.flatnonzero(relevant.lengths)
-    k = max(1, min(n_items, max((metric.k or 1 for metric in metrics), default=1)))
-    totals = Totals(metrics, "ranking", Evaluated(n_items, seen, relevant, dataset))
+    names = metric_names(metrics)
+    k = max(1, min(n_items, max((name.k or 1 for name in names), default=1)))
+    totals = Totals(names, "ranking", Evaluated(n_items, seen, relevant, dataset))
     if len(users) and metrics:
         task = _Task(seen, relevant, n_items, k, totals.needs)
         scores = scores_of(model, seen.n_rows, n_items, device, memory)

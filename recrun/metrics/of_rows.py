@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recrun.config.monitor_names import MetricName
+from recrun.config.monitor_names import MetricName, metric_names
 from recrun.errors import ConfigError
 from recrun.metrics.kinds import Evaluated, Predictions
 from recrun.metrics.pointwise import check_rows
@@ -20,7 +20,10 @@ from recrun.registry import METRICS
 
 
 def pointwise_metrics(
-    preds: NDArray[Any], targets: NDArray[Any], metrics: Sequence[MetricName], groups: NDArray[Any] | None = None
+    preds: NDArray[Any],
+    targets: NDArray[Any],
+    metrics: Sequence[MetricName | str],
+    groups: NDArray[Any] | None = None,
 ) -> dict[str, float]:
     """Return metrics of single predictions, such as ratings or click probabilities, over all of them.
 
@@ -29,7 +32,7 @@ def pointwise_metrics(
     Args:
         preds: (N,).
         targets: (N,).
-        metrics: those that predictions can compute.
+        metrics: those that predictions can compute, such as "auc".
         groups: the group (user) of each prediction, (N,); needed by gauc.
 
     Raises:
@@ -39,6 +42,7 @@ def pointwise_metrics(
         TrainingError: a prediction is NaN.
     """
     preds, targets = check_rows(preds, targets)
+    metrics = metric_names(metrics)
     totals = Totals(metrics, "predictions", Evaluated(targets_N=targets))
     for metric in metrics:
         if groups is None and METRICS.describe(metric.name).traits.grouped:

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recrun.config.monitor_names import MetricName, kind_of
+from recrun.config.monitor_names import MetricName, kind_of, metric_names
 from recrun.errors import ConfigError
 from recrun.metrics.auc import wins_and_others
 from recrun.metrics.dense_input import check_pair, check_values, read_ranking, refuse_nan, refuse_usual_masks
@@ -157,13 +157,13 @@ def log_loss(preds: Tensor, targets: Tensor, *, k: int | None = None, reduction:
     return _reduce(_elements("log_loss", _log_loss, preds, targets, k), reduction)
 
 
-def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName]) -> dict[str, Tensor]:
+def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName | str]) -> dict[str, Tensor]:
     """Return several metrics of the same predictions for each row, with one top-k for all of them.
 
     Args:
         preds: (B, N).
         targets: (B, N), for rankings -1 for seen items.
-        metrics: means over users or over rows; a row counts as a group of gauc.
+        metrics: means over users or over rows, such as "recall@20"; a row counts as a group of gauc.
 
     Returns:
         By name, in the order of `metrics`, float64 (B,) on the CPU; NaN where undefined. The metric is the mean over
@@ -175,12 +175,13 @@ def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName])
         TrainingError: a prediction is NaN.
     """
     check_pair(preds, targets)
-    kinds = {metric: _mean_over_users(metric, preds.shape[1]) for metric in metrics if metric.name not in _OF_ROWS}
+    names = metric_names(metrics)
+    kinds = {name: _mean_over_users(name, preds.shape[1]) for name in names if name.name not in _OF_ROWS}
     k = max((metric.k or 0 for metric in kinds), default=0)
     needs: frozenset[str] = frozenset().union(*(kind.needs for kind in kinds.values()))
     ranked = _rank(preds, targets, k, needs) if kinds else None
     values: dict[str, Tensor] = {}
-    for metric in metrics:
+    for metric in names:
         if metric in kinds and ranked is not None:
             rankings, is_ranked_B = ranked
             values_B = kinds[metric].of_users(find_metric(metric), rankings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -91,14 +91,22 @@ class RunSettings:
             monitored = ", ".join(map(str, self.metrics))
             raise ConfigError(f"which4best is {self.cfg['which4best']}, which is not among the monitors: {monitored}")
         validates: bool = self.cfg["eval_valid"] and len(base.interactions("valid")) > 0
-        if self.cfg.get("early_stop_patience") is not None and not validates:
-            raise ConfigError("early_stop_patience is set, but there is no validation part to monitor")
-        if isinstance(parts.lr_scheduler, Plateau) and not validates:
-            message = "follows the validation metric, but there is no validation part"
-            raise ConfigError(Fault(f"{self.cfg.get('lr_scheduler')} {message}", key="lr_scheduler"))
+        faults = list(self._without_validation(parts)) if not validates else []
         if self.cfg["eval_test"] and not base.describe()["test"]:
-            raise ConfigError(Fault("the data has no test part to evaluate; set it to false", key="eval_test"))
+            faults.append(Fault("the data has no test part to evaluate; set eval_test=false", key="eval_test"))
+        if faults:
+            raise ConfigError(faults)
         return replace(self, validates=validates)
+
+    def _without_validation(self, parts: RunParts) -> Iterator[Fault]:
+        """Yield the settings that need a validation part, where there is none."""
+        if self.cfg.get("early_stop_patience") is not None:
+            message = "there is no validation part to stop by; set early_stop_patience=null and the number of epochs"
+            yield Fault(message, key="early_stop_patience")
+        if isinstance(parts.lr_scheduler, Plateau):
+            name = self.cfg.get("lr_scheduler")
+            message = f"{name} follows the validation metric, but there is no validation part; set lr_scheduler=none"
+            yield Fault(message, key="lr_scheduler")
 
     @property
     def epochs(self) -> int:

@@ -39,7 +39,8 @@ def new_model(name: str, folder: str | Path = ".") -> list[Path]:
     }
     present = [str(file) for file in files if file.exists() or file.is_symlink()]
     if present:
-        raise ConfigError(f"file exists: {' and '.join(present)}; choose another name")
+        exists = "file exists" if len(present) == 1 else "files exist"
+        raise ConfigError(f"{exists}: {', '.join(present)}; choose another name")
     if find_spec(name) is not None:
         raise ConfigError(f"{name}.py would hide the installed module {name!r}; choose another name")
     written: list[Path] = []

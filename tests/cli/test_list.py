@@ -41,10 +41,15 @@ def test_everything_registered_is_listed(recrun: Run, kind: str) -> None:
     assert all(row["summary"] for row in rows)
 
 
-def test_bundled_configs_are_listed_with_what_their_first_line_says(recrun: Run) -> None:
+def test_bundled_configs_are_listed_with_what_their_first_sentence_says(recrun: Run) -> None:
     rows = json.loads(recrun("list", "configs", "--json").out)
     assert [row["name"] for row in rows] == list(bundled_configs())
-    assert all(row["summary"] for row in rows)
+    assert all(row["summary"].endswith(".") and "  " not in row["summary"] for row in rows)
+    (enmf,) = (row["summary"] for row in rows if row["name"] == "synthetic/enmf")
+    assert enmf == (
+        "Matrix factorisation on all items without sampling negatives (ENMF), with settings for the embedded data set "
+        "Synthetic."
+    )
     assert "bprmf" in recrun("list", "configs").out
 
 

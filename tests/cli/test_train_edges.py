@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from recrun.config.find import find_config
+
 TRAINED = ["synthetic/bprmf", "epochs=2", "embedding_dim=4", "batch_size=16"]
 COMMON = [
     "dataset=File",
@@ -54,7 +56,7 @@ def test_a_single_user(recrun: Callable[..., Any], model: list[str]) -> None:
 def test_a_single_item(recrun: Callable[..., Any]) -> None:
     path = _write("item.csv", [(user, 3) for user in range(8)])
     text = _refusal(recrun("train", "popularity", *COMMON, f"path={path}"))
-    assert "eval_test: the data has no test part to evaluate; set it to false" in text
+    assert text == "error: eval_test: the data has no test part to evaluate; set eval_test=false\n"
     text = _refusal(recrun("train", *TRAINED, *COMMON, f"path={path}", "eval_test=false"))
     assert "8 of 8 users have seen every item" in text
     outcome = recrun("train", "popularity", *COMMON, f"path={path}", "eval_test=false")
@@ -97,8 +99,16 @@ def test_users_who_have_seen_every_item(recrun: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("options", "key"),
     [
-        ([*TRAINED, "early_stop_patience=2"], "early_stop_patience is set, but there is no validation part"),
-        ([*TRAINED, "lr_scheduler=plateau"], "lr_scheduler: plateau follows the validation metric, but there is no"),
+        (
+            [*TRAINED, "early_stop_patience=2"],
+            "early_stop_patience: there is no validation part to stop by; set early_stop_patience=null and the number "
+            "of epochs",
+        ),
+        (
+            [*TRAINED, "lr_scheduler=plateau"],
+            "lr_scheduler: plateau follows the validation metric, but there is no validation part; set "
+            "lr_scheduler=none",
+        ),
     ],
 )
 def test_what_needs_validation_is_refused_when_no_row_is_left_for_it(
@@ -107,6 +117,22 @@ def test_what_needs_validation_is_refused_when_no_row_is_left_for_it(
     path = _write("few.csv", [(user, (user + step) % 5) for user in range(6) for step in range(2)])
     text = _refusal(recrun("train", *options, *COMMON, f"path={path}", "test_ratio=0.4", "valid_ratio=0.01"))
     assert key in text
+
+
+def test_all_that_needs_a_missing_part_is_named_at_once_and_the_remedies_work(recrun: Callable[..., Any]) -> None:
+    path = _write("few.csv", [(user, user % 4) for user in range(12)])
+    given = [*TRAINED, *COMMON, f"path={path}", "early_stop_patience=2", "lr_scheduler=plateau"]
+    outcome = recrun("train", *given)
+    assert (outcome.code, outcome.is_untouched) == (2, True)
+    assert outcome.err.splitlines() == [
+        "error: early_stop_patience: there is no validation part to stop by; set early_stop_patience=null and the "
+        "number of epochs",
+        "error: lr_scheduler: plateau follows the validation metric, but there is no validation part; set "
+        "lr_scheduler=none",
+        "error: eval_test: the data has no test part to evaluate; set eval_test=false",
+    ]
+    outcome = recrun("train", *given[:-2], "early_stop_patience=null", "lr_scheduler=none", "eval_test=false")
+    assert outcome.code == 0, outcome.err
 
 
 def test_a_validation_part_without_rows_is_none(recrun: Callable[..., Any]) -> None:
@@ -242,3 +268,22 @@ def test_a_closed_form_that_is_no_number_is_named(recrun: Callable[..., Any], ow
     options = [option for option in SMALL if not option.startswith(("batch_size", "epochs"))]
     text = _fails(recrun("train", "popularity", f"model={own}:NotANumber", *options, *QUIET))
     assert "the model is not finite after its fit: weights. There is no checkpoint yet" in text
+
+
+def test_a_dry_run_prints_what_a_run_prints_at_its_start(recrun: Callable[..., Any]) -> None:
+    path = _write("pairs.csv", [*((user, (user * step) % 7) for user in range(9) for step in range(1, 6)), (8, 1)])
+    given = [*TRAINED, "dataset=File", "root=.", f"path={path}", "device=cpu"]
+    outcome = recrun("train", *given, "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.splitlines() == [
+        "model: bprmf, 64 parameters, on cpu",
+        "data: File: 9 users, 7 items, 23 train, 7 valid, 7 test, density 0.587",
+        "more: interactions per user 4.11, interactions per item 5.29",
+        "epochs: 2 of 2 steps",
+        f"note: the settings of {find_config('synthetic/bprmf')} were chosen for Synthetic, not for File",
+        "note: 9 repeated interactions of a user with an item; the last ones are kept",
+    ]
+    (first,) = outcome.err.splitlines()
+    assert first.startswith("config: ")
+    document = json.loads(recrun("train", *given, "--dry-run", "--json").out)
+    assert document["steps_per_epoch"] == 2

@@ -64,7 +64,7 @@ def test_outside_the_tolerance_is_exit_code_1_and_says_which(
     )
     outcome = recrun("verify", "mine.yaml", "-q", "--run", "runs/latest")
     assert outcome.code == 1
-    assert f"outside: test ndcg@5 is {measured['ndcg@5']}; expected {wrong} within 0.01" in outcome.out
+    assert f"outside: test ndcg@5 is {measured['ndcg@5']:.6g}; expected {wrong} within 0.01" in outcome.out
     assert "1 of 2 values" in outcome.out
 
 

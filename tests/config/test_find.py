@@ -67,6 +67,19 @@ def test_an_override_given_as_a_config_is_recognised(folder: Path) -> None:
         find_config("lr=3")
 
 
+def test_the_file_of_an_inherited_value_is_written_without_a_detour(folder: Path) -> None:
+    (folder / "sub").mkdir()
+    (folder / "base.yaml").write_text("epochs: 2\n")
+    (folder / "sub" / "a.yaml").write_text("extends: ../base.yaml\n")
+    assert read_config("sub/a.yaml").given["epochs"].place.file == "base.yaml"
+    # Above a folder that is a link, "../" is not where the link lies.
+    (folder / "other" / "deep").mkdir(parents=True)
+    (folder / "other" / "base.yaml").write_text("epochs: 3\n")
+    (folder / "other" / "deep" / "a.yaml").write_text("extends: ../base.yaml\n")
+    (folder / "link").symlink_to("other/deep")
+    assert read_config("link/a.yaml").given["epochs"].value == 3
+
+
 def test_a_config_inherits_what_it_extends_and_the_nearer_file_wins(folder: Path) -> None:
     (folder / "base").mkdir()
     (folder / "base" / "top.yaml").write_text("lr: 1\nseed: 1\nepochs: 1\n")
@@ -142,9 +155,16 @@ def test_a_value_that_begins_with_a_percent_sign_is_text_with_and_without_quotes
     assert read_overrides(['x=%a "b\\'])["x"].value == '%a "b\\'
 
 
+@pytest.mark.parametrize(
+    "text", [",", "|", ";", ":", "::", "||", "\t", " ", "&", "*", "!", ">", "@", "#", "?", "-", "`"]
+)
+def test_marks_alone_are_text_as_a_separator_is(text: str) -> None:
+    assert read_overrides([f"separator={text}"])["separator"].value == text
+
+
 def test_every_faulty_argument_is_reported() -> None:
     with pytest.raises(ConfigError) as caught:
-        read_overrides(["lr", "=3", "lr=1", "lr=2", "extends=a.yaml", "x=[1", "monitors=&a b", "y=1 #2"])
+        read_overrides(["lr", "=3", "lr=1", "lr=2", "extends=a.yaml", "x=[1", "monitors=&a b", "y=1 #2", "~lr"])
     assert [str(fault) for fault in caught.value.faults] == [
         "argument 1: expected KEY=VALUE, found 'lr'",
         "argument 2: expected KEY=VALUE, without spaces around '=', found '=3'",
@@ -154,6 +174,7 @@ def test_every_faulty_argument_is_reported() -> None:
         "but got '<stream end>'; a bracket is not closed",
         "argument 7:10: monitors: anchors and aliases are not supported; write the value out",
         "argument 8:3: y: '#2' would be a comment; put the value in quotes",
+        "argument 9: expected KEY=VALUE (lr=null unsets what is inherited), found '~lr'",
     ]
 
 

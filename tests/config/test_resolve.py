@@ -333,9 +333,13 @@ def test_whatever_has_a_name_can_be_described(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MINE)
     kinds = {name: describe_anything(f"{tmp_path}/mine.py:{name}")[0].kind for name in ("MyMF", "MyLoss", "MyData")}
     assert kinds == {"MyMF": "model", "MyLoss": "loss", "MyData": "dataset"}
-    (tmp_path / "functions.py").write_text("def split(rows): ...\ndef track(run, settings, resumed_from): ...\n")
-    functions = {name: describe_anything(f"{tmp_path}/functions.py:{name}")[0].kind for name in ("split", "track")}
-    assert functions == {"split": "split", "track": "reporter"}
+    (tmp_path / "others.py").write_text(
+        "from recrun.sweep.engines import Engine\n"
+        "def split(rows): ...\ndef track(run, settings, resumed_from): ...\ndef hit(hits, n_relevant, k): ...\n"
+        "class Cluster(Engine): ...\n"
+    )
+    expected = {"split": "split", "track": "reporter", "hit": "metric", "Cluster": "engine"}
+    assert {name: describe_anything(f"{tmp_path}/others.py:{name}")[0].kind for name in expected} == expected
     assert {component.kind for component in describe_anything("mse")} == {"loss", "metric"}
     with pytest.raises(RegistryError, match="unknown component 'bprfm'; did you mean 'bprmf'"):
         describe_anything("bprfm")

@@ -14,7 +14,7 @@ from recrun.config.monitor_names import parse_monitor
 from recrun.data.interactions import CSR
 from recrun.errors import ConfigError, TrainingError
 from recrun.evaluation.ranking import evaluate_ranking
-from recrun.metrics import dense_metrics, on_tensors
+from recrun.metrics import dense_metrics, on_tensors, pointwise_metrics
 
 FUNCTIONS = {
     "recall": metrics.recall,
@@ -186,3 +186,17 @@ def test_dense_metrics_equal_the_ranking_of_all_items() -> None:
     targets = torch.from_numpy(relevant.to_scipy(70).toarray())
     values = dense_metrics(users @ items.T, targets, chosen)
     assert {name: value.nanmean().item() for name, value in values.items()} == pytest.approx(ranked.values)
+
+
+def test_metrics_may_be_given_by_name() -> None:
+    preds, targets = torch.tensor([[0.1, 0.9, 0.5]]), torch.tensor([[1, 0, -1]])
+    names = ["recall@1", "mrr@2", "auc"]
+    found = dense_metrics(preds, targets, names)
+    assert {name: values.tolist() for name, values in found.items()} == {"recall@1": [0], "mrr@2": [0.5], "auc": [0]}
+    assert pointwise_metrics(np.array([0.1, 0.9]), np.array([0, 1]), ["auc", "mae"]) == {
+        "auc": 1.0,
+        "mae": pytest.approx(0.1),
+    }
+    for wrong in ("recal@1", "recall", "auc@3"):
+        with pytest.raises(ConfigError):
+            dense_metrics(preds, targets, [wrong])

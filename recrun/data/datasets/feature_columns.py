@@ -303,9 +303,10 @@ def labels(values: np.ndarray, threshold: float | None, name: str, fail: Callabl
 def counts_listed(counts: Mapping[str, int], limit: int = 10) -> str:
     """Return counts by name for people, the largest first.
 
-    >>> counts_listed({"a": 1, "b": 1200})
-    'b (1,200), a (1)'
+    >>> counts_listed({"a": 1, "b": 1200}), counts_listed({"a": 1, "b": 2}, limit=1)
+    ('b (1,200), a (1)', 'b (2) and 1 more column')
     """
     ordered = sorted(counts.items(), key=lambda pair: -pair[1])
     shown = ", ".join(f"{name} ({count:,})" for name, count in ordered[:limit])
-    return shown if len(ordered) <= limit else f"{shown} and {len(ordered) - limit} columns more"
+    n_more = len(ordered) - limit
+    return shown if n_more <= 0 else f"{shown} and {n_more:,} more column{'s' if n_more > 1 else ''}"

@@ -5,7 +5,6 @@ The reader that training uses always decides whether a file can be used.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -13,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from recrun.config.find import read_arguments
-from recrun.config.yaml_writer import dump_value
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.file import format_of
 from recrun.data.datasets.pieces import are_many, find_pieces, join_tables, refuse_repeated
@@ -24,6 +21,7 @@ from recrun.data.describe.find_parts import fixed_parent, has_parts, parts_in
 from recrun.data.describe.guess_columns import take_roles
 from recrun.data.describe.layout import LAYOUT_KEYS, Sniffed, sniff
 from recrun.data.describe.problems import KEEP, LIMIT, REFUSE, Faults
+from recrun.data.describe.propose import measurable_monitors, propose_command, propose_config
 from recrun.data.describe.sound_rows import read_sound_rows
 from recrun.data.formats.columns.roles import RolesError
 from recrun.data.formats.opening import content_digests
@@ -72,6 +70,7 @@ class Description:
         notes: what a user should know.
         settings: keys of a config that read the data.
         hashes: checksums of the files' content, and of the parts.
+        monitors: the metrics of labelled rows, where they are not those of the config of deepfm.
     """
 
     files: list[FileReport] = field(default_factory=list)
@@ -79,6 +78,7 @@ class Description:
     notes: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
+    monitors: tuple[str, ...] = ()
 
     @property
     def is_usable(self) -> bool:
@@ -86,14 +86,14 @@ class Description:
         return all(report.is_read and not report.faults.is_refused for report in self.files)
 
     @property
+    def config(self) -> dict[str, Any]:
+        """The keys of a config that trains on the data."""
+        return propose_config(self.settings, self.statistics)
+
+    @property
     def command(self) -> str:
         """The command that trains on the data."""
-        given = " ".join(argument(key, value) for key, value in self.settings.items())
-        if "labelled" not in self.statistics:
-            return f"recrun train bprmf {given}"
-        # The metric gauc, which the config of deepfm has, needs users.
-        metrics = "" if self.settings.get("user_column") else " 'monitors=[auc,logloss]'"
-        return f"recrun train deepfm {given}{metrics}"
+        return propose_command(self.config, self.statistics, self.monitors)
 
     def document(self) -> dict[str, Any]:
         """Return everything as JSON can hold it."""
@@ -111,21 +111,10 @@ class Description:
             ],
             "statistics": self.statistics,
             "notes": self.notes,
-            "config": self.settings,
+            "config": self.config,
             "command": self.command,
             "hashes": self.hashes,
         }
-
-
-def argument(key: str, value: Any) -> str:
-    """Return KEY=VALUE for a shell, with quotes only where the value would be read as another one without them."""
-    argument = f"{key}={value}"
-    if value == "":  # only settings that take empty text have it
-        return argument
-    given = read_arguments([argument]).given.get(key)
-    if not isinstance(value, str) or given is None or given.value is None or given.text != value:
-        argument = f"{key}={dump_value(value)}"
-    return shlex.quote(argument)
 
 
 def describe_dataset(name: str, root: str, settings: Mapping[str, Any]) -> Description:
@@ -144,14 +133,19 @@ def describe_dataset(name: str, root: str, settings: Mapping[str, Any]) -> Descr
     modes: tuple[Mode, ...] = ("train", "valid", "test")
     rows = {part: data.interactions(part) for part in modes}
     chosen = {"dataset": name, **({"root": root} if data.sources() else {}), **settings}
+    monitors: tuple[str, ...] = ()
+    if DATASETS.describe(name).traits.labelled:
+        monitors = measurable_monitors(
+            data, has_users=settings.get("user_column") is not None or not data.is_transformed
+        )
     if data.is_transformed:
         figures = {"labelled": {**data.describe(), "rows": sum(map(len, rows.values())), "columns": []}}
-        return Description(statistics=figures, notes=list(data.notes), settings=chosen, hashes=dict(data.hashes))
+        return Description([], figures, list(data.notes), chosen, dict(data.hashes), monitors)
     names = list(rows["train"].columns)
     users, items = (np.concatenate([getattr(part, what) for part in rows.values()]) for what in ("users", "items"))
     columns = {column: np.concatenate([part.columns[column] for part in rows.values()]) for column in names}
     figures = statistics(users, items, columns) | {"parts": {part: len(found) for part, found in rows.items()}}
-    return Description(statistics=figures, notes=list(data.notes), settings=chosen, hashes=dict(data.hashes))
+    return Description([], figures, list(data.notes), chosen, dict(data.hashes), monitors)
 
 
 def describe_path(path: Path, given: Mapping[str, Any], *, limit: int = LIMIT) -> Description:

@@ -12,6 +12,7 @@ from recrun.data.datasets.file import plain_name
 from recrun.data.datasets.labelled_file import LabelledFile
 from recrun.data.describe.files import Description, FileReport
 from recrun.data.describe.problems import LIMIT, Faults
+from recrun.data.describe.propose import measurable_monitors
 from recrun.data.formats.columns.names import LABELS, recognised
 from recrun.data.formats.feature_file import FeatureFile
 from recrun.data.formats.table import Layout
@@ -67,6 +68,7 @@ def describe_rows(path: Path, given: Mapping[str, Any], *, limit: int = LIMIT) -
     description.statistics = {"labelled": {key: described[key] for key in _SHOWN if key in described}}
     description.statistics["labelled"] |= {"rows": frame.height, "columns": columns}
     description.notes, description.hashes = list(data.notes), dict(data.hashes)
+    description.monitors = measurable_monitors(data, has_users=settings.get("user_column") is not None)
     return description
 
 

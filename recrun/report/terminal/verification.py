@@ -41,7 +41,7 @@ def verification_lines(document: Mapping[str, Any]) -> Iterator[str]:
     for number in outside:
         span = f"{number['value']} within {number['tolerance']}"
         why = number["undefined"]
-        found = number["measured"] if why is None else f"undefined: {why}"
+        found = f"{number['measured']:.6g}" if why is None else f"undefined: {why}"
         yield f"outside: {number['split']} {number['metric']} is {found}; expected {span}"
     for key, change in document["changed"].items():
         yield f"changed: {key} {change}; the expected values are those of the unchanged config"
