@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recrun.config import inherited
+from recrun.config import expected
 from recrun.config.resolve import resolve
 from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import ConfigError
@@ -43,7 +43,8 @@ def test_a_run_on_another_data_set_than_the_settings_were_chosen_for_says_so(fol
 
 def test_a_config_may_be_tuned_for_several_data_sets_and_for_data_of_ones_own(folder: Path) -> None:
     (folder / "mine.py").write_text(
-        "from recrun.data.datasets.base import RecDataSet\nclass Mine(RecDataSet):\n    'My data.'\n"
+        "from recrun.data.datasets.base import RecDataSet\n"
+        "class Mine(RecDataSet):\n    'My data.'\n    def __init__(self, root): ...\n"
     )
     _write(folder, a="model: ease\ntuned_for: [LastFM, ./mine.py:Mine]\ndataset: LastFM\n")
     assert resolve("a.yaml").notes == resolve("a.yaml", ["dataset=./mine.py:Mine"]).notes == ()
@@ -73,8 +74,8 @@ def test_the_note_names_the_bundled_configs_of_the_same_model_for_the_data(
         c="model: bprmf\ndataset: Beauty\ntuned_for: [Beauty, LastFM]\n",
     )
     bundled = {f"mine/{name}": folder / f"{name}.yaml" for name in "abc"}
-    monkeypatch.setattr(inherited, "bundled_configs", lambda: bundled)
-    assert inherited.configs_tuned_for("Beauty") == ["mine/b", "mine/c"]
+    monkeypatch.setattr(expected, "bundled_configs", lambda: bundled)
+    assert expected.configs_tuned_for("Beauty") == ["mine/b", "mine/c"]
     assert resolve("a.yaml", ["dataset=Beauty"]).notes == (
         "the settings of a.yaml were chosen for LastFM, not for Beauty; for Beauty see mine/b",
     )
