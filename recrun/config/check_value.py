@@ -11,11 +11,13 @@ import math
 import re
 import types
 import typing
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, Union
 
 from recrun.errors import RegistryError
 from recrun.registry import REGISTRIES, choices
-from recrun.registry.component import REQUIRED, Component
+from recrun.registry.component import REQUIRED, Component, Parameter
 from recrun.registry.conditions import check_conditions
 from recrun.registry.user_files import is_file_reference
 from recrun.types import AppliesIf, Default, EmptyIsText, MinLen, Registered, Where
@@ -144,6 +146,12 @@ def misdeclared(component: Component) -> dict[str, str]:
         except RegistryError as error:
             found[parameter.name] = f"{owner} has a faulty condition on it: {error}"
     return found
+
+
+def without_mistakes(component: Component, mistakes: Mapping[str, str]) -> Component:
+    """Return a component whose mistaken settings take any value, so that only the mistakes themselves are faults."""
+    free = {key: Parameter(key, Any, None) for key in mistakes}
+    return replace(component, parameters=tuple(free.get(each.name, each) for each in component.parameters))
 
 
 def unusable(annotation: Any) -> str | None:

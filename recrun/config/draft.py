@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
-from recrun.config.check_value import Misfit, find_registered, fit, misdeclared
+from recrun.config.check_value import Misfit, find_registered, fit, misdeclared, without_mistakes
 from recrun.config.family import Family, family_of
 from recrun.config.find import from_here
 from recrun.config.parser import Parser
@@ -41,6 +41,7 @@ _BY_POSITION: Final = {
     "lr_scheduler": ("optimizer", "epochs"),
     "sampler": ("data",),
 }
+_BASES: Final = {"model": "RecSysArch", "dataset": "RecDataSet", "loss": "BaseCriterion"}
 
 OF_ANY_MODEL: Final = ("model", "dataset")
 _DEFAULTS: Final = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
@@ -139,11 +140,14 @@ def choose(reading: Reading) -> Choice:
                 family_of(component)  # A family declared in the user's own file may be wrong.
             check_declared(getattr(component.traits, "conditions", None))
             component.check_call(_BY_POSITION[setting])
+            if component.bases == ("object",) and setting in _BASES:
+                raise RegistryError(f"{name} is no {registry.kind}: the class must derive from {_BASES[setting]}")
             choice.components[setting], choice.chosen[setting] = component, chosen
         except RegistryError as error:
             choice.unknown.add(setting)
             choice.faults.append(_explain_name(registry, name, chosen, setting, error))
     if "trackers" in reading.given:
+        choice.chosen["trackers"] = reading.given["trackers"]
         choice.trackers, faults, all_known = choose_trackers(reading.given["trackers"])
         choice.faults += faults
         choice.unknown |= set() if all_known else {"trackers"}
@@ -158,10 +162,7 @@ def parser_of(choice: Choice) -> tuple[Parser, dict[str, Parameter], list[Fault]
         chosen, mistakes = choice.chosen[setting], misdeclared(component)
         faults += [chosen.fault(message, key) for key, message in mistakes.items()]
         try:
-            parser.declare(
-                replace(each, annotation=Any, default=None, conditions=()) if each.name in mistakes else each
-                for each in component.parameters
-            )
+            parser.declare(without_mistakes(component, mistakes).parameters)
         except ConfigError as error:
             faults += [chosen.fault(each.message, each.key) for each in error.faults]
     faults += declare_trackers(parser, choice.trackers)
@@ -173,13 +174,14 @@ def parser_of(choice: Choice) -> tuple[Parser, dict[str, Parameter], list[Fault]
 
 def _strangers(choice: Choice, known: Mapping[str, Parameter]) -> Iterator[Fault]:
     """Yield a fault for each name in a condition of a user's own component that is no setting of anything."""
-    for setting, component in choice.components.items():
+    chosen = [(choice.chosen[setting], component) for setting, component in choice.components.items()]
+    for given, component in [*chosen, *((choice.chosen["trackers"], tracker) for tracker in choice.trackers)]:
         names = strange_names(component, known) if is_file_reference(component.name) else {}
         every = {each.name for each in _everything()} if names else set()
         for name, key in names.items():
             if name not in every:
                 message = f"{component.kind} {component.name} has a condition that names {name!r}, which is no setting"
-                yield choice.chosen[setting].fault(message, key, nearest(name, known))
+                yield given.fault(message, key, nearest(name, known))
 
 
 def default_of(setting: str) -> Any:

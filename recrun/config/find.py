@@ -135,6 +135,8 @@ def _base(path: Path, base: Given, above: tuple[str, ...]) -> tuple[Path | None,
             message = f"there is no file {str(target)!r}, and no bundled config {base.value!r}"
             return None, base.fault(message, EXTENDS, nearest(base.value, bundled))
         target = bundled[base.value]
+    if os.path.isdir(target):
+        return None, base.fault(f"{base.value!r} is a folder; expected a YAML file", EXTENDS)
     if os.path.realpath(target) in above:
         return None, base.fault(f"is circular: {base.value} extends this file in turn", EXTENDS)
     return target, None

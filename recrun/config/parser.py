@@ -276,7 +276,11 @@ class Parser:
         if registered is None or value is None or not is_file_reference(value):
             return value
         reference = from_here(value, given)
-        REGISTRIES[registered.kinds].describe(reference)
+        described = REGISTRIES[registered.kinds].describe(reference)
+        if registered.kinds == "splits":
+            described.check_call(("rows",))
+            if described.parameters:
+                raise RegistryError(f"{reference}: a split has no settings; remove {described.parameters[0].name!r}")
         return reference
 
     def _convert(self, key: str, given: Given) -> tuple[Any, Fault | None]:

@@ -185,7 +185,7 @@ def _vectors_that_the_loss_compares(facts: Facts) -> Iterator[Fault]:
 
 
 def _a_loss_that_the_model_takes(facts: Facts) -> Iterator[Fault]:
-    taken = facts.model.losses
+    taken = facts.model.losses or (facts.family.losses if facts.family.evaluation == "ranking" else ())
     if not taken or "loss" not in facts.components:
         return
     model, loss = facts.components["model"].name, facts.components["loss"].name

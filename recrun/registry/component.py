@@ -52,7 +52,7 @@ class Component:
         target: `module:qualified.name`, or `path.py:Name` for a user's own file.
         parameters: its settings, in the order of the signature.
         doc: its docstring and that of its constructor.
-        bases: the names of its base classes, as written, nearest first.
+        bases: the names of a class's base classes, as written, nearest first; none of a function.
         traits: what the config layer must know about it; an instance of its kind's class in `recrun.registry.traits`.
         positional: how many arguments by position it needs at least, and takes at most; None if that is not known.
     """

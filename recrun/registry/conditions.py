@@ -231,7 +231,11 @@ def check_declared(declared: object) -> None:
     """
     entries = declared.items() if isinstance(declared, dict) else () if declared is None else None
     pairs = [pair for _, each in entries or () for pair in (each if isinstance(each, (list, tuple)) else [each])]
-    if entries is None or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
+    if (
+        entries is None
+        or not all(isinstance(key, str) for key, _ in entries)
+        or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs)
+    ):
         raise RegistryError(f"conditions: expected {{setting: [(condition, message), ...]}}, found {declared!r}")
     for pair in pairs:
         check_condition(*pair)

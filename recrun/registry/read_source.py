@@ -81,7 +81,7 @@ def _constructor(node: ast.ClassDef, source: Source) -> tuple[tuple[ast.Function
             inherited, above = _constructor(*found)
             constructor = constructor or inherited
             bases += above
-    return constructor, tuple(bases)
+    return constructor, tuple(bases) or ("object",)
 
 
 def class_attributes(node: Definition, source: Source, names: Sequence[str]) -> dict[str, Any]:

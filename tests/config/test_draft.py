@@ -247,3 +247,71 @@ def test_conditions_in_the_body_of_a_data_set_are_checked_too(own: Path, conditi
     (found,) = caught.value.faults
     assert found.file == "argument 1"
     assert fault in found.message
+
+
+FAMILY = "from recrun.config.family import Family\nfrom recrun.models.bprmf import BPRMF\nclass Mine(BPRMF):\n    'x'\n"
+LOSS = "from recrun.criterions.base import BaseCriterion\n"
+TRACKER = "from recrun.training.reporter import Reporter\nfrom recrun.types import *\nclass Mine(Reporter):\n    'x'\n"
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "fault"),
+    [
+        ("model", f"{FAMILY}    family = 3\n", "expected family = Family(...), found 3"),
+        ("model", f"{FAMILY}    family = 'users'\n", "expected family = Family(...), found 'users'"),
+        ("model", f"{FAMILY}    family = Family(without=('lr',))\n", "without: unknown training setting 'lr'. "),
+        ("model", f"{FAMILY}    family = Family(without=('drawon',))\n", "without: unknown training setting 'drawon'"),
+        ("model", f"{FAMILY}    family = Family(losses=('bce',))\n", " works only with bce, found hinge"),
+        ("model", "class Mine: pass\n", "is no model: the class must derive from RecSysArch"),
+        ("model", "class Mine(Mine): pass\n", "the classes above Mine derive from each other"),
+        (
+            "model",
+            "class A(B): pass\nclass B(A): pass\nclass Mine(A): pass\n",
+            "the classes above Mine derive from each",
+        ),
+        ("dataset", "class Mine: pass\n", "is no dataset: the class must derive from RecDataSet"),
+        ("loss", "class Mine:\n    'x'\n", "is no loss: the class must derive from BaseCriterion"),
+        ("loss", "def Mine(x): ...\n", "needs 1 arguments by position, but is given 0"),
+        ("loss", f"{LOSS}class Mine(BaseCriterion):\n    def __init__(self, reduction): ...\n", "needs 1 arguments by"),
+        ("loss", f"{LOSS}class Mine(BaseCriterion):\n    def __init__(): ...\n", "takes -1 arguments by position"),
+        ("optimizer", "def Mine(params, lr): ...\n", "needs 2 arguments by position, but is given 1"),
+        ("optimizer", "def Mine(): ...\n", "takes 0 arguments by position, but is given 1"),
+        (
+            "lr_scheduler",
+            "def Mine(optimizer): ...\n",
+            "takes 1 arguments by position, but is given 2; write it as (opt",
+        ),
+        ("sampler", "class Mine:\n    def __init__(self): ...\n", "takes 0 arguments by position, but is given 1"),
+        ("split", "def Mine(): ...\n", "takes 0 arguments by position, but is given 1; write it as (rows, *, setting"),
+        ("split", "def Mine(rows, share): ...\n", "needs 2 arguments by position, but is given 1"),
+        ("split", "def Mine(rows, *, share: float = 0.1): ...\n", "a split has no settings; remove 'share'"),
+        ("trackers", f"{TRACKER}    def __init__(self, run): ...\n", "takes 1 arguments by position, but is given 3"),
+        (
+            "trackers",
+            f"{TRACKER}    def __init__(self, run, settings, resumed_from, *, url: PositiveInt = 0): ...\n",
+            "gives it a default that it cannot have: expected an integer >= 1, found 0",
+        ),
+        (
+            "trackers",
+            f"{TRACKER}    def __init__(self, run, settings, resumed_from, *, url: set[int] = None): ...\n",
+            "cannot have a setting of this type: set is not among the types of settings",
+        ),
+        (
+            "trackers",
+            f"{TRACKER}    def __init__(self, run, settings, resumed_from, *, "
+            "url: Annotated[int, Where('ulr > 0', '')] = 1): ...\n",
+            "has a condition that names 'ulr', which is no setting",
+        ),
+    ],
+)
+def test_what_cannot_be_used_as_what_it_is_chosen_for_is_refused(
+    own: Path, setting: str, text: str, fault: str
+) -> None:
+    Path("o.py").write_text(text)
+    chosen = "[./o.py:Mine]" if setting == "trackers" else "./o.py:Mine"
+    overrides = [f"{setting}={chosen}", *(["loss=hinge"] if setting == "model" else [])]
+    with pytest.raises(ConfigError) as caught:
+        resolve("bprmf", overrides)
+    texts = [str(each) for each in caught.value.faults]
+    assert all(each.startswith("argument ") for each in texts), texts
+    assert any(fault in each for each in texts), texts
