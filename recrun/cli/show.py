@@ -53,7 +53,7 @@ def _print(component: Component) -> None:
 
 
 def _configs(component: Component) -> list[str]:
-    from recrun.config.inherited import configs_tuned_for
+    from recrun.config.expected import configs_tuned_for
 
     return configs_tuned_for(component.name)
 

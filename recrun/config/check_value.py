@@ -6,15 +6,21 @@ bounds of `recrun.types`. Values are what YAML can express.
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 import types
 import typing
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, Union
 
-from recrun.registry import choices
+from recrun.errors import RegistryError
+from recrun.registry import REGISTRIES, choices
+from recrun.registry.component import REQUIRED, Component, Parameter
+from recrun.registry.conditions import check_conditions
 from recrun.registry.user_files import is_file_reference
-from recrun.types import MinLen, Registered
+from recrun.types import AppliesIf, Default, EmptyIsText, MinLen, Registered, Where
 
 _LARGEST: Final = 2**63 - 1
 """Larger integers are refused: they do not fit into the 64 bits that torch and numpy use."""
@@ -108,12 +114,80 @@ def _fit_dict(element: Any, value: Any) -> dict[str, Any]:
 
 
 def _within(bound: Any, value: Any) -> bool:
+    if value is None:
+        return True  # Only a type that allows null gets here.
     if isinstance(bound, MinLen):
         return len(value) >= bound.min_length
     if isinstance(bound, Registered):
         return (bound.files and is_file_reference(value)) or value in choices(bound)
     checks = {"ge": value.__ge__, "gt": value.__gt__, "le": value.__le__, "lt": value.__lt__}
     return all(bool(check(getattr(bound, name))) for name, check in checks.items() if hasattr(bound, name))
+
+
+def misdeclared(component: Component) -> dict[str, str]:
+    """Return what is wrong with the settings that a component of a user's own declares, by their names.
+
+    The components of recrun are not looked at: its tests do that.
+    """
+    if not is_file_reference(component.name):
+        return {}
+    found = {}
+    for parameter in component.parameters:
+        owner, why = parameter.owner, unusable(parameter.annotation)
+        try:
+            if why is not None:
+                found[parameter.name] = f"{owner} cannot have a setting of this type: {why}"
+            elif parameter.default is not REQUIRED:
+                fit(parameter.annotation, parameter.default)
+            check_conditions(parameter)
+        except Misfit:
+            expected = f"expected {type_name(parameter.annotation)}, found {shown(parameter.default)}"
+            found[parameter.name] = f"{owner} gives it a default that it cannot have: {expected}"
+        except RegistryError as error:
+            found[parameter.name] = f"{owner} has a faulty condition on it: {error}"
+    return found
+
+
+def without_mistakes(component: Component, mistakes: Mapping[str, str]) -> Component:
+    """Return a component whose mistaken settings take any value, so that only the mistakes themselves are faults."""
+    free = {key: Parameter(key, Any, None) for key in mistakes}
+    return replace(component, parameters=tuple(free.get(each.name, each) for each in component.parameters))
+
+
+def unusable(annotation: Any) -> str | None:
+    """Return why no setting can have a type, or None if one can."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        base, *bounds = arguments
+        return unusable(base) or next((why for bound in bounds if (why := _misplaced(bound, base))), None)
+    if origin in (Union, types.UnionType):
+        return next((why for each in arguments if (why := unusable(each))), None)
+    if origin is typing.Literal and all(isinstance(each, (str, int, float, types.NoneType)) for each in arguments):
+        return None
+    if (origin is list and len(arguments) == 1) or (origin is dict and arguments[:-1] == (str,)):
+        return unusable(arguments[-1])
+    if annotation in (int, float, str, bool, list, dict, None, types.NoneType, Any):
+        return None
+    if annotation is inspect.Parameter.empty:
+        return "it has no annotation"
+    return f"{getattr(annotation, '__name__', annotation)} is not among the types of settings"
+
+
+def _misplaced(bound: Any, base: Any) -> str | None:
+    """Return why a bound says nothing about values of a type, or None if it does."""
+    kinds = set(typing.get_args(base) if typing.get_origin(base) in (Union, types.UnionType) else (base,))
+    numbers = [getattr(bound, name) for name, _ in _BOUNDS if hasattr(bound, name)]
+    if isinstance(bound, (Where, AppliesIf, Default)):
+        return f"{type(bound).__name__} must be outermost, as in Annotated[int | None, {type(bound).__name__}(...)]"
+    if isinstance(bound, Registered) and bound.kinds not in REGISTRIES:
+        return f"{bound.kinds!r} is no kind of component (available: {', '.join(REGISTRIES)})"
+    if numbers and not (kinds & {int, float} and all(type(number) in (int, float) for number in numbers)):
+        return f"{bound!r} is a bound of numbers, by a number"
+    if isinstance(bound, MinLen) and not any(each is list or typing.get_origin(each) is list for each in kinds):
+        return f"{bound!r} is a bound of lists"
+    if isinstance(bound, (Registered, EmptyIsText)) and str not in kinds:
+        return f"{bound!r} is a bound of text"
+    return None
 
 
 def find_registered(annotation: Any) -> Registered | None:

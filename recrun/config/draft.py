@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
-from recrun.config.check_value import Misfit, find_registered, fit
+from recrun.config.check_value import Misfit, find_registered, fit, misdeclared, without_mistakes
 from recrun.config.family import Family, family_of
 from recrun.config.find import from_here
 from recrun.config.parser import Parser
@@ -16,7 +16,7 @@ from recrun.config.yaml_reader import Given, Reading
 from recrun.errors import ConfigError, Fault, RegistryError, nearest
 from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, REPORTERS, SAMPLERS, SCHEDULERS
 from recrun.registry.component import Component, Parameter
-from recrun.registry.conditions import Settings
+from recrun.registry.conditions import Settings, check_declared, strange_names
 from recrun.registry.registry import Registry
 from recrun.registry.traits import LossTraits, ModelTraits, OptimizerTraits, SamplerTraits, SchedulerTraits
 from recrun.registry.user_files import is_file_reference
@@ -33,6 +33,15 @@ COMPONENTS: Final[dict[str, Registry]] = {
 }
 """The settings that choose a component, in the order in which their own settings are declared."""
 
+_BY_POSITION: Final = {
+    "model": ("data",),
+    "dataset": ("root",),
+    "loss": (),
+    "optimizer": ("params",),
+    "lr_scheduler": ("optimizer", "epochs"),
+    "sampler": ("data",),
+}
+_BASES: Final = {"model": "RecSysArch", "dataset": "RecDataSet", "loss": "BaseCriterion"}
 
 OF_ANY_MODEL: Final = ("model", "dataset")
 _DEFAULTS: Final = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
@@ -49,12 +58,14 @@ class Choice:
         unknown: the settings whose component could not be determined, so that keys of any component of that kind may
             be meant.
         faults: what is wrong with the names.
+        chosen: how each of these components was named.
     """
 
     components: dict[str, Component] = field(default_factory=dict)
     trackers: list[Component] = field(default_factory=list)
     unknown: set[str] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
+    chosen: dict[str, Given] = field(default_factory=dict)
 
     @property
     def family(self) -> Family:
@@ -127,11 +138,16 @@ def choose(reading: Reading) -> Choice:
             component = registry.describe(from_here(name, chosen))
             if setting == "model":
                 family_of(component)  # A family declared in the user's own file may be wrong.
-            choice.components[setting] = component
+            check_declared(getattr(component.traits, "conditions", None))
+            component.check_call(_BY_POSITION[setting])
+            if component.bases == ("object",) and setting in _BASES:
+                raise RegistryError(f"{name} is no {registry.kind}: the class must derive from {_BASES[setting]}")
+            choice.components[setting], choice.chosen[setting] = component, chosen
         except RegistryError as error:
             choice.unknown.add(setting)
             choice.faults.append(_explain_name(registry, name, chosen, setting, error))
     if "trackers" in reading.given:
+        choice.chosen["trackers"] = reading.given["trackers"]
         choice.trackers, faults, all_known = choose_trackers(reading.given["trackers"])
         choice.faults += faults
         choice.unknown |= set() if all_known else {"trackers"}
@@ -142,15 +158,40 @@ def parser_of(choice: Choice) -> tuple[Parser, dict[str, Parameter], list[Fault]
     """Return a parser of all settings that a run may have, those that it has, and the faults of declaring them."""
     faults: list[Fault] = []
     parser = Parser(choice.settings())
-    for component in choice.components.values():
+    for setting, component in choice.components.items():
+        chosen, mistakes = choice.chosen[setting], misdeclared(component)
+        faults += [chosen.fault(message, key) for key, message in mistakes.items()]
         try:
-            parser.declare(component.parameters)
+            parser.declare(without_mistakes(component, mistakes).parameters)
         except ConfigError as error:
-            faults += error.faults
+            faults += [chosen.fault(each.message, each.key) for each in error.faults]
     faults += declare_trackers(parser, choice.trackers)
     known = dict(parser.parameters)
+    faults += _strangers(choice, known)
     parser.declare(each for each in choice.possible() if each.name not in known)
     return parser, known, faults
+
+
+def _strangers(choice: Choice, known: Mapping[str, Parameter]) -> Iterator[Fault]:
+    """Yield a fault for each name in a condition of a user's own component that is no setting of anything."""
+    chosen = [(choice.chosen[setting], component) for setting, component in choice.components.items()]
+    for given, component in [*chosen, *((choice.chosen["trackers"], tracker) for tracker in choice.trackers)]:
+        names = strange_names(component, known) if is_file_reference(component.name) else {}
+        every = {each.name for each in _everything()} if names else set()
+        for name, key in names.items():
+            if name not in every:
+                message = f"{component.kind} {component.name} has a condition that names {name!r}, which is no setting"
+                yield given.fault(message, key, nearest(name, known))
+
+
+def default_of(setting: str) -> Any:
+    """Return the default of a setting that chooses a component; False for one of a component, a switch."""
+    return _DEFAULTS.get(setting, False)
+
+
+def _everything() -> Iterator[Parameter]:
+    components = (known for registry in (*COMPONENTS.values(), REPORTERS) for known in registry)
+    yield from (*RUN, *TRAINING, *(each for known in components for each in known.parameters))
 
 
 def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, error: RegistryError) -> Fault:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from recrun.config.settings import TRAINING
+from recrun.errors import RegistryError, unknown
 from recrun.registry.component import Component
 from recrun.registry.traits import Written, read_traits
 
@@ -107,5 +109,12 @@ def family_of(model: Component | None) -> Family:
     if isinstance(declared, Family):
         return declared
     if isinstance(declared, Written):
-        return read_traits(Family, declared.keywords, f"{declared.where}: family of model {model.name}")
+        family = read_traits(Family, declared.keywords, f"{declared.where}: family of model {model.name}")
+        known = [each.name for each in TRAINING]
+        for key in family.without:
+            if key not in known:
+                raise RegistryError(f"{declared.where}: without: {unknown('training setting', key, known)}")
+        return family
+    if declared is not None:
+        raise RegistryError(f"model {model.name}: expected family = Family(...), found {declared!r}")
     return next((FAMILIES[base] for base in model.bases if base in FAMILIES), SAMPLED_ITEMS)

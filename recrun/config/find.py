@@ -147,6 +147,8 @@ def _base(path: Path, base: Given, above: tuple[str, ...]) -> tuple[Path | None,
             message = f"there is no file {str(target)!r}, and no bundled config {base.value!r}"
             return None, base.fault(message, EXTENDS, nearest(base.value, bundled))
         target = bundled[base.value]
+    if os.path.isdir(target):
+        return None, base.fault(f"{base.value!r} is a folder; expected a YAML file", EXTENDS)
     shorter = Path(os.path.normpath(target))  # without "a/../", unless a is a link
     target = shorter if os.path.realpath(shorter) == os.path.realpath(target) else target
     if os.path.realpath(target) in above:

@@ -6,24 +6,23 @@ A setting that had a meaning where it was written, and that a later choice made 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
-from recrun.config.draft import Choice, Facts, choose, parser_of, unsets
-from recrun.config.find import TUNED_FOR, bundled_configs, from_here, read_config
+from recrun.config.draft import Choice, Facts, choose, default_of, parser_of, unsets
 from recrun.config.monitor_names import LOSS, parse_monitor
-from recrun.config.rules import why_unfit
+from recrun.config.rules import OF_A_MODEL, why_unfit
 from recrun.config.yaml_reader import Given, Reading
 from recrun.config.yaml_writer import dump_value
-from recrun.errors import Fault, RegistryError, nearest
-from recrun.registry import DATASETS
-from recrun.registry.component import REQUIRED, Component, Parameter
+from recrun.errors import Fault, RegistryError
+from recrun.registry.component import REQUIRED, Parameter
 from recrun.registry.conditions import inapplicable
 from recrun.registry.user_files import is_file_reference
 
-_SHOWN_CONFIGS: Final = 3
+_OF_A_MODEL: Final = ("loss", "sampler", "optimizer", "logq_correction")
+"""What a model may be unable to have; in this order, since a loss decides about samplers."""
 
 
 def as_of(given: Mapping[str, Given], layer: int) -> dict[str, Given]:
@@ -65,6 +64,31 @@ def drop_meaningless(reading: Reading, choice: Choice) -> tuple[Reading, list[st
     return replace(reading, given=kept), notes
 
 
+def drop_unfit_choices(reading: Reading) -> tuple[Reading, list[str]]:
+    """Replace what a later model cannot have of an inherited loss, sampler and optimizer by the defaults, with notes.
+
+    What did not fit already where it was written is kept: it is a fault.
+    """
+    model, notes, given = reading.given.get("model"), [], dict(reading.given)
+    older = [key for key in _OF_A_MODEL if model is not None and key in given and given[key].layer < model.layer]
+    for key in older:
+        chosen = given[key]
+        fault = _misfit(key, given, reading)
+        if model is None or chosen.value is None or fault is None:
+            continue
+        if _misfit(key, as_of(reading.given, chosen.layer), reading) is None:
+            given[key] = Given(default_of(key), model.place, layer=model.layer, overrides=chosen)
+            reason = fault.message.partition(";")[0]
+            notes.append(f"{_written(key, chosen)}{_of(chosen)} does not fit: {reason}; it is dropped")
+    return replace(reading, given=given), notes
+
+
+def _misfit(key: str, given: Mapping[str, Given], reading: Reading) -> Fault | None:
+    """Return the first fault of a setting among those of what a model can have, or None."""
+    facts = _facts(given, reading)
+    return next((fault for rule in OF_A_MODEL for fault in rule(facts) if fault.key == key), None)
+
+
 def drop_inapplicable(values: dict[str, Any], facts: Facts, reading: Reading) -> tuple[list[Fault], list[str]]:
     """Give settings that other settings leave without a meaning their defaults: inherited ones, with a note on each.
 
@@ -75,24 +99,27 @@ def drop_inapplicable(values: dict[str, Any], facts: Facts, reading: Reading) ->
         facts: what is known of the config, with the same `values`.
         reading: what was written.
     """
-    faults, notes = [], []
-    for key, parameter in facts.parameters.items():
-        given = facts.given.get(key)
-        if given is None or key not in values or values[key] == parameter.default:
-            continue
-        try:
-            reason = inapplicable(parameter, facts.settings)
-        except RegistryError as error:
-            faults.append(given.key_fault(f"{parameter.owner} has a faulty condition on it: {error}", key))
-            continue
-        if reason is None:
-            continue
-        if given.layer < max(each.layer for each in reading.given.values()) and _applied(key, given.layer, reading):
-            values[key] = parameter.default
-            notes.append(f"{_written(key, given)}{_of(given)} does not apply: {reason}; it is dropped")
-        else:
-            faults.append(facts.with_origin(given.fault(f"does not apply: {reason}; remove it", key)))
-    return faults, notes
+    latest, notes = max((each.layer for each in reading.given.values()), default=0), list[str]()
+    while True:  # What is dropped may leave another setting without a meaning, wherever that is declared.
+        dropped, faults = {}, []
+        for key, parameter in facts.parameters.items():
+            given = facts.given.get(key)
+            if given is None or key not in values or values[key] == parameter.default:
+                continue
+            try:
+                reason = inapplicable(parameter, facts.settings)
+                if reason is None:
+                    continue
+                if given.layer < latest and _applied(key, given.layer, reading):
+                    dropped[key] = f"{_written(key, given)}{_of(given)} does not apply: {reason}; it is dropped"
+                else:
+                    faults.append(facts.with_origin(given.fault(f"does not apply: {reason}; remove it", key)))
+            except RegistryError as error:
+                faults.append(given.key_fault(f"{parameter.owner} has a faulty condition on it: {error}", key))
+        if not dropped:
+            return faults, notes
+        values |= {key: facts.parameters[key].default for key in dropped}
+        notes += dropped.values()
 
 
 def _applied(key: str, layer: int, reading: Reading) -> bool:
@@ -102,7 +129,11 @@ def _applied(key: str, layer: int, reading: Reading) -> bool:
 
 
 def _facts_as_of(layer: int, reading: Reading) -> Facts:
-    given = as_of(reading.given, layer)
+    return _facts(as_of(reading.given, layer), reading)
+
+
+def _facts(given: Mapping[str, Given], reading: Reading) -> Facts:
+    given = dict(given)
     choice = choose(replace(reading, given=given))
     parser, known, _ = parser_of(choice)
     return Facts(parser.check(given)[0], choice.components, given, known)
@@ -198,6 +229,18 @@ def take_back(given: Mapping[str, Given], parameters: Mapping[str, Parameter]) -
     return kept, notes
 
 
+def overruled_defaults(choice: Choice, known: Mapping[str, Parameter], given: Mapping[str, Given]) -> list[str]:
+    """Return a note for each default of a user's own component that another declaration of the setting overrules."""
+    notes = []
+    for component in choice.components.values():
+        for own in component.parameters if is_file_reference(component.name) else ():
+            first = known.get(own.name, own)
+            if own.name not in given and own.default is not REQUIRED and own.default != first.default:
+                its = "it has none" if first.default is REQUIRED else f"its default {dump_value(first.default)} holds"
+                notes.append(f"{own.name} is a setting of {first.owner} too: {its}, not {dump_value(own.default)}")
+    return notes
+
+
 def _reason(key: str, choice: Choice, owner: str | None) -> str:
     """Return what leaves a setting without a meaning.
 
@@ -233,62 +276,3 @@ def _written(key: str, given: Given) -> str:
 
 def _of(given: Given) -> str:
     return f" of {given.place.file}" if given.place is not None else ""
-
-
-def read_tuned_for(given: Given) -> tuple[tuple[str, ...], list[Fault]]:
-    """Return the data sets that a config's `tuned_for` names, and the faults of the others."""
-    written = [given.value] if isinstance(given.value, str) else given.value
-    if not isinstance(written, list) or not written:
-        return (), [given.fault("expected a data set, or a list of them", TUNED_FOR)]
-    names, faults = [], []
-    for position, name in enumerate(written):
-        if not isinstance(name, str):
-            faults.append(given.fault(f"expected a data set, found {name!r}", TUNED_FOR, item=position))
-        elif is_file_reference(name):
-            names.append(from_here(name, given))
-        elif name in DATASETS:
-            names.append(name)
-        else:
-            known = DATASETS.names()
-            message = f"unknown dataset {name!r} (available: {', '.join(known)})"
-            faults.append(given.fault(message, TUNED_FOR, nearest(name, known), position))
-    return tuple(dict.fromkeys(names)), faults
-
-
-def note_of_other_data(
-    given: Given, tuned_for: Sequence[str], dataset: Component, model: Component | None
-) -> Iterator[str]:
-    """Yield a note if the settings were chosen for other data than the run's, with the bundled configs for this data.
-
-    Args:
-        given: the config's `tuned_for`, as written.
-        tuned_for: the data sets that it names.
-        dataset: that of the run.
-        model: that of the run.
-    """
-    if not tuned_for or dataset.name in tuned_for:
-        return
-    file = given.place.file if given.place else "the config"
-    note = f"the settings of {file} were chosen for {' and '.join(tuned_for)}, not for {dataset.name}"
-    there = [] if model is None else configs_tuned_for(dataset.name, model.name)
-    yield f"{note}; for {dataset.name} see {', '.join(there[:_SHOWN_CONFIGS])}" if there else note
-
-
-def configs_tuned_for(dataset: str, model: str | None = None) -> list[str]:
-    """Return the bundled configs whose settings were chosen for a data set, those of one model or of any."""
-    found = []
-    for name, path in bundled_configs().items():
-        reading = read_config(path)
-        chosen = reading.given.get("model")
-        if reading.tuned_for is not None and dataset in read_tuned_for(reading.tuned_for)[0]:
-            found += [name] if model is None or (chosen is not None and chosen.value == model) else []
-    return found
-
-
-def tuned_for_schema() -> dict[str, Any]:
-    """Return the JSON Schema of `tuned_for`."""
-    name = {"type": "string"}
-    return {
-        "anyOf": [name, {"type": "array", "items": name, "minItems": 1}],
-        "description": "data sets for which the settings were chosen; a run on another one says so",
-    }

@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from recrun.config.check_value import FILE_REFERENCE, json_schema
 from recrun.config.draft import COMPONENTS, Choice, choose
-from recrun.config.expected import expected_schema
+from recrun.config.expected import expected_schema, tuned_for_schema
 from recrun.config.find import EXPECTED, EXTENDS, TUNED_FOR
-from recrun.config.inherited import tuned_for_schema
 from recrun.config.monitor_names import LOSS, kind_of
 from recrun.config.resolve import read
 from recrun.config.trackers import further_reporters

@@ -24,6 +24,7 @@ from recrun.config.yaml_reader import Given
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order
 from recrun.registry import OPTIMIZERS, REGISTRIES, choices
 from recrun.registry.component import REQUIRED, Parameter
+from recrun.registry.conditions import conditions_of_both
 from recrun.registry.user_files import is_file_reference
 from recrun.types import EmptyIsText
 
@@ -87,6 +88,8 @@ class Parser:
                 types = f"{type_name(known.annotation)}, {parameter.owner} as {type_name(parameter.annotation)}"
                 message = f"{known.owner} declares it as {types}; they cannot be used together"
                 faults.append(Fault(message, parameter.name))
+            elif known.conditions != parameter.conditions:
+                self._parameters[parameter.name] = replace(known, conditions=conditions_of_both(known, parameter))
         if faults:
             raise ConfigError(faults)
 
@@ -273,7 +276,11 @@ class Parser:
         if registered is None or value is None or not is_file_reference(value):
             return value
         reference = from_here(value, given)
-        REGISTRIES[registered.kinds].describe(reference)
+        described = REGISTRIES[registered.kinds].describe(reference)
+        if registered.kinds == "splits":
+            described.check_call(("rows",))
+            if described.parameters:
+                raise RegistryError(f"{reference}: a split has no settings; remove {described.parameters[0].name!r}")
         return reference
 
     def _convert(self, key: str, given: Given) -> tuple[Any, Fault | None]:

@@ -14,18 +14,18 @@ from typing import Any
 
 from recrun.config.config import Config
 from recrun.config.draft import COMPONENTS, OF_ANY_MODEL, Choice, Facts, choose, parser_of
-from recrun.config.expected import Expected, read_expected, unmeasured
+from recrun.config.expected import Expected, note_of_other_data, read_expected, read_tuned_for, unmeasured
 from recrun.config.family import Family, family_of
 from recrun.config.find import find_config, read_arguments, read_config
 from recrun.config.inherited import (
     drop_early_stop,
     drop_inapplicable,
     drop_meaningless,
+    drop_unfit_choices,
     drop_unfit_monitors,
     drop_unmonitored_criterion,
     explain_misfits,
-    note_of_other_data,
-    read_tuned_for,
+    overruled_defaults,
     take_back,
 )
 from recrun.config.monitor_names import settle
@@ -120,10 +120,13 @@ def read(config: str | Path | None, overrides: Sequence[str] = ()) -> tuple[Read
 
 def _check(reading: Reading, path: str) -> Resolved:
     """Check what was read; the file's expected values count only if no override changes what is computed."""
+    reading, notes = drop_unfit_choices(reading)
     choice = choose(reading)
-    reading, notes = drop_meaningless(reading, choice)
+    reading, dropped = drop_meaningless(reading, choice)
+    notes += dropped
     parser, known, found = parser_of(choice)
     faults = [*reading.faults, *choice.faults, *found]
+    notes += overruled_defaults(choice, known, reading.given)
     given, unset = take_back(reading.given, parser.parameters)
     reading, notes = replace(reading, given=given), [*notes, *unset]
     strangers = [key for key in reading.given if key not in parser.parameters]

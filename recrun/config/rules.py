@@ -126,9 +126,7 @@ def _enough_for_the_sampler(facts: Facts) -> Iterator[Fault]:
         message = f"sampler {sampler} needs at least {needed} negatives, found {facts.values['n_negatives']}"
         yield facts.fault(message, "n_negatives", "sampler")
     if facts.sampler.draws == "batch" and facts.values.get("batch_size") == 1:
-        message = (
-            f"sampler {sampler} takes negatives from the other rows of the batch, so it needs at least 2 rows, found 1"
-        )
+        message = f"sampler {sampler} takes negatives from the other rows, so a batch needs at least 2, found 1"
         yield facts.fault(message, "batch_size", "sampler")
 
 
@@ -158,7 +156,7 @@ def _scores_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
             yield facts.fault(f"{message}; choose another loss", "loss", "model")
     elif facts.has("similarity") and facts.values["similarity"] != "cosine":
         message = f"loss {loss} needs cosine scores: expected cosine, found {facts.values['similarity']}"
-        yield facts.fault(message, "similarity", "loss")
+        yield facts.fault(f"{message}; set similarity to cosine, or choose another loss", "similarity", "loss")
 
 
 def _rows_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
@@ -187,7 +185,7 @@ def _vectors_that_the_loss_compares(facts: Facts) -> Iterator[Fault]:
 
 
 def _a_loss_that_the_model_takes(facts: Facts) -> Iterator[Fault]:
-    taken = facts.model.losses
+    taken = facts.model.losses or (facts.family.losses if facts.family.evaluation == "ranking" else ())
     if not taken or "loss" not in facts.components:
         return
     model, loss = facts.components["model"].name, facts.components["loss"].name
@@ -287,25 +285,28 @@ def _a_filter_that_can_be_read(facts: Facts) -> Iterator[Fault]:
             yield facts.fault(str(error), "filter")
 
 
+OF_A_MODEL: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
+    _what_predictions_take,
+    _scores_that_the_loss_can_take,
+    _rows_that_the_loss_can_take,
+    _vectors_that_the_loss_compares,
+    _a_loss_that_the_model_takes,
+    _gradients_that_the_optimizer_takes,
+    _what_the_pipe_of_a_family_takes,
+)
 RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
+    *OF_A_MODEL,
     _which4best_is_a_monitor,
     _monitors_that_the_run_has,
-    _what_predictions_take,
     _device_is_written_as_one,
     _folder_names,
     _what_needs_validation,
     _enough_negatives,
     _enough_for_the_sampler,
     _probabilities_that_are_known,
-    _scores_that_the_loss_can_take,
-    _rows_that_the_loss_can_take,
-    _vectors_that_the_loss_compares,
-    _a_loss_that_the_model_takes,
     _an_order_for_models_of_sequences,
     _held_out_after_the_history,
-    _gradients_that_the_optimizer_takes,
     _what_a_device_can_draw,
-    _what_the_pipe_of_a_family_takes,
     _conditions_of_components,
     _a_filter_that_can_be_read,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from recrun.config.check_value import misdeclared, without_mistakes
 from recrun.config.find import from_here
 from recrun.config.parser import Parser
 from recrun.config.settings import USUAL_REPORTERS
@@ -33,7 +34,10 @@ def choose_trackers(given: Given) -> tuple[list[Component], list[Fault], bool]:
             continue
         try:
             component = REPORTERS.describe(from_here(name, item))
-            chosen[component.name] = component
+            component.check_call(("run", "settings", "resumed_from"))
+            mistakes = misdeclared(component)
+            faults += [item.fault(message, key) for key, message in mistakes.items()]
+            chosen[component.name] = without_mistakes(component, mistakes)
         except RegistryError as error:
             all_known = False
             faults.append(_explain(name, item, error))

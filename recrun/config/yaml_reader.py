@@ -86,8 +86,9 @@ class Given:
         if self.layer >= latest.layer or self.place is None or latest.place is None:
             return ""
         written = "=" if latest.place.line is None else ": "
-        where = f"{self.place.file}:{self.place.line}"
-        return f" (inherited from {where}; set {key} anew, or unset it with {key}{written}null)"
+        # The default data suits no model that is refused other data for what it is trained on.
+        unset = "" if key == "dataset" else f", or unset it with {key}{written}null"
+        return f" (inherited from {self.place.file}:{self.place.line}; set {key} anew{unset})"
 
 
 @dataclass

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from recrun.errors import RegistryError
 from recrun.registry.traits import Traits
 from recrun.types import AppliesIf, Where
 
@@ -50,8 +52,9 @@ class Component:
         target: `module:qualified.name`, or `path.py:Name` for a user's own file.
         parameters: its settings, in the order of the signature.
         doc: its docstring and that of its constructor.
-        bases: the names of its base classes, as written, nearest first.
+        bases: the names of a class's base classes, as written, nearest first; none of a function.
         traits: what the config layer must know about it; an instance of its kind's class in `recrun.registry.traits`.
+        positional: how many arguments by position it needs at least, and takes at most; None if that is not known.
     """
 
     kind: str
@@ -61,6 +64,20 @@ class Component:
     doc: str = ""
     bases: tuple[str, ...] = ()
     traits: Any = field(default_factory=Traits)
+    positional: tuple[int, float] | None = None
+
+    def check_call(self, handed: Sequence[str]) -> None:
+        """Check that it can be called with these arguments by position.
+
+        Raises:
+            RegistryError: it cannot.
+        """
+        least, most = self.positional or (0, len(handed))
+        if not least <= len(handed) <= most:
+            count = f"needs {least}" if least > len(handed) else f"takes {most}"
+            wanted = ", ".join([*(("self",) if self.bases else ()), *handed, "*", "setting: type = default"])
+            message = f"{self.name} {count} arguments by position, but is given {len(handed)}"
+            raise RegistryError(f"{message}; write it as ({wanted})")
 
     @property
     def summary(self) -> str:

@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from recrun.errors import RegistryError
 from recrun.registry import FORMATS
-from recrun.registry.component import Parameter
-from recrun.types import AppliesIf
+from recrun.registry.component import REQUIRED, Component, Parameter
+from recrun.types import AppliesIf, Where
 
 COMPRESSED: Final = (".gz", ".zst")
 """The endings of compressed files, which say nothing about a file's format."""
@@ -116,6 +116,9 @@ _OPERATORS: Final[Mapping[type, Callable[..., Any]]] = {
     ast.USub: operator.neg,
 }
 
+_NOT_COMPUTED: Final = (TypeError, ValueError, ArithmeticError, MemoryError, RecursionError)
+_EXPRESSION: Final = re.compile(r"\{([^{}]+)\}")
+
 
 class Settings:
     """The settings that conditions are about.
@@ -132,15 +135,19 @@ class Settings:
         self.values, self.declared, self.traits = values, declared, traits
 
     def holds(self, condition: str) -> bool:
-        """Return whether a condition holds; one about settings that have faults of their own does.
+        """Return whether a condition holds; one about a setting with a fault of its own, or on the size of null, does.
 
         Raises:
-            RegistryError: it is not a condition.
+            RegistryError: it is not a condition, or cannot be computed from these values.
         """
         try:
             return bool(self._evaluate(parse(condition).body))
-        except (Unknown, TypeError, ZeroDivisionError):
+        except Unknown:
             return True
+        except _NOT_COMPUTED as error:
+            if any(self.values.get(name) is None for name in names(condition)):
+                return True
+            raise RegistryError(f"{condition!r} cannot be computed: {error}") from None
 
     def fill(self, text: str) -> str:
         """Return a message with the value of each expression in braces."""
@@ -148,11 +155,11 @@ class Settings:
         def value(match: re.Match[str]) -> str:
             try:
                 found = self._evaluate(parse(match[1]).body)
-            except (Unknown, TypeError, ZeroDivisionError):
+            except (Unknown, *_NOT_COMPUTED):
                 found = None
             return "null" if found is None else str(found)
 
-        return re.sub(r"\{([^{}]+)\}", value, text)
+        return _EXPRESSION.sub(value, text)
 
     def _evaluate(self, node: ast.expr) -> Any:
         match node:
@@ -199,6 +206,55 @@ def inapplicable(parameter: Parameter, settings: Settings) -> str | None:
     return next((settings.fill(each.reason) for each in conditions if not settings.holds(each.condition)), None)
 
 
+def conditions_of_both(one: Parameter, other: Parameter) -> tuple[Where | AppliesIf, ...]:
+    """Return the conditions on a setting that two components share: it applies if it does to either of them."""
+    both = dict.fromkeys((*one.conditions, *other.conditions))
+    shared = {*one.conditions} & {*other.conditions}
+    return tuple(each for each in both if isinstance(each, Where) or each in shared)
+
+
+def check_conditions(parameter: Parameter) -> None:
+    """Check that the conditions on a setting can be read, whatever the values will be.
+
+    Raises:
+        RegistryError: they cannot; the message says which one.
+    """
+    for each in parameter.conditions:
+        check_condition(each.condition, each.message if isinstance(each, Where) else each.reason)
+        if isinstance(each, AppliesIf) and parameter.default is REQUIRED:
+            raise RegistryError("AppliesIf needs a default, which holds where the setting does not apply")
+
+
+def check_condition(condition: object, message: object) -> None:
+    """Check that a condition and its message can be read.
+
+    Raises:
+        RegistryError: they cannot.
+    """
+    if not (isinstance(condition, str) and isinstance(message, str)):
+        raise RegistryError(f"expected two texts, a condition and a message, found {condition!r} and {message!r}")
+    for text in (condition, *_EXPRESSION.findall(message)):
+        parse(text)
+
+
+def check_declared(declared: object) -> None:
+    """Check the attribute `conditions` of a data set's class; None if it has none.
+
+    Raises:
+        RegistryError: it is no `{setting: [(condition, message), ...]}`, or one of them cannot be read.
+    """
+    entries = declared.items() if isinstance(declared, dict) else () if declared is None else None
+    pairs = [pair for _, each in entries or () for pair in (each if isinstance(each, (list, tuple)) else [each])]
+    if (
+        entries is None
+        or not all(isinstance(key, str) for key, _ in entries)
+        or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs)
+    ):
+        raise RegistryError(f"conditions: expected {{setting: [(condition, message), ...]}}, found {declared!r}")
+    for pair in pairs:
+        check_condition(*pair)
+
+
 @cache
 def parse(condition: str) -> ast.Expression:
     """Return the syntax tree of a condition.
@@ -209,7 +265,8 @@ def parse(condition: str) -> ast.Expression:
     try:
         tree = ast.parse(condition.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError) as error:
-        raise RegistryError(f"{condition!r} is not a condition on settings: {error}") from None
+        shown = condition if len(condition) <= 80 else f"{condition[:77]}..."
+        raise RegistryError(f"{shown!r} is not a condition on settings: {error}") from None
     for node in ast.walk(tree):
         is_operator = isinstance(node, (ast.operator, ast.unaryop, ast.cmpop)) and type(node) in _OPERATORS
         plain = (ast.Expression, ast.Constant, ast.Name, ast.expr_context, ast.BoolOp, ast.boolop, ast.UnaryOp)
@@ -231,3 +288,12 @@ def names(condition: str) -> list[str]:
     """Return the settings of a condition, in the order in which they occur."""
     found = [node.id for node in ast.walk(parse(condition)) if isinstance(node, ast.Name)]
     return [name for name in dict.fromkeys(found) if name not in FUNCTIONS]
+
+
+def strange_names(component: Component, known: Mapping[str, Parameter]) -> dict[str, str]:
+    """Return the names in a component's conditions that are not known, each with the setting that a condition is on."""
+    own = [each.name for each in component.parameters if each.name in known]
+    written = [(key, each.condition) for key in own for each in known[key].conditions]
+    declared = getattr(component.traits, "conditions", None) or {}
+    written += [(key, condition) for key, pairs in declared.items() for condition, _ in pairs]
+    return {name: key for key, condition in written for name in (key, *names(condition)) if name not in known}

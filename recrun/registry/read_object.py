@@ -90,7 +90,10 @@ def _group(function: Callable[..., Any], annotation: Any, owner: str, helps: Map
 
 
 def _parsed(annotation: str) -> ast.expr:
-    return ast.parse(annotation, mode="eval").body
+    try:
+        return ast.parse(annotation, mode="eval").body
+    except (SyntaxError, ValueError):
+        raise Unreadable(f"{annotation!r} is not a type that a setting can have") from None
 
 
 def identity(thing: Any) -> str:

@@ -49,15 +49,24 @@ def describe_definition(
     owner = f"{kind} {name}"
     try:
         if isinstance(node, ast.FunctionDef):
-            return Component(kind, name, target, read_parameters(node, doc, owner, source), doc, (), traits)
+            parameters = read_parameters(node, doc, owner, source)
+            return Component(kind, name, target, parameters, doc, (), traits, _positional(node))
         constructor, bases = _constructor(node, source)
         if constructor is None:
             return Component(kind, name, target, (), doc, bases, traits)
         function, where = constructor
         doc = "\n\n".join(part for part in (doc, ast.get_docstring(function) or "") if part)
-        return Component(kind, name, target, read_parameters(function, doc, owner, where), doc, bases, traits)
+        parameters = read_parameters(function, doc, owner, where)
+        return Component(kind, name, target, parameters, doc, bases, traits, _positional(function, bound=1))
     except Unreadable as error:
         raise Unreadable(f"{source.path}: {error}") from None
+
+
+def _positional(function: ast.FunctionDef, bound: int = 0) -> tuple[int, float]:
+    """Return how many arguments by position a function needs and takes, besides those that are bound (`self`)."""
+    arguments = function.args
+    n_all = len(arguments.posonlyargs) + len(arguments.args) - bound
+    return n_all - len(arguments.defaults), float("inf") if arguments.vararg is not None else n_all
 
 
 def _constructor(node: ast.ClassDef, source: Source) -> tuple[tuple[ast.FunctionDef, Source] | None, tuple[str, ...]]:
@@ -72,7 +81,7 @@ def _constructor(node: ast.ClassDef, source: Source) -> tuple[tuple[ast.Function
             inherited, above = _constructor(*found)
             constructor = constructor or inherited
             bases += above
-    return constructor, tuple(bases)
+    return constructor, tuple(bases) or ("object",)
 
 
 def class_attributes(node: Definition, source: Source, names: Sequence[str]) -> dict[str, Any]:

@@ -224,10 +224,15 @@ class Registry:
         try:
             traits = read_traits(self.traits, written, where, class_attributes(node, source, self.traits.OF_CLASS))
             return describe_definition(self.kind, reference, reference, node, source, traits)
-        except Unreadable:
+        except RecursionError:
+            raise RegistryError(f"{where}: the classes above {attribute} derive from each other") from None
+        except Unreadable as error:
             thing = self.get(reference)
             traits = _traits_of_object(self.traits, thing, written, where)
-            return describe_object(self.kind, reference, thing, traits)
+            try:
+                return describe_object(self.kind, reference, thing, traits)
+            except Unreadable:
+                raise error from None  # It names the file and the line.
 
 
 def _traits_of_object(kind: type[Traits], thing: Any, written: dict[str, Any], where: str) -> Traits:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -175,14 +175,16 @@ class Ledger:
     @property
     def best_point(self) -> Standing | None:
         """The best point so far; None if nothing is chosen, or if points are of different data."""
-        first = self.standings()[0]
+        return self._best_of(self.standings())
+
+    def _best_of(self, standings: Sequence[Standing]) -> Standing | None:
+        first = standings[0]
         return first if first.point.choices and first.is_complete and self.plan.n_data == 1 else None
 
     @property
     def best(self) -> int | None:
         """The index of the best trial so far, or None; trials that differ in seeds or folds alone are not ranked."""
-        best = self.best_point
-        return best.point.trials[0] if best is not None and len(best.point.trials) == 1 else None
+        return _only_trial(self.best_point)
 
     @property
     def status(self) -> str:
@@ -192,13 +194,15 @@ class Ledger:
 
     def document(self) -> dict[str, Any]:
         """Return the content of `sweep.json`."""
+        standings = self.standings()
+        best = self._best_of(standings)
         return {
             "schema": SCHEMA,
             "sweep": str(self.folder),
             "status": self.status,
             "which4best": self.plan.which4best,
-            "best": self.best,
-            "best_point": None if self.best_point is None else self.plan.points.index(self.best_point.point),
+            "best": _only_trial(best),
+            "best_point": None if best is None else self.plan.points.index(best.point),
             "axes": {key: list(values) for key, values in self.plan.axes.items()},
             "trials": [
                 {
@@ -214,11 +218,11 @@ class Ledger:
                 }
                 for row in self.rows
             ],
-            "points": self._points(),
+            "points": self._points(standings),
         }
 
-    def _points(self) -> list[dict[str, Any]]:
-        found = {each.point.trials: each for each in self.standings()}
+    def _points(self, standings: Sequence[Standing]) -> list[dict[str, Any]]:
+        found = {each.point.trials: each for each in standings}
         return [
             {
                 "config": self.plan.config_path,
@@ -272,6 +276,11 @@ class Ledger:
                 [row.trial.index, *values, row.status, *numbers, row.best_epoch, row.seconds, _path(row), row.cause]
             )
         return text.getvalue()
+
+
+def _only_trial(best: Standing | None) -> int | None:
+    """Return the trial of a point that has no other, or None."""
+    return best.point.trials[0] if best is not None and len(best.point.trials) == 1 else None
 
 
 def _numbers(values: Any) -> dict[str, float | None] | None:

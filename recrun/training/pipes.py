@@ -73,11 +73,12 @@ def _interactions(resolved: Resolved, dataset: Any, data: Any, device: torch.dev
     device with enough memory for the interactions and the negatives are uniform; other negatives are drawn on the host.
     """
     config = resolved.config
-    by_user = config.positives == "users"
+    by_user = config.get("positives", "interactions") == "users"
     correct = config.get("logq_correction", False)
     uniform = config.get("sampler", "uniform") == "uniform" and not correct
     room = uniform and fits(len(data.interactions), device)
-    if config.draw_on == "device" or (config.draw_on == "auto" and room):
+    draw_on = config.get("draw_on", "auto")
+    if draw_on == "device" or (draw_on == "auto" and room):
         n_negatives = config.get("n_negatives", 0)
         return OnDevice(dataset, batch_size=config.batch_size, n_negatives=n_negatives, by_user=by_user, device=device)
     positives = dataset.uniform_sampling_(num_negatives=0) if by_user else dataset.shuffle_()

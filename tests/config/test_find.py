@@ -107,6 +107,8 @@ def test_a_bundled_config_can_be_extended_by_name_and_a_neighbour_wins(folder: P
             "extends: [a.yaml]",
             "a.yaml:1:10: extends: expected the path of a YAML file, or the name of a bundled config",
         ),
+        ("extends: .", "a.yaml:1:10: extends: '.' is a folder; expected a YAML file"),
+        ("extends: ''", "a.yaml:1:10: extends: '' is a folder; expected a YAML file"),
         ("extends: a.yaml", "a.yaml:1:10: extends: is circular: a.yaml extends this file in turn"),
         ("extends: ../{here}/b.yaml", "b.yaml:1:10: extends: is circular: ./a.yaml extends this file in turn"),
         ("extends: .", "is a folder; expected a YAML file"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recrun.config import inherited
+from recrun.config import expected
 from recrun.config.resolve import resolve
 from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import ConfigError
@@ -43,7 +43,8 @@ def test_a_run_on_another_data_set_than_the_settings_were_chosen_for_says_so(fol
 
 def test_a_config_may_be_tuned_for_several_data_sets_and_for_data_of_ones_own(folder: Path) -> None:
     (folder / "mine.py").write_text(
-        "from recrun.data.datasets.base import RecDataSet\nclass Mine(RecDataSet):\n    'My data.'\n"
+        "from recrun.data.datasets.base import RecDataSet\n"
+        "class Mine(RecDataSet):\n    'My data.'\n    def __init__(self, root): ...\n"
     )
     _write(folder, a="model: ease\ntuned_for: [LastFM, ./mine.py:Mine]\ndataset: LastFM\n")
     assert resolve("a.yaml").notes == resolve("a.yaml", ["dataset=./mine.py:Mine"]).notes == ()
@@ -73,8 +74,8 @@ def test_the_note_names_the_bundled_configs_of_the_same_model_for_the_data(
         c="model: bprmf\ndataset: Beauty\ntuned_for: [Beauty, LastFM]\n",
     )
     bundled = {f"mine/{name}": folder / f"{name}.yaml" for name in "abc"}
-    monkeypatch.setattr(inherited, "bundled_configs", lambda: bundled)
-    assert inherited.configs_tuned_for("Beauty") == ["mine/b", "mine/c"]
+    monkeypatch.setattr(expected, "bundled_configs", lambda: bundled)
+    assert expected.configs_tuned_for("Beauty") == ["mine/b", "mine/c"]
     assert resolve("a.yaml", ["dataset=Beauty"]).notes == (
         "the settings of a.yaml were chosen for LastFM, not for Beauty; for Beauty see mine/b",
     )
@@ -430,3 +431,85 @@ def test_a_criterion_that_its_own_file_does_not_monitor_is_a_fault(folder: Path)
     _write(folder, a="model: bprmf\nmonitors: [recall@5]\nwhich4best: ndcg@5\n")
     (fault,) = _faults("a.yaml", "epochs=1")
     assert fault.startswith("a.yaml:3:13: which4best: expected one of the monitors (recall@5), found 'ndcg@5'")
+
+
+@pytest.mark.parametrize(
+    ("config", "model", "dropped", "now"),
+    [
+        ("bprmf", "lr dataset=SyntheticClicks", "loss=bpr", "bce"),
+        ("bprmf", "deepfm dataset=LabelledFile path=a.csv sparse_columns=[x]", "loss=bpr", "bce"),
+        ("bprmf", "multvae", "loss=bpr", "multinomial"),
+        ("bprmf", "ultragcn", "loss=bpr", "bce"),
+        ("multvae", "bprmf", "loss=multinomial", "bpr"),
+        ("multvae", "lr dataset=SyntheticClicks", "loss=multinomial", "bce"),
+        ("enmf", "sasrec split=leave_one_out", "loss=whole_data", "bce"),
+        ("enmf", "multvae", "loss=whole_data", "multinomial"),
+        ("gowalla/ccl", "multvae", "loss=ccl", "multinomial"),
+        ("gowalla/directau", "neumf", "loss=directau", "bce"),
+        ("gowalla/bsl", "lightgcn", "loss=bsl", "bpr"),
+    ],
+)
+def test_an_inherited_loss_that_a_later_model_cannot_have_gives_way_to_that_of_the_model(
+    config: str, model: str, dropped: str, now: str
+) -> None:
+    resolved = resolve(config, f"model={model}".split())
+    assert resolved.config.loss == now
+    (note,) = [note for note in resolved.notes if note.startswith(f"{dropped} of ")]
+    assert " does not fit: " in note
+    assert note.endswith("; it is dropped")
+
+
+def test_an_inherited_sampler_optimizer_and_correction_that_a_later_model_cannot_have_give_way(folder: Path) -> None:
+    text = "model: bprmf\nsplit: leave_one_out\nloss: sampled_softmax\nlogq_correction: true\nsampler: in_batch\n"
+    _write(folder, a=f"{text}optimizer: lazy_adam\n", b="extends: a.yaml\nmodel: sasrec\n", c="extends: b.yaml\n")
+    for config in ("b.yaml", "c.yaml"):
+        resolved = resolve(config)
+        assert (resolved.config.sampler, resolved.config.optimizer, resolved.config.loss) == (
+            "uniform",
+            "adam",
+            "sampled_softmax",
+        )
+        assert resolved.config.logq_correction is False
+        assert [note.partition(" of a.yaml does not fit: ")[0] for note in resolved.notes] == [
+            "sampler=in_batch",
+            "optimizer=lazy_adam",
+            "logq_correction=true",
+        ]
+        (folder / "printed.yaml").write_text(dump_mapping(resolved.config))
+        assert resolve("printed.yaml").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("config", "overrides", "fault"),
+    [
+        ("bprmf", "model=lr dataset=SyntheticClicks loss=bpr", "argument 3:6: loss: model lr predicts labels"),
+        ("bprmf", "model=multvae loss=ccl", "argument 2:6: loss: loss ccl needs cosine"),
+        ("bprmf", "loss=multinomial", "argument 1:6: loss: loss multinomial needs users' whole rows"),
+        ("multvae", "loss=bpr", "argument 1:6: loss: model multvae is trained on users' whole rows"),
+        ("sasrec", "sampler=dns", "argument 1:9: sampler: sampler dns does not work with model sasrec"),
+        ("sasrec", "optimizer=lazy_adam", "argument 1:11: optimizer: lazy_adam trains embeddings only"),
+        ("bprmf", "model=sasrec split=leave_one_out optimizer=lazy_adam", "argument 3:11: optimizer: lazy_adam"),
+        ("bprmf", "model=sasrec split=leave_one_out sampler=in_batch", "argument 3:9: sampler: sampler in_batch does"),
+        ("ultragcn", "loss=bpr", "argument 1:6: loss: model ultragcn works only with bce, found bpr"),
+        ("lr", "dataset=Synthetic", "argument 1:9: dataset: model lr predicts labels, but Synthetic has none"),
+        ("simplex", "model=bprmf similarity=dot", "argument 2:12: similarity: loss ccl needs cosine scores"),
+    ],
+)
+def test_what_the_last_layer_chooses_is_never_dropped_for_a_model(config: str, overrides: str, fault: str) -> None:
+    assert _faults(config, *overrides.split())[0].startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("config", "model"), [("bprmf", "lr"), ("gowalla/bprmf", "deepfm"), ("ease", "fm"), ("lr", "bprmf"), ("fm", "ease")]
+)
+def test_inherited_data_that_a_later_model_cannot_be_trained_on_is_one_fault_that_names_the_key(
+    config: str, model: str
+) -> None:
+    (fault,) = _faults(config, f"model={model}")
+    assert ": dataset: " in fault
+    assert fault.endswith("; set dataset anew)")
+
+
+def test_a_loss_that_did_not_fit_where_it_was_written_is_still_a_fault(folder: Path) -> None:
+    _write(folder, a="model: bprmf\nloss: multinomial\n", b="extends: a.yaml\nmodel: neumf\n")
+    assert _faults("b.yaml")[0].startswith("a.yaml:2:7: loss: loss multinomial needs users' whole rows")

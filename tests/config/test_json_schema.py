@@ -145,7 +145,8 @@ def test_a_config_with_other_faults_still_has_a_schema_and_one_that_names_nothin
 
 
 def test_a_setting_without_default_is_required(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("class Mine:\n    'Mine.'\n    def __init__(self, data, *, size: int): ...\n")
+    text = "from recrun.architectures import RecSysArch\nclass Mine(RecSysArch):\n    'Mine.'\n"
+    (tmp_path / "mine.py").write_text(f"{text}    def __init__(self, data, *, size: int): ...\n")
     (tmp_path / "a.yaml").write_text("model: ./mine.py:Mine\nsize: 2\n")
     schema = config_schema(tmp_path / "a.yaml")
     assert _errors(schema, {"model": "./mine.py:Mine"}) != []

@@ -51,9 +51,24 @@ def test_a_condition_holds_as_python_would_say(condition: str) -> None:
     assert not _holds(f"not ({condition})")
 
 
-@pytest.mark.parametrize("condition", ["faulty > 3", "faulty % a == 0", "undeclared > 3", "text > 3", "a % 0 == 1"])
-def test_a_condition_that_cannot_be_evaluated_holds(condition: str) -> None:
+@pytest.mark.parametrize("condition", ["faulty > 3", "faulty % a == 0", "undeclared > 3", "nothing % 2 == 0"])
+def test_a_condition_on_a_faulty_setting_or_on_the_size_of_null_holds(condition: str) -> None:
     assert _holds(condition, faulty=1)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        *("text > 3", "a % 0 == 1", "a / 0 > 1", "a >> -1 == 0", "max([]) > 1", "len(a) > 1", "len() > 1", "a in b"),
+        *("text % 2 == 'x'", "'a%' % 2 == 'a'", "some - some == 0", "disjoint([[1]], some)", "max(a, text) > 1"),
+        *("len > 1", "a.trait > 1", "same_file(a)", "-text == 1", "is_encoding(a)"),
+        f"{' * '.join(['a'] * 999)} / 2 > 1",
+        "len('xxxxxxxx' * 9223372036854775807) > 1",
+    ],
+)
+def test_a_condition_that_cannot_be_computed_is_an_error_and_never_holds(condition: str) -> None:
+    with pytest.raises(RegistryError, match=r"cannot be computed: |is not a condition"):
+        _holds(condition)
 
 
 def test_a_trait_of_what_a_setting_chooses_can_be_asked_for() -> None:

@@ -27,7 +27,7 @@ def _settings(path: Path, name: str) -> tuple[list[str], tuple[str, ...]]:
 
 def test_a_class_has_the_settings_of_its_constructor(tmp_path: Path) -> None:
     _write(tmp_path, a="class A:\n    def __init__(self, data, *, size: int = 3): ...\n")
-    assert _settings(tmp_path / "a.py", "A") == (["size"], ())
+    assert _settings(tmp_path / "a.py", "A") == (["size"], ("object",))
 
 
 def test_an_inherited_constructor_is_found_in_the_same_file_and_in_a_neighbour(tmp_path: Path) -> None:
@@ -37,8 +37,8 @@ def test_an_inherited_constructor_is_found_in_the_same_file_and_in_a_neighbour(t
         a="from neighbour import Base as B\nclass Middle(B): ...\nclass A(Middle): ...\n",
         b="import neighbour as n\nclass B(n.Base): ...\n",
     )
-    assert _settings(tmp_path / "a.py", "A") == (["depth"], ("Middle", "B"))
-    assert _settings(tmp_path / "b.py", "B") == (["depth"], ("Base",))
+    assert _settings(tmp_path / "a.py", "A") == (["depth"], ("Middle", "B", "object"))
+    assert _settings(tmp_path / "b.py", "B") == (["depth"], ("Base", "object"))
 
 
 def test_a_model_that_derives_from_a_registered_one_has_its_settings_and_its_bases(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_the_model_takes_the_candidate_that_it_scores_highest() -> None:
         (["sampler=mixed", "n_negatives=1"], "n_negatives: sampler mixed needs at least 2 negatives, found 1"),
         (
             ["sampler=in_batch", "batch_size=1"],
-            "batch_size: sampler in_batch takes negatives from the other rows of the batch, so it needs",
+            "batch_size: sampler in_batch takes negatives from the other rows, so a batch needs",
         ),
         (["sampler=dns", "draw_on=device"], "draw_on: only uniform negatives can be drawn on the device"),
         (
