@@ -220,9 +220,14 @@ def note_of_other_data(
 
 
 def configs_tuned_for(dataset: str, model: str | None = None) -> list[str]:
-    """Return the bundled configs whose settings were chosen for a data set, those of one model or of any."""
+    """Return the bundled configs whose settings were chosen for a data set, those of one model or of any.
+
+    Each of them names the data set itself, so that the others need not be read as YAML.
+    """
     found = []
     for name, path in bundled_configs().items():
+        if not all(each.encode() in path.read_bytes() for each in (TUNED_FOR, dataset)):
+            continue
         reading = read_config(path)
         chosen = reading.given.get("model")
         if reading.tuned_for is not None and dataset in read_tuned_for(reading.tuned_for)[0]:

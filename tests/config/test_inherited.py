@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from recrun.config import expected
+from recrun.config.expected import configs_tuned_for
+from recrun.config.find import bundled_configs
 from recrun.config.resolve import resolve
 from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import ConfigError
@@ -50,6 +52,17 @@ def test_a_config_may_be_tuned_for_several_data_sets_and_for_data_of_ones_own(fo
     assert resolve("a.yaml").notes == resolve("a.yaml", ["dataset=./mine.py:Mine"]).notes == ()
     (note,) = resolve("a.yaml", ["dataset=Beauty"]).notes
     assert note == f"the settings of a.yaml were chosen for LastFM and {folder}/mine.py:Mine, not for Beauty"
+
+
+def test_configs_tuned_for_a_data_set_are_those_that_reading_them_all_tells() -> None:
+    resolved = {name: resolve(path) for name, path in bundled_configs().items()}
+    names = {dataset for each in resolved.values() for dataset in each.tuned_for}
+    assert len(names) > 5
+    for dataset in names:
+        there = [name for name, each in resolved.items() if dataset in each.tuned_for]
+        assert configs_tuned_for(dataset) == there
+        model = resolved[there[0]].config.model
+        assert configs_tuned_for(dataset, model) == [name for name in there if resolved[name].config.model == model]
 
 
 def test_an_extending_config_that_says_what_it_was_tuned_for_replaces_the_mark(folder: Path) -> None:

@@ -183,7 +183,7 @@ def test_columns_of_parquet_are_compared_as_what_they_are(tmp_path: Path) -> Non
 @pytest.mark.parametrize("format", ["lightgcn", "sequences"])
 @pytest.mark.parametrize(("key", "value"), [("filter", "user == 1"), ("drop_missing", ["user"])])
 def test_formats_without_columns_take_neither(tmp_path: Path, format: str, key: str, value: Any) -> None:
-    with pytest.raises(DataError, match=f"{key} is for files with columns; format {format} has none"):
+    with pytest.raises(DataError, match=f"{key} means nothing to files of format {format}; leave it out"):
         read(tmp_path, "1 2 3\n2 3 4\n", "x.txt", format, **{key: value})
 
 
