@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -147,6 +146,8 @@ def atomic_write(path: str | Path, content: str | bytes | Iterable[bytes | memor
     target = Path(path)
     content = content.encode("utf-8") if isinstance(content, str) else content
     pieces = [content] if isinstance(content, bytes) else content
+    import tempfile
+
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:
