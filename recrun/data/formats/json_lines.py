@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from recrun.data.formats.from_frame import frame_to_table
 from recrun.data.formats.json_columns import all_columns
 from recrun.data.formats.opening import check_encoding
 from recrun.data.formats.record_lines import (
+    N_SAMPLED,
     BadRecordError,
     Keys,
     first_records,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _CHUNK: Final = 1 << 16
 _LARGEST_EXACT: Final = 2**53
 _BEYOND: Final = 2**63
+_MAX_LATE: Final = 10
 
 
 @FORMATS.register("jsonl", extensions=(".jsonl", ".ndjson", ".json"), without=("separator", "header", "escape"))
@@ -86,8 +88,11 @@ def _read(path: Path, layout: Layout, format: str) -> Table:
     notes += label_notes(path, {name: [value_of(record, names[name]) for record in records] for name in labels})
     roles = {role: names[found[place]] for role, place in positions.items()}
     selecting = {str(place): names[found[place]] for place in selection.positions.values()}
-    lines = _Lines(path, layout.encoding, format, roles, selecting)
-    frame, doubtful = lines.frame()
+    lines = _Lines(path, layout.encoding, format, roles, selecting, {key for record in records for key in record})
+    frame, doubtful, late = lines.frame()
+    if late:
+        lacking = f"keys that the first {N_SAMPLED:,} records lack are not used"
+        notes.append(f"{path.name}: {lacking}: {', '.join(late)} (line {next(iter(late.values()))})")
     kept = None
     if layout.selects:
         mask, told = selection.mask(frame.drop(*roles), lambda row: row + 1)
@@ -127,6 +132,7 @@ class _Lines:
         roles: the keys that lead to the value of each role.
         selecting: the keys of the columns that rows are selected by, if they are. A value that its role cannot have is
             at fault then only if its row is kept.
+        known: the keys that the first records have.
     """
 
     path: Path
@@ -134,11 +140,13 @@ class _Lines:
     format: str
     roles: Mapping[str, Keys]
     selecting: Mapping[str, Keys]
+    known: Set[str]
 
-    def frame(self) -> tuple[pl.DataFrame, list[int]]:
-        """Return the columns of the file, blank lines as nulls, and the rows with a value that its role cannot have.
+    def frame(self) -> tuple[pl.DataFrame, list[int], dict[str, int]]:
+        """Return the columns of the file, blank lines as nulls; rows with a value that its role cannot have; new keys.
 
-        Where rows are selected there is also a column "", which is true for records.
+        Where rows are selected there is also a column "", which is true for records. Of the keys that are not known,
+        the first ones are returned, each with its line.
 
         Raises:
             DataError: a line is at fault.
@@ -147,11 +155,14 @@ class _Lines:
 
         chunks: list[dict[str, pl.Series]] = []
         doubtful: list[int] = []
+        late: dict[str, int] = {}
         columns = (*self.roles, *self.selecting, *([""] if self.selecting else []))
         values: dict[str, list[Any]] = {name: [] for name in columns}
         try:
             for number, line in lines_of(self.path, self.encoding):
                 record = parse_record(line, self.format) if line else None
+                if record is not None and not record.keys() <= self.known and len(late) < _MAX_LATE:
+                    late |= {key: number for key in record if key not in self.known and key not in late}
                 if self.selecting:
                     for name, keys in self.selecting.items():
                         values[name].append(_plain(value_of(record, keys), keys))
@@ -171,7 +182,7 @@ class _Lines:
         except BadRecordError:
             raise self.error(None) from None
         chunks.append({name: _series(column) for name, column in values.items()})
-        return pl.DataFrame({name: _joined([chunk[name] for chunk in chunks]) for name in columns}), doubtful
+        return pl.DataFrame({name: _joined([chunk[name] for chunk in chunks]) for name in columns}), doubtful, late
 
     def error(self, kept: np.ndarray | None) -> DataError:
         """Return the error for the first line at fault, which names the others when asked; of the rows kept, if any."""

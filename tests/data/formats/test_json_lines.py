@@ -351,6 +351,18 @@ def test_keys_that_are_not_used_are_noted(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("format", ["jsonl", "pylines"])
+def test_keys_that_come_late_are_noted_with_their_line(tmp_path: Path, format: str) -> None:
+    records: list[dict[str, Any]] = [{"user": row % 40, "item": row % 30} for row in range(1000)]
+    late: list[dict[str, Any]] = [{"user": 1, "item": 2, "rating": 5}, {"item": 2, "user": 3, "note": "x", "rating": 4}]
+    written = json.dumps if format == "jsonl" else repr
+    table = read(tmp_path / "x", "".join(f"{written(each)}\n" for each in records), format)
+    assert not [note for note in table.notes if "lack" in note]
+    table = read(tmp_path / "x", "".join(f"{written(each)}\n" for each in (*records, *late)), format)
+    told = "keys that the first 1,000 records lack are not used: rating, note (line 1001)"
+    assert f"x: {told}" in table.notes
+
+
 @pytest.mark.parametrize(
     ("labels", "is_noted"), [([0, 1], True), ([True, False], True), (["0", "1"], True), ([1, 1], False)]
 )
