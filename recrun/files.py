@@ -143,11 +143,11 @@ def atomic_write(path: str | Path, content: str | bytes | Iterable[bytes | memor
     Raises:
         OSError: the folder is missing or cannot be written, or the disk is full; an existing file is left unchanged.
     """
+    import tempfile
+
     target = Path(path)
     content = content.encode("utf-8") if isinstance(content, str) else content
     pieces = [content] if isinstance(content, bytes) else content
-    import tempfile
-
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -95,6 +95,11 @@ class AppliesIf:
     reason: str
 
 
+def of_format(key: str) -> AppliesIf:
+    """Return the condition on a setting of files of a user's own that it means something to their format."""
+    return AppliesIf(f"takes('{key}', format, path, train_path)", "it means nothing to files of this format")
+
+
 @dataclass(frozen=True)
 class EmptyIsText:
     """Empty text is a value of its own, so that an argument `KEY=` means it and not null."""
@@ -132,4 +137,5 @@ __all__ = [
     "SplitName",
     "UnitInterval",
     "Where",
+    "of_format",
 ]

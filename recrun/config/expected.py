@@ -226,7 +226,8 @@ def configs_tuned_for(dataset: str, model: str | None = None) -> list[str]:
     """
     found = []
     for name, path in bundled_configs().items():
-        if not all(each.encode() in path.read_bytes() for each in (TUNED_FOR, dataset)):
+        text = path.read_bytes()
+        if TUNED_FOR.encode() not in text or dataset.encode() not in text:
             continue
         reading = read_config(path)
         chosen = reading.given.get("model")

@@ -35,6 +35,12 @@ def plain_name(path: str) -> str:
     return next((path.removesuffix(ending) for ending in COMPRESSED if path.endswith(ending)), path)
 
 
+def format_told_by(path: str) -> str | None:
+    """Return the name of the format that the extension of a file tells, or None."""
+    extension = PurePath(plain_name(path)).suffix.lower()
+    return next((component.name for component in FORMATS if extension in component.traits.extensions), None)
+
+
 def same_file(path: str | None, other: str | None) -> bool:
     """Return whether two paths, if both are given, are the same."""
     return path is not None and path == other
@@ -42,11 +48,9 @@ def same_file(path: str | None, other: str | None) -> bool:
 
 def has_format(path: str | None, root: str) -> bool:
     """Return whether the extension of a file, if one is given, tells its format; of a folder, its files may."""
-    if path is None:
+    if path is None or format_told_by(path) is not None:
         return True
-    extension = PurePath(plain_name(path)).suffix.lower()
-    is_known = any(extension in component.traits.extensions for component in FORMATS)
-    return is_known or os.path.isdir(os.path.join(os.path.expanduser(root), path))
+    return os.path.isdir(os.path.join(os.path.expanduser(root), path))
 
 
 def takes(key: str, format: str | None, *paths: str | None) -> bool:
@@ -54,12 +58,10 @@ def takes(key: str, format: str | None, *paths: str | None) -> bool:
 
     A format that is not known takes every setting.
     """
-    extension = next((PurePath(plain_name(path)).suffix.lower() for path in paths if path is not None), None)
-    return not any(
-        key in component.traits.without
-        for component in FORMATS
-        if (component.name == format if format is not None else extension in component.traits.extensions)
-    )
+    first = next((path for path in paths if path is not None), None)
+    if format is None and first is not None:
+        format = format_told_by(first)
+    return format is None or format not in FORMATS or key not in FORMATS.describe(format).traits.without
 
 
 def is_encoding(name: str) -> bool:

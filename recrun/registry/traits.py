@@ -106,6 +106,14 @@ class DatasetTraits(Traits):
     conditions: Any = None
 
 
+LAYOUT_GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "text": ("separator", "header", "escape"),
+    "rows": ("filter", "drop_missing"),
+    "columns": ("user_column", "item_column", "rating_column", "time_column", "time_format"),
+}
+"""Settings of a file that a format takes all, or none of: how text is cut, which rows are read, what columns are."""
+
+
 @dataclass(frozen=True)
 class FormatTraits(Traits):
     """The traits of a file format.
@@ -114,13 +122,18 @@ class FormatTraits(Traits):
         extensions: the file name extensions that it is recognised by, such as ".csv".
         times: "none" if it tells neither times nor an order of interactions, "order" if only the order of each user's.
         rated: whether it may have ratings or weights.
-        without: the settings of a file that mean nothing to it, such as "separator".
+        without: the settings of a file that mean nothing to it, such as "encoding", and names of `LAYOUT_GROUPS`, which
+            stand for their settings.
     """
 
     extensions: tuple[str, ...] = ()
     times: Literal["any", "order", "none"] = "any"
     rated: bool = True
     without: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        settings = tuple(key for each in self.without for key in LAYOUT_GROUPS.get(each, (each,)))
+        object.__setattr__(self, "without", settings)
 
 
 @dataclass(frozen=True)

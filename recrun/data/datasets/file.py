@@ -14,11 +14,11 @@ from recrun.data.datasets.preparation import WHOLE, Preparation
 from recrun.data.datasets.settings import AnyInteractions
 from recrun.data.datasets.source_files import SourceFile, pieces_of, refuse_twice
 from recrun.data.formats.columns.select_rows import read_table
-from recrun.data.formats.opening import COMPRESSIONS
 from recrun.data.formats.table import Layout, Table
 from recrun.data.formats.values.dates import parse_format
 from recrun.errors import DataError, unknown
 from recrun.registry import DATASETS, FORMATS
+from recrun.registry.conditions import format_told_by
 from recrun.types import Annotated, Registered
 
 if TYPE_CHECKING:
@@ -173,19 +173,9 @@ def split_of(paths: Mapping[str, str], split: str) -> str:
 def telling_name(folder: Path, name: str) -> str:
     """Return the name that tells a format: that of a file, or of a folder, or else of the first file in the folder."""
     path = folder / name
-    if not path.is_dir() or is_format_known(name):
+    if not path.is_dir() or format_told_by(name) is not None:
         return name
     return find_pieces(path)[0].name
-
-
-def is_format_known(name: str) -> bool:
-    """Return whether the name of a file or folder tells a format."""
-    return any(Path(plain_name(name)).suffix.lower() in component.traits.extensions for component in FORMATS)
-
-
-def plain_name(name: str) -> str:
-    """Return a file's name without a compression extension."""
-    return next((name.removesuffix(ending) for ending in COMPRESSIONS if ending and name.endswith(ending)), name)
 
 
 def format_of(name: str, chosen: str | None = None) -> str:
@@ -198,9 +188,9 @@ def format_of(name: str, chosen: str | None = None) -> str:
         if chosen not in FORMATS:
             raise DataError(unknown("format", chosen, FORMATS.names()))
         return chosen
-    for component in FORMATS:
-        if Path(plain_name(name)).suffix.lower() in component.traits.extensions:
-            return component.name
+    told = format_told_by(name)
+    if told is not None:
+        return told
     if Path(name).suffix.lower() in _OTHER_COMPRESSIONS:
         raise DataError(f"{name} is compressed or an archive, and recrun reads .gz and .zst only; unpack it")
     raise DataError(f"the name of {name} does not tell its format; set format to one of: {', '.join(FORMATS.names())}")

@@ -29,7 +29,7 @@ from recrun.data.datasets.feature_columns import (
     refuse_missing,
     truths,
 )
-from recrun.data.datasets.file import paths_of_parts, plain_name, split_of
+from recrun.data.datasets.file import paths_of_parts, split_of
 from recrun.data.datasets.own_files import OwnFiles
 from recrun.data.datasets.preparation import Preparation
 from recrun.data.datasets.settings import LabelledRows, Shares
@@ -45,6 +45,7 @@ from recrun.data.interactions import ITEM, TIMESTAMP, USER, Interactions
 from recrun.data.splits import PARTS
 from recrun.errors import DataError
 from recrun.registry import DATASETS
+from recrun.registry.conditions import plain_name
 from recrun.types import Annotated, AppliesIf, OptionalColumn, Registered
 
 if TYPE_CHECKING:

@@ -260,17 +260,13 @@ def _checked(labels: np.ndarray, n_rows: int, split: str) -> np.ndarray:
     Raises:
         DataError: there is not one of 0, 1 and 2 for each row.
     """
+    told = f"split={split} must return a label of 0 (train), 1 (valid) or 2 (test) for each of {n_rows} rows"
+    told += f"; found {labels.dtype} of shape {labels.shape}"
     if labels.dtype.kind not in "iu":
-        raise DataError(
-            f"split={split} must return a label of 0 (train), 1 (valid) or 2 (test) for each of {n_rows} "
-            f"rows; found {labels.dtype} of shape {labels.shape}"
-        )
+        raise DataError(told)
     low, high = labels.min(initial=0), labels.max(initial=0)
     if labels.shape != (n_rows,) or low < splits.TRAIN or high > splits.TEST:
-        raise DataError(
-            f"split={split} must return a label of 0 (train), 1 (valid) or 2 (test) for each of {n_rows} rows; "
-            f"found {labels.dtype} of shape {labels.shape} with values from {low} to {high}"
-        )
+        raise DataError(f"{told} with values from {low} to {high}")
     return labels
 
 

@@ -19,6 +19,7 @@ from recrun.types import (
     PositiveInt,
     SplitName,
     Where,
+    of_format,
 )
 
 
@@ -155,41 +156,13 @@ class Written(TypedDict, total=False):
         drop_missing: columns; rows in which one of them is missing are left out.
     """
 
-    separator: Annotated[
-        str | None,
-        Default(None),
-        AppliesIf("takes('separator', format, path, train_path)", "it means nothing to files of this format"),
-    ]
-    header: Annotated[
-        bool | None,
-        Default(None),
-        AppliesIf("takes('header', format, path, train_path)", "it means nothing to files of this format"),
-    ]
-    encoding: Annotated[
-        str,
-        Default("utf-8"),
-        AppliesIf("takes('encoding', format, path, train_path)", "it means nothing to files of this format"),
-    ]
-    escape: Annotated[
-        str | None,
-        Default(None),
-        AppliesIf("takes('escape', format, path, train_path)", "it means nothing to files of this format"),
-    ]
-    time_format: Annotated[
-        str | None,
-        Default(None),
-        AppliesIf("takes('time_format', format, path, train_path)", "it means nothing to files of this format"),
-    ]
-    filter: Annotated[
-        str | None,
-        Default(None),
-        AppliesIf("takes('filter', format, path, train_path)", "it means nothing to files of this format"),
-    ]
-    drop_missing: Annotated[
-        list[str | int],
-        Default([]),
-        AppliesIf("takes('drop_missing', format, path, train_path)", "it means nothing to files of this format"),
-    ]
+    separator: Annotated[str | None, Default(None), of_format("separator")]
+    header: Annotated[bool | None, Default(None), of_format("header")]
+    encoding: Annotated[str, Default("utf-8"), of_format("encoding")]
+    escape: Annotated[str | None, Default(None), of_format("escape")]
+    time_format: Annotated[str | None, Default(None), of_format("time_format")]
+    filter: Annotated[str | None, Default(None), of_format("filter")]
+    drop_missing: Annotated[list[str | int], Default([]), of_format("drop_missing")]
 
 
 class WrittenColumns(Written, total=False):
@@ -202,26 +175,10 @@ class WrittenColumns(Written, total=False):
         time_column: name of the column of times (numbers or dates), if any; "" reads none (the same for ratings).
     """
 
-    user_column: Annotated[
-        str | None,
-        Default(None),
-        AppliesIf("takes('user_column', format, path, train_path)", "it means nothing to files of this format"),
-    ]
-    item_column: Annotated[
-        str | None,
-        Default(None),
-        AppliesIf("takes('item_column', format, path, train_path)", "it means nothing to files of this format"),
-    ]
-    rating_column: Annotated[
-        OptionalColumn,
-        Default(None),
-        AppliesIf("takes('rating_column', format, path, train_path)", "it means nothing to files of this format"),
-    ]
-    time_column: Annotated[
-        OptionalColumn,
-        Default(None),
-        AppliesIf("takes('time_column', format, path, train_path)", "it means nothing to files of this format"),
-    ]
+    user_column: Annotated[str | None, Default(None), of_format("user_column")]
+    item_column: Annotated[str | None, Default(None), of_format("item_column")]
+    rating_column: Annotated[OptionalColumn, Default(None), of_format("rating_column")]
+    time_column: Annotated[OptionalColumn, Default(None), of_format("time_column")]
 
 
 class LabelledRows(Written, Shares, total=False):

@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-from recrun.data.datasets.file import format_of, is_format_known, plain_name
+from recrun.data.datasets.file import format_of
 from recrun.data.datasets.pieces import are_many, find_pieces
 from recrun.errors import DataError
+from recrun.registry.conditions import format_told_by, plain_name
 
 _PART_NAMES: Final = {"train": "train|training|base", "valid": "valid|validation|val|dev", "test": "test|testing"}
 
@@ -23,7 +24,7 @@ def common_format(folder: Path) -> str:
     try:
         formats = {format_of(piece.name) for piece in find_pieces(folder)}
     except DataError:
-        return format_of(folder.name) if is_format_known(folder.name) else ""
+        return format_of(folder.name) if format_told_by(folder.name) is not None else ""
     return formats.pop() if len(formats) == 1 else ""
 
 

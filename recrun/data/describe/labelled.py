@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recrun.data.datasets.feature_columns import choose
-from recrun.data.datasets.file import plain_name
 from recrun.data.datasets.labelled_file import LabelledFile
 from recrun.data.describe.files import Description, FileReport
 from recrun.data.describe.problems import LIMIT, Faults
@@ -18,6 +17,7 @@ from recrun.data.formats.feature_file import FeatureFile
 from recrun.data.formats.table import Layout
 from recrun.data.interactions import ITEM, TIMESTAMP, USER
 from recrun.errors import DataError
+from recrun.registry.conditions import plain_name
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from recrun.data.datasets.file import format_of, plain_name
+from recrun.data.datasets.file import format_of
 from recrun.data.describe import guess_layout
 from recrun.data.describe.file_type import Survey, guess_encoding, is_parquet, survey
 from recrun.data.describe.guess_columns import choose_roles, take_roles
@@ -29,6 +29,7 @@ from recrun.data.formats.polars_files import read_parquet_columns
 from recrun.data.formats.table import Layout, shown
 from recrun.data.interactions import RATING, WEIGHT
 from recrun.errors import DataError
+from recrun.registry.conditions import plain_name
 
 LAYOUT_KEYS: Final = (
     *("separator", "header", "encoding", "escape", *COLUMN_KEYS.values()),

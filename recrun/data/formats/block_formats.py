@@ -64,19 +64,7 @@ _MIND: Final = _Grammar(
 )
 
 
-@FORMATS.register(
-    "netflix",
-    without=(
-        "separator",
-        "header",
-        "escape",
-        "time_format",
-        "user_column",
-        "item_column",
-        "rating_column",
-        "time_column",
-    ),
-)
+@FORMATS.register("netflix", without=("text", "columns"))
 def read_netflix(path: Path, layout: Layout) -> Table:
     """Read the files of the Netflix Prize: a line `movie:`, and below it `user,rating,date` for each of its ratings."""
     import polars as pl
@@ -112,19 +100,7 @@ def read_netflix(path: Path, layout: Layout) -> Table:
     return _table(frames, path, layout, line_of)
 
 
-@FORMATS.register(
-    "mind",
-    without=(
-        "separator",
-        "header",
-        "escape",
-        "time_format",
-        "user_column",
-        "item_column",
-        "rating_column",
-        "time_column",
-    ),
-)
+@FORMATS.register("mind", without=("text", "columns"))
 def read_mind(path: Path, layout: Layout) -> Table:
     """Read `behaviors.tsv` of MIND: each clicked impression is an interaction; histories are not read."""
     import polars as pl

@@ -12,7 +12,7 @@ import numpy as np
 
 from recrun.data.formats.columns.names import bare_name
 from recrun.data.formats.columns.sample_lines import check_guess, guess_separator, split_line
-from recrun.data.formats.columns.select_rows import Selection
+from recrun.data.formats.columns.select_rows import Selection, refuse_useless
 from recrun.data.formats.delimited import check_marks, looks_like_header
 from recrun.data.formats.file_kinds import kind_of, read_start, refuse_unless
 from recrun.data.formats.find_bad_row import TextShape, explain_rows, is_rectangular, row_lines
@@ -52,11 +52,8 @@ class FeatureFile:
         self._ending = ending.lower()
         self.notes: list[str] = []
         """What a user should know about the rows that were read last."""
-        without: Collection[str] = ("escape",) if self._ending in _TABS else ()
-        if self._ending in _PARQUET:
-            without = ("separator", "header", "encoding", "escape")
-        if useless := [key for key in without if key in layout.given]:
-            raise data_error(path, None, f"{useless[0]} means nothing to {ending} files; leave it out", "setting")
+        format = "parquet" if self._ending in _PARQUET else "tsv" if self._ending in _TABS else "csv"
+        refuse_useless(path, layout, format, f"{ending} files")
 
     @property
     def selecting(self) -> set[str]:

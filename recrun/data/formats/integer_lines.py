@@ -26,47 +26,13 @@ _MAX_DIGITS = 18
 _SPACES = (9, 11, 12, 13, 32)
 
 
-@FORMATS.register(
-    "lightgcn",
-    times="none",
-    rated=False,
-    without=(
-        "separator",
-        "header",
-        "encoding",
-        "escape",
-        "filter",
-        "drop_missing",
-        "time_format",
-        "user_column",
-        "item_column",
-        "rating_column",
-        "time_column",
-    ),
-)
+@FORMATS.register("lightgcn", times="none", rated=False, without=("text", "encoding", "rows", "columns"))
 def read_lightgcn(path: Path, layout: Layout) -> Table:
     """Read `user item item ...` lines of integers (the files of NGCF and LightGCN); a user may have several lines."""
     return _read(path)[0]
 
 
-@FORMATS.register(
-    "sequences",
-    times="order",
-    rated=False,
-    without=(
-        "separator",
-        "header",
-        "encoding",
-        "escape",
-        "filter",
-        "drop_missing",
-        "time_format",
-        "user_column",
-        "item_column",
-        "rating_column",
-        "time_column",
-    ),
-)
+@FORMATS.register("sequences", times="order", rated=False, without=("text", "encoding", "rows", "columns"))
 def read_sequences(path: Path, layout: Layout) -> Table:
     """Read `user item item ...` lines of integers whose items stand in the order of time; one line a user."""
     table, lengths = _read(path)

@@ -45,13 +45,13 @@ _BEYOND: Final = 2**63
 _MAX_LATE: Final = 10
 
 
-@FORMATS.register("jsonl", extensions=(".jsonl", ".ndjson", ".json"), without=("separator", "header", "escape"))
+@FORMATS.register("jsonl", extensions=(".jsonl", ".ndjson", ".json"), without=("text",))
 def read_jsonl(path: Path, layout: Layout) -> Table:
     """Read JSON lines, an object on each; its keys are the columns, those of nested objects as `outer.inner`."""
     return _read(path, layout, "jsonl")
 
 
-@FORMATS.register("pylines", without=("separator", "header", "escape"))
+@FORMATS.register("pylines", without=("text",))
 def read_pylines(path: Path, layout: Layout) -> Table:
     """Read a Python dict on each line (`{u'user': u'x'}`), as in the data of Steam; only literals, never code."""
     return _read(path, layout, "pylines")

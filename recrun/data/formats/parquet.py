@@ -18,7 +18,7 @@ from recrun.errors import DataError
 from recrun.registry import FORMATS
 
 
-@FORMATS.register("parquet", extensions=(".parquet", ".pq"), without=("separator", "header", "encoding", "escape"))
+@FORMATS.register("parquet", extensions=(".parquet", ".pq"), without=("text", "encoding"))
 def read_parquet(path: Path, layout: Layout) -> Table:
     """Read the columns of a parquet file that hold users, items, ratings and times; lines in messages are its rows."""
     import polars as pl

@@ -211,15 +211,30 @@ def is_missing(values: pl.Series) -> pl.Series:
     return missing
 
 
+def refuse_useless(path: Path, layout: Layout, format: str, files: str) -> None:
+    """Refuse a setting that means nothing to a format.
+
+    Args:
+        path: the file.
+        layout: what the user says about it.
+        format: the name of its format.
+        files: what such files are called in the message.
+
+    Raises:
+        DataError: there is one.
+    """
+    useless = [key for key in FORMATS.describe(format).traits.without if key in layout.given]
+    if useless:
+        raise data_error(path, None, f"{useless[0]} means nothing to {files}; leave it out", "setting")
+
+
 def read_table(format: str, path: Path, layout: Layout) -> Table:
     """Read a file, and make sure that the format's reader left out the rows that it was asked to.
 
     Raises:
         DataError: it cannot be read, or a setting means nothing to the format.
     """
-    useless = [key for key in FORMATS.describe(format).traits.without if key in layout.given]
-    if useless:
-        raise data_error(path, None, f"{useless[0]} means nothing to files of format {format}; leave it out", "setting")
+    refuse_useless(path, layout, format, f"files of format {format}")
     table: Table = FORMATS.get(format)(path, layout)
     if layout.selects and not table.is_selected:
         key = "filter" if layout.filter is not None else "drop_missing"

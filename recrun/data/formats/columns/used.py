@@ -45,16 +45,16 @@ def unused_notes(path: Path, names: Sequence[str], shape: TextShape, selecting: 
 
 
 def label_notes(path: Path, columns: Mapping[str, Sequence[Any]]) -> list[str]:
-    """Return the notes on columns among the unused ones that are called as labels are, and hold 0 and 1.
+    """Return the notes on those columns that hold 0 and 1.
 
     Args:
         path: the file.
-        columns: by name, values of the column; text, numbers, or true and false.
+        columns: by name, values of the unused columns that are called as labels are; text, numbers, or true and false.
     """
     notes = []
     for name, values in columns.items():
         found = {str(int(value)) if value in (0, 1) else str(value) for value in values if value is not None}
-        if name.lower() in LABELS and "0" in found and found <= {"0", "1"}:
+        if "0" in found and found <= {"0", "1"}:
             told = f"{path.name}: column {name} holds 0 and 1, and rows with 0 count as interactions"
             notes.append(f"{told}; set rating_column={name} rating_threshold=1, or filter='{name} == 1'")
     return notes
