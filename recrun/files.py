@@ -1,4 +1,4 @@
-"""Write files atomically, write and read JSON, compute digests, and hold locks between processes."""
+"""Write files atomically, read regular files only, write and read JSON, compute digests, and hold locks."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import hashlib
 import json
 import math
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 _POLL_SECONDS: Final = 0.02
 _LOCKED_BYTE: Final = 1 << 30
 """The byte that is locked on Windows, where locked bytes cannot be read: it lies beyond the content of any file."""
+_OPEN_TO_READ: Final = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
+"""Opening a FIFO does not wait for a writer, and opening a terminal does not make it the process's own."""
 _HELD: Final = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 
 try:
@@ -160,6 +163,45 @@ def atomic_write(path: str | Path, content: str | bytes | Iterable[bytes | memor
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def open_regular(path: str | Path, *, limit: int | None = None, follow: bool = True) -> BinaryIO:
+    """Open a regular file to read its bytes; a FIFO, device or folder in its place is refused without waiting for it.
+
+    Args:
+        path: the file.
+        limit: the most bytes that it may have; None for any number.
+        follow: whether the file itself may be a symbolic link.
+
+    Raises:
+        OSError: it cannot be opened, is not a regular file, or is too large; `strerror` says which.
+    """
+    flags = _OPEN_TO_READ | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if not follow and os.path.islink(path):
+            raise OSError(errno.ELOOP, "it is a symbolic link", str(path)) from None
+        raise
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        if limit is not None and found.st_size > limit:
+            raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes, and at most {limit:,} are read", str(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_regular(path: str | Path, *, limit: int, follow: bool = True) -> bytes:
+    """Return the content of a regular file of at most `limit` bytes; arguments and errors as for `open_regular`."""
+    with open_regular(path, limit=limit, follow=follow) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:  # it grew in between, or is one of /proc, whose sizes are 0
+        raise OSError(errno.EFBIG, f"at most {limit:,} bytes are read", str(path))
+    return content
 
 
 def to_json(document: Any, *, indent: int | None = None, default: Callable[[Any], Any] | None = None) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recrun.errors import CheckpointError
-from recrun.files import from_json, to_json
+from recrun.files import from_json, open_regular, read_regular, to_json
 from recrun.metrics.undefined import Undefined
 from recrun.report.files.metrics_file import MetricsWriter, read_metrics
 from recrun.runs.folder import RunFolder, read_json
@@ -27,6 +29,37 @@ PLAIN = st.recursive(
     | st.text(),
     lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
 )
+
+
+needs_posix = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs and links of POSIX")
+
+
+def test_a_regular_file_is_read_whole_up_to_its_limit(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"12345")
+    assert read_regular(file, limit=5) == b"12345"
+    with pytest.raises(OSError, match="it has 5 bytes, and at most 4 are read"):
+        read_regular(file, limit=4)
+
+
+@needs_posix
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for path in (tmp_path / "fifo", tmp_path / "link", tmp_path, Path("/dev/zero")):
+        with pytest.raises(OSError, match="it is not a regular file"):
+            open_regular(path)
+
+
+@needs_posix
+def test_a_link_is_refused_where_none_may_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"1")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "nowhere").symlink_to("nothing")
+    assert read_regular(tmp_path / "link", limit=1) == b"1"
+    for name in ("link", "nowhere"):
+        with pytest.raises(OSError, match="it is a symbolic link"):
+            read_regular(tmp_path / name, limit=1, follow=False)
 
 
 @given(PLAIN)

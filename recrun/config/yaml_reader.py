@@ -6,6 +6,7 @@ one. No other module reads YAML.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ import yaml
 
 from recrun.config.yaml_dialect import NotYaml, compose, construct
 from recrun.errors import ConfigError, Fault
+from recrun.files import read_regular
 
 MAX_BYTES: Final = 1 << 16
 """A larger file is refused without being parsed: it cannot be a config."""
@@ -280,15 +282,13 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
 
 def _read_text(path: Path, name: str, reading: Reading) -> str | None:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_regular(path, limit=MAX_BYTES)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         message = "is a folder; expected a YAML file" if os.path.isdir(path) else f"cannot be read: {reason}"
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            message = f"is larger than {MAX_BYTES >> 10} KiB, so it is not a config"
         reading.refuse(Fault(message, file=name))
-        return None
-    if len(content) > MAX_BYTES:
-        reading.refuse(Fault(f"is larger than {MAX_BYTES >> 10} KiB, so it is not a config", file=name))
         return None
     try:
         return content.decode("utf-8-sig")
