@@ -179,7 +179,7 @@ def open_regular(path: str | Path, *, limit: int | None = None, follow: bool = T
     flags = _OPEN_TO_READ | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
     try:
         descriptor = os.open(path, flags)
-    except OSError as error:
+    except OSError:
         if not follow and os.path.islink(path):
             raise OSError(errno.ELOOP, "it is a symbolic link", str(path)) from None
         raise

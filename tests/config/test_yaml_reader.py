@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -197,7 +198,7 @@ def test_a_file_without_permission_is_one_fault(tmp_path: Path, monkeypatch: pyt
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)  # the tests may run as root, whom no file refuses
+    monkeypatch.setattr(os, "open", refuse)  # the tests may run as root, whom no file refuses
     (fault,) = read_mapping(tmp_path / "secret.yaml").faults
     assert fault.message == "cannot be read: Permission denied"
 
