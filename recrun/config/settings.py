@@ -132,7 +132,7 @@ _ELSEWHERE: Final = {
 OTHER_SPELLINGS: Final = {spelling: key for key, spellings in _ELSEWHERE.items() for spelling in spellings.split()}
 """What other programs (RecBole, FreeRec, Elliot, Cornac and the like) call settings that mean the same here."""
 
-USUAL_REPORTERS: Final = ("metrics", "live", "log", "events", "summary")
+USUAL_REPORTERS: Final = ("live", "log", "events", "summary")
 """The reporters of every run, in the order in which they are created and notified; `trackers` come after them.
 
 The metrics file comes first because the live view starts from its content, and the summary is made from it.

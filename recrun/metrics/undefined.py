@@ -47,7 +47,7 @@ def from_nulls(values: Mapping[str, float | None], why: Mapping[str, str]) -> di
     """Return metrics as they were before `as_nulls`, given their `reasons`."""
     found: dict[str, float] = {}
     for name, value in values.items():
-        found[name] = Undefined(why.get(name, "the reason was not recorded")) if value is None else value
+        found[name] = Undefined(str(why.get(name, "the reason was not recorded"))) if value is None else value
     return found
 
 

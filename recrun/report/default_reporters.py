@@ -1,4 +1,4 @@
-"""Register the reporters of recrun: metrics file, live view, log, event files and summary.
+"""Register the reporters of recrun: live view, log, event files and summary.
 
 Each is a factory `(run, settings, resumed_from) -> Reporter`; `recrun.config.settings.USUAL_REPORTERS` is their order.
 """
@@ -14,25 +14,21 @@ if TYPE_CHECKING:
     from recrun.runs.folder import RunFolder
     from recrun.training.reporter import Reporter
 
-
-@REPORTERS.register("metrics")
-def metrics(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
-    """Write metrics.jsonl: one line of JSON for each epoch and split."""
-    from recrun.report.files.metrics_file import MetricsWriter
-
-    return MetricsWriter(run.metrics_lines_file, resumed_from)
+_LINES_OF_AN_EPOCH = 8
+"""At least as many as a history has of one epoch."""
 
 
 @REPORTERS.register("live")
 def live(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
     """Show the progress of the run on stderr, in the detail set by `verbose`; after a resume with its past epochs."""
-    from recrun.report.files.metrics_file import read_metrics
+    from recrun.report.terminal.board import MAX_ROWS
     from recrun.report.terminal.console import stderr_console
     from recrun.report.terminal.live import LiveReporter
+    from recrun.runs.history import recent_history
 
     view = LiveReporter(stderr_console(), int(settings.get("verbose", 1)))
     if resumed_from is not None:
-        view.recall(read_metrics(run.metrics_lines_file))
+        view.recall(recent_history(run.metrics_lines_file, 2 * MAX_ROWS))
     return view
 
 
@@ -48,8 +44,22 @@ def log(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -
 def events(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
     """Write TensorBoard event files."""
     from recrun.report.files.events import EventWriter
+    from recrun.runs.history import recent_history
 
-    return EventWriter(run.summary_folder)
+    past = recent_history(run.metrics_lines_file, _LINES_OF_AN_EPOCH)
+    return EventWriter(run.summary_folder, past, _tested_epoch(run))
+
+
+def _tested_epoch(run: RunFolder) -> int | None:
+    """Return the epoch of the model that a finished run has tested; None if there is none."""
+    from recrun.errors import CheckpointError
+    from recrun.runs.folder import read_json
+
+    try:
+        result = read_json(run.metrics_file)
+    except CheckpointError:
+        return None
+    return result.get("best_epoch") if result.get("test") else None
 
 
 @REPORTERS.register("summary")

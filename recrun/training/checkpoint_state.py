@@ -28,8 +28,17 @@ from recrun.training.saved_progress import check_progress
 _SUPERSEDED: Final = ".superseded.safetensors"
 
 
-def save_last(run: RunFolder, parts: RunParts, settings: RunSettings, state: TrainingState) -> None:
+def save_last(
+    run: RunFolder, parts: RunParts, settings: RunSettings, state: TrainingState, history: Mapping[str, Any]
+) -> None:
     """Write the complete state to `last`.
+
+    Args:
+        run: the folder of the run.
+        parts: what is trained.
+        settings: the settings of the run.
+        state: its state.
+        history: the position in its history, see `recrun.runs.history`.
 
     Raises:
         TrainingError: it cannot be written; the message says what is left of the run.
@@ -40,7 +49,7 @@ def save_last(run: RunFolder, parts: RunParts, settings: RunSettings, state: Tra
         "criterion": criterion.state_dict() if isinstance(criterion, nn.Module) else None,
         "optimizer": optimizer.state_dict() if optimizer is not None else None,
         "lr_scheduler": lr_scheduler.state_dict() if lr_scheduler is not None else None,
-        **state.state_dict(),
+        **state.state_dict(history),
         "rng": random_state(parts.device),
     }
     _write(run, "last", content)

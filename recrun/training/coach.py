@@ -112,8 +112,8 @@ class Coach(RunKeeper):
         state.stale = 0 if is_best else state.stale + 1
         if is_best:
             self._keep_best(Best(epoch, value, values))
-        state.evaluated = epoch
-        state.history.append("valid", epoch, values)
+        state.evaluated, state.last_value = epoch, value
+        self.history.append(epoch, "valid", values, seconds, is_best)
         self.reporters.evaluated(epoch, "valid", values, is_best, seconds)
         self.stopwatch.book("report")
 
@@ -135,7 +135,9 @@ class Coach(RunKeeper):
         self._guard.check()
         values = self.state.end_epoch(epoch)
         self.stopwatch.book("bookkeeping")
-        self.reporters.trained(epoch + 1, values, self._spend("train", start))
+        seconds = self._spend("train", start)
+        self.history.append(epoch + 1, "train", values, seconds)
+        self.reporters.trained(epoch + 1, values, seconds)
         self.stopwatch.book("report")
 
     def step(self, epoch: int) -> None:
@@ -144,7 +146,7 @@ class Coach(RunKeeper):
             return
         if isinstance(self.lr_scheduler, Schedule):
             evaluated = self.settings.validates and self.state.evaluated == epoch
-            value = self.state.history.last("valid", self.settings.which4best) if evaluated else None
+            value = self.state.last_value if evaluated else None
             self.lr_scheduler.step(None if value is None else self.settings.goodness(value))
         else:  # A script's own torch scheduler.
             self.lr_scheduler.step()
@@ -163,7 +165,7 @@ class Coach(RunKeeper):
             place = self.run.begin_test_evaluation("best", by="train")
             test, seconds = self._score("test", best.epoch)
             self.run.end_test_evaluation(place, test)
-            self.state.history.append("test", best.epoch, test)
+            self.history.append(best.epoch, "test", test, seconds)
             self.reporters.evaluated(best.epoch, "test", test, False, seconds)
         result = result_of(self.run, self.parts, self.settings, self.state, test)
         self.run.write_json(self.run.metrics_file, result)

@@ -1,4 +1,4 @@
-"""Hold the state of a run: its position, the best evaluation, running means and the history."""
+"""Hold the state of a run: its position, the best evaluation, and running means."""
 
 from __future__ import annotations
 
@@ -182,37 +182,6 @@ class AverageMeter:
 
 
 @dataclass
-class MonitorHistory:
-    """The monitored values, by split and metric: lists of (epoch, value) in the order of the run."""
-
-    values: dict[str, dict[str, list[tuple[int, float]]]] = field(default_factory=dict)
-
-    def append(self, split: str, epoch: int, values: Mapping[str, float]) -> None:
-        """Add the values of one split after `epoch` epochs of training."""
-        series = self.values.setdefault(split, {})
-        for name, value in values.items():
-            series.setdefault(name, []).append((epoch, _number(value)))
-
-    def last(self, split: str, metric: MetricName) -> float:
-        """Return the latest value of a metric on a monitored split."""
-        return self.values[split][str(metric)][-1][1]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the history as plain lists."""
-        return {
-            split: {name: [list(p) for p in points] for name, points in series.items()}
-            for split, series in self.values.items()
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore a history that `state_dict` returned."""
-        self.values = {
-            split: {name: [(int(epoch), _number(value)) for epoch, value in points] for name, points in series.items()}
-            for split, series in state.items()
-        }
-
-
-@dataclass
 class Best:
     """The best evaluation so far: after how many epochs, the criterion's value, all monitored values.
 
@@ -226,19 +195,21 @@ class Best:
 
 @dataclass
 class TrainingState:
-    """The state of a run: its position, the values measured so far, and the running means.
+    """The state of a run: its position, the best and the last validation, and the running means.
+
+    It does not grow with the run; what was measured is in `recrun.runs.history`.
 
     Args:
         epoch: whole epochs trained.
         step: batches trained in the current epoch.
         evaluated: the last epoch that was validated, -1 if none was.
+        last_value: the value of the criterion for the best epoch at that validation.
         best: the best validation so far.
         stale: validations since the best one.
         stopped_early: whether training ended because `stale` reached the patience.
         loss: the running mean loss of the current epoch.
         pending: the losses that are not in that mean yet.
         meters: the running means of the other monitors.
-        history: the monitored values.
         users: how many users were ranked and how many were skipped (no relevant items), by split, at its last
             evaluation.
         seconds: time spent, by activity.
@@ -247,13 +218,13 @@ class TrainingState:
     epoch: int = 0
     step: int = 0
     evaluated: int = -1
+    last_value: float | None = None
     best: Best | None = None
     stale: int = 0
     stopped_early: bool = False
     loss: AverageMeter = field(default_factory=AverageMeter)
     pending: LossTrace = field(default_factory=LossTrace)
     meters: Meters = field(default_factory=Meters)
-    history: MonitorHistory = field(default_factory=MonitorHistory)
     users: dict[str, tuple[int, int]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: {"train": 0.0, "evaluate": 0.0})
 
@@ -268,19 +239,19 @@ class TrainingState:
         values = loss | self.meters.take("train")
         self.loss.reset()
         self.epoch, self.step = epoch + 1, 0
-        self.history.append("train", self.epoch, values)
         return values
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state as plain data."""
+    def state_dict(self, history: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the state as plain data, with the position in the history of the run."""
         progress = {
             "epoch": self.epoch,
             "step": self.step,
             "evaluated": self.evaluated,
+            "last_value": self.last_value,
             "best": vars(self.best) if self.best else None,
             "stale": self.stale,
             "loss": vars(self.loss),
-            "history": self.history.state_dict(),
+            "history": dict(history),
             "users": {split: list(counts) for split, counts in self.users.items()},
             "seconds": self.seconds,
         }
@@ -289,17 +260,11 @@ class TrainingState:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the state that `state_dict` returned."""
         saved = state["progress"]
-        self.epoch, self.step, self.evaluated = saved["epoch"], saved["step"], saved["evaluated"]
+        self.epoch, self.step = saved["epoch"], saved["step"]
+        self.evaluated, self.last_value = saved["evaluated"], saved["last_value"]
         self.best = Best(**saved["best"]) if saved["best"] else None
-        if self.best is not None and self.best.value is not None and math.isnan(self.best.value):
-            self.best.value = None  # as older checkpoints of runs without validation have it
         self.stale = saved["stale"]
         self.loss = AverageMeter(**saved["loss"])
-        self.history.load_state_dict(saved["history"])
         self.users = {split: (int(ranked), int(skipped)) for split, (ranked, skipped) in saved["users"].items()}
         self.seconds = dict(saved["seconds"])
         self.meters.load_state_dict("train", state["meters"])
-
-
-def _number(value: float) -> float:
-    return value if isinstance(value, Undefined) else float(value)

@@ -16,6 +16,7 @@ from recrun.errors import ConfigError
 from recrun.randomness import undisturbed_random_state
 from recrun.runs.find import resumable, run_for
 from recrun.runs.folder import RunFolder
+from recrun.runs.history import History
 from recrun.training import checkpoint_state, devices
 from recrun.training.finite_checks import Guard
 from recrun.training.loader import Loader
@@ -74,6 +75,7 @@ class RunKeeper:
         self.reporters: Reporter = Reporters()
         self._settings: RunSettings | None = None
         self._run: RunFolder | None = None
+        self._history: History | None = None
         self._make_reporters: ReporterFactory = self._usual_reporters
         self._guard = Guard(self.model, self.state)
         self._interrupts = Interrupts()
@@ -104,6 +106,13 @@ class RunKeeper:
         if self._run is None:
             raise ConfigError("the Coach has no run yet; call compile(cfg, monitors=[...]) first")
         return self._run
+
+    @property
+    def history(self) -> History:
+        """The measured values of the run."""
+        if self._history is None:
+            self._history = History(self.run.metrics_lines_file)
+        return self._history
 
     def compile(
         self,
@@ -167,22 +176,31 @@ class RunKeeper:
             checkpoint_state.restore(self.run, self.parts, self.state, saved)
         self._has_begun = True
         self.run.clean()
-        if saved is None:  # What an attempt without a checkpoint measured is measured again.
-            self.run.metrics_lines_file.unlink(missing_ok=True)
-        elif self.run.read_settings().get("epochs") != self.cfg["epochs"]:
+        has_history = self._go_back(saved)
+        if saved is not None and self.run.read_settings().get("epochs") != self.cfg["epochs"]:
             self.run.write_config({**self.run.read_settings(), "epochs": self.cfg["epochs"]})
         resumed_from = None if saved is None else self.state.epoch
         with undisturbed_random_state(self.device):
             self.reporters = Reporters(self._make_reporters(self.run, resumed_from))
             self.reporters.start(describe_run(self.run, self.parts, self.settings, resumed_from, self.notes))
+        if not has_history:
+            changed = f"{self.run.metrics_lines_file} was changed or cut off since the checkpoint was written"
+            self.reporters.message(f"{changed}; plots lack what cannot be read of it", "warning")
         self.stopwatch.book("start")
+
+    def _go_back(self, saved: Mapping[str, Any] | None) -> bool:
+        """Drop from the history what will be measured again, and return whether it holds everything before that."""
+        if saved is None:
+            self.history.start_over()
+            return True
+        return self.history.go_back_to(saved["progress"]["history"], self.state.epoch)
 
     def save_checkpoint(self, epoch: int, *, force: bool = False) -> None:
         """Write the last checkpoint when it is due: every `checkpoint_freq` epochs, or when forced."""
         if self.settings.closed_form or not (force or epoch % self.cfg["checkpoint_freq"] == 0):
             return
         self._guard.check()
-        checkpoint_state.save_last(self.run, self.parts, self.settings, self.state)
+        checkpoint_state.save_last(self.run, self.parts, self.settings, self.state, self.history.position())
         self._checkpoint.done()
         self.stopwatch.book("checkpoint")
 

@@ -21,25 +21,26 @@ def check_progress(progress: Mapping[str, Any], *, epochs: int, n_steps: int | N
         ValueError: it cannot; the message names the first entry that is wrong.
         KeyError, TypeError, AttributeError: an entry is missing, or is not made as it should be.
     """
+    if "history" not in progress or "last_value" not in progress:
+        raise ValueError("it is of an older version of recrun; train again")
     _integer("epoch", progress["epoch"], 0, epochs)
     _integer("step", progress["step"], 0, n_steps)
     _integer("evaluated", progress["evaluated"], -1, progress["epoch"])
     _integer("stale", progress["stale"], 0)
+    if progress["evaluated"] >= 0 or progress["last_value"] is not None:
+        _number("last_value", progress["last_value"])
     _number("loss", progress["loss"]["total"])
     _integer("loss", progress["loss"]["count"], 0)
     best = progress["best"]
     if best is not None:
-        _integer("best epoch", best["epoch"], 0)
+        _integer("best epoch", best["epoch"], 0, progress["epoch"])
         for value in best["values"].values():
             _number("best", value, undefined=True)
-        # Without a validation part nothing was measured; older checkpoints hold NaN for that.
-        if best["values"]:
+        if best["values"] or best["value"] is not None:  # without a validation part nothing was measured
             _number("best", best["value"])
-    for series in progress["history"].values():
-        for points in series.values():
-            for epoch, value in points:
-                _integer("history", epoch, 0)
-                _number("history", value, undefined=True)
+    _integer("history", progress["history"]["bytes"], 0)
+    if not isinstance(progress["history"]["digest"], str):
+        raise TypeError("history has no digest")
     for counts in progress["users"].values():
         for count in counts:
             _integer("users", count, 0)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from recrun.config.resolve import resolve
-from recrun.errors import CheckpointError
-from recrun.files import from_json
+from recrun.metrics.undefined import as_nulls
 from recrun.runs.folder import RunFolder, finished_record, open_run, read_json
+from recrun.runs.history import read_history
 from recrun.runs.provenance import code_hashes, data_differences, environment
 from recrun.workflows.build import build, portable
 
@@ -113,12 +113,8 @@ def _numbers(run: RunFolder) -> Iterator[tuple[str, Any]]:
     result = read_json(run.metrics_file)
     for part in _COMPARED:
         yield from _flatten(part, result.get(part))
-    try:
-        lines = [from_json(line) for line in run.metrics_lines_file.read_text(encoding="utf-8").splitlines()]
-        for line in lines:
-            yield from _flatten(f"epoch {line['epoch']} {line['split']}", line["values"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{run.metrics_lines_file} is missing or damaged") from error
+    for line in read_history(run.metrics_lines_file, strict=True):
+        yield from _flatten(f"epoch {line['epoch']} {line['split']}", as_nulls(line["values"]))
 
 
 def _flatten(where: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -20,6 +20,7 @@ from recrun.config.family import (
 from recrun.config.resolve import resolve
 from recrun.errors import ConfigError
 from recrun.registry import MODELS
+from recrun.runs.history import read_history
 from recrun.workflows.build import prepare
 from recrun.workflows.check_model import check
 
@@ -101,7 +102,7 @@ def test_a_family_from_outside_trains(outside: Path, tmp_path: Path) -> None:
     assert "sampler" not in resolved.config
     coach = prepare(resolved, runs=tmp_path / "runs")
     assert coach.fit()["status"] == "done"
-    losses = [value for _, value in coach.state.history.values["train"]["loss"]]
+    losses = [line["values"]["loss"] for line in read_history(coach.run.metrics_lines_file) if line["split"] == "train"]
     assert losses[-1] < losses[0]
 
 

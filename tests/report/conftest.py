@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from recrun.training.loop_state import MonitorHistory
+from recrun.report.files.summary import MonitorHistory
 from recrun.training.reporter import Reporter
 
 MONITORS = ("loss", "recall@10", "recall@20", "ndcg@10", "ndcg@20")

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from recrun.runs.folder import RunFolder
-from recrun.training.reporter import Reporters, make_reporters
+from recrun.runs.history import History
+from recrun.training.reporter import Reporter, Reporters, make_reporters
 
 
 @pytest.fixture
@@ -14,15 +15,29 @@ def run(tmp_path) -> RunFolder:
     return run
 
 
-def test_a_run_leaves_its_log_metrics_events_and_summary(run, fake_run, capsys):
-    reporters = Reporters(make_reporters(run, {"description": "BPRMF", "verbose": 1}))
+class _Historian(Reporter):
+    """Keeps the history of a run, as the Coach does, and where it was before each evaluation."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self.history = History(run.metrics_lines_file)
+        self.positions: dict[int, dict] = {}
+
+    def trained(self, epoch, values, seconds):
+        self.history.append(epoch, "train", values, seconds)
+
+    def evaluated(self, epoch, split, values, is_best, seconds):
+        self.positions.setdefault(epoch, self.history.position())
+        self.history.append(epoch, split, values, seconds, is_best)
+
+
+def test_a_run_leaves_its_log_events_and_summary(run, fake_run, capsys):
+    reporters = Reporters([_Historian(run), *make_reporters(run, {"description": "BPRMF", "verbose": 1})])
     fake_run(reporters, ("loss", "ndcg@20"))
     reporters.close()
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\nepoch ") == 32
     assert run.log_file.exists()
-    assert len(run.metrics_lines_file.read_text().splitlines()) == 62
     names = sorted(path.name for path in run.summary_folder.iterdir())
     assert names[0] == "SUMMARY.md"
     assert names[1].startswith("events.out.tfevents.")
@@ -35,8 +50,11 @@ def test_a_run_leaves_its_log_metrics_events_and_summary(run, fake_run, capsys):
 def test_a_resumed_run_shows_and_sums_up_the_whole_of_it(run, fake_run, monkeypatch, screen):
     console = screen()
     monkeypatch.setattr("recrun.report.terminal.console.stderr_console", lambda: console)
+    historian = _Historian(run)
     for first in (0, 25):
-        reporters = Reporters(make_reporters(run, {"verbose": 1}, first or None))
+        if first:
+            assert historian.history.go_back_to(historian.positions[first], first)
+        reporters = Reporters([historian, *make_reporters(run, {"verbose": 1}, first or None)])
         fake_run(reporters, ("loss", "ndcg@20"), first=first)
         reporters.close()
     last = console.file.getvalue()

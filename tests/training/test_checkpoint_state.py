@@ -63,12 +63,12 @@ def test_a_resume_takes_the_best_model_that_the_last_checkpoint_speaks_of(
 def test_a_checkpoint_written_after_the_best_model_makes_it_the_one_to_keep(tmp_path: Path) -> None:
     coach = _coach(tmp_path)
     coach.fit()
-    coach._keep_best(Best(7, 0.9, {}))
+    coach._keep_best(Best(2, 0.9, {}))
     coach.save_checkpoint(2, force=True)
     again = _coach(tmp_path, coach.run)
     again.resume()
-    assert again.state.best == Best(7, 0.9, {})
-    assert _epoch_of_best(coach.run) == 7
+    assert again.state.best == Best(2, 0.9, {})
+    assert _epoch_of_best(coach.run) == 2
 
 
 def test_a_resume_without_its_best_model_is_refused(tmp_path: Path) -> None:
@@ -155,27 +155,18 @@ HOSTILE: dict[str, tuple[tuple[Any, ...], Any, str]] = {
     ),
     "a best metric is NaN": (("best", "values", "ndcg@20"), math.nan, "best must be a finite number, found nan"),
     "a best metric is text": (("best", "values", "ndcg@20"), "x", "best must be a finite number, found 'x'"),
-    "the best epoch is negative": (("best", "epoch"), -1, "best epoch must be an integer >= 0, found -1"),
+    "the best epoch is negative": (("best", "epoch"), -1, "best epoch must be an integer >= 0 and <= 2, found -1"),
+    "the best epoch is to come": (("best", "epoch"), 3, "best epoch must be an integer >= 0 and <= 2, found 3"),
+    "the last value is NaN": (("last_value",), math.nan, "last_value must be a finite number, found nan"),
+    "the last value is nothing": (("last_value",), None, "last_value must be a finite number, found None"),
     "a loss in words": (("loss",), "x", ""),
     "a loss that is NaN": (("loss", "total"), math.nan, "loss must be a finite number, found nan"),
     "a loss of no rows": (("loss", "count"), -5, "loss must be an integer >= 0, found -5"),
     "a history that is a list": (("history",), [1], ""),
-    "a history of words": (
-        ("history", "valid", "ndcg@20"),
-        [[0, "high"]],
-        "history must be a finite number, found 'high'",
-    ),
-    "a history of NaN": (
-        ("history", "valid", "ndcg@20"),
-        [[0, math.nan]],
-        "history must be a finite number, found nan",
-    ),
-    "a history at no epoch": (
-        ("history", "valid", "ndcg@20"),
-        [[-1, 0.5]],
-        "history must be an integer >= 0, found -1",
-    ),
-    "a history of single numbers": (("history", "valid", "ndcg@20"), [0.5], ""),
+    "a history of words": (("history", "bytes"), "many", "history must be an integer >= 0, found 'many'"),
+    "a history of fewer than no bytes": (("history", "bytes"), -1, "history must be an integer >= 0, found -1"),
+    "a history without its digest": (("history", "digest"), None, "history has no digest"),
+    "a history by metric": (("history",), {"valid": {"ndcg@20": [[0, 0.5]]}}, "'bytes'"),
     "a negative count of users": (("users", "valid"), [-1, 0], "users must be an integer >= 0, found -1"),
     "no seconds": (("seconds",), {}, "'train'"),
     "endless seconds": (("seconds", "train"), math.inf, "seconds must be a finite number, found inf"),
@@ -205,10 +196,13 @@ def test_the_last_model_of_a_run_without_validation_has_no_value(tmp_path: Path)
     again = _coach(tmp_path, coach.run, "valid_ratio=0")
     again.resume()
     assert again.state.best == Best(2, None, {})
-    # As it was written before.
+
+
+def test_a_checkpoint_of_an_older_version_is_named_as_one(tmp_path: Path) -> None:
+    coach = _coach(tmp_path)
+    coach.fit()
     state = load_checkpoint(coach.run.checkpoint_file("last"))
-    state["progress"]["best"]["value"] = math.nan
+    del state["progress"]["history"]
     save_checkpoint(coach.run.checkpoint_file("last"), state)
-    again = _coach(tmp_path, coach.run, "valid_ratio=0")
-    again.resume()
-    assert again.state.best == Best(2, None, {})
+    with pytest.raises(CheckpointError, match="it is of an older version of recrun; train again"):
+        _coach(tmp_path, coach.run).resume()

@@ -10,6 +10,7 @@ import torch
 from recrun.config.resolve import resolve
 from recrun.data.postprocessing.on_device import OnDevice
 from recrun.errors import ConfigError
+from recrun.runs.history import read_history
 from recrun.training.pipes import training_pipe
 from recrun.workflows.build import build
 
@@ -73,7 +74,8 @@ def test_low_precision_and_training_on_the_device_still_learn(tmp_path_factory: 
         resolved = resolve("bprmf", [*SMALL, "epochs=6", "lr=0.02", "verbose=0", option])
         coach = prepare(resolved, runs=tmp_path_factory.mktemp("runs"), reporters=lambda run, epoch: [])
         coach.fit()
-        losses = [value for _, value in coach.state.history.values["train"]["loss"]]
+        lines = read_history(coach.run.metrics_lines_file)
+        losses = [line["values"]["loss"] for line in lines if line["split"] == "train"]
         assert losses[-1] < losses[0]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recrun.metrics.undefined import Undefined
+from recrun.runs.history import Part
 from recrun.training.reporter import Reporter
 
 if TYPE_CHECKING:
@@ -23,31 +24,37 @@ class EventWriter(Reporter):
     there is something to write.
 
     A resumed run continues in a new file of the same folder. That file begins with a purge step, which makes
-    TensorBoard discard the values of older files after the resumed epoch (all of them, if the run starts over). Values
-    that the older files already hold are not written again, so no step appears twice.
+    TensorBoard discard the values of older files from the resumed epoch on (all of them, if the run starts over). What
+    was measured at that epoch before the checkpoint is written again.
 
     Args:
         folder: the folder of the event files; created if missing.
+        past: the end of the history before a resume, as `recent_history` returns it.
+        tested: the epoch whose test values the older files hold, if any; they are not written twice.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, past: Iterable[Part] = (), tested: int | None = None) -> None:
         self._folder = Path(folder)
+        self._past = [line for part in past for line in part.lines]
+        self._tested = tested
         self._writer: SummaryWriter | None = None
-        self._known: set[tuple[str, int]] = set()
 
     def start(self, info: Mapping[str, Any]) -> None:
         if _number_old_files(self._folder):
-            resumed_from = info.get("resumed_from")
-            first_new = 0 if resumed_from is None else resumed_from + 1
-            self._known = {(tag, step) for tag, step in _scalars(self._folder) if step < first_new}
-            self._writer = _open(self._folder, purge_step=first_new)
+            resumed_from = info.get("resumed_from") or 0
+            self._tested = self._tested if self._tested is not None and self._tested < resumed_from else None
+            self._writer = _open(self._folder, purge_step=resumed_from)
             self._writer.flush()
+            for line in self._past:
+                if line["epoch"] == resumed_from:
+                    self._add(line["split"], line["epoch"], line["values"])
 
     def trained(self, epoch: int, values: Mapping[str, float], seconds: float) -> None:
         self._add("train", epoch, values)
 
     def evaluated(self, epoch: int, split: str, values: Mapping[str, float], is_best: bool, seconds: float) -> None:
-        self._add(split, epoch, values)
+        if (split, epoch) != ("test", self._tested):
+            self._add(split, epoch, values)
 
     def close(self) -> None:
         """Close the file; closing again has no effect."""
@@ -57,13 +64,11 @@ class EventWriter(Reporter):
 
     def _add(self, split: str, epoch: int, values: Mapping[str, float]) -> None:
         new = {f"{split}/{name}": float(value) for name, value in values.items() if not isinstance(value, Undefined)}
-        new = {tag: value for tag, value in new.items() if (tag, epoch) not in self._known}
         if not new:
             return
         if self._writer is None:
             self._writer = _open(self._folder)
         for tag, value in new.items():
-            self._known.add((tag, epoch))
             self._writer.add_scalar(tag, value, epoch)
         self._writer.flush()
 
@@ -90,11 +95,3 @@ def _open(folder: Path, purge_step: int | None = None) -> SummaryWriter:
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(str(folder), purge_step=purge_step)
-
-
-def _scalars(folder: Path) -> set[tuple[str, int]]:
-    """Return (tag, step) of every value that TensorBoard shows for a folder; a truncated record ends its file."""
-    from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
-
-    events = EventAccumulator(str(folder), {SCALARS: 0}).Reload()
-    return {(tag, event.step) for tag in events.Tags()[SCALARS] for event in events.Scalars(tag)}

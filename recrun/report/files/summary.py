@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -14,16 +15,28 @@ from recrun.errors import ConfigError, RegistryError
 from recrun.files import atomic_write
 from recrun.metrics.undefined import from_nulls, undefined_text
 from recrun.registry.user_files import short_name
-from recrun.report.files.metrics_file import read_metrics
 from recrun.report.files.plots import plot_course
 from recrun.report.terminal.lines import chosen_text, number, scored_text, seconds_text
-from recrun.training.loop_state import MonitorHistory
+from recrun.runs.history import read_history
 from recrun.training.reporter import Reporter
 
 if TYPE_CHECKING:
     from recrun.runs.folder import RunFolder
 
 _SPLITS = ("train", "valid", "test")
+
+
+@dataclass
+class MonitorHistory:
+    """The monitored values, by split and metric: lists of (epoch, value) in the order of the run."""
+
+    values: dict[str, dict[str, list[tuple[int, float]]]] = field(default_factory=dict)
+
+    def append(self, split: str, epoch: int, values: Mapping[str, float]) -> None:
+        """Add the values of one split after `epoch` epochs of training."""
+        series = self.values.setdefault(split, {})
+        for name, value in values.items():
+            series.setdefault(name, []).append((epoch, value))
 
 
 def write_summary(
@@ -67,7 +80,7 @@ class SummaryWriter(Reporter):
 
     def finish(self, result: Mapping[str, Any]) -> None:
         history = MonitorHistory()
-        for line in read_metrics(self._run.metrics_lines_file):
+        for line in read_history(self._run.metrics_lines_file):
             history.append(line["split"], line["epoch"], line["values"])
         environment = _environment(self._run.read_run()) if self._run.run_file.exists() else None
         write_summary(self._run.summary_folder, {**result, "environment": environment}, history, self._config)

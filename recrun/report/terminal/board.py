@@ -1,11 +1,15 @@
-"""Collect the evaluations of a run as rows of a table, from the notifications of a reporter."""
+"""Collect the last evaluations of a run and its best one as rows of a table, from the notifications of a reporter."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from recrun.runs.history import Part
+
+MAX_ROWS: Final = 100
+"""Rows that are kept besides the best one: more than a terminal shows, however long the run."""
 TRAIN_COLUMNS = ("loss", "lr")
 """The values of training that are shown, if present."""
 
@@ -19,7 +23,7 @@ class Row:
         split: the split it was evaluated on.
         train: the last values of training ("loss", "lr"); empty before the first epoch.
         values: the monitored metrics.
-        train_seconds: training time since the previous row.
+        train_seconds: training time since the previous row; None if not all of it is known.
         eval_seconds: time of this evaluation.
         is_best: whether it was the best so far.
     """
@@ -28,52 +32,53 @@ class Row:
     split: str
     train: Mapping[str, float]
     values: Mapping[str, float]
-    train_seconds: float
+    train_seconds: float | None
     eval_seconds: float
     is_best: bool
 
 
 @dataclass
 class Board:
-    """The description of a run, its current epoch, and its evaluations so far."""
+    """The description of a run, its current epoch, its last evaluations, and the last that was the best so far."""
 
     info: Mapping[str, Any] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
+    best: Row | None = None
     epoch: int = 0
     _train: Mapping[str, float] = field(default_factory=dict)
-    _train_seconds: float = 0.0
+    _train_seconds: float | None = 0.0
 
     @property
     def epochs(self) -> int | None:
         """The maximum number of epochs, if known."""
         return self.info.get("epochs")
 
-    @property
-    def best(self) -> Row | None:
-        """The last row that was the best so far."""
-        return next((row for row in reversed(self.rows) if row.is_best), None)
-
-    def recall(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Load the values from before the run was resumed, as `read_metrics` returns them."""
-        for line in lines:
-            if line["split"] == "train":
-                self.trained(line["epoch"], line["values"], line["seconds"])
-            else:
-                self.evaluated(line["epoch"], line["split"], line["values"], line["best"], line["seconds"])
+    def recall(self, parts: Iterable[Part]) -> None:
+        """Load what was measured before the run was resumed, as `recent_history` returns it."""
+        for part in parts:
+            self._train_seconds = 0.0 if part.is_first else None
+            for line in part.lines:
+                if line["split"] == "train":
+                    self.trained(line["epoch"], line["values"], line["seconds"])
+                else:
+                    self.evaluated(line["epoch"], line["split"], line["values"], line["best"], line["seconds"])
 
     def trained(self, epoch: int, values: Mapping[str, float], seconds: float) -> None:
         """Record the end of an epoch."""
         self.epoch, self._train = epoch, dict(values)
-        self._train_seconds += seconds
+        if self._train_seconds is not None:
+            self._train_seconds += seconds
 
     def evaluated(self, epoch: int, split: str, values: Mapping[str, float], is_best: bool, seconds: float) -> Row:
         """Record the end of an evaluation and return its row."""
-        earlier = next((row.train for row in reversed(self.rows) if row.epoch == epoch), {})
+        kept = [*reversed(self.rows), *([self.best] if self.best is not None else [])]
+        earlier = next((row.train for row in kept if row.epoch == epoch), {})
         train = self._train if epoch == self.epoch else earlier
         row = Row(epoch, split, train, dict(values), self._train_seconds, seconds, is_best)
         self._train_seconds = 0.0
-        # A resumed run evaluates the epoch from which it continues again.
-        self.rows = [*(other for other in self.rows if (other.epoch, other.split) != (epoch, split)), row]
+        self.best = row if is_best else self.best
+        self.rows.append(row)
+        del self.rows[:-MAX_ROWS]
         return row
 
     def columns(self) -> tuple[list[str], list[str]]:

@@ -27,6 +27,7 @@ from recrun.report.terminal.lines import (
     values_text,
 )
 from recrun.report.terminal.monitor_table import monitor_table
+from recrun.runs.history import Part
 from recrun.training.reporter import Reporter
 
 REFRESH_PER_SECOND = 5
@@ -71,9 +72,9 @@ class LiveReporter(Reporter):
             for unit in ("", "steps/s", "users/s")
         )
 
-    def recall(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Load the rows from before the run was resumed, as `read_metrics` returns them; nothing is printed."""
-        self._board.recall(lines)
+    def recall(self, parts: Iterable[Part]) -> None:
+        """Load the rows from before the run was resumed, as `recent_history` returns them; nothing is printed."""
+        self._board.recall(parts)
 
     def start(self, info: Mapping[str, Any]) -> None:
         self._board.info, self._still = dict(info), None

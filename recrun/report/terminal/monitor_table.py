@@ -83,7 +83,13 @@ def _fields(board: Board, rows: Sequence[Row], star: str) -> list[_Field]:
         cells = [number(row.values.get(name)) for row in rows]
         fields.append(_Field(short_name(name), cells, 0 if name.lower() == criterion else 2 + position))
     if train:
-        fields.append(_Field("train s", [f"{row.train_seconds:.1f}" for row in rows], _LR_RANK + 1))
+        fields.append(
+            _Field(
+                "train s",
+                ["-" if row.train_seconds is None else f"{row.train_seconds:.1f}" for row in rows],
+                _LR_RANK + 1,
+            )
+        )
     return [*fields, _Field("eval s", [f"{row.eval_seconds:.1f}" for row in rows], _LR_RANK + 2)]
 
 

@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 
 from recrun.report.files.events import EventWriter
+from recrun.runs.history import Part
+
+BEST_EPOCH = 18
+"""That of the run of `fake_run`."""
 
 
 def _read(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -49,9 +53,13 @@ def test_nothing_is_made_before_there_is_something_to_write(tmp_path, fake_info)
 @pytest.mark.parametrize("resumed_from", [10, 30])
 def test_a_resumed_run_has_every_step_once(tmp_path, fake_run, resumed_from):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train = {"epoch": resumed_from, "split": "train", "values": {"loss": math.exp(-resumed_from / 8)}}
+    earlier = {**train, "epoch": resumed_from - 1, "values": {"loss": 5.0}}
     for folder, firsts in ((whole, [0]), (parts, [0, resumed_from, resumed_from])):
         for first in firsts:
-            writer = EventWriter(folder)
+            writer = EventWriter(
+                folder, [Part([earlier, train], False)] if first else [], BEST_EPOCH if first else None
+            )
             fake_run(writer, first=first)
             writer.close()
     assert len(list(parts.iterdir())) == 3
@@ -73,10 +81,12 @@ def test_a_file_torn_by_a_killed_run_does_not_stop_the_next_one(tmp_path, fake_r
     writer.close()
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-7])
-    writer = EventWriter(tmp_path)
+    train = {"epoch": 29, "split": "train", "values": {"loss": 0.5}}
+    writer = EventWriter(tmp_path, [Part([train], False)])
     fake_run(writer, first=29)
     writer.close()
     assert [step for step, _ in _read(tmp_path)["valid/ndcg@20"]] == list(range(31))
+    assert [step for step, _ in _read(tmp_path)["train/loss"]] == list(range(1, 31))
 
 
 def test_values_that_are_not_finite_can_be_written(tmp_path):

@@ -4,8 +4,7 @@ import math
 import re
 
 from recrun.config.config import Config
-from recrun.report.files.summary import write_summary
-from recrun.training.loop_state import MonitorHistory
+from recrun.report.files.summary import MonitorHistory, write_summary
 
 CONFIG = Config(
     {"description": "BPRMF", "dataset": "Gowalla_m1", "lr": 1e-3, "resume": None, "note": "a|b `c`", "x": [1, 2]}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from recrun.report.terminal.board import Board
+from recrun.report.terminal.board import MAX_ROWS, Board
+from recrun.runs.history import Part
 
 
 def test_the_best_row_is_the_last_that_was_best():
@@ -20,11 +21,31 @@ def test_training_time_adds_up_over_epochs_without_an_evaluation():
     assert first.train == second.train == {"loss": 2.0}
 
 
-def test_an_epoch_that_is_evaluated_once_more_keeps_one_row():
+def test_a_long_run_keeps_its_last_rows_and_its_best():
     board = Board()
-    board.recall([{"epoch": 1, "split": "valid", "values": {"ndcg@20": 0.1}, "best": True, "seconds": 1.0}])
-    board.evaluated(1, "valid", {"ndcg@20": 0.1}, True, 1.0)
-    assert len(board.rows) == 1
+    for epoch in range(5 * MAX_ROWS):
+        board.trained(epoch, {"loss": epoch}, 1.0)
+        board.evaluated(epoch, "valid", {"ndcg@20": 0.1}, epoch == 7, 1.0)
+    assert [row.epoch for row in board.rows] == list(range(4 * MAX_ROWS, 5 * MAX_ROWS))
+    assert board.best is not None
+    assert (board.best.epoch, board.best.train) == (7, {"loss": 7})
+    assert board.evaluated(7, "test", {"ndcg@20": 0.1}, False, 1.0).train == {"loss": 7}
+
+
+def test_training_time_from_before_a_resume_is_unknown_where_lines_are_missing():
+    def line(epoch, split, **values):
+        return {"epoch": epoch, "split": split, "values": values, "best": split == "valid", "seconds": 2.0}
+
+    lines = [
+        line(1, "train", loss=1.0),
+        line(1, "valid", auc=0.5),
+        line(2, "train", loss=0.5),
+        line(2, "valid", auc=0.6),
+    ]
+    for is_first, seconds in ((True, [2.0, 2.0]), (False, [None, 2.0])):
+        board = Board()
+        board.recall([Part(lines, is_first)])
+        assert [row.train_seconds for row in board.rows] == seconds
 
 
 def test_columns_follow_the_monitors_and_then_what_turned_up():
