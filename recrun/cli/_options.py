@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from recrun.cli._hints import of_scattered_words
 from recrun.files import to_json
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,7 +35,14 @@ def verbosity_options(function: F) -> F:
 
 
 def split_arguments(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:
-    """Return the config (the first argument, if it is not KEY=VALUE) and the remaining arguments."""
+    """Return the config (the first argument, if it is not KEY=VALUE) and the remaining arguments.
+
+    Raises:
+        click.UsageError: a shell has taken an argument apart at its blanks.
+    """
+    hint = of_scattered_words(arguments)
+    if hint is not None:
+        raise click.UsageError(hint)
     if arguments and "=" not in arguments[0]:
         return arguments[0], list(arguments[1:])
     return None, list(arguments)

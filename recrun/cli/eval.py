@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json, verbosity_options, with_verbosity
+from recrun.cli._hints import full_command
+from recrun.cli._options import (
+    debug_option,
+    json_option,
+    print_json,
+    split_arguments,
+    verbosity_options,
+    with_verbosity,
+)
 
 
 @click.command("eval")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]")
 @click.option(
     "--checkpoint",
-    required=True,
     metavar="RUN_OR_FILE",
     help="A run folder, a checkpoint folder in it, or a checkpoint file.",
 )
@@ -25,7 +32,9 @@ from recrun.cli._options import debug_option, json_option, print_json, verbosity
 @json_option
 @verbosity_options
 @debug_option
-def command(overrides: tuple[str, ...], checkpoint: str, split: str, as_json: bool, quiet: bool, loud: bool) -> None:
+def command(
+    overrides: tuple[str, ...], checkpoint: str | None, split: str, as_json: bool, quiet: bool, loud: bool
+) -> None:
     """Evaluate a trained model on validation or test.
 
     Every evaluation on test is recorded in the run. KEY=VALUE changes how the model is evaluated: monitors, which4best,
@@ -35,9 +44,10 @@ def command(overrides: tuple[str, ...], checkpoint: str, split: str, as_json: bo
     Example:
         recrun eval --checkpoint runs/latest monitors=[recall@5,ndcg@5]
     """
-    from recrun.cli._options import split_arguments
-
     config, given = split_arguments(overrides)
+    if checkpoint is None:
+        line = full_command("eval", "--checkpoint", *(["RUN"] if config is None else [config]), *given)
+        raise click.UsageError(f"Missing option '--checkpoint', which names the run; write: {line}")
     if config is not None:
         raise click.UsageError(f"expected KEY=VALUE, found {config!r}; the run's own config is used")
     from recrun.report.terminal.console import stderr_console

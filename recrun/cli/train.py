@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from recrun.cli._hints import with_sweep
 from recrun.cli._options import (
     config_arguments,
     debug_option,
@@ -18,6 +19,7 @@ from recrun.cli._options import (
     verbosity_options,
     with_verbosity,
 )
+from recrun.errors import ConfigError
 
 if TYPE_CHECKING:
     from recrun.config.resolve import Resolved
@@ -92,7 +94,10 @@ def command(
 def _resolve(config: str | None, overrides: list[str]) -> tuple[Resolved, None]:
     from recrun.config.resolve import resolve
 
-    return resolve(config, overrides), None
+    try:
+        return resolve(config, overrides), None
+    except ConfigError as error:
+        raise with_sweep(error, "train", config, overrides) from None
 
 
 def _resolve_run(path: str, overrides: list[str]) -> tuple[Resolved, RunFolder]:
