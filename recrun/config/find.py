@@ -58,17 +58,15 @@ def find_config(config: str | Path | None) -> Path:
     bundled = bundled_configs()
     name = str(config).removesuffix(".yaml").removeprefix("configs/")
     beside = str(config) + ".yaml"
-    if str(config).startswith("configs/") and name in bundled and os.path.isfile(beside):
-        if not os.path.samefile(beside, bundled[name]):
-            raise ConfigError(
-                Fault(f"there is no file {str(config)!r}, but {beside!r}; write the whole path, or {name!r}")
-            )
+    is_another = str(config).startswith("configs/") and name in bundled and os.path.isfile(beside)
+    if is_another and not os.path.samefile(beside, bundled[name]):
+        raise ConfigError(f"there is no file {str(config)!r}, but {beside!r}; write the whole path, or {name!r}")
     # A folder that happens to have the name of a bundled config does not hide it.
     if name in bundled:
         return bundled[name]
     if is_there:
         inside = _config_nearby(str(config))
-        raise ConfigError(Fault(f"{str(config)!r} is a folder; expected a YAML file", suggestion=inside))
+        raise ConfigError(Fault("is a folder; expected a YAML file", file=str(config), suggestion=inside))
     message = f"there is no file {str(config)!r}, and no bundled config of that name"
     if "=" in name:
         raise ConfigError(f"{message}; expected a config, not KEY=VALUE")
@@ -129,6 +127,8 @@ def read_arguments(arguments: Sequence[str]) -> Reading:
 
 def _choice_of(name: str) -> str | None:
     """Return the `KEY=VALUE` that chooses what a name names, or None."""
+    if name in {parameter.name for optimizer in REGISTRIES["optimizers"] for parameter in optimizer.parameters}:
+        return None  # `lr` is a model, but who writes it alone means the learning rate.
     kinds = {
         "model": "models",
         "dataset": "datasets",

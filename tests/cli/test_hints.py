@@ -73,7 +73,7 @@ def test_a_command_line_is_answered_with_what_was_meant(recrun: Callable[..., An
         ("my_mf", "did you mean 'my_mf.yaml'?"),
         ("my-mf", "did you mean 'my_mf.yaml'?"),
         ("my_mf.yml", "did you mean 'my_mf.yaml'?"),
-        ("folder", "'folder' is a folder; expected a YAML file; did you mean 'folder/only.yaml'?"),
+        ("folder", "folder: is a folder; expected a YAML file; did you mean 'folder/only.yaml'?"),
         ("configs/mine", "did you mean 'configs/mine.yaml'?"),
         ("mine", "did you mean 'configs/mine.yaml'?"),
         ("configs/bprmf", "but 'configs/bprmf.yaml'; write the whole path, or 'bprmf'"),
