@@ -25,7 +25,21 @@ runs_option = click.option(
     help="Folder that holds the run folders.",
 )
 
-config_arguments = click.argument("arguments", nargs=-1, metavar="[CONFIG] [KEY=VALUE ...]")
+
+def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """Return how a shell completes a parameter, by a name in `recrun.cli._complete.CANDIDATES`."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+        from recrun.cli._complete import CANDIDATES
+
+        return CANDIDATES[what](context, incomplete)
+
+    return complete
+
+
+config_arguments = click.argument(
+    "arguments", nargs=-1, metavar="[CONFIG] [KEY=VALUE ...]", shell_complete=completes("config_and_settings")
+)
 
 
 def verbosity_options(function: F) -> F:

@@ -6,6 +6,7 @@ import click
 
 from recrun.cli._hints import full_command
 from recrun.cli._options import (
+    completes,
     debug_option,
     json_option,
     print_json,
@@ -16,10 +17,11 @@ from recrun.cli._options import (
 
 
 @click.command("eval")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
 @click.option(
     "--checkpoint",
     metavar="RUN_OR_FILE",
+    shell_complete=completes("runs"),
     help="A run folder, a checkpoint folder in it, or a checkpoint file.",
 )
 @click.option(

@@ -68,6 +68,8 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     let_threads_sleep()
     debug = "--debug" in arguments
+    if "_RECRUN_COMPLETE" in os.environ:
+        import recrun.cli._complete  # noqa: F401  (it registers the shells)
     try:
         code = cli.main(args=arguments, prog_name="recrun", standalone_mode=False)
     except click.NoSuchOption as error:

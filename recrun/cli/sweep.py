@@ -10,6 +10,7 @@ import click
 
 from recrun.cli._hints import with_sweep
 from recrun.cli._options import (
+    completes,
     debug_option,
     json_option,
     print_json,
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 
 
 @click.command("sweep")
-@click.argument("arguments", nargs=-1, metavar="[CONFIG] KEY=V1,V2 ... [KEY=VALUE ...]")
+@click.argument(
+    "arguments",
+    nargs=-1,
+    metavar="[CONFIG] KEY=V1,V2 ... [KEY=VALUE ...]",
+    shell_complete=completes("config_and_settings"),
+)
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Trials that run at once.")
 @click.option(
     "--engine",

@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from recrun.cli._hints import with_sweep
 from recrun.cli._options import (
+    completes,
     config_arguments,
     debug_option,
     json_option,
@@ -28,7 +29,13 @@ if TYPE_CHECKING:
 
 @click.command("train")
 @config_arguments
-@click.option("--resume", "resumed", metavar="RUN", help="Continue this run from its last checkpoint.")
+@click.option(
+    "--resume",
+    "resumed",
+    metavar="RUN",
+    help="Continue this run from its last checkpoint.",
+    shell_complete=completes("runs"),
+)
 @click.option("--print-config", is_flag=True, help="Print the resolved config and stop.")
 @click.option("--dry-run", is_flag=True, help="Build and check everything, print sizes and steps, and stop.")
 @click.option("--profile", is_flag=True, help="Print the time spent on each activity at the end.")
