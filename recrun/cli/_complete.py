@@ -1,24 +1,17 @@
 """Complete what is being typed on a command line: configs, settings, their values, runs, names and paths.
 
-It builds on click's completion. The scripts of `recrun completion` hand over the line up to the cursor, and read a
-candidate a line: `plain` (a blank follows) or `open` (more follows), the word, and its help, separated by tabs.
+A candidate is of the type `plain`, after which a blank follows, or `open`, of which more is to be typed.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import click
-from click.shell_completion import CompletionItem, ShellComplete, add_completion_class, split_arg_string
-
-from recrun.errors import RecrunError
-
-LINE, WORDS, BREAKS = "_RECRUN_LINE", "_RECRUN_WORDS", "_RECRUN_BREAKS"
-"""Variables in which a shell hands over the line, or its words one a line; and the characters at which bash cuts."""
+from click.shell_completion import CompletionItem
 
 _DEVICES: Final = ("auto", "cpu", "cuda", "mps")
 _CUTOFFS: Final = (5, 10, 20, 50, 100)
@@ -26,106 +19,13 @@ _MOST: Final = 200
 """Candidates of one folder, and runs, that are offered at most."""
 
 
-class _Shell(ShellComplete):
-    """What the shells have in common."""
-
-    source_template = ""
-    end = ""  # what the script adds to the last word
-
-    def get_completion_args(self) -> tuple[list[str], str]:
-        """Return the complete words after the command's name, and the one being typed."""
-        words = os.environ.get(WORDS, "").removesuffix(self.end).split("\n")
-        return words[1:-1], words[-1] if len(words) > 1 else ""
-
-    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
-        """Return the candidates as whole words: click's values of `--option=value` lack the option."""
-        option, equals, _ = incomplete.partition("=")
-        prefix = option + equals if equals and option.startswith("--") else ""
-        items = super().get_completions(args, incomplete)
-        typed = incomplete.removeprefix(prefix)
-        return [
-            CompletionItem(prefix + each.value, each.type, each.help)
-            for item in items
-            for each in _of_paths(item, typed)
-        ]
-
-    def complete(self) -> str:
-        """Return the candidates; none where the line cannot be understood, as a shell has no place for errors."""
-        try:
-            arguments, incomplete = self.get_completion_args()
-            items = self.get_completions(arguments, incomplete)
-        except (RecrunError, click.ClickException, OSError):
-            return ""
-        return "\n".join(self.format_completion(item) for item in items)
-
-    def format_completion(self, item: CompletionItem) -> str:
-        """Return one line for a candidate."""
-        text = (item.help or "").partition("\n")[0].replace("\t", " ")
-        return f"{item.type}\t{item.value}\t{text}"
-
-
-class _Bash(_Shell):
-    name = "bash"
-
-    def get_completion_args(self) -> tuple[list[str], str]:
-        """Split the line as bash would; words that are typed are not cut at `=`."""
-        line = os.environ.get(LINE, "")
-        words = split_arg_string(line)
-        if not words or line[-1:].isspace():
-            words.append("")
-        return words[1:-1], words[-1]
-
-    def format_completion(self, item: CompletionItem) -> str:
-        """Return what bash inserts: it cuts a word at characters such as `=` and `:`, and replaces the last piece."""
-        raw, value = _last_word(os.environ.get(LINE, "")), str(item.value)
-        if raw[:1] in ("'", '"'):
-            return super().format_completion(CompletionItem(value, item.type, item.help))
-        breaks = "".join(each for each in os.environ.get(BREAKS, "=:") if not each.isspace())
-        kept = max((raw.rfind(each) for each in breaks), default=-1) + 1
-        value = re.sub(r"([\s'\"\\$`&;|<>()*?!#~])", r"\\\1", value)
-        return super().format_completion(CompletionItem(value[kept:], item.type, item.help))
-
-
-class _Zsh(_Shell):
-    name = "zsh"
-
-
-class _Fish(_Shell):
-    name = "fish"
-    end = "\n"
-
-
-for _class in (_Bash, _Zsh, _Fish):
-    add_completion_class(_class)
-
-
-def _last_word(line: str) -> str:
-    """Return the word that a line ends with, as it was typed, with its quotes."""
-    begin, quote = 0, ""
-    for position, each in enumerate(line):
-        if quote:
-            quote = "" if each == quote else quote
-        elif each in "'\"":
-            quote = each
-        elif each.isspace() and line[position - 1 : position] != "\\":
-            begin = position + 1
-    return line[begin:]
-
-
-def _of_paths(item: CompletionItem, incomplete: str) -> Iterator[CompletionItem]:
-    """Yield a candidate; the type of an option that takes a path stands for the paths there are."""
-    if item.type in ("file", "dir"):
-        yield from _paths(incomplete, only_folders=item.type == "dir")
-    else:
-        yield item
-
-
 def _items(words: Iterable[str], incomplete: str, prefix: str = "", kind: str = "plain") -> list[CompletionItem]:
     """Return the words that begin with what was typed, after a prefix that stays."""
     return [CompletionItem(prefix + word, kind) for word in words if word.startswith(incomplete)]
 
 
-def _paths(typed: str, prefix: str = "", endings: tuple[str, ...] = (), only_folders: bool = False) -> list[Any]:
+def paths(typed: str, prefix: str = "", endings: tuple[str, ...] = (), only_folders: bool = False) -> list[Any]:
+    """Return the files and folders that begin with what was typed, after a prefix that stays."""
     folder, _, start = typed.rpartition("/")
     above = folder + "/" if "/" in typed else ""
     found = []
@@ -148,7 +48,7 @@ def configs(context: click.Context, incomplete: str) -> list[CompletionItem]:
     """Return names of bundled configs, and paths of YAML files."""
     from recrun.config.find import bundled_configs
 
-    return _items(bundled_configs(), incomplete) + _paths(incomplete, endings=(".yaml", ".yml"))
+    return _items(bundled_configs(), incomplete) + paths(incomplete, endings=(".yaml", ".yml"))
 
 
 def config_and_settings(context: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -193,7 +93,7 @@ def runs(context: click.Context, incomplete: str) -> list[CompletionItem]:
         latest = [os.path.join(root, "latest")] if os.path.lexists(os.path.join(root, "latest")) else []
         found = _items([*latest, *newest], incomplete)
     known = {run.value for run in found}
-    return found + [each for each in _paths(incomplete, endings=(".safetensors",)) if each.value[:-1] not in known]
+    return found + [each for each in paths(incomplete, endings=(".safetensors",)) if each.value[:-1] not in known]
 
 
 def kinds(context: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -208,14 +108,14 @@ def components(context: click.Context, incomplete: str) -> list[CompletionItem]:
     from recrun.registry import REGISTRIES
 
     names = {name for registry in REGISTRIES.values() for name in registry.names()}
-    return _items(sorted(names), incomplete) + _paths(incomplete, endings=(".py",))
+    return _items(sorted(names), incomplete) + paths(incomplete, endings=(".py",))
 
 
 def models(context: click.Context, incomplete: str) -> list[CompletionItem]:
     """Return the names of models, and paths of Python files."""
     from recrun.registry import MODELS
 
-    return _items(MODELS.names(), incomplete) + _paths(incomplete, endings=(".py",))
+    return _items(MODELS.names(), incomplete) + paths(incomplete, endings=(".py",))
 
 
 def datasets(context: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -227,7 +127,7 @@ def datasets(context: click.Context, incomplete: str) -> list[CompletionItem]:
 
 def data(context: click.Context, incomplete: str) -> list[CompletionItem]:
     """Return what holds data: registered data sets, and paths."""
-    return datasets(context, incomplete) + _paths(incomplete)
+    return datasets(context, incomplete) + paths(incomplete)
 
 
 CANDIDATES: Final[dict[str, Callable[[click.Context, str], list[CompletionItem]]]] = {
@@ -285,11 +185,11 @@ def _values(key: str, text: str, annotation: Any) -> list[CompletionItem]:
         names = list(_DEVICES)
     else:
         names = list(_literals(annotation))
-    paths = key in ("model", "dataset", "loss", "sampler", "split", "optimizer", "lr_scheduler")
-    if paths and typed.startswith((".", "/", "~")):
-        return _paths(typed, prefix, (".py",))
+    may_be_path = key in ("model", "dataset", "loss", "sampler", "split", "optimizer", "lr_scheduler")
+    if may_be_path and typed.startswith((".", "/", "~")):
+        return paths(typed, prefix, (".py",))
     if key in ("root", "path") or key.endswith("_path"):
-        return _paths(typed, prefix)
+        return paths(typed, prefix)
     return _items((name for name in names if name not in text[:cut].strip("[,").split(",")), typed, prefix)
 
 

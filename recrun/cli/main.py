@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     let_threads_sleep()
     debug = "--debug" in arguments
     if "_RECRUN_COMPLETE" in os.environ:
-        import recrun.cli._complete  # noqa: F401  (it registers the shells)
+        import recrun.cli.completion  # noqa: F401  (it registers the shells)
     try:
         code = cli.main(args=arguments, prog_name="recrun", standalone_mode=False)
     except click.NoSuchOption as error:

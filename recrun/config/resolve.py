@@ -37,7 +37,7 @@ from recrun.config.suggestions.keys import REMARKS, RENAMED, bare, meant_setting
 from recrun.config.suggestions.translations import monitor_of, remark_on
 from recrun.config.yaml_reader import Given, Reading, overlay
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order, unknown
-from recrun.registry import DATASETS, ENGINES, LOSSES, METRICS, MODELS, REGISTRIES, REPORTERS, SPLITS
+from recrun.registry import DATASETS, ENGINES, LOSSES, METRICS, MODELS, REGISTRIES, REPORTERS, SAMPLERS, SPLITS
 from recrun.registry.component import Component
 from recrun.registry.modules import parse_file
 from recrun.registry.read_source import registrations
@@ -268,5 +268,11 @@ def _registry_of(reference: str) -> Registry:
         names = [argument.arg for argument in node.args.args]
         return SPLITS if len(names) == 1 else METRICS if names[-1:] == ["k"] else REPORTERS
     bases = MODELS.describe(reference).bases
-    by_base = {"BaseCriterion": LOSSES, "RecDataSet": DATASETS, "Reporter": REPORTERS, "Engine": ENGINES}
+    by_base = {
+        "BaseCriterion": LOSSES,
+        "RecDataSet": DATASETS,
+        "NegativeSampler": SAMPLERS,
+        "Reporter": REPORTERS,
+        "Engine": ENGINES,
+    }
     return next((registry for base, registry in by_base.items() if base in bases), MODELS)
