@@ -64,18 +64,17 @@ def settings(context: click.Context, incomplete: str) -> list[CompletionItem]:
     from recrun.config.find import bundled_configs
     from recrun.registry import DATASETS, MODELS
 
-    earlier, name = (
-        _earlier(context),
-        next((context.params[key] for key in ("model", "what", "name") if key in context.params), None),
-    )
-    if name is None and "checkpoint" in context.params:
-        keys = ("monitors", "which4best", "device", "threads", "eval_memory", "root", "verbose")
-        return _settings(None, earlier, incomplete, keys)
+    earlier = _earlier(context)
+    named = next((context.params[key] for key in ("model", "what", "name") if key in context.params), None)
+    if named is None and "checkpoint" in context.params:
+        of_evaluation = ("monitors", "which4best", "device", "threads", "eval_memory", "root", "verbose")
+        return _settings(None, earlier, incomplete, of_evaluation)
+    name = str(named)
     if "model" in context.params:
         return _settings(None, [f"model={name}" if name in MODELS else "model=bprmf", *earlier], incomplete)
     if "timeout" in context.params:  # of `data fetch`
         return _settings(None, earlier, incomplete, ("root",))
-    is_config = name in bundled_configs() or str(name).endswith((".yaml", ".yml"))
+    is_config = name in bundled_configs() or name.endswith((".yaml", ".yml"))
     chosen = [] if is_config else [f"dataset={name if name in DATASETS else 'File'}"]
     own = DATASETS.describe(chosen[0].partition("=")[2]).parameters if chosen else ()
     keys = ("root", *(each.name for each in own)) if chosen else ()
