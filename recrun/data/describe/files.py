@@ -144,8 +144,9 @@ def describe_dataset(name: str, root: str, settings: Mapping[str, Any]) -> Descr
     names = list(rows["train"].columns)
     users, items = (np.concatenate([getattr(part, what) for part in rows.values()]) for what in ("users", "items"))
     columns = {column: np.concatenate([part.columns[column] for part in rows.values()]) for column in names}
-    figures = statistics(users, items, columns) | {"parts": {part: len(found) for part, found in rows.items()}}
-    figures["users_with_every_item"] = n_full_users(rows["train"], data.n_users, data.n_items)
+    n_full = n_full_users(rows["train"], data.n_users, data.n_items)
+    counts = {"parts": {part: len(found) for part, found in rows.items()}, "users_with_every_item": n_full}
+    figures = statistics(users, items, columns) | counts
     return Description([], figures, list(data.notes), chosen, dict(data.hashes), monitors)
 
 
