@@ -147,14 +147,20 @@ def nearest(name: str, choices: Iterable[str], cutoff: float | None = None) -> s
     return best if best is not None and shares[best] >= cutoff else None
 
 
-def unknown(kind: str, name: str, choices: Iterable[str]) -> str:
+def unknown(kind: str, name: str, choices: Iterable[str], guess: str | None = None) -> str:
     """Return the message for a name that is not among `choices`, with the nearest one and all of them.
+
+    Args:
+        kind: what the name names.
+        name: the name as it was written.
+        choices: the valid names.
+        guess: the one that was probably meant, if something better than the letters tells.
 
     >>> unknown("loss", "brp", ["bpr", "bce"])
     "unknown loss 'brp'; did you mean 'bpr'? Available: bce, bpr"
     """
     available = sorted(choices)
-    guess = nearest(name, available)
+    guess = guess or nearest(name, available)
     hint = f"; did you mean {guess!r}?" if guess else "."
     return f"unknown {kind} {name!r}{hint} Available: {', '.join(available) or 'none'}"
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from recrun.cli._hints import of_scattered_words
 from recrun.files import to_json
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,7 +29,21 @@ runs_option = click.option(
     help="Folder that holds the run folders.",
 )
 
-config_arguments = click.argument("arguments", nargs=-1, metavar="[CONFIG] [KEY=VALUE ...]")
+
+def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """Return how a shell completes a parameter, by a name in `recrun.cli._complete.CANDIDATES`."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+        from recrun.cli._complete import CANDIDATES
+
+        return CANDIDATES[what](context, incomplete)
+
+    return complete
+
+
+config_arguments = click.argument(
+    "arguments", nargs=-1, metavar="[CONFIG] [KEY=VALUE ...]", shell_complete=completes("config_and_settings")
+)
 
 
 def verbosity_options(function: F) -> F:
@@ -38,7 +53,14 @@ def verbosity_options(function: F) -> F:
 
 
 def split_arguments(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:
-    """Return the config (the first argument, if it is not KEY=VALUE) and the remaining arguments."""
+    """Return the config (the first argument, if it is not KEY=VALUE) and the remaining arguments.
+
+    Raises:
+        click.UsageError: a shell has taken an argument apart at its blanks.
+    """
+    hint = of_scattered_words(arguments)
+    if hint is not None:
+        raise click.UsageError(hint)
     if arguments and "=" not in arguments[0]:
         return arguments[0], list(arguments[1:])
     return None, list(arguments)

@@ -6,12 +6,12 @@ import sys
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json
+from recrun.cli._options import completes, debug_option, json_option, print_json
 
 
 @click.command("check")
-@click.argument("model")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]")
+@click.argument("model", shell_complete=completes("models"))
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
 @json_option
 @debug_option
 def command(model: str, overrides: tuple[str, ...], as_json: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json
+from recrun.cli._options import completes, debug_option, json_option, print_json
 
 
 @click.group("data")
@@ -20,8 +20,8 @@ def command() -> None:
 
 
 @command.command("describe")
-@click.argument("what", metavar="CONFIG|DATASET|PATH")
-@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]")
+@click.argument("what", metavar="CONFIG|DATASET|PATH", shell_complete=completes("data"))
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
 @click.option(
     "--lines",
     type=click.IntRange(min=0),
@@ -66,7 +66,7 @@ def describe_command(what: str, settings: tuple[str, ...], lines: int, as_json: 
 
 
 @command.command("fetch")
-@click.argument("name")
+@click.argument("name", shell_complete=completes("datasets"))
 @click.argument("settings", nargs=-1, metavar="[root=DIR]")
 @click.option(
     "--timeout",
@@ -115,8 +115,8 @@ _format_option = click.option(
 
 
 @command.command("split")
-@click.argument("what", metavar="CONFIG|DATASET|PATH")
-@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]")
+@click.argument("what", metavar="CONFIG|DATASET|PATH", shell_complete=completes("data"))
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
 @click.option("--to", required=True, metavar="DIR", type=click.Path(), help="Folder to be made.")
 @_format_option
 @json_option
@@ -140,8 +140,8 @@ def split_command(what: str, settings: tuple[str, ...], to: str, format: str, as
 
 
 @command.command("convert")
-@click.argument("what", metavar="CONFIG|DATASET|PATH")
-@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]")
+@click.argument("what", metavar="CONFIG|DATASET|PATH", shell_complete=completes("data"))
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
 @click.option("--to", required=True, metavar="FILE", type=click.Path(), help="File to be made.")
 @_format_option
 @json_option

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json, trust_option, verbosity_options, with_verbosity
+from recrun.cli._hints import full_command
+from recrun.cli._options import (
+    completes,
+    debug_option,
+    json_option,
+    print_json,
+    split_arguments,
+    trust_option,
+    verbosity_options,
+    with_verbosity,
+)
 
 
 @click.command("eval")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
 @click.option(
     "--checkpoint",
-    required=True,
     metavar="RUN_OR_FILE",
+    shell_complete=completes("runs"),
     help="A run folder, a checkpoint folder in it, or a checkpoint file.",
 )
 @click.option(
@@ -27,7 +37,7 @@ from recrun.cli._options import debug_option, json_option, print_json, trust_opt
 @verbosity_options
 @debug_option
 def command(
-    overrides: tuple[str, ...], checkpoint: str, split: str, trust: bool, as_json: bool, quiet: bool, loud: bool
+    overrides: tuple[str, ...], checkpoint: str | None, split: str, trust: bool, as_json: bool, quiet: bool, loud: bool
 ) -> None:
     """Evaluate a trained model on validation or test.
 
@@ -38,9 +48,10 @@ def command(
     Example:
         recrun eval --checkpoint runs/latest monitors=[recall@5,ndcg@5]
     """
-    from recrun.cli._options import split_arguments
-
     config, given = split_arguments(overrides)
+    if checkpoint is None:
+        line = full_command("eval", "--checkpoint", *(["RUN"] if config is None else [config]), *given)
+        raise click.UsageError(f"Missing option '--checkpoint', which names the run; write: {line}")
     if config is not None:
         raise click.UsageError(f"expected KEY=VALUE, found {config!r}; the run's own config is used")
     from recrun.report.terminal.console import stderr_console

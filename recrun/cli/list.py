@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json, runs_option
+from recrun.cli._options import completes, debug_option, json_option, print_json, runs_option
 from recrun.errors import unknown
 
 
 @click.command("list")
-@click.argument("what")
+@click.argument("what", shell_complete=completes("kinds"))
 @click.argument("conditions", nargs=-1, metavar="[CONDITION ...]")
 @click.option("--sort", metavar="KEY", help="Sort runs by KEY in ascending order; by -KEY in descending order.")
 @runs_option

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 import recrun
+from recrun.cli._hints import meant_command, of_unknown_option
 from recrun.errors import ConfigError, DownloadError, RecrunError, TrainingError, nearest
 from recrun.training.torch_workarounds import let_threads_sleep
 
@@ -41,8 +42,9 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the subcommand; if there is none, suggest the nearest one."""
         if args and not args[0].startswith("-") and args[0] not in self.list_commands(context):
-            guess = nearest(args[0], self.list_commands(context))
-            hint = f"; did you mean {guess!r}?" if guess else "."
+            meant = meant_command(args)
+            guess = nearest(args[0], self.list_commands(context)) if meant is None else None
+            hint = f"; did you mean {guess!r}?" if guess else "." if meant is None else f"; write: {meant}."
             context.fail(f"no command {args[0]!r}{hint} Commands: {', '.join(self.list_commands(context))}")
         return super().resolve_command(context, args)
 
@@ -66,10 +68,12 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     let_threads_sleep()
     debug = "--debug" in arguments
+    if "_RECRUN_COMPLETE" in os.environ:
+        import recrun.cli.completion  # noqa: F401  (it registers the shells)
     try:
         code = cli.main(args=arguments, prog_name="recrun", standalone_mode=False)
     except click.NoSuchOption as error:
-        _show_unknown_option(error)
+        _show_unknown_option(error, arguments)
         code = EXIT_USAGE
     except click.ClickException as error:
         error.show()
@@ -96,12 +100,14 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _show_unknown_option(error: click.NoSuchOption) -> None:
+def _show_unknown_option(error: click.NoSuchOption, arguments: list[str]) -> None:
     message, context = error.format_message(), error.ctx
     if context is not None and any("KEY=" in str(parameter.metavar) for parameter in context.command.params):
-        setting = error.option_name.lstrip("-").replace("-", "_")
-        # Older versions of click end their message without a full stop.
-        message = f"{message.rstrip('.')}. A setting is given as KEY=VALUE, without dashes: {setting}=..."
+        options = [name for parameter in context.command.params for name in parameter.opts]
+        hint = of_unknown_option(error.option_name, arguments, options, context.info_name or "")
+        if hint is not None:
+            # By its letters, a setting is near to options that have nothing to do with it.
+            message = f"No such option {error.option_name!r}; {hint}"
     click.UsageError(message, context).show()
 
 

@@ -7,11 +7,19 @@ from typing import Any
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json, trust_option, verbosity_options, with_verbosity
+from recrun.cli._options import (
+    completes,
+    debug_option,
+    json_option,
+    print_json,
+    trust_option,
+    verbosity_options,
+    with_verbosity,
+)
 
 
 @click.command("reproduce")
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=completes("runs"))
 @click.option(
     "--runs", metavar="DIR", type=click.Path(file_okay=False), help="Folder for the new run [default: that of RUN]."
 )

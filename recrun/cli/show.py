@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json
+from recrun.cli._options import completes, debug_option, json_option, print_json
 
 if TYPE_CHECKING:
     from recrun.registry.component import Component
 
 
 @click.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=completes("components"))
 @json_option
 @debug_option
 def command(name: str, as_json: bool) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from recrun.cli._hints import with_sweep
 from recrun.cli._options import (
+    completes,
     config_arguments,
     debug_option,
     json_option,
@@ -19,6 +21,7 @@ from recrun.cli._options import (
     verbosity_options,
     with_verbosity,
 )
+from recrun.errors import ConfigError
 
 if TYPE_CHECKING:
     from recrun.config.resolve import Resolved
@@ -27,7 +30,13 @@ if TYPE_CHECKING:
 
 @click.command("train")
 @config_arguments
-@click.option("--resume", "resumed", metavar="RUN", help="Continue this run from its last checkpoint.")
+@click.option(
+    "--resume",
+    "resumed",
+    metavar="RUN",
+    help="Continue this run from its last checkpoint.",
+    shell_complete=completes("runs"),
+)
 @click.option("--print-config", is_flag=True, help="Print the resolved config and stop.")
 @click.option("--dry-run", is_flag=True, help="Build and check everything, print sizes and steps, and stop.")
 @click.option("--profile", is_flag=True, help="Print the time spent on each activity at the end.")
@@ -97,7 +106,10 @@ def command(
 def _resolve(config: str | None, overrides: list[str]) -> tuple[Resolved, None]:
     from recrun.config.resolve import resolve
 
-    return resolve(config, overrides), None
+    try:
+        return resolve(config, overrides), None
+    except ConfigError as error:
+        raise with_sweep(error, "train", config, overrides) from None
 
 
 def _resolve_run(path: str, overrides: list[str], trust: bool) -> tuple[Resolved, RunFolder]:

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json
+from recrun.cli._options import completes, debug_option, json_option, print_json
 
 
 @click.command("validate")
-@click.argument("configs", nargs=-1, required=True, metavar="CONFIG ...")
+@click.argument("configs", nargs=-1, required=True, metavar="CONFIG ...", shell_complete=completes("configs"))
 @json_option
 @debug_option
 def command(configs: tuple[str, ...], as_json: bool) -> None:

@@ -8,12 +8,32 @@ from typing import Any
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json, runs_option, verbosity_options, with_verbosity
+from recrun.cli._options import (
+    completes,
+    debug_option,
+    json_option,
+    print_json,
+    runs_option,
+    verbosity_options,
+    with_verbosity,
+)
 
 
 @click.command("verify")
-@click.argument("arguments", nargs=-1, required=True, metavar="CONFIG ... [KEY=VALUE ...]")
-@click.option("--run", "finished", metavar="RUN", help="Compare this finished run of CONFIG instead of training.")
+@click.argument(
+    "arguments",
+    nargs=-1,
+    required=True,
+    metavar="CONFIG ... [KEY=VALUE ...]",
+    shell_complete=completes("config_and_settings"),
+)
+@click.option(
+    "--run",
+    "finished",
+    metavar="RUN",
+    help="Compare this finished run of CONFIG instead of training.",
+    shell_complete=completes("runs"),
+)
 @runs_option
 @json_option
 @verbosity_options

@@ -10,10 +10,11 @@ from torch import nn
 
 from recrun.architectures.base import RecSysArch, n_parameters
 from recrun.config.config import Config
+from recrun.config.draft import COMPONENTS
 from recrun.config.resolve import Resolved
 from recrun.errors import ConfigError, Fault
 from recrun.randomness import draw_seed, seed_everything
-from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, SCHEDULERS
+from recrun.registry.user_files import checked
 from recrun.runs.find import resumable
 from recrun.runs.folder import RunFolder
 from recrun.training import devices, torch_workarounds
@@ -54,9 +55,9 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     torch_workarounds.set_up(threads=config.threads, benchmark=config.benchmark)
     device = devices.select(config.device)
     seed_everything(config.seed)
-    dataset = DATASETS.get(resolved.components["dataset"].name)(config.root, **resolved.arguments("dataset"))
+    dataset = _made(resolved, "dataset", config.root)
     data = dataset.training_data()
-    model: nn.Module = MODELS.get(resolved.components["model"].name)(data, **resolved.arguments("model"))
+    model: nn.Module = _made(resolved, "model", data)
     if not resolved.trains or not to_train:
         return Coach(model=model, dataset=dataset, device=device)
     model.to(device)
@@ -65,9 +66,9 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     optimizer_spec = resolved.components["optimizer"]
     if optimizer_spec.traits.sparse:
         _use_sparse_gradients(model)
-    optimizer = OPTIMIZERS.get(optimizer_spec.name)(model.parameters(), **resolved.arguments("optimizer"))
-    scheduler = SCHEDULERS.get(config.lr_scheduler)(optimizer, config.epochs, **resolved.arguments("lr_scheduler"))
-    criterion = LOSSES.get(resolved.components["loss"].name)(**resolved.arguments("loss"))
+    optimizer = _made(resolved, "optimizer", model.parameters())
+    scheduler = _made(resolved, "lr_scheduler", optimizer, config.epochs)
+    criterion = _made(resolved, "loss")
     criterion.bind(data.n_items)
     if criterion.compares_vectors and getattr(type(model), "vectors", None) is RecSysArch.vectors:
         message = f"{config.loss} compares vectors of users and items, but model {config.model} defines no vectors()"
@@ -80,6 +81,12 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
         lr_scheduler=scheduler,
         device=device,
     )
+
+
+def _made(resolved: Resolved, setting: str, *handed: Any) -> Any:
+    """Make the component that a setting chooses, of what recrun hands over and of its own settings."""
+    name = resolved.components[setting].name
+    return checked(setting, name, COMPONENTS[setting].get(name)(*handed, **resolved.arguments(setting)))
 
 
 def plan(resolved: Resolved) -> dict[str, Any]:
