@@ -17,6 +17,7 @@ SOURCES = Path(__file__).resolve().parent.parent / "recrun"
 MODELS = SOURCES.parent / "models"
 
 LINE: Final = (
+    ("visible",),
     ("errors",),
     ("types",),
     ("row_filter",),

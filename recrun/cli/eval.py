@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json, verbosity_options, with_verbosity
+from recrun.cli._options import debug_option, json_option, print_json, verbosity_options, with_verbosity, work_done
 
 
 @click.command("eval")
@@ -46,10 +46,12 @@ def command(overrides: tuple[str, ...], checkpoint: str, split: str, as_json: bo
 
     shown = [] if as_json or quiet else [LiveReporter(stderr_console(), 1)]
     result = evaluate(checkpoint, with_verbosity(given, quiet, loud), split=split, reporters=shown)
-    if as_json:
-        print_json(result)
-        return
-    from recrun.report.terminal.console import stdout_console
-    from recrun.report.terminal.tables import evaluation_table
+    is_recorded = split == "test" and result["run"] is not None
+    with work_done(f"the evaluation is recorded in {result['run']}" if is_recorded else ""):
+        if as_json:
+            print_json(result)
+            return
+        from recrun.report.terminal.console import stdout_console
+        from recrun.report.terminal.tables import evaluation_table
 
-    stdout_console().print(evaluation_table(result))
+        stdout_console().print(evaluation_table(result))

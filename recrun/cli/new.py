@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json
+from recrun.cli._options import debug_option, echo, json_option, print_json, work_done
 
 
 @click.group("new")
@@ -33,10 +33,11 @@ def model_command(name: str, as_json: bool) -> None:
     from recrun.workflows.new_model import new_model
 
     files = [str(file) for file in new_model(name)]
-    if as_json:
-        print_json({"files": files})
-        return
-    for file in files:
-        click.echo(f"wrote {file}")
-    title = "".join(part.capitalize() for part in name.split("_"))
-    click.echo(f"next: recrun train ./{name}.yaml, recrun check ./{name}.py:{title}, pytest test_{name}.py")
+    with work_done(f"wrote {', '.join(files)}"):
+        if as_json:
+            print_json({"files": files})
+            return
+        for file in files:
+            echo(f"wrote {file}")
+        title = "".join(part.capitalize() for part in name.split("_"))
+        echo(f"next: recrun train ./{name}.yaml, recrun check ./{name}.py:{title}, pytest test_{name}.py")
