@@ -155,8 +155,8 @@ def refuse_short_of(needed: int, mass: np.ndarray, what: str) -> None:
     if len(short):
         have = "have seen every item" if needed == 1 else f"have fewer than {needed} unseen items"
         raise DataError(
-            f"{len(short)} of {len(mass)} users {have} (the first: internal id {short[0]}), so {what} cannot be drawn"
-            "; leave such users out of the data" + ("" if needed == 1 else " or ask for fewer negatives")
+            f"{len(short):,} of {len(mass):,} users {have} (the first: internal id {short[0]}), so {what} cannot be "
+            "drawn; leave such users out of the data" + ("" if needed == 1 else " or ask for fewer negatives")
         )
 
 
