@@ -220,8 +220,8 @@ def refuse_torn_histories(parts: Mapping[str, Interactions], n_users: int) -> No
         if part != "train" and n_torn:
             raise DataError(
                 f"{n_torn:,} of {len(held_out):,} users in {part} have interactions in an earlier part that are later "
-                f"than one of theirs in {part}, so a model that reads histories would read items from after the held-out "
-                f"ones; hold out the latest interactions (split=leave_one_out, user_time or time), or set "
+                f"than one of theirs in {part}, so a model that reads histories would read items from after the "
+                f"held-out ones; hold out the latest interactions (split=leave_one_out, user_time or time), or set "
                 f"shuffled_time to true"
             )
         is_last = np.roll(is_first, -1)
