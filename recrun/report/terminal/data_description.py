@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from recrun.report.terminal.columns import Field
-from recrun.report.terminal.lines import number
+from recrun.report.terminal.console import plain
 from recrun.report.terminal.tables import Prose, table
 
 _STYLES = {"refuse": "red", "setting": "yellow", "drop": "yellow", "keep": ""}
@@ -51,9 +51,10 @@ def _parts(document: Mapping[str, Any], actions: Mapping[str, str], config: str)
         return
     yield Prose("")
     yield Prose("Train on it with", style="bold")
-    yield Prose(f"  {document['command']}")
+    # What may be copied is not wrapped.
+    yield plain(f"  {document['command']}")
     yield Prose("or add to a config", style="bold")
-    yield from (Prose(f"  {line}") for line in config.splitlines())
+    yield from (plain(f"  {line}") for line in config.splitlines())
 
 
 def _file(file: Mapping[str, Any]) -> Iterator[RenderableType]:
@@ -95,7 +96,7 @@ def _statistics(figures: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield table(
         None,
         (Field("statistic", wraps=True), *map(_field, _QUANTILES)),
-        [[number(cell) for cell in row] for row in rows],
+        rows,
     )
     yield Prose(f"the 1 % most popular items have {100 * figures['top_items_share']:.3g} % of the interactions")
     for name, column in figures["columns"].items():
@@ -118,7 +119,7 @@ def _labelled(figures: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield Prose(f"labelled rows: {figures['rows']:,}, {share}{ids}")
     yield Prose("parts: " + ", ".join(f"{figures[part]:,} {part}" for part in ("train", "valid", "test")))
     names = ("missing", "distinct", "min", "mean", "max")
-    rows = [(each["name"], each["role"], *(number(each.get(name)) for name in names)) for each in figures["columns"]]
+    rows = [(each["name"], each["role"], *(each.get(name) for name in names)) for each in figures["columns"]]
     if rows:
         yield table(None, ("column", Field("role", 1), *names), rows)
 
