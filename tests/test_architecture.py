@@ -17,6 +17,7 @@ SOURCES = Path(__file__).resolve().parent.parent / "recrun"
 MODELS = SOURCES.parent / "models"
 
 LINE: Final = (
+    ("visible",),
     ("errors",),
     ("types",),
     ("row_filter",),
@@ -168,6 +169,30 @@ def test_only_the_command_line_imports_click() -> None:
 def test_only_the_command_line_reports_and_the_view_of_sweeps_import_rich() -> None:
     allowed = ("recrun/cli/", "recrun/report/terminal/", "recrun/sweep/view.py")
     assert all(name.startswith(allowed) for name in _importers("rich"))
+
+
+PRINTERS: Final = (
+    "print",
+    "click.echo",
+    "click.secho",
+    "sys.stdout.write",
+    "sys.stderr.write",
+    "sys.stdout.writelines",
+)
+
+
+def test_all_output_is_escaped_in_one_place() -> None:
+    found = set()
+    for name, tree in _modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                function = ast.unparse(node.func)
+                is_ours = name == "recrun/report/terminal/console.py"
+                is_drawn = function in ("Console", "Text", "Text.assemble", "Text.from_markup") and not is_ours
+                if function in PRINTERS or is_drawn or function.startswith("traceback.print"):
+                    found.add((name, function))
+    # A script's parser prints faults, whose text is escaped.
+    assert found == {("recrun/config/parser.py", "sys.stderr.write")}
 
 
 def test_only_the_config_room_reads_yaml() -> None:

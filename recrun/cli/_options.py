@@ -1,14 +1,19 @@
-"""Define the options and arguments that several commands share, and print JSON results."""
+"""Define the options and arguments that several commands share, and print text and JSON results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 
 from recrun.cli._hints import of_scattered_words
+from recrun.errors import OutputError
 from recrun.files import to_json
+from recrun.visible import visible
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -79,12 +84,42 @@ def with_verbosity(overrides: list[str], quiet: bool, loud: bool) -> list[str]:
     return overrides + (["verbose=0"] if quiet else []) + (["verbose=2"] if loud else [])
 
 
+def echo(text: str = "", *, err: bool = False, nl: bool = True, fg: str | None = None) -> None:
+    """Print text on stdout or stderr, with what a terminal would obey or not show escaped.
+
+    Args:
+        text: what is printed.
+        err: print on stderr.
+        nl: whether a line break follows.
+        fg: a colour, used on a terminal only, and not if NO_COLOR is set.
+    """
+    stream = sys.stderr if err else sys.stdout
+    shown = visible(text)
+    if fg is not None and "NO_COLOR" not in os.environ and stream.isatty():
+        shown = click.style(shown, fg=fg)
+    stream.write(shown + ("\n" if nl else ""))
+    stream.flush()
+
+
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout, with unrounded numbers."""
-    click.echo(to_json(document, indent=2, default=str))
+    echo(to_json(document, indent=2, default=str))
 
 
 def print_notes(notes: Iterable[str]) -> None:
     """Print what a user should know about the settings on stderr, a line for each note."""
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        echo(f"note: {note}", err=True)
+
+
+@contextmanager
+def work_done(text: str) -> Iterator[None]:
+    """Have the error of a result that cannot be printed say what is done all the same.
+
+    Raises:
+        OutputError: the result cannot be printed.
+    """
+    try:
+        yield
+    except OutputError as error:
+        raise OutputError(error.reason, text) from None

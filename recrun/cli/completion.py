@@ -14,7 +14,7 @@ from typing import Final
 import click
 from click.shell_completion import CompletionItem, ShellComplete, add_completion_class, split_arg_string
 
-from recrun.cli._options import debug_option
+from recrun.cli._options import debug_option, echo
 from recrun.errors import RecrunError
 
 LINE, WORDS, BREAKS = "_RECRUN_LINE", "_RECRUN_WORDS", "_RECRUN_BREAKS"
@@ -89,7 +89,7 @@ def command(shell: str) -> None:
     Example:
         recrun completion bash
     """
-    click.echo(SCRIPTS[shell], nl=False)
+    echo(SCRIPTS[shell], nl=False)
 
 
 class _Shell(ShellComplete):

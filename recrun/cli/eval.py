@@ -14,6 +14,7 @@ from recrun.cli._options import (
     trust_option,
     verbosity_options,
     with_verbosity,
+    work_done,
 )
 
 
@@ -60,10 +61,12 @@ def command(
 
     shown = [] if as_json or quiet else [LiveReporter(stderr_console(), 1)]
     result = evaluate(checkpoint, with_verbosity(given, quiet, loud), split=split, reporters=shown, trust=trust)
-    if as_json:
-        print_json(result)
-        return
-    from recrun.report.terminal.console import stdout_console
-    from recrun.report.terminal.tables import evaluation_table
+    is_recorded = split == "test" and result["run"] is not None
+    with work_done(f"the evaluation is recorded in {result['run']}" if is_recorded else ""):
+        if as_json:
+            print_json(result)
+            return
+        from recrun.report.terminal.console import stdout_console
+        from recrun.report.terminal.tables import evaluation_table
 
-    stdout_console().print(evaluation_table(result))
+        stdout_console().print(evaluation_table(result))

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
 import recrun
 from recrun.cli._hints import meant_command, of_unknown_option
-from recrun.errors import ConfigError, DownloadError, RecrunError, TrainingError, nearest
+from recrun.cli._options import echo
+from recrun.errors import ConfigError, DownloadError, OutputError, RecrunError, TrainingError, nearest
+from recrun.report.terminal.streams import guarded_streams
 from recrun.training.torch_workarounds import let_threads_sleep
+from recrun.visible import on_one_line, visible
 
 _NOT_COMMANDS = {"main"}
 
@@ -67,52 +75,86 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 usage error, 3 trials not done, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     let_threads_sleep()
-    debug = "--debug" in arguments
     if "_RECRUN_COMPLETE" in os.environ:
         import recrun.cli.completion  # noqa: F401  (it registers the shells)
+    with guarded_streams(), _visible_warnings():
+        code = _run(arguments, debug="--debug" in arguments)
+    sys.exit(code)
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    """Run a command and return its exit code; every error is printed as a line."""
     try:
         code = cli.main(args=arguments, prog_name="recrun", standalone_mode=False)
-    except click.NoSuchOption as error:
-        _show_unknown_option(error, arguments)
-        code = EXIT_USAGE
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except SystemExit as exit:
+        return exit.code if isinstance(exit.code, int) else 0
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        _show_usage_error(error, arguments)
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
         # click raises its Abort from the KeyboardInterrupt, whose text says how to continue.
         _say(str(error) or str(error.__cause__ or "") or "interrupted")
-        code = EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of the output has gone (`recrun list models | head`), so nothing more can be printed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        return 0
     except RecrunError as error:
         if debug:
-            traceback.print_exc()
+            echo(traceback.format_exc(), err=True, nl=False)
         for line in map(str, error.faults) if isinstance(error, ConfigError) else [str(error)]:
             _say(line)
-        code = EXIT_FAILED if isinstance(error, (TrainingError, DownloadError)) else EXIT_USAGE
+        return EXIT_FAILED if isinstance(error, (TrainingError, DownloadError, OutputError)) else EXIT_USAGE
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            echo(traceback.format_exc(), err=True, nl=False)
         _say(f"{type(error).__name__}: {error}{_where(error)} (--debug shows the traceback)")
-        code = EXIT_FAILED
-    sys.exit(code if isinstance(code, int) else 0)
+        return EXIT_FAILED
 
 
-def _show_unknown_option(error: click.NoSuchOption, arguments: list[str]) -> None:
-    message, context = error.format_message(), error.ctx
-    if context is not None and any("KEY=" in str(parameter.metavar) for parameter in context.command.params):
+def _show_usage_error(error: click.ClickException, arguments: list[str]) -> None:
+    """Print an error of click as click does, but on one line and without what a terminal would obey."""
+    message = error.format_message()
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    takes_settings = context is not None and any("KEY=" in str(each.metavar) for each in context.command.params)
+    if isinstance(error, click.NoSuchOption) and context is not None and takes_settings:
         options = [name for parameter in context.command.params for name in parameter.opts]
         hint = of_unknown_option(error.option_name, arguments, options, context.info_name or "")
         if hint is not None:
             # By its letters, a setting is near to options that have nothing to do with it.
             message = f"No such option {error.option_name!r}; {hint}"
-    click.UsageError(message, context).show()
+    if context is not None:
+        echo(context.get_usage(), err=True)
+        echo(f"Try '{context.command_path} {context.help_option_names[-1]}' for help.\n", err=True)
+    echo(f"Error: {on_one_line(message)}", err=True)
+
+
+@contextmanager
+def _visible_warnings() -> Iterator[None]:
+    """Have warnings of Python, and what is logged, escaped as all other output."""
+    before = warnings.formatwarning
+
+    def formatted(*args: Any, **options: Any) -> str:
+        return visible(before(*args, **options))
+
+    class Lines(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return visible(super().format(record))
+
+    warnings.formatwarning = formatted
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(Lines("%(message)s"))
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+        if logging.lastResort is not None:
+            logging.lastResort.setFormatter(None)
 
 
 def _say(line: str) -> None:
-    click.secho(f"error: {line}", fg="red", err=True, color=False if "NO_COLOR" in os.environ else None)
+    echo(f"error: {on_one_line(line)}", err=True, fg="red")
 
 
 def _where(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json
+from recrun.cli._options import debug_option, echo, json_option, print_json, work_done
 
 
 @click.group("new")
@@ -22,13 +22,14 @@ def _write(kind: str, name: str, as_json: bool) -> None:
 
     files = [str(file) for file in write_new(kind, name)]
     following = next_commands(kind, name)
-    if as_json:
-        print_json({"files": files, "next": following})
-        return
-    for file in files:
-        click.echo(f"wrote {file}")
-    for line in following:
-        click.echo(f"next: {line}")
+    with work_done(f"wrote {', '.join(files)}"):
+        if as_json:
+            print_json({"files": files, "next": following})
+            return
+        for file in files:
+            echo(f"wrote {file}")
+        for line in following:
+            echo(f"next: {line}")
 
 
 @command.command("model")

@@ -19,6 +19,7 @@ from recrun.cli._options import (
     split_arguments,
     verbosity_options,
     with_verbosity,
+    work_done,
 )
 from recrun.errors import ConfigError
 
@@ -93,14 +94,13 @@ def command(
     view = view_of(stderr_console(), verbose=0 if quiet else 2 if loud else 1)
     with Ledger(plan, Path(runs)) as ledger:
         exit_code = run_sweep(ledger, make_engine(jobs, [ledger.lock_descriptor]), jobs, listener=view)
-    if as_json:
-        print_json(ledger.document())
-    else:
-        output = stdout_console()
-        for each in result_tables(ledger):
-            output.print(each)
-        for line in closing_lines(ledger):
-            output.print(line, soft_wrap=True)
+    with work_done(f"the sweep's results are in {ledger.folder}"):
+        if as_json:
+            print_json(ledger.document())
+        else:
+            output = stdout_console()
+            for each in (*result_tables(ledger), *closing_lines(ledger)):
+                output.print(each)
     sys.exit(exit_code)
 
 

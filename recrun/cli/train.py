@@ -12,6 +12,7 @@ from recrun.cli._options import (
     completes,
     config_arguments,
     debug_option,
+    echo,
     json_option,
     print_json,
     print_notes,
@@ -20,6 +21,7 @@ from recrun.cli._options import (
     trust_option,
     verbosity_options,
     with_verbosity,
+    work_done,
 )
 from recrun.errors import ConfigError
 
@@ -86,21 +88,22 @@ def command(
 
         print_notes(resolved.notes)
         tuned_for = {TUNED_FOR: list(resolved.tuned_for)} if resolved.tuned_for else {}
-        click.echo(dump_mapping({**resolved.config, **tuned_for}) + dump_expected(resolved.expected), nl=False)
+        echo(dump_mapping({**resolved.config, **tuned_for}) + dump_expected(resolved.expected), nl=False)
         return
     if resolved.config.verbose:
-        click.echo(f"config: {resolved.path}", err=True)
+        echo(f"config: {resolved.path}", err=True)
     if dry_run:
         _print_plan(resolved, as_json)
         return
     result = _train(resolved, runs, run, profile)
-    if as_json:
-        print_json(result)
-    elif resolved.config.verbose:
-        from recrun.report.terminal.console import stdout_console
-        from recrun.report.terminal.tables import result_table
+    with work_done(f"the run is done: {result['run']}"):
+        if as_json:
+            print_json(result)
+        elif resolved.config.verbose:
+            from recrun.report.terminal.console import stdout_console
+            from recrun.report.terminal.tables import result_table
 
-        stdout_console().print(result_table(result))
+            stdout_console().print(result_table(result))
 
 
 def _resolve(config: str | None, overrides: list[str]) -> tuple[Resolved, None]:
@@ -152,4 +155,4 @@ def _print_plan(resolved: Resolved, as_json: bool) -> None:
     # The path of the config has been printed.
     found = facts(document) + more_facts({**document, "n_steps": document["steps_per_epoch"]})
     for label, text in sorted(found, key=lambda fact: fact[0] == "note"):
-        click.echo(f"{label}: {text}")
+        echo(f"{label}: {text}")

@@ -16,6 +16,7 @@ from recrun.cli._options import (
     runs_option,
     verbosity_options,
     with_verbosity,
+    work_done,
 )
 
 
@@ -72,7 +73,8 @@ def command(
             document = failed(claim, error)
         documents.append(document)
         if not as_json:
-            _print(document)
+            with work_done(f"the run is done: {document['run']}" if document.get("run") and not finished else ""):
+                _print(document)
     inside = all(document["inside"] for document in documents)
     if as_json:
         print_json({"inside": inside, "configs": documents})
@@ -81,10 +83,11 @@ def command(
 
 def _print(document: Mapping[str, Any]) -> None:
     from recrun.report.terminal.console import stdout_console
+    from recrun.report.terminal.tables import Prose
     from recrun.report.terminal.verification import verification_lines, verification_table
 
     output = stdout_console()
     if document["cause"] is None:
         output.print(verification_table(document))
     for line in verification_lines(document):
-        output.print(line, soft_wrap=True, markup=False, highlight=False)
+        output.print(Prose(line))

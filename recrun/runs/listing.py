@@ -68,13 +68,16 @@ class _Missing:
 _MISSING: Final = _Missing()
 
 
-def list_runs(root: str | Path, conditions: Sequence[str] = (), sort: str | None = None) -> list[dict[str, Any]]:
+def list_runs(
+    root: str | Path, conditions: Sequence[str] = (), sort: str | None = None, columns: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """Return a row for each run below a folder, in the order in which they were created unless sorted.
 
     Args:
         root: the folder of all runs.
         conditions: only runs that meet all of these are returned; see `Filter`.
         sort: a key to sort by, smallest first; with `-` before it, largest first. Runs without a value come last.
+        columns: keys that are to be shown; they must be known as those of conditions.
 
     Raises:
         ConfigError: a condition cannot be read, or no run has a key.
@@ -82,7 +85,7 @@ def list_runs(root: str | Path, conditions: Sequence[str] = (), sort: str | None
     filters = [read_filter(text, position) for position, text in enumerate(conditions, start=1)]
     rows = [describe(run) for run in find_runs(root)]
     if rows:
-        _refuse_unknown([*((each.key, each.place) for each in filters), *_sort_key(sort)], rows)
+        _refuse_unknown([*((each.key, each.place) for each in filters), *_sort_key(sort), *_column_keys(columns)], rows)
     rows = [row for row in rows if all(each.takes(row) for each in filters)]
     if sort is None:
         return rows
@@ -158,6 +161,10 @@ def shown_value(row: Mapping[str, Any], key: str) -> Any:
 
 def _sort_key(sort: str | None) -> list[tuple[str, Place]]:
     return [] if sort is None else [(sort.removeprefix("-"), Place("--sort"))]
+
+
+def _column_keys(columns: Sequence[str]) -> list[tuple[str, Place]]:
+    return [(key, Place("--columns")) for key in columns]
 
 
 def _refuse_unknown(keys: Sequence[tuple[str, Place]], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final, TypeVar
 
+from recrun.errors import RecrunError, TrainingError
 from recrun.sweep.engines import Engine, Job, Outcome, threads_per_job
 from recrun.sweep.ledger import DONE, FAILED, INTERRUPTED, PENDING, Ledger, Row
 from recrun.sweep.plan import NO_TEST
@@ -19,6 +20,7 @@ SOME_FAILED: Final = 3
 
 _POLL_SECONDS: Final = 0.05
 
+T = TypeVar("T")
 CommandBuilder = Callable[[Ledger, Row], Sequence[str]]
 """Builds the argument list of a trial's process."""
 
@@ -87,7 +89,7 @@ def run_sweep(
         listener.begin(ledger)
         try:
             while running or (waiting and not requests.count):
-                while waiting and not requests.count and engine.has_room():
+                while waiting and not requests.count and _asked(engine.has_room):
                     row = waiting.pop(0)
                     _start(row, ledger, engine, jobs, command)
                     running[row.trial.index] = row
@@ -95,8 +97,8 @@ def run_sweep(
                 if requests.count > requests_served:
                     requests_served = requests.count
                     listener.stopping(at_once=requests_served > 1)
-                    (engine.stop if requests_served == 1 else engine.kill)()
-                for outcome in engine.poll():
+                    _asked(engine.stop if requests_served == 1 else engine.kill)
+                for outcome in _asked(engine.poll):
                     row = running.pop(outcome.index)
                     _end(row, outcome, ledger, stopped=requests_served > 0)
                     listener.ended(row)
@@ -119,7 +121,19 @@ def run_sweep(
 def _start(row: Row, ledger: Ledger, engine: Engine, jobs: int, command: CommandBuilder) -> None:
     ledger.begin(row)
     threads = None if row.trial.config.get("threads") else threads_per_job(jobs)
-    engine.start(Job(row.trial.index, tuple(command(ledger, row)), ledger.log_path(row), threads))
+    _asked(engine.start, Job(row.trial.index, tuple(command(ledger, row)), ledger.log_path(row), threads))
+
+
+def _asked(method: Callable[..., T], *arguments: Any) -> T:
+    """Call a method of an engine, which may be a user's own, and name it in the error if it fails."""
+    try:
+        return method(*arguments)
+    except RecrunError:
+        raise
+    except Exception as error:
+        engine = type(getattr(method, "__self__", None)).__name__
+        what = f"{type(error).__name__}: {error}"
+        raise TrainingError(f"the engine {engine} failed in {method.__name__}(): {what}") from error
 
 
 def _end(row: Row, outcome: Outcome, ledger: Ledger, stopped: bool) -> None:
@@ -135,5 +149,7 @@ def _end(row: Row, outcome: Outcome, ledger: Ledger, stopped: bool) -> None:
     elif stopped and (name := ended_by(code)):
         status, cause = INTERRUPTED, f"killed by {name} while stopping"
     else:
-        status, cause = FAILED, explain_failure(code, ledger.log_path(row), outcome.log_offset)
+        # A trial's advice is for a single run: a sweep decides itself whether test is read.
+        cause = explain_failure(code, ledger.log_path(row), outcome.log_offset).replace(f", or set {NO_TEST}", "")
+        status = FAILED
     ledger.end(row, status, outcome.seconds, code, cause)

@@ -176,7 +176,7 @@ def test_a_data_set_is_fetched_described_and_trained_on(recrun: Run, tmp_path: P
     outcome = recrun("data", "fetch", "./mine.py:Mine", "root=data")
     assert outcome.code == 0
     assert outcome.err == f"downloading ratings.csv ({len(HEAD + ''.join(ROWS)):,} bytes)\n"
-    assert "ratings.csv   downloaded   yes        data/mine/ratings.csv" in outcome.out
+    assert "ratings.csv  downloaded  yes       data/mine/ratings.csv" in outcome.out
     assert "terms: Be kind.\n" in outcome.out
     assert outcome.out.endswith("next: recrun train bprmf dataset=./mine.py:Mine root=data\n")
     document = json.loads(recrun("data", "fetch", "./mine.py:Mine", "root=data", "--json", "-q").out)

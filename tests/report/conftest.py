@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from recrun.report.files.summary import MonitorHistory
+from recrun.report.terminal.console import VisibleConsole
 from recrun.training.reporter import Reporter
 
 MONITORS = ("loss", "recall@10", "recall@20", "ndcg@10", "ndcg@20")
@@ -113,7 +114,7 @@ def screen() -> Callable[..., Console]:
     """Make a console that writes into a StringIO (`console.file`) and takes it for a terminal, or not."""
 
     def make(terminal: bool = True, width: int = 100, height: int = 40, **options: Any) -> Console:
-        return Console(
+        return VisibleConsole(
             file=options.pop("file", io.StringIO()),
             force_terminal=terminal,
             force_interactive=terminal,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from recrun.cli.main import main
-from recrun.errors import ConfigError, RegistryError
+from recrun.errors import ConfigError, RegistryError, TrainingError
 from recrun.registry import ENGINES, entry_points
 from recrun.sweep.engines import LocalEngine, choose_engine
 from recrun.sweep.ledger import Ledger
@@ -168,3 +168,16 @@ def test_the_command_sweeps_on_an_engine_from_a_file(folder: Path) -> None:
     document = json.loads(result.stdout)
     assert document["status"] == "done"
     assert (folder / document["sweep"] / "trials" / "1.log").read_text().startswith("queue long\n")
+
+
+class Broken(LocalEngine):
+    """An engine that cannot start anything."""
+
+    def start(self, job: Any) -> None:
+        raise ValueError("no queue")
+
+
+def test_an_engine_that_fails_is_named(ledger: Callable[..., Ledger], program: Any) -> None:
+    with ledger("lr=1e-3,1e-2") as ours, pytest.raises(TrainingError) as caught:
+        run_sweep(ours, Broken(1, [ours.lock_descriptor]), 1, command=program("pass"))
+    assert str(caught.value) == "the engine Broken failed in start(): ValueError: no queue"

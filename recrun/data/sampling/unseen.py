@@ -158,7 +158,7 @@ def refuse_short_of(needed: int, mass: np.ndarray, what: str, user_ids: np.ndarr
         first = f"internal id {short[0]}" if user_ids is None else f"user {user_ids[short[0]]}"
         other = "train without sampled negatives (model: ease, or loss: cross_entropy)"
         raise DataError(
-            f"{len(short)} of {len(mass)} users {have} (the first: {first}), so {what} cannot be drawn"
+            f"{len(short):,} of {len(mass):,} users {have} (the first: {first}), so {what} cannot be drawn"
             f"; leave such users out of the data, or {other if needed == 1 else 'ask for fewer negatives'}"
         )
 

@@ -56,9 +56,8 @@ def check_guess(path: Path, guessed: str, encoding: str, quoted: bool) -> None:
         if len(found) > 1 or found == {1}:
             continue
         if odd is not None:
-            message = (
-                f"with separator {guessed!r} there are {sizes[odd]} columns here and {n_columns} in the first line"
-            )
+            here = "is 1 column" if sizes[odd] == 1 else f"are {sizes[odd]} columns"
+            message = f"with separator {guessed!r} there {here} here and {n_columns} in the first line"
             message += f"; {other!r} gives {found.pop()} in each; set separator={other!r}"
             raise data_error(path, 1 + odd, message, kind="separator")
         # Names and dates hold blanks, so a blank is the likely separator only where there is no other one.
