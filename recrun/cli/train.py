@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--resume", "resumed", metavar="RUN", help="Continue this run from its last checkpoint.")
 @click.option("--print-config", is_flag=True, help="Print the resolved config and stop.")
 @click.option("--dry-run", is_flag=True, help="Build and check everything, print sizes and steps, and stop.")
+@click.option("--keep-latest", is_flag=True, hidden=True, help="Leave `latest` as it is, as for the trials of a sweep.")
 @click.option("--profile", is_flag=True, help="Print the time spent on each activity at the end.")
 @runs_option
 @json_option
@@ -39,6 +40,7 @@ def command(
     resumed: str | None,
     print_config: bool,
     dry_run: bool,
+    keep_latest: bool,
     profile: bool,
     runs: str,
     as_json: bool,
@@ -79,7 +81,7 @@ def command(
     if dry_run:
         _print_plan(resolved, as_json)
         return
-    result = _train(resolved, runs, run, profile)
+    result = _train(resolved, runs, run, profile, not keep_latest)
     if as_json:
         print_json(result)
     elif resolved.config.verbose:
@@ -103,14 +105,14 @@ def _resolve_run(path: str, overrides: list[str]) -> tuple[Resolved, RunFolder]:
     return resolve_run(run, overrides), run
 
 
-def _train(resolved: Resolved, runs: str, run: RunFolder | None, profile: bool) -> dict[str, Any]:
+def _train(resolved: Resolved, runs: str, run: RunFolder | None, profile: bool, latest: bool) -> dict[str, Any]:
     from recrun.training.stop_signals import Interrupts
 
     # Until the run itself handles signals, there is nothing to save.
     with Interrupts(at_once=True):
         from recrun.workflows.build import prepare
 
-        coach = prepare(resolved, runs=runs, run=run)
+        coach = prepare(resolved, runs=runs, run=run, latest=latest)
     if not profile:
         return coach.fit()
     from recrun.report.terminal.console import stderr_console

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from recrun.config.resolve import resolve
 from recrun.errors import CheckpointError
-from recrun.files import from_json
-from recrun.runs.folder import RunFolder, finished_record, open_run, read_json
+from recrun.files import from_json, read_regular
+from recrun.runs.folder import RunFolder, finished_record, open_run
 from recrun.runs.provenance import code_hashes, data_differences, environment
+from recrun.runs.records import MAX_LINES, read_json
 from recrun.workflows.build import build, portable
 
 _COMPARED: Final = ("valid", "test", "best_epoch", "which4best", "epochs", "users")
@@ -114,7 +115,8 @@ def _numbers(run: RunFolder) -> Iterator[tuple[str, Any]]:
     for part in _COMPARED:
         yield from _flatten(part, result.get(part))
     try:
-        lines = [from_json(line) for line in run.metrics_lines_file.read_text(encoding="utf-8").splitlines()]
+        content = read_regular(run.metrics_lines_file, limit=MAX_LINES, follow=False)
+        lines = [from_json(line) for line in content.decode("utf-8").splitlines()]
         for line in lines:
             yield from _flatten(f"epoch {line['epoch']} {line['split']}", line["values"])
     except (OSError, ValueError, KeyError, TypeError) as error:
