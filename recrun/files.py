@@ -216,7 +216,7 @@ def read_regular(path: str | Path, *, limit: int, follow: bool = True) -> bytes:
     """Return the content of a regular file of at most `limit` bytes; arguments and errors as for `open_regular`."""
     descriptor = _open_regular(path, _OPEN_TO_READ | (0 if follow else _NO_LINK), limit)
     try:
-        content = os.read(descriptor, limit + 1 if limit < _BLOCK else _BLOCK)
+        content = os.read(descriptor, min(_BLOCK, limit + 1))
         while len(content) <= limit and (block := os.read(descriptor, min(_BLOCK, limit + 1 - len(content)))):
             content += block
     finally:

@@ -26,6 +26,8 @@ runs_option = click.option(
 
 config_arguments = click.argument("arguments", nargs=-1, metavar="[CONFIG] [KEY=VALUE ...]")
 
+_LONG = 500
+
 
 def verbosity_options(function: F) -> F:
     """Add -q and -v, which set `verbose` to 0 and 2."""
@@ -54,7 +56,10 @@ def with_verbosity(overrides: list[str], quiet: bool, loud: bool) -> list[str]:
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document on stdout, with unrounded numbers."""
+    """Print one JSON document on stdout, with unrounded numbers; that of a long list has a line for each entry."""
+    if isinstance(document, list) and len(document) > _LONG:  # an indented one would take several times as long
+        click.echo("[\n" + ",\n".join(to_json(entry, default=str) for entry in document) + "\n]")
+        return
     click.echo(to_json(document, indent=2, default=str))
 
 

@@ -11,6 +11,9 @@ import click
 from recrun.cli._options import debug_option, json_option, print_json, runs_option
 from recrun.errors import unknown
 
+_MANY = 500
+"""More rows than this are printed without rich, which would take seconds to lay them out."""
+
 
 @click.command("list")
 @click.argument("what")
@@ -32,14 +35,14 @@ def command(what: str, conditions: tuple[str, ...], sort: str | None, runs: str,
     Example:
         recrun list runs model=bprmf "valid.ndcg@20>0.2" --sort lr
     """
+    if what == "runs":
+        _show_runs(runs, conditions, sort, as_json)
+        return
     from recrun.registry import REGISTRIES
 
     choices = (*REGISTRIES, "configs", "runs")
     if what not in choices:
         raise click.UsageError(unknown("kind", what, choices))
-    if what == "runs":
-        _show_runs(runs, conditions, sort, as_json)
-        return
     if conditions or sort is not None:
         raise click.UsageError(f"conditions and --sort are for runs, not for {what}")
     _show(_configs() if what == "configs" else _components(what), as_json, f"no {what}")
@@ -49,13 +52,18 @@ def _show(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:
     if as_json:
         print_json(rows)
         return
-    from recrun.report.terminal.console import stdout_console
-    from recrun.report.terminal.tables import table
-
     if not rows:
         click.echo(nothing, err=True)
         return
     values = [[" ".join(value) if isinstance(value, list) else value for value in row.values()] for row in rows]
+    if len(rows) > _MANY:
+        from recrun.report.terminal.plain_table import plain_table
+
+        click.echo("\n".join(plain_table(list(rows[0]), values)))
+        return
+    from recrun.report.terminal.console import stdout_console
+    from recrun.report.terminal.tables import table
+
     stdout_console().print(table(None, list(rows[0]), values))
 
 

@@ -6,30 +6,14 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from recrun.config.same_settings import refused_changes
 from recrun.errors import CheckpointError
 from recrun.runs.folder import CHECKPOINT_FILE, RunFolder, runs_like
 from recrun.runs.new_folder import follow_latest
 from recrun.runs.records import refuse_foreign
-
-_HIDDEN: Final = "."
-
-
-def find_folders(root: str | Path) -> list[str]:
-    """Return the paths of the runs below a folder, including damaged ones, in the order in which they were created.
-
-    A run is a folder at the third level with a `run.json` or a `config.yaml`; `latest` and folders that are still being
-    created are skipped.
-    """
-    found = [
-        each
-        for description in _folders(str(Path(root)))
-        for dataset in _folders(description)
-        for each in _runs_in(dataset)
-    ]
-    return [path for _, path in sorted(found)]
+from recrun.runs.scan import find_folders, runs_in
 
 
 def find_runs(root: str | Path) -> list[RunFolder]:
@@ -98,7 +82,7 @@ def resumable(settings: Mapping[str, Any], root: str | Path = "runs") -> RunFold
             listed = "; ".join(f"{key} {change}" for key, change in changes.items())
             raise CheckpointError(f"the run {run.path} has different settings ({listed}); choose another id")
         return run
-    for _, path in sorted(_runs_in(str(folder)), reverse=True):
+    for _, path in sorted(runs_in(str(folder)), reverse=True):
         run = RunFolder(path)
         try:
             refuse_foreign(path)
@@ -108,34 +92,3 @@ def resumable(settings: Mapping[str, Any], root: str | Path = "runs") -> RunFold
         except CheckpointError:
             continue
     return None
-
-
-def _runs_in(dataset: str) -> list[tuple[float, str]]:
-    """Return the runs in the folder for a data set, each with the time at which it was created."""
-    # Thousands of runs are listed by plain strings: objects for their paths would take longer than reading them.
-    found = []
-    for folder in _folders(dataset, follow=False):
-        times = [time for name in ("config.yaml", "run.json") if (time := _made(f"{folder}{os.sep}{name}")) is not None]
-        if times:
-            found.append((min(times), folder))
-    return found
-
-
-def _folders(parent: str, *, follow: bool = True) -> list[str]:
-    try:
-        with os.scandir(parent) as entries:
-            names = [
-                entry.name
-                for entry in entries
-                if not entry.name.startswith(_HIDDEN) and entry.is_dir(follow_symlinks=follow)
-            ]
-    except OSError:
-        return []
-    return names if parent == os.curdir else [os.path.join(parent, name) for name in names]
-
-
-def _made(file: str) -> float | None:
-    try:
-        return os.stat(file, follow_symlinks=False).st_mtime
-    except OSError:
-        return None

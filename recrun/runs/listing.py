@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from recrun.config.settings import RUN, TRAINING
-from recrun.config.yaml_reader import Place, read_value
 from recrun.errors import CheckpointError, ConfigError, Fault, nearest
 from recrun.files import is_held, read_regular
-from recrun.runs.find import find_folders
 from recrun.runs.records import MAX_JSON, check_schema, read_json, read_json_if_there, refuse_foreign
+from recrun.runs.scan import find_folders
+
+if TYPE_CHECKING:
+    from recrun.config.yaml_reader import Place
 
 DAMAGED: Final = "damaged"
 KILLED: Final = "killed"
@@ -84,9 +87,11 @@ def list_runs(root: str | Path, conditions: Sequence[str] = (), sort: str | None
         ConfigError: a condition cannot be read, or no run has a key.
     """
     filters = [read_filter(text, position) for position, text in enumerate(conditions, start=1)]
-    rows = [describe(path) for path in find_folders(root)]
-    if rows:
-        _refuse_unknown([*((each.key, each.place) for each in filters), *_sort_key(sort)], rows)
+    with _without_collection():
+        rows = [describe(path) for path in find_folders(root)]
+    keys = [*((each.key, each.place) for each in filters), *_sort_key(sort)]
+    if rows and keys:
+        _refuse_unknown(keys, rows)
     rows = [row for row in rows if all(each.takes(row) for each in filters)]
     if sort is None:
         return rows
@@ -96,12 +101,26 @@ def list_runs(root: str | Path, conditions: Sequence[str] = (), sort: str | None
     return sorted(with_value, key=lambda row: _order(value_of(row, key)) or (0, 0), reverse=sort != key) + without
 
 
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Pause the garbage collector, which would look again and again at the rows of thousands of runs."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def read_filter(text: str, position: int) -> Filter:
     """Read a condition from the command line.
 
     Raises:
         ConfigError: it is not a condition.
     """
+    from recrun.config.yaml_reader import Place, read_value  # these imports take longer than listing a few runs
+
     match = _FILTER.fullmatch(text)
     if match is None:
         message = f"expected KEY=VALUE (or !=, <, <=, >, >=), found {text!r}"
@@ -153,10 +172,16 @@ def shown_value(row: Mapping[str, Any], key: str) -> Any:
 
 
 def _sort_key(sort: str | None) -> list[tuple[str, Place]]:
-    return [] if sort is None else [(sort.removeprefix("-"), Place("--sort"))]
+    if sort is None:
+        return []
+    from recrun.config.yaml_reader import Place
+
+    return [(sort.removeprefix("-"), Place("--sort"))]
 
 
 def _refuse_unknown(keys: Sequence[tuple[str, Place]], rows: Sequence[Mapping[str, Any]]) -> None:
+    from recrun.config.settings import RUN, TRAINING
+
     known = {*_OF_THE_RUN, *(parameter.name for parameter in (*RUN, *TRAINING))}
     for row in rows:
         known.update(row["settings"])
@@ -188,7 +213,7 @@ def _content(path: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any],
     metrics: dict[str, Any] = {}
     problems = []
     try:
-        refuse_foreign(path)
+        refuse_foreign(path, thorough=False)
     except CheckpointError as error:
         return record, settings, metrics, str(error)
     try:

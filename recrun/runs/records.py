@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -24,71 +25,85 @@ MAX_LINES: Final = 1 << 30
 _FILES: Final = frozenset(
     ("config.yaml", "run.json", "log.txt", "metrics.jsonl", "metrics.json", ".lock", ".record-lock")
 )
-_FOLDERS: Final = ("checkpoints", "summary")
-_WITHIN: Final = ("checkpoints", "checkpoints/last", "checkpoints/best", "summary")
-_OWN: Final = ("checkpoint.safetensors", "SUMMARY.md", "events.out.tfevents.")
+_FOLDERS: Final = frozenset(("checkpoints", "summary"))
+_LINES: Final = "metrics.jsonl"
+_CHECKPOINT: Final = "checkpoint.safetensors"
+_OWN: Final = (_CHECKPOINT, "SUMMARY.md", "events.out.tfevents.")
 
 
-def refuse_foreign(folder: str | Path) -> None:
+def refuse_foreign(folder: str | Path, *, thorough: bool = True) -> None:
     """Refuse a run folder in which a link, FIFO, device or folder is in place of a file, or a file of a folder.
 
     The folder itself may be reached through links.
 
+    Args:
+        folder: the run's folder.
+        thorough: whether files beside the checkpoints are looked at as well, as before anything is written there.
+
     Raises:
         CheckpointError: it is such a folder, or cannot be read.
     """
-    problem = _foreign(str(folder))
+    path = str(folder)
+    try:
+        problem = _foreign(path, thorough)
+    except OSError as error:
+        problem = f"{os.path.relpath(str(error.filename or path), path)} cannot be read: {error.strerror}"
     if problem:
         raise CheckpointError(f"the run {folder} is damaged: {problem}; a run has only files and folders of its own")
 
 
-def _foreign(folder: str) -> str:
+def _foreign(folder: str, thorough: bool) -> str:
     """Return what is wrong with the first place that is not what a run has there, or ""."""
-    found = _kinds(folder)
-    if isinstance(found, str):
-        return found
-    for name, kind in found.items():
-        wanted = "file" if name in _FILES else "folder" if name in _FOLDERS else kind
-        if kind != wanted:
-            return _wrong(name, kind, wanted)
-    if found.get("metrics.jsonl") and os.stat(f"{folder}/metrics.jsonl").st_size > MAX_LINES:
-        return f"metrics.jsonl has more than {MAX_LINES:,} bytes"
-    for inner in _WITHIN:
-        if inner in _FOLDERS and inner not in found:
-            continue
-        inside = _kinds(f"{folder}/{inner}")
-        if isinstance(inside, str):
-            return f"{inner} {inside}"
-        for name, kind in inside.items():
-            wanted = "folder" if inner == "checkpoints" and name in ("last", "best") else "file"
-            if kind != wanted and (kind != "folder" or wanted == "folder" or name.startswith(_OWN)):
-                return _wrong(f"{inner}/{name}", kind, wanted)
+    folders = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if name in _FILES:
+                if not entry.is_file(follow_symlinks=False):
+                    return _wrong(name, entry.is_symlink(), "regular file")
+                if name == _LINES and entry.stat(follow_symlinks=False).st_size > MAX_LINES:
+                    return f"{name} has more than {MAX_LINES:,} bytes"
+            elif name in _FOLDERS:
+                if not entry.is_dir(follow_symlinks=False):
+                    return _wrong(name, entry.is_symlink(), "folder")
+                folders.append(name)
+            elif entry.is_symlink():
+                return _wrong(name, True, "")
+    problem = ""
+    if "summary" in folders:
+        problem = _foreign_within(folder, "summary")
+    if "checkpoints" in folders:
+        for which in ("checkpoints/last", "checkpoints/best"):
+            mode = _mode(f"{folder}/{which}")
+            if mode is not None and not stat.S_ISDIR(mode):
+                return _wrong(which, stat.S_ISLNK(mode), "folder")
+            if thorough and mode is not None:
+                problem = problem or _foreign_within(folder, which)
+            elif (mode := _mode(f"{folder}/{which}/{_CHECKPOINT}")) is not None and not stat.S_ISREG(mode):
+                return _wrong(f"{which}/{_CHECKPOINT}", stat.S_ISLNK(mode), "regular file")
+    return problem
+
+
+def _foreign_within(folder: str, inner: str) -> str:
+    """Return the first thing in a folder of a run that is neither a regular file nor some folder of the user's."""
+    with os.scandir(f"{folder}/{inner}") as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                continue
+            if not entry.is_dir(follow_symlinks=False) or entry.name.startswith(_OWN):
+                return _wrong(f"{inner}/{entry.name}", entry.is_symlink(), "regular file")
     return ""
 
 
-def _wrong(name: str, kind: str, wanted: str) -> str:
-    is_what = "is a symbolic link" if kind == "link" else f"is not a {'regular file' if wanted == 'file' else 'folder'}"
-    return f"{name} {is_what}"
-
-
-def _kinds(folder: str) -> dict[str, str] | str:
-    """Return "file", "folder", "link" or "other" for each name in a folder; or why it cannot be read."""
+def _mode(path: str) -> int | None:
     try:
-        with os.scandir(folder) as entries:
-            return {
-                entry.name: "file"
-                if entry.is_file(follow_symlinks=False)
-                else "folder"
-                if entry.is_dir(follow_symlinks=False)
-                else "link"
-                if entry.is_symlink()
-                else "other"
-                for entry in entries
-            }
+        return os.lstat(path).st_mode
     except FileNotFoundError:
-        return {}
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return None
+
+
+def _wrong(name: str, is_link: bool, wanted: str) -> str:
+    return f"{name} is a symbolic link" if is_link else f"{name} is not a {wanted}"
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
