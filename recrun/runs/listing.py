@@ -247,7 +247,7 @@ def _settings(path: str, record: Mapping[str, Any]) -> dict[str, Any]:
         try:
             content = read_regular(file, limit=MAX_JSON, follow=False)
         except OSError as error:
-            raise CheckpointError(f"the config of the run {path} cannot be read: {error.strerror}") from None
+            raise CheckpointError(f"cannot read {file}: {error.strerror}") from None
         if sha256(content).hexdigest() == record.get("config_sha256"):
             return settings
     from recrun.runs.folder import RunFolder  # it imports YAML
