@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
 import threading
 from collections.abc import Callable, Iterator
@@ -311,3 +312,14 @@ def test_a_condition_that_names_no_column_ends_every_command_with_2(recrun: Run,
     outcome = recrun("data", verb, "a.csv", "filter=evnt == 'buy'", *to)
     assert outcome.code == 2
     assert "there is no column 'evnt', which filter names; did you mean 'event'?" in outcome.out + outcome.err
+
+
+@pytest.mark.parametrize("name", ["fifo.csv", "/dev/zero"])
+def test_what_is_described_or_trained_on_is_a_regular_file(
+    recrun: Callable[..., Any], tmp_path: Path, name: str
+) -> None:
+    os.mkfifo(tmp_path / "fifo.csv")
+    for command in (("data", "describe", name), ("train", "bprmf", "dataset=File", f"path={name}")):
+        outcome = recrun(*command)
+        assert outcome.code == 2
+        assert name in outcome.err
