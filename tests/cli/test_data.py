@@ -324,3 +324,25 @@ def test_what_is_described_or_trained_on_is_a_regular_file(
         outcome = recrun(*command)
         assert outcome.code == 2
         assert name in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("size", "text", "message"),
+    [
+        (
+            0,
+            ",".join(["1"] * 60_000) + "\n" + ",".join(["1"] * 60_000) + "\n",
+            "has 60,000 columns, and at most 50,000 are",
+        ),
+        (4 << 30, "user,item\n", "the line is longer than 8 MiB; is this a text of lines?"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused_at_once(
+    recrun: Callable[..., Any], tmp_path: Path, size: int, text: str, message: str
+) -> None:
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    if size:
+        os.truncate(tmp_path / "a.csv", size)
+    outcome = recrun("data", "describe", "a.csv")
+    assert outcome.code == 2
+    assert message in outcome.out
