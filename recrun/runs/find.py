@@ -12,7 +12,7 @@ from recrun.config.same_settings import refused_changes
 from recrun.errors import CheckpointError
 from recrun.runs.folder import CHECKPOINT_FILE, RunFolder, runs_like
 from recrun.runs.new_folder import follow_latest
-from recrun.runs.records import refuse_foreign
+from recrun.runs.records import has_record, refuse_foreign
 from recrun.runs.scan import find_folders, runs_in
 
 
@@ -36,7 +36,7 @@ def locate_checkpoint(path: str | Path) -> tuple[RunFolder | None, Path]:
     except OSError:
         raise CheckpointError(f"there is nothing at {path}; expected a run folder or a checkpoint") from None
     given = given.resolve()
-    if is_folder and os.path.lexists(given / "run.json"):
+    if is_folder and has_record(given):
         refuse_foreign(given)
         run = RunFolder(given)
         for which in ("best", "last"):
@@ -45,7 +45,7 @@ def locate_checkpoint(path: str | Path) -> tuple[RunFolder | None, Path]:
         raise CheckpointError(f"the run {path} holds no checkpoint yet")
     file = given / CHECKPOINT_FILE if is_folder else given
     top = file.parent.parent.parent
-    is_of_run = file.parent.parent.name == "checkpoints" and os.path.lexists(top / "run.json")
+    is_of_run = file.parent.parent.name == "checkpoints" and has_record(top)
     if is_of_run:
         refuse_foreign(top)
     if file.is_symlink() or not file.is_file():

@@ -29,7 +29,7 @@ from recrun.errors import CheckpointError, ConfigError, Fault
 from recrun.files import HeldError, atomic_write, from_json, hold, is_held, to_json
 from recrun.metrics.undefined import as_nulls, reasons
 from recrun.runs.new_folder import build_folder, follow_latest, remove_abandoned, remove_new
-from recrun.runs.records import SCHEMA_VERSION, check_schema, read_json, refuse_foreign
+from recrun.runs.records import SCHEMA_VERSION, check_schema, has_record, read_json, refuse_foreign
 
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
 _TEMPORARY: Final = ".*.tmp"
@@ -220,7 +220,7 @@ def open_run(path: str | Path) -> RunFolder:
         CheckpointError: the folder holds no run, or links or other things in place of its files.
     """
     folder = follow_latest(Path(path))
-    if not os.path.lexists(folder / "run.json"):
+    if not has_record(folder):
         raise CheckpointError(f"there is no run in {path}: expected a folder with run.json")
     run = RunFolder(folder.resolve())
     refuse_foreign(run.path)

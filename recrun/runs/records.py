@@ -47,9 +47,23 @@ def refuse_foreign(folder: str | Path, *, thorough: bool = True) -> None:
     try:
         problem = _foreign(path, thorough)
     except OSError as error:
-        problem = f"{os.path.relpath(str(error.filename or path), path)} cannot be read: {error.strerror}"
+        raise CheckpointError(f"cannot read the run {folder}: {error.strerror}: {error.filename}") from None
     if problem:
         raise CheckpointError(f"the run {folder} is damaged: {problem}; a run has only files and folders of its own")
+
+
+def has_record(folder: str | Path) -> bool:
+    """Return whether there is anything called run.json in a folder.
+
+    Raises:
+        CheckpointError: the folder cannot be read.
+    """
+    try:
+        return _mode(f"{folder}/run.json") is not None
+    except NotADirectoryError:
+        return False
+    except OSError as error:
+        raise CheckpointError(f"cannot read the run {folder}: {error.strerror}: {error.filename}") from None
 
 
 def _foreign(folder: str, thorough: bool) -> str:

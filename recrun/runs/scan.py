@@ -51,5 +51,7 @@ def _folders(parent: str, *, follow: bool = True) -> list[str]:
 def _made(file: str) -> float | None:
     try:
         return os.stat(file, follow_symlinks=False).st_mtime
+    except PermissionError:  # it is listed as damaged
+        return 0.0
     except OSError:
         return None
