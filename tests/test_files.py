@@ -16,7 +16,8 @@ from recrun.errors import CheckpointError
 from recrun.files import from_json, open_regular, read_regular, to_json
 from recrun.metrics.undefined import Undefined
 from recrun.report.files.metrics_file import MetricsWriter, read_metrics
-from recrun.runs.folder import RunFolder, read_json
+from recrun.runs.folder import RunFolder
+from recrun.runs.records import read_json
 from recrun.sweep.trial_results import latest_value
 
 NOT_FINITE = [math.nan, math.inf, -math.inf, Undefined("there are no rows")]

@@ -50,6 +50,8 @@ config_arguments = click.argument(
     "arguments", nargs=-1, metavar="[CONFIG] [KEY=VALUE ...]", shell_complete=completes("config_and_settings")
 )
 
+_LONG = 500
+
 
 def verbosity_options(function: F) -> F:
     """Add -q and -v, which set `verbose` to 0 and 2."""
@@ -102,7 +104,10 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True, fg: str | None =
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document on stdout, with unrounded numbers."""
+    """Print one JSON document on stdout, with unrounded numbers; that of a long list has a line for each entry."""
+    if isinstance(document, list) and len(document) > _LONG:  # an indented one would take several times as long
+        echo("[\n" + ",\n".join(to_json(entry, default=str) for entry in document) + "\n]")
+        return
     echo(to_json(document, indent=2, default=str))
 
 

@@ -41,14 +41,14 @@ def command(
     Example:
         recrun list runs model=bprmf "valid.ndcg@20>0.2" --sort lr
     """
+    if what == "runs":
+        _show_runs(runs, conditions, sort, columns, as_json)
+        return
     from recrun.registry import REGISTRIES
 
     choices = (*REGISTRIES, "configs", "runs")
     if what not in choices:
         raise click.UsageError(unknown("kind", what, choices))
-    if what == "runs":
-        _show_runs(runs, conditions, sort, columns, as_json)
-        return
     if conditions or sort is not None or columns is not None:
         raise click.UsageError(f"conditions, --sort and --columns are for runs, not for {what}")
     _show(_configs() if what == "configs" else _components(what), as_json, f"no {what}")

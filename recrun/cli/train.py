@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 )
 @click.option("--print-config", is_flag=True, help="Print the resolved config and stop.")
 @click.option("--dry-run", is_flag=True, help="Build and check everything, print sizes and steps, and stop.")
+@click.option("--keep-latest", is_flag=True, hidden=True, help="Leave `latest` as it is, as for the trials of a sweep.")
 @click.option("--profile", is_flag=True, help="Print the time spent on each activity at the end.")
 @trust_option
 @runs_option
@@ -52,6 +53,7 @@ def command(
     resumed: str | None,
     print_config: bool,
     dry_run: bool,
+    keep_latest: bool,
     profile: bool,
     trust: bool,
     runs: str,
@@ -95,7 +97,7 @@ def command(
     if dry_run:
         _print_plan(resolved, as_json)
         return
-    result = _train(resolved, runs, run, profile)
+    result = _train(resolved, runs, run, profile, not keep_latest)
     with work_done(f"the run is done: {result['run']}"):
         if as_json:
             print_json(result)
@@ -123,14 +125,14 @@ def _resolve_run(path: str, overrides: list[str], trust: bool) -> tuple[Resolved
     return resolve_run(run, overrides, trust=trust), run
 
 
-def _train(resolved: Resolved, runs: str, run: RunFolder | None, profile: bool) -> dict[str, Any]:
+def _train(resolved: Resolved, runs: str, run: RunFolder | None, profile: bool, latest: bool) -> dict[str, Any]:
     from recrun.training.stop_signals import Interrupts
 
     # Until the run itself handles signals, there is nothing to save.
     with Interrupts(at_once=True):
         from recrun.workflows.build import prepare
 
-        coach = prepare(resolved, runs=runs, run=run)
+        coach = prepare(resolved, runs=runs, run=run, latest=latest)
     if not profile:
         return coach.fit()
     from recrun.report.terminal.console import stderr_console

@@ -22,13 +22,14 @@ from typing import Any
 import numpy as np
 
 from recrun.errors import DataError
-from recrun.files import from_json, to_json
+from recrun.files import from_json, open_regular, read_regular, to_json
 
 SCHEMA = 1
 """The version of the preparation; increase it whenever the same files and options would be prepared differently."""
 
 _DESCRIPTION = "entry.json"
 _BUILDING = ".building-"
+_MAX_DESCRIPTION = 1 << 28
 _ABANDONED_AFTER = 86_400.0
 
 
@@ -77,7 +78,7 @@ def entry_folder(name: str, made_from: Mapping[str, Any]) -> Path:
 def load(folder: Path) -> Entry | None:
     """Return an entry, or None if it is absent or damaged."""
     try:
-        description = from_json((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+        description = from_json(read_regular(folder / _DESCRIPTION, limit=_MAX_DESCRIPTION).decode("utf-8"))
         arrays = {name: _load_array(folder / Path(file).name) for name, file in description["arrays"].items()}
         return Entry(arrays, description["facts"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -118,6 +119,7 @@ def discard(folder: Path) -> None:
 
 
 def _load_array(path: Path) -> np.ndarray:
+    open_regular(path).close()  # numpy would wait for a FIFO
     try:
         return np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
     except ValueError:

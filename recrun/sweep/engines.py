@@ -18,6 +18,7 @@ from typing import Final
 from recrun.config.find import read_overrides
 from recrun.config.parser import Parser
 from recrun.errors import ConfigError, RegistryError
+from recrun.files import open_to_append
 from recrun.registry import ENGINES
 from recrun.sweep import processes
 
@@ -158,7 +159,7 @@ class LocalEngine(Engine):
     def start(self, job: Job) -> None:
         """Start a process; the command and then its output are appended to the job's log."""
         try:
-            with job.log.open("ab") as log:
+            with open_to_append(job.log) as log:
                 log.write(f"$ {shlex.join(job.command)}\n".encode())
                 log.flush()
                 offset = log.tell()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 from recrun.errors import ConfigError
-from recrun.files import HeldError, take
+from recrun.files import HeldError, read_regular, take
 from recrun.sweep.processes import is_alive
+
+_MAX_HOLDER: Final = 32
 
 
 def take_lock(path: Path) -> int:
@@ -21,7 +24,7 @@ def take_lock(path: Path) -> int:
     try:
         descriptor = take(path, patience=0.0)
     except HeldError:
-        holder = path.read_text(encoding="utf-8", errors="replace")[:32].strip()
+        holder = _holder(path)
         raise ConfigError(_explain_lock(path.parent, holder)) from None
     except OSError as error:
         raise ConfigError(f"cannot lock the sweep {path.parent}: {error.strerror}") from error
@@ -29,6 +32,13 @@ def take_lock(path: Path) -> int:
     os.lseek(descriptor, 0, os.SEEK_SET)
     os.write(descriptor, f"{os.getpid()}\n".encode())
     return descriptor
+
+
+def _holder(path: Path) -> str:
+    try:
+        return read_regular(path, limit=_MAX_HOLDER, follow=False).decode("utf-8", errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _explain_lock(folder: Path, holder: str) -> str:

@@ -56,7 +56,8 @@ def train_command(ledger: Ledger, row: Row) -> list[str]:
     no_test = [] if ledger.plan.is_tested else [NO_TEST]
     settings = [*row.trial.arguments, *no_test, f"id={row.run_id}"]
     config = str(ledger.config_path(row))
-    return [sys.executable, "-m", "recrun", "train", config, *settings, "--runs", str(ledger.runs), "--json"]
+    options = ["--runs", str(ledger.runs), "--json", "--keep-latest"]
+    return [sys.executable, "-m", "recrun", "train", config, *settings, *options]
 
 
 def run_sweep(

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from recrun.config.same_settings import is_finished_trial
 from recrun.errors import CheckpointError
-from recrun.files import from_json
-from recrun.runs.folder import RunFolder, read_json, runs_like
+from recrun.files import from_json, open_regular
+from recrun.runs.folder import RunFolder, runs_like
+from recrun.runs.records import read_json
 
 INTERRUPTED_EXIT: Final = 130
 """The exit code of a run that was asked to stop and saved its state."""
@@ -100,7 +101,7 @@ def is_number(value: object) -> bool:
 def _last_lines(path: Path, offset: int = 0) -> Iterator[str]:
     """Yield a file's lines from the last one backwards, within the last 64 KiB."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path, follow=False) as file:
             size = file.seek(0, 2)
             file.seek(max(offset, size - _TAIL))
             tail = file.read()

@@ -29,6 +29,7 @@ def prepare(
     runs: str | Path = "runs",
     run: RunFolder | None = None,
     reporters: ReporterFactory | None = None,
+    latest: bool = False,
 ) -> Coach:
     """Build everything that a config names and open its run folder; call `fit()` on the result to train.
 
@@ -37,6 +38,7 @@ def prepare(
         runs: the root of the run folders.
         run: the run to continue; None starts a new one, or continues the one that `resume: true` finds.
         reporters: makes the reporters of the run; None for the usual ones.
+        latest: whether `latest` is to point at the run.
 
     Raises:
         ConfigError, DataError, CheckpointError: it cannot be built; no run folder is created.
@@ -45,7 +47,7 @@ def prepare(
     coach = build(resolved)
     coach.notes = list(resolved.notes)
     settings = portable(resolved)
-    coach.compile(settings, settings.monitors, run=run, runs=runs, reporters=reporters)
+    coach.compile(settings, settings.monitors, run=run, runs=runs, reporters=reporters, latest=latest)
     return coach
 
 

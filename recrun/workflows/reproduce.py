@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from recrun.config.resolve import resolve
 from recrun.metrics.undefined import as_nulls
-from recrun.runs.folder import RunFolder, finished_record, open_run, read_json
+from recrun.runs.folder import RunFolder, finished_record, open_run
 from recrun.runs.history import read_history
 from recrun.runs.provenance import code_hashes, data_differences, environment, refuse_strange_code
+from recrun.runs.records import read_json
 from recrun.workflows.build import build, portable
 
 _COMPARED: Final = ("valid", "test", "best_epoch", "which4best", "epochs", "users")

@@ -12,7 +12,8 @@ from recrun.config.resolve import Resolved, resolve
 from recrun.config.same_settings import changes_of_result
 from recrun.errors import ConfigError, Fault, reading_order
 from recrun.metrics.undefined import reason_in
-from recrun.runs.folder import RunFolder, finished_record, open_run, read_json
+from recrun.runs.folder import RunFolder, finished_record, open_run
+from recrun.runs.records import read_json
 
 _NOTHING: Final = (
     "the config has no expected value with a tolerance; add one (those of a config that it extends count only if it "

@@ -369,7 +369,7 @@ def test_a_trial_is_a_train_command_on_a_copy_of_its_config_without_test(ledger:
         assert command == [
             *[sys.executable, "-m", "recrun", "train", str(copy)],
             *["which4best=recall@20", "lr=1e-2", "description='a b'", "eval_test=false", f"id={ours.rows[1].trial.id}"],
-            *["--runs", str(ours.runs), "--json"],
+            *["--runs", str(ours.runs), "--json", "--keep-latest"],
         ]
         text = copy.read_text()
     assert "lr: 0.01\n" in text
