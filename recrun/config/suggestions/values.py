@@ -48,10 +48,6 @@ def meant_value(key: str, annotation: Any, given: Given) -> str | None:
     word = text.strip().lower()
     if word in _WORDS and _fits(annotation, _WORDS[word]):
         return dump_value(_WORDS[word])
-    if isinstance(value, str):
-        plain, faults = read_value(value, Place(""))
-        if plain is not None and not faults and not isinstance(plain.value, str) and _fits(annotation, plain.value):
-            return value
     return None
 
 

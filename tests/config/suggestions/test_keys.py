@@ -163,7 +163,6 @@ def test_a_key_elsewhere_with_any_value_is_one_fault(tmp_path: Path, odd: str) -
         ("benchmark=yes", "true"),
         ("early_stop_patience=None", "null"),
         ("epochs=1e3", "1000"),
-        ("lr='1e-3'", "1e-3"),
     ],
 )
 def test_a_value_in_another_spelling_is_answered_with_the_one_here(argument: str, meant: str) -> None:
