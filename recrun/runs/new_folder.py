@@ -68,7 +68,7 @@ def remove_new(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def point_latest(root: Path, path: Path) -> None:
+def _point_latest(root: Path, path: Path) -> None:
     """Point `latest` in the folder of all runs at one of them.
 
     Raises:
@@ -86,7 +86,25 @@ def point_latest(root: Path, path: Path) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def points_at_runs(root: Path) -> bool:
+def have_latest_follow(path: Path, *, is_new: bool) -> str | None:
+    """Point `latest` at a run that is trained; return why that is not possible, or None.
+
+    A run that was copied elsewhere may be continued there, where `latest` is none of recrun's business.
+
+    Args:
+        path: the folder of the run.
+        is_new: whether the run was made just now, so that the folder three levels above is that of all runs.
+    """
+    root = path.parents[2]
+    if is_new or _points_at_runs(root):
+        try:
+            _point_latest(root, path)
+        except OSError as error:
+            return f"{root / LATEST} does not point at this run: {error.strerror}"
+    return None
+
+
+def _points_at_runs(root: Path) -> bool:
     """Return whether a folder has a `latest` that names a run in it, as only the folder of all runs has."""
     try:
         target = Path(os.readlink(root / LATEST) if (root / LATEST).is_symlink() else _named(root / LATEST))

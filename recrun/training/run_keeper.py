@@ -17,7 +17,7 @@ from recrun.randomness import undisturbed_random_state
 from recrun.runs.find import resumable, run_for
 from recrun.runs.folder import RunFolder
 from recrun.runs.history import History
-from recrun.runs.new_folder import LATEST, point_latest, points_at_runs
+from recrun.runs.new_folder import have_latest_follow
 from recrun.training import checkpoint_state, devices
 from recrun.training.finite_checks import Guard
 from recrun.training.loader import Loader
@@ -182,7 +182,9 @@ class RunKeeper:
             checkpoint_state.restore(self.run, self.parts, self.state, saved)
         self._has_begun = True
         self.run.clean()
-        has_history = self._go_back(saved)
+        # What an attempt without a checkpoint measured is measured again.
+        position = None if saved is None else saved["progress"]["history"]
+        has_history = self.history.go_back_to(position, self.state.epoch)
         if saved is not None and self.run.read_settings().get("epochs") != self.cfg["epochs"]:
             self.run.change_settings({**self.run.read_settings(), "epochs": self.cfg["epochs"]})
         resumed_from = None if saved is None else self.state.epoch
@@ -194,24 +196,10 @@ class RunKeeper:
             changed = f"{self.run.metrics_lines_file} was changed or cut off since the checkpoint was written"
             self.reporters.message(f"{changed}; plots lack what cannot be read of it", "warning")
         if self._is_latest:
-            self._point_latest()
+            problem = have_latest_follow(self.run.path, is_new=self._is_new)
+            if problem is not None:
+                self.reporters.message(problem, "warning")
         self.stopwatch.book("start")
-
-    def _go_back(self, saved: Mapping[str, Any] | None) -> bool:
-        """Drop from the history what will be measured again, and return whether it holds everything before that."""
-        if saved is None:
-            self.history.start_over()
-            return True
-        return self.history.go_back_to(saved["progress"]["history"], self.state.epoch)
-
-    def _point_latest(self) -> None:
-        root = self.run.path.parents[2]
-        # A run that was copied elsewhere may be continued there, where `latest` is none of recrun's business.
-        if self._is_new or points_at_runs(root):
-            try:
-                point_latest(root, self.run.path)
-            except OSError as error:
-                self.reporters.message(f"{root / LATEST} does not point at this run: {error.strerror}", "warning")
 
     def save_checkpoint(self, epoch: int, *, force: bool = False) -> None:
         """Write the last checkpoint when it is due: every `checkpoint_freq` epochs, or when forced."""

@@ -12,7 +12,7 @@ import pytest
 from recrun.errors import CheckpointError, ConfigError
 from recrun.runs.find import find_runs, locate_checkpoint, run_for
 from recrun.runs.folder import RunFolder, folder_name, open_run
-from recrun.runs.new_folder import point_latest
+from recrun.runs.new_folder import have_latest_follow
 
 SETTINGS = {"description": "mf", "dataset": "Synthetic", "lr": 0.001, "id": None, "resume": False}
 
@@ -95,7 +95,7 @@ def test_a_checkpoint_is_found_from_the_run_its_folder_or_its_file(tmp_path: Pat
     assert locate_checkpoint(run.path)[1] == run.checkpoint_file("last").resolve()
     best = run.checkpoint_file("best")
     best.write_bytes(b"best")
-    point_latest(tmp_path, run.path)
+    assert have_latest_follow(run.path, is_new=True) is None
     for path in (run.path, tmp_path / "latest", best.parent, best):
         found, file = locate_checkpoint(path)
         assert found is not None

@@ -11,7 +11,7 @@ import pytest
 
 from recrun.files import hold
 from recrun.runs.folder import RunFolder
-from recrun.runs.new_folder import point_latest, points_at_runs
+from recrun.runs.new_folder import have_latest_follow
 
 SETTINGS = {"description": "mf", "dataset": "Synthetic", "lr": 0.001, "id": "a"}
 KILLED_WHILE_BUILDING = """
@@ -23,9 +23,9 @@ RunFolder.create(sys.argv[1], {"description": sys.argv[2], "dataset": "Synthetic
 KILLED_WHILE_LINKING = """
 import os, signal, sys
 from pathlib import Path
-from recrun.runs.new_folder import point_latest
+from recrun.runs.new_folder import have_latest_follow
 os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-point_latest(Path(sys.argv[1]), Path(sys.argv[1], "mf/Synthetic/a"))
+have_latest_follow(Path(sys.argv[1], "mf/Synthetic/a"), is_new=True)
 """
 
 
@@ -82,18 +82,23 @@ def test_the_settings_are_in_run_json_as_in_the_config(tmp_path: Path) -> None:
     ("target", "is_of_runs"), [("mf/Synthetic/a", True), ("release-2", False), ("../a/b", False), ("/a/b", False)]
 )
 def test_only_a_latest_that_names_a_run_is_recruns(tmp_path: Path, target: str, is_of_runs: bool) -> None:
-    assert not points_at_runs(tmp_path)
+    path = tmp_path / "lightgcn" / "Synthetic" / "copied"
+    path.mkdir(parents=True)
+    assert have_latest_follow(path, is_new=False) is None
+    assert not os.path.lexists(tmp_path / "latest"), "there was none, so none is made"
     (tmp_path / "latest").symlink_to(target, target_is_directory=True)
-    assert points_at_runs(tmp_path) == is_of_runs
+    assert have_latest_follow(path, is_new=False) is None
+    assert os.readlink(tmp_path / "latest") == ("lightgcn/Synthetic/copied" if is_of_runs else target)
 
 
 def test_latest_follows_and_a_folder_in_its_place_stays(tmp_path: Path) -> None:
     for id in ("a", "b"):
         run = RunFolder.create(tmp_path, {**SETTINGS, "id": id})
-        point_latest(tmp_path, run.path)
+        assert have_latest_follow(run.path, is_new=True) is None
         assert (tmp_path / "latest").resolve() == run.path.resolve()
     (tmp_path / "latest").unlink()
     (tmp_path / "latest").mkdir()
-    with pytest.raises(OSError, match="directory"):
-        point_latest(tmp_path, run.path)
+    message = have_latest_follow(run.path, is_new=True)
+    assert message is not None
+    assert message.startswith(f"{tmp_path / 'latest'} does not point at this run: ")
     assert _left(tmp_path) == []
