@@ -53,6 +53,17 @@ def with_verbosity(overrides: list[str], quiet: bool, loud: bool) -> list[str]:
     return overrides + (["verbose=0"] if quiet else []) + (["verbose=2"] if loud else [])
 
 
+def without_plots(overrides: list[str], no_plots: bool) -> list[str]:
+    """Return the overrides with `plots` as set by --no-plots.
+
+    Raises:
+        click.UsageError: `plots` is set as well.
+    """
+    if no_plots and any(override.startswith("plots=") for override in overrides):
+        raise click.UsageError("--no-plots sets plots; give either --no-plots or plots=...")
+    return overrides + (["plots=false"] if no_plots else [])
+
+
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout, with unrounded numbers."""
     click.echo(to_json(document, indent=2, default=str))

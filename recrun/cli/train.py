@@ -17,6 +17,7 @@ from recrun.cli._options import (
     split_arguments,
     verbosity_options,
     with_verbosity,
+    without_plots,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--print-config", is_flag=True, help="Print the resolved config and stop.")
 @click.option("--dry-run", is_flag=True, help="Build and check everything, print sizes and steps, and stop.")
 @click.option("--profile", is_flag=True, help="Print the time spent on each activity at the end.")
+@click.option("--no-plots", is_flag=True, help="Draw no plots at the end of the run.")
 @runs_option
 @json_option
 @verbosity_options
@@ -40,6 +42,7 @@ def command(
     print_config: bool,
     dry_run: bool,
     profile: bool,
+    no_plots: bool,
     runs: str,
     as_json: bool,
     quiet: bool,
@@ -58,7 +61,7 @@ def command(
         recrun train configs/bprmf.yaml lr=5e-4 epochs=10
     """
     config, overrides = split_arguments(arguments)
-    overrides = with_verbosity(overrides, quiet, loud)
+    overrides = without_plots(with_verbosity(overrides, quiet, loud), no_plots)
     if resumed is not None and config is not None:
         raise click.UsageError("--resume continues a run with its own config; remove CONFIG")
     source = click.get_current_context().get_parameter_source("runs")

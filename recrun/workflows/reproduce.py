@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from recrun.config.find import read_overrides
 from recrun.config.resolve import resolve
 from recrun.errors import CheckpointError
 from recrun.files import from_json
@@ -38,7 +39,7 @@ def reproduce(path: str | Path, overrides: Sequence[str] = (), *, runs: str | Pa
 
     Args:
         path: the run's folder.
-        overrides: `KEY=VALUE` settings that do not change results (`verbose`).
+        overrides: `KEY=VALUE` settings that do not change results (`verbose`). Plots are drawn only with `plots=true`.
         runs: the root of the new run folder; None for the root of the given run.
 
     Returns:
@@ -51,7 +52,8 @@ def reproduce(path: str | Path, overrides: Sequence[str] = (), *, runs: str | Pa
     """
     run = open_run(path)
     record = finished_record(run)
-    given = [*conditions_of(record, run.read_settings()), *overrides]
+    no_plots = [] if "plots" in read_overrides(overrides) else ["plots=false"]
+    given = [*conditions_of(record, run.read_settings()), *no_plots, *overrides]
     resolved = resolve(run.config_file, given)
     coach = build(resolved)
     hashes = dict(coach.dataset.base.hashes)

@@ -10,8 +10,10 @@ import gc
 import io
 import logging
 import math
+import struct
 import unicodedata
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,16 +28,17 @@ if TYPE_CHECKING:
     from matplotlib.text import Annotation
 
 _DPI: Final = 200
-_SIZE: Final = (4.8, 3.2)
-_WIDE: Final = (9.6, 3.2)
-_ONE_PANEL: Final = ((0.155, 0.15, 0.81, 0.62),)
-_TWO_PANELS: Final = ((0.078, 0.15, 0.405, 0.62), (0.578, 0.15, 0.405, 0.62))
+_SIZE: Final = (4.4, 2.9)
+_WIDE: Final = (8.8, 2.9)
+_ONE_PANEL: Final = ((0.165, 0.16, 0.805, 0.6),)
+_TWO_PANELS: Final = ((0.0825, 0.16, 0.4, 0.6), (0.585, 0.16, 0.4, 0.6))
 """Left, bottom, width and height of the axes, as shares of the figure."""
 _GREY, _INK, _PAPER = "0.45", "0.1", "white"
 _COLORS: Final = {"train": "#0072B2", "valid": "#D55E00", "test": "#009E73"}
 """Of the palette of Okabe and Ito, which the colour-blind can tell apart."""
 _OTHER: Final = "#CC79A7"
-_LONGEST_TITLE: Final = 58
+_UP: Final = 2
+"""The filter type of PNG that stores a row as its difference from the row above."""
 _FEW: Final = 40
 """Up to so many values are marked one by one."""
 
@@ -79,7 +82,9 @@ def drawing() -> Iterator[None]:
                 "axes.grid": True,
                 "grid.color": "0.9",
                 "axes.axisbelow": True,
-                "axes.formatter.useoffset": True,
+                "axes.formatter.limits": (-3, 6),
+                "xtick.labelsize": 9,
+                "ytick.labelsize": 9,
                 "lines.linewidth": 1.8,
                 "svg.fonttype": "none",
                 "svg.hashsalt": "recrun",
@@ -112,6 +117,8 @@ def draw_curves(heading: Heading, courses: Sequence[Course]) -> tuple[bytes, byt
     picture = io.BytesIO()
     # Without a date and matplotlib's version in the metadata, the same run gives the same file.
     figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
+    canvas: Any = figure.canvas
+    canvas.draw()
     return _png(figure), picture.getvalue()
 
 
@@ -139,7 +146,7 @@ def draw_courses(heading: Heading, courses: Sequence[Course]) -> Iterator[tuple[
         canvas.restore_region(background)
         for artist in changing:
             axes.draw_artist(artist)
-        yield course, _png(figure, drawn=True)
+        yield course, _png(figure)
 
 
 class _Panel:
@@ -165,7 +172,7 @@ class _Panel:
         color = _COLORS.get(course.split, _OTHER)
         self._line.set_data([epoch for epoch, _ in points], [value for _, value in points])
         self._line.set(color=color, marker="o" if len(finite) <= _FEW else "", markersize=4)
-        self._axes.set_ylabel(_clean(course.label, 34), parse_math=False)
+        self._axes.set_ylabel(_clean(course.label, 28), parse_math=False)
         low, high = min(finite), max(finite)
         room = 0.1 * (high - low) or 0.1 * abs(high) or 1.0
         # The smallest training loss is no choice of a model, so it is not marked.
@@ -233,30 +240,45 @@ def _prepare(axes: Axes, span: tuple[int, int], best_epoch: int | None) -> None:
 def _head(figure: Figure, heading: Heading, left: float) -> None:
     wide = figure.get_figwidth() / _SIZE[0]
     for text, height, look in (
-        (_clean(heading.title, int(42 * wide)), 0.915, {"fontsize": 12, "fontweight": "bold", "color": _INK}),
-        (_clean(heading.run, int(_LONGEST_TITLE * wide)), 0.845, {"fontsize": 8.5, "color": _GREY}),
+        (_clean(heading.title, int(38 * wide)), 0.915, {"fontsize": 12, "fontweight": "bold", "color": _INK}),
+        (_clean(heading.run, int(58 * wide)), 0.845, {"fontsize": 8.5, "color": _GREY}),
     ):
         figure.text(left, height, text, parse_math=False, **look)
 
 
-def _png(figure: Figure, *, drawn: bool = False) -> bytes:
-    from matplotlib.image import imsave
+def _png(figure: Figure) -> bytes:
+    """Return what has been drawn as PNG.
+
+    A plot is mostly rows that repeat the one above. Storing the differences of the rows, compressed lightly, takes a
+    third of the time that a general encoder needs for a file of that size.
+    """
+    import numpy as np
 
     canvas: Any = figure.canvas
-    if not drawn:
-        canvas.draw()
-    picture = io.BytesIO()
-    # Repeated pixels are all that there is to compress: anything better takes twice the time for a tenth of the bytes.
-    how = {"compress_level": 1, "compress_type": 3}
-    imsave(picture, canvas.buffer_rgba(), format="png", dpi=_DPI, metadata={"Software": None}, pil_kwargs=how)
-    return picture.getvalue()
+    colors = np.asarray(canvas.buffer_rgba())[..., :3]
+    height, width, _ = colors.shape
+    rows = np.empty((height, 1 + 3 * width), dtype=np.uint8)
+    rows[:, 0] = _UP
+    rows[:, 1:] = colors.reshape(height, -1)
+    rows[1:, 1:] -= rows[:-1, 1:].copy()
+    per_meter = round(_DPI / 0.0254)
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),  # 8 bits each of red, green and blue
+        (b"pHYs", struct.pack(">IIB", per_meter, per_meter, 1)),
+        (b"IDAT", zlib.compress(rows, 1)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
 
 
 def _clean(text: str, length: int) -> str:
     """Return a text on one line, at most `length` characters long, with a box for each that the font does not have."""
     from matplotlib.font_manager import findfont, get_font
 
-    known = get_font(findfont("DejaVu Sans")).get_charmap()
+    font = get_font(findfont("DejaVu Sans"))
     line = " ".join("".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text).split())
     line = line if len(line) <= length else line[: length - 1] + "…"
-    return "".join(letter if ord(letter) in known else "□" for letter in line)
+    return "".join(letter if font.get_char_index(ord(letter)) else "□" for letter in line)
