@@ -15,6 +15,8 @@ Point = tuple[int, float]
 _MOST_BUCKETS: Final = 1024
 """More than the pixels of a plot's axis, so that nothing that a plot could show is lost."""
 _MOST_COURSES: Final = 512
+_LARGEST: Final = 1e300
+"""Up to here, the length of an axis is a number too."""
 _SPLITS: Final = ("train", "valid", "test")
 
 
@@ -48,11 +50,11 @@ class Course:
         return self.n_finite > 1 and len(self._buckets) > 1
 
     def add(self, epoch: int, value: float) -> None:
-        """Add the value after `epoch` epochs of training; one that is not finite leaves a gap."""
+        """Add the value after `epoch` epochs of training; one that is not finite, or beyond 1e300, leaves a gap."""
         place = epoch // self._width
         if epoch >= self.last[0]:
             self.last = (epoch, value)
-        if math.isfinite(value):
+        if abs(value) <= _LARGEST:  # false for NaN
             self.n_finite += 1
             point = (epoch, value)
             low, high = self._buckets.get(place) or (point, point)

@@ -174,7 +174,9 @@ class _Panel:
         self._line.set(color=color, marker="o" if len(finite) <= _FEW else "", markersize=4)
         self._axes.set_ylabel(_clean(course.label, 28), parse_math=False)
         low, high = min(finite), max(finite)
-        room = 0.1 * (high - low) or 0.1 * abs(high) or 1.0
+        size = max(abs(low), abs(high))
+        # Differences that only rounding makes are no curve.
+        room = 0.1 * (high - low if high - low > 1e-6 * size else size) or 1.0
         # The smallest training loss is no choice of a model, so it is not marked.
         best = course.best() if course.split != "train" else None
         is_above = best is not None and 2 * best[1] >= low + high
@@ -188,7 +190,9 @@ class _Panel:
     def _mark(self, best: Point, is_above: bool) -> None:
         self._star.set_data([best[0]], [best[1]])
         self._note.xy = best
-        self._note.set_text(number(best[1]) if best[0] == self._best_epoch else f"{number(best[1])} at {best[0]:,}")
+        self._note.set_text(
+            number(best[1]) if best[0] == self._best_epoch else f"{number(best[1])} (epoch {best[0]:,})"
+        )
         first, last = self._axes.get_xlim()
         is_left = 2 * best[0] < first + last
         self._note.set_position((7 if is_left else -7, 7 if is_above else -14))
@@ -240,8 +244,8 @@ def _prepare(axes: Axes, span: tuple[int, int], best_epoch: int | None) -> None:
 def _head(figure: Figure, heading: Heading, left: float) -> None:
     wide = figure.get_figwidth() / _SIZE[0]
     for text, height, look in (
-        (_clean(heading.title, int(38 * wide)), 0.915, {"fontsize": 12, "fontweight": "bold", "color": _INK}),
-        (_clean(heading.run, int(58 * wide)), 0.845, {"fontsize": 8.5, "color": _GREY}),
+        (_clean(heading.title, int(30 * wide)), 0.915, {"fontsize": 12, "fontweight": "bold", "color": _INK}),
+        (_clean(heading.run, int(48 * wide)), 0.845, {"fontsize": 8.5, "color": _GREY}),
     ):
         figure.text(left, height, text, parse_math=False, **look)
 

@@ -76,9 +76,7 @@ class SummaryWriter(Reporter):
             courses.append(line["split"], line["epoch"], line["values"])
         environment = _environment(self._run.read_run()) if self._run.run_file.exists() else None
         content = {**result, "environment": environment}
-        write_summary(
-            self._run.summary_folder, content, courses, self._config, plots=self._config.get("plots", True)
-        )
+        write_summary(self._run.summary_folder, content, courses, self._config, plots=self._config.get("plots", True))
 
 
 def _draw(target: Path, result: Mapping[str, Any], courses: Courses, config: Mapping[str, Any]) -> list[str]:
