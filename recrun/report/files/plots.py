@@ -73,8 +73,8 @@ def drawing() -> Iterator[None]:
             warnings.simplefilter("ignore")
             import matplotlib
 
-            defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
-            own = {
+            look: dict[Any, Any] = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
+            look |= {
                 "font.size": 10,
                 "axes.spines.top": False,
                 "axes.spines.right": False,
@@ -89,7 +89,7 @@ def drawing() -> Iterator[None]:
                 "svg.fonttype": "none",
                 "svg.hashsalt": "recrun",
             }
-            with matplotlib.rc_context({**defaults, **own}):
+            with matplotlib.rc_context(look):
                 yield
     finally:
         logger.setLevel(level)
@@ -243,11 +243,9 @@ def _prepare(axes: Axes, span: tuple[int, int], best_epoch: int | None) -> None:
 
 def _head(figure: Figure, heading: Heading, left: float) -> None:
     wide = figure.get_figwidth() / _SIZE[0]
-    for text, height, look in (
-        (_clean(heading.title, int(30 * wide)), 0.915, {"fontsize": 12, "fontweight": "bold", "color": _INK}),
-        (_clean(heading.run, int(48 * wide)), 0.845, {"fontsize": 8.5, "color": _GREY}),
-    ):
-        figure.text(left, height, text, parse_math=False, **look)
+    title, run = _clean(heading.title, int(30 * wide)), _clean(heading.run, int(48 * wide))
+    figure.text(left, 0.915, title, fontsize=12, fontweight="bold", color=_INK, parse_math=False)
+    figure.text(left, 0.845, run, fontsize=8.5, color=_GREY, parse_math=False)
 
 
 def _png(figure: Figure) -> bytes:
@@ -269,7 +267,7 @@ def _png(figure: Figure) -> bytes:
     chunks = (
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),  # 8 bits each of red, green and blue
         (b"pHYs", struct.pack(">IIB", per_meter, per_meter, 1)),
-        (b"IDAT", zlib.compress(rows, 1)),
+        (b"IDAT", zlib.compress(rows.tobytes(), 1)),
         (b"IEND", b""),
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(
