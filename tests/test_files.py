@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from recrun.errors import CheckpointError
 from recrun.files import from_json, open_regular, read_regular, to_json
 from recrun.metrics.undefined import Undefined
-from recrun.runs.history import History, read_history
 from recrun.runs.folder import RunFolder
+from recrun.runs.history import History, read_history
 from recrun.runs.records import read_json
 from recrun.sweep.trial_results import latest_value
 

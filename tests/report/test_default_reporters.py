@@ -76,7 +76,10 @@ def test_a_run_without_plots_has_a_summary_without_pictures_and_does_not_import_
         "assert 'matplotlib' not in sys.modules"
     )
     run.metrics_lines_file.write_text(
-        "".join(f'{{"epoch": {epoch}, "split": "valid", "values": {{"auc": 0.5}}}}\n' for epoch in range(3))
+        "".join(
+            f'{{"epoch": {epoch}, "split": "valid", "values": {{"auc": 0.5}}, "seconds": 1.0, "best": false}}\n'
+            for epoch in range(3)
+        )
     )
     subprocess.run([sys.executable, "-c", script, str(run.path)], check=True)
     assert [path.name for path in run.summary_folder.iterdir()] == ["SUMMARY.md"]
