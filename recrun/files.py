@@ -196,9 +196,11 @@ def open_to_append(path: str | Path) -> BinaryIO:
 def _open_regular(path: str | Path, flags: int, limit: int | None = None) -> int:
     try:
         descriptor = os.open(path, flags, 0o666)
-    except OSError:
+    except OSError as error:
         if flags & _NO_LINK and os.path.islink(path):
             raise OSError(errno.ELOOP, "it is a symbolic link", str(path)) from None
+        if error.errno == errno.ENXIO:  # a socket
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path)) from None
         raise
     try:
         found = os.fstat(descriptor)

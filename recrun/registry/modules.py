@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from recrun.errors import RegistryError
+from recrun.files import read_regular
 
 Definition = ast.ClassDef | ast.FunctionDef
+_MAX_BYTES: Final = 1 << 24
 NOT_FOLLOWED: Final = ("torch", "builtins", "abc", "typing", "collections")
 """Base classes of these packages declare no settings, and reading torch's sources takes long."""
 
@@ -103,7 +105,7 @@ def parse_file(path: str | Path, module: str = "") -> Source:
         RegistryError: the file is missing, unreadable, or not Python.
     """
     try:
-        text = Path(path).read_bytes()
+        text = read_regular(path, limit=_MAX_BYTES)
         with _no_collection():
             return Source(module, Path(path), ast.parse(text, filename=str(path)))
     except OSError as error:

@@ -206,9 +206,10 @@ class RunFolder:
         return is_held(self._lock_file)
 
     def clean(self) -> None:
-        """Remove the temporary files that a killed process left behind; the run must be locked."""
+        """Remove the temporary files of a killed process, and make folders that are missing; the run must be locked."""
         folders = [self.path, *(self.checkpoint_file(which).parent for which in ("last", "best")), self.summary_folder]
         for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
             for file in folder.glob(_TEMPORARY):
                 file.unlink(missing_ok=True)
 

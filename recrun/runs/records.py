@@ -28,7 +28,7 @@ _FILES: Final = frozenset(
 _FOLDERS: Final = frozenset(("checkpoints", "summary"))
 _LINES: Final = "metrics.jsonl"
 _CHECKPOINT: Final = "checkpoint.safetensors"
-_OWN: Final = (_CHECKPOINT, "SUMMARY.md", "events.out.tfevents.")
+_OWN: Final = (_CHECKPOINT, "SUMMARY.md", "events.out.tfevents.", ".")
 
 
 def refuse_foreign(folder: str | Path, *, thorough: bool = True) -> None:

@@ -186,6 +186,9 @@ def find_pieces(path: Path) -> list[Path]:
             message = f"holds partitions such as {folder.name}/, whose names are a column that is not read"
             raise data_error(path, None, f"{message}; write the table without partitions", "not-data")
         raise data_error(path, None, f"holds the folder {folder.name}; name the files, such as {path.name}/*/*.csv")
+    other = next((each for each in found if not each.is_file()), None)
+    if other is not None:
+        raise data_error(other, None, "is neither a regular file nor a link to one", "not-data")
     if not found:
         raise data_error(path, None, "there is no file in it" if path.is_dir() else "no file matches", "empty")
     return found

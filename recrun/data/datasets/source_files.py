@@ -237,7 +237,7 @@ def _not_found(dataset: str, folders: Sequence[Path], files: Sequence[SourceFile
 def _instead(path: Path) -> str:
     """Return what is there in place of a file, in brackets, or ""."""
     plain = path.with_name(path.name.removesuffix(path.suffix)) if path.suffix in COMPRESSIONS[1:] else path
-    if path.is_symlink():
+    if path.is_symlink() and not path.exists():
         target = os.readlink(path)
         remedy = f"; get the file: git annex get {path.name}" if "annex/objects" in target else ""
         return f" (a link to {target}, which is not there{remedy})"
