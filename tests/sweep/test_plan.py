@@ -52,7 +52,7 @@ def test_another_grid_or_config_has_another_name(plan: Planner, arguments: tuple
     assert plan(*arguments).name != plan("lr=1e-3,1e-4", "epochs=2").name
 
 
-@pytest.mark.parametrize("free", ["threads=2", "device=cpu", "verbose=0", "num_workers=1", "root=elsewhere"])
+@pytest.mark.parametrize("free", ["threads=2", "device=cpu", "verbose=0", "plots=false", "num_workers=1", "root=elsewhere"])
 def test_what_changes_no_result_changes_no_name(plan: Planner, free: str) -> None:
     assert plan("lr=1e-3,1e-4", free).name == plan("lr=1e-3,1e-4").name
 
