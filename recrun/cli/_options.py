@@ -103,6 +103,17 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True, fg: str | None =
     stream.flush()
 
 
+def without_plots(overrides: list[str], no_plots: bool) -> list[str]:
+    """Return the overrides with `plots` as set by --no-plots.
+
+    Raises:
+        click.UsageError: `plots` is set as well.
+    """
+    if no_plots and any(override.startswith("plots=") for override in overrides):
+        raise click.UsageError("--no-plots sets plots; give either --no-plots or plots=...")
+    return overrides + (["plots=false"] if no_plots else [])
+
+
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout, with unrounded numbers; that of a long list has a line for each entry."""
     if isinstance(document, list) and len(document) > _LONG:  # an indented one would take several times as long

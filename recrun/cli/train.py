@@ -21,6 +21,7 @@ from recrun.cli._options import (
     trust_option,
     verbosity_options,
     with_verbosity,
+    without_plots,
     work_done,
 )
 from recrun.errors import ConfigError
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 @click.option("--keep-latest", is_flag=True, hidden=True, help="Leave `latest` as it is, as for the trials of a sweep.")
 @click.option("--profile", is_flag=True, help="Print the time spent on each activity at the end.")
 @trust_option
+@click.option("--no-plots", is_flag=True, help="Draw no plots at the end of the run.")
 @runs_option
 @json_option
 @verbosity_options
@@ -56,6 +58,7 @@ def command(
     keep_latest: bool,
     profile: bool,
     trust: bool,
+    no_plots: bool,
     runs: str,
     as_json: bool,
     quiet: bool,
@@ -74,7 +77,7 @@ def command(
         recrun train configs/bprmf.yaml lr=5e-4 epochs=10
     """
     config, overrides = split_arguments(arguments)
-    overrides = with_verbosity(overrides, quiet, loud)
+    overrides = without_plots(with_verbosity(overrides, quiet, loud), no_plots)
     if resumed is not None and config is not None:
         raise click.UsageError("--resume continues a run with its own config; remove CONFIG")
     source = click.get_current_context().get_parameter_source("runs")

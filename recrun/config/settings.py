@@ -55,6 +55,7 @@ RUN: Final[tuple[Parameter, ...]] = (
     _run("threads", PositiveInt | None, None, "CPU threads for computing; all available ones if null"),
     _run("benchmark", bool, False, "let cuDNN choose its fastest kernels, which may differ from run to run"),
     _run("verbose", Annotated[int, Ge(0), Le(2)], 1, "0 quiet, 1 normal, 2 more"),
+    _run("plots", bool, True, "draw plots at the end of the run"),
     _run(
         "trackers",
         list[str],

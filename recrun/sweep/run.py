@@ -50,11 +50,14 @@ class Listener:
 def train_command(ledger: Ledger, row: Row) -> list[str]:
     """Return the command of a trial: `recrun train` on its resolved config, without test if the sweep chooses.
 
+    It draws no plots, unless the sweep's own arguments say `plots=true`.
+
     The config is the copy in the sweep folder, so editing the original while a sweep runs has no effect. The
     overrides are already in it; they are repeated so that the run records them.
     """
     no_test = [] if ledger.plan.is_tested else [NO_TEST]
-    settings = [*row.trial.arguments, *no_test, f"id={row.run_id}"]
+    no_plots = [] if any(text.startswith("plots=") for text in row.trial.arguments) else ["--no-plots"]
+    settings = [*row.trial.arguments, *no_test, f"id={row.run_id}", *no_plots]
     config = str(ledger.config_path(row))
     options = ["--runs", str(ledger.runs), "--json", "--keep-latest"]
     return [sys.executable, "-m", "recrun", "train", config, *settings, *options]

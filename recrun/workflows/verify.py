@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from recrun.config.expected import KEY, Expected
+from recrun.config.find import read_overrides
 from recrun.config.resolve import Resolved, resolve
 from recrun.config.same_settings import changes_of_result
 from recrun.errors import ConfigError, Fault, reading_order
@@ -56,6 +57,8 @@ def read_claims(configs: Sequence[str | None], overrides: Sequence[str] = ()) ->
 def _read_claim(config: str | None, overrides: Sequence[str]) -> Claim:
     written = resolve(config)
     resolved = resolve(config, overrides) if overrides else written
+    if "plots" not in read_overrides(overrides):
+        resolved = replace(resolved, config=resolved.config.replace(plots=False))
     if all(entry.tolerance is None for entry in written.expected):
         raise ConfigError(Fault(_NOTHING, KEY, written.path))
     settings = resolved.config

@@ -51,8 +51,8 @@ def test_parameters_are_shown_with_type_default_and_help(screen):
     assert lines[5].endswith("required")
 
 
-def test_a_result_has_a_row_for_each_split(screen, history_and_result):
-    lines = _text(screen, result_table(history_and_result[1]))
+def test_a_result_has_a_row_for_each_split(screen, courses_and_result):
+    lines = _text(screen, result_table(courses_and_result[1]))
     assert lines == [
         "Result at epoch 18, best by valid ndcg@20",
         "split  recall@10  recall@20  ndcg@10  ndcg@20",
@@ -64,16 +64,16 @@ def test_a_result_has_a_row_for_each_split(screen, history_and_result):
     ]
 
 
-def test_a_result_with_many_metrics_stands_upright(screen, history_and_result, many_monitors):
+def test_a_result_with_many_metrics_stands_upright(screen, courses_and_result, many_monitors):
     values = dict.fromkeys(many_monitors[1:], 0.25)
-    lines = _text(screen, result_table({**history_and_result[1], "valid": values, "test": values}), width=60)
+    lines = _text(screen, result_table({**courses_and_result[1], "valid": values, "test": values}), width=60)
     assert lines[1].split() == ["metric", "valid", "test"]
     assert lines[3].split() == ["recall@5", "0.2500", "0.2500"]
     assert len(lines) == 3 + 12 + 3  # the last note takes two lines
 
 
-def test_a_result_without_validation_has_one_row(screen, history_and_result):
-    lines = _text(screen, result_table({**history_and_result[1], "valid": None, "users": None, "seconds": None}))
+def test_a_result_without_validation_has_one_row(screen, courses_and_result):
+    lines = _text(screen, result_table({**courses_and_result[1], "valid": None, "users": None, "seconds": None}))
     assert lines[0] == "Result at epoch 18, without validation"
     assert [line.split()[0] for line in lines[3:]] == ["test"]
 
