@@ -246,9 +246,14 @@ def from_json(text: str) -> Any:
     """Return the document that a JSON text holds.
 
     Raises:
-        ValueError: it is not JSON, as with a number that is NaN or infinite.
+        ValueError: it is not JSON, as with a number that is NaN or infinite, or an integer has thousands of digits.
     """
-    return _DECODER.decode(text)
+    try:
+        return _DECODER.decode(text)
+    except ValueError as error:
+        if "integer string conversion" not in str(error):
+            raise
+        raise ValueError("it holds an integer of thousands of digits") from None
 
 
 def _finite(text: str) -> float:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from recrun.errors import CheckpointError, ConfigError, Fault, nearest
 from recrun.files import is_held, read_regular
 from recrun.runs.records import MAX_JSON, check_schema, read_json, read_json_if_there, refuse_foreign
+from recrun.runs.row_values import check_metrics, check_record, check_settings
 from recrun.runs.scan import find_folders
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ _OF_THE_RUN: Final = ("name", "run", "status", "started", "best_epoch", "which4b
 
 
 _SCORES: Final = ("valid.", "test.")
-_KINDS: Final[Mapping[type, str]] = {str: "text", int: "a number", dict: "an object"}
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,10 @@ def list_runs(
     if sort is None:
         return rows
     key = sort.removeprefix("-")
-    with_value = [row for row in rows if _order(value_of(row, key)) is not None]
-    without = [row for row in rows if _order(value_of(row, key)) is None]
-    return sorted(with_value, key=lambda row: _order(value_of(row, key)) or (0, 0), reverse=sort != key) + without
+    orders = [_order(value_of(row, key)) for row in rows]
+    with_value = [(order, row) for order, row in zip(orders, rows, strict=True) if order is not None]
+    without = [row for order, row in zip(orders, rows, strict=True) if order is None]
+    return [row for _, row in sorted(with_value, key=lambda pair: pair[0], reverse=sort != key)] + without
 
 
 @contextmanager
@@ -141,8 +142,7 @@ def describe(path: str) -> dict[str, Any]:
     status = DAMAGED if problem else record["status"]
     if status == "running" and not is_held(Path(path, ".lock")):
         status = KILLED
-    ledger = record.get("test_evaluations")
-    entries = [entry for entry in ledger if isinstance(entry, dict)] if isinstance(ledger, list) else []
+    ledger = record.get("test_evaluations") or ()
     return {
         "name": os.path.basename(path),
         "run": path,
@@ -154,7 +154,7 @@ def describe(path: str) -> dict[str, Any]:
         "valid": metrics.get("valid"),
         "test": metrics.get("test"),
         "undefined": metrics.get("undefined") or {},
-        "test_evaluations": sum(entry.get("metrics") is not None for entry in entries),
+        "test_evaluations": sum(entry.get("metrics") is not None for entry in ledger),
         "cause": problem or record.get("cause"),
         "settings": settings,
     }
@@ -246,8 +246,7 @@ def _record(file: str) -> dict[str, Any]:
     """Return the content of run.json."""
     record = read_json(file)
     check_schema(record, file)
-    _check_types(record, {"status": str}, file, needed=True)
-    _check_types(record, {"started": str, "which4best": str, "cause": str}, file)
+    check_record(record, file)
     return record
 
 
@@ -260,21 +259,13 @@ def _settings(path: str, record: Mapping[str, Any]) -> dict[str, Any]:
         except OSError as error:
             raise CheckpointError(f"cannot read {file}: {error.strerror}") from None
         if sha256(content).hexdigest() == record.get("config_sha256"):
-            return settings
+            return check_settings(settings, f"{path}{os.sep}run.json")
     from recrun.runs.folder import RunFolder  # it imports YAML
 
-    return RunFolder(path).read_settings()
+    return check_settings(RunFolder(path).read_settings(), file)
 
 
 def _final_numbers(file: str) -> dict[str, Any]:
     """Return the content of metrics.json; empty if there is none."""
-    metrics = read_json_if_there(file) or {}
-    _check_types(metrics, {"best_epoch": int, "valid": dict, "test": dict, "undefined": dict}, file)
-    return metrics
-
-
-def _check_types(document: Mapping[str, Any], wanted: Mapping[str, type], file: str, *, needed: bool = False) -> None:
-    for key, kind in wanted.items():
-        value = document.get(key)
-        if not isinstance(value, kind) and (needed or value is not None):
-            raise CheckpointError(f"{file} is damaged: {key} is not {_KINDS[kind]}")
+    metrics = read_json_if_there(file)
+    return {} if metrics is None else check_metrics(metrics, file)
