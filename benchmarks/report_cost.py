@@ -26,12 +26,13 @@ def write_run(folder: Path, epochs: int, monitors: list[str]) -> None:
     """Write the metrics.jsonl of a made-up run."""
     with open(folder / "metrics.jsonl", "w", encoding="utf-8") as file:
         for epoch in range(epochs + 1):
+            rest = {"seconds": 1.0, "best": False}
             growth = 1 - math.exp(-8 * epoch / epochs)
             if epoch:
-                line = {"epoch": epoch, "split": "train", "values": {"loss": 1 - 0.9 * growth}}
+                line = {"epoch": epoch, "split": "train", "values": {"loss": 1 - 0.9 * growth}, **rest}
                 file.write(json.dumps(line) + "\n")
             values = {name: growth / (3 + place) for place, name in enumerate(monitors)}
-            file.write(json.dumps({"epoch": epoch, "split": "valid", "values": values}) + "\n")
+            file.write(json.dumps({"epoch": epoch, "split": "valid", "values": values, **rest}) + "\n")
 
 
 def measure(folder: Path, monitors: list[str], plots: bool) -> None:

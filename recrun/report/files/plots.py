@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _DPI: Final = 200
 _SIZE: Final = (4.4, 2.9)
 _WIDE: Final = (8.8, 2.9)
-_ONE_PANEL: Final = ((0.165, 0.16, 0.805, 0.6),)
-_TWO_PANELS: Final = ((0.0825, 0.16, 0.4, 0.6), (0.585, 0.16, 0.4, 0.6))
+_ONE_PANEL: Final = ((0.165, 0.16, 0.785, 0.6),)
+_TWO_PANELS: Final = ((0.0825, 0.16, 0.39, 0.6), (0.585, 0.16, 0.39, 0.6))
 """Left, bottom, width and height of the axes, as shares of the figure."""
 _GREY, _INK, _PAPER = "0.45", "0.1", "white"
 _COLORS: Final = {"train": "#0072B2", "valid": "#D55E00", "test": "#009E73"}
@@ -86,6 +86,7 @@ def drawing() -> Iterator[None]:
                 "xtick.labelsize": 9,
                 "ytick.labelsize": 9,
                 "lines.linewidth": 1.8,
+                "lines.solid_joinstyle": "bevel",
                 "svg.fonttype": "none",
                 "svg.hashsalt": "recrun",
             }

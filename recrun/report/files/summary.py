@@ -32,8 +32,8 @@ def write_summary(
     """Write SUMMARY.md and its plots into a folder; return SUMMARY.md's path.
 
     `curves.png` and `curves.svg` show the training loss and the criterion, `<split><metric>.png` each metric that has
-    finite values at two epochs or more. Plots of an earlier attempt are removed. A plot that cannot be drawn or written
-    is a warning.
+    finite values at two epochs or more. Plots of an earlier attempt are removed. If one cannot be drawn or written,
+    there are none, and a warning.
 
     Args:
         folder: the target folder (`summary` of a run folder); created if missing.
@@ -47,9 +47,7 @@ def write_summary(
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    for name in (*_CURVES, *map(_picture, courses)):
-        with suppress(OSError):
-            (target / name).unlink()
+    _remove(target, [*_CURVES, *map(_picture, courses)])
     pictures = _draw(target, result, courses, config) if plots else []
     page = target / "SUMMARY.md"
     atomic_write(page, "\n\n".join(_sections(result, courses, config, pictures)) + "\n")
@@ -98,9 +96,17 @@ def _draw(target: Path, result: Mapping[str, Any], courses: Courses, config: Map
                 atomic_write(target / _picture(course), picture)
                 written.append(_picture(course))
     except Exception as error:  # matplotlib is missing or broken, or the disk is full: the run itself is done
+        _remove(target, written)  # leaves a full disk the room that it had for the rest of the run's files
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        logging.getLogger(__name__).warning(f"the plots are incomplete ({reason}); the run and its numbers are not")
+        logging.getLogger(__name__).warning(f"no plots were drawn ({reason}); the run and its numbers are complete")
+        return []
     return written
+
+
+def _remove(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        with suppress(OSError):
+            (folder / name).unlink()
 
 
 def _heading(result: Mapping[str, Any], config: Mapping[str, Any]) -> Heading:

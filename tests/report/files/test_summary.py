@@ -84,16 +84,15 @@ def test_without_plots_no_picture_is_linked_and_none_of_an_earlier_attempt_stays
     assert "](" not in page.read_text(encoding="utf-8")
 
 
-def test_a_plot_that_cannot_be_written_is_a_warning(tmp_path, courses_and_result, caplog):
+def test_a_plot_that_cannot_be_written_is_a_warning_and_takes_the_others_with_it(tmp_path, courses_and_result, caplog):
     courses, result = courses_and_result
     (tmp_path / "validndcg@10.png").mkdir(parents=True)
     page = write_summary(tmp_path, result, courses, CONFIG)
     (message,) = caplog.messages
-    assert message.startswith("the plots are incomplete (IsADirectoryError: ")
-    assert message.endswith("); the run and its numbers are not")
-    linked = set(re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")))
-    assert "curves.png" in linked
-    assert all((tmp_path / name).is_file() for name in linked)
+    assert message.startswith("no plots were drawn (IsADirectoryError: ")
+    assert message.endswith("); the run and its numbers are complete")
+    assert _names(tmp_path) == ["SUMMARY.md", "validndcg@10.png"]
+    assert "](" not in page.read_text(encoding="utf-8")
 
 
 def test_without_a_working_matplotlib_there_is_a_summary_all_the_same(
@@ -102,7 +101,7 @@ def test_without_a_working_matplotlib_there_is_a_summary_all_the_same(
     courses, result = courses_and_result
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     page = write_summary(tmp_path, result, courses, CONFIG)
-    assert caplog.messages[0].startswith("the plots are incomplete (ModuleNotFoundError: ")
+    assert caplog.messages[0].startswith("no plots were drawn (ModuleNotFoundError: ")
     assert _names(tmp_path) == ["SUMMARY.md"]
     assert "](" not in page.read_text(encoding="utf-8")
 
