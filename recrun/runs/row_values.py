@@ -93,7 +93,7 @@ def _is_setting(value: Any, depth: int = 0) -> bool:
     if kind is str:
         return len(value) <= _MAX_TEXT
     if kind is int:
-        return abs(value) <= _MAX_NUMBER
+        return bool(abs(value) <= _MAX_NUMBER)
     if depth == _MAX_DEPTH:
         return False
     if kind is dict:

@@ -17,6 +17,12 @@ from recrun.files import open_regular
 from recrun.free_memory import available_memory
 
 BLOCK = 1 << 20
+_MAX_RATIO: Final = 100
+"""How many times its size a file of real data holds at most; interactions compress to a third or a tenth."""
+_MOST_OF_GZIP: Final = 1032
+"""How many times its size a gzip file can hold."""
+_MEMORY_OF_TEXT: Final = 3
+"""How many times its size a text takes while it is read."""
 
 
 class Compression(NamedTuple):
@@ -62,7 +68,8 @@ def open_binary(path: Path, *, ending: str | None = None) -> Iterator[BinaryIO]:
         ending: tells the compression instead of the name.
 
     Raises:
-        DataError: the file cannot be read, or is damaged, or holds more than the memory that is free, or nothing here
+        DataError: the file cannot be read, or is damaged, or holds more than the free memory can and
+            than real data does, or nothing here
             can decompress it.
     """
     ending = path.suffix if ending is None else ending
@@ -101,8 +108,8 @@ class _Bounded(io.RawIOBase):
         self._n_read += len(block)
         if self._n_read > self._limit:
             message = (
-                f"holds more than {self._limit / 1e9:.1f} GB decompressed, which is all the memory that is free; is it "
-                "the right file? Split it, or use a machine with more memory"
+                f"holds more than {self._limit / 1e9:.1f} GB decompressed, over {_MAX_RATIO} times its size, and the "
+                "free memory cannot hold it; is it the right file? If so, decompress it"
             )
             raise data_error(self._path, None, message)
         buffer[: len(block)] = block
@@ -110,9 +117,32 @@ class _Bounded(io.RawIOBase):
 
 
 def _bounded(path: Path, stream: BinaryIO) -> BinaryIO:
-    # What is read is held in memory, so that data of such a size could not be used in any case.
-    limit = available_memory()
+    limit = _most_bytes(path)
     return stream if limit is None else cast(BinaryIO, io.BufferedReader(_Bounded(path, stream, limit), BLOCK))
+
+
+def _most_bytes(path: Path) -> int | None:
+    """Return how many bytes a compressed file may hold, or None for any number.
+
+    Files of real data are never refused, as they do not shrink so far, even if they hold more than the memory: they may
+    be read in blocks.
+    """
+    free = available_memory()
+    return None if free is None else max(free // _MEMORY_OF_TEXT, _MAX_RATIO * path.stat().st_size)
+
+
+def check_expansion(path: Path) -> None:
+    """Refuse a compressed file that holds too much, before a library decompresses it without a bound.
+
+    Raises:
+        DataError: as for `open_binary`.
+    """
+    limit = _most_bytes(path) if path.suffix in COMPRESSED_WITH else None
+    if limit is None or (path.suffix == ".gz" and path.stat().st_size * _MOST_OF_GZIP <= limit):
+        return
+    with open_binary(path) as stream:
+        while stream.read(BLOCK):
+            pass
 
 
 def _damage(path: Path, ending: str, error: Exception) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from recrun.data.formats.columns.select_rows import Selection
 from recrun.data.formats.find_bad_row import STAND_IN, TextShape, explain_rows, is_rectangular, row_lines
 from recrun.data.formats.from_frame import FrameLines
-from recrun.data.formats.opening import read_binary
+from recrun.data.formats.opening import check_expansion, read_binary
 from recrun.data.formats.polars_files import read_text_columns
 from recrun.data.formats.table import data_error
 from recrun.data.formats.values.numbers import is_number
@@ -77,6 +77,7 @@ def text_source(path: Path, shape: TextShape) -> Path | bytes:
     """Return what polars can read: the file itself, or its text recoded to UTF-8 with a separator of one byte."""
     recode = shape.encoding.lower().replace("-", "") not in ("utf8", "ascii")
     if not recode and shape.escape is None and len(shape.separator.encode()) == 1:
+        check_expansion(path)
         with path.open("rb") as stream:
             is_like_zlib = stream.read(2) in _ZLIB
         # Text that begins as zlib's streams do would be decompressed; behind a byte order mark it is not.

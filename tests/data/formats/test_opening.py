@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import importlib
 import os
 from collections.abc import Callable
@@ -11,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from recrun.data.formats import opening
-from recrun.data.formats.opening import content_digests, open_binary, read_binary
+from recrun.data.formats.opening import check_expansion, content_digests, open_binary, read_binary
 from recrun.errors import DataError
 
 
 @pytest.fixture
 def _little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "available_memory", lambda: 3_000_000)
+    monkeypatch.setattr(opening, "available_memory", lambda: 9_000_000)
 
 
 def _zstandard(content: bytes) -> bytes:
@@ -38,8 +39,10 @@ def test_a_small_file_that_holds_more_than_the_free_memory_is_refused(
     path.write_bytes(compress(b"1,2\n" * 700_000))
     assert len(read_binary(path)) == 2_800_000
     path.write_bytes(compress(b"1,2\n" * 800_000))
-    for read in (read_binary, content_digests):
-        with pytest.raises(DataError, match=r"more than 0\.0 GB decompressed, which is all the memory that is free"):
+    for read in (read_binary, content_digests, check_expansion):
+        with pytest.raises(
+            DataError, match=r"more than 0\.0 GB decompressed, over 100 times its size, and the free memory"
+        ):
             read(path)
     with open_binary(path) as stream:
         assert stream.readline() == b"1,2\n"
@@ -51,3 +54,12 @@ def test_a_fifo_is_refused_without_waiting(tmp_path: Path, ending: str) -> None:
     os.mkfifo(path)
     with pytest.raises(DataError, match="cannot be read \\(it is not a regular file\\)"):
         read_binary(path)
+
+
+@pytest.mark.usefixtures("_little_memory")
+def test_real_data_is_read_in_blocks_though_it_holds_more_than_the_free_memory(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv.gz"
+    text = "".join(f"{number * 7919 % 10007},{number}\n" for number in range(900_000)).encode()
+    path.write_bytes(gzip.compress(text))
+    check_expansion(path)
+    assert content_digests(path) == [hashlib.sha256(text).hexdigest()]
