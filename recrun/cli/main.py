@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import click
 
 import recrun
 from recrun.errors import ConfigError, DownloadError, RecrunError, TrainingError, nearest
+from recrun.training.stop_signals import Interrupts
 from recrun.training.torch_workarounds import let_threads_sleep
 
 _NOT_COMMANDS = {"main"}
@@ -65,6 +67,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 usage error, 3 trials not done, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     let_threads_sleep()
+    code = EXIT_INTERRUPTED
+    # Training and sweeps, which have something to save, catch signals themselves.
+    with Interrupts(at_once=True) as interrupts, suppress(KeyboardInterrupt):
+        code = _run(arguments, interrupts)
+    sys.exit(code)
+
+
+def _run(arguments: list[str], interrupts: Interrupts) -> int:
     debug = "--debug" in arguments
     try:
         code = cli.main(args=arguments, prog_name="recrun", standalone_mode=False)
@@ -91,9 +101,12 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if interrupts.requested:  # a module that was being imported may have turned the interrupt into its own error
+            _say("interrupted")
+            return EXIT_INTERRUPTED
         _say(f"{type(error).__name__}: {error}{_where(error)} (--debug shows the traceback)")
         code = EXIT_FAILED
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 def _show_unknown_option(error: click.NoSuchOption) -> None:
