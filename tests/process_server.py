@@ -5,18 +5,21 @@ It is a program, not a test: it reads one JSON request a line, forks, runs the c
 
 After `pid` it waits for an empty line before it answers with the code.
 
-Request: {"argv": [...], "output": file, "die": {"at": point, "call": n}}. The points are calls of the `os` module that
-the writing of files consists of, and the start of an evaluation on test; "torn" cuts the file that is to be flushed in
-half first.
+Request: {"argv": [...], "output": file, "terminal": device or null, "die": {"at": point, "call": n}}. A terminal takes
+the place of the output, and its closing sends SIGHUP to the process. The points of death are calls of the `os` module
+that the writing of files consists of, and the start of an evaluation on test; "torn" cuts the file that is to be
+flushed in half first.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import stat
 import sys
+import termios
 from typing import Any
 
 import matplotlib.pyplot  # noqa: F401 - imported here so that no child pays for it
@@ -58,7 +61,12 @@ def _arm(at: str, call: int) -> None:
 
 def _run(request: dict[str, Any]) -> None:
     os.setsid()
-    descriptor = os.open(request["output"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
+    if request.get("terminal"):
+        descriptor = os.open(request["terminal"], os.O_RDWR)
+        fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)
+        os.dup2(descriptor, 0)
+    else:
+        descriptor = os.open(request["output"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     if request.get("die"):

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from recrun.runs.checkpoint import load_checkpoint
+from tests.run_server import Server, all_runs, the_run, wait_until
 
 SMALL = [
     "n_users=150",
@@ -56,54 +57,6 @@ class DropoutMF(RecSysArch):
     def vectors(self):
         return self.users.weight, self.items.weight
 '''
-
-
-class Server:
-    """Runs `recrun` commands, each in a process of its own; see process_server.py."""
-
-    def __init__(self, folder: Path) -> None:
-        self.output = folder / "output.txt"
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).parent / "process_server.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=folder,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "RECRUN_CACHE": str(folder / "cache")},
-        )
-
-    def start(self, *argv: str, die: dict[str, Any] | None = None) -> int:
-        """Start a command and return its process id; `finish` must follow."""
-        self._send(json.dumps({"argv": argv, "output": str(self.output), "die": die}))
-        return int(self._answer()["pid"])
-
-    def finish(self) -> int:
-        """Wait for the command that runs, and return its exit code (-N for signal N)."""
-        self._send("")
-        return int(self._answer()["code"])
-
-    def run(self, *argv: str, die: dict[str, Any] | None = None) -> int:
-        """Run a command to its end."""
-        self.start(*argv, die=die)
-        return self.finish()
-
-    def text(self) -> str:
-        """Return what the last command printed."""
-        return self.output.read_text(encoding="utf-8")
-
-    def close(self) -> None:
-        """End the server."""
-        self._process.communicate()
-
-    def _send(self, line: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
 
 
 @pytest.fixture(scope="module")
@@ -145,22 +98,6 @@ def dropout_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     file = tmp_path_factory.mktemp("models") / "dropout_mf.py"
     file.write_text(DROPOUT_MODEL, encoding="utf-8")
     return f"{file}:DropoutMF"
-
-
-def the_run(runs: Path) -> Path:
-    """Return the only run below a folder."""
-    (run,) = all_runs(runs)
-    return run
-
-
-def all_runs(runs: Path) -> list[Path]:
-    """Return the runs below a folder, without what is still being made and without links to runs."""
-    while True:
-        try:
-            found = [run.relative_to(runs) for run in runs.glob("*/*/*")]
-            return [runs / run for run in found if not any(part.startswith((".", "latest")) for part in run.parts)]
-        except FileNotFoundError:  # the link to the latest run was being replaced
-            continue
 
 
 def outcome(run: Path) -> dict[str, Any]:
@@ -495,13 +432,6 @@ def wait_for_lines(runs: Path, n_lines: int) -> None:
         return any(len(file.read_bytes().splitlines()) >= n_lines for file in runs.glob("*/*/*/metrics.jsonl"))
 
     wait_until(measured)
-
-
-def wait_until(condition: Any) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until, "it took too long"
-        time.sleep(0.01)
 
 
 def test_a_finished_run_that_is_resumed_says_so_and_changes_nothing(server: Server, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from recrun.errors import ConfigError
-from recrun.files import HeldError, take
+from recrun.files import HeldError, open_regular, release, take
 from recrun.sweep.processes import is_alive
 
 
@@ -21,14 +21,26 @@ def take_lock(path: Path) -> int:
     try:
         descriptor = take(path, patience=0.0)
     except HeldError:
-        holder = path.read_text(encoding="utf-8", errors="replace")[:32].strip()
+        holder = _holder(path)
         raise ConfigError(_explain_lock(path.parent, holder)) from None
     except OSError as error:
         raise ConfigError(f"cannot lock the sweep {path.parent}: {error.strerror}") from error
-    os.ftruncate(descriptor, 0)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    os.write(descriptor, f"{os.getpid()}\n".encode())
+    try:
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+    except OSError as error:
+        release(descriptor)
+        raise ConfigError(f"cannot lock the sweep {path.parent}: {error.strerror}") from error
     return descriptor
+
+
+def _holder(path: Path) -> str:
+    try:
+        with open_regular(path, follow=False) as file:
+            return file.read(32).decode("utf-8", errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _explain_lock(folder: Path, holder: str) -> str:
