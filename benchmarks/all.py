@@ -33,6 +33,7 @@ SCRIPTS = (
     "ranking_memory",
     "job",
     "growth",
+    "many_epochs",
 )
 SMALL = {
     "startup": "--runs 1",
@@ -46,6 +47,7 @@ SMALL = {
     "ranking_memory": "--users 20000 --items 20000 --sample 1024 --runs 1 --threads 1",
     "job": "--epochs 1 --threads 1",
     "growth": "--to 15 --threads 1",
+    "many_epochs": "--epochs 2200",
 }
 """The arguments of each script with `--small`."""
 

@@ -15,6 +15,10 @@ debug_option = click.option("--debug", is_flag=True, expose_value=False, help="S
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 
+trust_option = click.option(
+    "--trust", is_flag=True, help="Run Python files that the run names, although they were not run here before."
+)
+
 runs_option = click.option(
     "--runs",
     default="runs",

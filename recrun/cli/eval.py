@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json, verbosity_options, with_verbosity
+from recrun.cli._options import debug_option, json_option, print_json, trust_option, verbosity_options, with_verbosity
 
 
 @click.command("eval")
@@ -22,10 +22,13 @@ from recrun.cli._options import debug_option, json_option, print_json, verbosity
     show_default=True,
     help="The split to evaluate on.",
 )
+@trust_option
 @json_option
 @verbosity_options
 @debug_option
-def command(overrides: tuple[str, ...], checkpoint: str, split: str, as_json: bool, quiet: bool, loud: bool) -> None:
+def command(
+    overrides: tuple[str, ...], checkpoint: str, split: str, trust: bool, as_json: bool, quiet: bool, loud: bool
+) -> None:
     """Evaluate a trained model on validation or test.
 
     Every evaluation on test is recorded in the run. KEY=VALUE changes how the model is evaluated: monitors, which4best,
@@ -45,7 +48,7 @@ def command(overrides: tuple[str, ...], checkpoint: str, split: str, as_json: bo
     from recrun.workflows.evaluate import evaluate
 
     shown = [] if as_json or quiet else [LiveReporter(stderr_console(), 1)]
-    result = evaluate(checkpoint, with_verbosity(given, quiet, loud), split=split, reporters=shown)
+    result = evaluate(checkpoint, with_verbosity(given, quiet, loud), split=split, reporters=shown, trust=trust)
     if as_json:
         print_json(result)
         return

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json, verbosity_options, with_verbosity
+from recrun.cli._options import debug_option, json_option, print_json, trust_option, verbosity_options, with_verbosity
 
 
 @click.command("reproduce")
@@ -15,10 +15,11 @@ from recrun.cli._options import debug_option, json_option, print_json, verbosity
 @click.option(
     "--runs", metavar="DIR", type=click.Path(file_okay=False), help="Folder for the new run [default: that of RUN]."
 )
+@trust_option
 @json_option
 @verbosity_options
 @debug_option
-def command(run: str, runs: str | None, as_json: bool, quiet: bool, loud: bool) -> None:
+def command(run: str, runs: str | None, trust: bool, as_json: bool, quiet: bool, loud: bool) -> None:
     """Repeat a run in a new run folder and compare every number.
 
     The new run uses the config, threads and device of RUN. The exit code is 0 if all numbers are equal to the last
@@ -31,7 +32,7 @@ def command(run: str, runs: str | None, as_json: bool, quiet: bool, loud: bool) 
     """
     from recrun.workflows.reproduce import reproduce
 
-    document = reproduce(run, with_verbosity([], quiet, loud), runs=runs)
+    document = reproduce(run, with_verbosity([], quiet, loud), runs=runs, trust=trust)
     if as_json:
         print_json(document)
     else:

@@ -15,6 +15,7 @@ from recrun.cli._options import (
     print_notes,
     runs_option,
     split_arguments,
+    trust_option,
     verbosity_options,
     with_verbosity,
 )
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--print-config", is_flag=True, help="Print the resolved config and stop.")
 @click.option("--dry-run", is_flag=True, help="Build and check everything, print sizes and steps, and stop.")
 @click.option("--profile", is_flag=True, help="Print the time spent on each activity at the end.")
+@trust_option
 @runs_option
 @json_option
 @verbosity_options
@@ -40,6 +42,7 @@ def command(
     print_config: bool,
     dry_run: bool,
     profile: bool,
+    trust: bool,
     runs: str,
     as_json: bool,
     quiet: bool,
@@ -64,7 +67,9 @@ def command(
     source = click.get_current_context().get_parameter_source("runs")
     if resumed is not None and source is ParameterSource.COMMANDLINE:
         raise click.UsageError("--resume continues a run in its own folder; remove --runs")
-    resolved, run = _resolve(config, overrides) if resumed is None else _resolve_run(resumed, overrides)
+    if resumed is None and trust:
+        raise click.UsageError("--trust is for --resume; a CONFIG that you name may name code")
+    resolved, run = _resolve(config, overrides) if resumed is None else _resolve_run(resumed, overrides, trust)
     if print_config:
         from recrun.config.expected import dump_expected
         from recrun.config.find import TUNED_FOR
@@ -95,12 +100,12 @@ def _resolve(config: str | None, overrides: list[str]) -> tuple[Resolved, None]:
     return resolve(config, overrides), None
 
 
-def _resolve_run(path: str, overrides: list[str]) -> tuple[Resolved, RunFolder]:
+def _resolve_run(path: str, overrides: list[str], trust: bool) -> tuple[Resolved, RunFolder]:
     from recrun.runs.folder import open_run
     from recrun.runs.resume import resolve_run
 
     run = open_run(path)
-    return resolve_run(run, overrides), run
+    return resolve_run(run, overrides, trust=trust), run
 
 
 def _train(resolved: Resolved, runs: str, run: RunFolder | None, profile: bool) -> dict[str, Any]:

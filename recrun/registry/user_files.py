@@ -1,10 +1,18 @@
-"""Import a user's own Python file, named in a config as `path/to/file.py:Name`."""
+"""Import a user's own Python file, named in a config as `path/to/file.py:Name`, and remember which were imported.
+
+A run folder may come from a stranger. Code that it names is run only if the user has run that file before, names it, or
+says `--trust`; so each imported file leaves a mark outside of all run folders.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import os
 import sys
 import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +64,7 @@ def load_file(path: str | Path) -> Any:
     if spec is None or spec.loader is None:
         raise RegistryError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
+    _remember(file)
     sys.modules[name] = module
     # The file can import its neighbours, as a script can; installed packages take precedence.
     sys.path.append(str(file.parent))
@@ -67,6 +76,38 @@ def load_file(path: str | Path) -> Any:
     finally:
         sys.path.remove(str(file.parent))
     return module
+
+
+def code_named_in(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the (key, file) of each setting, or element of one, that names a user's own Python file."""
+    for key, value in settings.items():
+        for each in value if isinstance(value, (list, tuple)) else [value]:
+            for text in (each, each.rpartition("@")[0]) if isinstance(each, str) else ():
+                if is_file_reference(text):
+                    yield key, text.rpartition(":")[0]
+
+
+def was_run_here(path: str) -> bool:
+    """Return whether this user has imported a Python file before, on this machine or with this home folder."""
+    mark = _mark(Path(path).resolve())
+    return mark is not None and mark.is_file()
+
+
+def _remember(file: Path) -> None:
+    mark = _mark(file)
+    if mark is not None:
+        with suppress(OSError):  # Where nothing can be remembered, --trust is asked for again.
+            mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mark.touch()
+
+
+def _mark(file: Path) -> Path | None:
+    """Return the empty file that marks a Python file as imported, or None if there is no place for it."""
+    try:
+        home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError:
+        return None
+    return Path(home) / "recrun" / "own_code" / hashlib.sha256(os.fsencode(file)).hexdigest()
 
 
 def cause(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +19,9 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
+from recrun.architectures.free_memory import available_memory
 from recrun.errors import CheckpointError
-from recrun.files import atomic_write, sync_folder, to_json
+from recrun.files import atomic_write, open_regular, sync_folder, to_json
 from recrun.metrics.undefined import Undefined
 
 SCHEMA: Final = 1
@@ -46,6 +48,7 @@ _DTYPES: Final = {
 }
 """The types that a checkpoint may hold, with their names in safetensors."""
 _ALIGNMENT: Final = 8
+_MAX_HEADER: Final = 1 << 26
 _PICKLES: Final = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
 
 
@@ -79,10 +82,11 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     file = Path(path)
     if file.is_dir():
         file = file / FILE_NAME
-    if not file.is_file():
+    if not os.path.lexists(file):
         raise CheckpointError(f"there is no checkpoint at {path}")
     if file.suffix in _PICKLES:
         raise CheckpointError(f"{file} is a pickled file, which could run code; expected a {FILE_NAME}")
+    _check_size(file)
     try:
         with safe_open(str(file), framework="pt", device="cpu") as handle:
             metadata = handle.metadata() or {}
@@ -90,7 +94,25 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
             tensors = {name: handle.get_tensor(name).clone() for name in handle.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{file} is damaged or not a checkpoint: {error}") from error
+    except (MemoryError, RuntimeError) as error:  # torch's own error for memory that it cannot get
+        raise CheckpointError(f"{file} cannot be read: there is not enough memory for it") from error
     return _unpack_document(file, metadata, tensors)
+
+
+def _check_size(file: Path) -> None:
+    """Check that a file is a regular one, that its header is not absurdly long, and that it fits in memory."""
+    try:
+        with open_regular(file) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            header = int.from_bytes(stream.read(8), "little")
+    except OSError as error:
+        raise CheckpointError(f"{file} is damaged or not a checkpoint: {error.strerror}") from None
+    if header > min(_MAX_HEADER, size):
+        raise CheckpointError(f"{file} is damaged or not a checkpoint: its header would have {header:,} bytes")
+    free = available_memory()
+    if free is not None and size > free:
+        needs = f"needs about {size / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free"
+        raise CheckpointError(f"{file} cannot be read: it {needs}")
 
 
 def _safetensors(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:

@@ -8,13 +8,14 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from recrun.errors import CheckpointError
 from recrun.files import sha256_file
-from recrun.registry.user_files import is_file_reference
+from recrun.registry.user_files import code_named_in, was_run_here
 from recrun.runs.peak_memory import peak_memory
 
 SPLIT: Final = "split"
@@ -72,10 +73,30 @@ def git_state(file: Path) -> dict[str, Any] | None:
 
 def code_hashes(settings: Mapping[str, Any]) -> dict[str, str]:
     """Return the SHA-256 of each of the user's own Python files that the settings name."""
-    named = [value for value in settings.values() if isinstance(value, str)]
-    named += [name for monitor in settings.get("monitors", ()) for name in (monitor, monitor.rpartition("@")[0])]
-    files = {value.rpartition(":")[0] for value in named if is_file_reference(value)}
+    files = {file for _, file in code_named_in(settings)}
     return {file: sha256_file(file) for file in sorted(files) if Path(file).is_file()}
+
+
+def refuse_strange_code(who: str, settings: Mapping[str, Any], *, named: Collection[str], trust: bool) -> None:
+    """Check that a run or checkpoint, which may be a stranger's, names only code that the user has chosen to run.
+
+    Args:
+        who: the run or checkpoint, as the subject of "names code".
+        settings: its settings.
+        named: the keys that the user has given.
+        trust: whether the user has said to trust it.
+
+    Raises:
+        CheckpointError: it names a file that this user has not run before.
+    """
+    for key, file in code_named_in(settings):
+        if not trust and key not in named and not was_run_here(file):
+            value = settings[key]
+            text = f"[{','.join(map(str, value))}]" if isinstance(value, (list, tuple)) else value
+            raise CheckpointError(
+                f"{who} names code that you have not run here before: {key}={text}; if you trust it, add --trust, or "
+                f"name it yourself: {key}={text}"
+            )
 
 
 def data_differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -10,22 +10,26 @@ from recrun.config.resolve import Resolved, resolve
 from recrun.config.same_settings import FREE, refused_changes
 from recrun.errors import CheckpointError, ConfigError
 from recrun.runs.folder import RunFolder, read_json
+from recrun.runs.provenance import refuse_strange_code
 
 
-def resolve_run(run: RunFolder, overrides: Sequence[str] = ()) -> Resolved:
+def resolve_run(run: RunFolder, overrides: Sequence[str] = (), *, trust: bool = False) -> Resolved:
     """Resolve the config of a run in order to continue it.
 
     Args:
         run: the run.
         overrides: `KEY=VALUE` for settings that do not affect results (`FREE`), or a larger number of `epochs`.
+        trust: whether code of the user's own that the run names may be run although it was not run here before.
 
     Raises:
         ConfigError: the config is damaged or does not fit this version, or an override may change results.
+        CheckpointError: it names such code, and neither `trust` nor an override allows it.
     """
     before = resolve(run.config_file)
+    given = read_overrides(overrides)
+    refuse_strange_code(f"the run {run.path}", before.config, named=given, trust=trust)
     if not overrides:
         return before
-    given = read_overrides(overrides)
     now, problem = before, None
     try:
         now = resolve(run.config_file, overrides)

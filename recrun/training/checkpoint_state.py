@@ -20,10 +20,10 @@ from recrun.randomness import random_state, restore_random_state
 from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
 from recrun.runs.folder import RunFolder
 from recrun.runs.provenance import data_differences
-from recrun.training.finite_checks import last_good
+from recrun.training.finite_checks import last_good, not_finite
 from recrun.training.loop_state import Best, TrainingState
 from recrun.training.run_settings import RunParts, RunSettings
-from recrun.training.saved_progress import check_progress
+from recrun.training.saved_state import check_optimizer, check_progress, check_random_state
 
 _SUPERSEDED: Final = ".superseded.safetensors"
 
@@ -98,16 +98,26 @@ def restore(run: RunFolder, parts: RunParts, state: TrainingState, saved: Mappin
             model is missing or damaged.
     """
     try:
+        steps = None if parts.optimizer is None else parts.dataset.n_batches("train")
+        progress = saved["progress"]
+        check_progress(progress, epochs=saved["config"]["epochs"], n_steps=steps)
+        if parts.optimizer is not None and saved["optimizer"] is not None:
+            has_trained = (progress["epoch"], progress["step"]) > (0, 0)
+            check_optimizer(parts.optimizer, saved["optimizer"], has_trained=has_trained)
+        check_random_state(saved["rng"])
         parts.model.load_state_dict(saved["model"])
         for name in ("criterion", "optimizer", "lr_scheduler"):
             part = getattr(parts, name)
-            if saved[name] is not None and part is not None:
+            if (saved[name] is None) != (part is None or not hasattr(part, "load_state_dict")):
+                raise ValueError(f"it has {'no' if saved[name] is None else 'a'} {name}, unlike the run")
+            if saved[name] is not None:
                 part.load_state_dict(saved[name])
-        steps = None if parts.optimizer is None else parts.dataset.n_batches("train")
-        check_progress(saved["progress"], epochs=saved["config"]["epochs"], n_steps=steps)
         state.load_state_dict(saved)
         restore_random_state(saved["rng"], parts.device)
-    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        spoilt = not_finite(parts.model)
+        if spoilt:
+            raise ValueError(f"{spoilt[0]} holds NaN or infinity")
+    except (KeyError, IndexError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{run.checkpoint_file('last')} does not fit this run: {last_line(error)}") from error
     _settle_best(run, state.best)
 

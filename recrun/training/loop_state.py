@@ -118,8 +118,9 @@ class Meters:
 
     def load_state_dict(self, split: str, state: Mapping[str, Sequence[float]]) -> None:
         """Restore the means that `state_dict` returned."""
+        names = {str(name): name for name in self.names}
         self._meters[split] = {
-            parse_monitor(name): AverageMeter(float(total), int(count)) for name, (total, count) in state.items()
+            names[name]: AverageMeter(float(total), int(count)) for name, (total, count) in state.items()
         }
 
     @staticmethod

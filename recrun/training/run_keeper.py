@@ -111,7 +111,7 @@ class RunKeeper:
     def history(self) -> History:
         """The measured values of the run."""
         if self._history is None:
-            self._history = History(self.run.metrics_lines_file)
+            raise ConfigError("the Coach has no run yet; call compile(cfg, monitors=[...]) first")
         return self._history
 
     def compile(
@@ -142,6 +142,7 @@ class RunKeeper:
         continued = run or (resumable(settings, runs) if settings.get("resume") else None)
         self.check(cfg, monitors, is_new=continued is None and not repeats)
         self._run = continued or run_for(self.cfg, runs)
+        self._history = History(self._run.metrics_lines_file)
         self._guard = Guard(self.model, self.state, self._run)
         self._make_reporters = reporters or self._usual_reporters
         self._checkpoint = Recurring(60 * self.cfg.get("checkpoint_minutes", math.inf))

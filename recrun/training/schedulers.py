@@ -62,9 +62,17 @@ class Schedule:
         return {"epoch": self.epoch, "base_rates": list(self._base_rates)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a state that `state_dict` returned, and set the optimizer's rates by it."""
-        self.epoch = int(state["epoch"])
-        self._base_rates = [float(rate) for rate in state["base_rates"]]
+        """Take over a state that `state_dict` returned, and set the optimizer's rates by it.
+
+        Raises:
+            ValueError: it is not of this schedule.
+        """
+        rates = state["base_rates"]
+        if len(rates) != len(self._base_rates) or not all(
+            type(rate) is float and 0 <= rate < math.inf for rate in rates
+        ):
+            raise ValueError(f"expected {len(self._base_rates)} base rates, found {rates}")
+        self.epoch, self._base_rates = _count(state["epoch"]), list(rates)
         self._apply()
 
 
@@ -108,8 +116,14 @@ class Plateau(Schedule):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over a state that `state_dict` returned, and set the optimizer's rates by it."""
         self._best = -math.inf if state["best"] is None else float(state["best"])
-        self._n_bad, self._n_reductions = int(state["n_bad"]), int(state["n_reductions"])
+        self._n_bad, self._n_reductions = _count(state["n_bad"]), _count(state["n_reductions"])
         super().load_state_dict(state)
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"expected an integer >= 0, found {value!r}")
+    return value
 
 
 @SCHEDULERS.register("none")

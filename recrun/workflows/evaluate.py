@@ -14,6 +14,7 @@ from recrun.metrics.undefined import as_nulls, undefined_entry
 from recrun.runs.checkpoint import load_checkpoint
 from recrun.runs.find import locate_checkpoint
 from recrun.runs.folder import RunFolder
+from recrun.runs.provenance import refuse_strange_code
 from recrun.training.checkpoint_state import last_line, refuse_other_data
 from recrun.training.coach import Coach
 from recrun.training.reporter import Reporter
@@ -27,7 +28,12 @@ _EVALUATED: Final = ("dataset", "split", "model", "monitors", "which4best")
 
 
 def evaluate(
-    path: str | Path, overrides: Sequence[str] = (), *, split: str = "test", reporters: Sequence[Reporter] = ()
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    split: str = "test",
+    reporters: Sequence[Reporter] = (),
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Score a checkpoint on one split; an evaluation on test is recorded in its run.
 
@@ -36,18 +42,19 @@ def evaluate(
         overrides: `KEY=VALUE` for the settings of evaluation (`EVALUATION_KEYS`).
         split: "valid" or "test".
         reporters: are notified of the progress.
+        trust: whether code of the user's own that the checkpoint names may be run although it was not run here before.
 
     Returns:
         The document of `recrun eval --json`.
 
     Raises:
-        CheckpointError: there is no checkpoint, or it does not fit its config.
+        CheckpointError: there is no checkpoint, it does not fit its config, or it names code that may not be run.
         DataError: the data has changed since the training.
         ConfigError: an override is not a setting of evaluation, or the split is empty.
     """
     run, file = locate_checkpoint(path)
     content = load_checkpoint(file)
-    resolved = _resolve_checkpoint(run, file, content, overrides)
+    resolved = _resolve_checkpoint(file, content, overrides, trust=trust)
     coach = _build_to_evaluate(resolved, file, content)
     if not coach.dataset.base.describe()[split]:
         raise ConfigError(f"the data has no {split} part to evaluate on")
@@ -66,13 +73,8 @@ def evaluate(
     }
 
 
-def _resolve_checkpoint(
-    run: RunFolder | None, file: Path, content: dict[str, Any], overrides: Sequence[str]
-) -> Resolved:
-    """Return the config in a checkpoint, with the overrides of evaluation applied.
-
-    A checkpoint is data: code that it names is run only if the config of its run or the caller names it as well.
-    """
+def _resolve_checkpoint(file: Path, content: dict[str, Any], overrides: Sequence[str], *, trust: bool) -> Resolved:
+    """Return the config in a checkpoint, with the overrides of evaluation applied."""
     config = content.get("config")
     if not all(isinstance(content.get(part), dict) for part in ("config", "data", "model")) or config is None:
         raise CheckpointError(f"{file} holds no model with its config")
@@ -89,14 +91,7 @@ def _resolve_checkpoint(
     ]
     if faults:
         raise ConfigError(faults)
-    known = run.read_settings() if run is not None and named.keys() - given.keys() else {}
-    for key, reference in named.items():
-        if key not in given and known.get(key) != reference:
-            text = f"[{', '.join(map(str, reference))}]" if isinstance(reference, list) else reference
-            raise CheckpointError(
-                f"{file} names code as its {key}: {text}. A checkpoint alone may not run code; to load that "
-                f"file, name it yourself with {key}={text}"
-            )
+    refuse_strange_code(str(file), named, named=given, trust=trust)
     carried = {str(key): Given(value) for key, value in config.items()}
     return resolve_given(carried | given, str(file))
 

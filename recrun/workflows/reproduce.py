@@ -11,7 +11,7 @@ from recrun.config.resolve import resolve
 from recrun.metrics.undefined import as_nulls
 from recrun.runs.folder import RunFolder, finished_record, open_run, read_json
 from recrun.runs.history import read_history
-from recrun.runs.provenance import code_hashes, data_differences, environment
+from recrun.runs.provenance import code_hashes, data_differences, environment, refuse_strange_code
 from recrun.workflows.build import build, portable
 
 _COMPARED: Final = ("valid", "test", "best_epoch", "which4best", "epochs", "users")
@@ -33,26 +33,30 @@ class Difference:
     now: Any
 
 
-def reproduce(path: str | Path, overrides: Sequence[str] = (), *, runs: str | Path | None = None) -> dict[str, Any]:
+def reproduce(
+    path: str | Path, overrides: Sequence[str] = (), *, runs: str | Path | None = None, trust: bool = False
+) -> dict[str, Any]:
     """Run a finished run again, in a new run folder, and compare every number.
 
     Args:
         path: the run's folder.
         overrides: `KEY=VALUE` settings that do not change results (`verbose`).
         runs: the root of the new run folder; None for the root of the given run.
+        trust: whether code of the user's own that the run names may be run although it was not run here before.
 
     Returns:
         The document of `recrun reproduce --json`. "reproduction" is None if the data has changed: then nothing is
         trained.
 
     Raises:
-        CheckpointError: there is no finished run, or it is damaged.
+        CheckpointError: there is no finished run, it is damaged, or it names code that may not be run.
         ConfigError: its config does not fit this version.
     """
     run = open_run(path)
     record = finished_record(run)
     given = [*conditions_of(record, run.read_settings()), *overrides]
     resolved = resolve(run.config_file, given)
+    refuse_strange_code(f"the run {run.path}", resolved.config, named=(), trust=trust)
     coach = build(resolved)
     hashes = dict(coach.dataset.base.hashes)
     document: dict[str, Any] = {"run": str(run.path), "reproduction": None, "equal": False, "compared": 0}

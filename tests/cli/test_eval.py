@@ -324,7 +324,8 @@ def test_a_checkpoint_that_names_code_does_not_run_it(
     save_checkpoint(target, content)
     outcome = recrun("eval", "--checkpoint", str(target))
     assert outcome.code == 2
-    assert "A checkpoint alone may not run code; to load that file, name it yourself with model=" in outcome.err
+    named = f"names code that you have not run here before: model={content['config']['model']}"
+    assert f"{named}; if you trust it, add --trust, or name it yourself: model=" in outcome.err
     assert not created.exists()
 
 
@@ -362,7 +363,7 @@ def test_a_model_of_ones_own_is_evaluated_from_its_run_and_by_name_from_a_file(
     assert json.loads(outcome.out)["metrics"] == _result(run)["test"]
     assert list(json.loads((run / "run.json").read_text(encoding="utf-8"))["code"]) == [str(tmp_path / "own.py")]
     shutil.copyfile(run / "checkpoints/best/checkpoint.safetensors", tmp_path / "alone.safetensors")
-    assert recrun("eval", "--checkpoint", "alone.safetensors").code == 2
+    assert recrun("eval", "--checkpoint", "alone.safetensors").code == 0
     outcome = recrun("eval", "--checkpoint", "alone.safetensors", "model=./own.py:Own", "--json")
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out)["metrics"] == _result(run)["test"]

@@ -279,7 +279,7 @@ def test_a_model_is_checked_with_them(own: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "shown"),
     [
-        ("monitors", ["ndcg@5", "{own}:diversity@3"], r"\[ndcg@5, .*:diversity@3\]"),
+        ("monitors", ["ndcg@5", "{own}:diversity@3"], r"\[ndcg@5,.*:diversity@3\]"),
         ("which4best", "{own}:diversity@3", ".*:diversity@3"),
         ("split", "{own}:diversity", ".*:diversity"),
     ],
@@ -291,7 +291,7 @@ def test_a_checkpoint_that_names_code_of_an_evaluation_does_not_run_it(
     content = load_checkpoint(file)
     content["config"][key] = json.loads(json.dumps(value).replace("{own}", str(own)))
     save_checkpoint(tmp_path / "alone.safetensors", content)
-    message = f"names code as its {key}: {shown}. A checkpoint alone may not run code; .* name it yourself with {key}="
+    message = f"names code that you have not run here before: {key}={shown}; .* name it yourself: {key}="
     with pytest.raises(CheckpointError, match=message):
         evaluate(tmp_path / "alone.safetensors")
 

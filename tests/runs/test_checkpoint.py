@@ -192,6 +192,34 @@ def test_a_pickle_is_never_run(tmp_path: Path, name: str) -> None:
     assert not target.exists()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs and devices of POSIX")
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder"])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "model.safetensors"
+    {"fifo": lambda: os.mkfifo(path), "device": lambda: path.symlink_to("/dev/zero"), "folder": path.mkdir}[kind]()
+    with pytest.raises(CheckpointError, match=r"it is not a regular file|there is no checkpoint at"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("header", [0xFFFF_FFFF_FFFF_FFFF, 1 << 40, (1 << 26) + 1, 1000])
+def test_a_header_that_cannot_be_is_refused_before_it_is_read(tmp_path: Path, header: int) -> None:
+    path = tmp_path / "model.safetensors"
+    with path.open("wb") as file:
+        file.write(header.to_bytes(8, "little"))
+        file.truncate(500 if header == 1000 else 1 << 30)
+    with pytest.raises(CheckpointError, match="damaged or not a checkpoint: its header would have"):
+        load_checkpoint(path)
+
+
+def test_a_file_larger_than_the_free_memory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    with path.open("wb") as file:
+        file.write(b"\x02" + bytes(7) + b"{}")
+        file.truncate(1 << 43)
+    with pytest.raises(CheckpointError, match=r"it needs about 8796\.1 GB of memory, and [\d.]+ GB are free"):
+        load_checkpoint(path)
+
+
 def _header(metadata: dict[str, str]) -> bytes:
     header = json.dumps({"__metadata__": metadata}).encode()
     return struct.pack("<Q", len(header)) + header

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -27,6 +29,14 @@ def _coach(tmp_path: Path, run: RunFolder | None = None, *options: str) -> Coach
     config.write_text("model: bprmf\n", encoding="utf-8")
     resolved = resolve(config, [*SMALL, "device=cpu", "threads=1", "verbose=0", *options])
     return prepare(resolved, runs=tmp_path, run=run, reporters=lambda run, epoch: [])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that is done."""
+    coach = _coach(tmp_path_factory.mktemp("finished"), None, "lr_scheduler=cosine")
+    coach.fit()
+    return coach.run.path
 
 
 def _epoch_of_best(run: RunFolder) -> int:
@@ -174,10 +184,9 @@ HOSTILE: dict[str, tuple[tuple[Any, ...], Any, str]] = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_a_position_that_a_run_cannot_have_is_refused(tmp_path: Path, case: str) -> None:
-    coach = _coach(tmp_path)
-    coach.fit()
-    file = coach.run.checkpoint_file("last")
+def test_a_position_that_a_run_cannot_have_is_refused(tmp_path: Path, finished: Path, case: str) -> None:
+    run = RunFolder(shutil.copytree(finished, tmp_path / "run"))
+    file = run.checkpoint_file("last")
     keys, value, message = HOSTILE[case]
     state = load_checkpoint(file)
     place = state["progress"]
@@ -186,7 +195,111 @@ def test_a_position_that_a_run_cannot_have_is_refused(tmp_path: Path, case: str)
     place[keys[-1]] = value
     save_checkpoint(file, state)
     with pytest.raises(CheckpointError, match=rf"checkpoint\.safetensors does not fit this run: .*{message}"):
-        _coach(tmp_path, coach.run).resume()
+        _coach(tmp_path, run, "lr_scheduler=cosine").resume()
+
+
+def _first(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the optimizer's state of the first parameter."""
+    return state["optimizer"]["state"][0]
+
+
+def _fill(tensor: torch.Tensor, value: float) -> torch.Tensor:
+    return torch.full_like(tensor, value)
+
+
+STATES: dict[str, tuple[Any, str]] = {
+    "a mean of another shape": (
+        lambda state: _first(state).update(exp_avg=torch.zeros(3)),
+        r"state of parameter 0 must be exp_avg \[60, 8\], exp_avg_sq \[60, 8\], step \[\], found exp_avg \[3\], exp",
+    ),
+    "an empty mean": (lambda state: _first(state).update(exp_avg=torch.zeros(0)), r"found exp_avg \[0\]"),
+    "a mean of twice the rows": (
+        lambda state: _first(state).update(exp_avg_sq=torch.zeros(120, 8)),
+        r"exp_avg_sq \[120, 8\]",
+    ),
+    "a mean of another type": (lambda state: _first(state).update(exp_avg=torch.zeros(60, 8).double()), "must be"),
+    "a mean in words": (lambda state: _first(state).update(exp_avg="x"), "must be a finite number, found 'x'"),
+    "no mean": (lambda state: _first(state).pop("exp_avg"), "must be exp_avg"),
+    "one mean too many": (lambda state: _first(state).update(other=torch.zeros(60, 8)), r"found .*other \[60, 8\]"),
+    "a mean that is NaN": (
+        lambda state: _first(state).update(exp_avg=_fill(_first(state)["exp_avg"], math.nan)),
+        "exp_avg of the optimizer holds NaN or infinity",
+    ),
+    "a negative count": (
+        lambda state: _first(state).update(step=torch.tensor(-5.0)),
+        "step of the optimizer is negative",
+    ),
+    "a count of another shape": (lambda state: _first(state).update(step=torch.zeros(7)), r"step \[7\]"),
+    "no state": (lambda state: state["optimizer"]["state"].clear(), "the optimizer has no state, although"),
+    "a state of no parameter": (lambda state: state["optimizer"]["state"].update({9: {}}), "has no parameter 9"),
+    "a state by name": (lambda state: state["optimizer"]["state"].update({"x": {}}), "has no parameter x"),
+    "a state that is a list": (lambda state: state["optimizer"].update(state=[1]), ""),
+    "no groups": (lambda state: state["optimizer"].update(param_groups=[]), "the optimizer is of other parameters"),
+    "a rate in words": (lambda state: state["optimizer"]["param_groups"][0].update(lr="x"), "lr must be a finite"),
+    "a negative rate": (lambda state: state["optimizer"]["param_groups"][0].update(lr=-1.0), "number >= 0, found -1"),
+    "a rate that is NaN": (lambda state: state["optimizer"]["param_groups"][0].update(lr=math.nan), "found nan"),
+    "other betas": (
+        lambda state: state["optimizer"]["param_groups"][0].update(betas=[2.0, 0.9]),
+        r"betas of the optimizer must be \(0.9, 0.999\), found \[2.0, 0.9\]",
+    ),
+    "a mode that was not": (
+        lambda state: state["optimizer"]["param_groups"][0].update(differentiable=True),
+        "differentiable of the optimizer must be False, found True",
+    ),
+    "no optimizer": (lambda state: state.update(optimizer=None), "it has no optimizer, unlike the run"),
+    "an optimizer in words": (lambda state: state.update(optimizer="adam"), ""),
+    "a model that is NaN": (
+        lambda state: state["model"].update({name: _fill(value, math.nan) for name, value in state["model"].items()}),
+        "holds NaN or infinity",
+    ),
+    "a model of another shape": (
+        lambda state: state["model"].update({name: torch.zeros(2, 2) for name in state["model"]}),
+        "size mismatch",
+    ),
+    "a schedule before its start": (lambda state: state["lr_scheduler"].update(epoch=-1), "expected an integer >= 0"),
+    "a schedule at a large number": (lambda state: state["lr_scheduler"].update(epoch=10**400), ""),
+    "a schedule of other groups": (lambda state: state["lr_scheduler"].update(base_rates=[]), "expected 1 base rates"),
+    "a schedule of NaN": (lambda state: state["lr_scheduler"].update(base_rates=[math.nan]), "base rates, found"),
+    "a mean of a metric that is none": (lambda state: state["meters"].update({"./evil.py:x@1": [1.0, 1]}), "evil"),
+    "random words of numpy": (
+        lambda state: state["rng"]["numpy"].__setitem__(2, -(10**9)),
+        "random state must be an integer >= 0 and <= 624, found -1000000000",
+    ),
+    "few random words of numpy": (
+        lambda state: state["rng"]["numpy"].__setitem__(1, np.zeros(3, np.uint32)),
+        "random state must have 624 words",
+    ),
+    "a normal number in words": (
+        lambda state: state["rng"]["numpy"].__setitem__(4, "x"),
+        "random state must be a finite number, found 'x'",
+    ),
+    "random words of Python": (
+        lambda state: state["rng"]["python"].__setitem__(1, [2**70] * 625),
+        "random state must be an integer >= 0 and <= 4294967295",
+    ),
+    "a random position of Python": (
+        lambda state: state["rng"]["python"][1].__setitem__(624, 10**6),
+        "invalid state",
+    ),
+    "few random bytes of torch": (lambda state: state["rng"].update(torch=torch.zeros(3, dtype=torch.uint8)), ""),
+    "random bytes of zeros": (
+        lambda state: state["rng"].update(torch=torch.zeros(5056, dtype=torch.uint8)),
+        "Invalid mt19937 state",
+    ),
+    "no random state": (lambda state: state.update(rng=None), ""),
+}
+
+
+@pytest.mark.parametrize("case", STATES)
+def test_a_state_that_a_run_cannot_have_is_refused(tmp_path: Path, finished: Path, case: str) -> None:
+    run = RunFolder(shutil.copytree(finished, tmp_path / "run"))
+    file = run.checkpoint_file("last")
+    change, message = STATES[case]
+    state = load_checkpoint(file)
+    change(state)
+    save_checkpoint(file, state)
+    with pytest.raises(CheckpointError, match=rf"checkpoint\.safetensors does not fit this run: .*{message}"):
+        _coach(tmp_path, run, "lr_scheduler=cosine").resume()
 
 
 def test_the_last_model_of_a_run_without_validation_has_no_value(tmp_path: Path) -> None:
