@@ -200,15 +200,6 @@ class RunFolder:
         """Whether another process is training the run now."""
         return is_held(self._lock_file)
 
-    @property
-    def is_recorded_as_done(self) -> bool:
-        """Whether run.json says that the run is done.
-
-        Raises:
-            CheckpointError: run.json is damaged.
-        """
-        return self.run_file.exists() and self.read_run().get("status") == "done"
-
     def clean(self) -> None:
         """Remove the temporary files that a killed process left behind; the run must be locked."""
         folders = [self.path, *(self.checkpoint_file(which).parent for which in ("last", "best")), self.summary_folder]

@@ -68,3 +68,12 @@ def final_result(run: RunFolder, epochs: int) -> dict[str, Any] | None:
     if result.get("status") != "done" or not isinstance(trained, int):
         return None
     return result if trained >= epochs or result.get("stopped_early") else None
+
+
+def is_recorded_as_done(run: RunFolder) -> bool:
+    """Return whether run.json says that a run is done.
+
+    Raises:
+        CheckpointError: run.json is damaged.
+    """
+    return run.run_file.exists() and run.read_run().get("status") == "done"

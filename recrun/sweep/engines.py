@@ -9,8 +9,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Final
 
 from recrun.config.find import read_overrides
 from recrun.config.parser import Parser
-from recrun.errors import ConfigError, RecrunError, RegistryError, TrainingError
+from recrun.errors import ConfigError, RecrunError, RegistryError
 from recrun.registry import ENGINES
 from recrun.sweep import processes
 from recrun.sweep.storage import open_log
@@ -130,50 +129,16 @@ def choose_engine(name: str, settings: Sequence[str] = ()) -> Callable[[int, Seq
     missing = sorted(engine.__abstractmethods__)
     if missing:
         raise RegistryError(f"engine {name!r} does not implement {', '.join(missing)}")
-    return partial(_Named, name, partial(engine, **values))
+    return partial(_make, name, partial(engine, **values))
 
 
-class _Named(Engine):
-    """An engine whose errors name it."""
-
-    def __init__(self, name: str, make: Callable[..., Engine], jobs: int, inherited: Sequence[int] = ()) -> None:
-        super().__init__(jobs, inherited)
-        self._name = name
-        with self._naming("__init__"):
-            self.engine = make(jobs, inherited)
-
-    def has_room(self) -> bool:
-        with self._naming("has_room"):
-            return self.engine.has_room()
-
-    def start(self, job: Job) -> None:
-        with self._naming("start"):
-            self.engine.start(job)
-
-    def poll(self) -> list[Outcome]:
-        with self._naming("poll"):
-            outcomes = list(self.engine.poll())
-        if not all(isinstance(outcome, Outcome) for outcome in outcomes):
-            raise TrainingError(f"engine {self._name!r} failed: poll() returned something that is not an Outcome")
-        return outcomes
-
-    def stop(self) -> None:
-        with self._naming("stop"):
-            self.engine.stop()
-
-    def kill(self) -> None:
-        with self._naming("kill"):
-            self.engine.kill()
-
-    @contextmanager
-    def _naming(self, method: str) -> Iterator[None]:
-        try:
-            yield
-        except RecrunError:
-            raise
-        except Exception as error:
-            text = f"{type(error).__name__}: {error}"
-            raise TrainingError(f"engine {self._name!r} failed in {method}(): {text}") from error
+def _make(name: str, make: Callable[..., Engine], jobs: int, inherited: Sequence[int] = ()) -> Engine:
+    try:
+        return make(jobs, inherited)
+    except RecrunError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"engine {name!r} cannot be made: {type(error).__name__}: {error}") from error
 
 
 @dataclass

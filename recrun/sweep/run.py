@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from recrun.errors import RecrunError, TrainingError
 from recrun.sweep.engines import Engine, Job, Outcome, threads_per_job
@@ -22,6 +22,7 @@ SOME_FAILED: Final = 3
 
 _POLL_SECONDS: Final = 0.05
 
+T = TypeVar("T")
 CommandBuilder = Callable[[Ledger, Row], Sequence[str]]
 """Builds the argument list of a trial's process."""
 
@@ -92,7 +93,7 @@ def run_sweep(
         try:
             served = 0
             while running or (waiting and not requests.count):
-                while waiting and not requests.count and engine.has_room():
+                while waiting and not requests.count and _asked(engine.has_room):
                     row = waiting.pop(0)
                     _start(row, ledger, engine, jobs, command)
                     running[row.trial.index] = row
@@ -100,7 +101,7 @@ def run_sweep(
                 if requests.count > served:
                     served = requests.count
                     listener.stopping(at_once=served > 1)
-                    (engine.stop if served == 1 else engine.kill)()
+                    _asked(engine.stop if served == 1 else engine.kill)
                 for row in _collect(running, ledger, engine, stopped=served > 0):
                     listener.ended(row)
                 listener.tick()
@@ -127,10 +128,13 @@ def run_sweep(
 
 def _collect(running: dict[int, Row], ledger: Ledger, engine: Engine, *, stopped: bool) -> Iterator[Row]:
     """Record the trials that have ended, and yield each."""
-    for outcome in engine.poll():
-        row = running.pop(outcome.index, None)
+    for outcome in _asked(engine.poll):
+        row = running.pop(outcome.index, None) if isinstance(outcome, Outcome) else None
         if row is None:
-            raise TrainingError(f"the engine reported the end of trial {outcome.index}, which was not running")
+            name = type(engine).__name__
+            raise TrainingError(
+                f"the engine {name} returned from poll() what is no outcome of a running trial: {outcome}"
+            )
         _end(row, outcome, ledger, stopped=stopped)
         yield row
 
@@ -143,17 +147,14 @@ def _wind_down(running: dict[int, Row], ledger: Ledger, engine: Engine, requests
     served = requests.count
     with suppress(Exception):
         engine.stop()
-        while running:
-            if requests.count > served:
-                served = requests.count
-                engine.kill()
-            outcomes = engine.poll()
-            for outcome in outcomes:
-                row = running.pop(outcome.index, None)
-                if row is not None:
-                    with suppress(RecrunError):
-                        _end(row, outcome, ledger, stopped=True)
+        while running and requests.count == served:
+            for outcome in engine.poll():
+                row = running.pop(outcome.index)
+                with suppress(RecrunError):
+                    _end(row, outcome, ledger, stopped=True)
             time.sleep(_POLL_SECONDS)
+        if running:
+            engine.kill()
     with suppress(RecrunError):
         ledger.save()
 
@@ -162,10 +163,22 @@ def _start(row: Row, ledger: Ledger, engine: Engine, jobs: int, command: Command
     threads = None if row.trial.config.get("threads") else threads_per_job(jobs)
     try:
         ledger.begin(row)
-        engine.start(Job(row.trial.index, tuple(command(ledger, row)), ledger.log_path(row), threads))
+        _asked(engine.start, Job(row.trial.index, tuple(command(ledger, row)), ledger.log_path(row), threads))
     except BaseException:
         row.status = PENDING
         raise
+
+
+def _asked(method: Callable[..., T], *arguments: Any) -> T:
+    """Call a method of an engine, which may be a user's own, and name it in the error if it fails."""
+    try:
+        return method(*arguments)
+    except RecrunError:
+        raise
+    except Exception as error:
+        engine = type(getattr(method, "__self__", None)).__name__
+        what = f"{type(error).__name__}: {error}"
+        raise TrainingError(f"the engine {engine} failed in {method.__name__}(): {what}") from error
 
 
 def _end(row: Row, outcome: Outcome, ledger: Ledger, stopped: bool) -> None:

@@ -13,6 +13,7 @@ from recrun.config.same_settings import is_finished_trial
 from recrun.errors import CheckpointError
 from recrun.files import from_json, open_regular
 from recrun.runs.folder import RunFolder, read_json, runs_like
+from recrun.runs.resume import is_recorded_as_done
 
 INTERRUPTED_EXIT: Final = 130
 """The exit code of a run that was asked to stop and saved its state."""
@@ -32,7 +33,7 @@ def run_folder(runs: Path, config: Mapping[str, Any], run_id: str) -> RunFolder:
 def read_result(run: RunFolder) -> dict[str, Any] | None:
     """Return the final numbers of a run that is done, or None if there are none."""
     try:
-        return _final_numbers(run) if run.is_recorded_as_done else None
+        return _final_numbers(run) if is_recorded_as_done(run) else None
     except CheckpointError:
         return None
 
@@ -40,7 +41,7 @@ def read_result(run: RunFolder) -> dict[str, Any] | None:
 def lacks_only_its_end(run: RunFolder) -> bool:
     """Return whether a run has its final numbers, but was stopped before it recorded that it is done."""
     try:
-        return not run.is_recorded_as_done and _final_numbers(run) is not None
+        return not is_recorded_as_done(run) and _final_numbers(run) is not None
     except CheckpointError:
         return False
 

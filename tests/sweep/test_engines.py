@@ -107,7 +107,7 @@ def _sweep(ledger: Ledger, command: Any, name: str, settings: list[str]) -> str:
 def test_the_engine_that_is_built_in_is_local() -> None:
     assert "local" in ENGINES.names()
     engine = choose_engine("local")(3, [7])
-    assert isinstance(engine.engine, LocalEngine)
+    assert isinstance(engine, LocalEngine)
     assert (engine.jobs, engine.inherited) == (3, (7,))
 
 
@@ -214,7 +214,10 @@ def test_an_engine_that_fails_is_named_in_one_line(
     arguments = ["popularity", "seed=1,2", "--engine", engine, "--engine-setting", f"method={method}"]
     with pytest.raises(SystemExit) as exit:
         main(["sweep", *arguments, "--runs", str(tmp_path / "runs"), "-q"])
-    failed = f"failed in {method}(): KeyError: 'queue'"
-    failed = failed if method != "nonsense" else "failed: poll() returned something that is not an Outcome"
-    assert capsys.readouterr().err == f"error: engine {engine!r} {failed}\n"
-    assert exit.value.code == 1
+    said = {
+        "__init__": f"engine {engine!r} cannot be made: KeyError: 'queue'",
+        "nonsense": "the engine Broken returned from poll() what is no outcome of a running trial: nonsense",
+    }
+    expected = said.get(method, f"the engine Broken failed in {method}(): KeyError: 'queue'")
+    assert capsys.readouterr().err == f"error: {expected}\n"
+    assert exit.value.code == (2 if method == "__init__" else 1)
