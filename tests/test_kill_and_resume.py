@@ -558,3 +558,47 @@ def test_a_second_process_is_refused(server: Server, tmp_path: Path) -> None:
     assert second.returncode == 2
     assert "is being trained by another process" in second.stderr
     assert "Traceback" not in second.stderr
+
+
+COMMON = [option for option in SMALL if not option.startswith("embedding_dim")]
+ATTACKED = {
+    "bprmf": ["bprmf", *SMALL],
+    "dropout": ["bprmf", *SMALL],
+    "lightgcn": ["lightgcn", *SMALL],
+    "sasrec": ["sasrec", *OF_SEQUENCES],
+    "deepfm": ["deepfm", *DEEP, *OF_CLICKS],
+    "early": ["bprmf", *COMMON, "embedding_dim=8", "early_stop_patience=1", "eval_freq=1"],
+    "freq3": ["bprmf", *SMALL, "checkpoint_freq=3"],
+    "minutes": ["bprmf", *SMALL, "checkpoint_minutes=0.0001"],
+    "no_valid": ["bprmf", *SMALL, "valid_ratio=0"],
+}
+
+
+@pytest.mark.slow
+def test_runs_killed_at_random_points_of_the_file_system_resume_to_the_same_bytes(
+    server: Server, whole: Whole, tmp_path: Path, dropout_model: str
+) -> None:
+    seconds = float(os.environ.get("RECRUN_ATTACK_SECONDS", "40"))
+    rng = random.Random(int(os.environ.get("RECRUN_ATTACK_SEED", "0")))
+    until, kills, rounds = time.monotonic() + seconds, 0, 0
+    names = list(ATTACKED)
+    while time.monotonic() < until or rounds == 0:
+        name = names[rounds % len(names)]
+        options = [*ATTACKED[name], *([f"model={dropout_model}"] if name == "dropout" else [])]
+        expected = whole(*options)
+        runs = tmp_path / str(rounds)
+        rounds += 1
+        command = ["train", *options, "--runs", str(runs)]
+        for _ in range(3):
+            if all_runs(runs):
+                command = ["train", "--resume", str(the_run(runs))]
+            code = server.run(*command, die={"below": str(runs), "call": rng.randrange(1, 150)})
+            assert code in (0, -signal.SIGKILL), (name, server.text())
+            kills += code != 0
+        if all_runs(runs):
+            command = ["train", "--resume", str(the_run(runs))]
+        assert server.run(*command) == 0, (name, server.text())
+        check(the_run(runs), expected)
+        shutil.rmtree(runs)
+    print(f"{kills} kills in {rounds} rounds, all resumed to the same bytes")
+    assert kills > 0
