@@ -105,7 +105,7 @@ def outcome(run: Path) -> dict[str, Any]:
     result = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     states = {which: load_checkpoint(run / "checkpoints" / which) for which in ("best", "last")}
-    progress = {key: value for key, value in states["last"]["progress"].items() if key != "seconds"}
+    progress = {key: value for key, value in states["last"]["progress"].items() if key not in ("seconds", "history")}
     return {
         "numbers": {key: value for key, value in result.items() if key not in ("run", "seconds")},
         "lines": sorted([line["epoch"], line["split"], line["values"], line["best"]] for line in lines),
@@ -551,7 +551,7 @@ def test_a_second_process_is_refused(server: Server, tmp_path: Path) -> None:
         "train", "bprmf", *SMALL, f"model={tmp_path / 'slow.py'}:DropoutMF", "--runs", str(tmp_path / "r")
     )
     wait_until((tmp_path / "waiting").exists)
-    command = [sys.executable, "-m", "recrun", "train", "--resume", str(the_run(tmp_path / "r"))]
+    command = [sys.executable, "-m", "recrun", "train", "--resume", str(the_run(tmp_path / "r")), "--trust"]
     second = subprocess.run(command, capture_output=True, text=True, timeout=120)
     os.kill(pid, signal.SIGKILL)
     server.finish()
