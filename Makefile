@@ -16,15 +16,19 @@ help: ## list the targets
 
 # One stamp per set of packages: made again when the metadata or the pins change.
 $(VENV)/made:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 10) and "recrun needs Python 3.10 or newer, and $(PYTHON) is %d.%d; name another: make PYTHON=python3.12 ..." % v[:2])'
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 $(VENV)/installed: $(VENV)/made setup.cfg setup.py pyproject.toml constraints.txt
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@echo "Installing recrun and what it needs (torch, numpy, scipy, polars, matplotlib, tensorboard, ...) into $(VENV)."
+	@echo "That fetches about 0.4 GB with torch's CPU build, 3 GB with its CUDA build (see README.md), and takes minutes."
+	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@echo "Installing the tools of developers (pytest, ruff, mypy, ...) into $(VENV)."
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 .PHONY: install
@@ -32,6 +36,7 @@ install: $(VENV)/installed ## make .venv and install recrun into it
 
 .PHONY: demo
 demo: $(VENV)/installed ## install, and train matrix factorisation on the embedded data set
+	@echo "Training matrix factorisation on generated data, for about half a minute: recrun train configs/bprmf.yaml"
 	$(BIN)/recrun train configs/bprmf.yaml
 
 .PHONY: test

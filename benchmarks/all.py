@@ -34,6 +34,7 @@ SCRIPTS = (
     "job",
     "growth",
     "many_epochs",
+    "report_cost",
 )
 SMALL = {
     "startup": "--runs 1",
@@ -48,6 +49,7 @@ SMALL = {
     "job": "--epochs 1 --threads 1",
     "growth": "--to 15 --threads 1",
     "many_epochs": "--epochs 2200",
+    "report_cost": "--epochs 100 --rounds 1",
 }
 """The arguments of each script with `--small`."""
 

@@ -13,8 +13,8 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
-from recrun.architectures.free_memory import require_memory
 from recrun.errors import TrainingError
+from recrun.free_memory import require_memory
 from recrun.registry import MODELS
 from recrun.types import PositiveFloat
 

@@ -13,9 +13,9 @@ from scipy import sparse
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
-from recrun.architectures.free_memory import require_memory
 from recrun.architectures.neighbors import Neighbors
 from recrun.architectures.sparse import SparseMatrix, dense_product
+from recrun.free_memory import require_memory
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 

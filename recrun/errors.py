@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import NamedTuple
 
+from recrun.visible import on_one_line
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -36,7 +38,7 @@ class Fault:
     def __str__(self) -> str:
         where = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
         text = self.message if self.suggestion is None else f"{self.message}; did you mean {self.suggestion!r}?"
-        return ": ".join(_on_one_line(part) for part in (where, self.key[:80], text) if part)
+        return ": ".join(on_one_line(part) for part in (where, self.key[:80], text) if part)
 
 
 class RecrunError(Exception):
@@ -112,6 +114,19 @@ class CheckpointError(RecrunError):
     """A checkpoint or run folder that is missing, damaged, or belongs to another run or model."""
 
 
+class OutputError(RecrunError):
+    """A result that could not be written to stdout, although what was asked for is done.
+
+    Args:
+        reason: why it could not be written.
+        done: what is done, and where it can be found; "" if there is nothing to keep.
+    """
+
+    def __init__(self, reason: str, done: str = "") -> None:
+        self.reason = reason
+        super().__init__(f"cannot write to stdout: {reason}" + (f"; {done}" if done else ""))
+
+
 class TrainingError(RecrunError):
     """A run that failed during training, for example because the loss became NaN or infinite."""
 
@@ -147,20 +162,19 @@ def nearest(name: str, choices: Iterable[str], cutoff: float | None = None) -> s
     return best if best is not None and shares[best] >= cutoff else None
 
 
-def unknown(kind: str, name: str, choices: Iterable[str]) -> str:
+def unknown(kind: str, name: str, choices: Iterable[str], guess: str | None = None) -> str:
     """Return the message for a name that is not among `choices`, with the nearest one and all of them.
+
+    Args:
+        kind: what the name names.
+        name: the name as it was written.
+        choices: the valid names.
+        guess: the one that was probably meant, if something better than the letters tells.
 
     >>> unknown("loss", "brp", ["bpr", "bce"])
     "unknown loss 'brp'; did you mean 'bpr'? Available: bce, bpr"
     """
     available = sorted(choices)
-    guess = nearest(name, available)
+    guess = guess or nearest(name, available)
     hint = f"; did you mean {guess!r}?" if guess else "."
     return f"unknown {kind} {name!r}{hint} Available: {', '.join(available) or 'none'}"
-
-
-def _on_one_line(text: str) -> str:
-    """Return text with line breaks and control characters escaped, so that a fault is always one line."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 _POLL_SECONDS: Final = 0.02
+_BLOCK: Final = 1 << 20
 _LOCKED_BYTE: Final = 1 << 30
 """The byte that is locked on Windows, where locked bytes cannot be read: it lies beyond the content of any file."""
-_OPEN_TO_READ: Final = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
-"""Opening a FIFO does not wait for a writer, and opening a terminal does not make it the process's own."""
+_WITHOUT_WAITING: Final = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
+"""Opening a FIFO does not wait for its other end, and opening a terminal does not make it the process's own."""
+_OPEN_TO_READ: Final = os.O_RDONLY | _WITHOUT_WAITING
+_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
 _HELD: Final = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 
 try:
@@ -61,8 +64,8 @@ def take(path: Path, *, patience: float) -> int:
     the lock is released when its processes die.
 
     Args:
-        path: the lock file, which is created if missing; or a folder, which is locked itself (on Windows, where folders
-            cannot be opened, through a file `.lock` in it).
+        path: the lock file, which is created if missing and may not be a link; or a folder, which is locked itself (on
+            Windows, where folders cannot be opened, through a file `.lock` in it).
         patience: seconds to wait while another process holds the lock.
 
     Raises:
@@ -103,7 +106,7 @@ def hold(path: Path, *, patience: float) -> Iterator[None]:
 def is_held(path: Path) -> bool:
     """Return whether another process holds a lock; False if that cannot be determined."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, _OPEN_TO_READ | _NO_LINK)
     except OSError:
         return False
     try:
@@ -123,7 +126,7 @@ def _open(path: Path) -> int:
         if _CAN_OPEN_FOLDERS:
             return os.open(path, os.O_RDONLY)
         path = path / ".lock"
-    return os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+    return _open_regular(path, os.O_CREAT | os.O_RDWR | _WITHOUT_WAITING | _NO_LINK)
 
 
 def _try(descriptor: int, *, shared: bool = False) -> bool:
@@ -176,11 +179,25 @@ def open_regular(path: str | Path, *, limit: int | None = None, follow: bool = T
     Raises:
         OSError: it cannot be opened, is not a regular file, or is too large; `strerror` says which.
     """
-    flags = _OPEN_TO_READ | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
+    descriptor = _open_regular(path, _OPEN_TO_READ | (0 if follow else _NO_LINK), limit)
+    return os.fdopen(descriptor, "rb")
+
+
+def open_to_append(path: str | Path) -> BinaryIO:
+    """Open a file, created if missing, to add bytes at its end; a link, FIFO, device or folder is refused.
+
+    Raises:
+        OSError: it cannot be opened, or is not a regular file; `strerror` says which.
+    """
+    flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | _WITHOUT_WAITING | _NO_LINK
+    return os.fdopen(_open_regular(path, flags), "ab")
+
+
+def _open_regular(path: str | Path, flags: int, limit: int | None = None) -> int:
     try:
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, flags, 0o666)
     except OSError:
-        if not follow and os.path.islink(path):
+        if flags & _NO_LINK and os.path.islink(path):
             raise OSError(errno.ELOOP, "it is a symbolic link", str(path)) from None
         raise
     try:
@@ -189,16 +206,21 @@ def open_regular(path: str | Path, *, limit: int | None = None, follow: bool = T
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         if limit is not None and found.st_size > limit:
             raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes, and at most {limit:,} are read", str(path))
-        return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
+    return descriptor
 
 
 def read_regular(path: str | Path, *, limit: int, follow: bool = True) -> bytes:
     """Return the content of a regular file of at most `limit` bytes; arguments and errors as for `open_regular`."""
-    with open_regular(path, limit=limit, follow=follow) as file:
-        content = file.read(limit + 1)
+    descriptor = _open_regular(path, _OPEN_TO_READ | (0 if follow else _NO_LINK), limit)
+    try:
+        content = os.read(descriptor, min(_BLOCK, limit + 1))
+        while len(content) <= limit and (block := os.read(descriptor, min(_BLOCK, limit + 1 - len(content)))):
+            content += block
+    finally:
+        os.close(descriptor)
     if len(content) > limit:  # it grew in between, or is one of /proc, whose sizes are 0
         raise OSError(errno.EFBIG, f"at most {limit:,} bytes are read", str(path))
     return content
@@ -222,9 +244,14 @@ def from_json(text: str) -> Any:
     """Return the document that a JSON text holds.
 
     Raises:
-        ValueError: it is not JSON, as with a number that is NaN or infinite.
+        ValueError: it is not JSON, as with a number that is NaN or infinite, or an integer has thousands of digits.
     """
-    return json.loads(text, parse_constant=_finite, parse_float=_finite)
+    try:
+        return _DECODER.decode(text)
+    except ValueError as error:
+        if "integer string conversion" not in str(error):
+            raise
+        raise ValueError("it holds an integer of thousands of digits") from None
 
 
 def _finite(text: str) -> float:
@@ -232,6 +259,9 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"it holds {text}, and JSON has finite numbers only")
     return number
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 
 def sync_folder(folder: Path) -> None:
@@ -252,9 +282,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def sha256_file(path: str | Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal, reading it in blocks."""
+    """Return the SHA-256 of a regular file in hexadecimal, reading it in blocks."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -17,10 +17,12 @@ SOURCES = Path(__file__).resolve().parent.parent / "recrun"
 MODELS = SOURCES.parent / "models"
 
 LINE: Final = (
+    ("visible",),
     ("errors",),
     ("types",),
     ("row_filter",),
     ("files",),
+    ("free_memory",),
     ("randomness",),
     ("registry",),
     ("config",),
@@ -170,6 +172,30 @@ def test_only_the_command_line_reports_and_the_view_of_sweeps_import_rich() -> N
     assert all(name.startswith(allowed) for name in _importers("rich"))
 
 
+PRINTERS: Final = (
+    "print",
+    "click.echo",
+    "click.secho",
+    "sys.stdout.write",
+    "sys.stderr.write",
+    "sys.stdout.writelines",
+)
+
+
+def test_all_output_is_escaped_in_one_place() -> None:
+    found = set()
+    for name, tree in _modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                function = ast.unparse(node.func)
+                is_ours = name == "recrun/report/terminal/console.py"
+                is_drawn = function in ("Console", "Text", "Text.assemble", "Text.from_markup") and not is_ours
+                if function in PRINTERS or is_drawn or function.startswith("traceback.print"):
+                    found.add((name, function))
+    # A script's parser prints faults, whose text is escaped.
+    assert found == {("recrun/config/parser.py", "sys.stderr.write")}
+
+
 def test_only_the_config_room_reads_yaml() -> None:
     assert _importers("yaml") == {"recrun/config/yaml_dialect.py", "recrun/config/yaml_reader.py"}
 
@@ -197,7 +223,7 @@ def test_the_package_imports_no_model_by_name() -> None:
 
 def test_a_model_file_holds_the_mathematics_only() -> None:
     allowed = ("torch", "numpy", "scipy", "math", "itertools", "typing", "collections", "__future__")
-    ours = ("architectures", "data", "registry", "types", "errors", "models")
+    ours = ("architectures", "data", "registry", "types", "errors", "free_memory", "models")
     for name, tree in _modules().items():
         if name.startswith("models/"):
             strange = [m for m in _imports(tree) if not any(_within(m, package) for package in allowed)]

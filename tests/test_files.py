@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from recrun.errors import CheckpointError
 from recrun.files import from_json, open_regular, read_regular, to_json
 from recrun.metrics.undefined import Undefined
-from recrun.report.files.metrics_file import MetricsWriter, read_metrics
-from recrun.runs.folder import RunFolder, read_json
+from recrun.runs.folder import RunFolder
+from recrun.runs.history import History, read_history
+from recrun.runs.records import read_json
 from recrun.sweep.trial_results import latest_value
 
 NOT_FINITE = [math.nan, math.inf, -math.inf, Undefined("there are no rows")]
@@ -125,16 +126,16 @@ def test_a_bad_line_of_metrics_is_left_out(tmp_path: Any, line: str) -> None:
     path = tmp_path / "metrics.jsonl"
     good = '{"epoch": 0, "split": "valid", "values": {"auc": 0.5}, "seconds": 1.0, "best": true}'
     path.write_text(f"{good}\n{line}\n", encoding="utf-8")
-    assert [found["values"] for found in read_metrics(path)] == [{"auc": 0.5}]
+    assert [found["values"] for found in read_history(path)] == [{"auc": 0.5}]
     run = RunFolder(tmp_path)
     assert latest_value(run, "auc") == 0.5
-    MetricsWriter(path, resumed_from=0)
+    assert not History(path).go_back_to({"bytes": path.stat().st_size, "digest": "0" * 64}, 0)
     assert path.read_text(encoding="utf-8") == f"{good}\n"
 
 
 def test_a_line_of_metrics_has_null_and_the_reason(tmp_path: Any) -> None:
     path = tmp_path / "metrics.jsonl"
-    MetricsWriter(path).evaluated(3, "valid", {"auc": 0.5, "gauc": Undefined("no user has rows")}, True, 1.0)
+    History(path).append(3, "valid", {"auc": 0.5, "gauc": Undefined("no user has rows")}, 1.0, best=True)
     assert from_json(path.read_text(encoding="utf-8")) == {
         "epoch": 3,
         "split": "valid",
@@ -143,6 +144,6 @@ def test_a_line_of_metrics_has_null_and_the_reason(tmp_path: Any) -> None:
         "best": True,
         "undefined": {"gauc": "no user has rows"},
     }
-    (line,) = read_metrics(path)
+    (line,) = read_history(path)
     assert repr(line["values"]["gauc"]) == "Undefined('no user has rows')"
     assert latest_value(RunFolder(tmp_path), "gauc") is None

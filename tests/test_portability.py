@@ -12,6 +12,7 @@ import pytest
 
 from recrun.runs.find import locate_checkpoint
 from recrun.runs.folder import RunFolder, open_run
+from recrun.runs.new_folder import point_latest
 
 SOURCES = Path(__file__).resolve().parent.parent / "recrun"
 
@@ -24,7 +25,7 @@ HOMES: Final = {
     "start_new_session": "sweep/processes.py",
     "SIGHUP": "training/stop_signals.py",
     "SIGKILL": "sweep/processes.py sweep/trial_results.py",
-    "symlink_to": "runs/folder.py",
+    "symlink_to": "runs/new_folder.py",
     "pwrite": "",
 }
 """Names that not every system has, with the modules that may use them."""
@@ -183,6 +184,7 @@ def test_latest_is_a_file_where_no_link_can_be_made(tmp_path: Path, monkeypatch:
     settings = {"model": "bprmf", "dataset": "Synthetic"}
     for id in ("one", "two"):
         run = RunFolder.create(tmp_path, {**settings, "id": id})
+        point_latest(tmp_path, run.path)
         assert (tmp_path / "latest").read_text(encoding="utf-8") == f"bprmf/Synthetic/{id}\n"
         assert open_run(tmp_path / "latest").path == run.path
     run.checkpoint_file("last").write_bytes(b"")

@@ -1,13 +1,19 @@
-"""Define the options and arguments that several commands share, and print JSON results."""
+"""Define the options and arguments that several commands share, and print text and JSON results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 
+from recrun.cli._hints import of_scattered_words
+from recrun.errors import OutputError
 from recrun.files import to_json
+from recrun.visible import visible
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,7 +34,23 @@ runs_option = click.option(
     help="Folder that holds the run folders.",
 )
 
-config_arguments = click.argument("arguments", nargs=-1, metavar="[CONFIG] [KEY=VALUE ...]")
+
+def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """Return how a shell completes a parameter, by a name in `recrun.cli._complete.CANDIDATES`."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+        from recrun.cli._complete import CANDIDATES
+
+        return CANDIDATES[what](context, incomplete)
+
+    return complete
+
+
+config_arguments = click.argument(
+    "arguments", nargs=-1, metavar="[CONFIG] [KEY=VALUE ...]", shell_complete=completes("config_and_settings")
+)
+
+_LONG = 500
 
 
 def verbosity_options(function: F) -> F:
@@ -38,7 +60,14 @@ def verbosity_options(function: F) -> F:
 
 
 def split_arguments(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:
-    """Return the config (the first argument, if it is not KEY=VALUE) and the remaining arguments."""
+    """Return the config (the first argument, if it is not KEY=VALUE) and the remaining arguments.
+
+    Raises:
+        click.UsageError: a shell has taken an argument apart at its blanks.
+    """
+    hint = of_scattered_words(arguments)
+    if hint is not None:
+        raise click.UsageError(hint)
     if arguments and "=" not in arguments[0]:
         return arguments[0], list(arguments[1:])
     return None, list(arguments)
@@ -57,12 +86,56 @@ def with_verbosity(overrides: list[str], quiet: bool, loud: bool) -> list[str]:
     return overrides + (["verbose=0"] if quiet else []) + (["verbose=2"] if loud else [])
 
 
+def echo(text: str = "", *, err: bool = False, nl: bool = True, fg: str | None = None) -> None:
+    """Print text on stdout or stderr, with what a terminal would obey or not show escaped.
+
+    Args:
+        text: what is printed.
+        err: print on stderr.
+        nl: whether a line break follows.
+        fg: a colour, used on a terminal only, and not if NO_COLOR is set.
+    """
+    stream = sys.stderr if err else sys.stdout
+    shown = visible(text)
+    if fg is not None and "NO_COLOR" not in os.environ and stream.isatty():
+        shown = click.style(shown, fg=fg)
+    stream.write(shown + ("\n" if nl else ""))
+    stream.flush()
+
+
+def without_plots(overrides: list[str], no_plots: bool) -> list[str]:
+    """Return the overrides with `plots` as set by --no-plots.
+
+    Raises:
+        click.UsageError: `plots` is set as well.
+    """
+    if no_plots and any(override.startswith("plots=") for override in overrides):
+        raise click.UsageError("--no-plots sets plots; give either --no-plots or plots=...")
+    return overrides + (["plots=false"] if no_plots else [])
+
+
 def print_json(document: Any) -> None:
-    """Print one JSON document on stdout, with unrounded numbers."""
-    click.echo(to_json(document, indent=2, default=str))
+    """Print one JSON document on stdout, with unrounded numbers; that of a long list has a line for each entry."""
+    if isinstance(document, list) and len(document) > _LONG:  # an indented one would take several times as long
+        echo("[\n" + ",\n".join(to_json(entry, default=str) for entry in document) + "\n]")
+        return
+    echo(to_json(document, indent=2, default=str))
 
 
 def print_notes(notes: Iterable[str]) -> None:
     """Print what a user should know about the settings on stderr, a line for each note."""
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        echo(f"note: {note}", err=True)
+
+
+@contextmanager
+def work_done(text: str) -> Iterator[None]:
+    """Have the error of a result that cannot be printed say what is done all the same.
+
+    Raises:
+        OutputError: the result cannot be printed.
+    """
+    try:
+        yield
+    except OutputError as error:
+        raise OutputError(error.reason, text) from None

@@ -6,12 +6,18 @@ import sys
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json
+from recrun.cli._options import (
+    completes,
+    debug_option,
+    echo,
+    json_option,
+    print_json,
+)
 
 
 @click.command("check")
-@click.argument("model")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]")
+@click.argument("model", shell_complete=completes("models"))
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
 @json_option
 @debug_option
 def command(model: str, overrides: tuple[str, ...], as_json: bool) -> None:
@@ -36,9 +42,9 @@ def command(model: str, overrides: tuple[str, ...], as_json: bool) -> None:
         print_json({"model": model, "ok": ok, "rules": [vars(verdict) for verdict in verdicts]})
     else:
         for verdict in verdicts:
-            click.echo(f"{'ok    ' if verdict.ok else 'BROKEN'}  {verdict.rule}: {verdict.claim}")
+            echo(f"{'ok    ' if verdict.ok else 'BROKEN'}  {verdict.rule}: {verdict.claim}")
             if verdict.message:
-                click.echo(f"        {verdict.message}")
+                echo(f"        {verdict.message}")
         kept = sum(verdict.ok for verdict in verdicts)
-        click.echo(f"{model} follows {kept} of {len(verdicts)} rules")
+        echo(f"{model} follows {kept} of {len(verdicts)} rules")
     sys.exit(0 if ok else 1)

@@ -6,7 +6,14 @@ from typing import Any
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json
+from recrun.cli._options import (
+    completes,
+    debug_option,
+    echo,
+    json_option,
+    print_json,
+    work_done,
+)
 
 
 @click.group("data")
@@ -20,8 +27,8 @@ def command() -> None:
 
 
 @command.command("describe")
-@click.argument("what", metavar="CONFIG|DATASET|PATH")
-@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]")
+@click.argument("what", metavar="CONFIG|DATASET|PATH", shell_complete=completes("data"))
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
 @click.option(
     "--lines",
     type=click.IntRange(min=0),
@@ -60,13 +67,13 @@ def describe_command(what: str, settings: tuple[str, ...], lines: int, as_json: 
         print_json(document)
     else:
         report = description_report(document, ACTIONS, dump_mapping(description.config))
-        stdout_console().print(report, soft_wrap=True)
+        stdout_console().print(report)
     if not description.is_usable:
         raise SystemExit(2)
 
 
 @command.command("fetch")
-@click.argument("name")
+@click.argument("name", shell_complete=completes("datasets"))
 @click.argument("settings", nargs=-1, metavar="[root=DIR]")
 @click.option(
     "--timeout",
@@ -98,11 +105,12 @@ def fetch_command(name: str, settings: tuple[str, ...], timeout: float, quiet: b
     root = read_root(settings)
     with FetchView(stderr_console(), is_quiet=quiet) as view:
         fetched = fetch(name, root, limits=Limits(timeout=timeout), watch=view)
-    if as_json:
-        print_json(fetched.document())
-    else:
-        stdout_console().print(fetched_report(fetched.document()))
-        click.echo(f"next: {next_command(fetched, root)}")
+    with work_done(f"the files of {name} are in {root}"):
+        if as_json:
+            print_json(fetched.document())
+        else:
+            stdout_console().print(fetched_report(fetched.document()))
+            echo(f"next: {next_command(fetched, root)}")
 
 
 _format_option = click.option(
@@ -115,8 +123,8 @@ _format_option = click.option(
 
 
 @command.command("split")
-@click.argument("what", metavar="CONFIG|DATASET|PATH")
-@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]")
+@click.argument("what", metavar="CONFIG|DATASET|PATH", shell_complete=completes("data"))
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
 @click.option("--to", required=True, metavar="DIR", type=click.Path(), help="Folder to be made.")
 @_format_option
 @json_option
@@ -136,12 +144,14 @@ def split_command(what: str, settings: tuple[str, ...], to: str, format: str, as
     from recrun.data.describe.find_data import open_data
     from recrun.data.export import write_parts
 
-    _report(write_parts(open_data(what, settings), to, format), as_json, to)
+    document = write_parts(open_data(what, settings), to, format)
+    with work_done(f"wrote {to}"):
+        _report(document, as_json, to)
 
 
 @command.command("convert")
-@click.argument("what", metavar="CONFIG|DATASET|PATH")
-@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]")
+@click.argument("what", metavar="CONFIG|DATASET|PATH", shell_complete=completes("data"))
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
 @click.option("--to", required=True, metavar="FILE", type=click.Path(), help="File to be made.")
 @_format_option
 @json_option
@@ -160,7 +170,9 @@ def convert_command(what: str, settings: tuple[str, ...], to: str, format: str, 
     from recrun.data.describe.find_data import open_data
     from recrun.data.export import write_whole
 
-    _report(write_whole(open_data(what, settings), to, format), as_json)
+    document = write_whole(open_data(what, settings), to, format)
+    with work_done(f"wrote {to}"):
+        _report(document, as_json)
 
 
 def _report(document: dict[str, Any], as_json: bool, folder: str | None = None) -> None:
@@ -170,13 +182,13 @@ def _report(document: dict[str, Any], as_json: bool, folder: str | None = None) 
         print_json(document)
         return
     for part, file in document["files"].items():
-        click.echo(f"wrote {file} ({document['rows'][part]:,} rows)")
+        echo(f"wrote {file} ({document['rows'][part]:,} rows)")
     if document["left_out"]:
-        click.echo(f"warning: the format cannot hold {', '.join(document['left_out'])}; left out", err=True)
+        echo(f"warning: the format cannot hold {', '.join(document['left_out'])}; left out", err=True)
     settings = " ".join(argument(key, value) for key, value in document["settings"].items())
     if folder is not None and "test" in document["files"]:
         names = [argument(f"{part}_path", file.rpartition("/")[2]) for part, file in document["files"].items()]
-        click.echo(f"read them with: dataset=File {argument('root', folder)} {' '.join([*names, settings])}".rstrip())
+        echo(f"read them with: dataset=File {argument('root', folder)} {' '.join([*names, settings])}".rstrip())
     elif folder is None and settings:
         above, _, name = document["files"]["all"].rpartition("/")
-        click.echo(f"read it with: dataset=File {argument('root', above or '.')} {argument('path', name)} {settings}")
+        echo(f"read it with: dataset=File {argument('root', above or '.')} {argument('path', name)} {settings}")

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json, trust_option, verbosity_options, with_verbosity
+from recrun.cli._hints import full_command
+from recrun.cli._options import (
+    completes,
+    debug_option,
+    json_option,
+    print_json,
+    split_arguments,
+    trust_option,
+    verbosity_options,
+    with_verbosity,
+    work_done,
+)
 
 
 @click.command("eval")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
 @click.option(
     "--checkpoint",
-    required=True,
     metavar="RUN_OR_FILE",
+    shell_complete=completes("runs"),
     help="A run folder, a checkpoint folder in it, or a checkpoint file.",
 )
 @click.option(
@@ -27,7 +38,7 @@ from recrun.cli._options import debug_option, json_option, print_json, trust_opt
 @verbosity_options
 @debug_option
 def command(
-    overrides: tuple[str, ...], checkpoint: str, split: str, trust: bool, as_json: bool, quiet: bool, loud: bool
+    overrides: tuple[str, ...], checkpoint: str | None, split: str, trust: bool, as_json: bool, quiet: bool, loud: bool
 ) -> None:
     """Evaluate a trained model on validation or test.
 
@@ -38,9 +49,10 @@ def command(
     Example:
         recrun eval --checkpoint runs/latest monitors=[recall@5,ndcg@5]
     """
-    from recrun.cli._options import split_arguments
-
     config, given = split_arguments(overrides)
+    if checkpoint is None:
+        line = full_command("eval", "--checkpoint", *(["RUN"] if config is None else [config]), *given)
+        raise click.UsageError(f"Missing option '--checkpoint', which names the run; write: {line}")
     if config is not None:
         raise click.UsageError(f"expected KEY=VALUE, found {config!r}; the run's own config is used")
     from recrun.report.terminal.console import stderr_console
@@ -49,10 +61,12 @@ def command(
 
     shown = [] if as_json or quiet else [LiveReporter(stderr_console(), 1)]
     result = evaluate(checkpoint, with_verbosity(given, quiet, loud), split=split, reporters=shown, trust=trust)
-    if as_json:
-        print_json(result)
-        return
-    from recrun.report.terminal.console import stdout_console
-    from recrun.report.terminal.tables import evaluation_table
+    is_recorded = split == "test" and result["run"] is not None
+    with work_done(f"the evaluation is recorded in {result['run']}" if is_recorded else ""):
+        if as_json:
+            print_json(result)
+            return
+        from recrun.report.terminal.console import stdout_console
+        from recrun.report.terminal.tables import evaluation_table
 
-    stdout_console().print(evaluation_table(result))
+        stdout_console().print(evaluation_table(result))

@@ -2,46 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json, runs_option
+from recrun.cli._options import (
+    completes,
+    debug_option,
+    echo,
+    json_option,
+    print_json,
+    runs_option,
+)
 from recrun.errors import unknown
 
 
 @click.command("list")
-@click.argument("what")
+@click.argument("what", shell_complete=completes("kinds"))
 @click.argument("conditions", nargs=-1, metavar="[CONDITION ...]")
 @click.option("--sort", metavar="KEY", help="Sort runs by KEY in ascending order; by -KEY in descending order.")
+@click.option("--columns", metavar="KEY,KEY,...", help="Show these columns of runs.")
 @runs_option
 @json_option
 @debug_option
-def command(what: str, conditions: tuple[str, ...], sort: str | None, runs: str, as_json: bool) -> None:
+def command(
+    what: str, conditions: tuple[str, ...], sort: str | None, columns: str | None, runs: str, as_json: bool
+) -> None:
     """List models, data sets, configs, runs and more.
 
     WHAT is models, losses, datasets, metrics, metric_kinds, optimizers, lr_schedulers, samplers, splits, reporters,
     engines, formats, configs or runs.
 
     A CONDITION selects runs: KEY=VALUE, or another comparison (!= < <= > >=). KEY is a setting, a metric such as
-    valid.ndcg@20, or one of status, best_epoch, started, test_evaluations and name.
+    valid.ndcg@20, or one of status, best_epoch, started, test_evaluations and name. --columns takes the same keys.
 
     \b
     Example:
         recrun list runs model=bprmf "valid.ndcg@20>0.2" --sort lr
     """
+    if what == "runs":
+        _show_runs(runs, conditions, sort, columns, as_json)
+        return
     from recrun.registry import REGISTRIES
 
     choices = (*REGISTRIES, "configs", "runs")
     if what not in choices:
         raise click.UsageError(unknown("kind", what, choices))
-    if what == "runs":
-        _show_runs(runs, conditions, sort, as_json)
-        return
-    if conditions or sort is not None:
-        raise click.UsageError(f"conditions and --sort are for runs, not for {what}")
+    if conditions or sort is not None or columns is not None:
+        raise click.UsageError(f"conditions, --sort and --columns are for runs, not for {what}")
     _show(_configs() if what == "configs" else _components(what), as_json, f"no {what}")
 
 
@@ -49,29 +58,75 @@ def _show(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:
     if as_json:
         print_json(rows)
         return
+    if not rows:
+        echo(nothing, err=True)
+        return
+    from recrun.report.terminal.columns import Field
     from recrun.report.terminal.console import stdout_console
     from recrun.report.terminal.tables import table
 
-    if not rows:
-        click.echo(nothing, err=True)
-        return
+    fields = [Field(name, wraps=name == "summary") for name in rows[0]]
     values = [[" ".join(value) if isinstance(value, list) else value for value in row.values()] for row in rows]
-    stdout_console().print(table(None, list(rows[0]), values))
+    stdout_console().print(table(None, fields, values))
 
 
-def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, as_json: bool) -> None:
+def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, columns: str | None, as_json: bool) -> None:
     from recrun.runs.listing import list_runs, read_filter
 
-    rows = list_runs(root, conditions, sort)
+    chosen = None if columns is None else [key.strip() for key in columns.split(",")]
+    if chosen is not None and not all(chosen):
+        raise click.UsageError(f"--columns: expected KEY,KEY,..., found {columns!r}")
+    rows = list_runs(root, conditions, sort, chosen or ())
     if as_json:
         print_json(rows)
         return
-    keys = [read_filter(text, 1).key for text in conditions] + ([] if sort is None else [sort.removeprefix("-")])
-    nothing = f"no runs in {root}" + (" meet the conditions" if conditions else "")
-    _show([_flat(row, dict.fromkeys(keys)) for row in rows], False, nothing)
+    if not rows:
+        echo(f"no runs in {root}" + (" meet the conditions" if conditions else ""), err=True)
+        return
+    asked = [read_filter(text, 1).key for text in conditions] + ([] if sort is None else [sort.removeprefix("-")])
+    _print_runs(rows, chosen, asked)
     for row in rows:
         if row["status"] == "damaged":
-            click.echo(f"warning: {row['cause']}", err=True)
+            echo(f"warning: {row['cause']}", err=True)
+
+
+def _print_runs(rows: list[dict[str, Any]], chosen: list[str] | None, asked: list[str]) -> None:
+    """Print the table of runs: the chosen columns, or the usual ones and the keys of the conditions and of --sort."""
+    from recrun.registry.user_files import short_name
+    from recrun.report.terminal.columns import Field
+    from recrun.report.terminal.console import stdout_console
+    from recrun.report.terminal.tables import table
+    from recrun.runs.listing import shown_value
+
+    if chosen is not None:
+        fields = [Field(key) for key in dict.fromkeys(["run", *chosen])]
+        cells = [[shown_value(row, field.name) for field in fields] for row in rows]
+    else:
+        criteria = {row["which4best"] for row in rows if row["which4best"]}
+        only = f" {short_name(str(next(iter(criteria))))}" if len(criteria) == 1 else ""
+        usual = [Field("run"), Field("status"), Field("best epoch", 2)]
+        usual += [Field(f"valid{only}"), Field(f"test{only}", 1)]
+        usual += [] if only else [Field("criterion", 0)]
+        usual += [Field("test evaluations", 4)]
+        more = [key for key in dict.fromkeys(asked) if key.replace("_", " ") not in {field.name for field in usual}]
+        fields = [*usual, *map(Field, more)]
+        cells = [
+            [
+                row["run"],
+                row["status"],
+                row["best_epoch"],
+                *(_criterion_value(row, split) for split in ("valid", "test")),
+                *([] if only else [short_name(str(row["which4best"] or "")) or "-"]),
+                row["test_evaluations"],
+                *(shown_value(row, key) for key in more),
+            ]
+            for row in rows
+        ]
+    stdout_console().print(table(None, fields, cells, more="--columns chooses, --json has all"))
+
+
+def _criterion_value(row: dict[str, Any], split: str) -> Any:
+    return (row[split] or {}).get(row["which4best"] or "")
 
 
 def _components(what: str) -> list[dict[str, Any]]:
@@ -79,7 +134,7 @@ def _components(what: str) -> list[dict[str, Any]]:
     from recrun.registry.traits import FormatTraits
 
     for problem in REGISTRIES[what].problems():
-        click.echo(f"warning: {problem}", err=True)
+        echo(f"warning: {problem}", err=True)
     rows = []
     for component in REGISTRIES[what]:
         traits: dict[str, Any] = {"kind": component.traits.kind} if hasattr(component.traits, "kind") else {}
@@ -105,21 +160,3 @@ def _summary(path: Path) -> str:
         if line.endswith("."):
             break
     return " ".join(lines)
-
-
-def _flat(row: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    """Return the fields of a run for a table row, with the keys of the conditions and of --sort."""
-    from recrun.registry.user_files import short_name
-    from recrun.runs.listing import shown_value
-
-    criterion = row["which4best"] or ""
-    numbers = {split: (row[split] or {}).get(criterion) for split in ("valid", "test")}
-    line = {
-        "run": row["run"],
-        "status": row["status"],
-        "best epoch": row["best_epoch"],
-        "criterion": short_name(criterion),
-        **numbers,
-        "test evaluations": row["test_evaluations"],
-    }
-    return line | {key: shown_value(row, key) for key in keys if key.replace("_", " ") not in line}

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
 import recrun
-from recrun.errors import ConfigError, DownloadError, RecrunError, TrainingError, nearest
+from recrun.cli._hints import meant_command, of_unknown_option
+from recrun.cli._options import echo
+from recrun.errors import ConfigError, DownloadError, OutputError, RecrunError, TrainingError, nearest
+from recrun.report.terminal.streams import guarded_streams
 from recrun.training.stop_signals import Interrupts
 from recrun.training.torch_workarounds import let_threads_sleep
+from recrun.visible import on_one_line, visible
 
 _NOT_COMMANDS = {"main"}
 
@@ -43,8 +51,9 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the subcommand; if there is none, suggest the nearest one."""
         if args and not args[0].startswith("-") and args[0] not in self.list_commands(context):
-            guess = nearest(args[0], self.list_commands(context))
-            hint = f"; did you mean {guess!r}?" if guess else "."
+            meant = meant_command(args)
+            guess = nearest(args[0], self.list_commands(context)) if meant is None else None
+            hint = f"; did you mean {guess!r}?" if guess else "." if meant is None else f"; write: {meant}."
             context.fail(f"no command {args[0]!r}{hint} Commands: {', '.join(self.list_commands(context))}")
         return super().resolve_command(context, args)
 
@@ -67,59 +76,91 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 usage error, 3 trials not done, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     let_threads_sleep()
+    if "_RECRUN_COMPLETE" in os.environ:
+        import recrun.cli.completion  # noqa: F401  (it registers the shells)
     code = EXIT_INTERRUPTED
     # Training and sweeps, which have something to save, catch signals themselves.
-    with Interrupts(at_once=True) as interrupts, suppress(KeyboardInterrupt):
-        code = _run(arguments, interrupts)
+    with guarded_streams(), _visible_warnings(), Interrupts(at_once=True) as interrupts, suppress(KeyboardInterrupt):
+        code = _run(arguments, interrupts, debug="--debug" in arguments)
     sys.exit(code)
 
 
-def _run(arguments: list[str], interrupts: Interrupts) -> int:
-    debug = "--debug" in arguments
+def _run(arguments: list[str], interrupts: Interrupts, debug: bool) -> int:
+    """Run a command and return its exit code; every error is printed as a line."""
     try:
         code = cli.main(args=arguments, prog_name="recrun", standalone_mode=False)
-    except click.NoSuchOption as error:
-        _show_unknown_option(error)
-        code = EXIT_USAGE
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except SystemExit as exit:
+        return exit.code if isinstance(exit.code, int) else 0
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        _show_usage_error(error, arguments)
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
         # click raises its Abort from the KeyboardInterrupt, whose text says how to continue.
         _say(str(error) or str(error.__cause__ or "") or "interrupted")
-        code = EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of the output has gone (`recrun list models | head`), so nothing more can be printed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        return 0
     except RecrunError as error:
         if debug:
-            traceback.print_exc()
+            echo(traceback.format_exc(), err=True, nl=False)
         for line in map(str, error.faults) if isinstance(error, ConfigError) else [str(error)]:
             _say(line)
-        code = EXIT_FAILED if isinstance(error, (TrainingError, DownloadError)) else EXIT_USAGE
+        return EXIT_FAILED if isinstance(error, (TrainingError, DownloadError, OutputError)) else EXIT_USAGE
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            echo(traceback.format_exc(), err=True, nl=False)
         if interrupts.requested:  # a module that was being imported may have turned the interrupt into its own error
             _say("interrupted")
             return EXIT_INTERRUPTED
         _say(f"{type(error).__name__}: {error}{_where(error)} (--debug shows the traceback)")
-        code = EXIT_FAILED
-    return code if isinstance(code, int) else 0
+        return EXIT_FAILED
 
 
-def _show_unknown_option(error: click.NoSuchOption) -> None:
-    message, context = error.format_message(), error.ctx
-    if context is not None and any("KEY=" in str(parameter.metavar) for parameter in context.command.params):
-        setting = error.option_name.lstrip("-").replace("-", "_")
-        # Older versions of click end their message without a full stop.
-        message = f"{message.rstrip('.')}. A setting is given as KEY=VALUE, without dashes: {setting}=..."
-    click.UsageError(message, context).show()
+def _show_usage_error(error: click.ClickException, arguments: list[str]) -> None:
+    """Print an error of click as click does, but on one line and without what a terminal would obey."""
+    message = error.format_message()
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    takes_settings = context is not None and any("KEY=" in str(each.metavar) for each in context.command.params)
+    if isinstance(error, click.NoSuchOption) and context is not None and takes_settings:
+        options = [name for parameter in context.command.params for name in parameter.opts]
+        hint = of_unknown_option(error.option_name, arguments, options, context.info_name or "")
+        if hint is not None:
+            # By its letters, a setting is near to options that have nothing to do with it.
+            message = f"No such option {error.option_name!r}; {hint}"
+    if context is not None:
+        echo(context.get_usage(), err=True)
+        echo(f"Try '{context.command_path} {context.help_option_names[-1]}' for help.\n", err=True)
+    echo(f"Error: {on_one_line(message)}", err=True)
+
+
+@contextmanager
+def _visible_warnings() -> Iterator[None]:
+    """Have warnings of Python, and what is logged, escaped as all other output."""
+    before = warnings.formatwarning
+
+    def formatted(*args: Any, **options: Any) -> str:
+        return visible(before(*args, **options))
+
+    class Lines(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return visible(super().format(record))
+
+    warnings.formatwarning = formatted
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(Lines("%(message)s"))
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+        if logging.lastResort is not None:
+            logging.lastResort.setFormatter(None)
 
 
 def _say(line: str) -> None:
-    click.secho(f"error: {line}", fg="red", err=True, color=False if "NO_COLOR" in os.environ else None)
+    echo(f"error: {on_one_line(line)}", err=True, fg="red")
 
 
 def _where(error: BaseException) -> str:

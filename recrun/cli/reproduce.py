@@ -7,11 +7,21 @@ from typing import Any
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json, trust_option, verbosity_options, with_verbosity
+from recrun.cli._options import (
+    completes,
+    debug_option,
+    echo,
+    json_option,
+    print_json,
+    trust_option,
+    verbosity_options,
+    with_verbosity,
+    work_done,
+)
 
 
 @click.command("reproduce")
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=completes("runs"))
 @click.option(
     "--runs", metavar="DIR", type=click.Path(file_okay=False), help="Folder for the new run [default: that of RUN]."
 )
@@ -33,29 +43,31 @@ def command(run: str, runs: str | None, trust: bool, as_json: bool, quiet: bool,
     from recrun.workflows.reproduce import reproduce
 
     document = reproduce(run, with_verbosity([], quiet, loud), runs=runs, trust=trust)
-    if as_json:
-        print_json(document)
-    else:
-        _print(document)
+    new = document["reproduction"]
+    with work_done(f"the new run is done: {new}" if new else ""):
+        if as_json:
+            print_json(document)
+        else:
+            _print(document)
     sys.exit(0 if document["equal"] else 1)
 
 
 def _print(document: dict[str, Any]) -> None:
     if document["equal"]:
-        click.echo(f"reproduced: all {document['compared']} numbers are equal, in {document['reproduction']}")
+        echo(f"reproduced: all {document['compared']} numbers are equal, in {document['reproduction']}")
         return
     from recrun.report.terminal.console import stdout_console
     from recrun.report.terminal.tables import table
 
     differences = document["differences"]
     if document["reproduction"] is None:
-        click.echo("not reproduced: the data has changed, so nothing was trained")
+        echo("not reproduced: the data has changed, so nothing was trained")
     else:
-        click.echo(f"not reproduced: {len(differences)} of {document['compared']} numbers differ")
+        echo(f"not reproduced: {len(differences)} of {document['compared']} numbers differ")
         rows = [(each["where"], repr(each["then"]), repr(each["now"])) for each in differences[:20]]
         stdout_console().print(table(None, ("number", "then", "now"), rows))
         if len(differences) > len(rows):
-            click.echo(f"... and {len(differences) - len(rows)} more (--json lists all)")
-    click.echo("changed since then:" if document["reasons"] else "no change is known that could explain this")
+            echo(f"... and {len(differences) - len(rows)} more (--json lists all)")
+    echo("changed since then:" if document["reasons"] else "no change is known that could explain this")
     for reason in document["reasons"]:
-        click.echo(f"  {reason}")
+        echo(f"  {reason}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from recrun.cli._options import debug_option, print_json
+from recrun.cli._options import completes, debug_option, print_json
 
 
 @click.command("schema")
-@click.argument("config", required=False)
+@click.argument("config", required=False, shell_complete=completes("configs"))
 @debug_option
 def command(config: str | None) -> None:
     """Print the JSON Schema (2020-12) of a config, for editors.

@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json
+from recrun.cli._options import (
+    completes,
+    debug_option,
+    echo,
+    json_option,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from recrun.registry.component import Component
 
 
 @click.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=completes("components"))
 @json_option
 @debug_option
 def command(name: str, as_json: bool) -> None:
@@ -38,18 +44,19 @@ def command(name: str, as_json: bool) -> None:
 
 def _print(component: Component) -> None:
     from recrun.report.terminal.console import stdout_console
-    from recrun.report.terminal.tables import parameter_table
+    from recrun.report.terminal.tables import Prose, parameter_table
 
-    click.echo(f"{component.kind} {component.name}  ({component.target})")
-    click.echo(component.summary)
+    output = stdout_console()
+    echo(f"{component.kind} {component.name}  ({component.target})")
+    output.print(Prose(component.summary))
     if component.source:
-        click.echo(f"Source: {component.source}")
+        output.print(Prose(f"Source: {component.source}"))
     if component.parameters:
-        stdout_console().print(parameter_table(component))
+        output.print(parameter_table(component))
     else:
-        click.echo("It has no settings of its own.")
+        echo("It has no settings of its own.")
     if component.kind == "dataset" and (configs := _configs(component)):
-        click.echo(f"Configs with settings chosen for it: {', '.join(configs)}")
+        output.print(Prose(f"Configs with settings chosen for it: {', '.join(configs)}"))
 
 
 def _configs(component: Component) -> list[str]:

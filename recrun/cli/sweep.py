@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from recrun.cli._hints import with_sweep
 from recrun.cli._options import (
+    completes,
     debug_option,
     json_option,
     print_json,
@@ -16,11 +19,21 @@ from recrun.cli._options import (
     split_arguments,
     verbosity_options,
     with_verbosity,
+    work_done,
 )
+from recrun.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recrun.sweep.plan import Plan
 
 
 @click.command("sweep")
-@click.argument("arguments", nargs=-1, metavar="[CONFIG] KEY=V1,V2 ... [KEY=VALUE ...]")
+@click.argument(
+    "arguments",
+    nargs=-1,
+    metavar="[CONFIG] KEY=V1,V2 ... [KEY=VALUE ...]",
+    shell_complete=completes("config_and_settings"),
+)
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Trials that run at once.")
 @click.option(
     "--engine",
@@ -69,25 +82,39 @@ def command(
     from recrun.report.terminal.console import stderr_console, stdout_console
     from recrun.sweep.engines import choose_engine
     from recrun.sweep.ledger import Ledger
-    from recrun.sweep.plan import plan_sweep
     from recrun.sweep.run import run_sweep
     from recrun.sweep.view import closing_lines, result_tables, view_of
 
     config, settings = split_arguments(arguments)
     with_verbosity([], quiet, loud)  # only the check: they set what the sweep shows, not the trials' `verbose`
     make_engine = choose_engine(engine, engine_settings)
-    plan = plan_sweep(config, settings)
+    plan = _planned(config, settings)
     print_notes(plan.notes)
     jobs = min(jobs, len(plan.trials))
     view = view_of(stderr_console(), verbose=0 if quiet else 2 if loud else 1)
     with Ledger(plan, Path(runs)) as ledger:
         exit_code = run_sweep(ledger, make_engine(jobs, [ledger.lock_descriptor]), jobs, listener=view)
-    if as_json:
-        print_json(ledger.document())
-    else:
-        output = stdout_console()
-        for each in result_tables(ledger):
-            output.print(each)
-        for line in closing_lines(ledger):
-            output.print(line, soft_wrap=True)
+    with work_done(f"the sweep's results are in {ledger.folder}"):
+        if as_json:
+            print_json(ledger.document())
+        else:
+            output = stdout_console()
+            for each in (*result_tables(ledger), *closing_lines(ledger)):
+                output.print(each)
     sys.exit(exit_code)
+
+
+def _planned(config: str | None, settings: list[str]) -> Plan:
+    from recrun.config.resolve import resolve
+    from recrun.sweep.arguments import parse_grid
+    from recrun.sweep.plan import plan_sweep
+
+    try:
+        return plan_sweep(config, settings)
+    except ConfigError as error:
+        if not parse_grid(settings)[0].axes and any("=[" in each for each in settings):
+            try:
+                resolve(config, settings)
+            except ConfigError as found:
+                raise with_sweep(found, "sweep", config, settings) from None
+        raise with_sweep(error, "sweep", config, settings) from None

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from recrun.cli._hints import with_sweep
 from recrun.cli._options import (
+    completes,
     config_arguments,
     debug_option,
+    echo,
     json_option,
     print_json,
     print_notes,
@@ -18,7 +21,10 @@ from recrun.cli._options import (
     trust_option,
     verbosity_options,
     with_verbosity,
+    without_plots,
+    work_done,
 )
+from recrun.errors import ConfigError
 
 if TYPE_CHECKING:
     from recrun.config.resolve import Resolved
@@ -27,11 +33,19 @@ if TYPE_CHECKING:
 
 @click.command("train")
 @config_arguments
-@click.option("--resume", "resumed", metavar="RUN", help="Continue this run from its last checkpoint.")
+@click.option(
+    "--resume",
+    "resumed",
+    metavar="RUN",
+    help="Continue this run from its last checkpoint.",
+    shell_complete=completes("runs"),
+)
 @click.option("--print-config", is_flag=True, help="Print the resolved config and stop.")
 @click.option("--dry-run", is_flag=True, help="Build and check everything, print sizes and steps, and stop.")
+@click.option("--keep-latest", is_flag=True, hidden=True, help="Leave `latest` as it is, as for the trials of a sweep.")
 @click.option("--profile", is_flag=True, help="Print the time spent on each activity at the end.")
 @trust_option
+@click.option("--no-plots", is_flag=True, help="Draw no plots at the end of the run.")
 @runs_option
 @json_option
 @verbosity_options
@@ -41,8 +55,10 @@ def command(
     resumed: str | None,
     print_config: bool,
     dry_run: bool,
+    keep_latest: bool,
     profile: bool,
     trust: bool,
+    no_plots: bool,
     runs: str,
     as_json: bool,
     quiet: bool,
@@ -61,7 +77,7 @@ def command(
         recrun train configs/bprmf.yaml lr=5e-4 epochs=10
     """
     config, overrides = split_arguments(arguments)
-    overrides = with_verbosity(overrides, quiet, loud)
+    overrides = without_plots(with_verbosity(overrides, quiet, loud), no_plots)
     if resumed is not None and config is not None:
         raise click.UsageError("--resume continues a run with its own config; remove CONFIG")
     source = click.get_current_context().get_parameter_source("runs")
@@ -77,27 +93,31 @@ def command(
 
         print_notes(resolved.notes)
         tuned_for = {TUNED_FOR: list(resolved.tuned_for)} if resolved.tuned_for else {}
-        click.echo(dump_mapping({**resolved.config, **tuned_for}) + dump_expected(resolved.expected), nl=False)
+        echo(dump_mapping({**resolved.config, **tuned_for}) + dump_expected(resolved.expected), nl=False)
         return
     if resolved.config.verbose:
-        click.echo(f"config: {resolved.path}", err=True)
+        echo(f"config: {resolved.path}", err=True)
     if dry_run:
         _print_plan(resolved, as_json)
         return
-    result = _train(resolved, runs, run, profile)
-    if as_json:
-        print_json(result)
-    elif resolved.config.verbose:
-        from recrun.report.terminal.console import stdout_console
-        from recrun.report.terminal.tables import result_table
+    result = _train(resolved, runs, run, profile, not keep_latest)
+    with work_done(f"the run is done: {result['run']}"):
+        if as_json:
+            print_json(result)
+        elif resolved.config.verbose:
+            from recrun.report.terminal.console import stdout_console
+            from recrun.report.terminal.tables import result_table
 
-        stdout_console().print(result_table(result))
+            stdout_console().print(result_table(result))
 
 
 def _resolve(config: str | None, overrides: list[str]) -> tuple[Resolved, None]:
     from recrun.config.resolve import resolve
 
-    return resolve(config, overrides), None
+    try:
+        return resolve(config, overrides), None
+    except ConfigError as error:
+        raise with_sweep(error, "train", config, overrides) from None
 
 
 def _resolve_run(path: str, overrides: list[str], trust: bool) -> tuple[Resolved, RunFolder]:
@@ -108,10 +128,10 @@ def _resolve_run(path: str, overrides: list[str], trust: bool) -> tuple[Resolved
     return resolve_run(run, overrides, trust=trust), run
 
 
-def _train(resolved: Resolved, runs: str, run: RunFolder | None, profile: bool) -> dict[str, Any]:
+def _train(resolved: Resolved, runs: str, run: RunFolder | None, profile: bool, latest: bool) -> dict[str, Any]:
     from recrun.workflows.build import prepare
 
-    coach = prepare(resolved, runs=runs, run=run)
+    coach = prepare(resolved, runs=runs, run=run, latest=latest)
     if not profile:
         return coach.fit()
     from recrun.report.terminal.console import stderr_console
@@ -136,4 +156,4 @@ def _print_plan(resolved: Resolved, as_json: bool) -> None:
     # The path of the config has been printed.
     found = facts(document) + more_facts({**document, "n_steps": document["steps_per_epoch"]})
     for label, text in sorted(found, key=lambda fact: fact[0] == "note"):
-        click.echo(f"{label}: {text}")
+        echo(f"{label}: {text}")

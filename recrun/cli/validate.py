@@ -6,11 +6,17 @@ from typing import Any
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json
+from recrun.cli._options import (
+    completes,
+    debug_option,
+    echo,
+    json_option,
+    print_json,
+)
 
 
 @click.command("validate")
-@click.argument("configs", nargs=-1, required=True, metavar="CONFIG ...")
+@click.argument("configs", nargs=-1, required=True, metavar="CONFIG ...", shell_complete=completes("configs"))
 @json_option
 @debug_option
 def command(configs: tuple[str, ...], as_json: bool) -> None:
@@ -32,11 +38,11 @@ def command(configs: tuple[str, ...], as_json: bool) -> None:
     else:
         for report in reports:
             for fault in report["faults"]:
-                click.echo(str(fault))
+                echo(str(fault))
             for note in report["notes"]:
-                click.echo(f"{report['path']}: note: {note}")
+                echo(f"{report['path']}: note: {note}")
             if report["ok"]:
-                click.echo(f"{report['path']}: ok")
+                echo(f"{report['path']}: ok")
     if not all(report["ok"] for report in reports):
         raise SystemExit(2)
 

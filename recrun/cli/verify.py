@@ -8,12 +8,33 @@ from typing import Any
 
 import click
 
-from recrun.cli._options import debug_option, json_option, print_json, runs_option, verbosity_options, with_verbosity
+from recrun.cli._options import (
+    completes,
+    debug_option,
+    json_option,
+    print_json,
+    runs_option,
+    verbosity_options,
+    with_verbosity,
+    work_done,
+)
 
 
 @click.command("verify")
-@click.argument("arguments", nargs=-1, required=True, metavar="CONFIG ... [KEY=VALUE ...]")
-@click.option("--run", "finished", metavar="RUN", help="Compare this finished run of CONFIG instead of training.")
+@click.argument(
+    "arguments",
+    nargs=-1,
+    required=True,
+    metavar="CONFIG ... [KEY=VALUE ...]",
+    shell_complete=completes("config_and_settings"),
+)
+@click.option(
+    "--run",
+    "finished",
+    metavar="RUN",
+    help="Compare this finished run of CONFIG instead of training.",
+    shell_complete=completes("runs"),
+)
 @runs_option
 @json_option
 @verbosity_options
@@ -52,7 +73,8 @@ def command(
             document = failed(claim, error)
         documents.append(document)
         if not as_json:
-            _print(document)
+            with work_done(f"the run is done: {document['run']}" if document.get("run") and not finished else ""):
+                _print(document)
     inside = all(document["inside"] for document in documents)
     if as_json:
         print_json({"inside": inside, "configs": documents})
@@ -61,10 +83,11 @@ def command(
 
 def _print(document: Mapping[str, Any]) -> None:
     from recrun.report.terminal.console import stdout_console
+    from recrun.report.terminal.tables import Prose
     from recrun.report.terminal.verification import verification_lines, verification_table
 
     output = stdout_console()
     if document["cause"] is None:
         output.print(verification_table(document))
     for line in verification_lines(document):
-        output.print(line, soft_wrap=True, markup=False, highlight=False)
+        output.print(Prose(line))

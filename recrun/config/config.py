@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from recrun.errors import ConfigError, Fault, nearest
+from recrun.config.suggestions.keys import meant_setting
+from recrun.errors import ConfigError, Fault
 
 
 class Config(Mapping[str, Any]):
@@ -44,7 +45,7 @@ class Config(Mapping[str, Any]):
             return self._values[key]
         except KeyError:
             # An AttributeError keeps hasattr() and getattr() with a default working as for any object.
-            guess = nearest(key, self._values)
+            guess = meant_setting(key, self._values)
             raise AttributeError(f"no setting {key!r}" + (f"; did you mean {guess!r}?" if guess else "")) from None
 
     def __setattr__(self, key: str, value: Any) -> None:
@@ -69,6 +70,6 @@ class Config(Mapping[str, Any]):
         foreign = [key for key in changes if key not in self._values]
         if foreign:
             raise ConfigError(
-                [Fault("unknown setting", key=key, suggestion=nearest(key, self._values)) for key in foreign]
+                [Fault("unknown setting", key=key, suggestion=meant_setting(key, self._values)) for key in foreign]
             )
         return Config({**self._values, **changes})

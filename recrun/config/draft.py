@@ -17,6 +17,7 @@ from recrun.errors import ConfigError, Fault, RegistryError, nearest
 from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, REPORTERS, SAMPLERS, SCHEDULERS
 from recrun.registry.component import Component, Parameter
 from recrun.registry.conditions import Settings, check_declared, strange_names
+from recrun.registry.other_names import meant_name
 from recrun.registry.registry import Registry
 from recrun.registry.traits import LossTraits, ModelTraits, OptimizerTraits, SamplerTraits, SchedulerTraits
 from recrun.registry.user_files import is_file_reference
@@ -202,7 +203,7 @@ def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, er
         return chosen.fault(f"expected a registered name or path/to/file.py:Name, found {name!r}", setting)
     available = registry.names()
     message = f"unknown {registry.kind} {name!r} (available: {', '.join(available)})"
-    return chosen.fault(message, setting, nearest(name, available))
+    return chosen.fault(message, setting, meant_name(registry.plural, name, available))
 
 
 def unsets(given: Given, annotation: Any) -> bool:

@@ -16,6 +16,7 @@ from recrun.config.same_settings import decides
 from recrun.config.yaml_reader import Given, Place, Reading, overlay, read_mapping, read_value
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import ConfigError, Fault, nearest
+from recrun.registry import REGISTRIES
 from recrun.registry.user_files import is_file_reference
 
 CONFIG_IN_FOLDER: Final = "recrun.yaml"
@@ -49,17 +50,43 @@ def find_config(config: str | Path | None) -> Path:
     is_there, is_folder = os.path.exists(config), os.path.isdir(config)
     if is_there and not is_folder:
         return Path(config)
+    if os.path.isfile(os.path.join(config, "config.yaml")) and os.path.isfile(os.path.join(config, "run.json")):
+        raise ConfigError(
+            f"is the folder of a run; continue it with --resume {config}, "
+            f"or train anew by its config: {os.path.join(config, 'config.yaml')}"
+        )
     bundled = bundled_configs()
     name = str(config).removesuffix(".yaml").removeprefix("configs/")
+    beside = str(config) + ".yaml"
+    is_another = str(config).startswith("configs/") and name in bundled and os.path.isfile(beside)
+    if is_another and not os.path.samefile(beside, bundled[name]):
+        raise ConfigError(f"there is no file {str(config)!r}, but {beside!r}; write the whole path, or {name!r}")
     # A folder that happens to have the name of a bundled config does not hide it.
     if name in bundled:
         return bundled[name]
     if is_there:
-        return Path(config)
+        inside = _config_nearby(str(config))
+        raise ConfigError(Fault("is a folder; expected a YAML file", file=str(config), suggestion=inside))
     message = f"there is no file {str(config)!r}, and no bundled config of that name"
     if "=" in name:
         raise ConfigError(f"{message}; expected a config, not KEY=VALUE")
-    raise ConfigError(Fault(f"{message} (see recrun list configs)", suggestion=nearest(name, bundled)))
+    if is_file_reference(name) or name.endswith(".py"):
+        reference = name if is_file_reference(name) else f"{name}:Name"
+        raise ConfigError(f"{message}; a model of your own is named by a setting: model={reference}")
+    raise ConfigError(
+        Fault(f"{message} (see recrun list configs)", suggestion=_config_nearby(str(config)) or nearest(name, bundled))
+    )
+
+
+def _config_nearby(path: str) -> str | None:
+    """Return the config that was meant by a path which is none: with its ending, or the only one in the folder."""
+    stem = path.removesuffix(".yaml").removesuffix(".yml")
+    for ending in (".yaml", ".yml"):
+        for name in (stem, stem.replace("-", "_"), stem.lower(), os.path.join("configs", stem)):
+            if name + ending != path and os.path.isfile(name + ending):
+                return name + ending
+    inside = sorted(Path(path).glob("*.y*ml")) if os.path.isdir(path) else []
+    return str(inside[0]) if len(inside) == 1 else None
 
 
 def bundled_configs() -> dict[str, Path]:
@@ -83,7 +110,9 @@ def read_arguments(arguments: Sequence[str]) -> Reading:
         if not equals or not key.strip():
             hint = ", without spaces around '='" if argument == "=" or argument.startswith("=") else ""
             hint = f" ({argument[1:80]}=null unsets what is inherited)" if argument.startswith("~") else hint
-            reading.faults.append(Fault(f"expected KEY=VALUE{hint}, found {argument[:80]!r}", file=file))
+            reading.faults.append(
+                Fault(f"expected KEY=VALUE{hint}, found {argument[:80]!r}", file=file, suggestion=_choice_of(argument))
+            )
         elif key in reading.given:
             reading.faults.append(key_place.fault("is set twice", key))
         elif key in _IN_FILES_ONLY:
@@ -94,6 +123,20 @@ def read_arguments(arguments: Sequence[str]) -> Reading:
             if given is not None:
                 reading.given[key] = replace(given, key_place=key_place)
     return reading
+
+
+def _choice_of(name: str) -> str | None:
+    """Return the `KEY=VALUE` that chooses what a name names, or None."""
+    if name in {parameter.name for optimizer in REGISTRIES["optimizers"] for parameter in optimizer.parameters}:
+        return None  # `lr` is a model, but who writes it alone means the learning rate.
+    kinds = {
+        "model": "models",
+        "dataset": "datasets",
+        "loss": "losses",
+        "optimizer": "optimizers",
+        "sampler": "samplers",
+    }
+    return next((f"{key}={name}" for key, plural in kinds.items() if name in REGISTRIES[plural]), None)
 
 
 def _is_plain_text(text: str) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from recrun.config.find import from_here
+from recrun.config.suggestions.translations import monitor_of
 from recrun.config.yaml_reader import Given
-from recrun.errors import ConfigError, Fault, RegistryError, nearest, unknown
+from recrun.errors import ConfigError, Fault, RegistryError, unknown
 from recrun.registry import METRIC_KINDS, METRICS
 from recrun.registry.component import Component
 from recrun.registry.modules import parse_file
@@ -62,7 +63,7 @@ def parse_monitor(text: str, given: Given | None = None) -> MetricName:
             raise ConfigError(str(error)) from None
         known = METRICS.names()
         message = f"unknown metric {name!r} (available: {', '.join([*known, './file.py:name'])})"
-        raise ConfigError(Fault(message, suggestion=nearest(name, known))) from None
+        raise ConfigError(Fault(message, suggestion=monitor_of(text, known))) from None
     if not takes_cutoff:
         if at:
             raise ConfigError(f"{name} takes no cutoff; write {name!r}")

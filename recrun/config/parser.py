@@ -20,9 +20,11 @@ from recrun.config.config import Config
 from recrun.config.find import from_here
 from recrun.config.script_flags import TAKEN, read_flags
 from recrun.config.settings import RUN, TRAINING
+from recrun.config.suggestions.keys import meant_setting
+from recrun.config.suggestions.values import meant_value
 from recrun.config.yaml_reader import Given
-from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order
-from recrun.registry import OPTIMIZERS, REGISTRIES, choices
+from recrun.errors import ConfigError, Fault, RegistryError, reading_order
+from recrun.registry import OPTIMIZERS, REGISTRIES
 from recrun.registry.component import REQUIRED, Parameter
 from recrun.registry.conditions import conditions_of_both
 from recrun.registry.user_files import is_file_reference
@@ -160,7 +162,7 @@ class Parser:
         faults: list[Fault] = []
         for key, value in values.items():
             if key not in self._parameters:
-                faults.append(Fault("unknown setting", key=key, suggestion=nearest(key, self._parameters)))
+                faults.append(Fault("unknown setting", key=key, suggestion=meant_setting(key, self._parameters)))
             else:
                 checked, fault = self._check(key, Given(value))
                 faults += [fault] if fault else []
@@ -234,7 +236,7 @@ class Parser:
 
     def _unknown(self, given: Mapping[str, Given]) -> list[Fault]:
         return [
-            value.key_fault("unknown setting", key, nearest(key, self._parameters))
+            value.key_fault("unknown setting", key, meant_setting(key, self._parameters))
             for key, value in given.items()
             if key not in self._parameters
         ]
@@ -263,7 +265,7 @@ class Parser:
         message = f"{expected}, found {shown(given.value, given.text)}"
         if isinstance(given.value, dict) and given.text is None:
             message += "; text that holds ': ' must be in quotes"
-        return None, given.fault(message, key, self._nearest_choice(annotation, given.value))
+        return None, given.fault(message, key, meant_value(key, annotation, given))
 
     @staticmethod
     def _found(annotation: Any, value: Any, given: Given) -> Any:
@@ -291,12 +293,6 @@ class Parser:
             return self._converters[key](text), None
         except (TypeError, ValueError, argparse.ArgumentTypeError) as error:
             return None, given.fault(f"cannot convert {text!r}: {error}", key)
-
-    @staticmethod
-    def _nearest_choice(annotation: Any, value: Any) -> str | None:
-        registered = find_registered(annotation)
-        names = choices(registered) if registered else typing.get_args(annotation)
-        return nearest(value, [name for name in names if isinstance(name, str)]) if isinstance(value, str) else None
 
 
 def _script_settings() -> list[Parameter]:

@@ -28,14 +28,16 @@ from recrun.config.inherited import (
     overruled_defaults,
     take_back,
 )
-from recrun.config.monitor_names import settle
+from recrun.config.monitor_names import kind_of, settle
 from recrun.config.parser import Parser
 from recrun.config.rules import contradictions
 from recrun.config.same_settings import decides
-from recrun.config.settings import OTHER_SPELLINGS, TRAINING
+from recrun.config.settings import TRAINING
+from recrun.config.suggestions.keys import REMARKS, RENAMED, bare, meant_setting, renamed
+from recrun.config.suggestions.translations import monitor_of, remark_on
 from recrun.config.yaml_reader import Given, Reading, overlay
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order, unknown
-from recrun.registry import DATASETS, ENGINES, LOSSES, METRICS, MODELS, REGISTRIES, REPORTERS, SPLITS
+from recrun.registry import DATASETS, ENGINES, LOSSES, METRICS, MODELS, REGISTRIES, REPORTERS, SAMPLERS, SPLITS
 from recrun.registry.component import Component
 from recrun.registry.modules import parse_file
 from recrun.registry.read_source import registrations
@@ -130,7 +132,7 @@ def _check(reading: Reading, path: str) -> Resolved:
     given, unset = take_back(reading.given, parser.parameters)
     reading, notes = replace(reading, given=given), [*notes, *unset]
     strangers = [key for key in reading.given if key not in parser.parameters]
-    faults += [_explain_key(key, reading.given[key], parser, choice) for key in strangers]
+    faults += [_explain_key(key, reading, parser, choice) for key in strangers]
     values, found = parser.check(reading.given, complete=reading.complete and not choice.unknown)
     faults += explain_misfits(found, reading)
     values |= {setting: component.name for setting, component in choice.components.items() if setting in values}
@@ -171,35 +173,62 @@ def _check(reading: Reading, path: str) -> Resolved:
     )
 
 
-def _explain_key(key: str, given: Given, parser: Parser, choice: Choice) -> Fault:
+def _explain_key(key: str, reading: Reading, parser: Parser, choice: Choice) -> Fault:
     """Return the fault of a key that this run does not have: unknown everywhere, or a setting of something else."""
-    guess = nearest(key, parser.parameters)
-    same = OTHER_SPELLINGS.get(key.lower())
-    if same in parser.parameters:
-        return given.key_fault("unknown setting", key, same)
+    given = reading.given[key]
+    remark = _of_other_programs(key, reading, parser)
+    if remark is not None:
+        return given.key_fault(f"unknown setting; {remark}", key)
+    meant = renamed(key, parser.parameters)
+    if meant is not None:
+        return given.key_fault("unknown setting", key, meant)
+    message = _of_something_else(key, parser, choice)
+    if message is not None:
+        return given.key_fault(message, key)
+    for elsewhere in RENAMED.get(bare(key), ()):
+        message = _of_something_else(elsewhere, parser, choice)
+        if message is not None:
+            return given.key_fault(f"unknown setting, called {elsewhere} here; {elsewhere}: {message}", key)
+    return given.key_fault("unknown setting", key, meant_setting(key, parser.parameters))
+
+
+def _of_other_programs(key: str, reading: Reading, parser: Parser) -> str | None:
+    """Return what to write instead of a key of another program, where that is more than another key."""
+    if bare(key) in REMARKS:
+        return REMARKS[bare(key)]
+    given, known = reading.given, parser.parameters
+    if renamed(key, known) == "which4best" and isinstance(given[key].value, str):
+        monitor = monitor_of(given[key].value, METRICS.names())
+        return monitor and f"write which4best: {monitor}, which must be one of the monitors"
+    cutoffs = {metric.name: bool(kind_of(metric).traits.cutoff) for metric in METRICS}
+    return remark_on(key, {each: written.value for each, written in given.items()}, cutoffs, known)
+
+
+def _of_something_else(key: str, parser: Parser, choice: Choice) -> str | None:
+    """Return why this run does not have a setting that others have, or None if there is no such setting."""
+    components = choice.components
     if not choice.family.trains and key in _training_keys():
-        name = choice.components["model"].name
-        return given.key_fault(f"model {name} is fitted in closed form and takes no training settings; remove it", key)
+        name = components["model"].name
+        return f"model {name} is fitted in closed form and takes no training settings; remove it"
     if key in choice.family.without:
-        name, rows = choice.components["model"].name, choice.family.rows
-        return given.key_fault(f"does not apply to model {name}, which is trained on {rows}; remove it", key)
-    if key == "shuffled_time" and "model" in choice.components:
-        name = choice.components["model"].name
-        return given.key_fault(f"does not apply to model {name}, which reads no histories; remove it", key)
+        return (
+            f"does not apply to model {components['model'].name}, which is trained on {choice.family.rows}; remove it"
+        )
+    if key == "shuffled_time" and "model" in components:
+        return f"does not apply to model {components['model'].name}, which reads no histories; remove it"
     if key == "sampler":
-        name = choice.components["loss"].name
-        return given.key_fault(f"does not apply to loss {name}, which uses no sampled negatives; remove it", key)
+        return f"does not apply to loss {components['loss'].name}, which uses no sampled negatives; remove it"
     owners = [
         f"{component.kind} {component.name}"
         for registry in COMPONENTS.values()
         for component in registry
         if key in {parameter.name for parameter in component.parameters}
     ]
-    if owners and nearest(key, parser.parameters, cutoff=0.8) is None:
-        using = ", ".join(f"{setting} {component.name}" for setting, component in choice.components.items())
-        others = f"{', '.join(owners[:3])}{' and others' if len(owners) > 3 else ''}"
-        return given.key_fault(f"is a setting of {others}; this run uses {using}", key)
-    return given.key_fault("unknown setting", key, guess)
+    if not owners or nearest(key, parser.parameters, cutoff=0.8) is not None:
+        return None
+    using = ", ".join(f"{setting} {component.name}" for setting, component in components.items())
+    others = f"{', '.join(owners[:3])}{' and others' if len(owners) > 3 else ''}"
+    return f"is a setting of {others}; this run uses {using}"
 
 
 def _training_keys() -> set[str]:
@@ -239,5 +268,11 @@ def _registry_of(reference: str) -> Registry:
         names = [argument.arg for argument in node.args.args]
         return SPLITS if len(names) == 1 else METRICS if names[-1:] == ["k"] else REPORTERS
     bases = MODELS.describe(reference).bases
-    by_base = {"BaseCriterion": LOSSES, "RecDataSet": DATASETS, "Reporter": REPORTERS, "Engine": ENGINES}
+    by_base = {
+        "BaseCriterion": LOSSES,
+        "RecDataSet": DATASETS,
+        "NegativeSampler": SAMPLERS,
+        "Reporter": REPORTERS,
+        "Engine": ENGINES,
+    }
     return next((registry for base, registry in by_base.items() if base in bases), MODELS)

@@ -30,6 +30,7 @@ FREE: Final = (
     "root",
     "checkpoint_freq",
     "checkpoint_minutes",
+    "plots",
     "trackers",
 )
 """Settings that do not affect results: the hardware, memory, output and checkpoints of a run."""

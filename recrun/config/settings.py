@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from recrun.config.suggestions.translations import device_of
 from recrun.errors import ConfigError, Fault, nearest
 from recrun.registry.component import Parameter
 from recrun.types import Annotated, Ge, Le, Literal, NonNegativeInt, PositiveFloat, PositiveInt
@@ -54,6 +55,7 @@ RUN: Final[tuple[Parameter, ...]] = (
     _run("threads", PositiveInt | None, None, "CPU threads for computing; all available ones if null"),
     _run("benchmark", bool, False, "let cuDNN choose its fastest kernels, which may differ from run to run"),
     _run("verbose", Annotated[int, Ge(0), Le(2)], 1, "0 quiet, 1 normal, 2 more"),
+    _run("plots", bool, True, "draw plots at the end of the run"),
     _run(
         "trackers",
         list[str],
@@ -105,38 +107,8 @@ TRAINING: Final[tuple[Parameter, ...]] = (
     _training("compile_model", bool, False, "compile the model's forward pass with torch.compile"),
 )
 
-_ELSEWHERE: Final = {
-    "batch_size": "batchsize bs train_batch_size training_batch_size",
-    "dataset": "data dataset_name",
-    "device": "gpu gpu_id gpu_ids",
-    "dropout": "dropout_prob dropout_rate",
-    "early_stop_patience": "early_stop early_stopping early_stopping_patience patience stopping_step",
-    "embedding_dim": "emb_dim emb_size embed_dim embed_size embedding_size factors n_factors num_factors",
-    "epochs": "max_epochs max_iter n_epochs num_epochs",
-    "eval_freq": "eval_every eval_step validation_rate",
-    "loss": "criterion loss_fn loss_function loss_type",
-    "lr": "learn_rate learning_rate lrate",
-    "max_length": "max_item_list_length max_len max_seq_len max_seq_length max_sequence_length maxlen",
-    "model": "model_name recommender",
-    "monitors": "eval_metrics metric metrics",
-    "n_heads": "heads num_heads",
-    "n_layers": "layers num_blocks num_layers",
-    "n_negatives": "n_neg n_negs neg_num neg_ratio num_neg num_negatives num_negs train_neg_sample_num",
-    "n_neighbors": "neighbors neighbours num_neighbors num_neighbours",
-    "optimizer": "learner optim",
-    "root": "data_dir data_folder data_path data_root",
-    "seed": "random_seed random_state",
-    "temperature": "tau",
-    "which4best": "monitor_metric valid_metric validation_metric",
-}
-OTHER_SPELLINGS: Final = {spelling: key for key, spellings in _ELSEWHERE.items() for spelling in spellings.split()}
-"""What other programs (RecBole, FreeRec, Elliot, Cornac and the like) call settings that mean the same here."""
-
 USUAL_REPORTERS: Final = ("live", "log", "events", "summary")
-"""The reporters of every run, in the order in which they are created and notified; `trackers` come after them.
-
-The metrics file comes first because the live view starts from its content, and the summary is made from it.
-"""
+"""The reporters of every run, in the order in which they are created and notified; `trackers` come after them."""
 
 _DEVICE_SYNTAX: Final = re.compile(r"auto|cpu|cuda|mps|(cuda:)?(0|[1-9][0-9]*)")
 _DEVICE_FORMS: Final = ("auto", "cpu", "cuda", "cuda:N", "N", "mps")
@@ -153,5 +125,5 @@ def check_device_name(device: str) -> None:
     if not _DEVICE_SYNTAX.fullmatch(device):
         message = f"expected one of {', '.join(_DEVICE_FORMS)}, found {device!r}"
         # By its letters, "gpu" would be nearest to "cpu".
-        meant = "cuda" if device.lower().startswith("gpu") else nearest(device, ("auto", "cpu", "cuda", "mps"))
+        meant = device_of(device) or nearest(device, ("auto", "cpu", "cuda", "mps"))
         raise ConfigError(Fault(message, key="device", suggestion=meant))

@@ -21,13 +21,15 @@ from typing import Any
 
 import numpy as np
 
-from recrun.files import from_json, to_json
+from recrun.errors import DataError
+from recrun.files import from_json, open_regular, read_regular, to_json
 
 SCHEMA = 1
 """The version of the preparation; increase it whenever the same files and options would be prepared differently."""
 
 _DESCRIPTION = "entry.json"
 _BUILDING = ".building-"
+_MAX_DESCRIPTION = 1 << 28
 _ABANDONED_AFTER = 86_400.0
 
 
@@ -45,11 +47,26 @@ class Entry:
 
 
 def cache_folder() -> Path:
-    """Return the folder of cached data: $RECRUN_CACHE, else $XDG_CACHE_HOME/recrun, else ~/.cache/recrun."""
+    """Return the folder of cached data: $RECRUN_CACHE, else $XDG_CACHE_HOME/recrun, else ~/.cache/recrun.
+
+    Raises:
+        DataError: there is no such home folder.
+    """
     if os.environ.get("RECRUN_CACHE"):
-        return Path(os.environ["RECRUN_CACHE"]).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "recrun"
+        return _home_of("RECRUN_CACHE", os.environ["RECRUN_CACHE"])
+    if os.environ.get("XDG_CACHE_HOME"):
+        return _home_of("XDG_CACHE_HOME", os.environ["XDG_CACHE_HOME"]) / "recrun"
+    folder = _home_of("HOME", "~/.cache")
+    if not folder.is_absolute():
+        raise DataError(f"HOME is no absolute path ({os.environ.get('HOME')!r}); correct it, or set RECRUN_CACHE")
+    return folder / "recrun"
+
+
+def _home_of(variable: str, path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise DataError(f"{variable}: there is no home folder for {path!r}; set RECRUN_CACHE to a folder") from None
 
 
 def entry_folder(name: str, made_from: Mapping[str, Any]) -> Path:
@@ -61,7 +78,7 @@ def entry_folder(name: str, made_from: Mapping[str, Any]) -> Path:
 def load(folder: Path) -> Entry | None:
     """Return an entry, or None if it is absent or damaged."""
     try:
-        description = from_json((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+        description = from_json(read_regular(folder / _DESCRIPTION, limit=_MAX_DESCRIPTION).decode("utf-8"))
         arrays = {name: _load_array(folder / Path(file).name) for name, file in description["arrays"].items()}
         return Entry(arrays, description["facts"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -102,6 +119,7 @@ def discard(folder: Path) -> None:
 
 
 def _load_array(path: Path) -> np.ndarray:
+    open_regular(path).close()  # numpy would wait for a FIFO
     try:
         return np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
     except ValueError:

@@ -109,8 +109,8 @@ class Field:
         if self.na_value is None and missing.any():
             row = int(np.flatnonzero(missing)[0])
             raise DataError(
-                f"field {self.name!r}: {int(missing.sum())} of {len(values)} values are missing, the first in row {row}"
-                f"; give the field an na_value or drop the rows"
+                f"field {self.name!r}: {int(missing.sum()):,} of {len(values):,} values are missing, the first in "
+                f"row {row}; give the field an na_value or drop the rows"
             )
         return missing
 
@@ -214,7 +214,7 @@ class SparseField(Field):
             return np.where(unseen, na_index, numbers)
         first = values[unseen][:1].tolist()[0]
         raise DataError(
-            f"field {self.name!r}: {int(unseen.sum())} of {len(values)} values are not categories of train; "
+            f"field {self.name!r}: {int(unseen.sum()):,} of {len(values):,} values are not categories of train; "
             f"the first is {first!r}; set an na_value to replace them"
         )
 

@@ -254,12 +254,14 @@ class TrainingData:
         n_users: U, including users that occur only in other parts.
         n_items: I, likewise.
         interactions: the train part.
+        user_ids: the original id of each user (U,), for messages; None where they are not known.
     """
 
     fields: FieldTuple
     n_users: int
     n_items: int
     interactions: Interactions
+    user_ids: np.ndarray | None = None
 
     @cached_property
     def _csr(self) -> CSR:

@@ -23,6 +23,7 @@ from recrun.registry.annotations import Unreadable
 from recrun.registry.component import Component
 from recrun.registry.entry_points import find_entry_points
 from recrun.registry.modules import Definition, Source, find_module, package_modules, parse_file, parse_once
+from recrun.registry.other_names import meant_name
 from recrun.registry.read_object import describe_object, identity
 from recrun.registry.read_source import class_attributes, describe_definition, joined, registrations
 from recrun.registry.traits import Traits, read_traits
@@ -123,7 +124,7 @@ class Registry:
             return built_in
         if name in self._registered:
             return self._registered[name]
-        raise RegistryError(unknown(self.kind, name, self.names()))
+        raise self._unknown(name)
 
     def get(self, name: str) -> Any:
         """Import and return the component called `name`.
@@ -139,7 +140,7 @@ class Registry:
             return self._load_entry_point(name)
         built_in = self._built_in(name)
         if built_in is None:
-            raise RegistryError(unknown(self.kind, name, self.names()))
+            raise self._unknown(name)
         module = built_in.target.partition(":")[0]
         try:
             importlib.import_module(module)
@@ -148,6 +149,10 @@ class Registry:
         if name not in self._objects:
             raise RegistryError(f"importing {module} did not register {self.kind} {name!r}")
         return self._objects[name]
+
+    def _unknown(self, name: str) -> RegistryError:
+        known = self.names()
+        return RegistryError(unknown(self.kind, name, known, meant_name(self.plural, name, known)))
 
     def _all_built_in(self) -> dict[str, Component]:
         traits: Any = self.traits  # The cache needs it hashable, which a class is; mypy checks its instances instead.

@@ -14,9 +14,11 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from recrun.errors import RegistryError, unknown
+
+T = TypeVar("T")
 
 
 def is_file_reference(name: str) -> bool:
@@ -108,6 +110,37 @@ def _mark(file: Path) -> Path | None:
     except RuntimeError:
         return None
     return Path(home) / "recrun" / "own_code" / hashlib.sha256(os.fsencode(file)).hexdigest()
+
+
+_NEEDED: Final = {
+    "model": ("to parameters state_dict", "recrun.architectures.RecSysArch"),
+    "dataset": ("training_data describe", "recrun.data.datasets.base.RecDataSet"),
+    "loss": ("bind from_scores", "recrun.criterions.BaseCriterion"),
+    "optimizer": ("param_groups zero_grad step state_dict", "torch.optim.Optimizer"),
+    "lr_scheduler": ("step state_dict", "recrun.training.schedulers.Schedule"),
+    "sampler": ("n_negatives", "recrun.data.sampling.negatives.NegativeSampler"),
+}
+"""What is asked of a component that was made, and the base class that has it, by the setting that chooses it."""
+
+
+def checked(setting: str, reference: str, made: T, *needed: str) -> T:
+    """Return a component that was made of a user's own class or function; refuse one that cannot be used.
+
+    Args:
+        setting: the setting that chooses it, such as `sampler`.
+        reference: its name; registered ones are not looked at.
+        made: what the class or function returned.
+        *needed: names of further methods that it must have.
+
+    Raises:
+        RegistryError: it lacks something; the message names the base class that has it.
+    """
+    names, base = _NEEDED[setting]
+    missing = [name for name in (*names.split(), *needed) if not hasattr(made, name)]
+    if missing and is_file_reference(reference):
+        found = f"{reference} made {type(made).__name__!r}, which is no {setting}: it has no {', '.join(missing)}"
+        raise RegistryError(f"{setting}: {found}; derive from {base}")
+    return made
 
 
 def cause(error: BaseException) -> str:

@@ -53,7 +53,7 @@ def events(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None
 def _tested_epoch(run: RunFolder) -> int | None:
     """Return the epoch of the model that a finished run has tested; None if there is none."""
     from recrun.errors import CheckpointError
-    from recrun.runs.folder import read_json
+    from recrun.runs.records import read_json
 
     try:
         result = read_json(run.metrics_file)

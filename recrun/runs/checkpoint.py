@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
-from recrun.architectures.free_memory import available_memory
 from recrun.errors import CheckpointError
 from recrun.files import atomic_write, open_regular, sync_folder, to_json
+from recrun.free_memory import available_memory
 from recrun.metrics.undefined import Undefined
 
 SCHEMA: Final = 1

@@ -13,14 +13,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
-import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,14 +28,12 @@ from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import CheckpointError, ConfigError, Fault
 from recrun.files import HeldError, atomic_write, from_json, hold, is_held, to_json
 from recrun.metrics.undefined import as_nulls, reasons
+from recrun.runs.new_folder import build_folder, follow_latest, remove_abandoned, remove_new
+from recrun.runs.records import SCHEMA_VERSION, check_schema, has_record, read_json, refuse_foreign
 
-SCHEMA_VERSION: Final = 1
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
-LATEST: Final = "latest"
 _TEMPORARY: Final = ".*.tmp"
 """The temporary files of `atomic_write`."""
-_BUILDING: Final = ".building-"
-_ABANDONED_AFTER: Final = 3600.0
 _PATIENCE: Final = 1.0
 """Seconds to wait for a lock: a process that only checks it holds it for a moment."""
 _RECORD_PATIENCE: Final = 30.0
@@ -66,7 +62,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, root: str | Path, settings: Mapping[str, Any]) -> RunFolder:
-        """Create a run folder with its config and run.json, atomically, and point `latest` at it.
+        """Create a run folder with its config and run.json, atomically.
 
         Args:
             root: the folder of all runs.
@@ -77,38 +73,49 @@ class RunFolder:
         """
         parent = runs_like(root, settings)
         path = parent / (settings.get("id") or _new_id())
-        building = parent / f"{_BUILDING}{secrets.token_hex(4)}"
-        message = f"there is already a run in {path}; choose another id, or continue it with --resume {path}"
-        try:
-            parent.mkdir(parents=True, exist_ok=True)
-            if os.path.lexists(path):
-                raise ConfigError(Fault(message, key="id"))
-            _remove_abandoned(parent)
+
+        def fill(building: Path) -> None:
             run = cls(building)
             for folder in (run.checkpoint_file("last").parent, run.checkpoint_file("best").parent, run.summary_folder):
                 folder.mkdir(parents=True)
-            run.write_config(settings)
-            run.write_json(run.run_file, {"schema_version": SCHEMA_VERSION, "status": "running", "created": now()})
-            building.rename(path)
+            repeated = run._write_config(settings)
+            record = {"schema_version": SCHEMA_VERSION, "status": "running", "created": now(), **repeated}
+            run.write_json(run.run_file, record)
+
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(Path(root), parent)
+            build_folder(path, fill)
         except OSError as error:
-            shutil.rmtree(building, ignore_errors=True)
             if os.path.lexists(path):
+                message = f"there is already a run in {path}; choose another id, or continue it with --resume {path}"
                 raise ConfigError(Fault(message, key="id")) from None
             raise ConfigError(f"cannot create a run folder in {root}: {error.strerror}") from error
-        _link_latest(Path(root), path)
         return cls(path)
 
-    def write_config(self, config: Mapping[str, Any]) -> None:
-        """Write the resolved config, in a form that can be run again."""
+    def remove_new(self) -> None:
+        """Remove the folder of a run that has not begun, as far as possible."""
+        remove_new(self.path)
+
+    def change_settings(self, config: Mapping[str, Any]) -> None:
+        """Write the resolved config of a run that goes on with more epochs."""
+        self.update_run(**self._write_config(config))
+
+    def _write_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         # The name of the folder and how the run was started do not affect what it computes.
-        atomic_write(self.config_file, dump_mapping(without_run(config)))
+        settings = without_run(config)
+        text = dump_mapping(settings)
+        atomic_write(self.config_file, text)
+        return _repeated(settings, text)
 
     def read_settings(self) -> dict[str, Any]:
         """Return the settings in config.yaml.
 
         Raises:
-            CheckpointError: it is missing or damaged.
+            CheckpointError: it is missing or damaged, or a link.
         """
+        if self.config_file.is_symlink():
+            raise CheckpointError(f"the config of the run {self.path} is damaged: config.yaml is a symbolic link")
         try:
             return {key: given.value for key, given in read_mapping(self.config_file).checked().items()}
         except ConfigError as error:
@@ -129,12 +136,7 @@ class RunFolder:
             CheckpointError: it is missing, damaged, or written by a newer version of recrun.
         """
         document = read_json(self.run_file)
-        schema = document.get("schema_version")
-        if not isinstance(schema, int):
-            raise CheckpointError(f"{self.run_file} is damaged: it has no schema_version")
-        if schema > SCHEMA_VERSION:
-            message = f"has schema {schema}; this version of recrun reads up to {SCHEMA_VERSION}: upgrade recrun"
-            raise CheckpointError(f"{self.run_file} {message}")
+        check_schema(document, self.run_file)
         return document
 
     def update_run(self, **changes: Any) -> None:
@@ -171,9 +173,11 @@ class RunFolder:
 
     def _change_run(self, change: Callable[[dict[str, Any]], object]) -> None:
         """Read, change and write run.json while holding its lock."""
+        refuse_foreign(self.path)
         try:
             with hold(self.path / ".record-lock", patience=_RECORD_PATIENCE):
-                document = self.read_run() if self.run_file.exists() else {"schema_version": SCHEMA_VERSION}
+                is_there = os.path.lexists(self.run_file)
+                document = self.read_run() if is_there else {"schema_version": SCHEMA_VERSION}
                 change(document)
                 self.write_json(self.run_file, document)
         except HeldError:
@@ -184,8 +188,9 @@ class RunFolder:
         """Lock the run for this process; the lock of a process that died is released by the system.
 
         Raises:
-            CheckpointError: another process is training it, or the folder cannot be locked.
+            CheckpointError: another process is training it, or the folder cannot be locked, or holds links.
         """
+        refuse_foreign(self.path)
         with ExitStack() as stack:
             try:
                 stack.enter_context(hold(self._lock_file, patience=_PATIENCE))
@@ -212,19 +217,14 @@ def open_run(path: str | Path) -> RunFolder:
     """Return the run in a folder.
 
     Raises:
-        CheckpointError: the folder holds no run.
+        CheckpointError: the folder holds no run, or links or other things in place of its files.
     """
     folder = follow_latest(Path(path))
-    if not (folder / "run.json").is_file():
+    if not has_record(folder):
         raise CheckpointError(f"there is no run in {path}: expected a folder with run.json")
-    return RunFolder(folder.resolve())
-
-
-def follow_latest(path: Path) -> Path:
-    """Return the run folder named in a file called `latest`; any other path is returned unchanged."""
-    if path.name != LATEST or not path.is_file():
-        return path
-    return path.parent / path.read_text(encoding="utf-8").strip()
+    run = RunFolder(folder.resolve())
+    refuse_foreign(run.path)
+    return run
 
 
 def finished_record(run: RunFolder) -> dict[str, Any]:
@@ -239,25 +239,6 @@ def finished_record(run: RunFolder) -> dict[str, Any]:
         raise CheckpointError(f"the run {run.path} is not finished (status: {status}): it has no final metrics")
     read_json(run.metrics_file)
     return record
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object that recrun wrote.
-
-    Raises:
-        CheckpointError: the file is missing, or does not hold a JSON object with finite numbers.
-    """
-    try:
-        document = from_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-        raise CheckpointError(f"{path} is damaged: it is not JSON") from None
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from None
-    if not isinstance(document, dict):
-        raise CheckpointError(f"{path} is damaged: expected a JSON object")
-    return document
 
 
 def runs_like(root: str | Path, settings: Mapping[str, Any]) -> Path:
@@ -284,35 +265,10 @@ def _new_id() -> str:
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
-def _link_latest(root: Path, path: Path) -> None:
-    temporary = root / f"{_BUILDING}{LATEST}-{secrets.token_hex(4)}"
+def _repeated(settings: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """Return the entries of run.json that repeat config.yaml, so that listing many runs reads no YAML."""
     try:
-        _remove_abandoned(root)
-        _write_link(temporary, path.relative_to(root))
-        os.replace(temporary, root / LATEST)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ConfigError(f"cannot point {root / LATEST} at the new run: {error.strerror}") from error
-
-
-def _write_link(link: Path, target: Path) -> None:
-    """Create a symbolic link or, where that fails, a file that holds the path; `follow_latest` follows both."""
-    if os.name != "nt":  # Windows seldom allows links, and a rename cannot replace a link to a folder there
-        with suppress(OSError):
-            link.symlink_to(target, target_is_directory=True)
-            return
-    link.write_text(f"{target.as_posix()}\n", encoding="utf-8")
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove the unfinished folders that killed processes left behind, once they are old."""
-    for path in folder.glob(f"{_BUILDING}*"):
-        try:
-            if time.time() - path.lstat().st_mtime < _ABANDONED_AFTER:
-                continue
-        except OSError:
-            continue
-        if path.is_symlink() or path.is_file():
-            path.unlink(missing_ok=True)
-        else:
-            shutil.rmtree(path, ignore_errors=True)
+        kept = from_json(to_json(dict(settings)))
+    except (TypeError, ValueError):  # a script may have settings that JSON does not know
+        return {}
+    return {"settings": kept, "config_sha256": sha256(text.encode("utf-8")).hexdigest()}

@@ -71,17 +71,12 @@ class History:
             self._n_synced = self._n_bytes
         return {"bytes": self._n_bytes, "digest": self._digest.hexdigest()}
 
-    def start_over(self) -> None:
-        """Remove the file, for a run that begins (again) from nothing."""
-        self._path.unlink(missing_ok=True)
-        self._n_bytes = self._n_synced = 0
-        self._digest = hashlib.sha256()
-
-    def go_back_to(self, position: Mapping[str, Any], epoch: int) -> bool:
+    def go_back_to(self, position: Mapping[str, Any] | None, epoch: int) -> bool:
         """Drop the lines that were written after a checkpoint.
 
         Args:
-            position: what `position` returned when the checkpoint was written.
+            position: what `position` returned when the checkpoint was written; None, for a run that begins (again) from
+                nothing, removes the file.
             epoch: the epochs trained by then.
 
         Returns:
@@ -91,8 +86,12 @@ class History:
         Raises:
             CheckpointError: the file cannot be read or written.
         """
-        self._n_bytes, self._digest = 0, hashlib.sha256()
+        self._n_bytes = self._n_synced = 0
+        self._digest = hashlib.sha256()
         try:
+            if position is None:
+                self._path.unlink(missing_ok=True)
+                return True
             is_whole = self._read_to(position)
             if self._path.exists() and is_whole:
                 os.truncate(self._path, self._n_bytes)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from recrun.config.settings import RUN, TRAINING
-from recrun.config.yaml_reader import Place, read_value
 from recrun.errors import CheckpointError, ConfigError, Fault, nearest
-from recrun.runs.find import find_runs
-from recrun.runs.folder import RunFolder, read_json
+from recrun.files import is_held, read_regular
+from recrun.runs.records import MAX_JSON, check_schema, read_json, read_json_if_there, refuse_foreign
+from recrun.runs.row_values import check_metrics, check_record, check_settings
+from recrun.runs.scan import find_folders
+
+if TYPE_CHECKING:
+    from recrun.config.yaml_reader import Place
 
 DAMAGED: Final = "damaged"
 KILLED: Final = "killed"
@@ -68,28 +75,46 @@ class _Missing:
 _MISSING: Final = _Missing()
 
 
-def list_runs(root: str | Path, conditions: Sequence[str] = (), sort: str | None = None) -> list[dict[str, Any]]:
+def list_runs(
+    root: str | Path, conditions: Sequence[str] = (), sort: str | None = None, columns: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """Return a row for each run below a folder, in the order in which they were created unless sorted.
 
     Args:
         root: the folder of all runs.
         conditions: only runs that meet all of these are returned; see `Filter`.
         sort: a key to sort by, smallest first; with `-` before it, largest first. Runs without a value come last.
+        columns: keys that are to be shown; they must be known as those of conditions.
 
     Raises:
         ConfigError: a condition cannot be read, or no run has a key.
     """
     filters = [read_filter(text, position) for position, text in enumerate(conditions, start=1)]
-    rows = [describe(run) for run in find_runs(root)]
-    if rows:
-        _refuse_unknown([*((each.key, each.place) for each in filters), *_sort_key(sort)], rows)
+    with _without_collection():
+        rows = [describe(path) for path in find_folders(root)]
+    keys = [*((each.key, each.place) for each in filters), *_sort_key(sort), *_column_keys(columns)]
+    if rows and keys:
+        _refuse_unknown(keys, rows)
     rows = [row for row in rows if all(each.takes(row) for each in filters)]
     if sort is None:
         return rows
     key = sort.removeprefix("-")
-    with_value = [row for row in rows if _order(value_of(row, key)) is not None]
-    without = [row for row in rows if _order(value_of(row, key)) is None]
-    return sorted(with_value, key=lambda row: _order(value_of(row, key)) or (0, 0), reverse=sort != key) + without
+    orders = [_order(value_of(row, key)) for row in rows]
+    with_value = [(order, row) for order, row in zip(orders, rows, strict=True) if order is not None]
+    without = [row for order, row in zip(orders, rows, strict=True) if order is None]
+    return [row for _, row in sorted(with_value, key=lambda pair: pair[0], reverse=sort != key)] + without
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Pause the garbage collector, which would look again and again at the rows of thousands of runs."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def read_filter(text: str, position: int) -> Filter:
@@ -98,6 +123,8 @@ def read_filter(text: str, position: int) -> Filter:
     Raises:
         ConfigError: it is not a condition.
     """
+    from recrun.config.yaml_reader import Place, read_value  # these imports take longer than listing a few runs
+
     match = _FILTER.fullmatch(text)
     if match is None:
         message = f"expected KEY=VALUE (or !=, <, <=, >, >=), found {text!r}"
@@ -109,35 +136,26 @@ def read_filter(text: str, position: int) -> Filter:
     return Filter(match["key"], match["sign"], given.value, match["value"].strip(), Place(place.file, None, 1))
 
 
-def describe(run: RunFolder) -> dict[str, Any]:
-    """Return a run's row, as `recrun list runs --json` prints it; damaged runs are marked as such."""
-    found: list[dict[str, Any]] = []
-    problems = []
-    for read in (run.read_run, run.read_settings, lambda: _final_numbers(run)):
-        try:
-            found.append(read())
-        except CheckpointError as error:
-            found.append({})
-            problems.append(str(error))
-    record, settings, metrics = found
-    status = DAMAGED if problems else str(record.get("status"))
-    if status == "running" and not run.is_running:
+def describe(path: str) -> dict[str, Any]:
+    """Return the row of a run's folder, as `recrun list runs --json` prints it; damaged runs are marked as such."""
+    record, settings, metrics, problem = _content(path)
+    status = DAMAGED if problem else record["status"]
+    if status == "running" and not is_held(Path(path, ".lock")):
         status = KILLED
-    ledger = record.get("test_evaluations")
-    entries = [entry for entry in ledger if isinstance(entry, dict)] if isinstance(ledger, list) else []
+    ledger = record.get("test_evaluations") or ()
     return {
-        "name": run.path.name,
-        "run": str(run.path),
+        "name": os.path.basename(path),
+        "run": path,
         "status": status,
-        "config": str(run.config_file),
+        "config": f"{path}{os.sep}config.yaml",
         "started": record.get("started"),
         "best_epoch": metrics.get("best_epoch"),
         "which4best": record.get("which4best"),
-        "valid": _numbers(metrics.get("valid")),
-        "test": _numbers(metrics.get("test")),
+        "valid": metrics.get("valid"),
+        "test": metrics.get("test"),
         "undefined": metrics.get("undefined") or {},
-        "test_evaluations": sum(entry.get("metrics") is not None for entry in entries),
-        "cause": problems[0] if problems else record.get("cause"),
+        "test_evaluations": sum(entry.get("metrics") is not None for entry in ledger),
+        "cause": problem or record.get("cause"),
         "settings": settings,
     }
 
@@ -157,10 +175,24 @@ def shown_value(row: Mapping[str, Any], key: str) -> Any:
 
 
 def _sort_key(sort: str | None) -> list[tuple[str, Place]]:
-    return [] if sort is None else [(sort.removeprefix("-"), Place("--sort"))]
+    if sort is None:
+        return []
+    from recrun.config.yaml_reader import Place
+
+    return [(sort.removeprefix("-"), Place("--sort"))]
+
+
+def _column_keys(columns: Sequence[str]) -> list[tuple[str, Place]]:
+    if not columns:
+        return []
+    from recrun.config.yaml_reader import Place
+
+    return [(key, Place("--columns")) for key in columns]
 
 
 def _refuse_unknown(keys: Sequence[tuple[str, Place]], rows: Sequence[Mapping[str, Any]]) -> None:
+    from recrun.config.settings import RUN, TRAINING
+
     known = {*_OF_THE_RUN, *(parameter.name for parameter in (*RUN, *TRAINING))}
     for row in rows:
         known.update(row["settings"])
@@ -185,9 +217,55 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _final_numbers(run: RunFolder) -> dict[str, Any]:
-    return read_json(run.metrics_file) if run.metrics_file.exists() else {}
+def _content(path: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], str | None]:
+    """Return a run's record, settings and final numbers, each empty if it is damaged; and the first damage found."""
+    record: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
+    problems = []
+    try:
+        refuse_foreign(path, thorough=False)
+    except CheckpointError as error:
+        return record, settings, metrics, str(error)
+    try:
+        record = _record(f"{path}{os.sep}run.json")
+    except CheckpointError as error:
+        problems.append(str(error))
+    try:
+        settings = _settings(path, record)
+    except CheckpointError as error:
+        problems.append(str(error))
+    try:
+        metrics = _final_numbers(f"{path}{os.sep}metrics.json")
+    except CheckpointError as error:
+        problems.append(str(error))
+    return record, settings, metrics, problems[0] if problems else None
 
 
-def _numbers(values: Any) -> dict[str, Any] | None:
-    return values if isinstance(values, dict) else None
+def _record(file: str) -> dict[str, Any]:
+    """Return the content of run.json."""
+    record = read_json(file)
+    check_schema(record, file)
+    check_record(record, file)
+    return record
+
+
+def _settings(path: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings in config.yaml; run.json repeats them in JSON, which is read much faster than YAML."""
+    settings, file = record.get("settings"), f"{path}{os.sep}config.yaml"
+    if isinstance(settings, dict):
+        try:
+            content = read_regular(file, limit=MAX_JSON, follow=False)
+        except OSError as error:
+            raise CheckpointError(f"cannot read {file}: {error.strerror}") from None
+        if sha256(content).hexdigest() == record.get("config_sha256"):
+            return check_settings(settings, f"{path}{os.sep}run.json")
+    from recrun.runs.folder import RunFolder  # it imports YAML
+
+    return check_settings(RunFolder(path).read_settings(), file)
+
+
+def _final_numbers(file: str) -> dict[str, Any]:
+    """Return the content of metrics.json; empty if there is none."""
+    metrics = read_json_if_there(file)
+    return {} if metrics is None else check_metrics(metrics, file)

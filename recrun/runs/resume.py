@@ -9,8 +9,9 @@ from recrun.config.find import read_overrides
 from recrun.config.resolve import Resolved, resolve
 from recrun.config.same_settings import FREE, refused_changes
 from recrun.errors import CheckpointError, ConfigError
-from recrun.runs.folder import RunFolder, read_json
+from recrun.runs.folder import RunFolder
 from recrun.runs.provenance import refuse_strange_code
+from recrun.runs.records import read_json
 
 
 def resolve_run(run: RunFolder, overrides: Sequence[str] = (), *, trust: bool = False) -> Resolved:

@@ -18,9 +18,9 @@ from typing import Final
 from recrun.config.find import read_overrides
 from recrun.config.parser import Parser
 from recrun.errors import ConfigError, RecrunError, RegistryError
+from recrun.files import open_to_append
 from recrun.registry import ENGINES
 from recrun.sweep import processes
-from recrun.sweep.storage import open_log
 
 _THREAD_VARIABLES: Final = (
     "OMP_NUM_THREADS",
@@ -168,7 +168,7 @@ class LocalEngine(Engine):
     def start(self, job: Job) -> None:
         """Start a process; the command and then its output are appended to the job's log."""
         try:
-            with open_log(job.log) as log:
+            with open_to_append(job.log) as log:
                 log.write(f"$ {shlex.join(job.command)}\n".encode())
                 log.flush()
                 offset = log.tell()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 from recrun.errors import ConfigError
 from recrun.files import HeldError, open_regular, release, take
 from recrun.sweep.processes import is_alive
+
+_MAX_HOLDER: Final = 32
 
 
 def take_lock(path: Path) -> int:
@@ -38,7 +41,7 @@ def take_lock(path: Path) -> int:
 def _holder(path: Path) -> str:
     try:
         with open_regular(path, follow=False) as file:
-            return file.read(32).decode("utf-8", errors="replace").strip()
+            return file.read(_MAX_HOLDER).decode("utf-8", errors="replace").strip()
     except OSError:
         return ""
 

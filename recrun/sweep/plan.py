@@ -32,6 +32,7 @@ _REFUSED: Final = {
 _NOT_SWEPT: Final = {
     "which4best": "trials are compared by one criterion; give one value",
     "eval_valid": "trials are compared on validation; give one value",
+    "plots": "does not change results; give one value",
     "verbose": "does not change results; give one value",
 }
 Resolver = Callable[[str | None, Sequence[str]], Resolved]

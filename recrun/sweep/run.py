@@ -52,14 +52,18 @@ class Listener:
 def train_command(ledger: Ledger, row: Row) -> list[str]:
     """Return the command of a trial: `recrun train` on its resolved config, without test if the sweep chooses.
 
+    It draws no plots, unless the sweep's own arguments say `plots=true`.
+
     The config is the copy in the sweep folder, so editing the original while a sweep runs has no effect. The
     overrides are already in it; they are repeated so that the run records them.
     """
     no_test = [] if ledger.plan.is_tested else [NO_TEST]
     again = ["resume=true"] if row.lacks_end else []
-    settings = [*row.trial.arguments, *no_test, f"id={row.run_id}", *again]
+    no_plots = [] if any(text.startswith("plots=") for text in row.trial.arguments) else ["--no-plots"]
+    settings = [*row.trial.arguments, *no_test, f"id={row.run_id}", *again, *no_plots]
     config = str(ledger.config_path(row))
-    return [sys.executable, "-m", "recrun", "train", config, *settings, "--runs", str(ledger.runs), "--json"]
+    options = ["--runs", str(ledger.runs), "--json", "--keep-latest"]
+    return [sys.executable, "-m", "recrun", "train", config, *settings, *options]
 
 
 def run_sweep(
@@ -194,5 +198,7 @@ def _end(row: Row, outcome: Outcome, ledger: Ledger, stopped: bool) -> None:
     elif stopped and (name := ended_by(code)):
         status, cause = INTERRUPTED, f"killed by {name} while stopping"
     else:
-        status, cause = FAILED, explain_failure(code, ledger.log_path(row), outcome.log_offset)
+        # A trial's advice is for a single run: a sweep decides itself whether test is read.
+        cause = explain_failure(code, ledger.log_path(row), outcome.log_offset).replace(f", or set {NO_TEST}", "")
+        status = FAILED
     ledger.end(row, status, outcome.seconds, code, cause)

@@ -7,13 +7,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
 
 from recrun.errors import ConfigError, TrainingError
-
-_APPEND: Final = (
-    os.O_WRONLY | os.O_APPEND | os.O_CREAT | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOFOLLOW"))
-)
 
 
 def open_folder(folder: Path, trials: Path) -> None:
@@ -56,16 +51,3 @@ def writing(folder: Path, *, has_begun: bool) -> Iterator[None]:
         if has_begun:
             raise TrainingError(f"{message}; the command continues it once that is mended") from error
         raise ConfigError(message) from error
-
-
-def open_log(path: Path) -> IO[bytes]:
-    """Open a log to append to it.
-
-    Raises:
-        OSError: it cannot be opened, or is not a regular file.
-    """
-    descriptor = os.open(path, _APPEND, 0o666)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(f"{path} is not a regular file")
-    return os.fdopen(descriptor, "ab")

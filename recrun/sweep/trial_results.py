@@ -12,7 +12,8 @@ from typing import Any, Final
 from recrun.config.same_settings import is_finished_trial
 from recrun.errors import CheckpointError
 from recrun.files import from_json, open_regular
-from recrun.runs.folder import RunFolder, read_json, runs_like
+from recrun.runs.folder import RunFolder, runs_like
+from recrun.runs.records import read_json
 from recrun.runs.resume import is_recorded_as_done
 
 INTERRUPTED_EXIT: Final = 130

@@ -9,13 +9,12 @@ from typing import Any, Final
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from recrun.registry.user_files import short_name
+from recrun.report.terminal.columns import Field
 from recrun.report.terminal.console import is_live
 from recrun.report.terminal.lines import clock, duration, number
-from recrun.report.terminal.tables import table
+from recrun.report.terminal.tables import Prose, TextTable, table
 from recrun.sweep.ledger import Ledger, as_text
 from recrun.sweep.points import REPEATS, Standing, Values
 from recrun.sweep.row import DONE, FAILED, INTERRUPTED, PENDING, RUNNING, Row
@@ -149,7 +148,7 @@ def _repeated(ledger: Ledger) -> str:
     return " and ".join(axis for axis in ledger.plan.axes if axis in REPEATS)
 
 
-def progress_table(ledger: Ledger) -> Table:
+def progress_table(ledger: Ledger) -> TextTable:
     """Return the progress table: all trials, or if there are many, those around the running ones."""
     criterion = ledger.plan.which4best
     rows = list(shown_rows(ledger.rows))
@@ -164,12 +163,13 @@ def progress_table(ledger: Ledger) -> Table:
         cells.append([*_point_cells(row, ledger), row.status, elapsed, value, row.cause or ""])
     best = next((position for position, row in enumerate(rows) if row.trial.index == ledger.best), None)
     head = f"{ledger.split} {short_name(criterion)}"
-    grid = table(None, ("trial", *ledger.plan.axes, "status", "time", head, "cause"), cells, best)
     states = [row.status for row in ledger.rows]
-    grid.caption = ", ".join(
+    counts = [
         f"{states.count(state)} {state}" for state in (DONE, RUNNING, FAILED, INTERRUPTED, PENDING) if state in states
-    )
-    return grid
+    ]
+    columns: tuple[str | Field, ...]
+    columns = ("trial", *ledger.plan.axes, "status", Field("time", 1), head, Field("cause", 2, wraps=True))
+    return table(None, columns, cells, best, caption=", ".join(counts))
 
 
 def shown_rows(rows: Sequence[Row]) -> Iterator[Row]:
@@ -195,20 +195,28 @@ def result_tables(ledger: Ledger) -> Iterator[Group]:
 
 
 def trials_table(ledger: Ledger) -> Group:
-    """Return the table of all trials: the best first, failed trials with their cause last."""
+    """Return the table of all trials, the best first and failed ones last, and the causes of failures below it."""
     rows = ledger.ranked()
     metrics = _metrics(ledger, (ledger.numbers(row) for row in rows))
-    columns = ["trial", *ledger.plan.axes, "status", *map(short_name, metrics), "epoch", "time"]
-    has_causes = any(row.cause for row in rows)
+    status = Field("status", 1 if all(row.status == DONE for row in rows) else 0)
+    columns: list[str | Field]
+    columns = ["trial", *ledger.plan.axes, status, *_metric_fields(metrics), Field("epoch", 2), Field("time", 3)]
     cells = []
     for row in rows:
         numbers = [ledger.numbers(row).get(name) for name in metrics]
-        cause = [row.cause or ""] if has_causes else []
-        cells.append([*_point_cells(row, ledger), row.status, *numbers, row.best_epoch, duration(row.seconds), *cause])
+        cells.append([*_point_cells(row, ledger), row.status, *numbers, row.best_epoch, duration(row.seconds)])
     part = "test" if ledger.plan.is_tested else "validation"
-    title = f"{len(rows)} trials by {short_name(ledger.plan.which4best)} on {part}"
-    best = None if ledger.best is None else 0
-    return _titled(title, table(None, [*columns, "cause"] if has_causes else columns, cells, best))
+    title = f"{_counted(len(rows), 'trial')} by {short_name(ledger.plan.which4best)} on {part}"
+    best = None if ledger.best is None or len(rows) == 1 else 0
+    causes: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row.cause:
+            causes.setdefault((row.status, row.cause), []).append(str(row.trial.index))
+    lines = [
+        Prose(f"{'trial' if len(trials) == 1 else 'trials'} {', '.join(trials)} {status}: {cause}")
+        for (status, cause), trials in causes.items()
+    ]
+    return _titled(title, table(None, columns, cells, best), *lines)
 
 
 def _points_table(ledger: Ledger) -> Group:
@@ -226,10 +234,13 @@ def _points_table(ledger: Ledger) -> Group:
         for each in standings
     ]
     first = plan.points[0]
-    head = [*first.data, *first.choices, "done", short_name(criterion), "sd", *map(short_name, others)]
+    head: list[str | Field]
+    head = [*first.data, *first.choices, Field("done", 2), *_metric_fields([criterion])]
+    head += [Field("sd", 1), *_metric_fields([criterion, *others])[1:]]
     mean = f"mean over {_repeated(ledger)}" if plan.has_repeats else "compared within each value of the data"
-    title = f"{len(standings)} points by {short_name(criterion)} on validation, {mean}"
-    return _titled(title, table(None, head, cells, None if ledger.best_point is None else 0))
+    title = f"{_counted(len(standings), 'point')} by {short_name(criterion)} on validation, {mean}"
+    best = None if ledger.best_point is None or len(standings) == 1 else 0
+    return _titled(title, table(None, head, cells, best))
 
 
 def _repeats_table(ledger: Ledger, standing: Standing) -> Group:
@@ -254,9 +265,17 @@ def _repeats_table(ledger: Ledger, standing: Standing) -> Group:
     return _titled(title, table(None, ["metric", "mean", "sd", *heads], cells))
 
 
-def _titled(title: str, grid: Table) -> Group:
-    """Return a table below its title, which may be wider than the table."""
-    return Group(Text(title, style="bold"), grid)
+def _titled(title: str, grid: TextTable, *lines: Prose) -> Group:
+    return Group(Prose(title, "bold"), grid, *lines)
+
+
+def _metric_fields(metrics: Sequence[str]) -> list[Field]:
+    """Return the columns of metrics: the first, which is the criterion, is always shown."""
+    return [Field(short_name(name), 10 + position if position else 0) for position, name in enumerate(metrics)]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def _metrics(ledger: Ledger, numbers: Iterable[Values]) -> list[str]:

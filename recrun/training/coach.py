@@ -66,7 +66,7 @@ class Coach(RunKeeper):
             TrainingError: the loss stopped being finite, or a monitor was never given a value.
             Interrupted: the run was asked to stop; its state is saved.
         """
-        with self.run.lock(), Interrupts(self._say_interrupted) as self._interrupts:
+        with self._locked(), Interrupts(self._say_interrupted) as self._interrupts:
             finished = final_result(self.run, self.settings.epochs)
             if finished is not None and is_recorded_as_done(self.run):
                 early = " (it stopped early)" if finished.get("stopped_early") else ""

@@ -12,6 +12,7 @@ from recrun.data.postprocessing.batch_negatives import Candidates, LogProbabilit
 from recrun.data.postprocessing.on_device import OnDevice, fits
 from recrun.errors import ConfigError, Fault, unknown
 from recrun.registry import SAMPLERS
+from recrun.registry.user_files import checked
 
 Pipe = Callable[[Resolved, Any, Any, torch.device], Any]
 """Makes a pipe from a checked config, its data set, the training part of that, and the device of the model."""
@@ -24,6 +25,7 @@ def training_pipe(resolved: Resolved, dataset: Any, data: Any, device: torch.dev
     """Return the pipe of training batches, for the kind of rows that the family of the model is trained on.
 
     Raises:
+        RegistryError: a user's own sampler is none.
         DataError: a user has interacted with every item in train, but negatives are needed.
         ConfigError: a user's own sampler does not give the probabilities that logq_correction needs, or there is no
             pipe for this kind of rows.
@@ -44,6 +46,15 @@ def register_pipe(rows: str) -> Callable[[Pipe], Pipe]:
     return decorate
 
 
+def _sampler(resolved: Resolved, data: Any) -> Any:
+    """Return the sampler of negatives that a config names."""
+    chosen = resolved.components["sampler"]
+    draws = "draw_from_batch" if chosen.traits.draws == "batch" else "draw"
+    more = ("n_candidates",) if chosen.traits.draws == "candidates" else ()
+    made = SAMPLERS.get(chosen.name)(data, **resolved.arguments("sampler"))
+    return checked("sampler", chosen.name, made, draws, *more)
+
+
 @register_pipe("users")
 def _users(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
     """Return the pipe of users (B, 1), each once per epoch."""
@@ -61,7 +72,7 @@ def _sequences(resolved: Resolved, dataset: Any, data: Any, device: torch.device
     """Return the pipe of histories with their next items, and negatives if the loss needs them; see `Sequences`."""
     config, sampler = resolved.config, None
     if "sampler" in resolved.components:
-        sampler = SAMPLERS.get(config.sampler)(data, **resolved.arguments("sampler"))
+        sampler = _sampler(resolved, data)
     return dataset.shard_().sequences_(config.max_length + 1, sampler=sampler).tensor_().split_(config.batch_size)
 
 
@@ -84,7 +95,7 @@ def _interactions(resolved: Resolved, dataset: Any, data: Any, device: torch.dev
     positives = dataset.uniform_sampling_(num_negatives=0) if by_user else dataset.shuffle_()
     if "sampler" not in resolved.components:
         return positives.shard_().tensor_().split_(config.batch_size)
-    sampler = SAMPLERS.get(config.sampler)(data, **resolved.arguments("sampler"))
+    sampler = _sampler(resolved, data)
     if correct and not hasattr(sampler, "log_probability"):
         message = (
             f"sampler {config.sampler} does not give the probabilities of its negatives: it has no log_probability()"

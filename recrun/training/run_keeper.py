@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import nn
 
-from recrun.errors import ConfigError
+from recrun.errors import CheckpointError, ConfigError, TrainingError
 from recrun.randomness import undisturbed_random_state
 from recrun.runs.find import resumable, run_for
 from recrun.runs.folder import RunFolder
 from recrun.runs.history import History
+from recrun.runs.new_folder import have_latest_follow
 from recrun.training import checkpoint_state, devices
 from recrun.training.finite_checks import Guard
 from recrun.training.loader import Loader
@@ -81,7 +82,8 @@ class RunKeeper:
         self._interrupts = Interrupts()
         self._report, self._checkpoint = Recurring(_REPORT_SECONDS), Recurring(math.inf)
         self._n_steps: int | None = None
-        self._has_begun = self._is_scoring_test = False
+        self._has_begun = self._has_started = self._is_scoring_test = False
+        self._is_new = self._is_latest = False
 
     @property
     def parts(self) -> RunParts:
@@ -123,6 +125,7 @@ class RunKeeper:
         runs: str | Path = "runs",
         reporters: ReporterFactory | None = None,
         repeats: bool = False,
+        latest: bool = False,
     ) -> None:
         """Take the settings of the run, check that they can work with the data, and open the run's folder.
 
@@ -133,6 +136,7 @@ class RunKeeper:
             runs: the folder in which it is made.
             reporters: makes the reporters that are notified of the run; the default ones when None.
             repeats: whether an earlier run is repeated, whose monitors may be undefined on the data.
+            latest: whether `latest` is to point at the run.
 
         Raises:
             ConfigError: a monitor is not known, `which4best` is not monitored, the data leaves a monitor of a new run
@@ -143,6 +147,7 @@ class RunKeeper:
         self.check(cfg, monitors, is_new=continued is None and not repeats)
         self._run = continued or run_for(self.cfg, runs)
         self._history = History(self._run.metrics_lines_file)
+        self._is_new, self._is_latest = continued is None, latest
         self._guard = Guard(self.model, self.state, self._run)
         self._make_reporters = reporters or self._usual_reporters
         self._checkpoint = Recurring(60 * self.cfg.get("checkpoint_minutes", math.inf))
@@ -177,13 +182,19 @@ class RunKeeper:
             checkpoint_state.restore(self.run, self.parts, self.state, saved)
         self._has_begun = True
         self.run.clean()
-        has_history = self._go_back(saved)
+        # What an attempt without a checkpoint measured is measured again.
+        position = None if saved is None else saved["progress"]["history"]
+        has_history = self.history.go_back_to(position, self.state.epoch)
         if saved is not None and self.run.read_settings().get("epochs") != self.cfg["epochs"]:
-            self.run.write_config({**self.run.read_settings(), "epochs": self.cfg["epochs"]})
+            self.run.change_settings({**self.run.read_settings(), "epochs": self.cfg["epochs"]})
         self._begin_reports(None if saved is None else self.state.epoch)
         if not has_history:
             changed = f"{self.run.metrics_lines_file} was changed or cut off since the checkpoint was written"
             self.reporters.message(f"{changed}; plots lack what cannot be read of it", "warning")
+        if self._is_latest:
+            problem = have_latest_follow(self.run.path, is_new=self._is_new)
+            if problem is not None:
+                self.reporters.message(problem, "warning")
         self.stopwatch.book("start")
 
     def complete(self, result: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,13 +213,7 @@ class RunKeeper:
         with undisturbed_random_state(self.device):
             self.reporters = Reporters(self._make_reporters(self.run, resumed_from))
             self.reporters.start(describe_run(self.run, self.parts, self.settings, resumed_from, self.notes))
-
-    def _go_back(self, saved: Mapping[str, Any] | None) -> bool:
-        """Drop from the history what will be measured again, and return whether it holds everything before that."""
-        if saved is None:
-            self.history.start_over()
-            return True
-        return self.history.go_back_to(saved["progress"]["history"], self.state.epoch)
+        self._has_started = True
 
     def save_checkpoint(self, epoch: int, *, force: bool = False) -> None:
         """Write the last checkpoint when it is due: every `checkpoint_freq` epochs, or when forced."""
@@ -238,9 +243,12 @@ class RunKeeper:
             yield
             record_end(self.run, self.state, "done")
         except BaseException as error:
-            failure = self._guard.explain(error)
+            failure = self._failure(error)
             status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            if self._has_begun and record_end(self.run, self.state, status, failure):
+            if self._is_new and not self._has_started:
+                self._close_reporters()
+                self.run.remove_new()
+            elif self._has_begun and record_end(self.run, self.state, status, failure):
                 with suppress(OSError):  # The caller shows the error; this is for the run's log.
                     self.reporters.message(f"{status}: {failure}", "debug")
             self._close_reporters()
@@ -248,6 +256,28 @@ class RunKeeper:
                 raise
             raise failure from error
         self._close_reporters()
+
+    def _failure(self, error: BaseException) -> BaseException:
+        """Return the error to raise: what fails before the start is refused, what fails after it has failed."""
+        if self._has_started:
+            failed = isinstance(error, CheckpointError)
+            return TrainingError(str(error)) if failed else self._guard.explain(error)
+        if isinstance(error, OSError):
+            file = f": {error.filename}" if error.filename else ""
+            return CheckpointError(f"the run {self.run.path} cannot start: {error.strerror or error}{file}")
+        return error
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Lock the run; the folder of a new one that cannot be locked is removed."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.run.lock())
+            except CheckpointError:
+                if self._is_new and not self.run.is_running:
+                    self.run.remove_new()
+                raise
+            yield
 
     def _close_reporters(self) -> None:
         with suppress(OSError):  # Reporters write at once, so one that cannot be closed has lost nothing.

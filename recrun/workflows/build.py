@@ -10,10 +10,11 @@ from torch import nn
 
 from recrun.architectures.base import RecSysArch, n_parameters
 from recrun.config.config import Config
+from recrun.config.draft import COMPONENTS
 from recrun.config.resolve import Resolved
 from recrun.errors import ConfigError, Fault
 from recrun.randomness import draw_seed, seed_everything
-from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, SCHEDULERS
+from recrun.registry.user_files import checked
 from recrun.runs.find import resumable
 from recrun.runs.folder import RunFolder
 from recrun.training import devices, torch_workarounds
@@ -28,6 +29,7 @@ def prepare(
     runs: str | Path = "runs",
     run: RunFolder | None = None,
     reporters: ReporterFactory | None = None,
+    latest: bool = False,
 ) -> Coach:
     """Build everything that a config names and open its run folder; call `fit()` on the result to train.
 
@@ -36,6 +38,7 @@ def prepare(
         runs: the root of the run folders.
         run: the run to continue; None starts a new one, or continues the one that `resume: true` finds.
         reporters: makes the reporters of the run; None for the usual ones.
+        latest: whether `latest` is to point at the run.
 
     Raises:
         ConfigError, DataError, CheckpointError: it cannot be built; no run folder is created.
@@ -44,7 +47,7 @@ def prepare(
     coach = build(resolved)
     coach.notes = list(resolved.notes)
     settings = portable(resolved)
-    coach.compile(settings, settings.monitors, run=run, runs=runs, reporters=reporters)
+    coach.compile(settings, settings.monitors, run=run, runs=runs, reporters=reporters, latest=latest)
     return coach
 
 
@@ -54,9 +57,9 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     torch_workarounds.set_up(threads=config.threads, benchmark=config.benchmark)
     device = devices.select(config.device)
     seed_everything(config.seed)
-    dataset = DATASETS.get(resolved.components["dataset"].name)(config.root, **resolved.arguments("dataset"))
+    dataset = _made(resolved, "dataset", config.root)
     data = dataset.training_data()
-    model: nn.Module = MODELS.get(resolved.components["model"].name)(data, **resolved.arguments("model"))
+    model: nn.Module = _made(resolved, "model", data)
     if not resolved.trains or not to_train:
         return Coach(model=model, dataset=dataset, device=device)
     model.to(device)
@@ -65,9 +68,9 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     optimizer_spec = resolved.components["optimizer"]
     if optimizer_spec.traits.sparse:
         _use_sparse_gradients(model)
-    optimizer = OPTIMIZERS.get(optimizer_spec.name)(model.parameters(), **resolved.arguments("optimizer"))
-    scheduler = SCHEDULERS.get(config.lr_scheduler)(optimizer, config.epochs, **resolved.arguments("lr_scheduler"))
-    criterion = LOSSES.get(resolved.components["loss"].name)(**resolved.arguments("loss"))
+    optimizer = _made(resolved, "optimizer", model.parameters())
+    scheduler = _made(resolved, "lr_scheduler", optimizer, config.epochs)
+    criterion = _made(resolved, "loss")
     criterion.bind(data.n_items)
     if criterion.compares_vectors and getattr(type(model), "vectors", None) is RecSysArch.vectors:
         message = f"{config.loss} compares vectors of users and items, but model {config.model} defines no vectors()"
@@ -80,6 +83,12 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
         lr_scheduler=scheduler,
         device=device,
     )
+
+
+def _made(resolved: Resolved, setting: str, *handed: Any) -> Any:
+    """Make the component that a setting chooses, of what recrun hands over and of its own settings."""
+    name = resolved.components[setting].name
+    return checked(setting, name, COMPONENTS[setting].get(name)(*handed, **resolved.arguments(setting)))
 
 
 def plan(resolved: Resolved) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from recrun.config.find import read_overrides
 from recrun.config.resolve import Resolved, resolve_given
+from recrun.config.suggestions.keys import meant_setting
 from recrun.config.yaml_reader import Given
-from recrun.errors import CheckpointError, ConfigError, nearest
+from recrun.errors import CheckpointError, ConfigError
 from recrun.metrics.undefined import as_nulls, undefined_entry
 from recrun.runs.checkpoint import load_checkpoint
 from recrun.runs.find import locate_checkpoint
@@ -84,7 +85,9 @@ def _resolve_checkpoint(file: Path, content: dict[str, Any], overrides: Sequence
     named = {key: config[key] for key in _EVALUATED if ".py:" in str(config.get(key))}
     faults = [
         value.fault(
-            "cannot be changed for an evaluation; only settings of evaluation can", key, nearest(key, EVALUATION_KEYS)
+            "cannot be changed for an evaluation; only settings of evaluation can",
+            key,
+            meant_setting(key, EVALUATION_KEYS),
         )
         for key, value in given.items()
         if key not in EVALUATION_KEYS and key not in named

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from recrun.config.find import read_overrides
 from recrun.config.resolve import resolve
 from recrun.metrics.undefined import as_nulls
-from recrun.runs.folder import RunFolder, finished_record, open_run, read_json
+from recrun.runs.folder import RunFolder, finished_record, open_run
 from recrun.runs.history import read_history
 from recrun.runs.provenance import code_hashes, data_differences, environment, refuse_strange_code
+from recrun.runs.records import read_json
 from recrun.workflows.build import build, portable
 
 _COMPARED: Final = ("valid", "test", "best_epoch", "which4best", "epochs", "users")
@@ -40,7 +42,7 @@ def reproduce(
 
     Args:
         path: the run's folder.
-        overrides: `KEY=VALUE` settings that do not change results (`verbose`).
+        overrides: `KEY=VALUE` settings that do not change results (`verbose`). Plots are drawn only with `plots=true`.
         runs: the root of the new run folder; None for the root of the given run.
         trust: whether code of the user's own that the run names may be run although it was not run here before.
 
@@ -54,7 +56,8 @@ def reproduce(
     """
     run = open_run(path)
     record = finished_record(run)
-    given = [*conditions_of(record, run.read_settings()), *overrides]
+    no_plots = [] if "plots" in read_overrides(overrides) else ["plots=false"]
+    given = [*conditions_of(record, run.read_settings()), *no_plots, *overrides]
     resolved = resolve(run.config_file, given)
     refuse_strange_code(f"the run {run.path}", resolved.config, named=(), trust=trust)
     coach = build(resolved)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from recrun.config.expected import KEY, Expected
+from recrun.config.find import read_overrides
 from recrun.config.resolve import Resolved, resolve
 from recrun.config.same_settings import changes_of_result
 from recrun.errors import ConfigError, Fault, reading_order
 from recrun.metrics.undefined import reason_in
-from recrun.runs.folder import RunFolder, finished_record, open_run, read_json
+from recrun.runs.folder import RunFolder, finished_record, open_run
+from recrun.runs.records import read_json
 
 _NOTHING: Final = (
     "the config has no expected value with a tolerance; add one (those of a config that it extends count only if it "
@@ -55,6 +57,8 @@ def read_claims(configs: Sequence[str | None], overrides: Sequence[str] = ()) ->
 def _read_claim(config: str | None, overrides: Sequence[str]) -> Claim:
     written = resolve(config)
     resolved = resolve(config, overrides) if overrides else written
+    if "plots" not in read_overrides(overrides):
+        resolved = replace(resolved, config=resolved.config.replace(plots=False))
     if all(entry.tolerance is None for entry in written.expected):
         raise ConfigError(Fault(_NOTHING, KEY, written.path))
     settings = resolved.config

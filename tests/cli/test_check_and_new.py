@@ -1,24 +1,59 @@
-"""`recrun new model` and `recrun check`: from nothing to a model that is tried and trained."""
+"""`recrun new` and `recrun check`: from nothing to a component that is tried and trained."""
 
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 
-def test_a_new_model_trains_and_passes_its_own_test(recrun: Callable[..., Any], tmp_path: Path) -> None:
-    outcome = recrun("new", "model", "my_mf", "--json")
-    assert json.loads(outcome.out)["files"] == ["my_mf.py", "my_mf.yaml", "test_my_mf.py"]
-    assert recrun("train", "./my_mf.yaml", "epochs=1", "n_interactions=9000", "-q").code == 0
-    assert list((tmp_path / "runs/my_mf/Synthetic").glob("*/metrics.json"))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_mf.py"]
+from recrun.errors import ConfigError
+from recrun.workflows.new_files import KINDS, write_new
+
+
+def test_new_files_do_what_is_printed_and_pass_their_own_tests(recrun: Callable[..., Any], tmp_path: Path) -> None:
+    for kind in KINDS:
+        name = f"my_{kind}"
+        document = json.loads(recrun("new", kind, name, "--json").out)
+        more = [f"{name}.txt"] if kind == "dataset" else []
+        assert document["files"] == [f"{name}.py", f"{name}.yaml", f"test_{name}.py", *more]
+        train, *others, test = document["next"]
+        assert (train, test) == (f"recrun train ./{name}.yaml", f"pytest test_{name}.py")
+        smaller = [] if kind == "dataset" else ["n_interactions=9000"]
+        assert recrun("train", f"./{name}.yaml", "epochs=1", "-q", *smaller).code == 0
+        assert list((tmp_path / "runs").glob(f"{name}/*/*/metrics.json"))
+        for line in others if kind != "model" else []:  # its own test checks the model too
+            assert recrun(*line.split()[1:]).out.startswith(f"{kind} ./{name}.py:")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout
+    ruff = [sys.executable, "-m", "ruff"]
+    options = ["--no-cache", "--config", str(Path(__file__).parent.parent.parent / "pyproject.toml"), "."]
+    for rules in (["check", "--select", "E,F,W,B"], ["format", "--check"]):
+        done = subprocess.run([*ruff, *rules, *options], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+
+
+def test_where_nothing_can_be_written_one_line_names_the_file_and_nothing_is_left(
+    recrun: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "full").mkdir()
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(ConfigError, match=r"full/mine.py cannot be written: File too large$"):
+            write_new("model", "mine", tmp_path / "full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list((tmp_path / "full").iterdir()) == []
 
 
 def test_nothing_is_overwritten(recrun: Callable[..., Any], tmp_path: Path) -> None:

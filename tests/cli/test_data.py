@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,7 +178,7 @@ def test_a_data_set_is_fetched_described_and_trained_on(recrun: Run, tmp_path: P
     outcome = recrun("data", "fetch", "./mine.py:Mine", "root=data")
     assert outcome.code == 0
     assert outcome.err == f"downloading ratings.csv ({len(HEAD + ''.join(ROWS)):,} bytes)\n"
-    assert "ratings.csv   downloaded   yes        data/mine/ratings.csv" in outcome.out
+    assert "ratings.csv  downloaded  yes       data/mine/ratings.csv" in outcome.out
     assert "terms: Be kind.\n" in outcome.out
     assert outcome.out.endswith("next: recrun train bprmf dataset=./mine.py:Mine root=data\n")
     document = json.loads(recrun("data", "fetch", "./mine.py:Mine", "root=data", "--json", "-q").out)
@@ -311,3 +313,36 @@ def test_a_condition_that_names_no_column_ends_every_command_with_2(recrun: Run,
     outcome = recrun("data", verb, "a.csv", "filter=evnt == 'buy'", *to)
     assert outcome.code == 2
     assert "there is no column 'evnt', which filter names; did you mean 'event'?" in outcome.out + outcome.err
+
+
+@pytest.mark.parametrize("name", ["fifo.csv", "/dev/zero"])
+def test_what_is_described_or_trained_on_is_a_regular_file(
+    recrun: Callable[..., Any], tmp_path: Path, name: str
+) -> None:
+    os.mkfifo(tmp_path / "fifo.csv")
+    for command in (("data", "describe", name), ("train", "bprmf", "dataset=File", f"path={name}")):
+        outcome = recrun(*command)
+        assert outcome.code == 2
+        assert name in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("size", "text", "message"),
+    [
+        (
+            0,
+            ",".join(["1"] * 60_000) + "\n" + ",".join(["1"] * 60_000) + "\n",
+            "has 60,000 columns, and at most 50,000 are",
+        ),
+        (4 << 30, "user,item\n", "the line is longer than 8 MiB; is this a text of lines?"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused_at_once(
+    recrun: Callable[..., Any], tmp_path: Path, size: int, text: str, message: str
+) -> None:
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    if size:
+        os.truncate(tmp_path / "a.csv", size)
+    outcome = recrun("data", "describe", "a.csv")
+    assert outcome.code == 2
+    assert message in outcome.out

@@ -112,10 +112,35 @@ def test_a_condition_that_means_nothing_is_refused(
     assert outcome.out == ""
 
 
+def test_the_columns_are_chosen_by_the_keys_of_conditions(recrun: Callable[..., Any], runs: Path) -> None:
+    outcome = recrun("list", "runs", "--columns", "lr,valid.ndcg@20, status,layers", "--sort", "-lr")
+    assert (outcome.code, outcome.err) == (0, "")
+    head, _, *rows = outcome.out.splitlines()
+    assert head.split() == ["run", "lr", "valid.ndcg@20", "status", "layers"]
+    assert rows[0].split() == ["runs/mf/Synthetic/ccc", "0.1000", "0.2000", "done", "[8,", "4]"]
+    assert rows[3].split() == ["runs/mf/Synthetic/dddd", "0.0010", "-", "failed", "-"]
+    assert _names(recrun("list", "runs", "--columns", "lr", "--json")) == ["a", "bb", "ccc", "dddd"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ("lr,statsu", "--columns: statsu: no run has such a setting or metric; did you mean 'status'?"),
+        ("lr,,status", "--columns: expected KEY,KEY,..., found 'lr,,status'"),
+    ],
+)
+def test_columns_that_no_run_has_are_refused(
+    recrun: Callable[..., Any], runs: Path, columns: str, message: str
+) -> None:
+    outcome = recrun("list", "runs", "--columns", columns)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err
+
+
 def test_conditions_are_for_runs_only(recrun: Callable[..., Any]) -> None:
     outcome = recrun("list", "models", "lr=1")
     assert outcome.code == 2
-    assert "conditions and --sort are for runs, not for models" in outcome.err
+    assert "conditions, --sort and --columns are for runs, not for models" in outcome.err
 
 
 def test_damaged_folders_are_rows_marked_damaged(recrun: Callable[..., Any], runs: Path) -> None:
@@ -158,7 +183,7 @@ def test_links_and_the_folders_of_sweeps_are_no_rows(runs: Path) -> None:
     (runs / "mf/Synthetic/link").symlink_to(runs / "mf/Synthetic/a", target_is_directory=True)
     (runs / "mf/Synthetic/.building-00").mkdir()
     (runs / "mf/Synthetic/.building-00/config.yaml").write_text("lr: 1\n", encoding="utf-8")
-    assert (runs / "latest").is_symlink()
+    (runs / "latest").symlink_to("mf/Synthetic/a", target_is_directory=True)
     assert [run.path.name for run in find_runs(runs)] == ["a", "bb", "ccc", "dddd"]
 
 

@@ -55,6 +55,31 @@ def test_a_config_of_the_proposed_keys_trains_a_model_that_needs_no_validation(r
     assert recrun("train", "mine.yaml", "-q").code == 0
 
 
+def test_where_a_user_has_every_item_the_model_needs_no_negatives(recrun: Run, tmp_path: Path) -> None:
+    train = [("anna", item) for item in range(6)] + [("bert", item) for item in range(4)]
+    (tmp_path / "train.csv").write_text("user,item\n" + "".join(f"{user},{item}\n" for user, item in train))
+    (tmp_path / "test.csv").write_text("user,item\nbert,4\nbert,5\n")
+    document = json.loads(recrun("data", "describe", ".", "valid_ratio=0", "--json").out)
+    assert document["statistics"]["users_with_every_item"] == 1
+    words = shlex.split(document["command"])
+    assert words[:3] == ["recrun", "train", "ease"]
+    assert recrun(*words[1:], "-q").code == 0
+    outcome = recrun("train", "bprmf", *words[3:], "epochs=1", "early_stop_patience=null", "-q")
+    assert outcome.code == 2
+    assert "1 of 2 users have seen every item (the first: user anna)" in outcome.err
+    assert json.loads(recrun("data", "describe", ".", "--json").out)["command"].startswith("recrun train bprmf")
+
+
+def test_a_word_for_a_missing_id_is_answered_with_the_column_it_is_in(recrun: Run, tmp_path: Path) -> None:
+    rows = "".join(f"{user},{item}\n" for user, item in PAIRS)
+    (tmp_path / "rows.csv").write_text(f"uid,item\n{rows}NULL,3\n")
+    options = ("popularity", "dataset=File", "root=.", "path=rows.csv", "user_column=uid", "-q")
+    outcome = recrun("train", *options)
+    assert outcome.code == 2
+    assert "(a missing value?); drop_missing=[uid] leaves such rows out" in outcome.err
+    assert recrun("train", *options, "drop_missing=[uid]").code == 0
+
+
 def test_generated_clicks_are_for_a_model_of_labels(recrun: Run) -> None:
     command = json.loads(recrun("data", "describe", "SyntheticClicks", "n_rows=4000", "--json").out)["command"]
     assert command == "recrun train deepfm dataset=SyntheticClicks n_rows=4000"

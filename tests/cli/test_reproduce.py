@@ -45,6 +45,8 @@ def test_a_run_is_reproduced_in_a_folder_of_its_own(recrun: Callable[..., Any], 
     assert document["compared"] == 2 + 3 + 3 + 6
     assert Path(document["reproduction"]) != run
     assert Path(document["reproduction"]).parent == run.parent
+    assert (run / "summary/curves.png").exists()
+    assert not list(Path(document["reproduction"]).glob("summary/*.png")), "it draws no plots"
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     outcome = recrun("reproduce", str(run), "-q", "--runs", "others")
     assert outcome.out.startswith("reproduced: all 14 numbers are equal, in ")

@@ -86,7 +86,7 @@ def test_users_who_have_seen_every_item(recrun: Callable[..., Any]) -> None:
     train = [(1, item) for item in range(4)] + [(2, 0), (3, 1)]
     parts = _parts(train, [(2, 1), (3, 2)])
     text = _refusal(recrun("train", *TRAINED, *COMMON, *parts))
-    assert "1 of 3 users have seen every item (the first: internal id 0)" in text
+    assert "1 of 3 users have seen every item (the first: user 1)" in text
     assert "leave such users out" in text
     outcome = recrun("train", "popularity", *COMMON, *parts)
     assert outcome.code == 0, outcome.err

@@ -45,7 +45,9 @@ def test_inside_the_tolerance_is_exit_code_0(
     assert outcome.code == 0, outcome.err
     assert "published ndcg@5 0.9: A paper; leave one out" in outcome.out.replace("test ", "")
     assert "1 of 1 values are within their tolerance, with the settings of the config: " in outcome.out
-    assert len(list((tmp_path / "others/bprmf/Synthetic").iterdir())) == 1
+    (made,) = (tmp_path / "others/bprmf/Synthetic").iterdir()
+    assert (made / "summary/SUMMARY.md").exists()
+    assert not list(made.glob("summary/*.png")), "it draws no plots"
     document = json.loads(recrun("verify", "mine.yaml", "-q", "--json").out)
     assert document["inside"] is True
     ours, theirs = document["configs"][0]["numbers"]

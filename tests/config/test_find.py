@@ -46,7 +46,8 @@ def test_a_folder_stands_in_nobodys_way_but_is_no_config(folder: Path) -> None:
     (folder / "bprmf").mkdir()
     (folder / "mine").mkdir()
     assert find_config("bprmf") == bundled_configs()["bprmf"]
-    assert _faults(find_config("mine")) == ["mine: is a folder; expected a YAML file"]
+    with pytest.raises(ConfigError, match=r"^mine: is a folder; expected a YAML file$"):
+        find_config("mine")
 
 
 def test_without_a_config_it_is_that_of_the_working_folder_else_bprmf(folder: Path) -> None:

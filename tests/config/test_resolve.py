@@ -9,10 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recrun.config.config import Config
-from recrun.config.draft import COMPONENTS
 from recrun.config.find import bundled_configs
 from recrun.config.resolve import describe_anything, resolve, resolve_given
-from recrun.config.settings import OTHER_SPELLINGS, RUN, TRAINING
 from recrun.config.yaml_reader import Given
 from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import ConfigError, RegistryError
@@ -251,7 +249,7 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
             "a.yaml:3:11: nesterov: needs a momentum above 0, found momentum: 0",
         ),
         ("model: bprmf\ndevice: gpu", "a.yaml:2:9: device: expected one of auto, cpu, cuda, "),
-        ("model: bprmf\ndevice: gpu:0", "found 'gpu:0'; did you mean 'cuda'?"),
+        ("model: bprmf\ndevice: gpu:0", "found 'gpu:0'; did you mean 'cuda:0'?"),
         (
             "model: bprmf\nid: ../x",
             "a.yaml:2:5: id: expected a folder name, without slashes and up to 100 characters, found '../x'",
@@ -383,27 +381,6 @@ def test_a_loss_of_vectors_is_refused_by_a_model_without(folder: Path) -> None:
     ]
     (folder / "a.yaml").write_text("model: enmf\nloss: multinomial\nlr: 1e-3\n")
     assert resolve("a.yaml").config.loss == "multinomial"
-
-
-def _spellings_of(names: set[str]) -> list[tuple[str, str]]:
-    return [(spelling, key) for spelling, key in OTHER_SPELLINGS.items() if key in names]
-
-
-@pytest.mark.parametrize(("spelling", "key"), _spellings_of(set(resolve("bprmf").config)))
-def test_what_other_programs_call_a_setting_gets_its_name_here(spelling: str, key: str) -> None:
-    assert _faults("bprmf", f"{spelling}=1") == [f"argument 1:1: {spelling}: unknown setting; did you mean {key!r}?"]
-    assert _faults("bprmf", f"{spelling.upper()}=1")[0].endswith(f"did you mean {key!r}?")
-
-
-def test_every_other_spelling_is_of_a_setting_and_is_none_itself() -> None:
-    own = [each.name for registry in COMPONENTS.values() for known in registry for each in known.parameters]
-    settings = {*own, *(each.name for each in (*RUN, *TRAINING))}
-    assert set(OTHER_SPELLINGS.values()) <= settings
-    assert not set(OTHER_SPELLINGS) & settings
-    assert _spellings_of({"max_length"})
-    assert _faults("sasrec", "maxlen=5") == ["argument 1:1: maxlen: unknown setting; did you mean 'max_length'?"]
-    # A spelling of a setting that this run does not have is no suggestion.
-    assert "max_length" not in _faults("bprmf", "maxlen=5")[0]
 
 
 @pytest.mark.parametrize("dataset", ["File", "LabelledFile"])

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from recrun.data import cache
-from recrun.data.cache import Entry
+from recrun.data.cache import Entry, cache_folder
+from recrun.errors import DataError
 
 ENTRY = Entry(
     {"numbers": np.arange(5), "none": np.zeros(0, dtype=np.int32), "names": np.array(["a", "bé"])}, {"notes": ["x"]}
@@ -133,3 +134,22 @@ def test_a_description_from_elsewhere_does_not_lead_out_of_the_entry(tmp_path: P
     description["arrays"]["numbers"] = "../secret.npy"
     (tmp_path / "x" / "entry.json").write_text(json.dumps(description))
     assert cache.load(tmp_path / "x") is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("RECRUN_CACHE", "~nosuchuser/x", "RECRUN_CACHE: there is no home folder for '~nosuchuser/x'"),
+        ("XDG_CACHE_HOME", "~nosuchuser", "XDG_CACHE_HOME: there is no home folder for '~nosuchuser'"),
+        ("HOME", "relative", "HOME is no absolute path ('relative'); correct it, or set RECRUN_CACHE"),
+    ],
+)
+def test_a_home_that_is_not_there_is_one_error(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
+    for each in ("RECRUN_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(DataError) as error:
+        cache_folder()
+    assert str(error.value).startswith(message)

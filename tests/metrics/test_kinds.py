@@ -237,7 +237,7 @@ def test_a_run_is_trained_chosen_and_evaluated_by_them(own: Path, tmp_path: Path
     courses = [json.loads(line) for line in RunFolder(result["run"]).metrics_lines_file.read_text().splitlines()]
     gaps = {line["epoch"]: line["values"][gap] for line in courses if line["split"] == "valid"}
     assert result["best_epoch"] == min(gaps, key=lambda epoch: gaps[epoch])  # smaller is better
-    assert (Path(result["run"]) / "summary" / "testdiversity@3.png").exists()
+    assert (Path(result["run"]) / "summary" / "validdiversity@3.png").exists()
     record = RunFolder(result["run"]).read_run()
     assert list(record["code"]) == [str(own)]
     again = evaluate(result["run"])

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from recrun.report.files.summary import MonitorHistory
+from recrun.report.files.course import Courses
+from recrun.report.terminal.console import VisibleConsole
 from recrun.training.reporter import Reporter
 
 MONITORS = ("loss", "recall@10", "recall@20", "ndcg@10", "ndcg@20")
@@ -71,16 +72,16 @@ def tell(reporter: Reporter, monitors: Sequence[str] = MONITORS, first: int = 0,
 
 
 class Keeper(Reporter):
-    """Keeps the history of a run, as the Coach does."""
+    """Keeps the course of every metric of a run."""
 
     def __init__(self) -> None:
-        self.history = MonitorHistory()
+        self.courses = Courses()
 
     def trained(self, epoch: int, values: Any, seconds: float) -> None:
-        self.history.append("train", epoch, values)
+        self.courses.append("train", epoch, values)
 
     def evaluated(self, epoch: int, split: str, values: Any, is_best: bool, seconds: float) -> None:
-        self.history.append(split, epoch, values)
+        self.courses.append(split, epoch, values)
 
 
 @pytest.fixture
@@ -102,10 +103,10 @@ def many_monitors() -> tuple[str, ...]:
 
 
 @pytest.fixture
-def history_and_result() -> tuple[MonitorHistory, dict[str, Any]]:
-    """The history and the result of a whole run."""
+def courses_and_result() -> tuple[Courses, dict[str, Any]]:
+    """The courses and the result of a whole run."""
     keeper = Keeper()
-    return keeper.history, tell(keeper)
+    return keeper.courses, tell(keeper)
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def screen() -> Callable[..., Console]:
     """Make a console that writes into a StringIO (`console.file`) and takes it for a terminal, or not."""
 
     def make(terminal: bool = True, width: int = 100, height: int = 40, **options: Any) -> Console:
-        return Console(
+        return VisibleConsole(
             file=options.pop("file", io.StringIO()),
             force_terminal=terminal,
             force_interactive=terminal,

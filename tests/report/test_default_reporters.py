@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from recrun.runs.folder import RunFolder
@@ -39,9 +42,9 @@ def test_a_run_leaves_its_log_events_and_summary(run, fake_run, capsys):
     assert captured.err.count("\nepoch ") == 32
     assert run.log_file.exists()
     names = sorted(path.name for path in run.summary_folder.iterdir())
-    assert names[0] == "SUMMARY.md"
-    assert names[1].startswith("events.out.tfevents.")
-    assert names[2:] == ["testndcg@20.png", "trainloss.png", "validndcg@20.png"]
+    assert names[:3] == ["SUMMARY.md", "curves.png", "curves.svg"]
+    assert names.pop(3).startswith("events.out.tfevents.")
+    assert names[3:] == ["trainloss.png", "validndcg@20.png"]
     text = (run.summary_folder / "SUMMARY.md").read_text(encoding="utf-8")
     assert "| python | `3.12.1` |\n| processor | `one` |\n| cores | `2` |\n| gpus | `[]` |\n" in text
     assert "| commit | `abc with changes` |" in text
@@ -64,6 +67,24 @@ def test_a_resumed_run_shows_and_sums_up_the_whole_of_it(run, fake_run, monkeypa
     assert rows == ["★", *map(str, range(22, 31))]
     text = (run.summary_folder / "SUMMARY.md").read_text(encoding="utf-8")
     assert "| valid | `ndcg@20` | 0.1600 | 18 | 0.1120 |" in text
+
+
+def test_a_run_without_plots_has_a_summary_without_pictures_and_does_not_import_matplotlib(run):
+    script = (
+        "import sys\nfrom recrun.report.default_reporters import summary\nfrom recrun.runs.folder import RunFolder\n"
+        "summary(RunFolder(sys.argv[1]), {'plots': False}, None).finish({'best_epoch': 1})\n"
+        "assert 'matplotlib' not in sys.modules"
+    )
+    run.metrics_lines_file.write_text(
+        "".join(
+            f'{{"epoch": {epoch}, "split": "valid", "values": {{"auc": 0.5}}, "seconds": 1.0, "best": false}}\n'
+            for epoch in range(3)
+        )
+    )
+    subprocess.run([sys.executable, "-c", script, str(run.path)], check=True)
+    assert [path.name for path in run.summary_folder.iterdir()] == ["SUMMARY.md"]
+    text = (run.summary_folder / "SUMMARY.md").read_text(encoding="utf-8")
+    assert "| valid | `auc` | 0.5000 | 0 | 0.5000 | - |" in text
 
 
 def test_nothing_is_shown_of_a_quiet_run(run, fake_run, capsys):

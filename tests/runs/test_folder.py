@@ -12,16 +12,16 @@ import pytest
 from recrun.errors import CheckpointError, ConfigError
 from recrun.runs.find import find_runs, locate_checkpoint, run_for
 from recrun.runs.folder import RunFolder, folder_name, open_run
+from recrun.runs.new_folder import have_latest_follow
 
 SETTINGS = {"description": "mf", "dataset": "Synthetic", "lr": 0.001, "id": None, "resume": False}
 
 
-def test_a_new_run_has_its_folders_and_is_the_latest(tmp_path: Path) -> None:
+def test_a_new_run_has_its_folders(tmp_path: Path) -> None:
     first = run_for(SETTINGS, tmp_path)
     second = run_for(SETTINGS, tmp_path)
     assert first.path != second.path
     assert first.path.parent == tmp_path / "mf" / "Synthetic"
-    assert (tmp_path / "latest").resolve() == second.path.resolve()
     assert second.checkpoint_file("last").parent.is_dir()
 
 
@@ -95,6 +95,7 @@ def test_a_checkpoint_is_found_from_the_run_its_folder_or_its_file(tmp_path: Pat
     assert locate_checkpoint(run.path)[1] == run.checkpoint_file("last").resolve()
     best = run.checkpoint_file("best")
     best.write_bytes(b"best")
+    assert have_latest_follow(run.path, is_new=True) is None
     for path in (run.path, tmp_path / "latest", best.parent, best):
         found, file = locate_checkpoint(path)
         assert found is not None

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from recrun.cli.main import main
-from recrun.errors import ConfigError, RegistryError
+from recrun.errors import ConfigError, RegistryError, TrainingError
 from recrun.registry import ENGINES, entry_points
 from recrun.sweep.engines import LocalEngine, choose_engine
 from recrun.sweep.ledger import Ledger
@@ -221,3 +221,16 @@ def test_an_engine_that_fails_is_named_in_one_line(
     expected = said.get(method, f"the engine Broken failed in {method}(): KeyError: 'queue'")
     assert capsys.readouterr().err == f"error: {expected}\n"
     assert exit.value.code == (2 if method == "__init__" else 1)
+
+
+class Broken(LocalEngine):
+    """An engine that cannot start anything."""
+
+    def start(self, job: Any) -> None:
+        raise ValueError("no queue")
+
+
+def test_an_engine_that_fails_is_named(ledger: Callable[..., Ledger], program: Any) -> None:
+    with ledger("lr=1e-3,1e-2") as ours, pytest.raises(TrainingError) as caught:
+        run_sweep(ours, Broken(1, [ours.lock_descriptor]), 1, command=program("pass"))
+    assert str(caught.value) == "the engine Broken failed in start(): ValueError: no queue"

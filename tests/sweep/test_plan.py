@@ -52,7 +52,9 @@ def test_another_grid_or_config_has_another_name(plan: Planner, arguments: tuple
     assert plan(*arguments).name != plan("lr=1e-3,1e-4", "epochs=2").name
 
 
-@pytest.mark.parametrize("free", ["threads=2", "device=cpu", "verbose=0", "num_workers=1", "root=elsewhere"])
+@pytest.mark.parametrize(
+    "free", ["threads=2", "device=cpu", "verbose=0", "plots=false", "num_workers=1", "root=elsewhere"]
+)
 def test_what_changes_no_result_changes_no_name(plan: Planner, free: str) -> None:
     assert plan("lr=1e-3,1e-4", free).name == plan("lr=1e-3,1e-4").name
 
@@ -146,3 +148,8 @@ def test_a_fault_that_only_some_trials_have_names_the_values_they_share() -> Non
         "base.yaml:7:3: b: cannot go together (with a=2 b=4)",
         "base.yaml:9:1: c: is wrong everywhere",
     ]
+
+
+def test_plots_are_no_axis(plan: Planner) -> None:
+    with pytest.raises(ConfigError, match="does not change results; give one value"):
+        plan("plots=true,false")

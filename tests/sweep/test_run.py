@@ -520,11 +520,19 @@ def test_a_trial_is_a_train_command_on_a_copy_of_its_config_without_test(ledger:
         assert command == [
             *[sys.executable, "-m", "recrun", "train", str(copy)],
             *["which4best=recall@20", "lr=1e-2", "description='a b'", "eval_test=false", f"id={ours.rows[1].trial.id}"],
-            *["--runs", str(ours.runs), "--json"],
+            *["--no-plots", "--runs", str(ours.runs), "--json", "--keep-latest"],
         ]
         text = copy.read_text()
     assert "lr: 0.01\n" in text
     assert "eval_test: false\n" in text
+
+
+def test_a_sweep_that_asks_for_plots_gets_them(ledger: MakeLedger) -> None:
+    with ledger("lr=1e-3,1e-2", "plots=true") as ours:
+        ours.begin(ours.rows[0])
+        command = train_command(ours, ours.rows[0])
+    assert "plots=true" in command
+    assert "--no-plots" not in command
 
 
 def test_an_undefined_metric_is_null_unless_it_chooses(ledger: MakeLedger, program: Any) -> None:

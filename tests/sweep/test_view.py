@@ -71,16 +71,17 @@ def test_the_result_is_sorted_by_validation_with_failures_and_their_causes_last(
 ) -> None:
     ours = ledger("lr=1e-3,1e-2,5e-3", "epochs=2")
     sweep(ours, program(BODY), Quiet(console()))
-    title, head, _, *rows = rendered(next(result_tables(ours)))
+    title, head, _, *rows, cause = rendered(next(result_tables(ours)))
     assert title == "3 trials by recall@20 on validation"
-    assert head.split() == ["trial", "lr", "status", "recall@20", "auc", "epoch", "time", "cause"]
+    assert head.split() == ["trial", "lr", "status", "recall@20", "auc", "epoch", "time"]
     assert [row.replace("★", "").split()[:5] for row in rows] == [
         ["2", "0.005", "done", "0.5000", "0.5000"],
         ["0", "0.001", "done", "0.1000", "0.5000"],
         ["1", "0.01", "failed", "-", "-"],
     ]
     assert rows[0].startswith("★")
-    assert rows[2].endswith("the disk is full (exit code 1)")
+    assert cause.startswith("trial 1 failed: ")
+    assert cause.endswith("the disk is full (exit code 1)")
     assert list(closing_lines(ours)) == [
         "best    trial 2: lr=0.005",
         f"score   recrun eval --checkpoint {ours.rows[2].run.path} --split test",

@@ -159,7 +159,8 @@ class RecDataSet(Source):
     def training_data(self) -> TrainingData:
         """Return everything that a model may see: fields, sizes and the train part."""
         if self._training_data is None:
-            self._training_data = TrainingData(self.fields, self.n_users, self.n_items, self.interactions("train"))
+            train = self.interactions("train")
+            self._training_data = TrainingData(self.fields, self.n_users, self.n_items, train, self.user_ids)
         return self._training_data
 
     def describe(self) -> dict[str, Any]:

@@ -172,10 +172,9 @@ class LabelledFile(OwnFiles):
             for key, file in beside.items():
                 frame, n_unknown = joined(frame, file, roles[key], chosen.of(key), chosen.dense)
                 if n_unknown:
-                    lacking = (
-                        f"{n_unknown} of {frame.height} rows of {table.path.name} have {'an' if key == 'item' else 'a'}"
-                    )
-                    notes.append(f"{lacking} {key} that {file.path.name} lacks; its features are missing there")
+                    lacking = f"{n_unknown:,} of {frame.height:,} rows of {table.path.name} have"
+                    one = f"{'an' if key == 'item' else 'a'} {key}"
+                    notes.append(f"{lacking} {one} that {file.path.name} lacks; its features are missing there")
             frames.append(frame)
             for key, file in opened.items():
                 notes += unused_note(file.path, chosen.unused[key])

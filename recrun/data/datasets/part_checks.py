@@ -190,7 +190,7 @@ def unknown_in_train(
                 message += "nothing can be learned of them; does item_column hold items, each in several rows?"
                 raise DataError(message, path=next(iter(tables.values())).path, kind="other-ids")
             if n_unknown:
-                share = f"{n_unknown} of {n_held_out} {what} in {part}"
+                share = f"{n_unknown:,} of {n_held_out:,} {what} in {part}"
                 notes.append(f"{share} have no interaction in train; they are kept")
     return notes
 
@@ -219,9 +219,9 @@ def refuse_torn_histories(parts: Mapping[str, Interactions], n_users: int) -> No
         n_torn = int((times[is_first] < latest_U[held_out]).sum())
         if part != "train" and n_torn:
             raise DataError(
-                f"{n_torn} of {len(held_out)} users in {part} have interactions in an earlier part that are later than "
-                f"one of theirs in {part}, so a model that reads histories would read items from after the held-out "
-                f"ones; hold out the latest interactions (split=leave_one_out, user_time or time), or set "
+                f"{n_torn:,} of {len(held_out):,} users in {part} have interactions in an earlier part that are later "
+                f"than one of theirs in {part}, so a model that reads histories would read items from after the "
+                f"held-out ones; hold out the latest interactions (split=leave_one_out, user_time or time), or set "
                 f"shuffled_time to true"
             )
         is_last = np.roll(is_first, -1)

@@ -45,7 +45,9 @@ def read_pieces(path: Path, pieces: Sequence[Path], read: Read, layout: Layout, 
             empty.append(piece.name)
     if not tables:
         raise data_error(path, None, f"none of its {len(pieces)} files holds an interaction", kind="empty")
-    notes = [f"{path.name}: {len(empty)} of {len(pieces)} files hold no interactions: {empty[0]} ..."] if empty else []
+    notes = (
+        [f"{path.name}: {len(empty):,} of {len(pieces):,} files hold no interactions: {empty[0]} ..."] if empty else []
+    )
     return join_tables(path, tables, format, notes)
 
 

@@ -66,7 +66,7 @@ def survey(path: Path) -> Survey:
     """Read a text file once, and count the bytes that reveal its layout.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or one of its first two lines is too long.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
     head, n_bytes, n_newlines, n_windows, n_returns, n_zeros, is_utf8 = b"", 0, 0, 0, 0, 0, True
@@ -79,6 +79,9 @@ def survey(path: Path) -> Survey:
             n_windows += block.count(b"\r\n") + (before == b"\r" and block[:1] == b"\n")
             n_returns += block.count(b"\r")
             n_zeros += block.count(b"\0")
+            if n_bytes >= LONGEST and n_newlines < 2:
+                message = f"the line is longer than {LONGEST >> 20} MiB; is this a text of lines?"
+                raise data_error(path, n_newlines + 1, message, "not-data")
             if is_utf8:
                 try:
                     decoder.decode(block)

@@ -21,7 +21,7 @@ from recrun.data.describe.find_parts import fixed_parent, has_parts, parts_in
 from recrun.data.describe.guess_columns import take_roles
 from recrun.data.describe.layout import LAYOUT_KEYS, Sniffed, sniff
 from recrun.data.describe.problems import KEEP, LIMIT, REFUSE, Faults
-from recrun.data.describe.propose import measurable_monitors, propose_command, propose_config
+from recrun.data.describe.propose import measurable_monitors, n_full_users, propose_command, propose_config
 from recrun.data.describe.sound_rows import read_sound_rows
 from recrun.data.formats.columns.roles import RolesError
 from recrun.data.formats.opening import content_digests
@@ -144,7 +144,9 @@ def describe_dataset(name: str, root: str, settings: Mapping[str, Any]) -> Descr
     names = list(rows["train"].columns)
     users, items = (np.concatenate([getattr(part, what) for part in rows.values()]) for what in ("users", "items"))
     columns = {column: np.concatenate([part.columns[column] for part in rows.values()]) for column in names}
-    figures = statistics(users, items, columns) | {"parts": {part: len(found) for part, found in rows.items()}}
+    n_full = n_full_users(rows["train"], data.n_users, data.n_items)
+    counts = {"parts": {part: len(found) for part, found in rows.items()}, "users_with_every_item": n_full}
+    figures = statistics(users, items, columns) | counts
     return Description([], figures, list(data.notes), chosen, dict(data.hashes), monitors)
 
 
@@ -292,6 +294,8 @@ def _prepare(description: Description, tables: Mapping[str, Table], given: Mappi
         report.faults.add_error(error)
         return
     description.statistics["parts"] = {part: len(rows) for part, rows in prepared.parts.items()}
+    sizes = len(prepared.user_ids), len(prepared.item_ids)
+    description.statistics["users_with_every_item"] = n_full_users(prepared.parts["train"], *sizes)
     description.notes += prepared.notes
 
 

@@ -19,7 +19,7 @@ from recrun.data.describe.guess_columns import choose_roles, take_roles
 from recrun.data.describe.problems import REFUSE, SETTING, Faults
 from recrun.data.formats.columns.names import COLUMN_KEYS, match_columns
 from recrun.data.formats.columns.roles import ByPosition, RolesError
-from recrun.data.formats.columns.sample_lines import guess_separator, split_line
+from recrun.data.formats.columns.sample_lines import guess_separator, split_head, split_line
 from recrun.data.formats.delimited import DIALECTS, by_position, looks_like_header
 from recrun.data.formats.file_kinds import kind_of, read_start, refuse_other_kinds
 from recrun.data.formats.find_bad_row import TextShape
@@ -202,7 +202,7 @@ def _sniff_table(sniffed: Sniffed, lines: Sequence[str], chosen: str | None, nam
     if separator is None:
         faults.add("separator", f"no separator cuts the lines into columns: {shown(lines[0])}", action=REFUSE)
         return
-    cells = split_line(lines[0], separator, '"' in lines[0])
+    cells = split_head(sniffed.path, lines[0], separator, '"' in lines[0])
     columns = guess_layout.columns_of(lines[1:] or lines, separator)
     header: bool = guess_layout.has_header(cells, columns) if given.get("header") is None else given["header"]
     if chosen is None:

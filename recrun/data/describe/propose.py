@@ -38,13 +38,20 @@ def propose_command(config: Mapping[str, Any], figures: Mapping[str, Any], monit
         monitors: the metrics that labelled rows can be measured by, where they are not those of the config of deepfm.
     """
     model = "deepfm" if DATASETS.describe(config["dataset"]).traits.labelled else "bprmf"
+    if model == "bprmf" and figures.get("users_with_every_item"):
+        model = "ease"  # needs no negatives, of which such users have none
     given = [argument(key, value) for key, value in config.items()]
-    if not _rows(figures).get("valid", 1):
+    if model != "ease" and not _rows(figures).get("valid", 1):
         # Both configs stop early; without validation, the number of epochs is that of a config that says nothing.
         given += ["early_stop_patience=null", "epochs=100"]
     if monitors:
         given.append(f"'monitors=[{','.join(monitors)}]'")
     return " ".join([f"recrun train {model}", *given])
+
+
+def n_full_users(train: Interactions, n_users: int, n_items: int) -> int:
+    """Return how many users have interacted with every item in train, so that no negatives can be drawn for them."""
+    return int((train.csr(n_users).lengths >= n_items).sum())
 
 
 def measurable_monitors(data: RecDataSet, *, has_users: bool) -> tuple[str, ...]:

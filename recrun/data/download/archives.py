@@ -19,7 +19,15 @@ from recrun.errors import DownloadError
 _MAX_HEADER: Final = 1 << 20
 """Bytes of a tar archive's long names and extended headers, which tarfile reads into memory."""
 _BLOCK: Final = 1 << 16
-_DAMAGED: Final = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, ValueError)
+_DAMAGED: Final = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    ValueError,
+    RecursionError,
+)
 """What zipfile and tarfile raise for a damaged archive, or one compressed in a way they do not know."""
 
 
@@ -64,7 +72,7 @@ def _members(archive: Path, wanted: Mapping[str, Path], max_bytes: int) -> Itera
     n_bytes = 0
     with tarfile.open(archive, "r|*", tarinfo=_Header) as tar:
         for info in tar:
-            n_bytes += info.size
+            n_bytes += info.size + tarfile.BLOCKSIZE
             if n_bytes > max_bytes:
                 raise _too_large(archive, info.name, max_bytes)
             if info.name in wanted:

@@ -13,7 +13,7 @@ import numpy as np
 
 from recrun.data.formats.columns.names import COLUMN_KEYS, bare_name, distinct_names, find_columns, recognised
 from recrun.data.formats.columns.roles import ByPosition
-from recrun.data.formats.columns.sample_lines import check_guess, guess_separator, split_line
+from recrun.data.formats.columns.sample_lines import check_guess, guess_separator, split_head, split_line
 from recrun.data.formats.columns.select_rows import Selection
 from recrun.data.formats.columns.used import roles_listed, unused_notes
 from recrun.data.formats.find_bad_row import TextShape, explain_rows, row_lines
@@ -199,7 +199,7 @@ def _find_shape(path: Path, layout: Layout, dialect: Dialect) -> tuple[TextShape
         separator = guess_separator(first)
         check_guess(path, separator, layout.encoding, dialect.quoted)
     check_marks(path, separator, layout.escape)
-    names = split_line(first, separator, dialect.quoted)
+    names = split_head(path, first, separator, dialect.quoted)
     if dialect.quoted and first.replace('\\"', "").count('"') % 2:
         raise data_error(path, 1, f"a quote that begins here is not closed on this line: {shown(first)}", "quotes")
     known = layout.header if layout.header is not None else dialect.header

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from recrun.data.formats.columns.names import bare_name
-from recrun.data.formats.columns.sample_lines import check_guess, guess_separator, split_line
+from recrun.data.formats.columns.sample_lines import check_guess, guess_separator, split_head, split_line
 from recrun.data.formats.columns.select_rows import Selection, refuse_useless
 from recrun.data.formats.delimited import check_marks, looks_like_header
 from recrun.data.formats.file_kinds import kind_of, read_start, refuse_unless
@@ -159,7 +159,7 @@ class FeatureFile:
         if self._layout.separator is None and not has_tabs:
             check_guess(self.path, separator, self._layout.encoding, quoted=True)
         check_marks(self.path, separator, self._layout.escape)
-        names = split_line(first, separator, not has_tabs)
+        names = split_head(self.path, first, separator, not has_tabs)
         header = looks_like_header(names) if self._layout.header is None else self._layout.header
         if header and not second:
             raise data_error(self.path, None, "holds no rows, only a header row", kind="empty")

@@ -149,7 +149,7 @@ def _to_table(
     strange = wrong_types(frame)
     if strange:
         raise data_error(path, None, strange, "column")
-    users, items = (ids_of(frame[role], path, line_of) for role in REQUIRED_ROLES)
+    users, items = (ids_of(frame[role], path, line_of, names.get(role, "")) for role in REQUIRED_ROLES)
     columns = {}
     if RATING in frame.columns:
         columns[RATING] = numbers_of(frame[RATING], path, line_of, names.get(RATING, ""))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple, cast
+from typing import Any, BinaryIO, Final, NamedTuple, cast
 
 from recrun.data.formats.table import data_error
+from recrun.files import open_regular
+from recrun.free_memory import available_memory
 
 BLOCK = 1 << 20
 
@@ -59,19 +62,20 @@ def open_binary(path: Path, *, ending: str | None = None) -> Iterator[BinaryIO]:
         ending: tells the compression instead of the name.
 
     Raises:
-        DataError: the file cannot be read, or is damaged, or nothing here can decompress it.
+        DataError: the file cannot be read, or is damaged, or holds more than the memory that is free, or nothing here
+            can decompress it.
     """
     ending = path.suffix if ending is None else ending
     try:
-        if ending == ".gz":
-            with gzip.open(path, "rb") as stream:
-                yield cast(BinaryIO, stream)
-        elif ending == ".zst":
-            with _open_zstandard(path) as stream:
-                yield stream
-        else:
-            with path.open("rb") as stream:
-                yield stream
+        with open_regular(path) as file:
+            if ending == ".gz":
+                with gzip.GzipFile(fileobj=file) as stream:
+                    yield _bounded(path, cast(BinaryIO, stream))
+            elif ending == ".zst":
+                with _open_zstandard(path, file) as stream:
+                    yield _bounded(path, stream)
+            else:
+                yield file
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise data_error(path, None, _damage(path, ending, error)) from error
     except OSError as error:
@@ -83,10 +87,38 @@ def open_binary(path: Path, *, ending: str | None = None) -> Iterator[BinaryIO]:
         raise data_error(path, None, _damage(path, ending, error)) from error
 
 
+class _Bounded(io.RawIOBase):
+    """Reads a decompressed stream up to a limit, since a few kilobytes can hold more than any memory."""
+
+    def __init__(self, path: Path, stream: BinaryIO, limit: int) -> None:
+        self._path, self._stream, self._limit, self._n_read = path, stream, limit, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self._stream.read(len(buffer))
+        self._n_read += len(block)
+        if self._n_read > self._limit:
+            message = (
+                f"holds more than {self._limit / 1e9:.1f} GB decompressed, which is all the memory that is free; is it "
+                "the right file? Split it, or use a machine with more memory"
+            )
+            raise data_error(self._path, None, message)
+        buffer[: len(block)] = block
+        return len(block)
+
+
+def _bounded(path: Path, stream: BinaryIO) -> BinaryIO:
+    # What is read is held in memory, so that data of such a size could not be used in any case.
+    limit = available_memory()
+    return stream if limit is None else cast(BinaryIO, io.BufferedReader(_Bounded(path, stream, limit), BLOCK))
+
+
 def _damage(path: Path, ending: str, error: Exception) -> str:
     """Return why a file cannot be decompressed: it is not compressed at all, or damaged."""
     compression = COMPRESSED_WITH[ending]
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         start = stream.read(4)
     if start.startswith(compression.mark):
         return f"the compressed file is damaged or cut short ({error}); copy or download it again"
@@ -113,13 +145,13 @@ def content_digests(path: Path, algorithms: tuple[str, ...] = ("sha256",), *, en
     return [digest.hexdigest() for digest in digests]
 
 
-def _open_zstandard(path: Path) -> BinaryIO:
+def _open_zstandard(path: Path, file: BinaryIO) -> BinaryIO:
     for module in ("compression.zstd", "backports.zstd", "zstandard"):
         try:
             zstandard = importlib.import_module(module)
         except ImportError:
             continue
-        stream: BinaryIO = zstandard.open(path, "rb")
+        stream: BinaryIO = zstandard.open(file, "rb")
         return stream
     message = "nothing here can decompress .zst; pip install recrun[zstd], or decompress it with `zstd -d`"
     raise data_error(path, None, message)

@@ -49,7 +49,7 @@ class NegativeSampler(ABC):
         self._weights = weights
         self._seen = SeenItems(data.csr(), data.n_items)
         self._unseen = UnseenItems(data.csr(), data.n_items, weights)
-        refuse_short_of(min(1, n_negatives), self._unseen.mass, "negatives")
+        refuse_short_of(min(1, n_negatives), self._unseen.mass, "negatives", data.user_ids)
 
     def draw(self, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return K negatives for each user, none of them in the user's train row.

@@ -140,13 +140,14 @@ class UnseenItems:
         return self.at(np.repeat(users, size), ranks.T.ravel()).reshape(len(users), size)
 
 
-def refuse_short_of(needed: int, mass: np.ndarray, what: str) -> None:
+def refuse_short_of(needed: int, mass: np.ndarray, what: str, user_ids: np.ndarray | None = None) -> None:
     """Check that every user has enough unseen items.
 
     Args:
         needed: how many each user must have.
         mass: the number (or total weight, when only one is needed) of each user's unseen items, `(U,)`.
         what: what they are needed for, as written in the message.
+        user_ids: the original id of each user, `(U,)`; if None, the internal id is named.
 
     Raises:
         DataError: some users do not have enough.
@@ -154,9 +155,11 @@ def refuse_short_of(needed: int, mass: np.ndarray, what: str) -> None:
     short = np.flatnonzero(mass < needed)
     if len(short):
         have = "have seen every item" if needed == 1 else f"have fewer than {needed} unseen items"
+        first = f"internal id {short[0]}" if user_ids is None else f"user {user_ids[short[0]]}"
+        other = "train without sampled negatives (model: ease, or loss: cross_entropy)"
         raise DataError(
-            f"{len(short)} of {len(mass)} users {have} (the first: internal id {short[0]}), so {what} cannot be drawn"
-            "; leave such users out of the data" + ("" if needed == 1 else " or ask for fewer negatives")
+            f"{len(short):,} of {len(mass):,} users {have} (the first: {first}), so {what} cannot be drawn"
+            f"; leave such users out of the data, or {other if needed == 1 else 'ask for fewer negatives'}"
         )
 
 

@@ -186,8 +186,8 @@ def by_time(times: np.ndarray, *, test_ratio: float, valid_ratio: float) -> np.n
             if moment == ordered[0]:
                 n_earliest = int((times == moment).sum())
                 raise DataError(
-                    f"split=time leaves no interaction in train: {n_earliest} of {len(times)} have the earliest time "
-                    f"{moment}; use another split or smaller ratios"
+                    f"split=time leaves no interaction in train: {n_earliest:,} of {len(times):,} have the earliest "
+                    f"time {moment}; use another split or smaller ratios"
                 )
             labels[(times >= moment) & (labels == TRAIN)] = label
             ordered = ordered[: np.searchsorted(ordered, moment)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -18,9 +17,7 @@ from recrun.report.terminal.lines import (
     values_text,
 )
 from recrun.training.reporter import Reporter
-
-# Escape sequences of terminals: CSI (colours, cursor), OSC (titles, links), and the two-character ones.
-_CONTROL_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\].*?(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
+from recrun.visible import visible
 
 
 class LogWriter(Reporter):
@@ -70,7 +67,7 @@ class LogWriter(Reporter):
 
     def _write(self, text: str, level: str = "info") -> None:
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-        for line in _CONTROL_CODES.sub("", text).splitlines() or [""]:
+        for line in visible(text).split("\n"):
             self._file.write(f"{now} {level.upper():<7} {line}".rstrip() + "\n")
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
+import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from recrun.config.monitor_names import parse_monitor, smaller_is_better
-from recrun.errors import ConfigError, RegistryError
 from recrun.files import atomic_write
-from recrun.metrics.undefined import from_nulls, undefined_text
+from recrun.metrics.undefined import undefined_text
 from recrun.registry.user_files import short_name
-from recrun.report.files.plots import plot_course
+from recrun.report.files.course import Course, Courses
+from recrun.report.files.plots import Heading, draw_courses, draw_curves, drawing
 from recrun.report.terminal.lines import chosen_text, number, scored_text, seconds_text
 from recrun.runs.history import read_history
 from recrun.training.reporter import Reporter
@@ -23,44 +23,34 @@ from recrun.training.reporter import Reporter
 if TYPE_CHECKING:
     from recrun.runs.folder import RunFolder
 
-_SPLITS = ("train", "valid", "test")
-
-
-@dataclass
-class MonitorHistory:
-    """The monitored values, by split and metric: lists of (epoch, value) in the order of the run."""
-
-    values: dict[str, dict[str, list[tuple[int, float]]]] = field(default_factory=dict)
-
-    def append(self, split: str, epoch: int, values: Mapping[str, float]) -> None:
-        """Add the values of one split after `epoch` epochs of training."""
-        series = self.values.setdefault(split, {})
-        for name, value in values.items():
-            series.setdefault(name, []).append((epoch, value))
+_CURVES = ("curves.png", "curves.svg")
 
 
 def write_summary(
-    folder: str | Path, result: Mapping[str, Any], history: MonitorHistory, config: Mapping[str, Any]
+    folder: str | Path, result: Mapping[str, Any], courses: Courses, config: Mapping[str, Any], *, plots: bool = True
 ) -> Path:
-    """Write SUMMARY.md and a `<split><metric>.png` for each monitored metric into a folder; return SUMMARY.md's path.
+    """Write SUMMARY.md and its plots into a folder; return SUMMARY.md's path.
+
+    `curves.png` and `curves.svg` show the training loss and the criterion, `<split><metric>.png` each metric that has
+    finite values at two epochs or more. Plots of an earlier attempt are removed. If one cannot be drawn or written,
+    there are none, and a warning.
 
     Args:
         folder: the target folder (`summary` of a run folder); created if missing.
         result: the content of metrics.json; "environment", if present, is shown as a table.
-        history: the monitored values.
+        courses: the monitored values.
         config: the resolved config.
+        plots: whether to draw.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: SUMMARY.md cannot be written.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    courses = _courses(result, history)
-    for split, name, points in courses:
-        picture = plot_course(f"{split} {short_name(name)}", points, _best(name, points), result.get("best_epoch"))
-        atomic_write(target / _picture(split, name), picture)
+    _remove(target, [*_CURVES, *map(_picture, courses)])
+    pictures = _draw(target, result, courses, config) if plots else []
     page = target / "SUMMARY.md"
-    atomic_write(page, "\n\n".join(_sections(result, courses, config)) + "\n")
+    atomic_write(page, "\n\n".join(_sections(result, courses, config, pictures)) + "\n")
     return page
 
 
@@ -71,7 +61,7 @@ class SummaryWriter(Reporter):
 
     Args:
         run: the run folder.
-        config: the resolved config.
+        config: the resolved config; nothing is drawn if its `plots` is false.
     """
 
     def __init__(self, run: RunFolder, config: Mapping[str, Any]) -> None:
@@ -79,11 +69,53 @@ class SummaryWriter(Reporter):
         self._config = config
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        history = MonitorHistory()
+        courses = Courses()
         for line in read_history(self._run.metrics_lines_file):
-            history.append(line["split"], line["epoch"], line["values"])
+            courses.append(line["split"], line["epoch"], line["values"])
         environment = _environment(self._run.read_run()) if self._run.run_file.exists() else None
-        write_summary(self._run.summary_folder, {**result, "environment": environment}, history, self._config)
+        content = {**result, "environment": environment}
+        write_summary(self._run.summary_folder, content, courses, self._config, plots=self._config.get("plots", True))
+
+
+def _draw(target: Path, result: Mapping[str, Any], courses: Courses, config: Mapping[str, Any]) -> list[str]:
+    """Draw the plots, and return the names of the files that were written."""
+    written: list[str] = []
+    drawn = [course for course in courses if course.is_drawn]
+    if not drawn:
+        return written
+    main = [courses.get("train", "loss"), courses.get("valid", str(result.get("which4best")))]
+    curves = [course for course in main if course is not None and course.is_drawn]
+    heading = _heading(result, config)
+    try:
+        with drawing():
+            if curves:
+                for name, picture in zip(_CURVES, draw_curves(heading, curves), strict=True):
+                    atomic_write(target / name, picture)
+                    written.append(name)
+            for course, picture in draw_courses(heading, drawn):
+                atomic_write(target / _picture(course), picture)
+                written.append(_picture(course))
+    except Exception as error:  # matplotlib is missing or broken, or the disk is full: the run itself is done
+        _remove(target, written)  # leaves a full disk the room that it had for the rest of the run's files
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        logging.getLogger(__name__).warning(f"no plots were drawn ({reason}); the run and its numbers are complete")
+        return []
+    return written
+
+
+def _remove(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        with suppress(OSError):
+            (folder / name).unlink()
+
+
+def _heading(result: Mapping[str, Any], config: Mapping[str, Any]) -> Heading:
+    """Return what to write above the plots of a run."""
+    model = short_name(str(config.get("model") or config.get("description") or "run"))
+    dataset = f" on {short_name(str(config['dataset']))}" if config.get("dataset") else ""
+    description, run = config.get("description"), Path(str(result["run"])).name if result.get("run") else None
+    name = " · ".join(str(part) for part in (description, run) if part and part != model)
+    return Heading(model + dataset, name, result.get("best_epoch"))
 
 
 def _environment(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,47 +125,25 @@ def _environment(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**(record.get("versions") or {}), **(record.get("hardware") or {}), **commit}
 
 
-_Course = tuple[str, str, list[tuple[int, float]]]
+def _picture(course: Course) -> str:
+    """Return the name of the plot of a course."""
+    return re.sub(r"[^\w@.-]", "_", f"{course.split}{short_name(course.metric)}"[:120]) + ".png"
 
 
-def _courses(result: Mapping[str, Any], history: MonitorHistory) -> list[_Course]:
-    """Return (split, metric, points by epoch); if test was evaluated only at the end, it has one point."""
-    values = {split: dict(series) for split, series in history.values.items()}
-    if result.get("test") and "test" not in values and result.get("best_epoch") is not None:
-        test = from_nulls(result["test"], (result.get("undefined") or {}).get("test", {}))
-        values["test"] = {name: [(result["best_epoch"], value)] for name, value in test.items()}
-    splits = [*(split for split in _SPLITS if split in values), *(split for split in values if split not in _SPLITS)]
-    named = ((split, name, points) for split in splits for name, points in values[split].items())
-    return [(split, name, sorted(dict(points).items())) for split, name, points in named if points]
-
-
-def _best(name: str, points: Sequence[tuple[int, float]]) -> tuple[int, float] | None:
-    """Return the first of the best points, or None when no value is finite."""
-    finite = [point for point in points if point[1] is not None and math.isfinite(point[1])]
-    if not finite:
-        return None
-    try:
-        sign = 1 if smaller_is_better(parse_monitor(name)) else -1
-    except (ConfigError, RegistryError):
-        # A metric of the user's own that is not registered: larger is taken to be better.
-        sign = -1
-    return min(finite, key=lambda point: sign * point[1])
-
-
-def _picture(split: str, name: str) -> str:
-    return f"{split}{short_name(name)}.png".replace("/", "_").replace("\\", "_")
-
-
-def _sections(result: Mapping[str, Any], courses: Sequence[_Course], config: Mapping[str, Any]) -> Iterable[str]:
+def _sections(
+    result: Mapping[str, Any], courses: Courses, config: Mapping[str, Any], pictures: Sequence[str]
+) -> Iterable[str]:
     yield f"# {_headline(config)}"
     yield "\n".join(_opening(result))
+    if _CURVES[0] in pictures:
+        yield f"![learning curves]({_CURVES[0]})"
     yield "## Result"
     yield _result(result)
     yield "## Course"
-    yield _table(("split", "metric", "best", "at epoch", "last", "picture"), map(_course_row, courses))
-    yield "\n".join(
-        f"![{split} {short_name(name)}]({quote(_picture(split, name), safe='@')})" for split, name, _ in courses
-    )
+    heads = ("split", "metric", "best", "at epoch", "last", "picture")
+    yield _table(heads, (_course_row(course, pictures) for course in courses))
+    if not courses.is_complete:
+        yield "There are more metrics than are listed here; metrics.jsonl has them all."
     yield "## Config"
     yield _table(("key", "value"), ((f"`{key}`", _code(value)) for key, value in config.items()))
     if result.get("environment"):
@@ -167,18 +177,12 @@ def _result(result: Mapping[str, Any]) -> str:
     return "\n".join([_table(("metric", *splits), rows), *(["", *notes] if notes else [])])
 
 
-def _course_row(course: _Course) -> tuple[str, ...]:
-    split, name, points = course
-    best = _best(name, points)
+def _course_row(course: Course, pictures: Sequence[str]) -> tuple[str, ...]:
+    best = course.best()
     best_texts = ("-", "-") if best is None else (number(best[1]), str(best[0]))
-    picture = _picture(split, name)
-    return (
-        split,
-        f"`{short_name(name)}`",
-        *best_texts,
-        number(points[-1][1]),
-        f"[{picture}]({quote(picture, safe='@')})",
-    )
+    picture = _picture(course)
+    link = f"[{picture}]({quote(picture, safe='@')})" if picture in pictures else "-"
+    return course.split, f"`{short_name(course.metric)}`", *best_texts, number(course.last[1]), link
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
-import io
 import os
-import sys
-from typing import TextIO
+from collections.abc import Iterable
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
-UNLIMITED = 200
-"""Width of a console that is not a terminal: output to a pipe or a file should not be wrapped at 80 columns."""
+from recrun.report.terminal.streams import ProgressStream, ResultStream, progress_stream, result_stream
+from recrun.visible import visible
 
-_ASCII = str.maketrans({"★": "*", "·": "|", "–": "-", "…": "~", "⋮": ":"})
+UNLIMITED = 1_000_000
+"""Width of a console that is not a terminal: what goes to a pipe or a file is not wrapped, whatever COLUMNS says."""
+
+_ASCII = str.maketrans({"★": "*", "·": "|", "–": "-", "─": "-", "…": "~", "⋮": ":"})
+
+
+class VisibleConsole(Console):
+    """A console that shows what a terminal would obey, or not show, as an escape sequence in text."""
+
+    def render_str(self, text: str, *args: Any, **options: Any) -> Text:
+        """Convert text to a `Text`."""
+        return super().render_str(visible(text), *args, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render an object to segments, the last place where its characters can be looked at."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text == "\n" or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(visible(segment.text), segment.style)
+
+
+def plain(value: object, style: str = "", **options: Any) -> Text:
+    """Return a `Text` of a value, whose constructor alone would drop some control characters in silence."""
+    return Text(visible(str(value)), style=style, **options)
 
 
 def stdout_console() -> Console:
-    """Return the console for results."""
-    return _console(sys.stdout, stderr=False)
+    """Return the console for results; it wraps no lines, which is left to what it prints."""
+    return _console(result_stream(), stderr=False)
 
 
 def stderr_console() -> Console:
     """Return the console for progress, warnings and errors."""
-    return _console(sys.stderr, stderr=True)
+    return _console(progress_stream(), stderr=True)
 
 
 def is_live(console: Console) -> bool:
@@ -35,17 +60,16 @@ def in_ascii(text: str, ascii_only: bool) -> str:
     return text.translate(_ASCII) if ascii_only else text
 
 
-def _console(stream: TextIO, *, stderr: bool) -> Console:
+def _console(stream: ResultStream | ProgressStream, *, stderr: bool) -> Console:
     is_terminal = stream.isatty()
-    if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
-        # A name that the terminal cannot encode must not end the run.
-        stream.reconfigure(errors="backslashreplace")
-    return Console(
+    return VisibleConsole(
+        file=stream,  # type: ignore[arg-type]
         stderr=stderr,
+        soft_wrap=not stderr,
         # With FORCE_COLOR rich colours a pipe as well, but lines of a pipe can never be redrawn.
         force_interactive=None if is_terminal else False,
         color_system=None if os.environ.get("NO_COLOR") else "auto",
-        width=None if is_terminal or os.environ.get("COLUMNS") else UNLIMITED,
+        width=None if is_terminal else UNLIMITED,
         markup=False,
         emoji=False,
         highlight=False,

@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
-from rich.text import Text
 
-from recrun.report.terminal.console import is_live
-from recrun.report.terminal.tables import table
+from recrun.report.terminal.console import is_live, plain
+from recrun.report.terminal.tables import Prose, table
+from recrun.visible import on_one_line
 
 
 class FetchView:
@@ -27,7 +27,7 @@ class FetchView:
         self._is_quiet = is_quiet
         self._tasks: dict[str, TaskID | None] = {}
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
             TransferSpeedColumn(),
@@ -50,11 +50,11 @@ class FetchView:
         if self._progress.disable:
             if name not in self._tasks:
                 size = "" if total is None else f" ({total:,} bytes)"
-                self._console.print(Text(f"downloading {name}{size}"), soft_wrap=True)
+                self._console.print(plain(f"downloading {name}{size}"), soft_wrap=True)
                 self._tasks[name] = None
             return
         if self._tasks.get(name) is None:
-            self._tasks[name] = self._progress.add_task(name, total=total)
+            self._tasks[name] = self._progress.add_task(on_one_line(name), total=total)
         task = self._tasks[name]
         assert task is not None
         self._progress.update(task, completed=done, total=total)
@@ -70,6 +70,6 @@ def fetched_report(document: Mapping[str, Any]) -> Group:
         (file["name"], file["status"], "yes" if file["is_verified"] else "-", file["path"] or "-")
         for file in document["files"]
     ]
-    notes = [Text(f"note: {note}") for note in document["notes"]]
-    terms = [Text(f"terms: {document['terms']}")] if document["terms"] else []
+    notes = [Prose(f"note: {note}") for note in document["notes"]]
+    terms = [Prose(f"terms: {document['terms']}")] if document["terms"] else []
     return Group(table(None, ("file", "status", "verified", "path"), rows), *notes, *terms)

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from recrun.report.terminal.board import TRAIN_COLUMNS, Board, Row, train_title
-from recrun.report.terminal.console import is_live
+from recrun.report.terminal.console import is_live, plain
 from recrun.report.terminal.lines import (
     clock,
     duration,
@@ -29,6 +29,7 @@ from recrun.report.terminal.lines import (
 from recrun.report.terminal.monitor_table import monitor_table
 from recrun.runs.history import Part
 from recrun.training.reporter import Reporter
+from recrun.visible import on_one_line, visible
 
 REFRESH_PER_SECOND = 5
 
@@ -166,7 +167,7 @@ class LiveReporter(Reporter):
             epoch, elapsed = self._board.epoch, self._progress.tasks[0].elapsed
             epochs = f"{epoch:,} epoch" + ("" if epoch == 1 else "s")
             style = "green" if status == "done" else "yellow"
-            self._ending = Text.assemble((status, style), f" after {epochs}, {duration(elapsed)}")
+            self._ending = plain("").append(visible(status), style).append(f" after {epochs}, {duration(elapsed)}")
             self._still = None
 
     def view(self) -> RenderableType:
@@ -191,15 +192,15 @@ class LiveReporter(Reporter):
     def _header(self) -> RenderableType:
         grid = Table.grid(Column(style="dim", no_wrap=True), Column(overflow="fold"), padding=(0, 2, 0, 0))
         for label, text in self._facts():
-            grid.add_row(label, Text(text))
+            grid.add_row(label, plain(on_one_line(text)))
         description = self._board.info.get("description")
-        return Group(Text(str(description), style="bold"), grid) if description else grid
+        return Group(plain(on_one_line(str(description)), style="bold"), grid) if description else grid
 
     def _facts(self) -> list[tuple[str, str]]:
         return facts(self._board.info) + (more_facts(self._board.info) if self._verbose > 1 else [])
 
     def _print(self, text: str, style: str = "") -> None:
-        self._console.print(Text(text, style=style if self._draws else ""), soft_wrap=True)
+        self._console.print(plain(text, style=style if self._draws else ""), soft_wrap=True)
 
 
 class _Notes(ProgressColumn):
@@ -210,10 +211,10 @@ class _Notes(ProgressColumn):
             loss = "" if task.fields["loss"] is None else f"loss {number(task.fields['loss'])}  "
             speed = task.speed or 0.0
             pace = f"{speed:,.0f}" if speed >= 100 else f"{speed:,.1f}"
-            return Text(loss + (f"{pace} {task.fields['unit']}" if speed else ""))
+            return plain(loss + (f"{pace} {task.fields['unit']}" if speed else ""))
         done = task.completed - task.fields["first"]
         left = task.elapsed * (task.remaining or 0) / done if task.elapsed and done > 0 else None
-        return Text(f"ETA {clock(left)}  elapsed {clock(task.elapsed)}")
+        return plain(f"ETA {clock(left)}  elapsed {clock(task.elapsed)}")
 
 
 def _plain_row(row: Row, epochs: int | None) -> str:

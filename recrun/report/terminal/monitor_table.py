@@ -9,11 +9,10 @@ from rich import box
 from rich.cells import cell_len
 from rich.console import Group
 from rich.table import Column, Table
-from rich.text import Text
 
 from recrun.registry.user_files import short_name
 from recrun.report.terminal.board import Board, Row, train_title
-from recrun.report.terminal.console import in_ascii
+from recrun.report.terminal.console import in_ascii, plain
 from recrun.report.terminal.lines import number
 
 _GAP = 2
@@ -54,7 +53,7 @@ def monitor_table(board: Board, width: int, n_rows: int, *, ascii_only: bool = F
     fields = _fields(board, shown, in_ascii("★ ", ascii_only))
     kept, two_lines = _fit(fields, width)
     table = Table(
-        *(Column(Text(field.header(two_lines)), justify="right", no_wrap=True) for field in kept),
+        *(Column(plain(field.header(two_lines)), justify="right", no_wrap=True) for field in kept),
         box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD,
         show_edge=False,
         padding=(0, _GAP - 1, 0, 0),
@@ -62,11 +61,11 @@ def monitor_table(board: Board, width: int, n_rows: int, *, ascii_only: bool = F
         header_style="bold",
     )
     for position, row in enumerate(shown):
-        table.add_row(*(Text(field.cells[position]) for field in kept), style="bold green" if row is best else None)
+        table.add_row(*(plain(field.cells[position]) for field in kept), style="bold green" if row is best else None)
         if row is best and row not in rows:
-            table.add_row(Text(in_ascii("⋮", ascii_only)), style="dim")
+            table.add_row(plain(in_ascii("⋮", ascii_only)), style="dim")
     left_out = ", ".join(field.name for field in fields if field not in kept)
-    note = Text(f"too narrow for: {left_out}", style="dim", no_wrap=True, overflow="ellipsis")
+    note = plain(f"too narrow for: {left_out}", style="dim", no_wrap=True, overflow="ellipsis")
     return Group(table, note) if left_out else Group(table)
 
 

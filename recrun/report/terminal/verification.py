@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from recrun.registry.user_files import short_name
-from recrun.report.terminal.tables import table
+from recrun.report.terminal.columns import Field
+from recrun.report.terminal.console import plain
+from recrun.report.terminal.tables import TextTable, table
 
 
-def verification_table(document: Mapping[str, Any]) -> Table:
+def verification_table(document: Mapping[str, Any]) -> TextTable:
     """Return a table with a row for each split and metric: published, expected and measured value, and the verdict.
 
     If several values are published, the row shows the first; the lines below the table list all of them.
@@ -20,7 +21,16 @@ def verification_table(document: Mapping[str, Any]) -> Table:
     pairs = list(dict.fromkeys((number["split"], number["metric"]) for number in document["numbers"]))
     return table(
         f"{document['config']}",
-        ("split", "metric", "published", "expected", "measured", "difference", "tolerance", ""),
+        (
+            "split",
+            "metric",
+            "published",
+            "expected",
+            "measured",
+            Field("difference", rank=2),
+            Field("tolerance", rank=1),
+            "verdict",
+        ),
         [_row(document["numbers"], split, metric) for split, metric in pairs],
     )
 
@@ -69,5 +79,5 @@ def _row(numbers: list[dict[str, Any]], split: str, metric: str) -> list[Any]:
 
 def _verdict(inside: list[bool | None]) -> Text | str:
     if False in inside:
-        return Text("outside", style="bold red")
-    return Text("inside", style="green") if True in inside else ""
+        return plain("outside", style="bold red")
+    return plain("inside", style="green") if True in inside else ""

@@ -154,3 +154,27 @@ def test_a_target_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "archive", ("good.txt", b"good"))
     with pytest.raises(FileNotFoundError, match="nowhere"):
         unpack(path, {"good.txt": tmp_path / "nowhere" / "good.txt"}, max_bytes=LIMIT)
+
+
+def test_empty_members_without_end_count_as_well(tmp_path: Path) -> None:
+    entries = tuple((f"{number}", b"") for number in range(3000))
+    archive = make_tar(tmp_path / "archive", *entries)
+    with pytest.raises(DownloadError, match="holds more than 1,048,576 bytes"):
+        unpack(archive, {"x": tmp_path / "x"}, max_bytes=LIMIT)
+
+
+def test_long_names_within_long_names_are_damage(tmp_path: Path) -> None:
+    header = special("long", tarfile.GNUTYPE_LONGNAME, "")
+    header.size = 1
+    block = header.tobuf(tarfile.GNU_FORMAT) + b"x".ljust(tarfile.BLOCKSIZE, b"\0")
+    (tmp_path / "archive").write_bytes(gzip.compress(block * 3000))
+    with pytest.raises(DownloadError, match="not a zip or tar archive, or damaged"):
+        unpack(tmp_path / "archive", {"x": tmp_path / "x"}, max_bytes=LIMIT)
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_two_members_of_one_name_the_last_one_counts(tmp_path: Path, make: Callable[..., Path]) -> None:
+    archive = make(tmp_path / "archive", ("x", b"the first, and longer"), ("x", b"the last"))
+    assert set(unpack(archive, {"x": tmp_path / "x"}, max_bytes=LIMIT)) == {"x"}
+    assert (tmp_path / "x").read_bytes() == b"the last"

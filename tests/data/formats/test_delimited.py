@@ -326,7 +326,7 @@ def test_lists_of_integers_do_not_need_polars(tmp_path: Path, monkeypatch: pytes
     [
         (
             "user id,item id,my rating value,time stamp\n1,10,3,1600000000\n",
-            r"x\.csv:2: with separator ' ' there are 1 columns here and 6 in the first line; ',' gives 4 in each; set "
+            r"x\.csv:2: with separator ' ' there is 1 column here and 6 in the first line; ',' gives 4 in each; set "
             r"separator=','",
         ),
         ("1,The Lord of the Rings,5\n2,Alien,3\n", r"x\.csv:2: with separator ' ' .*; ',' gives 3 in each"),

@@ -107,7 +107,9 @@ def test_users_short_of_unseen_items_are_counted_and_the_first_is_named() -> Non
         refuse_short_of(1, np.array([4, 0, 0]), "negatives")
     assert str(error.value) == (
         "2 of 3 users have seen every item (the first: internal id 1), so negatives cannot be drawn; "
-        "leave such users out of the data"
+        "leave such users out of the data, or train without sampled negatives (model: ease, or loss: cross_entropy)"
     )
+    with pytest.raises(DataError, match=r"\(the first: user anna\)"):
+        refuse_short_of(1, np.array([4, 0]), "negatives", np.array(["bert", "anna"]))
     with pytest.raises(DataError, match=r"1 of 2 users have fewer than 3 unseen items .* or ask for fewer negatives"):
         refuse_short_of(3, np.array([2, 3]), "3 negatives")

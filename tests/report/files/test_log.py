@@ -39,11 +39,11 @@ def test_a_line_is_on_disk_as_soon_as_it_is_written(tmp_path):
     writer.close()
 
 
-def test_control_codes_of_terminals_are_left_out(tmp_path):
+def test_control_codes_of_terminals_are_written_as_escapes(tmp_path):
     writer = LogWriter(tmp_path / "log.txt")
     writer.message("\x1b[1;31mred\x1b[0m \x1b]0;title\x07and \x1b[2Kplain")
     writer.close()
-    assert _texts(tmp_path / "log.txt") == ["INFO    red and plain"]
+    assert _texts(tmp_path / "log.txt") == [r"INFO    \x1b[1;31mred\x1b[0m \x1b]0;title\x07and \x1b[2Kplain"]
 
 
 def test_every_line_of_a_message_has_its_time(tmp_path):

@@ -39,5 +39,5 @@ def test_the_report_names_files_notes_and_terms() -> None:
     file = {"name": "a.txt", "status": "missing", "is_verified": False, "path": None}
     document = {"files": [file], "notes": ["[bold] is no markup"], "terms": "Be kind."}
     Console(file=stream, width=80, markup=False).print(fetched_report(document))
-    assert "a.txt   missing   -          -" in stream.getvalue()
+    assert "a.txt  missing  -         -" in stream.getvalue()
     assert stream.getvalue().endswith("note: [bold] is no markup\nterms: Be kind.\n")

@@ -30,15 +30,15 @@ def test_a_table_aligns_numbers_to_the_right_and_stars_the_best_row(screen):
     )
     assert lines == [
         "Trials",
-        "        lr   status   ndcg@20",
-        "─" * 29,
-        "★   0.1000   done      0.5000",
-        "     1e-05   [bad]          -",
+        "       lr  status  ndcg@20",
+        "──────────────────────────",
+        "★  0.1000  done     0.5000",
+        "    1e-05  [bad]         -",
     ]
 
 
 def test_a_table_without_rows_shows_its_head(screen):
-    assert _text(screen, table(None, ("name", "status"), []))[0] == "name   status"
+    assert _text(screen, table(None, ("name", "status"), []))[0] == "name  status"
 
 
 def test_parameters_are_shown_with_type_default_and_help(screen):
@@ -51,29 +51,29 @@ def test_parameters_are_shown_with_type_default_and_help(screen):
     assert lines[5].endswith("required")
 
 
-def test_a_result_has_a_row_for_each_split(screen, history_and_result):
-    lines = _text(screen, result_table(history_and_result[1]))
+def test_a_result_has_a_row_for_each_split(screen, courses_and_result):
+    lines = _text(screen, result_table(courses_and_result[1]))
     assert lines == [
         "Result at epoch 18, best by valid ndcg@20",
-        "        recall@10   recall@20   ndcg@10   ndcg@20",
-        "─" * 49,
-        "valid      0.1600      0.0800    0.0533    0.0400",
-        "test       0.1600      0.0800    0.0533    0.0400",
+        "split  recall@10  recall@20  ndcg@10  ndcg@20",
+        "─" * 45,
+        "valid     0.1600     0.0800   0.0533   0.0400",
+        "test      0.1600     0.0800   0.0533   0.0400",
         "users ranked: 29,000 valid, 29,858 test; 858 skipped (nothing to find)",
         "time: train 6 min 00 s, evaluate 48.0 s, total 6 min 55 s",
     ]
 
 
-def test_a_result_with_many_metrics_stands_upright(screen, history_and_result, many_monitors):
+def test_a_result_with_many_metrics_stands_upright(screen, courses_and_result, many_monitors):
     values = dict.fromkeys(many_monitors[1:], 0.25)
-    lines = _text(screen, result_table({**history_and_result[1], "valid": values, "test": values}), width=60)
-    assert lines[1].split() == ["valid", "test"]
+    lines = _text(screen, result_table({**courses_and_result[1], "valid": values, "test": values}), width=60)
+    assert lines[1].split() == ["metric", "valid", "test"]
     assert lines[3].split() == ["recall@5", "0.2500", "0.2500"]
     assert len(lines) == 3 + 12 + 3  # the last note takes two lines
 
 
-def test_a_result_without_validation_has_one_row(screen, history_and_result):
-    lines = _text(screen, result_table({**history_and_result[1], "valid": None, "users": None, "seconds": None}))
+def test_a_result_without_validation_has_one_row(screen, courses_and_result):
+    lines = _text(screen, result_table({**courses_and_result[1], "valid": None, "users": None, "seconds": None}))
     assert lines[0] == "Result at epoch 18, without validation"
     assert [line.split()[0] for line in lines[3:]] == ["test"]
 
@@ -93,7 +93,7 @@ def test_an_evaluation_has_one_row(screen):
     lines = _text(screen, evaluation_table(document))
     assert lines == [
         "Checkpoint best.safetensors",
-        "       ndcg@20",
+        "split  ndcg@20",
         "─" * 14,
         "test    0.2500",
         "users ranked: 5 test",

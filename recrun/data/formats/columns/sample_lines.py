@@ -12,6 +12,7 @@ from recrun.data.formats.find_bad_row import TextShape
 from recrun.data.formats.opening import BLOCK, open_binary
 from recrun.data.formats.table import data_error
 
+MAX_COLUMNS: Final = 50_000
 _HEAD: Final = 1 << 16
 _PIECE: Final = 1 << 14
 _STEP: Final = BLOCK // 4
@@ -56,9 +57,8 @@ def check_guess(path: Path, guessed: str, encoding: str, quoted: bool) -> None:
         if len(found) > 1 or found == {1}:
             continue
         if odd is not None:
-            message = (
-                f"with separator {guessed!r} there are {sizes[odd]} columns here and {n_columns} in the first line"
-            )
+            here = "is 1 column" if sizes[odd] == 1 else f"are {sizes[odd]} columns"
+            message = f"with separator {guessed!r} there {here} here and {n_columns} in the first line"
             message += f"; {other!r} gives {found.pop()} in each; set separator={other!r}"
             raise data_error(path, 1 + odd, message, kind="separator")
         # Names and dates hold blanks, so a blank is the likely separator only where there is no other one.
@@ -75,6 +75,19 @@ def split_line(line: str, separator: str, quoted: bool) -> list[str]:
         return next(csv.reader([line], delimiter=separator), [])
     except csv.Error:
         return line.split(separator)
+
+
+def split_head(path: Path, line: str, separator: str, quoted: bool) -> list[str]:
+    """Return the fields of a file's first line, as `split_line` does.
+
+    Raises:
+        DataError: there are more than any table has, so that looking at each would take minutes.
+    """
+    fields = split_line(line, separator, quoted)
+    if len(fields) > MAX_COLUMNS:
+        message = f"has {len(fields):,} columns, and at most {MAX_COLUMNS:,} are read; is {separator!r} the separator?"
+        raise data_error(path, None, message, "not-data")
+    return fields
 
 
 def sample_columns(path: Path, shape: TextShape, *, spread: bool = False) -> list[list[str]]:

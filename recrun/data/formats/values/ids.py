@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from recrun.data.formats.table import MAX_ID_LENGTH, Ids, rows_error
-from recrun.data.formats.values.numbers import MISSING_WORDS, are_numbers, largest_exact
+from recrun.data.formats.values.numbers import MISSING_WORDS, are_numbers, largest_exact, remedy_for_missing
 from recrun.data.interactions import sorted_distinct
 
 if TYPE_CHECKING:
@@ -20,13 +20,14 @@ _INVISIBLE: Final = "\\s\u200b\u200e\u200f\u2060\ufeff"
 """Blanks of all kinds, and marks that no one sees, as a class of characters."""
 
 
-def ids_of(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> Ids:
+def ids_of(values: pl.Series, path: Path, line_of: Callable[[int], int], column: str = "") -> Ids:
     """Return a column of ids.
 
     Args:
         values: integers, whole floats or text, called by their role; without missing ones.
         path: the file, for messages.
         line_of: the line of each value.
+        column: the column's name in the file, if it has one.
 
     Raises:
         DataError: an id is negative, empty, too long, a fraction, a word for a missing value, or differs from another
@@ -54,8 +55,8 @@ def ids_of(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> Ids:
         bare = text.str.strip_chars()
         # Blanks around a column of numbers mean nothing; in text they are kept.
         if bool((bare.str.len_bytes() != text.str.len_bytes()).any()) and _are_integers(bare):
-            return ids_of(bare, path, line_of)
-        return _text_ids(text, path, line_of)
+            return ids_of(bare, path, line_of, column)
+        return _text_ids(text, path, line_of, column)
     if values.dtype.is_integer():
         return _integer_ids(numbers, path, line_of)
     values = values.cast(pl.String)
@@ -65,7 +66,7 @@ def ids_of(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> Ids:
     n_digits = np.searchsorted(_POWERS_OF_TEN, ids.names, side="right") + 1
     if written == int((n_digits * np.bincount(ids.codes, minlength=len(ids.names))).sum()):
         return ids
-    return _text_ids(values, path, line_of)
+    return _text_ids(values, path, line_of, column)
 
 
 def alike(names: pl.Series) -> dict[int, tuple[int, str]]:
@@ -124,7 +125,7 @@ def _integer_ids(values: pl.Series, path: Path, line_of: Callable[[int], int]) -
     return Ids.of_integers(numbers)
 
 
-def _text_ids(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> Ids:
+def _text_ids(values: pl.Series, path: Path, line_of: Callable[[int], int], column: str) -> Ids:
     import polars as pl
 
     # Only equality of these codes counts: how they are given out depends on the version of polars and its caches.
@@ -138,13 +139,13 @@ def _text_ids(values: pl.Series, path: Path, line_of: Callable[[int], int]) -> I
     wrong = (lengths > MAX_ID_LENGTH) | (lengths == 0)
     if bool(is_blank.any()):
         rows = np.flatnonzero(np.isin(codes, present[is_blank]))
-        told = f"the {values.name} is missing; drop_missing=[COLUMN] leaves such rows out"
+        told = f"the {values.name} is missing{remedy_for_missing(values.name, column)}"
         raise rows_error(path, "missing-value", rows, line_of, lambda row: told)
     if bool(wrong.any()):
         rows = np.flatnonzero(np.isin(codes, present[wrong]))
         expected = f"expected a {values.name} id of 1 to {MAX_ID_LENGTH} characters, found "
         raise rows_error(path, "long-id", rows, line_of, lambda row: expected + _length(values[row]))
-    kind, reasons = _doubtful_ids(names, lambda place: line_of(int(first_row[present[place]])))
+    kind, reasons = _doubtful_ids(names, lambda place: line_of(int(first_row[present[place]])), column)
     if reasons:
         rows = np.flatnonzero(np.isin(codes, present[list(reasons)]))
         reason_of = {int(present[place]): reason for place, reason in reasons.items()}
@@ -161,7 +162,7 @@ def _length(text: str) -> str:
     return f"one of {len(text)} characters" if text else "an empty one"
 
 
-def _doubtful_ids(names: pl.Series, line_of: Callable[[int], int]) -> tuple[str, dict[int, str]]:
+def _doubtful_ids(names: pl.Series, line_of: Callable[[int], int], column: str) -> tuple[str, dict[int, str]]:
     """Return (kind, what they are by position) of text ids that surely are not meant as ones.
 
     These are ids with characters of a damaged file, words for a missing value where all other ids are numbers, large
@@ -170,6 +171,7 @@ def _doubtful_ids(names: pl.Series, line_of: Callable[[int], int]) -> tuple[str,
     Args:
         names: distinct ids, text.
         line_of: a line of each.
+        column: the name of their column in the file, if it has one.
     """
     damaged = names.str.contains("[\0\r]")
     if damaged.any():
@@ -179,7 +181,7 @@ def _doubtful_ids(names: pl.Series, line_of: Callable[[int], int]) -> tuple[str,
     rounded = names.str.contains(r"^[0-9]\.[0-9]+[eE]\+?[0-9]+$")
     if (missing.any() or rounded.any()) and not missing.all() and are_numbers(names.filter(~missing)).all():
         if missing.any():
-            told = " where all other ids are numbers (a missing value?); drop_missing=[COLUMN] leaves such rows out"
+            told = f" where all other ids are numbers (a missing value?){remedy_for_missing(names.name, column)}"
             return "missing-id", dict.fromkeys(missing.arg_true().to_list(), told)
         told = ", a rounded number, as spreadsheets write large ids; write all digits"
         return "rounded-id", dict.fromkeys(rounded.arg_true().to_list(), told)

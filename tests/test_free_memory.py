@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recrun.architectures import free_memory
+from recrun import free_memory
 from recrun.errors import ConfigError
 
 

@@ -1,0 +1,1 @@
+"""Suggest what was meant by keys and values that a config cannot have."""

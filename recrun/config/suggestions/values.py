@@ -1,0 +1,68 @@
+"""Suggest what was meant by a value that does not fit its setting's type."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any, Final
+
+from recrun.config.check_value import Misfit, find_registered, fit
+from recrun.config.yaml_reader import Given, Place, read_value
+from recrun.config.yaml_writer import dump_value
+from recrun.errors import nearest
+from recrun.registry import choices
+from recrun.registry.other_names import meant_name
+
+_WORDS: Final = {
+    **dict.fromkeys(("yes", "on", "y", "t", "1", "true"), True),
+    **dict.fromkeys(("no", "off", "n", "f", "0", "false"), False),
+    **dict.fromkeys(("none", "nil", "nan", "null", "undefined", "default"), None),
+}
+
+
+def meant_value(key: str, annotation: Any, given: Given) -> str | None:
+    """Return what to write instead of a value: a choice, or `KEY=[VALUE]` where a list is expected; None if unknown.
+
+    Args:
+        key: the setting.
+        annotation: its type, which the value does not fit.
+        given: the value as written.
+    """
+    value, registered = given.value, find_registered(annotation)
+    if registered and isinstance(value, str):
+        return meant_name(registered.kinds, value, choices(registered))
+    texts = [name for name in typing.get_args(annotation) if isinstance(name, str)]
+    if texts and isinstance(value, str):
+        return nearest(value, texts)
+    if isinstance(value, (list, dict)):
+        return None
+    text = given.text if given.text is not None else dump_value(value)
+    if _may_be_list(annotation):
+        listed, faults = read_value(f"[{text}]", Place(""))
+        if listed is None or faults or not listed.value or not _fits(annotation, listed.value):
+            return None
+        in_argument = given.place is not None and given.place.line is None
+        return f"{key}{'=' if in_argument else ': '}[{text}]"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 and _fits(annotation, int(value)):
+        return str(int(value))
+    word = text.strip().lower()
+    if word in _WORDS and _fits(annotation, _WORDS[word]):
+        return dump_value(_WORDS[word])
+    return None
+
+
+def _fits(annotation: Any, value: Any) -> bool:
+    try:
+        fit(annotation, value)
+    except Misfit:
+        return False
+    return True
+
+
+def _may_be_list(annotation: Any) -> bool:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _may_be_list(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return any(_may_be_list(each) for each in arguments)
+    return annotation is list or origin is list

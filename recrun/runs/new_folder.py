@@ -1,0 +1,165 @@
+"""Make the folder of a run all at once, remove it when its start fails, and keep the link to the latest run."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from recrun.errors import CheckpointError
+from recrun.files import HeldError, hold, read_regular
+
+LATEST: Final = "latest"
+_BUILDING: Final = ".building-"
+_PATIENCE: Final = 60.0
+"""Seconds to wait for other processes, each of which makes its folder within a moment."""
+_MAX_PATH: Final = 1 << 14
+
+
+def build_folder(path: Path, fill: Callable[[Path], None]) -> None:
+    """Make a folder under another name, fill it, and rename it, so that it is there with all its content or not at all.
+
+    The folder above is locked meanwhile, so what others find there unlocked under such a name was left by a process
+    that was killed.
+
+    Raises:
+        OSError: it cannot be made, or exists already.
+    """
+    building = path.parent / f"{_BUILDING}{secrets.token_hex(4)}"
+    try:
+        with hold(path.parent, patience=_PATIENCE):
+            if os.path.lexists(path):
+                raise FileExistsError(str(path))
+            fill(building)
+            building.rename(path)
+    except HeldError:
+        raise OSError(0, f"{path.parent} is locked by another process") from None
+    except BaseException:
+        remove_new(building)
+        raise
+
+
+def remove_abandoned(root: Path, parent: Path) -> None:
+    """Remove at once what killed processes were making in the folder of all runs, or in those for one data set."""
+    folders = {root, parent}
+    for description in _folders(root):
+        folders.update(_folders(description))
+    for folder in folders:
+        if any(_abandoned(folder)):
+            with suppress(HeldError, OSError), hold(folder, patience=0.0):
+                for path in list(_abandoned(folder)):
+                    _remove(path)
+
+
+def remove_new(path: Path) -> None:
+    """Remove the folder of a run that has not begun, as far as possible, without an error."""
+    # By path first: rmtree opens folders, which fails where the process may open no more files.
+    for name in ("config.yaml", "run.json", ".lock", ".record-lock", "log.txt", "metrics.jsonl"):
+        with suppress(OSError):
+            os.unlink(path / name)
+    for name in ("checkpoints/last", "checkpoints/best", "checkpoints", "summary", "."):
+        with suppress(OSError):
+            os.rmdir(os.path.normpath(path / name))
+    if os.path.lexists(path):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _point_latest(root: Path, path: Path) -> None:
+    """Point `latest` in the folder of all runs at one of them.
+
+    Raises:
+        OSError: that is not possible, as where `latest` is a folder.
+    """
+    temporary = root / f"{_BUILDING}{LATEST}-{secrets.token_hex(4)}"
+    try:
+        with hold(root, patience=_PATIENCE):
+            _write_link(temporary, path.relative_to(root))
+            os.replace(temporary, root / LATEST)
+    except HeldError:
+        raise OSError(0, "it is locked by another process") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def have_latest_follow(path: Path, *, is_new: bool) -> str | None:
+    """Point `latest` at a run that is trained; return why that is not possible, or None.
+
+    A run that was copied elsewhere may be continued there, where `latest` is none of recrun's business.
+
+    Args:
+        path: the folder of the run.
+        is_new: whether the run was made just now, so that the folder three levels above is that of all runs.
+    """
+    root = path.parents[2]
+    if is_new or _points_at_runs(root):
+        try:
+            _point_latest(root, path)
+        except OSError as error:
+            return f"{root / LATEST} does not point at this run: {error.strerror}"
+    return None
+
+
+def _points_at_runs(root: Path) -> bool:
+    """Return whether a folder has a `latest` that names a run in it, as only the folder of all runs has."""
+    try:
+        target = Path(os.readlink(root / LATEST) if (root / LATEST).is_symlink() else _named(root / LATEST))
+    except (OSError, UnicodeDecodeError):
+        return False
+    return len(target.parts) == 3 and not target.is_absolute() and ".." not in target.parts
+
+
+def follow_latest(path: Path) -> Path:
+    """Return the run folder named in a file called `latest`; any other path is returned unchanged.
+
+    Raises:
+        CheckpointError: the file cannot be read, or is not one that recrun wrote.
+    """
+    if path.name != LATEST or not os.path.isfile(path):
+        return path
+    try:
+        return path.parent / _named(path)
+    except UnicodeDecodeError:
+        raise CheckpointError(f"{path} is damaged: it does not name a run") from None
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _named(file: Path) -> str:
+    return read_regular(file, limit=_MAX_PATH).decode("utf-8").strip()
+
+
+def _write_link(link: Path, target: Path) -> None:
+    """Create a symbolic link or, where that fails, a file that holds the path; `follow_latest` follows both."""
+    if os.name != "nt":  # Windows seldom allows links, and a rename cannot replace a link to a folder there
+        with suppress(OSError):
+            link.symlink_to(target, target_is_directory=True)
+            return
+    link.write_text(f"{target.as_posix()}\n", encoding="utf-8")
+
+
+def _folders(parent: Path) -> list[Path]:
+    return [Path(entry.path) for entry in _entries(parent) if entry.is_dir(follow_symlinks=False)]
+
+
+def _abandoned(folder: Path) -> list[Path]:
+    return [Path(entry.path) for entry in _entries(folder) if entry.name.startswith(_BUILDING)]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)

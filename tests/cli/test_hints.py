@@ -1,0 +1,97 @@
+"""A command line that cannot be understood is answered with the one that was probably meant."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ANSWERS = {
+    "train lr = 1e-3": "write no blanks around '=': lr=1e-3",
+    "train lr= 1e-3": "write no blanks around '=': lr=1e-3",
+    "train bprmf lr =1e-3": "write no blanks around '=': lr=1e-3",
+    "sweep bprmf lr = 1e-3,1e-4": "write no blanks around '=': lr=1e-3,1e-4",
+    "train 'monitors=[recall@10,' 'ndcg@10]'": "put an argument with blanks in quotes: 'monitors=[recall@10, ndcg@10]'",
+    "train epochs 10": "a setting is given as KEY=VALUE: epochs=10",
+    "train bprmf epochs 10": "a setting is given as KEY=VALUE: epochs=10",
+    "train --lr 1e-3": "'--lr'; a setting is given as KEY=VALUE, without dashes: lr=1e-3",
+    "train --lr": "'--lr'; a setting is given as KEY=VALUE, without dashes: lr=...",
+    "train -lr=1e-3": "'-l'; a setting is given as KEY=VALUE, without dashes: lr=1e-3",
+    "train --learning-rate=1e-3": "; a setting is given as KEY=VALUE, without dashes: lr=1e-3",
+    "train bprmf --epochs 10": "'--epochs'; a setting is given as KEY=VALUE, without dashes: epochs=10",
+    "train --config a.yaml": "'--config'; CONFIG needs no option: recrun train a.yaml",
+    "train --output-dir x": "the option is --runs: recrun train --runs x",
+    "sweep --n-jobs 3 lr=1,2": "the option is --jobs: recrun sweep --jobs 3",
+    "eval runs/latest": "names the run; write: recrun eval --checkpoint runs/latest",
+    "eval runs/latest monitors=[auc]": "write: recrun eval --checkpoint runs/latest 'monitors=[auc]'",
+    "eval": "Missing option '--checkpoint', which names the run; write: recrun eval --checkpoint RUN",
+    "resume runs/latest": "no command 'resume'; write: recrun train --resume runs/latest.",
+    "resume": "write: recrun train --resume RUN.",
+    "test runs/latest": "no command 'test'; write: recrun eval --checkpoint runs/latest.",
+    "evaluate": "write: recrun eval --checkpoint RUN.",
+    "fit bprmf lr=1": "write: recrun train bprmf lr=1.",
+    "predict": "write: recrun eval --checkpoint RUN to score a model (none writes predictions).",
+    "tune lr=1,2": "write: recrun sweep lr=1,2.",
+    "search lr=1,2": "write: recrun sweep lr=1,2.",
+    "grid lr=1,2": "write: recrun sweep lr=1,2.",
+    "bprmf lr=1": "write: recrun train bprmf lr=1.",
+    "lr=1": "write: recrun train lr=1.",
+    "mine.yaml": "write: recrun train mine.yaml.",
+    "runs": "write: recrun list runs.",
+    "loss": "write: recrun list losses.",
+    "help": "write: recrun --help.",
+    "download LastFM": "write: recrun data fetch LastFM.",
+    "train monitors=recall@20": "found 'recall@20' (text); did you mean 'monitors=[recall@20]'?",
+    "train lr=1e-3,1e-4": "found '1e-3,1e-4' (text); to try each value: recrun sweep lr=1e-3,1e-4",
+    "train bprmf seed=1..3": "to try each value: recrun sweep bprmf seed=1..3",
+    "train loss=bpr,bce": "unknown loss 'bpr,bce'; to try each value: recrun sweep loss=bpr,bce",
+    "train 'lr=[1e-3, 1e-4]'": "[0.001, 0.0001] (a list); to try each value: recrun sweep lr=1e-3,1e-4",
+    "sweep lr=[1e-3,1e-4]": "(a list); to try each value: recrun sweep lr=1e-3,1e-4",
+    "sweep bprmf lr=[1e-3,1e-4] epochs=1,2": "to try each value: recrun sweep bprmf lr=1e-3,1e-4 epochs=1,2",
+    "train bprmf lightgcn": "expected KEY=VALUE, found 'lightgcn'; did you mean 'model=lightgcn'?",
+    "train bprmf lr": "expected KEY=VALUE, found 'lr'\n",
+    "train bprmf LastFM": "expected KEY=VALUE, found 'LastFM'; did you mean 'dataset=LastFM'?",
+    "train ./x.py:M": "a model of your own is named by a setting: model=./x.py:M",
+    "train x.py": "a model of your own is named by a setting: model=x.py:Name",
+}
+
+
+@pytest.mark.parametrize("line", ANSWERS)
+def test_a_command_line_is_answered_with_what_was_meant(recrun: Callable[..., Any], line: str) -> None:
+    outcome = recrun(*shlex.split(line))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert ANSWERS[line] in outcome.err
+    assert outcome.is_untouched
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("my_mf", "did you mean 'my_mf.yaml'?"),
+        ("my-mf", "did you mean 'my_mf.yaml'?"),
+        ("my_mf.yml", "did you mean 'my_mf.yaml'?"),
+        ("folder", "folder: is a folder; expected a YAML file; did you mean 'folder/only.yaml'?"),
+        ("configs/mine", "did you mean 'configs/mine.yaml'?"),
+        ("mine", "did you mean 'configs/mine.yaml'?"),
+        ("configs/bprmf", "but 'configs/bprmf.yaml'; write the whole path, or 'bprmf'"),
+        ("run", "is the folder of a run; continue it with --resume run, or train anew by its config: run/config.yaml"),
+    ],
+)
+def test_a_config_without_its_ending_is_answered_with_its_path(
+    recrun: Callable[..., Any], tmp_path: Path, name: str, answer: str
+) -> None:
+    for path in ("my_mf.yaml", "folder/only.yaml", "configs/mine.yaml", "configs/bprmf.yaml", "run/config.yaml"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("model: bprmf\n", encoding="utf-8")
+    (tmp_path / "run" / "run.json").write_text("{}", encoding="utf-8")
+    outcome = recrun("train", name)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert answer in outcome.err
+
+
+def test_a_setting_of_the_same_name_as_a_file_is_that_file(recrun: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "seed").write_text("model: bprmf\n", encoding="utf-8")
+    assert recrun("train", "seed", "--print-config").code == 0

@@ -1,0 +1,105 @@
+"""Folders of new runs: there as a whole or not at all, whatever kills the process that makes them; and `latest`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recrun.files import hold
+from recrun.runs.folder import RunFolder
+from recrun.runs.new_folder import have_latest_follow
+
+SETTINGS = {"description": "mf", "dataset": "Synthetic", "lr": 0.001, "id": "a"}
+KILLED_WHILE_BUILDING = """
+import os, signal, sys
+from recrun.runs.folder import RunFolder
+RunFolder.write_json = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+RunFolder.create(sys.argv[1], {"description": sys.argv[2], "dataset": "Synthetic", "id": "a"})
+"""
+KILLED_WHILE_LINKING = """
+import os, signal, sys
+from pathlib import Path
+from recrun.runs.new_folder import have_latest_follow
+os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+have_latest_follow(Path(sys.argv[1], "mf/Synthetic/a"), is_new=True)
+"""
+
+
+def _killed(script: str, *arguments: str) -> None:
+    assert subprocess.run([sys.executable, "-c", script, *arguments]).returncode == -signal.SIGKILL
+
+
+def _left(runs: Path) -> list[str]:
+    return sorted(path.parent.name for path in runs.rglob(".building-*"))
+
+
+def test_what_a_killed_process_was_making_goes_at_the_next_start(tmp_path: Path) -> None:
+    _killed(KILLED_WHILE_BUILDING, str(tmp_path), "mf")
+    _killed(KILLED_WHILE_LINKING, str(tmp_path))
+    assert _left(tmp_path) == sorted(["Synthetic", tmp_path.name])
+    _killed(KILLED_WHILE_BUILDING, str(tmp_path), "other")
+    assert [path.parts[-3] for path in tmp_path.rglob(".building-*")] == ["other"]
+    run = RunFolder.create(tmp_path, SETTINGS)
+    assert _left(tmp_path) == []
+    assert run.read_run()["status"] == "running"
+
+
+def test_what_another_process_is_making_now_is_left_alone(tmp_path: Path) -> None:
+    building = tmp_path / "other/Synthetic/.building-0"
+    building.mkdir(parents=True)
+    with hold(building.parent, patience=0.0):
+        RunFolder.create(tmp_path, SETTINGS)
+        assert building.is_dir()
+    RunFolder.create(tmp_path, {**SETTINGS, "id": "b"})
+    assert not building.exists()
+
+
+def test_a_link_left_behind_goes_without_what_it_points_to(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/file").write_text("mine", encoding="utf-8")
+    (tmp_path / "runs/mf/Synthetic").mkdir(parents=True)
+    (tmp_path / "runs/mf/Synthetic/.building-0").symlink_to(tmp_path / "mine", target_is_directory=True)
+    RunFolder.create(tmp_path / "runs", SETTINGS)
+    assert _left(tmp_path) == []
+    assert (tmp_path / "mine/file").read_text(encoding="utf-8") == "mine"
+
+
+def test_the_settings_are_in_run_json_as_in_the_config(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path, {**SETTINGS, "rate": 1e-8, "layers": [8, 4], "none": None})
+    assert run.read_run()["settings"] == run.read_settings()
+    before = run.read_run()["config_sha256"]
+    run.change_settings({**run.read_settings(), "epochs": 7})
+    assert run.read_run()["settings"] == run.read_settings()
+    assert run.read_run()["settings"]["epochs"] == 7
+    assert run.read_run()["config_sha256"] != before
+
+
+@pytest.mark.parametrize(
+    ("target", "is_of_runs"), [("mf/Synthetic/a", True), ("release-2", False), ("../a/b", False), ("/a/b", False)]
+)
+def test_only_a_latest_that_names_a_run_is_recruns(tmp_path: Path, target: str, is_of_runs: bool) -> None:
+    path = tmp_path / "lightgcn" / "Synthetic" / "copied"
+    path.mkdir(parents=True)
+    assert have_latest_follow(path, is_new=False) is None
+    assert not os.path.lexists(tmp_path / "latest"), "there was none, so none is made"
+    (tmp_path / "latest").symlink_to(target, target_is_directory=True)
+    assert have_latest_follow(path, is_new=False) is None
+    assert os.readlink(tmp_path / "latest") == ("lightgcn/Synthetic/copied" if is_of_runs else target)
+
+
+def test_latest_follows_and_a_folder_in_its_place_stays(tmp_path: Path) -> None:
+    for id in ("a", "b"):
+        run = RunFolder.create(tmp_path, {**SETTINGS, "id": id})
+        assert have_latest_follow(run.path, is_new=True) is None
+        assert (tmp_path / "latest").resolve() == run.path.resolve()
+    (tmp_path / "latest").unlink()
+    (tmp_path / "latest").mkdir()
+    message = have_latest_follow(run.path, is_new=True)
+    assert message is not None
+    assert message.startswith(f"{tmp_path / 'latest'} does not point at this run: ")
+    assert _left(tmp_path) == []
