@@ -5,18 +5,22 @@ It is a program, not a test: it reads one JSON request a line, forks, runs the c
 
 After `pid` it waits for an empty line before it answers with the code.
 
-Request: {"argv": [...], "output": file, "die": {"at": point, "call": n}}. The points are calls of the `os` module that
-the writing of files consists of, and the start of an evaluation on test; "torn" cuts the file that is to be flushed in
-half first.
+Request: {"argv": [...], "output": file, "terminal": device or null, "die": {"at": point, "call": n}}. A terminal takes
+the place of the output, and its closing sends SIGHUP to the process. The points of death are calls of the `os` module
+that the writing of files consists of, the start and the end of an evaluation on test, and the writing of the summary
+("finish"); "torn" cuts the file that is to be flushed in half first. {"below": folder, "call": n} dies at the n-th file
+below a folder that is opened, made, renamed, linked or removed.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import stat
 import sys
+import termios
 from typing import Any
 
 import matplotlib.pyplot  # noqa: F401 - imported here so that no child pays for it
@@ -30,6 +34,19 @@ import recrun.training.coach
 import recrun.workflows.build
 from recrun.cli.main import main
 
+_TOUCHES = {
+    "open",
+    "os.rename",
+    "os.link",
+    "os.symlink",
+    "os.remove",
+    "os.mkdir",
+    "os.rmdir",
+    "os.truncate",
+    "os.chmod",
+}
+"""The audit events of what is done to files; closing and flushing them has none."""
+
 
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
@@ -39,6 +56,7 @@ def _arm(at: str, call: int) -> None:
     """Make this process kill itself at the n-th call of something."""
     name = "fsync" if at == "torn" else at
     owner: Any = recrun.runs.folder.RunFolder if name in ("begin_test_evaluation", "end_test_evaluation") else os
+    owner = recrun.report.files.summary.SummaryWriter if name == "finish" else owner
     original = getattr(owner, name)
     calls = 0
 
@@ -56,12 +74,33 @@ def _arm(at: str, call: int) -> None:
     setattr(owner, name, counted)
 
 
+def _count_to_death(below: str, call: int) -> None:
+    """Make this process kill itself at the n-th thing that it does to files below a folder."""
+    calls = 0
+
+    def heard(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal calls
+        if event in _TOUCHES and any(str(each).startswith(below) for each in arguments[:2]):
+            calls += 1
+            if calls == call:
+                _die()
+
+    sys.addaudithook(heard)
+
+
 def _run(request: dict[str, Any]) -> None:
     os.setsid()
-    descriptor = os.open(request["output"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
+    if request.get("terminal"):
+        descriptor = os.open(request["terminal"], os.O_RDWR)
+        fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)
+        os.dup2(descriptor, 0)
+    else:
+        descriptor = os.open(request["output"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    if request.get("die"):
+    if request.get("die") and "below" in request["die"]:
+        _count_to_death(request["die"]["below"], request["die"]["call"])
+    elif request.get("die"):
         _arm(request["die"]["at"], request["die"]["call"])
     try:
         main(request["argv"])

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from recrun.runs.checkpoint import load_checkpoint
+from tests.run_server import Server, all_runs, the_run, wait_until
 
 SMALL = [
     "n_users=150",
@@ -56,54 +57,6 @@ class DropoutMF(RecSysArch):
     def vectors(self):
         return self.users.weight, self.items.weight
 '''
-
-
-class Server:
-    """Runs `recrun` commands, each in a process of its own; see process_server.py."""
-
-    def __init__(self, folder: Path) -> None:
-        self.output = folder / "output.txt"
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).parent / "process_server.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=folder,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "RECRUN_CACHE": str(folder / "cache")},
-        )
-
-    def start(self, *argv: str, die: dict[str, Any] | None = None) -> int:
-        """Start a command and return its process id; `finish` must follow."""
-        self._send(json.dumps({"argv": argv, "output": str(self.output), "die": die}))
-        return int(self._answer()["pid"])
-
-    def finish(self) -> int:
-        """Wait for the command that runs, and return its exit code (-N for signal N)."""
-        self._send("")
-        return int(self._answer()["code"])
-
-    def run(self, *argv: str, die: dict[str, Any] | None = None) -> int:
-        """Run a command to its end."""
-        self.start(*argv, die=die)
-        return self.finish()
-
-    def text(self) -> str:
-        """Return what the last command printed."""
-        return self.output.read_text(encoding="utf-8")
-
-    def close(self) -> None:
-        """End the server."""
-        self._process.communicate()
-
-    def _send(self, line: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
 
 
 @pytest.fixture(scope="module")
@@ -147,28 +100,12 @@ def dropout_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"{file}:DropoutMF"
 
 
-def the_run(runs: Path) -> Path:
-    """Return the only run below a folder."""
-    (run,) = all_runs(runs)
-    return run
-
-
-def all_runs(runs: Path) -> list[Path]:
-    """Return the runs below a folder, without what is still being made and without links to runs."""
-    while True:
-        try:
-            found = [run.relative_to(runs) for run in runs.glob("*/*/*")]
-            return [runs / run for run in found if not any(part.startswith((".", "latest")) for part in run.parts)]
-        except FileNotFoundError:  # the link to the latest run was being replaced
-            continue
-
-
 def outcome(run: Path) -> dict[str, Any]:
     """Return everything about a finished run that must not depend on how often it was interrupted."""
     result = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     states = {which: load_checkpoint(run / "checkpoints" / which) for which in ("best", "last")}
-    progress = {key: value for key, value in states["last"]["progress"].items() if key != "seconds"}
+    progress = {key: value for key, value in states["last"]["progress"].items() if key not in ("seconds", "history")}
     return {
         "numbers": {key: value for key, value in result.items() if key not in ("run", "seconds")},
         "lines": sorted([line["epoch"], line["split"], line["values"], line["best"]] for line in lines),
@@ -497,13 +434,6 @@ def wait_for_lines(runs: Path, n_lines: int) -> None:
     wait_until(measured)
 
 
-def wait_until(condition: Any) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until, "it took too long"
-        time.sleep(0.01)
-
-
 def test_a_finished_run_that_is_resumed_says_so_and_changes_nothing(server: Server, tmp_path: Path) -> None:
     assert server.run("train", "bprmf", *SMALL, "--runs", str(tmp_path)) == 0, server.text()
     run = the_run(tmp_path)
@@ -621,10 +551,54 @@ def test_a_second_process_is_refused(server: Server, tmp_path: Path) -> None:
         "train", "bprmf", *SMALL, f"model={tmp_path / 'slow.py'}:DropoutMF", "--runs", str(tmp_path / "r")
     )
     wait_until((tmp_path / "waiting").exists)
-    command = [sys.executable, "-m", "recrun", "train", "--resume", str(the_run(tmp_path / "r"))]
+    command = [sys.executable, "-m", "recrun", "train", "--resume", str(the_run(tmp_path / "r")), "--trust"]
     second = subprocess.run(command, capture_output=True, text=True, timeout=120)
     os.kill(pid, signal.SIGKILL)
     server.finish()
     assert second.returncode == 2
     assert "is being trained by another process" in second.stderr
     assert "Traceback" not in second.stderr
+
+
+COMMON = [option for option in SMALL if not option.startswith("embedding_dim")]
+ATTACKED = {
+    "bprmf": ["bprmf", *SMALL],
+    "dropout": ["bprmf", *SMALL],
+    "lightgcn": ["lightgcn", *SMALL],
+    "sasrec": ["sasrec", *OF_SEQUENCES],
+    "deepfm": ["deepfm", *DEEP, *OF_CLICKS],
+    "early": ["bprmf", *COMMON, "embedding_dim=8", "early_stop_patience=1", "eval_freq=1"],
+    "freq3": ["bprmf", *SMALL, "checkpoint_freq=3"],
+    "minutes": ["bprmf", *SMALL, "checkpoint_minutes=0.0001"],
+    "no_valid": ["bprmf", *SMALL, "valid_ratio=0"],
+}
+
+
+@pytest.mark.slow
+def test_runs_killed_at_random_points_of_the_file_system_resume_to_the_same_bytes(
+    server: Server, whole: Whole, tmp_path: Path, dropout_model: str
+) -> None:
+    seconds = float(os.environ.get("RECRUN_ATTACK_SECONDS", "40"))
+    rng = random.Random(int(os.environ.get("RECRUN_ATTACK_SEED", "0")))
+    until, kills, rounds = time.monotonic() + seconds, 0, 0
+    names = list(ATTACKED)
+    while time.monotonic() < until or rounds == 0:
+        name = names[rounds % len(names)]
+        options = [*ATTACKED[name], *([f"model={dropout_model}"] if name == "dropout" else [])]
+        expected = whole(*options)
+        runs = tmp_path / str(rounds)
+        rounds += 1
+        command = ["train", *options, "--runs", str(runs)]
+        for _ in range(3):
+            if all_runs(runs):
+                command = ["train", "--resume", str(the_run(runs))]
+            code = server.run(*command, die={"below": str(runs), "call": rng.randrange(1, 150)})
+            assert code in (0, -signal.SIGKILL), (name, server.text())
+            kills += code != 0
+        if all_runs(runs):
+            command = ["train", "--resume", str(the_run(runs))]
+        assert server.run(*command) == 0, (name, server.text())
+        check(the_run(runs), expected)
+        shutil.rmtree(runs)
+    print(f"{kills} kills in {rounds} rounds, all resumed to the same bytes")
+    assert kills > 0

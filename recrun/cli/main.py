@@ -8,7 +8,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from recrun.cli._hints import meant_command, of_unknown_option
 from recrun.cli._options import echo
 from recrun.errors import ConfigError, DownloadError, OutputError, RecrunError, TrainingError, nearest
 from recrun.report.terminal.streams import guarded_streams
+from recrun.training.stop_signals import Interrupts
 from recrun.training.torch_workarounds import let_threads_sleep
 from recrun.visible import on_one_line, visible
 
@@ -77,12 +78,14 @@ def main(arguments: list[str] | None = None) -> None:
     let_threads_sleep()
     if "_RECRUN_COMPLETE" in os.environ:
         import recrun.cli.completion  # noqa: F401  (it registers the shells)
-    with guarded_streams(), _visible_warnings():
-        code = _run(arguments, debug="--debug" in arguments)
+    code = EXIT_INTERRUPTED
+    # Training and sweeps, which have something to save, catch signals themselves.
+    with guarded_streams(), _visible_warnings(), Interrupts(at_once=True) as interrupts, suppress(KeyboardInterrupt):
+        code = _run(arguments, interrupts, debug="--debug" in arguments)
     sys.exit(code)
 
 
-def _run(arguments: list[str], debug: bool) -> int:
+def _run(arguments: list[str], interrupts: Interrupts, debug: bool) -> int:
     """Run a command and return its exit code; every error is printed as a line."""
     try:
         code = cli.main(args=arguments, prog_name="recrun", standalone_mode=False)
@@ -109,6 +112,9 @@ def _run(arguments: list[str], debug: bool) -> int:
     except Exception as error:
         if debug:
             echo(traceback.format_exc(), err=True, nl=False)
+        if interrupts.requested:  # a module that was being imported may have turned the interrupt into its own error
+            _say("interrupted")
+            return EXIT_INTERRUPTED
         _say(f"{type(error).__name__}: {error}{_where(error)} (--debug shows the traceback)")
         return EXIT_FAILED
 

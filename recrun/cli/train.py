@@ -129,13 +129,9 @@ def _resolve_run(path: str, overrides: list[str], trust: bool) -> tuple[Resolved
 
 
 def _train(resolved: Resolved, runs: str, run: RunFolder | None, profile: bool, latest: bool) -> dict[str, Any]:
-    from recrun.training.stop_signals import Interrupts
+    from recrun.workflows.build import prepare
 
-    # Until the run itself handles signals, there is nothing to save.
-    with Interrupts(at_once=True):
-        from recrun.workflows.build import prepare
-
-        coach = prepare(resolved, runs=runs, run=run, latest=latest)
+    coach = prepare(resolved, runs=runs, run=run, latest=latest)
     if not profile:
         return coach.fit()
     from recrun.report.terminal.console import stderr_console

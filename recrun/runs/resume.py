@@ -52,22 +52,29 @@ def _refusal(change: str) -> str:
     return f"cannot be changed when a run is resumed{f': {change}' if change else ''}; can be changed: {allowed}"
 
 
-def finished_result(run: RunFolder, epochs: int) -> dict[str, Any] | None:
+def final_result(run: RunFolder, epochs: int) -> dict[str, Any] | None:
     """Return the final metrics of a run that needs no more training, or None.
+
+    Its end need not be recorded in run.json: a run that is killed after it wrote its metrics lacks only its summary.
 
     Args:
         run: the run.
         epochs: the number of epochs to train; a run that stopped early needs no more.
-
-    Raises:
-        CheckpointError: run.json is damaged.
     """
-    if not run.run_file.exists() or run.read_run().get("status") != "done":
-        return None
     try:
         result = read_json(run.metrics_file)
     except CheckpointError:
         return None
     trained = result.get("epochs")
-    complete = isinstance(trained, int) and (trained >= epochs or bool(result.get("stopped_early")))
-    return result if complete else None
+    if result.get("status") != "done" or not isinstance(trained, int):
+        return None
+    return result if trained >= epochs or result.get("stopped_early") else None
+
+
+def is_recorded_as_done(run: RunFolder) -> bool:
+    """Return whether run.json says that a run is done.
+
+    Raises:
+        CheckpointError: run.json is damaged.
+    """
+    return run.run_file.exists() and run.read_run().get("status") == "done"

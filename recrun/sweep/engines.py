@@ -17,7 +17,7 @@ from typing import Final
 
 from recrun.config.find import read_overrides
 from recrun.config.parser import Parser
-from recrun.errors import ConfigError, RegistryError
+from recrun.errors import ConfigError, RecrunError, RegistryError
 from recrun.files import open_to_append
 from recrun.registry import ENGINES
 from recrun.sweep import processes
@@ -129,7 +129,16 @@ def choose_engine(name: str, settings: Sequence[str] = ()) -> Callable[[int, Seq
     missing = sorted(engine.__abstractmethods__)
     if missing:
         raise RegistryError(f"engine {name!r} does not implement {', '.join(missing)}")
-    return partial(engine, **values)
+    return partial(_make, name, partial(engine, **values))
+
+
+def _make(name: str, make: Callable[..., Engine], jobs: int, inherited: Sequence[int] = ()) -> Engine:
+    try:
+        return make(jobs, inherited)
+    except RecrunError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"engine {name!r} cannot be made: {type(error).__name__}: {error}") from error
 
 
 @dataclass

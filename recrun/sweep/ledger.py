@@ -1,7 +1,7 @@
 """Keep the sweep folder: the state of every trial, and the lock that prevents two sweeps at once.
 
     <runs>/sweeps/<description>-<hash>/
-        sweep.json   every trial with its state; rewritten after each change
+        sweep.json   every trial with its state; rewritten after changes, and at the end
         sweep.csv    the same as a table
         lock         held while the sweep or one of its trials runs
         trials/      <i>.yaml, the config of trial i; <i>.log, what its process printed
@@ -16,7 +16,6 @@ import csv
 import io
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,47 +23,16 @@ from recrun.config.same_settings import without_run
 from recrun.config.yaml_writer import dump_mapping
 from recrun.files import atomic_write, release, to_json
 from recrun.metrics.undefined import reason_in
-from recrun.runs.folder import RunFolder
 from recrun.sweep.lock import take_lock
-from recrun.sweep.plan import Plan, Trial
+from recrun.sweep.plan import Plan
 from recrun.sweep.points import Standing, Values, rank, standing
-from recrun.sweep.trial_results import holds_config, is_number, read_result, run_folder
+from recrun.sweep.row import DONE, FAILED, INTERRUPTED, PENDING, RUNNING, Row
+from recrun.sweep.storage import open_folder, writing
+from recrun.sweep.trial_results import holds_config, is_number, lacks_only_its_end, read_result, run_folder
 
 SCHEMA: Final = 1
-PENDING, RUNNING, DONE, FAILED, INTERRUPTED = "pending", "running", "done", "failed", "interrupted"
-
-
-@dataclass
-class Row:
-    """The state of one trial.
-
-    Args:
-        trial: the point of the grid.
-        run_id: the name of the run folder of the current attempt.
-        run: that folder.
-        status: pending, running, done, failed or interrupted.
-        was_done: whether it was finished by an earlier invocation.
-        valid: the validation metrics at the best epoch, once done; None for undefined ones.
-        test: the test metrics at that epoch, likewise, if the sweep evaluates on test.
-        best_epoch: that epoch.
-        cause: why it failed or was interrupted.
-        exit_code: of its process; -N for one that signal N killed.
-        seconds: how long it took: as recorded by the run once it is done, else wall time.
-        started: when it started, on the monotonic clock.
-    """
-
-    trial: Trial
-    run_id: str
-    run: RunFolder
-    status: str = PENDING
-    was_done: bool = False
-    valid: Values | None = None
-    test: Values | None = None
-    best_epoch: int | None = None
-    cause: str | None = None
-    exit_code: int | None = None
-    seconds: float | None = None
-    started: float | None = None
+_PAUSE: Final = 20
+"""Pauses between savings are this many times as long as a saving takes."""
 
 
 class Ledger:
@@ -77,7 +45,7 @@ class Ledger:
         runs: the root of all run folders.
 
     Raises:
-        ConfigError: on entering, the same sweep is already running, or its lock file cannot be written.
+        ConfigError: on entering, the same sweep is already running, or its folder is damaged or cannot be written.
     """
 
     def __init__(self, plan: Plan, runs: Path) -> None:
@@ -86,12 +54,18 @@ class Ledger:
         self.folder = runs / "sweeps" / plan.name
         self.rows = [Row(trial, trial.id, run_folder(runs, trial.config, trial.id)) for trial in plan.trials]
         self._lock: int | None = None
+        self._has_begun = self._is_changed = False
+        self._next_save = 0.0
 
     def __enter__(self) -> Ledger:
-        self.trials_folder.mkdir(parents=True, exist_ok=True)
+        open_folder(self.folder, self.trials_folder)
         self._lock = take_lock(self.folder / "lock")
-        self.recover()
-        self.save()
+        try:
+            self.recover()
+            self.save()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -120,14 +94,19 @@ class Ledger:
         return self.trials_folder / f"{row.trial.index}.log"
 
     def recover(self) -> None:
-        """Mark the trials that are done, and choose a new run folder for the next attempt of every other trial."""
+        """Mark the trials that are done, and choose a new run folder for the next attempt of every other trial.
+
+        A trial that was killed after it wrote its final numbers is continued in its folder, to write the rest.
+        """
         for row in self.rows:
             attempt = 1
             while row.run.path.exists():
                 result = read_result(row.run)
-                if result is not None and holds_config(row.run, row.trial.config, self.plan.axes):
-                    self._take(row, result)
-                    row.was_done = True
+                lacks_end = result is None and lacks_only_its_end(row.run)
+                if (result or lacks_end) and holds_config(row.run, row.trial.config, self.plan.axes):
+                    row.was_done, row.lacks_end = not lacks_end, lacks_end
+                    if result:
+                        self._take(row, result)
                     break
                 attempt += 1
                 row.run_id = f"{row.trial.id}-{attempt}"
@@ -135,10 +114,11 @@ class Ledger:
 
     def begin(self, row: Row) -> None:
         """Record that a trial's process is about to start, and write its config."""
-        atomic_write(self.config_path(row), dump_mapping(without_run(row.trial.config)))
+        with writing(self.folder, has_begun=self._has_begun):
+            atomic_write(self.config_path(row), dump_mapping(without_run(row.trial.config)))
         row.status, row.cause, row.exit_code = RUNNING, None, None
-        row.started = time.monotonic()
-        self.save()
+        self._change()
+        self._has_begun, row.started = True, time.monotonic()
 
     def end(self, row: Row, status: str, seconds: float | None, exit_code: int | None, cause: str | None) -> None:
         """Record how a trial ended; status `done` without a result in its run folder counts as failed."""
@@ -149,7 +129,7 @@ class Ledger:
                 row.status, row.cause = FAILED, f"ended without a result in {row.run.path}"
             else:
                 self._take(row, result)
-        self.save()
+        self._change()
 
     @property
     def split(self) -> str:
@@ -237,9 +217,29 @@ class Ledger:
         ]
 
     def save(self) -> None:
-        """Write `sweep.json` and `sweep.csv`, each atomically."""
-        atomic_write(self.folder / "sweep.json", to_json(self.document(), indent=2) + "\n")
-        atomic_write(self.folder / "sweep.csv", self._table())
+        """Write `sweep.json` and `sweep.csv`, each atomically.
+
+        Raises:
+            ConfigError, TrainingError: they cannot be written; see `recrun.sweep.storage.writing`.
+        """
+        begun = time.monotonic()
+        with writing(self.folder, has_begun=self._has_begun):
+            atomic_write(self.folder / "sweep.json", to_json(self.document(), indent=2) + "\n")
+            atomic_write(self.folder / "sweep.csv", self._table())
+        now = time.monotonic()
+        self._is_changed, self._next_save = False, now + _PAUSE * (now - begun)
+
+    def save_if_due(self) -> None:
+        """Save what has changed, unless saving would then take more than a small part of the time.
+
+        The files of a sweep of thousands of trials are large, and every trial changes them twice.
+        """
+        if self._is_changed and time.monotonic() >= self._next_save:
+            self.save()
+
+    def _change(self) -> None:
+        self._is_changed = True
+        self.save_if_due()
 
     def _take(self, row: Row, result: Mapping[str, Any]) -> None:
         """Read the result of a finished run into a row; without the numbers that the sweep reports it has failed.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from recrun.errors import ConfigError
-from recrun.files import HeldError, read_regular, take
+from recrun.files import HeldError, open_regular, release, take
 from recrun.sweep.processes import is_alive
 
 _MAX_HOLDER: Final = 32
@@ -28,15 +28,20 @@ def take_lock(path: Path) -> int:
         raise ConfigError(_explain_lock(path.parent, holder)) from None
     except OSError as error:
         raise ConfigError(f"cannot lock the sweep {path.parent}: {error.strerror}") from error
-    os.ftruncate(descriptor, 0)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    os.write(descriptor, f"{os.getpid()}\n".encode())
+    try:
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+    except OSError as error:
+        release(descriptor)
+        raise ConfigError(f"cannot lock the sweep {path.parent}: {error.strerror}") from error
     return descriptor
 
 
 def _holder(path: Path) -> str:
     try:
-        return read_regular(path, limit=_MAX_HOLDER, follow=False).decode("utf-8", errors="replace").strip()
+        with open_regular(path, follow=False) as file:
+            return file.read(_MAX_HOLDER).decode("utf-8", errors="replace").strip()
     except OSError:
         return ""
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from recrun.errors import RecrunError, TrainingError
 from recrun.sweep.engines import Engine, Job, Outcome, threads_per_job
-from recrun.sweep.ledger import DONE, FAILED, INTERRUPTED, PENDING, Ledger, Row
+from recrun.sweep.ledger import Ledger
 from recrun.sweep.plan import NO_TEST
 from recrun.sweep.processes import ended_by
+from recrun.sweep.row import DONE, FAILED, INTERRUPTED, PENDING, Row
 from recrun.sweep.trial_results import INTERRUPTED_EXIT, explain_failure
 from recrun.training.stop_signals import StopRequests
 
@@ -56,8 +58,9 @@ def train_command(ledger: Ledger, row: Row) -> list[str]:
     overrides are already in it; they are repeated so that the run records them.
     """
     no_test = [] if ledger.plan.is_tested else [NO_TEST]
+    again = ["resume=true"] if row.lacks_end else []
     no_plots = [] if any(text.startswith("plots=") for text in row.trial.arguments) else ["--no-plots"]
-    settings = [*row.trial.arguments, *no_test, f"id={row.run_id}", *no_plots]
+    settings = [*row.trial.arguments, *no_test, f"id={row.run_id}", *again, *no_plots]
     config = str(ledger.config_path(row))
     options = ["--runs", str(ledger.runs), "--json", "--keep-latest"]
     return [sys.executable, "-m", "recrun", "train", config, *settings, *options]
@@ -73,7 +76,8 @@ def run_sweep(
 ) -> int:
     """Run every trial of an open ledger that is not done.
 
-    After the first SIGINT or SIGTERM the running trials save and stop, and no other is started; the second kills them.
+    After the first SIGINT, SIGTERM or SIGHUP the running trials save and stop, and no other is started. The second
+    kills them.
 
     Args:
         ledger: the sweep, open.
@@ -88,44 +92,85 @@ def run_sweep(
     listener = listener or Listener()
     waiting = [row for row in ledger.rows if row.status == PENDING]
     running: dict[int, Row] = {}
-    requests_served = 0
     with StopRequests() as requests:
         listener.begin(ledger)
         try:
+            served = 0
             while running or (waiting and not requests.count):
                 while waiting and not requests.count and _asked(engine.has_room):
                     row = waiting.pop(0)
                     _start(row, ledger, engine, jobs, command)
                     running[row.trial.index] = row
                     listener.started(row)
-                if requests.count > requests_served:
-                    requests_served = requests.count
-                    listener.stopping(at_once=requests_served > 1)
-                    _asked(engine.stop if requests_served == 1 else engine.kill)
-                for outcome in _asked(engine.poll):
-                    row = running.pop(outcome.index)
-                    _end(row, outcome, ledger, stopped=requests_served > 0)
+                if requests.count > served:
+                    served = requests.count
+                    listener.stopping(at_once=served > 1)
+                    _asked(engine.stop if served == 1 else engine.kill)
+                for row in _collect(running, ledger, engine, stopped=served > 0):
                     listener.ended(row)
                 listener.tick()
+                ledger.save_if_due()
                 if running:
                     time.sleep(_POLL_SECONDS)
+        except Exception:
+            _wind_down(running, ledger, engine, requests)
+            raise
+        except BaseException:
+            engine.stop()
+            raise
         finally:
-            if running:  # the ledger or the listener failed: leave no process behind
-                engine.stop()
             listener.end()
         interrupted = requests.count > 0 and ledger.status != DONE
         if interrupted:
             for row in waiting:
                 ledger.end(row, INTERRUPTED, None, None, "not started")
+        ledger.save()
     if interrupted:
         return INTERRUPTED_EXIT
     return ALL_DONE if ledger.status == DONE else SOME_FAILED
 
 
+def _collect(running: dict[int, Row], ledger: Ledger, engine: Engine, *, stopped: bool) -> Iterator[Row]:
+    """Record the trials that have ended, and yield each."""
+    for outcome in _asked(engine.poll):
+        row = running.pop(outcome.index, None) if isinstance(outcome, Outcome) else None
+        if row is None:
+            name = type(engine).__name__
+            raise TrainingError(
+                f"the engine {name} returned from poll() what is no outcome of a running trial: {outcome}"
+            )
+        _end(row, outcome, ledger, stopped=stopped)
+        yield row
+
+
+def _wind_down(running: dict[int, Row], ledger: Ledger, engine: Engine, requests: StopRequests) -> None:
+    """Let running trials save and end after the sweep itself has failed, and record what can be recorded.
+
+    A further request to stop kills them. An engine that fails is not asked again.
+    """
+    served = requests.count
+    with suppress(Exception):
+        engine.stop()
+        while running and requests.count == served:
+            for outcome in engine.poll():
+                row = running.pop(outcome.index)
+                with suppress(RecrunError):
+                    _end(row, outcome, ledger, stopped=True)
+            time.sleep(_POLL_SECONDS)
+        if running:
+            engine.kill()
+    with suppress(RecrunError):
+        ledger.save()
+
+
 def _start(row: Row, ledger: Ledger, engine: Engine, jobs: int, command: CommandBuilder) -> None:
-    ledger.begin(row)
     threads = None if row.trial.config.get("threads") else threads_per_job(jobs)
-    _asked(engine.start, Job(row.trial.index, tuple(command(ledger, row)), ledger.log_path(row), threads))
+    try:
+        ledger.begin(row)
+        _asked(engine.start, Job(row.trial.index, tuple(command(ledger, row)), ledger.log_path(row), threads))
+    except BaseException:
+        row.status = PENDING
+        raise
 
 
 def _asked(method: Callable[..., T], *arguments: Any) -> T:

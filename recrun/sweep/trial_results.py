@@ -14,6 +14,7 @@ from recrun.errors import CheckpointError
 from recrun.files import from_json, open_regular
 from recrun.runs.folder import RunFolder, runs_like
 from recrun.runs.records import read_json
+from recrun.runs.resume import is_recorded_as_done
 
 INTERRUPTED_EXIT: Final = 130
 """The exit code of a run that was asked to stop and saved its state."""
@@ -21,6 +22,7 @@ INTERRUPTED_EXIT: Final = 130
 _TAIL: Final = 1 << 16
 _MAX_CAUSE: Final = 500
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_TRACEBACK: Final = "Traceback (most recent call last)"
 _ERROR: Final = re.compile(r"(error: )|[\w.]*(?:Error|Exception|Interrupt)(?::|$)")
 
 
@@ -32,9 +34,21 @@ def run_folder(runs: Path, config: Mapping[str, Any], run_id: str) -> RunFolder:
 def read_result(run: RunFolder) -> dict[str, Any] | None:
     """Return the final numbers of a run that is done, or None if there are none."""
     try:
-        result = read_json(run.metrics_file)
+        return _final_numbers(run) if is_recorded_as_done(run) else None
     except CheckpointError:
         return None
+
+
+def lacks_only_its_end(run: RunFolder) -> bool:
+    """Return whether a run has its final numbers, but was stopped before it recorded that it is done."""
+    try:
+        return not is_recorded_as_done(run) and _final_numbers(run) is not None
+    except CheckpointError:
+        return False
+
+
+def _final_numbers(run: RunFolder) -> dict[str, Any] | None:
+    result = read_json(run.metrics_file)
     return result if result.get("status") == "done" else None
 
 
@@ -79,18 +93,22 @@ def explain_failure(exit_code: int, log: Path, offset: int = 0) -> str:
         except ValueError:
             name = f"signal {-exit_code}"
         return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return f"{last_error(log, offset) or 'no error was printed'} (exit code {exit_code})"
+    # A sweep refuses the setting that a single run is advised to give.
+    error = last_error(log, offset).replace("set eval_test=false", "set eval_test: false in the config")
+    return f"{error or 'no error was printed'} (exit code {exit_code})"
 
 
 def last_error(log: Path, offset: int = 0) -> str:
-    """Return the last line of a log that looks like an error, else its last line; "" if it is empty."""
-    newest = ""
+    """Return the last error in a log: a line that begins like one, or that ends a traceback; "" if there is none."""
+    below = ""
     for line in _last_lines(log, offset):
-        text = _ESCAPES.sub("", line).strip()
-        if match := _ERROR.match(text):
-            return _shorten(text.removeprefix(match[1] or ""))
-        newest = newest or text
-    return _shorten(newest)
+        text = _ESCAPES.sub("", line).rstrip()
+        if match := _ERROR.match(text.strip()):
+            return _shorten(text.strip().removeprefix(match[1] or ""))
+        if text.startswith(_TRACEBACK):
+            return _shorten(below)
+        below = text if text and not text[0].isspace() else below
+    return ""
 
 
 def is_number(value: object) -> bool:

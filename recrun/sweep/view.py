@@ -15,8 +15,9 @@ from recrun.report.terminal.columns import Field
 from recrun.report.terminal.console import is_live
 from recrun.report.terminal.lines import clock, duration, number
 from recrun.report.terminal.tables import Prose, TextTable, table
-from recrun.sweep.ledger import DONE, FAILED, INTERRUPTED, PENDING, RUNNING, Ledger, Row, as_text
+from recrun.sweep.ledger import Ledger, as_text
 from recrun.sweep.points import REPEATS, Standing, Values
+from recrun.sweep.row import DONE, FAILED, INTERRUPTED, PENDING, RUNNING, Row
 from recrun.sweep.run import Listener
 from recrun.sweep.trial_results import latest_value
 

@@ -24,7 +24,7 @@ from recrun.errors import TrainingError
 from recrun.evaluation.evaluate_split import evaluate_split, undefined_metrics
 from recrun.metrics.undefined import Undefined
 from recrun.runs.checkpoint import load_checkpoint
-from recrun.runs.resume import finished_result
+from recrun.runs.resume import final_result, is_recorded_as_done
 from recrun.training.finite_checks import last_good
 from recrun.training.loader import n_rows
 from recrun.training.loop_state import Best, require_all
@@ -67,14 +67,16 @@ class Coach(RunKeeper):
             Interrupted: the run was asked to stop; its state is saved.
         """
         with self._locked(), Interrupts(self._say_interrupted) as self._interrupts:
-            finished = finished_result(self.run, self.settings.epochs)
-            if finished is not None:
+            finished = final_result(self.run, self.settings.epochs)
+            if finished is not None and is_recorded_as_done(self.run):
                 early = " (it stopped early)" if finished.get("stopped_early") else ""
                 if self.cfg.get("verbose", True):
                     done = f"the run {self.run.path} is done{early}; nothing is left to train"
                     logging.getLogger(__name__).warning(done)
                 return finished
             with self._recorded():
+                if finished is not None:
+                    return self.complete(finished)
                 self.resume()
                 for epoch in range(self.state.epoch, self.settings.epochs):
                     self.save_checkpoint(epoch)

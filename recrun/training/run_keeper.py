@@ -187,11 +187,7 @@ class RunKeeper:
         has_history = self.history.go_back_to(position, self.state.epoch)
         if saved is not None and self.run.read_settings().get("epochs") != self.cfg["epochs"]:
             self.run.change_settings({**self.run.read_settings(), "epochs": self.cfg["epochs"]})
-        resumed_from = None if saved is None else self.state.epoch
-        with undisturbed_random_state(self.device):
-            self.reporters = Reporters(self._make_reporters(self.run, resumed_from))
-            self.reporters.start(describe_run(self.run, self.parts, self.settings, resumed_from, self.notes))
-        self._has_started = True
+        self._begin_reports(None if saved is None else self.state.epoch)
         if not has_history:
             changed = f"{self.run.metrics_lines_file} was changed or cut off since the checkpoint was written"
             self.reporters.message(f"{changed}; plots lack what cannot be read of it", "warning")
@@ -200,6 +196,24 @@ class RunKeeper:
             if problem is not None:
                 self.reporters.message(problem, "warning")
         self.stopwatch.book("start")
+
+    def complete(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the summary of a run that was stopped after its final numbers were written, and return these.
+
+        Nothing is trained, and test is not scored again.
+        """
+        self.state.epoch = result["epochs"]
+        self._has_begun = True
+        self.run.clean()
+        self._begin_reports(self.state.epoch)
+        self.reporters.finish(result)
+        return dict(result)
+
+    def _begin_reports(self, resumed_from: int | None) -> None:
+        with undisturbed_random_state(self.device):
+            self.reporters = Reporters(self._make_reporters(self.run, resumed_from))
+            self.reporters.start(describe_run(self.run, self.parts, self.settings, resumed_from, self.notes))
+        self._has_started = True
 
     def save_checkpoint(self, epoch: int, *, force: bool = False) -> None:
         """Write the last checkpoint when it is due: every `checkpoint_freq` epochs, or when forced."""

@@ -1,4 +1,4 @@
-"""Graceful shutdown: the first Ctrl-C or SIGTERM saves and stops, the second stops at once."""
+"""Graceful shutdown: the first Ctrl-C, SIGTERM or closed terminal saves and stops, the second request stops at once."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Final
 
+_HANG_UP: Final[signal.Signals | None] = getattr(signal, "SIGHUP", None)
+"""Sent when the terminal is closed; None on platforms without it."""
 _SIGNALS: Final[tuple[signal.Signals, ...]] = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP") if hasattr(signal, name)
 )
 """On Windows, SIGBREAK asks a process to end."""
-_HANG_UP: Final[signal.Signals | None] = getattr(signal, "SIGHUP", None)
-"""None on platforms without it."""
 _GRACE_SECONDS: Final = 3.0
 _EXIT_INTERRUPTED: Final = 130
 _SHOW_CURSOR: Final = b"\x1b[?25h"
@@ -25,8 +26,40 @@ class Interrupted(KeyboardInterrupt):
     """The run was asked to stop and has saved its state."""
 
 
-class Interrupts:
-    """Context manager that catches SIGINT and SIGTERM.
+class _Handlers:
+    """Handles the signals that ask a process to end, and puts the previous handlers back.
+
+    The shell and the system each send a SIGHUP when a terminal is closed. Together they are one request, so after the
+    first SIGHUP the others are ignored until the outermost of nested contexts is left. SIGHUP that is ignored already,
+    as by nohup, stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def _install(self) -> None:
+        for number in _SIGNALS:
+            if number != _HANG_UP or signal.getsignal(number) != signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._handle)
+
+    def _uninstall(self) -> None:
+        for number, handler in self._previous.items():
+            is_nested = isinstance(getattr(handler, "__self__", None), _Handlers)
+            if not (is_nested and signal.getsignal(number) == signal.SIG_IGN):
+                signal.signal(number, handler)
+        self._previous.clear()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number == _HANG_UP:
+            signal.signal(number, signal.SIG_IGN)
+        self._take(number)
+
+    def _take(self, number: int) -> None:
+        raise NotImplementedError
+
+
+class Interrupts(_Handlers):
+    """Context manager that catches SIGINT, SIGTERM and SIGHUP.
 
     Python runs a signal's handler between two of its own instructions, so a long call into torch delays it. A separate
     thread receives the signal at once: it notifies the user, and ends the process if the work does not stop.
@@ -37,14 +70,17 @@ class Interrupts:
             while the context is entered.
 
     Outside the main thread, where Python delivers no signals, it catches none.
+
+    Attributes:
+        requested: whether a signal was received.
     """
 
     def __init__(self, notify: Callable[[str], None] | None = None, *, at_once: bool = False) -> None:
+        super().__init__()
         self.requested = False
         self.at_once = at_once
         self._notify = notify
         self._ended = threading.Event()
-        self._previous: dict[signal.Signals, Any] = {}
         self._previous_wakeup = -1
         self._write_end = -1
         self._watcher: threading.Thread | None = None
@@ -58,36 +94,35 @@ class Interrupts:
         self._previous_wakeup = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         self._watcher = threading.Thread(target=self._watch, args=(read_end,), name="recrun-signals", daemon=True)
         self._watcher.start()
-        for number in _SIGNALS:
-            self._previous[number] = signal.signal(number, self._handle)
+        self._install()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._ended.set()
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous.clear()
+        self._uninstall()
         if self._watcher is not None:
             signal.set_wakeup_fd(self._previous_wakeup)
             os.close(self._write_end)
             self._watcher.join(timeout=_GRACE_SECONDS)
             self._watcher = None
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested or self.at_once:
+    def _take(self, number: int) -> None:
+        is_first, self.requested = not self.requested, True
+        if number == _HANG_UP and not is_first:
+            return  # Whoever closes the terminal after Ctrl-C does not ask for more haste.
+        if self.at_once or not is_first:
             raise KeyboardInterrupt
-        self.requested = True
 
     def _watch(self, read_end: int) -> None:
-        n_signals = 0
+        n_requests = 0
         with open(read_end, "rb", buffering=0) as pipe:
             while received := pipe.read(1):
-                if received[0] not in _SIGNALS:
+                if received[0] not in _SIGNALS or (n_requests and received[0] == _HANG_UP):
                     continue
-                n_signals += 1
-                if n_signals > 1 or self.at_once:
+                n_requests += 1
+                if n_requests > 1 or self.at_once:
                     self._end_the_process()
                 elif self._notify is not None:
                     self._notify(signal.Signals(received[0]).name)
@@ -96,30 +131,30 @@ class Interrupts:
         """Give the handler's exception a few seconds to end the work, then end the process."""
         if self._ended.wait(_GRACE_SECONDS):
             return
-        if sys.stderr.isatty():
-            os.write(sys.stderr.fileno(), _SHOW_CURSOR)
+        with suppress(Exception):  # stderr may be closed, or a terminal that is gone
+            cursor = _SHOW_CURSOR if sys.stderr.isatty() else b""
+            os.write(sys.stderr.fileno(), cursor + b"error: interrupted\n")
         os._exit(_EXIT_INTERRUPTED)
 
 
-class StopRequests:
-    """Context manager that counts SIGINT, SIGTERM and SIGHUP, for work that checks the count frequently.
-
-    A signal that is already ignored, as by nohup, stays ignored.
-    """
+class StopRequests(_Handlers):
+    """Context manager that counts SIGINT, SIGTERM and SIGHUP, for work that checks the count frequently."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.count = 0
-        self._previous: dict[signal.Signals, Any] = {}
+        self._previous_wakeup = -1
 
     def __enter__(self) -> StopRequests:
-        for number in (*_SIGNALS, _HANG_UP):
-            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-                self._previous[number] = signal.signal(number, self._count)
+        # An `Interrupts` around it would take the signals for its own, and end the process.
+        self._previous_wakeup = signal.set_wakeup_fd(-1)
+        self._install()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        self._uninstall()
+        signal.set_wakeup_fd(self._previous_wakeup)
 
-    def _count(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
+    def _take(self, number: int) -> None:
+        if number != _HANG_UP or self.count == 0:
+            self.count += 1

@@ -78,13 +78,10 @@ def _read_claim(config: str | None, overrides: Sequence[str]) -> Claim:
 def train(claim: Claim, runs: str | Path) -> dict[str, Any]:
     """Run a config in a new run folder, and return its final numbers (the content of metrics.json)."""
     # Imported here, because comparing a finished run needs no torch.
-    from recrun.training.stop_signals import Interrupts
     from recrun.workflows.build import prepare
 
     fresh = replace(claim.resolved, config=claim.resolved.config.replace(resume=False))
-    with Interrupts(at_once=True):
-        coach = prepare(fresh, runs=runs)
-    return coach.fit()
+    return prepare(fresh, runs=runs).fit()
 
 
 def read_result(claim: Claim, path: str | Path) -> dict[str, Any]:

@@ -170,6 +170,59 @@ def test_the_command_sweeps_on_an_engine_from_a_file(folder: Path) -> None:
     assert (folder / document["sweep"] / "trials" / "1.log").read_text().startswith("queue long\n")
 
 
+BROKEN = """
+from recrun.sweep.engines import Engine
+
+
+class Broken(Engine):
+    \"\"\"Fail in one method.\"\"\"
+
+    def __init__(self, jobs, inherited=(), *, method: str) -> None:
+        super().__init__(jobs, inherited)
+        self.method = method
+        self._enter("__init__")
+
+    def _enter(self, method):
+        if self.method == method:
+            raise KeyError("queue")
+
+    def has_room(self):
+        self._enter("has_room")
+        return True
+
+    def start(self, job):
+        self._enter("start")
+
+    def poll(self):
+        self._enter("poll")
+        return ["nonsense"] if self.method == "nonsense" else []
+
+    def stop(self):
+        self._enter("stop")
+
+    def kill(self):
+        self._enter("kill")
+"""
+
+
+@pytest.mark.parametrize("method", ["__init__", "has_room", "start", "poll", "nonsense"])
+def test_an_engine_that_fails_is_named_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
+) -> None:
+    (tmp_path / "mine.py").write_text(BROKEN, encoding="utf-8")
+    engine = f"{tmp_path / 'mine.py'}:Broken"
+    arguments = ["popularity", "seed=1,2", "--engine", engine, "--engine-setting", f"method={method}"]
+    with pytest.raises(SystemExit) as exit:
+        main(["sweep", *arguments, "--runs", str(tmp_path / "runs"), "-q"])
+    said = {
+        "__init__": f"engine {engine!r} cannot be made: KeyError: 'queue'",
+        "nonsense": "the engine Broken returned from poll() what is no outcome of a running trial: nonsense",
+    }
+    expected = said.get(method, f"the engine Broken failed in {method}(): KeyError: 'queue'")
+    assert capsys.readouterr().err == f"error: {expected}\n"
+    assert exit.value.code == (2 if method == "__init__" else 1)
+
+
 class Broken(LocalEngine):
     """An engine that cannot start anything."""
 

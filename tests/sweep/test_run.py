@@ -4,20 +4,22 @@ import csv
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from recrun.errors import ConfigError
+from recrun.errors import ConfigError, TrainingError
 from recrun.sweep.engines import LocalEngine, child_environment
-from recrun.sweep.ledger import Ledger, Row
+from recrun.sweep.ledger import Ledger
+from recrun.sweep.row import Row
 from recrun.sweep.run import Listener, run_sweep, train_command
 from recrun.sweep.view import trials_table
 
@@ -127,7 +129,7 @@ if seed == 8: done(0.5)
     assert causes[0] == "ValueError: the loss is not finite (exit code 1)"
     assert causes[1] == "killed by SIGKILL (out of memory?)"
     assert causes[2] == "there is no data in data/gowalla (exit code 2)"
-    assert causes[3] == "something on stdout (exit code 1)"
+    assert causes[3] == "no error was printed (exit code 1)"
     assert causes[4].startswith("ended without a result in ")
     assert causes[5] == "stopped before its first checkpoint"
     assert causes[6].startswith("no value of recall@20 on validation in ")
@@ -326,18 +328,167 @@ def test_the_lock_is_held_until_the_last_trial_of_a_killed_sweep_has_ended(ledge
     assert command.started == [1]
 
 
-def test_a_failure_of_the_sweep_itself_stops_its_trials(ledger: MakeLedger, program: Any) -> None:
-    def full() -> None:
-        raise OSError(28, "No space left on device")
+def test_a_failure_of_the_sweep_itself_lets_its_trials_save_and_end(ledger: MakeLedger, program: Any) -> None:
+    def fail() -> None:
+        raise ValueError("the view failed")
 
+    ours = ledger("seed=1,2,3")
+    with pytest.raises(ValueError, match="the view failed"):
+        sweep(ours, program(SAVES_WHEN_ASKED), 2, Recorder(2, fail))
+    document = written(ours)
+    assert [trial["status"] for trial in document["trials"]] == ["interrupted", "interrupted", "pending"]
+    assert [trial["cause"] for trial in document["trials"]] == [*["stopped; its state was saved"] * 2, None]
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[], None]]:
+    """Let no file be written from the call on."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_gets_full_midway_ends_the_sweep_in_one_line_and_loses_no_trial(
+    ledger: MakeLedger, program: Any, full_disk: Callable[[], None]
+) -> None:
+    go_on = ledger("seed=1,2").runs / "go on"
+    body = f"(run / 'ready').touch()\nwhile not Path({str(go_on)!r}).exists(): time.sleep(0.02)\ndone(0.1)"
     ours = ledger("seed=1,2")
-    with ours:
-        engine = LocalEngine(1)
-        with pytest.raises(OSError, match="No space left"):
-            run_sweep(ours, engine, 1, listener=Recorder(1, full), command=program(SAVES_WHEN_ASKED))
-        while not (outcomes := engine.poll()):
-            time.sleep(0.02)
-    assert outcomes[0].exit_code == 130
+
+    def fill() -> None:
+        go_on.touch()
+        full_disk()
+
+    with pytest.raises(TrainingError, match=r"^cannot write the sweep .*: File too large; the command continues it"):
+        sweep(ours, program(body), 1, Recorder(1, fill))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    assert not list(ours.folder.rglob("*.tmp"))
+    assert sweep(ledger("seed=1,2"), again := program("done(0.1)")) == 0
+    assert again.started == [1]
+    assert statuses(ours) == ["done", "done"]
+
+
+def test_a_sweep_that_cannot_be_written_is_refused_before_anything_starts(
+    ledger: MakeLedger, program: Any, full_disk: Callable[[], None]
+) -> None:
+    ours, command = ledger("seed=1,2"), program(LEARN)
+    ours.runs.parent.mkdir(exist_ok=True)
+    ours.runs.write_text("a file")
+    with pytest.raises(ConfigError, match=f"^cannot write the sweep {ours.folder}: Not a directory"):
+        sweep(ours, command)
+    ours.runs.unlink()
+    full_disk()
+    with pytest.raises(ConfigError, match=f"^cannot lock the sweep {ours.folder}: File too large$"):
+        sweep(ours, command)
+    assert command.started == []
+
+
+KINDS: dict[str, Callable[[Path, Path], object]] = {
+    "fifo": lambda path, victim: os.mkfifo(path),
+    "folder": lambda path, victim: path.mkdir(),
+    "link": lambda path, victim: path.symlink_to(victim),
+    "link to nothing": lambda path, victim: path.symlink_to(victim.with_name("new")),
+    "link to a device": lambda path, victim: path.symlink_to("/dev/zero"),
+}
+
+
+@pytest.mark.parametrize("name", ["sweep.json", "sweep.csv", "lock", "trials/0.yaml", "trials/1.log"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_in_a_sweeps_folder_is_refused_and_nothing_outside_is_written(
+    ledger: MakeLedger, program: Any, tmp_path: Path, name: str, kind: str
+) -> None:
+    ours, command, victim = ledger("seed=1,2"), program(LEARN), tmp_path / "victim"
+    victim.write_text("mine")
+    (ours.folder / name).parent.mkdir(parents=True)
+    KINDS[kind](ours.folder / name, victim)
+    with pytest.raises(ConfigError) as refused:
+        sweep(ours, command)
+    assert str(refused.value) == f"{ours.folder / name} is not a regular file; move it away"
+    assert (victim.read_text(), victim.with_name("new").exists(), command.started) == ("mine", False, [])
+
+
+@pytest.mark.parametrize("name", ["", "trials"])
+def test_a_link_in_place_of_a_sweeps_folder_is_refused(
+    ledger: MakeLedger, program: Any, tmp_path: Path, name: str
+) -> None:
+    ours, elsewhere = ledger("seed=1,2"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (ours.folder / name).parent.mkdir(parents=True)
+    (ours.folder / name).symlink_to(elsewhere)
+    with pytest.raises(ConfigError, match="is not a folder of a sweep; move it away"):
+        sweep(ours, program(LEARN))
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_large_files_of_a_sweep_are_not_read(ledger: MakeLedger, program: Any) -> None:
+    ours = ledger("seed=1,2")
+    (ours.folder / "trials").mkdir(parents=True)
+    for name in ("sweep.json", "sweep.csv", "lock", "trials/0.yaml", "trials/0.log"):
+        (ours.folder / name).touch()
+        os.truncate(ours.folder / name, 10 << 30)
+    assert sweep(ours, program("sys.exit('error: no') if given['seed'] == '1' else done(0.1)")) == 3
+    assert [trial["cause"] for trial in written(ours)["trials"]] == ["no (exit code 1)", None]
+
+
+def test_the_cause_of_a_trial_that_says_nothing_is_not_the_last_line_of_its_log(
+    ledger: MakeLedger, program: Any
+) -> None:
+    body = """
+print("config: somewhere/0.yaml", flush=True)
+seed = int(given["seed"])
+if seed == 1: os._exit(77)
+if seed == 2:
+    class Boom(Exception): pass
+    raise Boom("it went off")
+if seed == 3: sys.exit("error: recall@20 is undefined on test: no; leave it out, or set eval_test=false")
+"""
+    ours = ledger("seed=1,2,3")
+    assert sweep(ours, program(body)) == 3
+    assert [trial["cause"] for trial in written(ours)["trials"]] == [
+        "no error was printed (exit code 77)",
+        "Boom: it went off (exit code 1)",
+        "recall@20 is undefined on test: no; leave it out, or set eval_test: false in the config (exit code 1)",
+    ]
+
+
+def test_a_trial_killed_between_its_numbers_and_its_end_is_continued_in_its_folder(
+    ledger: MakeLedger, program: Any
+) -> None:
+    killed = 'done(0.1)\n(run / \'run.json\').write_text(\'{"schema_version": 1, "status": "running"}\')\n'
+    ours = ledger("lr=1e-3,1e-2")
+    assert sweep(ours, program(killed + "os.kill(os.getpid(), signal.SIGKILL)")) == 3
+    again = ledger("lr=1e-3,1e-2")
+    with again:
+        assert [(row.status, row.lacks_end, row.run_id) for row in again.rows] == [
+            ("pending", True, row.trial.id) for row in again.rows
+        ]
+        assert train_command(again, again.rows[0])[-4] == "resume=true"
+    other = again.rows[0].run.config_file
+    other.write_text(other.read_text().replace("epochs: 100", "epochs: 99"))
+    with ledger("lr=1e-3,1e-2") as third:
+        assert [(row.lacks_end, row.run_id) for row in third.rows] == [
+            (False, f"{third.rows[0].trial.id}-2"),
+            (True, third.rows[1].trial.id),
+        ]
+
+
+def test_a_large_sweep_is_saved_less_often_than_it_changes_but_always_at_its_end(
+    ledger: MakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_saved = 0
+    with ledger("seed=1..30") as ours:
+        save = ours.save
+        ours._next_save = time.monotonic() + 1000
+
+        def count() -> None:
+            nonlocal n_saved
+            n_saved += 1
+            save()
+
+        monkeypatch.setattr(ours, "save", count)
+        assert run_sweep(ours, LocalEngine(1), 1, command=lambda ledger, row: ["/no/such/program"]) == 3
+    assert n_saved == 1
+    assert statuses(ours) == ["failed"] * 30
 
 
 def test_threads_are_shared_out_unless_the_config_sets_them(

@@ -79,16 +79,52 @@ def test_requests_to_stop_are_counted_and_handlers_put_back() -> None:
     with StopRequests() as requests:
         for number in numbers:
             signal.raise_signal(number)
-    assert requests.count == 3
+    assert requests.count == 2, "closing a terminal after a request to stop is no second one"
     assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_the_signals_of_a_closing_terminal_are_one_request() -> None:
+    heard: list[str] = []
+    before = signal.getsignal(signal.SIGHUP)
+    with StopRequests() as outer:
+        with Interrupts(heard.append) as interrupts:
+            for _ in range(3):
+                signal.raise_signal(signal.SIGHUP)
+            assert interrupts.requested
+        signal.raise_signal(signal.SIGHUP)
+        assert outer.count == 0, "the context within has heard it"
+        with Interrupts(at_once=True):
+            signal.raise_signal(signal.SIGHUP)
+    assert heard == ["SIGHUP"]
+    assert signal.getsignal(signal.SIGHUP) == before
+
+
+def test_a_second_request_stops_at_once_after_a_terminal_was_closed() -> None:
+    with Interrupts() as interrupts:
+        signal.raise_signal(signal.SIGHUP)
+        assert interrupts.requested
+        with pytest.raises(KeyboardInterrupt):
+            _kill_myself(signal.SIGTERM)
+
+
+def test_what_counts_requests_is_not_ended_by_the_context_around_it() -> None:
+    with Interrupts(at_once=True) as interrupts:
+        wakeup = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(wakeup)
+        with StopRequests() as requests:
+            signal.raise_signal(signal.SIGTERM)
+            assert signal.set_wakeup_fd(-1) == -1
+        assert signal.set_wakeup_fd(wakeup) == wakeup
+    assert (requests.count, interrupts.requested) == (1, False)
 
 
 def test_a_signal_that_nohup_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with StopRequests() as requests:
+        with StopRequests() as requests, Interrupts(at_once=True) as interrupts:
             signal.raise_signal(signal.SIGHUP)
-        assert requests.count == 0
+        assert (requests.count, interrupts.requested) == (0, False)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
 
