@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -174,6 +174,18 @@ class Coach(RunKeeper):
         self.reporters.finish(result)
         self.stopwatch.book("report")
         return result
+
+    def complete(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the summary of a run that was stopped after its final numbers were written, and return these.
+
+        Nothing is trained, and test is not scored again.
+        """
+        self.state.epoch = result["epochs"]
+        self._has_begun = True
+        self.run.clean()
+        self._begin_reports(self.state.epoch)
+        self.reporters.finish(result)
+        return dict(result)
 
     # --- what a subclass may override or call ------------------------------------------------------------------------
 

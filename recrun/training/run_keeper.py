@@ -191,29 +191,17 @@ class RunKeeper:
         if not has_history:
             changed = f"{self.run.metrics_lines_file} was changed or cut off since the checkpoint was written"
             self.reporters.message(f"{changed}; plots lack what cannot be read of it", "warning")
-        if self._is_latest:
-            problem = have_latest_follow(self.run.path, is_new=self._is_new)
-            if problem is not None:
-                self.reporters.message(problem, "warning")
         self.stopwatch.book("start")
 
-    def complete(self, result: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the summary of a run that was stopped after its final numbers were written, and return these.
-
-        Nothing is trained, and test is not scored again.
-        """
-        self.state.epoch = result["epochs"]
-        self._has_begun = True
-        self.run.clean()
-        self._begin_reports(self.state.epoch)
-        self.reporters.finish(result)
-        return dict(result)
-
     def _begin_reports(self, resumed_from: int | None) -> None:
+        """Create the reporters, tell them that the run begins, and let `latest` point at it."""
         with undisturbed_random_state(self.device):
             self.reporters = Reporters(self._make_reporters(self.run, resumed_from))
             self.reporters.start(describe_run(self.run, self.parts, self.settings, resumed_from, self.notes))
         self._has_started = True
+        problem = have_latest_follow(self.run.path, is_new=self._is_new) if self._is_latest else None
+        if problem is not None:
+            self.reporters.message(problem, "warning")
 
     def save_checkpoint(self, epoch: int, *, force: bool = False) -> None:
         """Write the last checkpoint when it is due: every `checkpoint_freq` epochs, or when forced."""
