@@ -34,6 +34,7 @@ SCRIPTS = (
     "job",
     "growth",
     "many_epochs",
+    "list_runs",
     "report_cost",
 )
 SMALL = {
@@ -49,6 +50,7 @@ SMALL = {
     "job": "--epochs 1 --threads 1",
     "growth": "--to 15 --threads 1",
     "many_epochs": "--epochs 2200",
+    "list_runs": "--runs 200 --repeats 1",
     "report_cost": "--epochs 100 --rounds 1",
 }
 """The arguments of each script with `--small`."""

@@ -12,7 +12,7 @@ import pytest
 
 from recrun.runs.find import locate_checkpoint
 from recrun.runs.folder import RunFolder, open_run
-from recrun.runs.new_folder import point_latest
+from recrun.runs.new_folder import have_latest_follow
 
 SOURCES = Path(__file__).resolve().parent.parent / "recrun"
 
@@ -184,7 +184,7 @@ def test_latest_is_a_file_where_no_link_can_be_made(tmp_path: Path, monkeypatch:
     settings = {"model": "bprmf", "dataset": "Synthetic"}
     for id in ("one", "two"):
         run = RunFolder.create(tmp_path, {**settings, "id": id})
-        point_latest(tmp_path, run.path)
+        assert have_latest_follow(run.path, is_new=True) is None
         assert (tmp_path / "latest").read_text(encoding="utf-8") == f"bprmf/Synthetic/{id}\n"
         assert open_run(tmp_path / "latest").path == run.path
     run.checkpoint_file("last").write_bytes(b"")

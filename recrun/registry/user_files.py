@@ -58,6 +58,7 @@ def load_file(path: str | Path) -> Any:
     file = Path(path).resolve()
     if not file.is_file():
         raise RegistryError(f"there is no file {str(path)!r}")
+    _remember(file)
     # The module's name is the same in every process.
     name = f"recrun_user_{zlib.crc32(str(file).encode()):08x}_{file.stem}"
     if name in sys.modules:
@@ -66,7 +67,6 @@ def load_file(path: str | Path) -> Any:
     if spec is None or spec.loader is None:
         raise RegistryError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    _remember(file)
     sys.modules[name] = module
     # The file can import its neighbours, as a script can; installed packages take precedence.
     sys.path.append(str(file.parent))

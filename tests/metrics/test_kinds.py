@@ -316,7 +316,7 @@ def run_with(tmp_path: Path) -> Callable[[str], Path]:
         ("{own}:diversity@0", r"must be an integer >= 1, found '0'"),
         ("./nowhere.py:diversity@3", r"nowhere\.py"),
         ("{own}:first_hit@3,{own}:first_hit@3,{other}:first_hit@3", r"another metric is called first_hit@3 too"),
-        ("ndgc@3", r"unknown metric 'ndgc' \(available: .*did you mean 'ndcg'"),
+        ("ndgc@3", r"unknown metric 'ndgc' \(available: .*did you mean 'ndcg@3'"),
     ],
 )
 def test_what_is_wrong_with_a_monitor_of_a_file_is_said(own: Path, monitor: str, message: str) -> None:

@@ -462,7 +462,7 @@ def test_a_trial_killed_between_its_numbers_and_its_end_is_continued_in_its_fold
         assert [(row.status, row.lacks_end, row.run_id) for row in again.rows] == [
             ("pending", True, row.trial.id) for row in again.rows
         ]
-        assert train_command(again, again.rows[0])[-4] == "resume=true"
+        assert "resume=true" in train_command(again, again.rows[0])
     other = again.rows[0].run.config_file
     other.write_text(other.read_text().replace("epochs: 100", "epochs: 99"))
     with ledger("lr=1e-3,1e-2") as third:

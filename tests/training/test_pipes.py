@@ -184,7 +184,9 @@ def test_a_model_of_ones_own_without_vectors_is_refused_by_a_loss_of_vectors(tmp
 
 def test_a_sampler_of_ones_own_without_chances_is_refused_by_the_correction(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
-        "class Mine:\n    'Draw.'\n    def __init__(self, data, *, n_negatives: int = 1): pass\n"
+        "class Mine:\n    'Draw.'\n"
+        "    def __init__(self, data, *, n_negatives: int = 1): self.n_negatives = n_negatives\n"
+        "    def draw(self, *_): raise AssertionError\n"
     )
     (tmp_path / "mine.yaml").write_text(
         "model: bprmf\nsampler: ./mine.py:Mine\nloss: sampled_softmax\nlogq_correction: true\n"

@@ -79,7 +79,7 @@ def test_a_damaged_gzip_file_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_a_file_that_is_not_there_is_refused_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing: cannot be read \\(No such file or directory\\)"):
         read_binary(tmp_path / "nothing")
-    with pytest.raises(DataError, match="cannot be read \\(Is a directory\\)"):
+    with pytest.raises(DataError, match="cannot be read \\(it is not a regular file\\)"):
         read_binary(tmp_path)
 
 
