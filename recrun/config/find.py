@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from recrun.config.same_settings import decides
@@ -52,7 +53,7 @@ def find_config(config: str | Path | None) -> Path:
         return Path(config)
     if os.path.isfile(os.path.join(config, "config.yaml")) and os.path.isfile(os.path.join(config, "run.json")):
         raise ConfigError(
-            f"is the folder of a run; continue it with --resume {config}, "
+            f"is the folder of a run; continue it with --resume {quote(str(config))}, "
             f"or train anew by its config: {os.path.join(config, 'config.yaml')}"
         )
     bundled = bundled_configs()

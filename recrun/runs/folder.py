@@ -20,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 from recrun.config.same_settings import without_run
@@ -88,7 +89,8 @@ class RunFolder:
             build_folder(path, fill)
         except OSError as error:
             if os.path.lexists(path):
-                message = f"there is already a run in {path}; choose another id, or continue it with --resume {path}"
+                remedy = f"choose another id, or continue it with --resume {quote(str(path))}"
+                message = f"there is already a run in {path}; {remedy}"
                 raise ConfigError(Fault(message, key="id")) from None
             raise ConfigError(f"cannot create a run folder in {root}: {error.strerror}") from error
         return cls(path)

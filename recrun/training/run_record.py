@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 from recrun.architectures.base import n_parameters
@@ -128,7 +129,7 @@ def record_end(run: RunFolder, state: TrainingState, status: str, error: BaseExc
 def how_to_continue(run: RunFolder, settings: RunSettings) -> str:
     """Return how to continue a run: by a command, or by the settings of a script."""
     by_command = settings.cfg.get("model") is not None
-    return f"recrun train --resume {run.path}" if by_command else f"resume: true, id: {run.path.name}"
+    return f"recrun train --resume {quote(str(run.path))}" if by_command else f"resume: true, id: {run.path.name}"
 
 
 def _total_cost(record: Mapping[str, Any]) -> dict[str, float]:

@@ -364,7 +364,7 @@ def test_a_disk_that_gets_full_midway_ends_the_sweep_in_one_line_and_loses_no_tr
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     assert not list(ours.folder.rglob("*.tmp"))
     assert sweep(ledger("seed=1,2"), again := program("done(0.1)")) == 0
-    assert again.started == [1]
+    assert again.started in ([1], [0, 1])  # the first may have been stopped before it was done
     assert statuses(ours) == ["done", "done"]
 
 

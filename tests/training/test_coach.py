@@ -19,6 +19,7 @@ from recrun.runs.folder import RunFolder
 from recrun.runs.history import read_history
 from recrun.training.coach import Coach
 from recrun.training.reporter import Reporter
+from recrun.training.run_record import how_to_continue
 from recrun.training.stop_signals import Interrupted
 from recrun.workflows.build import build, prepare
 
@@ -165,6 +166,12 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(tmp_path: Path, stop_after
         assert ours["model"].keys() == theirs["model"].keys()
         assert all(torch.equal(ours["model"][key], theirs["model"][key]) for key in theirs["model"])
     assert _history(resumed) == _history(whole)
+
+
+def test_the_command_that_continues_a_run_is_quoted_for_a_shell(tmp_path: Path) -> None:
+    coach, _ = _prepare(tmp_path, "description='a -b- $c'")
+    folder = f"{tmp_path}/a -b- $c/Synthetic"
+    assert how_to_continue(coach.run, coach.settings) == f"recrun train --resume '{folder}/{coach.run.path.name}'"
 
 
 def test_early_stopping_counts_evaluations(tmp_path: Path) -> None:

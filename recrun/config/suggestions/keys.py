@@ -115,7 +115,7 @@ _REMARKS: Final = {
     "given parts are named by train_path, valid_path and test_path (dataset: File)": "benchmark_filename "
     "train_valid_test",
     "every run draws its curves into summary/ and writes event files of TensorBoard; remove the key": "draw_loss_pic "
-    "tensorboard use_tensorboard plot",
+    "tensorboard use_tensorboard",
     "further reporters are named by trackers": "wandb use_wandb log_wandb wandb_project wandb_entity logger loggers "
     "callbacks report_to mlflow",
     "write filter, a condition on columns, or min_user_interactions and min_item_interactions": "val_interval "
