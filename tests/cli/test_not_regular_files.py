@@ -26,7 +26,7 @@ MAKE: dict[str, Callable[[Path], None]] = {"fifo": os.mkfifo, "zeros": lambda pa
         (("sweep", "x.yaml", "lr=1e-3,1e-2"), "error: x.yaml: cannot be read: it is not a regular file"),
         (("show", "./x.py:X"), "error: cannot read ./x.py: it is not a regular file"),
         (("train", "bprmf", "model=./x.py:X"), "x.py: it is not a regular file"),
-        (("data", "describe", "x.csv"), "error: x.csv: there is no such file, and no data set of that name"),
+        (("data", "describe", "x.csv"), "error: x.csv: it is not a regular file"),
         (
             ("data", "describe", "d"),
             "error: d is a folder without one train and one test file; name a file of it: a.csv",

@@ -252,7 +252,8 @@ def _paths(path: Path, given: Mapping[str, Any]) -> dict[str, Path]:
             raise DataError(f"{path} is a folder; name the file of the train part instead")
         return parts_in(path) if has_parts(path) else {WHOLE: path}
     if not path.is_file() and not are_many(path):
-        raise DataError(f"{path}: there is no such file, and no data set of that name")
+        what = "it is not a regular file" if path.exists() else "there is no such file, and no data set of that name"
+        raise DataError(f"{path}: {what}")
     if "valid" in others and "test" not in others:
         raise DataError("valid_path goes with test_path")
     if not others:
