@@ -22,7 +22,7 @@ $(VENV)/made:
 
 $(VENV)/installed: $(VENV)/made setup.cfg setup.py pyproject.toml constraints.txt
 	@echo "Installing recrun and what it needs (torch, numpy, scipy, polars, matplotlib, tensorboard, ...) into $(VENV)."
-	@echo "That fetches about 0.4 GB with torch's CPU build, 3 GB with its CUDA build (see README.md), and takes minutes."
+	@echo "That takes minutes: torch alone is hundreds of megabytes, its CUDA build several gigabytes (see README.md)."
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
