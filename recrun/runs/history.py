@@ -17,8 +17,8 @@ from typing import Any, BinaryIO, Final, NamedTuple
 from recrun.errors import CheckpointError
 from recrun.files import atomic_write, from_json, open_regular, to_json
 from recrun.metrics.undefined import from_nulls, reasons
+from recrun.runs.records import MAX_LINES
 
-_MAX_BYTES: Final = 1 << 32
 _MAX_LINE: Final = 1 << 20
 _BLOCK: Final = 1 << 20
 _BEST: Final = b'"best": true'
@@ -104,7 +104,7 @@ class History:
 
     def _read_to(self, position: Mapping[str, Any]) -> bool:
         """Read up to a position, and return whether the content is what it was."""
-        with suppress(FileNotFoundError), open_regular(self._path, limit=_MAX_BYTES, follow=False) as file:
+        with suppress(FileNotFoundError), open_regular(self._path, limit=MAX_LINES, follow=False) as file:
             while block := file.read(min(_BLOCK, position["bytes"] - self._n_bytes)):
                 self._took(block)
         return {"bytes": self._n_bytes, "digest": self._digest.hexdigest()} == dict(position)
@@ -112,7 +112,7 @@ class History:
     def _keep_to(self, epoch: int) -> None:
         """Write the file anew with its readable lines up to an epoch, without those of test."""
         self._n_bytes, self._digest = 0, hashlib.sha256()
-        with open_regular(self._path, limit=_MAX_BYTES, follow=False) as file:
+        with open_regular(self._path, limit=MAX_LINES, follow=False) as file:
             atomic_write(self._path, self._kept(file, epoch))
 
     def _kept(self, file: BinaryIO, epoch: int) -> Iterator[bytes]:
@@ -151,7 +151,7 @@ def read_history(path: str | Path, *, strict: bool = False) -> Iterator[dict[str
         CheckpointError: the file is not a regular one, cannot be read, or is damaged.
     """
     try:
-        with open_regular(path, limit=_MAX_BYTES, follow=False) as file:
+        with open_regular(path, limit=MAX_LINES, follow=False) as file:
             for number, text in enumerate(_texts(file), start=1):
                 line = _parse(text)
                 if line is not None:
@@ -177,7 +177,7 @@ def recent_history(path: str | Path, n_lines: int) -> list[Part]:
         CheckpointError: the file is not a regular one, or cannot be read.
     """
     try:
-        with open_regular(path, limit=_MAX_BYTES, follow=False) as file:
+        with open_regular(path, limit=MAX_LINES, follow=False) as file:
             end = file.seek(0, os.SEEK_END)
             last, start = _before(file, end, n_lines)
             if any(line.get("best") is True for line in last.lines):

@@ -20,7 +20,7 @@ from recrun.files import from_json, read_regular
 SCHEMA_VERSION: Final = 1
 MAX_JSON: Final = 16 << 20
 """The most bytes of run.json or metrics.json."""
-MAX_LINES: Final = 1 << 30
+MAX_LINES: Final = 1 << 32
 """The most bytes of metrics.jsonl: millions of epochs."""
 _FILES: Final = frozenset(
     ("config.yaml", "run.json", "log.txt", "metrics.jsonl", "metrics.json", ".lock", ".record-lock")
