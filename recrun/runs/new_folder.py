@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +31,7 @@ def build_folder(path: Path, fill: Callable[[Path], None]) -> None:
     """
     building = path.parent / f"{_BUILDING}{secrets.token_hex(4)}"
     try:
-        with hold(path.parent, patience=_PATIENCE):
+        with _held(path.parent):
             if os.path.lexists(path):
                 raise FileExistsError(str(path))
             fill(building)
@@ -41,6 +41,18 @@ def build_folder(path: Path, fill: Callable[[Path], None]) -> None:
     except BaseException:
         remove_new(building)
         raise
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder.
+
+    Some file systems, as NFS, cannot lock folders; there the work is done without, and nothing is found abandoned.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError):
+            stack.enter_context(hold(folder, patience=_PATIENCE))
+        yield
 
 
 def remove_abandoned(root: Path, parent: Path) -> None:
@@ -76,7 +88,7 @@ def _point_latest(root: Path, path: Path) -> None:
     """
     temporary = root / f"{_BUILDING}{LATEST}-{secrets.token_hex(4)}"
     try:
-        with hold(root, patience=_PATIENCE):
+        with _held(root):
             _write_link(temporary, path.relative_to(root))
             os.replace(temporary, root / LATEST)
     except HeldError:

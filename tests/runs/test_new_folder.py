@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -103,3 +105,16 @@ def test_latest_follows_and_a_folder_in_its_place_stays(tmp_path: Path) -> None:
     assert message is not None
     assert message.startswith(f"{tmp_path / 'latest'} does not point at this run: ")
     assert _left(tmp_path) == []
+
+
+def test_a_file_system_that_cannot_lock_folders_takes_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    left = tmp_path / ".building-left"
+    left.mkdir()
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    run = RunFolder.create(tmp_path, {**SETTINGS, "id": "a"})
+    assert have_latest_follow(run.path, is_new=True) is None
+    assert (tmp_path / "latest").resolve() == run.path.resolve()
+    assert left.exists(), "it may be one that another process makes now"
