@@ -118,6 +118,10 @@ _NEEDED: Final = {
     "loss": ("bind from_scores", "recrun.criterions.BaseCriterion"),
     "optimizer": ("param_groups zero_grad step state_dict", "torch.optim.Optimizer"),
     "lr_scheduler": ("step state_dict", "recrun.training.schedulers.Schedule"),
+    "trackers": (
+        "start step evaluating trained evaluated message finish close",
+        "recrun.training.reporter.Reporter",
+    ),
     "sampler": ("n_negatives", "recrun.data.sampling.negatives.NegativeSampler"),
 }
 """What is asked of a component that was made, and the base class that has it, by the setting that chooses it."""
@@ -138,7 +142,8 @@ def checked(setting: str, reference: str, made: T, *needed: str) -> T:
     names, base = _NEEDED[setting]
     missing = [name for name in (*names.split(), *needed) if not hasattr(made, name)]
     if missing and is_file_reference(reference):
-        found = f"{reference} made {type(made).__name__!r}, which is no {setting}: it has no {', '.join(missing)}"
+        kind = "tracker" if setting == "trackers" else setting
+        found = f"{reference} made {type(made).__name__!r}, which is no {kind}: it has no {', '.join(missing)}"
         raise RegistryError(f"{setting}: {found}; derive from {base}")
     return made
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from recrun.config.settings import USUAL_REPORTERS
 from recrun.registry import REPORTERS
+from recrun.registry.user_files import checked
 
 if TYPE_CHECKING:
     from recrun.runs.folder import RunFolder
@@ -98,7 +99,7 @@ def make_reporters(run: RunFolder, settings: Mapping[str, Any], resumed_from: in
         resumed_from: the epoch from which the run continues; None for a new run.
 
     Raises:
-        RegistryError: there is no such tracker, or it cannot be imported.
+        RegistryError: there is no such tracker, it cannot be imported, or it is no reporter.
         OSError: a file cannot be written.
     """
     made: list[Reporter] = []
@@ -106,7 +107,7 @@ def make_reporters(run: RunFolder, settings: Mapping[str, Any], resumed_from: in
         for name in (*USUAL_REPORTERS, *settings.get("trackers", ())):
             names = [parameter.name for parameter in REPORTERS.describe(name).parameters]
             own = {key: settings[key] for key in names if key in settings}
-            made.append(REPORTERS.get(name)(run, settings, resumed_from, **own))
+            made.append(checked("trackers", name, REPORTERS.get(name)(run, settings, resumed_from, **own)))
             stack.callback(made[-1].close)
         stack.pop_all()  # all are created; the caller closes them
     return made
