@@ -8,8 +8,8 @@ After `pid` it waits for an empty line before it answers with the code.
 Request: {"argv": [...], "output": file, "terminal": device or null, "die": {"at": point, "call": n}}. A terminal takes
 the place of the output, and its closing sends SIGHUP to the process. The points of death are calls of the `os` module
 that the writing of files consists of, the start and the end of an evaluation on test, and the writing of the summary
-("finish"); "torn" cuts the file that is to be flushed in half first. {"below": folder, "call": n} dies at the n-th file
-below a folder that is opened, made, renamed, linked or removed.
+("finish"); "torn" first cuts the file that is to be flushed in half, but not what was flushed of it before.
+{"below": folder, "call": n} dies at the n-th file below a folder that is opened, made, renamed, linked or removed.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def _arm(at: str, call: int) -> None:
     owner = recrun.report.files.summary.SummaryWriter if name == "finish" else owner
     original = getattr(owner, name)
     calls = 0
+    flushed: dict[int, int] = {}  # the size of each file when it was last flushed, by its inode
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
@@ -67,8 +68,12 @@ def _arm(at: str, call: int) -> None:
         calls += 1
         if calls == call:
             if at == "torn":
-                os.ftruncate(args[0], os.fstat(args[0]).st_size // 2)
+                found = os.fstat(args[0])
+                os.ftruncate(args[0], max(found.st_size // 2, flushed.get(found.st_ino, 0)))
             _die()
+        if at == "torn":
+            found = os.fstat(args[0])
+            flushed[found.st_ino] = found.st_size
         return original(*args, **kwargs)
 
     setattr(owner, name, counted)
