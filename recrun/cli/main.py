@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -80,7 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
         import recrun.cli.completion  # noqa: F401  (it registers the shells)
     code = EXIT_INTERRUPTED
     # Training and sweeps, which have something to save, catch signals themselves.
-    with guarded_streams(), _visible_warnings(), Interrupts(at_once=True) as interrupts, suppress(KeyboardInterrupt):
+    with guarded_streams(), _escaped_messages(), Interrupts(at_once=True) as interrupts, suppress(KeyboardInterrupt):
         code = _run(arguments, interrupts, debug="--debug" in arguments)
     sys.exit(code)
 
@@ -137,9 +138,9 @@ def _show_usage_error(error: click.ClickException, arguments: list[str]) -> None
 
 
 @contextmanager
-def _visible_warnings() -> Iterator[None]:
-    """Have warnings of Python, and what is logged, escaped as all other output."""
-    before = warnings.formatwarning
+def _escaped_messages() -> Iterator[None]:
+    """Have warnings of Python, errors of threads, and what is logged, escaped as all other output."""
+    before, before_of_threads = warnings.formatwarning, threading.excepthook
 
     def formatted(*args: Any, **options: Any) -> str:
         return visible(before(*args, **options))
@@ -148,13 +149,18 @@ def _visible_warnings() -> Iterator[None]:
         def format(self, record: logging.LogRecord) -> str:
             return visible(super().format(record))
 
-    warnings.formatwarning = formatted
+    def ended(found: threading.ExceptHookArgs) -> None:
+        # TensorBoard raises the errors of its thread again, where something is written.
+        if not type(found.thread).__module__.startswith("tensorboard."):
+            echo(on_one_line(f"warning: a thread ended: {found.exc_type.__name__}: {found.exc_value}"), err=True)
+
+    warnings.formatwarning, threading.excepthook = formatted, ended
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(Lines("%(message)s"))
     try:
         yield
     finally:
-        warnings.formatwarning = before
+        warnings.formatwarning, threading.excepthook = before, before_of_threads
         if logging.lastResort is not None:
             logging.lastResort.setFormatter(None)
 

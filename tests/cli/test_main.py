@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 import recrun as package
 from recrun.cli import main as module
-from recrun.cli.main import cli
+from recrun.cli.main import _escaped_messages, cli
 from recrun.errors import CheckpointError, ConfigError, DataError, Fault, RegistryError, TrainingError
 
 from .conftest import Outcome, modules_after
@@ -227,3 +228,20 @@ def test_a_setting_given_with_dashes_is_told_how_it_is_given(recrun: Run) -> Non
         "No such option '--batch-size'; a setting is given as KEY=VALUE, without dashes: batch_size=512" in outcome.err
     )
     assert "KEY=VALUE, without dashes" not in recrun("list", "models", "--lr").err
+
+
+@pytest.mark.parametrize("module", ["mine", "tensorboard.summary.writer"])
+def test_an_error_of_a_thread_is_one_line_unless_it_is_raised_again(
+    module: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Worker(threading.Thread):
+        def run(self) -> None:
+            raise OSError("\x1b[31mno space")
+
+    Worker.__module__ = module
+    with _escaped_messages():
+        worker = Worker()
+        worker.start()
+        worker.join()
+    expected = "warning: a thread ended: OSError: \\x1b[31mno space\n"
+    assert capsys.readouterr().err == (expected if module == "mine" else "")
