@@ -46,20 +46,7 @@ def events(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None
     from recrun.report.files.events import EventWriter
     from recrun.runs.history import recent_history
 
-    past = recent_history(run.metrics_lines_file, _LINES_OF_AN_EPOCH)
-    return EventWriter(run.summary_folder, past, _tested_epoch(run))
-
-
-def _tested_epoch(run: RunFolder) -> int | None:
-    """Return the epoch of the model that a finished run has tested; None if there is none."""
-    from recrun.errors import CheckpointError
-    from recrun.runs.records import read_json
-
-    try:
-        result = read_json(run.metrics_file)
-    except CheckpointError:
-        return None
-    return result.get("best_epoch") if result.get("test") else None
+    return EventWriter(run.summary_folder, recent_history(run.metrics_lines_file, _LINES_OF_AN_EPOCH))
 
 
 @REPORTERS.register("summary")

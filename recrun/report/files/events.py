@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 
 _PREFIX: Final = "events.out.tfevents."
+_TEST: Final = ".test"
+"""The ending of the file with the values of test."""
 
 
 class EventWriter(Reporter):
@@ -25,36 +27,47 @@ class EventWriter(Reporter):
 
     A resumed run continues in a new file of the same folder. That file begins with a purge step, which makes
     TensorBoard discard the values of older files from the resumed epoch on (all of them, if the run starts over). What
-    was measured at that epoch before the checkpoint is written again.
+    was measured at that epoch before the checkpoint is written again. The values of test are in a file of their own,
+    written at the end of the run and removed when it goes on: they belong to the best epoch, which may come before the
+    resumed one.
 
     Args:
         folder: the folder of the event files; created if missing.
         past: the end of the history before a resume, as `recent_history` returns it.
-        tested: the epoch whose test values the older files hold, if any; they are not written twice.
     """
 
-    def __init__(self, folder: str | Path, past: Iterable[Part] = (), tested: int | None = None) -> None:
+    def __init__(self, folder: str | Path, past: Iterable[Part] = ()) -> None:
         self._folder = Path(folder)
         self._past = [line for part in past for line in part.lines]
-        self._tested = tested
         self._writer: SummaryWriter | None = None
 
     def start(self, info: Mapping[str, Any]) -> None:
+        for file in self._folder.glob(f"{_PREFIX}*{_TEST}"):
+            file.unlink()
         if _number_old_files(self._folder):
             resumed_from = info.get("resumed_from") or 0
-            self._tested = self._tested if self._tested is not None and self._tested < resumed_from else None
             self._writer = _open(self._folder, purge_step=resumed_from)
             self._writer.flush()
             for line in self._past:
-                if line["epoch"] == resumed_from:
+                if line["epoch"] == resumed_from and line["split"] != "test":
                     self._add(line["split"], line["epoch"], line["values"])
 
     def trained(self, epoch: int, values: Mapping[str, float], seconds: float) -> None:
         self._add("train", epoch, values)
 
     def evaluated(self, epoch: int, split: str, values: Mapping[str, float], is_best: bool, seconds: float) -> None:
-        if (split, epoch) != ("test", self._tested):
+        if split != "test":
             self._add(split, epoch, values)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        test = {name: value for name, value in (result.get("test") or {}).items() if value is not None}
+        if test:
+            self.close()
+            _number_old_files(self._folder)
+            writer = _open(self._folder, suffix=_TEST)
+            for name, value in test.items():
+                writer.add_scalar(f"test/{name}", value, result["best_epoch"])
+            writer.close()
 
     def close(self) -> None:
         """Close the file; closing again has no effect."""
@@ -91,7 +104,7 @@ def _order(path: Path) -> tuple[int, int, str]:
     return int(path.name.removeprefix(_PREFIX).split(".")[0]), path.stat().st_mtime_ns, path.name
 
 
-def _open(folder: Path, purge_step: int | None = None) -> SummaryWriter:
+def _open(folder: Path, purge_step: int | None = None, suffix: str = "") -> SummaryWriter:
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder), purge_step=purge_step)
+    return SummaryWriter(str(folder), purge_step=purge_step, filename_suffix=suffix)

@@ -8,9 +8,6 @@ import pytest
 from recrun.report.files.events import EventWriter
 from recrun.runs.history import Part
 
-BEST_EPOCH = 18
-"""That of the run of `fake_run`."""
-
 
 def _read(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """What TensorBoard reads from a folder: (step, value) by tag."""
@@ -55,14 +52,14 @@ def test_a_resumed_run_has_every_step_once(tmp_path, fake_run, resumed_from):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train = {"epoch": resumed_from, "split": "train", "values": {"loss": math.exp(-resumed_from / 8)}}
     earlier = {**train, "epoch": resumed_from - 1, "values": {"loss": 5.0}}
+    tested = {**train, "split": "test", "values": {"auc": 0.5}}  # as of a run that only lacked its summary
     for folder, firsts in ((whole, [0]), (parts, [0, resumed_from, resumed_from])):
         for first in firsts:
-            writer = EventWriter(
-                folder, [Part([earlier, train], False)] if first else [], BEST_EPOCH if first else None
-            )
+            writer = EventWriter(folder, [Part([earlier, train, tested], False)] if first else [])
             fake_run(writer, first=first)
             writer.close()
-    assert len(list(parts.iterdir())) == 3
+    assert len(list(parts.glob("*.test"))) == 1
+    assert len(list(parts.iterdir())) == 4
     assert _read(parts) == _read(whole)
 
 
@@ -79,7 +76,7 @@ def test_a_file_torn_by_a_killed_run_does_not_stop_the_next_one(tmp_path, fake_r
     writer = EventWriter(tmp_path)
     fake_run(writer)
     writer.close()
-    (file,) = tmp_path.iterdir()
+    (file,) = (path for path in tmp_path.iterdir() if path.suffix != ".test")
     file.write_bytes(file.read_bytes()[:-7])
     train = {"epoch": 29, "split": "train", "values": {"loss": 0.5}}
     writer = EventWriter(tmp_path, [Part([train], False)])
