@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from recrun.registry import REGISTRIES
 
@@ -19,6 +20,11 @@ os.environ.pop("COLUMNS", None)
 # A shell without job control has its background jobs ignore Ctrl-C, and what they start as well; the tests send it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("recrun", deadline=None)
+settings.load_profile("recrun")
 
 
 @pytest.fixture(scope="session")
