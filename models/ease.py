@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
 from recrun.errors import TrainingError
-from recrun.free_memory import require_memory
+from recrun.memory import require_memory
 from recrun.registry import MODELS
 from recrun.types import PositiveFloat
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from recrun.architectures.closed_form import ClosedFormArch
 from recrun.architectures.neighbors import Neighbors
 from recrun.architectures.sparse import SparseMatrix, dense_product
-from recrun.free_memory import require_memory
+from recrun.memory import require_memory
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 

@@ -22,7 +22,7 @@ LINE: Final = (
     ("types",),
     ("row_filter",),
     ("files",),
-    ("free_memory",),
+    ("memory",),
     ("randomness",),
     ("registry",),
     ("config",),
@@ -223,7 +223,7 @@ def test_the_package_imports_no_model_by_name() -> None:
 
 def test_a_model_file_holds_the_mathematics_only() -> None:
     allowed = ("torch", "numpy", "scipy", "math", "itertools", "typing", "collections", "__future__")
-    ours = ("architectures", "data", "registry", "types", "errors", "free_memory", "models")
+    ours = ("architectures", "data", "registry", "types", "errors", "memory", "models")
     for name, tree in _modules().items():
         if name.startswith("models/"):
             strange = [m for m in _imports(tree) if not any(_within(m, package) for package in allowed)]

@@ -85,10 +85,10 @@ def runs(context: click.Context, incomplete: str) -> list[CompletionItem]:
     """Return the latest runs of the folder of runs, and paths."""
     found = []
     if not incomplete.startswith((".", "/", "~")):
-        from recrun.runs.find import find_runs
+        from recrun.runs.scan import find_folders
 
         root = str(context.params.get("runs") or "runs")
-        newest = [str(run.path) for run in reversed(find_runs(root)[-_MOST:])]
+        newest = find_folders(root)[: -_MOST - 1 : -1]
         latest = [os.path.join(root, "latest")] if os.path.lexists(os.path.join(root, "latest")) else []
         found = _items([*latest, *newest], incomplete)
     known = {run.value for run in found}

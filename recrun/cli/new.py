@@ -32,81 +32,29 @@ def _write(kind: str, name: str, as_json: bool) -> None:
             echo(f"next: {line}")
 
 
-@command.command("model")
-@click.argument("name")
-@json_option
-@debug_option
-def model_command(name: str, as_json: bool) -> None:
-    """Write a small working model with its config and test.
+def _add(kind: str, example: str, *, what: str = "", parts: str = "config and test", data: str = "") -> None:
+    """Add the command that writes the files of one kind."""
 
-    Writes NAME.py, NAME.yaml and test_NAME.py into the working folder. Existing files are never overwritten.
+    @command.command(
+        kind,
+        help=f"""Write a small working {what or kind} with its {parts}.
 
-    \b
-    Example:
-        recrun new model my_mf
-    """
-    _write("model", name, as_json)
+        Writes NAME.py, {data}NAME.yaml and test_NAME.py into the working folder. Existing files are never overwritten.
 
-
-@command.command("loss")
-@click.argument("name")
-@json_option
-@debug_option
-def loss_command(name: str, as_json: bool) -> None:
-    """Write a small working loss with its config and test.
-
-    Writes NAME.py, NAME.yaml and test_NAME.py into the working folder. Existing files are never overwritten.
-
-    \b
-    Example:
-        recrun new loss my_loss
-    """
-    _write("loss", name, as_json)
+        \b
+        Example:
+            recrun new {kind} {example}
+        """,
+    )
+    @click.argument("name")
+    @json_option
+    @debug_option
+    def write(name: str, as_json: bool) -> None:
+        _write(kind, name, as_json)
 
 
-@command.command("metric")
-@click.argument("name")
-@json_option
-@debug_option
-def metric_command(name: str, as_json: bool) -> None:
-    """Write a small working metric with its config and test.
-
-    Writes NAME.py, NAME.yaml and test_NAME.py into the working folder. Existing files are never overwritten.
-
-    \b
-    Example:
-        recrun new metric my_metric
-    """
-    _write("metric", name, as_json)
-
-
-@command.command("dataset")
-@click.argument("name")
-@json_option
-@debug_option
-def dataset_command(name: str, as_json: bool) -> None:
-    """Write a small working data set with its file, config and test.
-
-    Writes NAME.py, NAME.txt, NAME.yaml and test_NAME.py into the working folder. Existing files are never overwritten.
-
-    \b
-    Example:
-        recrun new dataset my_data
-    """
-    _write("dataset", name, as_json)
-
-
-@command.command("sampler")
-@click.argument("name")
-@json_option
-@debug_option
-def sampler_command(name: str, as_json: bool) -> None:
-    """Write a small working sampler with its config and test.
-
-    Writes NAME.py, NAME.yaml and test_NAME.py into the working folder. Existing files are never overwritten.
-
-    \b
-    Example:
-        recrun new sampler my_sampler
-    """
-    _write("sampler", name, as_json)
+_add("model", "my_mf")
+_add("loss", "my_loss")
+_add("metric", "my_metric")
+_add("dataset", "my_data", what="data set", parts="file, config and test", data="NAME.txt, ")
+_add("sampler", "my_sampler")

@@ -7,10 +7,8 @@ module to module, so that a class which inherits its constructor is found with i
 from __future__ import annotations
 
 import ast
-import gc
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any, Final
 
 from recrun.errors import RegistryError
 from recrun.files import read_regular
+from recrun.memory import collection_paused
 
 Definition = ast.ClassDef | ast.FunctionDef
 _MAX_BYTES: Final = 1 << 24
@@ -106,7 +105,7 @@ def parse_file(path: str | Path, module: str = "") -> Source:
     """
     try:
         text = read_regular(path, limit=_MAX_BYTES)
-        with _no_collection():
+        with collection_paused():
             return Source(module, Path(path), ast.parse(text, filename=str(path)))
     except OSError as error:
         raise RegistryError(f"cannot read {path}: {error.strerror}") from error
@@ -114,18 +113,6 @@ def parse_file(path: str | Path, module: str = "") -> Source:
         where = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         raise RegistryError(f"{path}{where} is not valid Python: {reason}") from error
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keep the garbage collector from going through a syntax tree again and again while it grows."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def read_module(name: str, beside: Path | None = None) -> Source | None:

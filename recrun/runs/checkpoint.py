@@ -21,11 +21,11 @@ from safetensors import SafetensorError, safe_open
 
 from recrun.errors import CheckpointError
 from recrun.files import atomic_write, open_regular, sync_folder, to_json
-from recrun.free_memory import available_memory
+from recrun.memory import available_memory
 from recrun.metrics.undefined import Undefined
+from recrun.runs.records import CHECKPOINT_FILE
 
 SCHEMA: Final = 1
-FILE_NAME: Final = "checkpoint.safetensors"
 _TENSOR: Final = "$tensor"
 _PAIRS: Final = "$pairs"
 _UNDEFINED: Final = "$undefined"
@@ -81,11 +81,11 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path)
     if file.is_dir():
-        file = file / FILE_NAME
+        file = file / CHECKPOINT_FILE
     if not os.path.lexists(file):
         raise CheckpointError(f"there is no checkpoint at {path}")
     if file.suffix in _PICKLES:
-        raise CheckpointError(f"{file} is a pickled file, which could run code; expected a {FILE_NAME}")
+        raise CheckpointError(f"{file} is a pickled file, which could run code; expected a {CHECKPOINT_FILE}")
     _check_size(file)
     try:
         with safe_open(str(file), framework="pt", device="cpu") as handle:

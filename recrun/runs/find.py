@@ -1,4 +1,4 @@
-"""Find runs by path, below a folder, or by their settings."""
+"""Find runs by path or by their settings."""
 
 from __future__ import annotations
 
@@ -10,15 +10,10 @@ from typing import Any
 
 from recrun.config.same_settings import refused_changes
 from recrun.errors import CheckpointError
-from recrun.runs.folder import CHECKPOINT_FILE, RunFolder, runs_like
+from recrun.runs.folder import RunFolder, runs_like
 from recrun.runs.new_folder import follow_latest
-from recrun.runs.records import has_record, refuse_foreign
-from recrun.runs.scan import find_folders, runs_in
-
-
-def find_runs(root: str | Path) -> list[RunFolder]:
-    """Return the runs below a folder, as `find_folders` does."""
-    return [RunFolder(path) for path in find_folders(root)]
+from recrun.runs.records import CHECKPOINT_FILE, has_record, refuse_foreign
+from recrun.runs.scan import runs_in
 
 
 def locate_checkpoint(path: str | Path) -> tuple[RunFolder | None, Path]:

@@ -30,9 +30,8 @@ from recrun.errors import CheckpointError, ConfigError, Fault
 from recrun.files import HeldError, atomic_write, from_json, hold, is_held, to_json
 from recrun.metrics.undefined import as_nulls, reasons
 from recrun.runs.new_folder import build_folder, follow_latest, remove_abandoned, remove_new
-from recrun.runs.records import SCHEMA_VERSION, check_schema, has_record, read_json, refuse_foreign
+from recrun.runs.records import CHECKPOINT_FILE, SCHEMA_VERSION, check_schema, has_record, read_json, refuse_foreign
 
-CHECKPOINT_FILE: Final = "checkpoint.safetensors"
 _TEMPORARY: Final = ".*.tmp"
 """The temporary files of `atomic_write`."""
 _PATIENCE: Final = 1.0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recrun.errors import CheckpointError, ConfigError, Fault, nearest
 from recrun.files import is_held, read_regular
+from recrun.memory import collection_paused
 from recrun.runs.records import MAX_JSON, check_schema, read_json, read_json_if_there, refuse_foreign
 from recrun.runs.row_values import check_metrics, check_record, check_settings
 from recrun.runs.scan import find_folders
@@ -90,10 +89,16 @@ def list_runs(
         ConfigError: a condition cannot be read, or no run has a key.
     """
     filters = [read_filter(text, position) for position, text in enumerate(conditions, start=1)]
-    with _without_collection():
+    with collection_paused():
         rows = [describe(path) for path in find_folders(root)]
-    keys = [*((each.key, each.place) for each in filters), *_sort_key(sort), *_column_keys(columns)]
-    if rows and keys:
+    sorted_by = [] if sort is None else [sort.removeprefix("-")]
+    if rows and (filters or sorted_by or columns):
+        from recrun.config.yaml_reader import Place
+
+        keys = [(each.key, each.place) for each in filters]
+        keys += [
+            (key, Place(option)) for option, each in (("--sort", sorted_by), ("--columns", columns)) for key in each
+        ]
         _refuse_unknown(keys, rows)
     rows = [row for row in rows if all(each.takes(row) for each in filters)]
     if sort is None:
@@ -103,18 +108,6 @@ def list_runs(
     with_value = [(order, row) for order, row in zip(orders, rows, strict=True) if order is not None]
     without = [row for order, row in zip(orders, rows, strict=True) if order is None]
     return [row for _, row in sorted(with_value, key=lambda pair: pair[0], reverse=sort != key)] + without
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Pause the garbage collector, which would look again and again at the rows of thousands of runs."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def read_filter(text: str, position: int) -> Filter:
@@ -174,22 +167,6 @@ def shown_value(row: Mapping[str, Any], key: str) -> Any:
     return None if isinstance(value, _Missing) else str(value) if isinstance(value, (list, bool)) else value
 
 
-def _sort_key(sort: str | None) -> list[tuple[str, Place]]:
-    if sort is None:
-        return []
-    from recrun.config.yaml_reader import Place
-
-    return [(sort.removeprefix("-"), Place("--sort"))]
-
-
-def _column_keys(columns: Sequence[str]) -> list[tuple[str, Place]]:
-    if not columns:
-        return []
-    from recrun.config.yaml_reader import Place
-
-    return [(key, Place("--columns")) for key in columns]
-
-
 def _refuse_unknown(keys: Sequence[tuple[str, Place]], rows: Sequence[Mapping[str, Any]]) -> None:
     from recrun.config.settings import RUN, TRAINING
 
@@ -219,26 +196,22 @@ def _is_number(value: Any) -> bool:
 
 def _content(path: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], str | None]:
     """Return a run's record, settings and final numbers, each empty if it is damaged; and the first damage found."""
-    record: dict[str, Any] = {}
-    settings: dict[str, Any] = {}
-    metrics: dict[str, Any] = {}
-    problems = []
     try:
         refuse_foreign(path, thorough=False)
     except CheckpointError as error:
-        return record, settings, metrics, str(error)
-    try:
-        record = _record(f"{path}{os.sep}run.json")
-    except CheckpointError as error:
-        problems.append(str(error))
-    try:
-        settings = _settings(path, record)
-    except CheckpointError as error:
-        problems.append(str(error))
-    try:
-        metrics = _final_numbers(f"{path}{os.sep}metrics.json")
-    except CheckpointError as error:
-        problems.append(str(error))
+        return {}, {}, {}, str(error)
+    problems = []
+
+    def read(reader: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+        try:
+            return reader(*arguments)
+        except CheckpointError as error:
+            problems.append(str(error))
+            return {}
+
+    record = read(_record, f"{path}{os.sep}run.json")
+    settings = read(_settings, path, record)
+    metrics = read(_final_numbers, f"{path}{os.sep}metrics.json")
     return record, settings, metrics, problems[0] if problems else None
 
 

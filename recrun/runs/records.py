@@ -22,13 +22,13 @@ MAX_JSON: Final = 16 << 20
 """The most bytes of run.json or metrics.json."""
 MAX_LINES: Final = 1 << 32
 """The most bytes of metrics.jsonl: millions of epochs."""
+CHECKPOINT_FILE: Final = "checkpoint.safetensors"
 _FILES: Final = frozenset(
     ("config.yaml", "run.json", "log.txt", "metrics.jsonl", "metrics.json", ".lock", ".record-lock")
 )
 _FOLDERS: Final = frozenset(("checkpoints", "summary"))
 _LINES: Final = "metrics.jsonl"
-_CHECKPOINT: Final = "checkpoint.safetensors"
-_OWN: Final = (_CHECKPOINT, "SUMMARY.md", "events.out.tfevents.", ".")
+_OWN: Final = (CHECKPOINT_FILE, "SUMMARY.md", "events.out.tfevents.", ".")
 
 
 def refuse_foreign(folder: str | Path, *, thorough: bool = True) -> None:
@@ -93,8 +93,8 @@ def _foreign(folder: str, thorough: bool) -> str:
                 return _wrong(which, stat.S_ISLNK(mode), "folder")
             if thorough and mode is not None:
                 problem = problem or _foreign_within(folder, which)
-            elif (mode := _mode(f"{folder}/{which}/{_CHECKPOINT}")) is not None and not stat.S_ISREG(mode):
-                return _wrong(f"{which}/{_CHECKPOINT}", stat.S_ISLNK(mode), "regular file")
+            elif (mode := _mode(f"{folder}/{which}/{CHECKPOINT_FILE}")) is not None and not stat.S_ISREG(mode):
+                return _wrong(f"{which}/{CHECKPOINT_FILE}", stat.S_ISLNK(mode), "regular file")
     return problem
 
 

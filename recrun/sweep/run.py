@@ -198,7 +198,5 @@ def _end(row: Row, outcome: Outcome, ledger: Ledger, stopped: bool) -> None:
     elif stopped and (name := ended_by(code)):
         status, cause = INTERRUPTED, f"killed by {name} while stopping"
     else:
-        # A trial's advice is for a single run: a sweep decides itself whether test is read.
-        cause = explain_failure(code, ledger.log_path(row), outcome.log_offset).replace(f", or set {NO_TEST}", "")
-        status = FAILED
+        status, cause = FAILED, explain_failure(code, ledger.log_path(row), outcome.log_offset)
     ledger.end(row, status, outcome.seconds, code, cause)

@@ -12,15 +12,28 @@ import termios
 from pathlib import Path
 
 
-def on_terminal(*arguments: str, width: int, folder: Path, **environment: str) -> str:
-    """Return what `recrun` with these arguments writes to stdout when that is a terminal."""
+def on_terminal(
+    *arguments: str, width: int, folder: Path, stream: str = "stdout", code: int | None = None, **environment: str
+) -> str:
+    """Return what `recrun` with these arguments writes to a stream when that is a terminal.
+
+    Args:
+        arguments: the command line.
+        width: columns of the terminal.
+        folder: the working folder.
+        stream: "stdout" or "stderr"; the other one goes nowhere.
+        code: the exit code that is expected; None for any.
+        environment: variables besides those of this process, without NO_COLOR, FORCE_COLOR and COLUMNS.
+    """
     reader, writer = pty.openpty()
     fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
-    variables = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
+    variables = {
+        name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "recrun", *arguments],
-        stdout=writer,
-        stderr=subprocess.DEVNULL,
+        stdout=writer if stream == "stdout" else subprocess.DEVNULL,
+        stderr=writer if stream == "stderr" else subprocess.DEVNULL,
         cwd=folder,
         env={**variables, "TERM": "xterm", **environment},
     )
@@ -32,5 +45,5 @@ def on_terminal(*arguments: str, width: int, folder: Path, **environment: str) -
     except OSError:  # the terminal is closed
         pass
     os.close(reader)
-    process.wait()
+    assert process.wait() == code or code is None
     return written.decode().replace("\r\n", "\n")

@@ -19,6 +19,8 @@ import recrun.runs.checkpoint
 from recrun.cli.main import main
 from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
 
+from .conftest import OWN
+
 SMALL = [
     "n_users=60",
     "n_items=40",
@@ -329,29 +331,6 @@ def test_a_checkpoint_that_names_code_does_not_run_it(
     named = f"names code that you have not run here before: model={content['config']['model']}"
     assert f"{named}; if you trust it, add --trust, or name it yourself: model=" in outcome.err
     assert not created.exists()
-
-
-OWN = """
-import torch
-
-from recrun.architectures import RecSysArch
-
-
-class Own(RecSysArch):
-    \"\"\"Score by the product of embeddings.\"\"\"
-
-    def __init__(self, data, *, embedding_dim: int = 8) -> None:
-        super().__init__()
-        self.users = torch.nn.Embedding(data.n_users, embedding_dim)
-        self.items = torch.nn.Embedding(data.n_items, embedding_dim)
-        self.initialize(0.1)
-
-    def forward(self, users, items):
-        return (self.users(users) * self.items(items)).sum(-1)
-
-    def vectors(self):
-        return self.users.weight, self.items.weight
-"""
 
 
 def test_a_model_of_ones_own_is_evaluated_from_its_run_and_by_name_from_a_file(

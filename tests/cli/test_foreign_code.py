@@ -14,33 +14,16 @@ from recrun.config.yaml_writer import dump_mapping
 from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
 from recrun.runs.folder import RunFolder
 
+from .conftest import OWN
+
 SMALL = ["n_users=60", "n_items=40", "n_interactions=700", "epochs=1", "embedding_dim=8", "device=cpu", "verbose=0"]
-OWN = """
+THEIRS = """
 from pathlib import Path
 
-import torch
-
-from recrun.architectures import RecSysArch
 from recrun.criterions import BPRLoss
 from recrun.training.reporter import Reporter
 
 Path({trace!r}).touch()
-
-
-class Own(RecSysArch):
-    \"\"\"Score by the product of embeddings.\"\"\"
-
-    def __init__(self, data, *, embedding_dim: int = 8) -> None:
-        super().__init__()
-        self.users = torch.nn.Embedding(data.n_users, embedding_dim)
-        self.items = torch.nn.Embedding(data.n_items, embedding_dim)
-        self.initialize(0.1)
-
-    def forward(self, users, items):
-        return (self.users(users) * self.items(items)).sum(-1)
-
-    def vectors(self):
-        return self.users.weight, self.items.weight
 
 
 class OwnLoss(BPRLoss):
@@ -70,7 +53,7 @@ def trace(tmp_path: Path) -> Path:
 def own(tmp_path: Path, trace: Path) -> Path:
     file = tmp_path / "strangers" / "own.py"
     file.parent.mkdir()
-    file.write_text(OWN.format(trace=str(trace)), encoding="utf-8")
+    file.write_text(OWN + THEIRS.format(trace=str(trace)), encoding="utf-8")
     return file
 
 

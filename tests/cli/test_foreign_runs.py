@@ -16,19 +16,8 @@ from recrun.runs.find import locate_checkpoint
 from recrun.runs.folder import RunFolder, open_run
 from recrun.runs.records import MAX_JSON, MAX_LINES
 
-SMALL = [
-    "n_users=60",
-    "n_items=40",
-    "n_interactions=900",
-    "batch_size=128",
-    "embedding_dim=8",
-    "epochs=1",
-    "monitors=[ndcg@5]",
-    "which4best=ndcg@5",
-    "device=cpu",
-    "threads=1",
-    "verbose=0",
-]
+from .conftest import SMALL
+
 FILES = ("run.json", "config.yaml", "metrics.json", "metrics.jsonl", "log.txt", ".lock", ".record-lock")
 INNER = ("checkpoints/last/checkpoint.safetensors", "checkpoints/best/checkpoint.safetensors", "summary/SUMMARY.md")
 EVENTS = "summary/events.out.tfevents.1.here"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from recrun.runs.find import find_runs
 from recrun.runs.folder import RunFolder
+from recrun.runs.scan import find_folders
 from tests.cli.conftest import modules_after
 
 
@@ -184,7 +184,7 @@ def test_links_and_the_folders_of_sweeps_are_no_rows(runs: Path) -> None:
     (runs / "mf/Synthetic/.building-00").mkdir()
     (runs / "mf/Synthetic/.building-00/config.yaml").write_text("lr: 1\n", encoding="utf-8")
     (runs / "latest").symlink_to("mf/Synthetic/a", target_is_directory=True)
-    assert [run.path.name for run in find_runs(runs)] == ["a", "bb", "ccc", "dddd"]
+    assert [Path(path).name for path in find_folders(runs)] == ["a", "bb", "ccc", "dddd"]
 
 
 def test_no_runs_are_no_error(recrun: Callable[..., Any]) -> None:

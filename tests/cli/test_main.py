@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import os
-import pty
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -17,6 +16,7 @@ from recrun.cli.main import _escaped_messages, cli
 from recrun.errors import CheckpointError, ConfigError, DataError, Fault, RegistryError, TrainingError
 
 from .conftest import Outcome, modules_after
+from .on_terminal import on_terminal
 
 Run = Callable[..., Outcome]
 CONTEXT = click.Context(cli)
@@ -112,27 +112,10 @@ def test_debug_shows_the_traceback_before_or_after_the_command(recrun: Run, monk
     assert "Traceback" not in recrun("show").err
 
 
-def _on_a_terminal(**environment: str) -> str:
-    """Return what `recrun show nonsense` writes to a terminal."""
-    reader, writer = pty.openpty()
-    variables = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
-    command = [sys.executable, "-m", "recrun", "show", "nonsense"]
-    process = subprocess.Popen(command, stderr=writer, env={**variables, "TERM": "xterm", **environment})
-    os.close(writer)
-    written = b""
-    try:
-        while piece := os.read(reader, 4096):
-            written += piece
-    except OSError:  # the terminal is closed
-        pass
-    os.close(reader)
-    assert process.wait() == 2
-    return written.decode()
-
-
-def test_errors_are_red_on_a_terminal_unless_no_color_is_set() -> None:
-    assert _on_a_terminal().startswith("\x1b[31merror: unknown component 'nonsense'")
-    assert "\x1b" not in _on_a_terminal(NO_COLOR="1")
+def test_errors_are_red_on_a_terminal_unless_no_color_is_set(tmp_path: Path) -> None:
+    of_errors: dict[str, Any] = {"width": 80, "folder": tmp_path, "stream": "stderr", "code": 2}
+    assert on_terminal("show", "nonsense", **of_errors).startswith("\x1b[31merror: unknown component 'nonsense'")
+    assert "\x1b" not in on_terminal("show", "nonsense", NO_COLOR="1", **of_errors)
 
 
 def test_there_is_no_colour_where_there_is_no_terminal(recrun: Run) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from .conftest import OWN
+
 SMALL = [
     "batch_size=128",
     "embedding_dim=8",
@@ -75,29 +77,6 @@ def test_one_changed_byte_in_the_data_is_named_with_its_file(recrun: Callable[..
     assert "data: the file ratings.csv has changed" in outcome.out
     file.write_bytes(content)
     assert recrun("reproduce", "runs/latest", "-q").code == 0
-
-
-OWN = """
-import torch
-
-from recrun.architectures import RecSysArch
-
-
-class Own(RecSysArch):
-    \"\"\"Score by the product of embeddings.\"\"\"
-
-    def __init__(self, data, *, embedding_dim: int = 8) -> None:
-        super().__init__()
-        self.users = torch.nn.Embedding(data.n_users, embedding_dim)
-        self.items = torch.nn.Embedding(data.n_items, embedding_dim)
-        self.initialize(0.1)
-
-    def forward(self, users, items):
-        return (self.users(users) * self.items(items)).sum(-1)
-
-    def vectors(self):
-        return self.users.weight, self.items.weight
-"""
 
 
 def test_numbers_that_differ_are_shown_with_what_has_changed(

@@ -14,19 +14,7 @@ import pytest
 from recrun.runs.folder import RunFolder
 from recrun.training.run_keeper import RunKeeper
 
-SMALL = [
-    "n_users=60",
-    "n_items=40",
-    "n_interactions=900",
-    "batch_size=128",
-    "embedding_dim=8",
-    "epochs=1",
-    "monitors=[ndcg@5]",
-    "which4best=ndcg@5",
-    "device=cpu",
-    "threads=1",
-    "verbose=0",
-]
+from .conftest import SMALL
 
 
 def _latest(folder: Path) -> str:

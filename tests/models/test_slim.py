@@ -109,6 +109,6 @@ def test_scores_are_sums_of_the_weights_of_a_users_items(data_of: Build, table: 
 def test_too_many_neighbours_for_the_memory_are_refused(
     data_of: Build, table: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recrun.free_memory.available_memory", lambda: 1000)
+    monkeypatch.setattr("recrun.memory.available_memory", lambda: 1000)
     with pytest.raises(Exception, match=r"slim with most of 20 items as neighbors needs about .* lower n_neighbors"):
         _weights(data_of(table), n_neighbors=19)

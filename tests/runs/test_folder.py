@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from recrun.errors import CheckpointError, ConfigError
-from recrun.runs.find import find_runs, locate_checkpoint, run_for
+from recrun.runs.find import locate_checkpoint, run_for
 from recrun.runs.folder import RunFolder, folder_name, open_run
 from recrun.runs.new_folder import have_latest_follow
+from recrun.runs.scan import find_folders
 
 SETTINGS = {"description": "mf", "dataset": "Synthetic", "lr": 0.001, "id": None, "resume": False}
 
@@ -112,7 +113,7 @@ def test_a_checkpoint_is_found_from_the_run_its_folder_or_its_file(tmp_path: Pat
 def test_damaged_runs_are_found_and_named(tmp_path: Path) -> None:
     run = run_for(SETTINGS, tmp_path)
     run.run_file.write_text("{half", encoding="utf-8")
-    assert [found.path for found in find_runs(tmp_path)] == [run.path]
+    assert find_folders(tmp_path) == [str(run.path)]
     with pytest.raises(CheckpointError, match="damaged: it is not JSON"):
         run.read_run()
     run.run_file.write_text(json.dumps([1]), encoding="utf-8")

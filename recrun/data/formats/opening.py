@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final, NamedTuple, cast
 
 from recrun.data.formats.table import data_error
 from recrun.files import open_regular
-from recrun.free_memory import available_memory
+from recrun.memory import available_memory
 
 BLOCK = 1 << 20
 _MAX_RATIO: Final = 100

@@ -1,8 +1,11 @@
-"""Measure free memory, to refuse what cannot fit before it is tried."""
+"""Measure free memory, to refuse what cannot fit before it is tried, and pause the garbage collector."""
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +44,18 @@ def require_memory(needed: int, purpose: str, advice: str, *, limit: float | Non
         where = "are free" if limit is None else "are allowed by max_memory"
         message = f"{purpose} needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB {where}; {advice}"
         raise ConfigError(Fault(message, key="model"))
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """Pause the garbage collector, which would go again and again through a large number of new objects."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _free_of_machine() -> int | None:
