@@ -116,7 +116,7 @@ def _run(arguments: list[str], interrupts: Interrupts, debug: bool) -> int:
         if interrupts.requested:  # a module that was being imported may have turned the interrupt into its own error
             _say("interrupted")
             return EXIT_INTERRUPTED
-        _say(f"{type(error).__name__}: {error}{_where(error)} (--debug shows the traceback)")
+        _say(on_one_line(f"{type(error).__name__}: {error}{_where(error)} (--debug shows the traceback)"))
         return EXIT_FAILED
 
 
@@ -166,7 +166,7 @@ def _escaped_messages() -> Iterator[None]:
 
 
 def _say(line: str) -> None:
-    echo(f"error: {on_one_line(line)}", err=True, fg="red")
+    echo(f"error: {line}", err=True, fg="red")
 
 
 def _where(error: BaseException) -> str:

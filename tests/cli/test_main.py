@@ -228,3 +228,12 @@ def test_an_error_of_a_thread_is_one_line_unless_it_is_raised_again(
         worker.join()
     expected = "warning: a thread ended: OSError: \\x1b[31mno space\n"
     assert capsys.readouterr().err == (expected if module == "mine" else "")
+
+
+def test_an_error_of_several_lines_keeps_them(recrun: Run) -> None:
+    outcome = recrun("train", "gowalla/bprmf", "root=nowhere")
+    assert outcome.code == 2
+    lines = outcome.err.splitlines()
+    assert lines[1].startswith("error: Gowalla_m1 is not at root=nowhere")
+    assert lines[2] == "Looked for (also with .gz and .zst):"
+    assert "  recrun data fetch Gowalla_m1 root=nowhere" in lines
