@@ -10,9 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from recrun.cli._hints import of_scattered_words
 from recrun.errors import OutputError
-from recrun.files import to_json
 from recrun.visible import visible
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -65,6 +63,8 @@ def split_arguments(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:
     Raises:
         click.UsageError: a shell has taken an argument apart at its blanks.
     """
+    from recrun.cli._hints import of_scattered_words
+
     hint = of_scattered_words(arguments)
     if hint is not None:
         raise click.UsageError(hint)
@@ -116,6 +116,8 @@ def without_plots(overrides: list[str], no_plots: bool) -> list[str]:
 
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout, with unrounded numbers; that of a long list has a line for each entry."""
+    from recrun.files import to_json
+
     if isinstance(document, list) and len(document) > _LONG:  # an indented one would take several times as long
         echo("[\n" + ",\n".join(to_json(entry, default=str) for entry in document) + "\n]")
         return

@@ -17,7 +17,6 @@ from typing import Any
 import click
 
 import recrun
-from recrun.cli._hints import meant_command, of_unknown_option
 from recrun.cli._options import echo
 from recrun.errors import ConfigError, DownloadError, OutputError, RecrunError, TrainingError, nearest
 from recrun.report.terminal.streams import guarded_streams
@@ -52,6 +51,8 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the subcommand; if there is none, suggest the nearest one."""
         if args and not args[0].startswith("-") and args[0] not in self.list_commands(context):
+            from recrun.cli._hints import meant_command
+
             meant = meant_command(args)
             guess = nearest(args[0], self.list_commands(context)) if meant is None else None
             hint = f"; did you mean {guess!r}?" if guess else "." if meant is None else f"; write: {meant}."
@@ -126,6 +127,8 @@ def _show_usage_error(error: click.ClickException, arguments: list[str]) -> None
     context = error.ctx if isinstance(error, click.UsageError) else None
     takes_settings = context is not None and any("KEY=" in str(each.metavar) for each in context.command.params)
     if isinstance(error, click.NoSuchOption) and context is not None and takes_settings:
+        from recrun.cli._hints import of_unknown_option
+
         options = [name for parameter in context.command.params for name in parameter.opts]
         hint = of_unknown_option(error.option_name, arguments, options, context.info_name or "")
         if hint is not None:
