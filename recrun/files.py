@@ -126,7 +126,7 @@ def _open(path: Path) -> int:
         if _CAN_OPEN_FOLDERS:
             return os.open(path, os.O_RDONLY)
         path = path / ".lock"
-    return _open_regular(path, os.O_CREAT | os.O_RDWR | _WITHOUT_WAITING | _NO_LINK)
+    return _open_regular(path, os.O_CREAT | os.O_RDWR | _WITHOUT_WAITING | _NO_LINK)[0]
 
 
 def _try(descriptor: int, *, shared: bool = False) -> bool:
@@ -179,21 +179,38 @@ def open_regular(path: str | Path, *, limit: int | None = None, follow: bool = T
     Raises:
         OSError: it cannot be opened, is not a regular file, or is too large; `strerror` says which.
     """
-    descriptor = _open_regular(path, _OPEN_TO_READ | (0 if follow else _NO_LINK), limit)
+    descriptor, _ = _open_regular(path, _OPEN_TO_READ | (0 if follow else _NO_LINK), limit)
     return os.fdopen(descriptor, "rb")
 
 
 def open_to_append(path: str | Path) -> BinaryIO:
-    """Open a file, created if missing, to add bytes at its end; a link, FIFO, device or folder is refused.
+    """Open a file, created if missing, to add bytes at its end; a link (a hard one too), FIFO or device is refused.
 
     Raises:
-        OSError: it cannot be opened, or is not a regular file; `strerror` says which.
+        OSError: it cannot be opened, or is not a regular file with one name; `strerror` says which.
     """
     flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | _WITHOUT_WAITING | _NO_LINK
-    return os.fdopen(_open_regular(path, flags), "ab")
+    file = os.fdopen(_open_regular(path, flags)[0], "ab")
+    try:
+        require_one_name(file.fileno())
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
-def _open_regular(path: str | Path, flags: int, limit: int | None = None) -> int:
+def require_one_name(descriptor: int) -> None:
+    """Refuse to write into a file that has another name elsewhere, by a hard link, and would change there as well.
+
+    Raises:
+        OSError: it has.
+    """
+    if os.fstat(descriptor).st_nlink > 1:
+        raise OSError(errno.EMLINK, "it has another name elsewhere, by a hard link")
+
+
+def _open_regular(path: str | Path, flags: int, limit: int | None = None) -> tuple[int, int]:
+    """Return the descriptor of a regular file, and its bytes."""
     try:
         descriptor = os.open(path, flags, 0o666)
     except OSError as error:
@@ -211,14 +228,17 @@ def _open_regular(path: str | Path, flags: int, limit: int | None = None) -> int
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    return descriptor, found.st_size
 
 
 def read_regular(path: str | Path, *, limit: int, follow: bool = True) -> bytes:
     """Return the content of a regular file of at most `limit` bytes; arguments and errors as for `open_regular`."""
-    descriptor = _open_regular(path, _OPEN_TO_READ | (0 if follow else _NO_LINK), limit)
+    descriptor, size = _open_regular(path, _OPEN_TO_READ | (0 if follow else _NO_LINK), limit)
     try:
-        content = os.read(descriptor, min(_BLOCK, limit + 1))
+        # A file of /proc has no size, and others may grow.
+        content = os.read(descriptor, min(size + 1 if size else _BLOCK, _BLOCK, limit + 1))
+        if size and len(content) == size:  # asking again would take as long as reading a small file
+            return content
         while len(content) <= limit and (block := os.read(descriptor, min(_BLOCK, limit + 1 - len(content)))):
             content += block
     finally:

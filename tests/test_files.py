@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recrun.errors import CheckpointError
-from recrun.files import from_json, open_regular, read_regular, to_json
+from recrun.files import from_json, open_regular, open_to_append, read_regular, to_json
 from recrun.metrics.undefined import Undefined
 from recrun.runs.folder import RunFolder
 from recrun.runs.history import History, read_history
@@ -61,6 +61,30 @@ def test_a_link_is_refused_where_none_may_be(tmp_path: Path) -> None:
     for name in ("link", "nowhere"):
         with pytest.raises(OSError, match="it is a symbolic link"):
             read_regular(tmp_path / name, limit=1, follow=False)
+
+
+def test_nothing_is_added_to_a_file_that_has_another_name(tmp_path: Path) -> None:
+    with open_to_append(tmp_path / "file") as file:
+        file.write(b"1")
+    (tmp_path / "other").hardlink_to(tmp_path / "file")
+    with pytest.raises(OSError, match="it has another name elsewhere, by a hard link"):
+        open_to_append(tmp_path / "file")
+    assert (tmp_path / "other").read_bytes() == b"1"
+
+
+@needs_posix
+def test_a_file_is_read_whole_whatever_its_size(tmp_path: Path) -> None:
+    for size in (0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20):
+        content = os.urandom(size)
+        (tmp_path / "file").write_bytes(content)
+        assert read_regular(tmp_path / "file", limit=size) == content
+        if size:
+            with pytest.raises(OSError, match="and at most"):
+                read_regular(tmp_path / "file", limit=size - 1)
+    if Path("/proc/self/status").exists():  # its size is 0
+        assert read_regular("/proc/self/status", limit=1 << 20).startswith(b"Name:")
+        with pytest.raises(OSError, match="at most 10 bytes are read"):
+            read_regular("/proc/self/status", limit=10)
 
 
 @given(PLAIN)

@@ -16,6 +16,7 @@ from recrun.cli._options import (
     runs_option,
 )
 from recrun.errors import unknown
+from recrun.memory import collection_paused
 
 
 @click.command("list")
@@ -35,7 +36,8 @@ def command(
     engines, formats, configs or runs.
 
     A CONDITION selects runs: KEY=VALUE, or another comparison (!= < <= > >=). KEY is a setting, a metric such as
-    valid.ndcg@20, or one of status, best_epoch, started, test_evaluations and name. --columns takes the same keys.
+    valid.ndcg@20, or one of status, best_epoch, seconds, started, test_evaluations and name. --columns takes
+    the same keys.
 
     \b
     Example:
@@ -70,6 +72,7 @@ def _show(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:
     stdout_console().print(table(None, fields, values))
 
 
+@collection_paused()
 def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, columns: str | None, as_json: bool) -> None:
     from recrun.runs.listing import list_runs, read_filter
 

@@ -111,6 +111,12 @@ def _run(arguments: list[str], interrupts: Interrupts, debug: bool) -> int:
         for line in map(str, error.faults) if isinstance(error, ConfigError) else [str(error)]:
             _say(line)
         return EXIT_FAILED if isinstance(error, (TrainingError, DownloadError, OutputError)) else EXIT_USAGE
+    except PermissionError as error:
+        # What a command was given; what cannot be written once it runs is told by the command.
+        if debug:
+            echo(traceback.format_exc(), err=True, nl=False)
+        _say(on_one_line(f"{error.filename}: {error.strerror}" if error.filename else str(error)))
+        return EXIT_USAGE
     except Exception as error:
         if debug:
             echo(traceback.format_exc(), err=True, nl=False)

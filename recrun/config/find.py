@@ -49,6 +49,8 @@ def find_config(config: str | Path | None) -> Path:
         return here if here.exists() else bundled_configs()[DEFAULT_CONFIG]
     # Unlike Path.exists, os.path.exists returns False for text that cannot be a path.
     is_there, is_folder = os.path.exists(config), os.path.isdir(config)
+    if not is_there and _is_denied(str(config)):
+        raise ConfigError(Fault("cannot be read: Permission denied", file=str(config)))
     if is_there and not is_folder:
         return Path(config)
     if os.path.isfile(os.path.join(config, "config.yaml")) and os.path.isfile(os.path.join(config, "run.json")):
@@ -77,6 +79,17 @@ def find_config(config: str | Path | None) -> Path:
     raise ConfigError(
         Fault(f"{message} (see recrun list configs)", suggestion=_config_nearby(str(config)) or nearest(name, bundled))
     )
+
+
+def _is_denied(path: str) -> bool:
+    """Return whether a folder on the way to a path may not be entered."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        pass
+    return False
 
 
 def _config_nearby(path: str) -> str | None:

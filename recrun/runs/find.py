@@ -28,6 +28,8 @@ def locate_checkpoint(path: str | Path) -> tuple[RunFolder | None, Path]:
     given = follow_latest(Path(path))
     try:
         is_folder = stat.S_ISDIR(os.stat(given).st_mode)
+    except PermissionError:
+        raise
     except OSError:
         raise CheckpointError(f"there is nothing at {path}; expected a run folder or a checkpoint") from None
     given = given.resolve()
@@ -43,7 +45,7 @@ def locate_checkpoint(path: str | Path) -> tuple[RunFolder | None, Path]:
     is_of_run = file.parent.parent.name == "checkpoints" and has_record(top)
     if is_of_run:
         refuse_foreign(top)
-    if file.is_symlink() or not file.is_file():
+    if os.path.islink(file) or not os.path.isfile(file):
         raise CheckpointError(f"{path} is neither a run folder nor a checkpoint")
     return (RunFolder(top) if is_of_run else None), file
 

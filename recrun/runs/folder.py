@@ -30,7 +30,15 @@ from recrun.errors import CheckpointError, ConfigError, Fault
 from recrun.files import HeldError, atomic_write, from_json, hold, is_held, to_json
 from recrun.metrics.undefined import as_nulls, reasons
 from recrun.runs.new_folder import build_folder, follow_latest, remove_abandoned, remove_new
-from recrun.runs.records import CHECKPOINT_FILE, SCHEMA_VERSION, check_schema, has_record, read_json, refuse_foreign
+from recrun.runs.records import (
+    CHECKPOINT_FILE,
+    SCHEMA_VERSION,
+    check_schema,
+    has_record,
+    read_json,
+    refuse_foreign,
+    refuse_other_names,
+)
 
 _TEMPORARY: Final = ".*.tmp"
 """The temporary files of `atomic_write`."""
@@ -115,7 +123,7 @@ class RunFolder:
         Raises:
             CheckpointError: it is missing or damaged, or a link.
         """
-        if self.config_file.is_symlink():
+        if os.path.islink(self.config_file):
             raise CheckpointError(f"the config of the run {self.path} is damaged: config.yaml is a symbolic link")
         try:
             return {key: given.value for key, given in read_mapping(self.config_file).checked().items()}
@@ -192,6 +200,7 @@ class RunFolder:
             CheckpointError: another process is training it, or the folder cannot be locked, or holds links.
         """
         refuse_foreign(self.path)
+        refuse_other_names(self.path)
         with ExitStack() as stack:
             try:
                 stack.enter_context(hold(self._lock_file, patience=_PATIENCE))

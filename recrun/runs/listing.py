@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recrun.errors import CheckpointError, ConfigError, Fault, nearest
 from recrun.files import is_held, read_regular
-from recrun.memory import collection_paused
 from recrun.runs.records import MAX_JSON, check_schema, read_json, read_json_if_there, refuse_foreign
 from recrun.runs.row_values import check_metrics, check_record, check_settings
 from recrun.runs.scan import find_folders
@@ -30,9 +29,17 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<=": lambda one, other: one <= other,
     ">=": lambda one, other: one >= other,
 }
-_OF_THE_RUN: Final = ("name", "run", "status", "started", "best_epoch", "which4best", "test_evaluations", "cause")
-
-
+_OF_THE_RUN: Final = (
+    "name",
+    "run",
+    "status",
+    "started",
+    "best_epoch",
+    "which4best",
+    "seconds",
+    "test_evaluations",
+    "cause",
+)
 _SCORES: Final = ("valid.", "test.")
 
 
@@ -89,8 +96,7 @@ def list_runs(
         ConfigError: a condition cannot be read, or no run has a key.
     """
     filters = [read_filter(text, position) for position, text in enumerate(conditions, start=1)]
-    with collection_paused():
-        rows = [describe(path) for path in find_folders(root)]
+    rows = [describe(path) for path in find_folders(root)]
     sorted_by = [] if sort is None else [sort.removeprefix("-")]
     if rows and (filters or sorted_by or columns):
         from recrun.config.yaml_reader import Place
@@ -146,6 +152,7 @@ def describe(path: str) -> dict[str, Any]:
         "which4best": record.get("which4best"),
         "valid": metrics.get("valid"),
         "test": metrics.get("test"),
+        "seconds": (metrics.get("seconds") or {}).get("total"),
         "undefined": metrics.get("undefined") or {},
         "test_evaluations": sum(entry.get("metrics") is not None for entry in ledger),
         "cause": problem or record.get("cause"),

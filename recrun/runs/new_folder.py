@@ -12,8 +12,8 @@ from typing import Final
 
 from recrun.errors import CheckpointError
 from recrun.files import HeldError, hold, read_regular
+from recrun.runs.scan import LATEST
 
-LATEST: Final = "latest"
 _BUILDING: Final = ".building-"
 _PATIENCE: Final = 60.0
 """Seconds to wait for other processes, each of which makes its folder within a moment."""

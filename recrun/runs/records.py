@@ -11,6 +11,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ _FILES: Final = frozenset(
 )
 _FOLDERS: Final = frozenset(("checkpoints", "summary"))
 _LINES: Final = "metrics.jsonl"
+_ADDED_TO: Final = (_LINES, "log.txt")
 _OWN: Final = (CHECKPOINT_FILE, "SUMMARY.md", "events.out.tfevents.", ".")
 
 
@@ -50,6 +52,21 @@ def refuse_foreign(folder: str | Path, *, thorough: bool = True) -> None:
         raise CheckpointError(f"cannot read the run {folder}: {error.strerror}: {error.filename}") from None
     if problem:
         raise CheckpointError(f"the run {folder} is damaged: {problem}; a run has only files and folders of its own")
+
+
+def refuse_other_names(folder: str | Path) -> None:
+    """Refuse to train in a run folder if a file that training adds to is also in another place, by a hard link.
+
+    All other files are replaced as a whole, which leaves what has their other name as it is.
+
+    Raises:
+        CheckpointError: there is such a file.
+    """
+    for name in _ADDED_TO:
+        with suppress(FileNotFoundError):
+            if os.lstat(f"{folder}/{name}").st_nlink > 1:
+                problem = f"its {name} has another name elsewhere (a hard link), and would change there as well"
+                raise CheckpointError(f"cannot train the run {folder}: {problem}; copy the run, and train the copy")
 
 
 def has_record(folder: str | Path) -> bool:
@@ -93,7 +110,7 @@ def _foreign(folder: str, thorough: bool) -> str:
                 return _wrong(which, stat.S_ISLNK(mode), "folder")
             if thorough and mode is not None:
                 problem = problem or _foreign_within(folder, which)
-            elif (mode := _mode(f"{folder}/{which}/{CHECKPOINT_FILE}")) is not None and not stat.S_ISREG(mode):
+            if (mode := _mode(f"{folder}/{which}/{CHECKPOINT_FILE}")) is not None and not stat.S_ISREG(mode):
                 return _wrong(f"{which}/{CHECKPOINT_FILE}", stat.S_ISLNK(mode), "regular file")
     return problem
 

@@ -69,6 +69,9 @@ def check_metrics(metrics: dict[str, Any], file: str) -> dict[str, Any]:
         values = metrics.get(split)
         if values is not None and not (isinstance(values, dict) and all(map(_is_metric, values.values()))):
             raise _damage(file, split, "an object of numbers")
+    seconds = metrics.get("seconds")
+    if seconds is not None and not (isinstance(seconds, dict) and all(map(_is_metric, seconds.values()))):
+        raise _damage(file, "seconds", "an object of numbers")
     undefined = metrics.get("undefined")
     if undefined is not None and not (isinstance(undefined, dict) and _is_setting(undefined)):
         raise _damage(file, "undefined", "an object")

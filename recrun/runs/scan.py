@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+_T = TypeVar("_T")
+
+LATEST: Final = "latest"
+"""The link to the run that was trained last."""
 _HIDDEN: Final = "."
 
 
@@ -13,19 +18,34 @@ def find_folders(root: str | Path) -> list[str]:
     """Return the paths of the runs below a folder, including damaged ones, in the order in which they were created.
 
     A run is a folder at the third level with a `run.json` or a `config.yaml`; `latest` and folders that are still being
-    created are skipped.
+    created are skipped. A folder on the way to them that cannot be read stands for the runs in it, which is damage too.
+
+    Raises:
+        OSError: the folder itself cannot be read; one that is not there has no runs.
     """
-    found = [
-        each
-        for description in _folders(str(Path(root)))
-        for dataset in _folders(description)
-        for each in runs_in(dataset)
-    ]
+    found: list[tuple[float, str]] = []
+
+    def within(parent: str, look: Callable[[str], list[_T]]) -> list[_T]:
+        try:
+            return look(parent)
+        except OSError:
+            found.append((0.0, parent))
+            return []
+
+    for description in _folders(str(Path(root))):
+        if os.path.basename(description) == LATEST and os.path.islink(description):
+            continue
+        for dataset in within(description, _folders):
+            found += within(dataset, runs_in)
     return [path for _, path in sorted(found)]
 
 
 def runs_in(dataset: str) -> list[tuple[float, str]]:
-    """Return the runs in the folder for a data set, each with the time at which it was created."""
+    """Return the runs in the folder for a data set, each with the time at which it was created.
+
+    Raises:
+        OSError: the folder cannot be read; one that is not there has no runs.
+    """
     # Thousands of runs are listed by plain strings: objects for their paths would take longer than reading them.
     found = []
     for folder in _folders(dataset, follow=False):
@@ -35,17 +55,22 @@ def runs_in(dataset: str) -> list[tuple[float, str]]:
     return found
 
 
-def _folders(parent: str, *, follow: bool = True) -> list[str]:
+def _folders(parent: str, follow: bool = True) -> list[str]:
     try:
         with os.scandir(parent) as entries:
             names = [
-                entry.name
-                for entry in entries
-                if not entry.name.startswith(_HIDDEN) and entry.is_dir(follow_symlinks=follow)
+                entry.name for entry in entries if not entry.name.startswith(_HIDDEN) and _is_folder(entry, follow)
             ]
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return names if parent == os.curdir else [os.path.join(parent, name) for name in names]
+
+
+def _is_folder(entry: os.DirEntry[str], follow: bool) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=follow)
+    except OSError:  # a link to itself, or into a folder that cannot be entered
+        return False
 
 
 def _made(file: str) -> float | None:

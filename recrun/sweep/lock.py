@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from recrun.errors import ConfigError
-from recrun.files import HeldError, open_regular, release, take
+from recrun.files import HeldError, open_regular, release, require_one_name, take
 from recrun.sweep.processes import is_alive
 
 _MAX_HOLDER: Final = 32
@@ -29,6 +29,7 @@ def take_lock(path: Path) -> int:
     except OSError as error:
         raise ConfigError(f"cannot lock the sweep {path.parent}: {error.strerror}") from error
     try:
+        require_one_name(descriptor)
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, f"{os.getpid()}\n".encode())

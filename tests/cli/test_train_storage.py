@@ -186,11 +186,3 @@ def test_a_file_system_that_is_read_only(recrun: Callable[..., Any], disk: Path)
         assert recrun("list", "runs", "--runs", str(disk)).code == 0
     finally:
         _remount(disk, "rw")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_permission(recrun: Callable[..., Any], tmp_path: Path) -> None:
-    runs = tmp_path / "locked"
-    runs.mkdir(mode=0o500)
-    line = _check_failure(recrun("train", "bprmf", *SMALL, "--runs", str(runs)), 2)
-    assert "cannot create a run folder" in line

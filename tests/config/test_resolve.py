@@ -152,7 +152,7 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
         folder, text, "epohs=3", "lr", "valid_ratio=1", "device=cdua", "early_stop_patience=2", "eval_valid=false"
     )
     assert [fault.partition(" (available")[0] for fault in faults] == [
-        "a.yaml:2:1: learning_rat: unknown setting",
+        "a.yaml:2:1: learning_rat: unknown setting; did you mean 'lr'?",
         "a.yaml:3:9: epochs: expected an integer >= 0, found -3 (an integer)",
         "a.yaml:4:4: lr: not valid YAML: a tab where only spaces are allowed",
         "a.yaml:5:12: monitors: unknown metric 'recal'",

@@ -20,7 +20,13 @@ from recrun.runs.listing import list_runs
 
 SETTINGS = {"description": "mf", "dataset": "Synthetic", "model": "bprmf", "lr": 0.01, "layers": [8, 4], "id": "one"}
 RECORD = {"schema_version": 1, "status": "done", "started": "2026-01-01", "which4best": "ndcg@20", "cause": None}
-METRICS = {"best_epoch": 3, "valid": {"ndcg@20": 0.1}, "test": {"ndcg@20": None}, "undefined": {"test": {"a": "b"}}}
+METRICS = {
+    "best_epoch": 3,
+    "valid": {"ndcg@20": 0.1},
+    "test": {"ndcg@20": None},
+    "undefined": {"test": {"a": "b"}},
+    "seconds": {"train": 1.0, "total": 1.5},
+}
 OWN = "a run has only files and folders of its own"
 VALUES = [
     None,
@@ -177,6 +183,13 @@ def test_mutated_files_never_crash_the_list_its_conditions_or_its_order(
         with suppress(ConfigError):  # a damaged run has no settings, so that `lr` is none of any run
             list_runs(tmp_path, ["status!=x", "lr<1", "best_epoch>=1"], sort="-lr")
         list_runs(tmp_path, ["status!=x", "which4best>a", "valid.ndcg@20<1"] if row["valid"] else [], sort="cause")
+
+
+@pytest.mark.usefixtures("run")
+def test_runs_are_chosen_by_the_time_that_they_took(tmp_path: Path) -> None:
+    assert _row(tmp_path)["seconds"] == 1.5
+    assert len(list_runs(tmp_path, ["seconds>1"], sort="-seconds")) == 1
+    assert list_runs(tmp_path, ["seconds>2"]) == []
 
 
 def test_conditions_and_order_take_values_of_all_types(tmp_path: Path) -> None:

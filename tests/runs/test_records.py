@@ -91,6 +91,27 @@ def test_a_folder_is_not_taken_for_a_file(run: RunFolder, place: str) -> None:
         refuse_foreign(run.path)
 
 
+@pytest.mark.parametrize("place", ["metrics.jsonl", "log.txt"])
+def test_a_run_is_not_trained_if_that_would_change_a_file_elsewhere(run: RunFolder, tmp_path: Path, place: str) -> None:
+    (run.path / place).write_text("line\n", encoding="utf-8")
+    with run.lock():
+        pass
+    (tmp_path / "backup").hardlink_to(run.path / place)
+    with pytest.raises(CheckpointError, match=rf"its {place} has another name elsewhere"), run.lock():
+        pytest.fail("it was locked")
+    assert open_run(run.path).path == run.path
+
+
+@pytest.mark.parametrize("place", ["run.json", "metrics.json", "config.yaml"])
+def test_what_is_replaced_leaves_its_other_name_alone(run: RunFolder, tmp_path: Path, place: str) -> None:
+    before = (run.path / place).read_bytes()
+    (tmp_path / "backup").hardlink_to(run.path / place)
+    run.update_run(note="x")
+    run.write_json(run.metrics_file, {"best_epoch": 2})
+    run.change_settings({**SETTINGS, "lr": 0.5})
+    assert (tmp_path / "backup").read_bytes() == before != (run.path / place).read_bytes()
+
+
 @pytest.mark.parametrize("place", ["run.json", "metrics.json", "config.yaml"])
 def test_a_huge_file_is_refused_without_being_read(run: RunFolder, place: str) -> None:
     with open(run.path / place, "wb") as file:

@@ -407,6 +407,25 @@ def test_what_is_no_file_in_a_sweeps_folder_is_refused_and_nothing_outside_is_wr
     assert (victim.read_text(), victim.with_name("new").exists(), command.started) == ("mine", False, [])
 
 
+@pytest.mark.parametrize("name", ["lock", "trials/0.log"])
+def test_a_file_elsewhere_that_a_sweep_has_by_a_hard_link_is_not_written(
+    ledger: MakeLedger, program: Any, tmp_path: Path, name: str
+) -> None:
+    ours, command, victim = ledger("lr=0.1,0.2"), program(LEARN), tmp_path / "victim"
+    victim.write_text("mine")
+    (ours.folder / name).parent.mkdir(parents=True)
+    (ours.folder / name).hardlink_to(victim)
+    if name == "lock":
+        with pytest.raises(
+            ConfigError, match=r"cannot lock the sweep .*: it has another name elsewhere, by a hard link"
+        ):
+            sweep(ours, command)
+    else:
+        sweep(ours, command)
+        assert [row.status for row in ours.rows] == ["failed", "done"]
+    assert victim.read_text() == "mine"
+
+
 @pytest.mark.parametrize("name", ["", "trials"])
 def test_a_link_in_place_of_a_sweeps_folder_is_refused(
     ledger: MakeLedger, program: Any, tmp_path: Path, name: str

@@ -140,6 +140,10 @@ for _key, _spellings in _RENAMED.items():
     for _spelling in _spellings.split():
         RENAMED.setdefault(_spelling, []).append(_key)
 
+_TYPO: Final = 0.8
+"""How similar a key must be to one of another program; short ones are too much alike."""
+_LONG: Final = 6
+
 REMARKS: Final[dict[str, str]] = {key: remark for remark, keys in _REMARKS.items() for key in keys.split()}
 """Keys elsewhere that mean something that no single setting is, and what to do."""
 
@@ -167,4 +171,12 @@ def meant_setting(key: str, known: Iterable[str]) -> str | None:
     """
     names = list(known)
     same = next((name for name in names if bare(name) == bare(key)), None)
-    return same or renamed(key, names) or nearest(key, names)
+    return same or renamed(key, names) or nearest(key, names) or _renamed_typo(key, names)
+
+
+def _renamed_typo(key: str, known: list[str]) -> str | None:
+    """Return which of the known settings is elsewhere called nearly as `key`, or None."""
+    if len(key) < _LONG:
+        return None
+    spelled = nearest(bare(key), [each for each in RENAMED if len(each) >= _LONG and renamed(each, known)], _TYPO)
+    return spelled and renamed(spelled, known)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, cast
 
 from recrun.data.formats.table import data_error
+from recrun.errors import DataError
 from recrun.files import open_regular
 from recrun.memory import available_memory
 
@@ -68,9 +69,8 @@ def open_binary(path: Path, *, ending: str | None = None) -> Iterator[BinaryIO]:
         ending: tells the compression instead of the name.
 
     Raises:
-        DataError: the file cannot be read, or is damaged, or holds more than the free memory can and
-            than real data does, or nothing here
-            can decompress it.
+        DataError: the file cannot be read, or is damaged, or holds more than the free memory can and than real data
+            does, or nothing here can decompress it.
     """
     ending = path.suffix if ending is None else ending
     try:
@@ -107,22 +107,24 @@ class _Bounded(io.RawIOBase):
         block = self._stream.read(len(buffer))
         self._n_read += len(block)
         if self._n_read > self._limit:
-            message = (
-                f"holds more than {self._limit / 1e9:.1f} GB decompressed, over {_MAX_RATIO} times its size, and the "
-                "free memory cannot hold it; is it the right file? If so, decompress it"
-            )
-            raise data_error(self._path, None, message)
+            raise too_much(self._path, self._limit, "; is it the right file? If so, decompress it")
         buffer[: len(block)] = block
         return len(block)
 
 
+def too_much(path: Path, limit: int, remedy: str = "; is it the right file?") -> DataError:
+    """Return the error of a file that holds more than `most_bytes`."""
+    message = f"holds more than {limit / 1e9:.1f} GB decompressed, over {_MAX_RATIO} times its size, and the free"
+    return data_error(path, None, f"{message} memory cannot hold it{remedy}")
+
+
 def _bounded(path: Path, stream: BinaryIO) -> BinaryIO:
-    limit = _most_bytes(path)
+    limit = most_bytes(path)
     return stream if limit is None else cast(BinaryIO, io.BufferedReader(_Bounded(path, stream, limit), BLOCK))
 
 
-def _most_bytes(path: Path) -> int | None:
-    """Return how many bytes a compressed file may hold, or None for any number.
+def most_bytes(path: Path) -> int | None:
+    """Return how many bytes a compressed file may hold, or None if that is not known.
 
     Files of real data are never refused, as they do not shrink so far, even if they hold more than the memory: they may
     be read in blocks.
@@ -137,7 +139,7 @@ def check_expansion(path: Path) -> None:
     Raises:
         DataError: as for `open_binary`.
     """
-    limit = _most_bytes(path) if path.suffix in COMPRESSED_WITH else None
+    limit = most_bytes(path) if path.suffix in COMPRESSED_WITH else None
     if limit is None or (path.suffix == ".gz" and path.stat().st_size * _MOST_OF_GZIP <= limit):
         return
     with open_binary(path) as stream:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from recrun.data.formats.find_bad_row import STAND_IN, TextShape
+from recrun.data.formats.opening import most_bytes, too_much
 from recrun.data.formats.table import data_error
 
 if TYPE_CHECKING:
     import polars as pl
+
+_FIRST_ROWS: Final = 1000
+_GROWTH: Final = 100
+"""How many times as many rows a piece has at most as all before it, which tell how large a row is."""
+_PIECE: Final = 1 << 28
+"""Bytes of a piece."""
 
 
 def read_text_columns(source: Path | bytes, shape: TextShape, types: Mapping[int, Any]) -> pl.DataFrame:
@@ -56,12 +63,38 @@ def read_parquet_columns(path: Path, names: Sequence[str] | None = None, n_rows:
     """Return columns of a parquet file, all of them and all rows unless told otherwise.
 
     Raises:
-        DataError: it is not a parquet file that can be read.
+        DataError: it is not a parquet file that can be read, or holds more than the free memory can and than real data
+            does.
     """
     import polars as pl
 
     with _parquet_errors(path):
-        return pl.read_parquet(path, columns=None if names is None else list(names), n_rows=n_rows)
+        return pl.concat(_pieces(path, names, n_rows))
+
+
+def _pieces(path: Path, names: Sequence[str] | None, n_rows: int | None) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a parquet file in pieces, and refuse it as soon as they are too large.
+
+    A few kilobytes can hold billions of rows, or rows of gigabytes. Pieces take no longer than reading it at once.
+    """
+    import polars as pl
+
+    rows, limit = pl.scan_parquet(path), most_bytes(path)
+    if names is not None:
+        rows = rows.select(names)
+    n_read = n_bytes = 0
+    step = _FIRST_ROWS
+    while True:
+        wanted = step if n_rows is None else min(step, n_rows - n_read)
+        piece = rows.slice(n_read, wanted).collect()
+        n_read += piece.height
+        n_bytes += int(piece.estimated_size())
+        if limit is not None and n_bytes > limit:
+            raise too_much(path, limit)
+        yield piece
+        if piece.height < wanted or n_read == n_rows:
+            return
+        step = min(n_read * _GROWTH, max(1, _PIECE * n_read // max(n_bytes, 1)))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from recrun.report.files.plots import Heading, draw_courses, draw_curves, drawin
 from recrun.report.terminal.lines import chosen_text, number, scored_text, seconds_text
 from recrun.runs.history import read_history
 from recrun.training.reporter import Reporter
+from recrun.visible import visible
 
 if TYPE_CHECKING:
     from recrun.runs.folder import RunFolder
@@ -50,7 +51,7 @@ def write_summary(
     _remove(target, [*_CURVES, *map(_picture, courses)])
     pictures = _draw(target, result, courses, config) if plots else []
     page = target / "SUMMARY.md"
-    atomic_write(page, "\n\n".join(_sections(result, courses, config, pictures)) + "\n")
+    atomic_write(page, visible("\n\n".join(_sections(result, courses, config, pictures))) + "\n")
     return page
 
 

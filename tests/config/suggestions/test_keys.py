@@ -84,6 +84,23 @@ def test_a_key_with_several_meanings_is_answered_for_the_model_in_use(
     assert [fault.suggestion for fault in _faults(config, argument)] == [meant]
 
 
+@pytest.mark.parametrize(
+    ("config", "key", "meant"),
+    [
+        ("bprmf", "learnig_rate", "lr"),
+        ("bprmf", "Manual-Sead", "seed"),
+        ("ease", "lambda_regg", "reg_weight"),
+        ("ease", "learnig_rate", None),
+        ("bprmf", "zzzzzzzz", None),
+        ("bprmf", "epohc", "epochs"),
+    ],
+)
+def test_a_misspelt_key_of_another_program_is_answered_with_the_setting_here(
+    config: str, key: str, meant: str | None
+) -> None:
+    assert [fault.suggestion for fault in _faults(config, f"{key}=1")] == [meant]
+
+
 def test_a_key_whose_setting_the_run_does_not_have_says_why() -> None:
     (fault,) = _faults("ease", "learning_rate=1")
     assert fault.message == (

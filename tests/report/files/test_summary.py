@@ -52,6 +52,16 @@ def test_a_summary_tells_the_result_the_course_and_the_config(tmp_path, courses_
     assert sections["Environment"][2:] == ["| python | `3.12.1` |"]
 
 
+def test_nothing_in_a_summary_controls_the_terminal_that_shows_it(tmp_path, courses_and_result):
+    courses, result = courses_and_result
+    hostile = "a\x1b[31mb\u202ec\x07"
+    config = Config({"description": hostile, "dataset": "Gowalla_m1", "note": hostile, "x": [hostile]})
+    content = {**result, "run": hostile, "environment": {hostile: hostile}}
+    text = write_summary(tmp_path, content, courses, config, plots=False).read_text(encoding="utf-8")
+    assert text.replace("\n", "").isprintable()
+    assert text.count(r"\x1b[31mb\u202ec\x07") == 6
+
+
 def _courses(split: str = "valid", **values: list[float]) -> Courses:
     courses = Courses()
     for metric, course in values.items():
