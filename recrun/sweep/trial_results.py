@@ -11,14 +11,17 @@ from typing import Any, Final
 
 from recrun.config.same_settings import is_finished_trial
 from recrun.errors import CheckpointError
-from recrun.files import from_json, open_regular
+from recrun.files import open_regular
 from recrun.runs.folder import RunFolder, runs_like
+from recrun.runs.history import recent_history
 from recrun.runs.records import read_json
 from recrun.runs.resume import is_recorded_as_done
 
 INTERRUPTED_EXIT: Final = 130
 """The exit code of a run that was asked to stop and saved its state."""
 
+_RECENT: Final = 100
+"""Lines of a history among which its latest validation is looked for."""
 _TAIL: Final = 1 << 16
 _MAX_CAUSE: Final = 500
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
@@ -67,16 +70,13 @@ def latest_value(run: RunFolder, metric: str) -> float | None:
         run: the run's folder.
         metric: the metric's name, such as "ndcg@20".
     """
-    for line in _last_lines(run.metrics_lines_file):
-        try:
-            record = from_json(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and record.get("split") == "valid":
-            values = record.get("values", record)
-            if isinstance(values, Mapping) and isinstance(values.get(metric), (int, float)):
-                return float(values[metric])
-    return None
+    try:
+        parts = recent_history(run.metrics_lines_file, _RECENT)
+    except CheckpointError:
+        return None
+    lines = [line for part in parts for line in part.lines if line["split"] == "valid"]
+    values = (line["values"].get(metric) for line in reversed(lines))
+    return next((float(value) for value in values if is_number(value)), None)
 
 
 def explain_failure(exit_code: int, log: Path, offset: int = 0) -> str:

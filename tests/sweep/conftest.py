@@ -55,7 +55,9 @@ run.mkdir(parents=True)
 
 def evaluated(epoch, value):
     with (run / "metrics.jsonl").open("a") as lines:
-        lines.write(json.dumps({"epoch": epoch, "split": "valid", "recall@20": value}) + "\\n")
+        values = {"recall@20": value}
+        line = {"epoch": epoch, "split": "valid", "values": values, "seconds": 0.1, "best": False}
+        lines.write(json.dumps(line) + "\\n")
 
 def done(value, **others):
     valid = {"recall@20": value, **others}
