@@ -93,9 +93,10 @@ def _device_is_written_as_one(facts: Facts) -> Iterator[Fault]:
 def _folder_names(facts: Facts) -> Iterator[Fault]:
     name = facts.values.get("id")
     if name is not None and (
-        name in ("", ".", "..") or "/" in name or "\\" in name or not name.isprintable() or len(name) > 100
+        name == "" or name[0] == "." or "/" in name or "\\" in name or not name.isprintable() or len(name) > 100
     ):
-        yield facts.fault(f"expected a folder name, without slashes and up to 100 characters, found {name!r}", "id")
+        expected = "a name of up to 100 characters, no slash, no dot in front"
+        yield facts.fault(f"expected {expected}, found {name!r}", "id")
 
 
 def _what_needs_validation(facts: Facts) -> Iterator[Fault]:

@@ -89,3 +89,14 @@ def resumable(settings: Mapping[str, Any], root: str | Path = "runs") -> RunFold
         except CheckpointError:
             continue
     return None
+
+
+def folder_of_runs(run: RunFolder) -> Path:
+    """Return the folder of all runs that a run lies in or, if it was moved out of one, the folder that it lies in.
+
+    Raises:
+        CheckpointError: its config cannot be read.
+    """
+    above = run.path.parents
+    is_in_place = len(above) > 2 and runs_like(above[2], run.read_settings()) == above[0]
+    return above[2] if is_in_place else above[0]

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
@@ -27,7 +27,7 @@ from recrun.config.same_settings import without_run
 from recrun.config.yaml_reader import read_mapping
 from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import CheckpointError, ConfigError, Fault
-from recrun.files import HeldError, atomic_write, from_json, hold, is_held, to_json
+from recrun.files import HeldError, atomic_write, from_json, hold, is_held, release, take, to_json
 from recrun.metrics.undefined import as_nulls, reasons
 from recrun.runs.new_folder import build_folder, follow_latest, remove_abandoned, remove_new
 from recrun.runs.records import (
@@ -39,6 +39,7 @@ from recrun.runs.records import (
     refuse_foreign,
     refuse_other_names,
 )
+from recrun.runs.scan import LATEST
 
 _TEMPORARY: Final = ".*.tmp"
 """The temporary files of `atomic_write`."""
@@ -63,6 +64,7 @@ class RunFolder:
         self.metrics_file = self.path / "metrics.json"
         self.summary_folder = self.path / "summary"
         self._lock_file = self.path / ".lock"
+        self._lock: int | None = None
 
     def checkpoint_file(self, which: str) -> Path:
         """Return the path of the checkpoint `last` or `best`."""
@@ -135,7 +137,9 @@ class RunFolder:
 
         Raises:
             ValueError: a number is NaN or infinite.
+            CheckpointError: as `require_own`.
         """
+        self.require_own()
         atomic_write(path, to_json(document, indent=2) + "\n")
 
     def read_run(self) -> dict[str, Any]:
@@ -182,6 +186,7 @@ class RunFolder:
 
     def _change_run(self, change: Callable[[dict[str, Any]], object]) -> None:
         """Read, change and write run.json while holding its lock."""
+        self.require_own()
         refuse_foreign(self.path)
         try:
             with hold(self.path / ".record-lock", patience=_RECORD_PATIENCE):
@@ -201,14 +206,34 @@ class RunFolder:
         """
         refuse_foreign(self.path)
         refuse_other_names(self.path)
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(hold(self._lock_file, patience=_PATIENCE))
-            except HeldError:
-                raise CheckpointError(f"the run {self.path} is being trained by another process") from None
-            except OSError as error:
-                raise CheckpointError(f"cannot lock the run {self.path}: {error.strerror}") from error
+        try:
+            self._lock = take(self._lock_file, patience=_PATIENCE)
+        except HeldError:
+            raise CheckpointError(f"the run {self.path} is being trained by another process") from None
+        except OSError as error:
+            raise CheckpointError(f"cannot lock the run {self.path}: {error.strerror}") from error
+        try:
             yield
+        finally:
+            release(self._lock)
+            self._lock = None
+
+    def require_own(self) -> None:
+        """Refuse to write into the folder if it is locked here, and another one has been put in its place since.
+
+        If the folder was removed or moved away, its path may be that of another run by now.
+
+        Raises:
+            CheckpointError: it is.
+        """
+        if self._lock is None:
+            return
+        try:
+            is_own = os.path.samestat(os.stat(self._lock_file), os.fstat(self._lock))
+        except OSError:  # nothing is there, as writing will show
+            return
+        if not is_own:
+            raise CheckpointError(f"the folder of the run {self.path} was replaced by another one while it was trained")
 
     @property
     def is_running(self) -> bool:
@@ -259,12 +284,16 @@ def runs_like(root: str | Path, settings: Mapping[str, Any]) -> Path:
 
 
 def folder_name(text: str) -> str:
-    """Return a text as a folder name: `./mf.py:MyMF` becomes `MyMF`, other separators become dashes."""
+    """Return a text as a folder name: `./mf.py:MyMF` becomes `MyMF`, other separators and leading dots become dashes.
+
+    No folder is hidden, or called as the link to the latest run is.
+    """
     name = text.rpartition(":")[2] if ".py:" in text else text
     plain = "".join(
         "-" if character in '/\\:*?"<>|' or not character.isprintable() else character for character in name
     )
-    return plain if plain.strip(".") else "-" * len(plain)
+    name = plain.lstrip(".")
+    return "-" * (len(plain) - len(name)) + (f"{name}-" if plain == LATEST else name)
 
 
 def now() -> str:

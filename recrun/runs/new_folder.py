@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,6 +16,10 @@ from recrun.files import HeldError, hold, read_regular
 from recrun.runs.scan import LATEST
 
 _BUILDING: Final = ".building-"
+_NEW_RUN: Final = re.compile(r"\.building-[0-9a-f]{8}")
+_NEW_LATEST: Final = re.compile(rf"\.building-{LATEST}-[0-9a-f]{{8}}")
+_FILES: Final = ("config.yaml", "run.json", ".lock", ".record-lock", "log.txt", "metrics.jsonl")
+_FOLDERS: Final = ("checkpoints/last", "checkpoints/best", "checkpoints", "summary", ".")
 _PATIENCE: Final = 60.0
 """Seconds to wait for other processes, each of which makes its folder within a moment."""
 _MAX_PATH: Final = 1 << 14
@@ -56,24 +61,46 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def remove_abandoned(root: Path, parent: Path) -> None:
-    """Remove at once what killed processes were making in the folder of all runs, or in those for one data set."""
-    folders = {root, parent}
+    """Remove at once what killed processes were making: runs in the folders for one data set, and links `latest`.
+
+    What bears such a name but holds anything else is the user's own.
+    """
+    folders = {parent}
     for description in _folders(root):
         folders.update(_folders(description))
     for folder in folders:
-        if any(_abandoned(folder)):
-            with suppress(HeldError, OSError), hold(folder, patience=0.0):
-                for path in list(_abandoned(folder)):
-                    _remove(path)
+        _remove_all(folder, _is_new_run, lambda entry: shutil.rmtree(entry.path, ignore_errors=True))
+    _remove_all(root, _is_new_latest, lambda entry: os.unlink(entry.path))
+
+
+def _remove_all(
+    folder: Path, takes: Callable[[os.DirEntry[str]], bool], remove: Callable[[os.DirEntry[str]], None]
+) -> None:
+    if any(map(takes, _entries(folder))):
+        with suppress(HeldError, OSError), hold(folder, patience=0.0):
+            for entry in filter(takes, _entries(folder)):
+                remove(entry)
+
+
+def _is_new_run(entry: os.DirEntry[str]) -> bool:
+    if _NEW_RUN.fullmatch(entry.name) is None or not entry.is_dir(follow_symlinks=False):
+        return False
+    names = {inner.name for inner in _entries(Path(entry.path))}
+    return all(name in (*_FILES, *_FOLDERS) or (name[0] == "." and name.endswith(".tmp")) for name in names)
+
+
+def _is_new_latest(entry: os.DirEntry[str]) -> bool:
+    is_own = entry.is_symlink() or (entry.is_file() and entry.stat().st_size <= _MAX_PATH)
+    return _NEW_LATEST.fullmatch(entry.name) is not None and is_own
 
 
 def remove_new(path: Path) -> None:
     """Remove the folder of a run that has not begun, as far as possible, without an error."""
     # By path first: rmtree opens folders, which fails where the process may open no more files.
-    for name in ("config.yaml", "run.json", ".lock", ".record-lock", "log.txt", "metrics.jsonl"):
+    for name in _FILES:
         with suppress(OSError):
             os.unlink(path / name)
-    for name in ("checkpoints/last", "checkpoints/best", "checkpoints", "summary", "."):
+    for name in _FOLDERS:
         with suppress(OSError):
             os.rmdir(os.path.normpath(path / name))
     if os.path.lexists(path):
@@ -107,7 +134,7 @@ def have_latest_follow(path: Path, *, is_new: bool) -> str | None:
         path: the folder of the run.
         is_new: whether the run was made just now, so that the folder three levels above is that of all runs.
     """
-    root = path.parents[2]
+    root = path.parents[2] if len(path.parents) > 2 else path.parent
     if is_new or _points_at_runs(root):
         try:
             _point_latest(root, path)
@@ -158,20 +185,9 @@ def _folders(parent: Path) -> list[Path]:
     return [Path(entry.path) for entry in _entries(parent) if entry.is_dir(follow_symlinks=False)]
 
 
-def _abandoned(folder: Path) -> list[Path]:
-    return [Path(entry.path) for entry in _entries(folder) if entry.name.startswith(_BUILDING)]
-
-
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError:
         return []
-
-
-def _remove(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink(missing_ok=True)
-    else:
-        shutil.rmtree(path, ignore_errors=True)

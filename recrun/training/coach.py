@@ -138,6 +138,7 @@ class Coach(RunKeeper):
         values = self.state.end_epoch(epoch)
         self.stopwatch.book("bookkeeping")
         seconds = self._spend("train", start)
+        self.run.require_own()
         self.history.append(epoch + 1, "train", values, seconds)
         self.reporters.trained(epoch + 1, values, seconds)
         self.stopwatch.book("report")

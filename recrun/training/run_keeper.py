@@ -208,12 +208,14 @@ class RunKeeper:
         if self.settings.closed_form or not (force or epoch % self.cfg["checkpoint_freq"] == 0):
             return
         self._guard.check()
+        self.run.require_own()
         checkpoint_state.save_last(self.run, self.parts, self.settings, self.state, self.history.position())
         self._checkpoint.done()
         self.stopwatch.book("checkpoint")
 
     def _keep_best(self, best: Best) -> None:
         self.state.best = best
+        self.run.require_own()
         checkpoint_state.save_best(self.run, self.parts, self.settings, best.epoch)
         self.stopwatch.book("checkpoint")
 

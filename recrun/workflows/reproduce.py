@@ -10,6 +10,7 @@ from typing import Any, Final
 from recrun.config.find import read_overrides
 from recrun.config.resolve import resolve
 from recrun.metrics.undefined import as_nulls
+from recrun.runs.find import folder_of_runs
 from recrun.runs.folder import RunFolder, finished_record, open_run
 from recrun.runs.history import read_history
 from recrun.runs.provenance import code_hashes, data_differences, environment, refuse_strange_code
@@ -43,7 +44,7 @@ def reproduce(
     Args:
         path: the run's folder.
         overrides: `KEY=VALUE` settings that do not change results (`verbose`). Plots are drawn only with `plots=true`.
-        runs: the root of the new run folder; None for the root of the given run.
+        runs: the root of the new run folder; None for that of the given run (see `folder_of_runs`).
         trust: whether code of the user's own that the run names may be run although it was not run here before.
 
     Returns:
@@ -67,7 +68,7 @@ def reproduce(
         now = {"data": hashes, "code": code_hashes(resolved.config), "device": str(coach.device), **environment()}
         return {**document, "differences": [], "reasons": reasons(record, now)}
     settings = portable(resolved)
-    coach.compile(settings, settings.monitors, runs=run.path.parents[2] if runs is None else runs, repeats=True)
+    coach.compile(settings, settings.monitors, runs=folder_of_runs(run) if runs is None else runs, repeats=True)
     coach.fit()
     compared, differences = compare(run, coach.run)
     return {

@@ -252,11 +252,11 @@ def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder:
         ("model: bprmf\ndevice: gpu:0", "found 'gpu:0'; did you mean 'cuda:0'?"),
         (
             "model: bprmf\nid: ../x",
-            "a.yaml:2:5: id: expected a folder name, without slashes and up to 100 characters, found '../x'",
+            "a.yaml:2:5: id: expected a name of up to 100 characters, no slash, no dot in front, found '../x'",
         ),
         (
             "model: bprmf\nid: ''",
-            "a.yaml:2:5: id: expected a folder name, without slashes and up to 100 characters, found ''",
+            "a.yaml:2:5: id: expected a name of up to 100 characters, no slash, no dot in front, found ''",
         ),
         ("model: bprmf\ndescription: {a: b}", "found {'a': 'b'} (a mapping); text that holds ': ' must be in quotes"),
         ("model: mine.py", "a.yaml:1:8: model: expected a registered name or path/to/file.py:Name, found 'mine.py'"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from recrun.errors import CheckpointError, ConfigError
-from recrun.runs.find import locate_checkpoint, run_for
+from recrun.runs.find import folder_of_runs, locate_checkpoint, run_for
 from recrun.runs.folder import RunFolder, folder_name, open_run
 from recrun.runs.new_folder import have_latest_follow
 from recrun.runs.scan import find_folders
@@ -128,7 +128,44 @@ def test_names_of_own_files_become_plain_folder_names() -> None:
     assert folder_name("a/b: c") == "a-b- c"
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [(".", "-"), ("..", "--"), (".hidden", "-hidden"), ("../x", "---x"), ("a.b", "a.b"), ("latest", "latest-")],
+)
+def test_no_folder_is_hidden_or_called_as_the_link_to_the_latest_run(text: str, name: str) -> None:
+    assert folder_name(text) == name
+
+
+def test_a_run_does_not_write_into_a_folder_that_was_put_in_the_place_of_its_own(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path, {**SETTINGS, "id": "a"})
+    with run.lock():
+        run.update_run(note="mine")
+        run.path.rename(tmp_path / "aside")
+        run.require_own()
+        other = RunFolder.create(tmp_path, {**SETTINGS, "id": "a"})
+        with other.lock():
+            before = {file: file.read_bytes() for file in run.path.rglob("*") if file.is_file()}
+            for write in (
+                run.require_own,
+                lambda: run.update_run(note="mine"),
+                lambda: run.write_json(run.metrics_file, {}),
+                lambda: run.begin_test_evaluation("best", by="train"),
+            ):
+                with pytest.raises(CheckpointError, match="was replaced by another one while it was trained"):
+                    write()
+            assert {file: file.read_bytes() for file in run.path.rglob("*") if file.is_file()} == before
+            other.update_run(note="other")
+    run.update_run(note="both are over")
+
+
+def test_the_folder_of_all_runs_is_above_a_run_only_in_its_place(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "runs", {**SETTINGS, "id": "a"})
+    assert folder_of_runs(run) == tmp_path / "runs"
+    moved = run.path.rename(tmp_path / "moved")
+    assert folder_of_runs(RunFolder(moved)) == tmp_path
+
+
 def test_a_folder_that_cannot_be_written_is_an_error_before_anything_starts(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file", encoding="utf-8")
     with pytest.raises(ConfigError, match="cannot create a run folder"):
-        RunFolder.create(tmp_path / "runs", SETTINGS)
+        RunFolder.create(tmp_path / "runs", {**SETTINGS, "id": "a"})

@@ -52,7 +52,7 @@ def test_what_a_killed_process_was_making_goes_at_the_next_start(tmp_path: Path)
 
 
 def test_what_another_process_is_making_now_is_left_alone(tmp_path: Path) -> None:
-    building = tmp_path / "other/Synthetic/.building-0"
+    building = tmp_path / "other/Synthetic/.building-0123abcd"
     building.mkdir(parents=True)
     with hold(building.parent, patience=0.0):
         RunFolder.create(tmp_path, SETTINGS)
@@ -61,14 +61,41 @@ def test_what_another_process_is_making_now_is_left_alone(tmp_path: Path) -> Non
     assert not building.exists()
 
 
-def test_a_link_left_behind_goes_without_what_it_points_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "place",
+    [
+        ".building-notes.txt",
+        ".building-0123abcd",
+        "src/.building-0123abcd",
+        "src/app/.building-assets/file",
+        "src/app/.building-0123abcd/file",
+        "cache/data/.building-0123abcd/00.npy",
+    ],
+)
+def test_what_is_the_users_own_under_such_a_name_is_left_alone(tmp_path: Path, place: str) -> None:
+    mine = tmp_path / place
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    (mine.parent / "config.yaml").write_text("", encoding="utf-8")
+    mine.write_text("mine", encoding="utf-8")
+    RunFolder.create(tmp_path, SETTINGS)
+    assert mine.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("place", ["mf/Synthetic/.building-0123abcd", ".building-latest-0123abcd"])
+def test_a_link_under_such_a_name_never_costs_what_it_points_to(tmp_path: Path, place: str) -> None:
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/file").write_text("mine", encoding="utf-8")
-    (tmp_path / "runs/mf/Synthetic").mkdir(parents=True)
-    (tmp_path / "runs/mf/Synthetic/.building-0").symlink_to(tmp_path / "mine", target_is_directory=True)
+    (tmp_path / "mine/run.json").write_text("mine", encoding="utf-8")
+    link = tmp_path / "runs" / place
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "mine", target_is_directory=True)
     RunFolder.create(tmp_path / "runs", SETTINGS)
-    assert _left(tmp_path) == []
-    assert (tmp_path / "mine/file").read_text(encoding="utf-8") == "mine"
+    assert os.path.lexists(link) == ("latest" not in place)
+    assert (tmp_path / "mine/run.json").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("path", ["/x", "/x/y"])
+def test_a_run_that_lies_at_the_top_of_the_file_system_has_no_latest(path: str) -> None:
+    assert have_latest_follow(Path(path), is_new=False) is None
 
 
 def test_the_settings_are_in_run_json_as_in_the_config(tmp_path: Path) -> None:
@@ -111,8 +138,8 @@ def test_a_file_system_that_cannot_lock_folders_takes_runs(tmp_path: Path, monke
     def refuse(*_: object) -> None:
         raise OSError(errno.EBADF, "Bad file descriptor")
 
-    left = tmp_path / ".building-left"
-    left.mkdir()
+    left = tmp_path / "mf/Synthetic/.building-0123abcd"
+    left.mkdir(parents=True)
     monkeypatch.setattr(fcntl, "flock", refuse)
     run = RunFolder.create(tmp_path, {**SETTINGS, "id": "a"})
     assert have_latest_follow(run.path, is_new=True) is None

@@ -7,6 +7,7 @@ import inspect
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -193,9 +194,10 @@ class RecDataSet(Source):
         folder = cache.entry_folder(self.name, self._made_from(files, preparation))
         entry = cache.load(folder)
         if entry is not None:
-            prepared, hashes = _from_entry(entry)
-            if hashes.get("split") == _hash(prepared):
-                return prepared, hashes
+            with suppress(KeyError, TypeError, ValueError, AttributeError, IndexError):
+                prepared, hashes = _from_entry(entry)
+                if hashes.get("split") == _hash(prepared):
+                    return prepared, hashes
             self.notes.append(f"the cache at {folder} was damaged and is built anew")
             cache.discard(folder)
         self.hashes, notes = check_content(self.name, sources, files)
@@ -285,8 +287,16 @@ def _from_entry(entry: cache.Entry) -> tuple[Prepared, dict[str, str]]:
         columns = {name[len(prefix) :]: values for name, values in arrays.items() if name.startswith(prefix)}
         parts[part] = Interactions(arrays[f"{part}/users"], arrays[f"{part}/items"], columns)
     facts = entry.facts
+    if not _are_sound(facts["shipped"], facts["notes"], facts["hashes"]):
+        raise ValueError("its facts are not what is written")
     prepared = Prepared(parts, arrays["user_ids"], arrays["item_ids"], facts["shipped"], tuple(facts["notes"]))
     return prepared, dict(facts["hashes"])
+
+
+def _are_sound(shipped: Any, notes: Any, hashes: Any) -> bool:
+    counts, texts = list(shipped.values()), [*notes, *hashes, *hashes.values()]
+    has_all = {"users", "items", "interactions"} <= shipped.keys()
+    return has_all and all(type(count) is int for count in counts) and all(isinstance(text, str) for text in texts)
 
 
 def _hash(prepared: Prepared) -> str:

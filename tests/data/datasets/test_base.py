@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -195,6 +196,32 @@ def test_a_damaged_cache_is_built_anew_with_a_note(root: Path) -> None:
     assert same(first, second)
     assert any("was damaged and is built anew" in note for note in second.notes)
     assert not Small(root).notes
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"hashes": {}, "shipped": {}, "notes": []},
+        {"hashes": 7, "shipped": 7, "notes": 7},
+        {"shipped": {"users": "1", "items": 2, "interactions": 3}},
+        {"shipped": {"users": 1, "items": 2}},
+        {"notes": [1]},
+        {"notes": None},
+        {"hashes": {"split": 7}},
+    ],
+)
+@pytest.mark.parametrize("lacking", ["", "train/users", "test/items", "user_ids"])
+def test_an_incomplete_description_of_a_cache_entry_is_damage(root: Path, facts: dict, lacking: str) -> None:
+    first = Small(root)
+    (file,) = (cache.cache_folder() / "data").glob("*/entry.json")
+    entry = json.loads(file.read_text(encoding="utf-8"))
+    known = {} if len(facts) in (0, 3) else entry["facts"]
+    entry |= {"facts": {**known, **facts}, "arrays": {k: v for k, v in entry["arrays"].items() if k != lacking}}
+    file.write_text(json.dumps(entry), encoding="utf-8")
+    second = Small(root)
+    assert same(first, second)
+    assert any("was damaged and is built anew" in note for note in second.notes)
 
 
 def test_a_cache_that_cannot_be_written_is_only_noted(
