@@ -12,6 +12,7 @@ from recrun.cli._hints import with_sweep
 from recrun.cli._options import (
     completes,
     debug_option,
+    echo,
     json_option,
     print_json,
     print_notes,
@@ -83,6 +84,7 @@ def command(
     from recrun.sweep.engines import choose_engine
     from recrun.sweep.ledger import Ledger
     from recrun.sweep.run import run_sweep
+    from recrun.sweep.same_data import mixed_files
     from recrun.sweep.view import closing_lines, result_tables, view_of
 
     config, settings = split_arguments(arguments)
@@ -93,7 +95,10 @@ def command(
     jobs = min(jobs, len(plan.trials))
     view = view_of(stderr_console(), verbose=0 if quiet else 2 if loud else 1)
     with Ledger(plan, Path(runs)) as ledger:
+        print_notes(ledger.notes)
         exit_code = run_sweep(ledger, make_engine(jobs, [ledger.lock_descriptor]), jobs, listener=view)
+    for name in mixed_files(ledger.rows):
+        echo(f"warning: {name} changed during the sweep, so not all trials are of the same data; repeat it", err=True)
     with work_done(f"the sweep's results are in {ledger.folder}"):
         if as_json:
             print_json(ledger.document())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ def resolve_run(run: RunFolder, overrides: Sequence[str] = (), *, trust: bool = 
         ConfigError: the config is damaged or does not fit this version, or an override may change results.
         CheckpointError: it names such code, and neither `trust` nor an override allows it.
     """
+    if not os.path.lexists(run.config_file):
+        raise CheckpointError(f"the run {run.path} is damaged: config.yaml is missing")
     before = resolve(run.config_file)
     given = read_overrides(overrides)
     refuse_strange_code(f"the run {run.path}", before.config, named=given, trust=trust)

@@ -27,6 +27,7 @@ from recrun.sweep.lock import take_lock
 from recrun.sweep.plan import Plan
 from recrun.sweep.points import Standing, Values, rank, standing
 from recrun.sweep.row import DONE, FAILED, INTERRUPTED, PENDING, RUNNING, Row
+from recrun.sweep.same_data import DataFiles
 from recrun.sweep.storage import open_folder, writing
 from recrun.sweep.trial_results import holds_config, is_number, lacks_only_its_end, read_result, run_folder
 
@@ -53,6 +54,7 @@ class Ledger:
         self.runs = runs
         self.folder = runs / "sweeps" / plan.name
         self.rows = [Row(trial, trial.id, run_folder(runs, trial.config, trial.id)) for trial in plan.trials]
+        self.notes: list[str] = []
         self._lock: int | None = None
         self._has_begun = self._is_changed = False
         self._next_save = 0.0
@@ -96,14 +98,20 @@ class Ledger:
     def recover(self) -> None:
         """Mark the trials that are done, and choose a new run folder for the next attempt of every other trial.
 
-        A trial that was killed after it wrote its final numbers is continued in its folder, to write the rest.
+        A trial that was killed after it wrote its final numbers is continued in its folder, to write the rest. One
+        whose data files have changed since is trained again.
         """
+        files = DataFiles()
         for row in self.rows:
             attempt = 1
             while row.run.path.exists():
                 result = read_result(row.run)
                 lacks_end = result is None and lacks_only_its_end(row.run)
-                if (result or lacks_end) and holds_config(row.run, row.trial.config, self.plan.axes):
+                is_ours = (result or lacks_end) and holds_config(row.run, row.trial.config, self.plan.axes)
+                changes = files.changes(row.run, row.trial.config) if is_ours else []
+                if changes:
+                    self.notes.append(f"trial {row.trial.index} is trained again: {'; '.join(changes)}")
+                elif is_ours:
                     row.was_done, row.lacks_end = not lacks_end, lacks_end
                     if result:
                         self._take(row, result)

@@ -212,3 +212,9 @@ def test_a_file_called_latest_that_names_no_run(
     assert outcome.code == 2
     assert outcome.err.startswith("error: ")
     assert "latest" in outcome.err
+
+
+def test_a_run_without_its_config_is_damaged(recrun: Callable[..., Any], run: Path) -> None:
+    (run / "config.yaml").unlink()
+    outcome = recrun("train", "--resume", str(run))
+    assert (outcome.code, outcome.err) == (2, f"error: the run {run} is damaged: config.yaml is missing\n")
