@@ -22,6 +22,7 @@ from recrun.cli._options import (
 
 @click.command("reproduce")
 @click.argument("run", metavar="RUN", shell_complete=completes("runs"))
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
 @click.option(
     "--runs", metavar="DIR", type=click.Path(file_okay=False), help="Folder for the new run [default: that of RUN]."
 )
@@ -29,10 +30,13 @@ from recrun.cli._options import (
 @json_option
 @verbosity_options
 @debug_option
-def command(run: str, runs: str | None, trust: bool, as_json: bool, quiet: bool, loud: bool) -> None:
+def command(
+    run: str, settings: tuple[str, ...], runs: str | None, trust: bool, as_json: bool, quiet: bool, loud: bool
+) -> None:
     """Repeat a run in a new run folder and compare every number.
 
-    The new run uses the config, threads and device of RUN. The exit code is 0 if all numbers are equal to the last
+    The new run uses the config, threads and device of RUN. KEY=VALUE changes settings that do not affect results, such
+    as root where the data has moved. The exit code is 0 if all numbers are equal to the last
     digit. Otherwise it is 1, and the command reports what has changed: data (by file), code, versions, machine. If the
     data has changed, nothing is trained.
 
@@ -42,7 +46,7 @@ def command(run: str, runs: str | None, trust: bool, as_json: bool, quiet: bool,
     """
     from recrun.workflows.reproduce import reproduce
 
-    document = reproduce(run, with_verbosity([], quiet, loud), runs=runs, trust=trust)
+    document = reproduce(run, with_verbosity(list(settings), quiet, loud), runs=runs, trust=trust)
     new = document["reproduction"]
     with work_done(f"the new run is done: {new}" if new else ""):
         if as_json:

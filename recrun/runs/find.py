@@ -39,7 +39,7 @@ def locate_checkpoint(path: str | Path) -> tuple[RunFolder | None, Path]:
         for which in ("best", "last"):
             if run.checkpoint_file(which).is_file():
                 return run, run.checkpoint_file(which)
-        raise CheckpointError(f"the run {path} holds no checkpoint yet")
+        raise CheckpointError(f"the run {path} holds no checkpoint")
     file = given / CHECKPOINT_FILE if is_folder else given
     top = file.parent.parent.parent
     is_of_run = file.parent.parent.name == "checkpoints" and has_record(top)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import signal
 from collections.abc import Collection, Iterator, Mapping
@@ -32,6 +33,24 @@ _ERROR: Final = re.compile(r"(error: )|[\w.]*(?:Error|Exception|Interrupt)(?::|$
 def run_folder(runs: Path, config: Mapping[str, Any], run_id: str) -> RunFolder:
     """Return the folder, existing or not, of a run with this config and id."""
     return RunFolder(runs_like(runs, config) / run_id)
+
+
+def attempts_in(folder: Path) -> dict[str, list[int]]:
+    """Return the attempts at each trial whose runs are in a folder, in order, by the trial's id.
+
+    The run of the first attempt has the trial's id, those of further ones `<id>-2`, `<id>-3` ...
+    """
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return {}
+    found: dict[str, list[int]] = {}
+    for name in names:
+        found.setdefault(name, []).append(1)
+        id, _, number = name.rpartition("-")
+        if number.isdecimal() and int(number) > 1:
+            found.setdefault(id, []).append(int(number))
+    return {id: sorted(attempts) for id, attempts in found.items()}
 
 
 def read_result(run: RunFolder) -> dict[str, Any] | None:

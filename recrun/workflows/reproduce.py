@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from recrun.config.find import read_overrides
 from recrun.config.resolve import resolve
+from recrun.config.same_settings import FREE
+from recrun.errors import ConfigError
 from recrun.metrics.undefined import as_nulls
 from recrun.runs.find import folder_of_runs
 from recrun.runs.folder import RunFolder, finished_record, open_run
@@ -19,6 +21,7 @@ from recrun.workflows.build import build, portable
 
 _COMPARED: Final = ("valid", "test", "best_epoch", "which4best", "epochs", "users")
 _NOWHERE: Final = "absent"
+_REFUSAL: Final = f"cannot be changed when a run is reproduced; can be changed: {', '.join(FREE)}"
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,17 @@ def reproduce(
 
     Raises:
         CheckpointError: there is no finished run, it is damaged, or it names code that may not be run.
-        ConfigError: its config does not fit this version.
+        ConfigError: its config does not fit this version, or an override may change results.
     """
     run = open_run(path)
     record = finished_record(run)
-    no_plots = [] if "plots" in read_overrides(overrides) else ["plots=false"]
-    given = [*conditions_of(record, run.read_settings()), *no_plots, *overrides]
+    changed = read_overrides(overrides)
+    faults = [value.fault(_REFUSAL, key) for key, value in changed.items() if key not in FREE]
+    if faults:
+        raise ConfigError(faults)
+    no_plots = [] if "plots" in changed else ["plots=false"]
+    conditions = [each for each in conditions_of(record, run.read_settings()) if each.partition("=")[0] not in changed]
+    given = [*conditions, *no_plots, *overrides]
     resolved = resolve(run.config_file, given)
     refuse_strange_code(f"the run {run.path}", resolved.config, named=(), trust=trust)
     coach = build(resolved)

@@ -60,6 +60,32 @@ def test_a_closed_form_model_is_reproduced(recrun: Callable[..., Any]) -> None:
     assert recrun("reproduce", "runs/latest", "-q").code == 0
 
 
+def test_a_run_whose_project_has_moved_is_reproduced_from_the_new_root(
+    recrun: Callable[..., Any], tmp_path: Path
+) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    file = _ratings(before)
+    assert recrun("train", "bprmf", "dataset=File", f"root={before}", f"path={file.name}", *SMALL).code == 0
+    before.rename(after)
+    outcome = recrun("reproduce", "runs/latest", "-q")
+    assert (outcome.code, f"File is not at root={before}" in outcome.err) == (2, True)
+    outcome = recrun("reproduce", "runs/latest", f"root={after}", "device=cpu", "threads=1", "-q")
+    assert outcome.code == 0, outcome.err
+
+
+def test_a_setting_that_affects_results_cannot_be_changed(recrun: Callable[..., Any], tmp_path: Path) -> None:
+    assert recrun("train", "bprmf", *SYNTHETIC, "id=a").code == 0
+    outcome = recrun("reproduce", "runs/latest", "lr=0.1", "seed=2", "root=.")
+    assert outcome.code == 2
+    lines = outcome.err.splitlines()
+    assert [line.split(": ")[2] for line in lines] == ["lr", "seed"]
+    assert all(
+        "cannot be changed when a run is reproduced; can be changed: device, threads, " in line for line in lines
+    )
+    assert [path.name for path in (tmp_path / "runs/bprmf/Synthetic").iterdir()] == ["a"]
+
+
 def test_one_changed_byte_in_the_data_is_named_with_its_file(recrun: Callable[..., Any], tmp_path: Path) -> None:
     file = _ratings(tmp_path)
     assert recrun("train", "bprmf", "dataset=File", f"root={tmp_path}", f"path={file.name}", *SMALL).code == 0

@@ -90,7 +90,7 @@ def test_json_never_holds_nan(tmp_path: Path) -> None:
 def test_a_checkpoint_is_found_from_the_run_its_folder_or_its_file(tmp_path: Path) -> None:
     run = run_for(SETTINGS, tmp_path)
     run.update_run(status="done")
-    with pytest.raises(CheckpointError, match="holds no checkpoint yet"):
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
         locate_checkpoint(run.path)
     run.checkpoint_file("last").write_bytes(b"last")
     assert locate_checkpoint(run.path)[1] == run.checkpoint_file("last").resolve()

@@ -491,6 +491,17 @@ def test_a_trial_killed_between_its_numbers_and_its_end_is_continued_in_its_fold
         ]
 
 
+def test_a_finished_attempt_is_found_though_earlier_ones_were_removed(ledger: MakeLedger, program: Any) -> None:
+    ours = ledger("lr=1e-3,1e-2")
+    assert sweep(ours, program(LEARN)) == 0
+    for row, number in zip(ours.rows, (2, 11), strict=True):
+        row.run.path.rename(row.run.path.with_name(f"{row.trial.id}-{number}"))
+    again, command = ledger("lr=1e-3,1e-2"), program(LEARN)
+    assert sweep(again, command) == 0
+    assert command.started == []
+    assert [row.run_id for row in again.rows] == [f"{again.rows[0].trial.id}-2", f"{again.rows[1].trial.id}-11"]
+
+
 def test_a_large_sweep_is_saved_less_often_than_it_changes_but_always_at_its_end(
     ledger: MakeLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
