@@ -111,7 +111,8 @@ def _print_runs(rows: list[dict[str, Any]], chosen: list[str] | None, asked: lis
         usual += [Field(f"valid{only}"), Field(f"test{only}", 1)]
         usual += [] if only else [Field("criterion", 0)]
         usual += [Field("test evaluations", 4)]
-        more = [key for key in dict.fromkeys(asked) if key.replace("_", " ") not in {field.name for field in usual}]
+        shown = {field.name for field in usual}
+        more = [key for key in dict.fromkeys(asked) if key.replace("_", " ").replace(".", " ", 1) not in shown]
         fields = [*usual, *map(Field, more)]
         cells = [
             [

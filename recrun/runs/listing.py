@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 DAMAGED: Final = "damaged"
 KILLED: Final = "killed"
 """The status shown for a run whose run.json says `running` although no process holds its lock."""
-_FILTER: Final = re.compile(r"(?P<key>[A-Za-z_][\w.@-]*?)\s*(?P<sign><=|>=|!=|=|<|>)(?P<value>.*)", re.DOTALL)
+_STATUSES: Final = ("running", "done", "failed", "interrupted", KILLED, DAMAGED)
+_FILTER: Final = re.compile(r"(?P<key>[A-Za-z_][\w.@-]*?)\s*(?P<sign><=|>=|!=|==|=|<|>)(?P<value>.*)", re.DOTALL)
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<": lambda one, other: one < other,
     ">": lambda one, other: one > other,
@@ -132,7 +133,11 @@ def read_filter(text: str, position: int) -> Filter:
     given, faults = read_value(match["value"], place)
     if given is None or faults:
         raise ConfigError(faults or [place.fault("expected a value", match["key"])])
-    return Filter(match["key"], match["sign"], given.value, match["value"].strip(), Place(place.file, None, 1))
+    key, sign, text = match["key"], match["sign"].replace("==", "="), match["value"].strip()
+    if key == "status" and given.value not in _STATUSES:
+        message = f"no run has this status; expected one of {', '.join(_STATUSES)}"
+        raise ConfigError(place.fault(message, key, nearest(text, _STATUSES)))
+    return Filter(key, sign, given.value, text, Place(place.file, None, 1))
 
 
 def describe(path: str) -> dict[str, Any]:

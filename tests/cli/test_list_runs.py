@@ -47,6 +47,7 @@ def _names(outcome: Any) -> list[str]:
     [
         ([], ["a", "bb", "ccc", "dddd"]),
         (["lr=1e-3"], ["a", "dddd"]),
+        (["lr==1e-3", "status!='done'"], ["dddd"]),
         (["lr=0.001", "status=done"], ["a"]),
         (["lr!=1e-3"], ["bb", "ccc"]),
         (["lr>=0.01"], ["bb", "ccc"]),
@@ -93,12 +94,31 @@ def test_the_table_shows_what_was_asked_for(recrun: Callable[..., Any], runs: Pa
     assert [row.split()[0].rpartition("/")[2] for row in rows] == ["ccc", "bb"]
 
 
+def test_a_condition_on_the_criterion_adds_no_second_column_of_it(recrun: Callable[..., Any], runs: Path) -> None:
+    outcome = recrun("list", "runs", "valid.ndcg@20>0.1", "test.ndcg@20>0", "--sort", "best_epoch")
+    head, *_ = outcome.out.splitlines()
+    assert head.split() == [
+        "run",
+        "status",
+        "best",
+        "epoch",
+        "valid",
+        "ndcg@20",
+        "test",
+        "ndcg@20",
+        "test",
+        "evaluations",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["lrr=1"], "argument 1:1: lrr: no run has such a setting or metric; did you mean 'lr'?"),
         (["lr=1", "valid.ndgc@20>1"], "argument 2:1: valid.ndgc@20: no run has such a setting or metric"),
         (["--sort", "valid.ndcg@5"], "--sort: valid.ndcg@5: no run has such a setting or metric"),
+        (["status=finished"], "argument 1:8: status: no run has this status; expected one of running, done, failed, "),
+        (["status=don"], "did you mean 'done'?"),
         (["lr"], "argument 1: expected KEY=VALUE (or !=, <, <=, >, >=), found 'lr'"),
         (["lr=[1"], "argument 1"),
     ],
