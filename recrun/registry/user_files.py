@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import sys
+import traceback
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -19,6 +20,9 @@ from typing import Any, Final, TypeVar
 from recrun.errors import RegistryError, unknown
 
 T = TypeVar("T")
+
+_PACKAGE: Final = str(Path(__file__).resolve().parents[1]) + os.sep
+_LIBRARIES: Final = str(Path(os.__file__).resolve().parent) + os.sep
 
 
 def is_file_reference(name: str) -> bool:
@@ -151,3 +155,30 @@ def checked(setting: str, reference: str, made: T, *needed: str) -> T:
 def cause(error: BaseException) -> str:
     """Return the type and the first line of an error raised by code outside recrun."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def is_foreign(thing: Any) -> bool:
+    """Return whether a class or function was written outside recrun."""
+    return str(getattr(thing, "__module__", "")).partition(".")[0] != "recrun"
+
+
+def where_raised(error: BaseException) -> str:
+    """Return `file:line` of an error: of the last call in a user's own file, if it passed through one; "" if unknown.
+
+    Torch, numpy and Python's own library are not what a user has to mend, and recrun mostly is not either.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_own(frame.filename)]
+    last = (own or frames)[-1:]
+    return f"{last[0].filename}:{last[0].lineno}" if last else ""
+
+
+def raised_by_user(error: BaseException) -> bool:
+    """Return whether an error comes out of a user's own file, or of what that called."""
+    return any(_is_own(frame.filename) for frame in traceback.extract_tb(error.__traceback__))
+
+
+def _is_own(file: str) -> bool:
+    path = os.path.realpath(file)
+    is_installed = "site-packages" in path or "dist-packages" in path
+    return path.endswith(".py") and not is_installed and not path.startswith((_PACKAGE, _LIBRARIES))

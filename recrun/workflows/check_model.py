@@ -25,6 +25,7 @@ from recrun.config.resolve import Resolved, resolve, resolve_given
 from recrun.config.yaml_reader import Given
 from recrun.evaluation.predictions import measure, predict
 from recrun.registry import MODELS
+from recrun.registry.user_files import raised_by_user, where_raised
 from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
 from recrun.training.coach import Coach
 from recrun.workflows.build import build
@@ -140,8 +141,9 @@ def check(name: str, overrides: Sequence[str] = ()) -> list[Verdict]:
             rule(subject)
         except Broken as broken:
             verdicts.append(Verdict(title, claim, False, str(broken)))
-        except Exception as error:  # an error in the model's code is a result as well
-            verdicts.append(Verdict(title, claim, False, f"raised {type(error).__name__}: {error}"))
+        except (Exception, SystemExit) as error:  # an error in the model's code is a result as well
+            where = f" [{where_raised(error)}]" if raised_by_user(error) else ""
+            verdicts.append(Verdict(title, claim, False, f"raised {type(error).__name__}: {error}{where}"))
         else:
             verdicts.append(Verdict(title, claim, True))
             continue
