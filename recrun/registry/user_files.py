@@ -78,7 +78,8 @@ def load_file(path: str | Path) -> Any:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise RegistryError(f"{path} cannot be imported: {cause(error)}") from error
+        where = f" [{where_raised(error)}]" if raised_by_user(error) else ""
+        raise RegistryError(f"{path} cannot be imported: {cause(error)}{where}") from error
     finally:
         sys.path.remove(str(file.parent))
     return module
@@ -117,9 +118,9 @@ def _mark(file: Path) -> Path | None:
 
 
 _NEEDED: Final = {
-    "model": ("to parameters state_dict", "recrun.architectures.RecSysArch"),
-    "dataset": ("training_data describe", "recrun.data.datasets.base.RecDataSet"),
-    "loss": ("bind from_scores", "recrun.criterions.BaseCriterion"),
+    "model": ("to parameters state_dict _modules", "recrun.architectures.RecSysArch"),
+    "dataset": ("training_data describe n_users fields", "recrun.data.datasets.base.RecDataSet"),
+    "loss": ("bind from_scores reduction", "recrun.criterions.BaseCriterion"),
     "optimizer": ("param_groups zero_grad step state_dict", "torch.optim.Optimizer"),
     "lr_scheduler": ("step state_dict", "recrun.training.schedulers.Schedule"),
     "trackers": (
@@ -148,6 +149,8 @@ def checked(setting: str, reference: str, made: T, *needed: str) -> T:
     if missing and is_file_reference(reference):
         kind = "tracker" if setting == "trackers" else setting
         found = f"{reference} made {type(made).__name__!r}, which is no {kind}: it has no {', '.join(missing)}"
+        if base.rpartition(".")[2] in [above.__name__ for above in type(made).__mro__]:
+            raise RegistryError(f"{setting}: {found}; its __init__ must call super().__init__() with what that takes")
         raise RegistryError(f"{setting}: {found}; derive from {base}")
     return made
 
@@ -163,13 +166,14 @@ def is_foreign(thing: Any) -> bool:
 
 
 def where_raised(error: BaseException) -> str:
-    """Return `file:line` of an error: of the last call in a user's own file, if it passed through one; "" if unknown.
+    """Return `file:line` of an error: of the last call in a user's own file, else in recrun, else anywhere.
 
-    Torch, numpy and Python's own library are not what a user has to mend, and recrun mostly is not either.
+    Torch, numpy and Python's own library are not what there is to mend. It is "" for an error that was not raised.
     """
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if _is_own(frame.filename)]
-    last = (own or frames)[-1:]
+    of_recrun = [frame for frame in frames if os.path.realpath(frame.filename).startswith(_PACKAGE)]
+    last = (own or of_recrun or frames)[-1:]
     return f"{last[0].filename}:{last[0].lineno}" if last else ""
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from recrun.config.monitor_names import LOSS
+from recrun.criterions.base import checked_loss
 from recrun.data.postprocessing.mode import check_mode
 from recrun.errors import RegistryError, TrainingError
 from recrun.evaluation.evaluate_split import evaluate_split, undefined_metrics
@@ -196,7 +197,7 @@ class Coach(RunKeeper):
         for batch in self.dataloader:
             self.stopwatch.book("data")
             with torch.autocast(self.device.type, torch.bfloat16, enabled=low_precision):
-                loss = self.model.training_loss(batch, self.criterion)
+                loss: Any = checked_loss(self.model.training_loss(batch, self.criterion), self.model, self.criterion)
             self.stopwatch.book("forward")
             self.optimizer.zero_grad()
             loss.backward()

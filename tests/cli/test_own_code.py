@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from recrun.registry import METRICS
+from recrun.registry.user_files import is_foreign
 
-from .conftest import SMALL, Outcome
+from .conftest import OWN, SMALL, Outcome
 
 Recrun = Callable[..., Outcome]
 
@@ -28,12 +29,10 @@ def {0}(*given):
 
 @pytest.fixture(autouse=True)
 def _registered() -> Iterator[None]:
-    """Leave the registry as it was."""
-    kept = [(names, dict(names)) for names in (METRICS._objects, METRICS._registered)]
+    """Take the metrics of these tests out of the registry again."""
     yield
-    for names, before in kept:
-        names.clear()
-        names.update(before)
+    for name in [name for name, thing in METRICS._objects.items() if is_foreign(thing)]:
+        del METRICS._objects[name], METRICS._registered[name]
 
 
 def train(recrun: Recrun, *settings: str) -> Outcome:
@@ -109,3 +108,93 @@ def test_a_metric_that_changes_a_copy_leaves_the_others_as_they_are(recrun: Recr
     alone = json.loads(train(recrun, "monitors=[ndcg@5]", "--json").out)
     assert both["valid"]["ndcg@5"] == alone["valid"]["ndcg@5"]
     assert both["valid"][f"{tmp_path / 'm.py'}:mine@5"] == 1.0
+
+
+@pytest.mark.parametrize("place", ["__init__", "forward"])
+@pytest.mark.parametrize("exit", ["SystemExit(0)", "SystemExit", "SystemExit('bye')"])
+def test_a_model_that_ends_the_process_fails_the_command(recrun: Recrun, tmp_path: Path, place: str, exit: str) -> None:
+    text = OWN.replace("super().__init__()" if place == "__init__" else "return (self.users", f"raise {exit}  # ", 1)
+    (tmp_path / "m.py").write_text(text, encoding="utf-8")
+    line = 1 + text[: text.index("raise")].count("\n")
+    found = error_of(train(recrun, "model=./m.py:Own"), 1)
+    assert found.startswith("SystemExit")
+    assert found.endswith(f" [{tmp_path / 'm.py'}:{line}]: code of your own must not end the process")
+    checked = recrun("check", "./m.py:Own", "--json")
+    assert checked.code == 1
+    assert json.loads(checked.out)["ok"] is False
+    assert f"[{tmp_path / 'm.py'}:{line}]" in json.loads(checked.out)["rules"][0]["message"]
+
+
+def test_a_file_that_ends_the_process_is_named(recrun: Recrun, tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text("import sys\nsys.exit(0)\n" + OWN, encoding="utf-8")
+    found = error_of(train(recrun, "model=./m.py:Own"), 2)
+    assert f"cannot be imported: SystemExit: 0 [{tmp_path / 'm.py'}:2]" in found
+    checked = recrun("check", "./m.py:Own")
+    assert checked.code == 1
+    assert f"cannot be imported: SystemExit: 0 [{tmp_path / 'm.py'}:2]" in checked.out
+
+
+def test_an_error_that_is_no_exception_is_one_line(recrun: Recrun, tmp_path: Path) -> None:
+    text = OWN.replace("return (self.users", "raise type('Odd', (BaseException,), {})('why')  # ")
+    (tmp_path / "m.py").write_text(text, encoding="utf-8")
+    assert error_of(train(recrun, "model=./m.py:Own"), 1).startswith(f"Odd: why [{tmp_path / 'm.py'}:")
+
+
+def test_an_error_inside_torch_is_named_with_the_line_of_ones_own_file(recrun: Recrun, tmp_path: Path) -> None:
+    text = OWN.replace("self.items(items)", "self.items(items.float())")
+    (tmp_path / "m.py").write_text(text, encoding="utf-8")
+    line = 1 + text[: text.index("items.float")].count("\n")
+    assert f" [{tmp_path / 'm.py'}:{line}] (--debug shows" in error_of(train(recrun, "model=./m.py:Own"), 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ("torch.zeros(3, 3, requires_grad=True)", "shape (3, 3)"),
+        ("(self.users(users) * self.items(items)).sum()", "shape ()"),
+        ("(self.users(users) * self.items(items)).sum(-1)[:, :1]", "shape (128, 1)"),
+        ("None", "NoneType"),
+    ],
+)
+def test_scores_of_another_shape_fail_the_first_step(recrun: Recrun, tmp_path: Path, body: str, found: str) -> None:
+    text = OWN.replace("return (self.users(users) * self.items(items)).sum(-1)", f"return {body}")
+    (tmp_path / "m.py").write_text(text, encoding="utf-8")
+    wanted = "forward() of Own must return a score for each pair, of shape (128, 2); found "
+    assert error_of(train(recrun, "model=./m.py:Own"), 1) == wanted + found
+
+
+LOSS = """
+from recrun.criterions import BaseCriterion
+
+
+class Mine(BaseCriterion):
+    "Own."
+
+    def forward(self, pos, neg):
+        {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("self.reduce(neg - pos)", "loss Mine returned NoneType, expected a tensor with one number"),
+        ("return 1.0", "loss Mine returned float, expected a tensor with one number"),
+        ("return (neg - pos).mean().item()", "loss Mine returned float, expected a tensor with one number"),
+        ("return (neg - pos).mean(), 1", "loss Mine returned tuple, expected a tensor with one number"),
+        ("return neg - pos", "loss Mine returned a tensor of shape (128, 1), expected a tensor with one number"),
+        ("return (neg > pos).sum()", "the loss has no gradient, so nothing would be learned: BPRMF and Mine must"),
+        ("return (neg - pos).mean().detach()", "the loss has no gradient, so nothing would be learned: BPRMF and Mine"),
+    ],
+)
+def test_what_is_no_loss_fails_the_first_step(recrun: Recrun, tmp_path: Path, body: str, told: str) -> None:
+    (tmp_path / "m.py").write_text(LOSS.format(body), encoding="utf-8")
+    assert error_of(train(recrun, "loss=./m.py:Mine"), 1).startswith(told)
+
+
+def test_a_loss_whose_base_was_not_set_up_is_refused(recrun: Recrun, tmp_path: Path) -> None:
+    text = LOSS.format("return (neg - pos).mean()") + "\n    def __init__(self):\n        pass\n"
+    (tmp_path / "m.py").write_text(text, encoding="utf-8")
+    assert "it has no reduction; its __init__ must call super().__init__()" in error_of(
+        train(recrun, "loss=./m.py:Mine"), 2
+    )
