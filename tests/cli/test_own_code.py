@@ -198,3 +198,97 @@ def test_a_loss_whose_base_was_not_set_up_is_refused(recrun: Recrun, tmp_path: P
     assert "it has no reduction; its __init__ must call super().__init__()" in error_of(
         train(recrun, "loss=./m.py:Mine"), 2
     )
+
+
+SAMPLER = """
+import numpy as np
+
+from recrun.data.sampling.negatives import NegativeSampler
+from recrun.types import PositiveInt
+
+
+class Plain:
+    "Own."
+
+    def __init__(self, data, *, n_negatives: PositiveInt = 1) -> None:
+        self.n_negatives = n_negatives
+
+    def draw(self, users, rng):
+        return {0}
+
+
+class Derived(NegativeSampler):
+    "Own."
+
+    def __init__(self, data, *, n_negatives: PositiveInt = 1) -> None:
+        super().__init__(data, n_negatives, None)
+
+    def _propose(self, size, rng):
+        users = np.zeros(size, dtype=np.int32)
+        return {0}
+"""
+
+
+@pytest.mark.parametrize(
+    ("drawn", "told"),
+    [
+        ("np.zeros((len(users), 7), dtype=np.int64)", "must return an array of integers of shape {shape}; found int64"),
+        ("np.zeros((1, 1), dtype=np.int64)", "must return an array of integers of shape {shape}; found int64 of shape"),
+        ("[0] * len(users)", "must return an array of integers of shape {shape}; found list"),
+        ("None", "must return an array of integers of shape {shape}; found NoneType"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("kind", "method", "shape"), [("Plain", "draw", "(726, 1)"), ("Derived", "_propose", "(726,)")]
+)
+def test_negatives_of_another_shape_are_refused(
+    recrun: Recrun, tmp_path: Path, drawn: str, told: str, kind: str, method: str, shape: str
+) -> None:
+    (tmp_path / "s.py").write_text(SAMPLER.format(drawn), encoding="utf-8")
+    line = error_of(train(recrun, f"sampler=./s.py:{kind}"), 1)
+    assert line.startswith("sampler ")
+    assert f"{kind}: {method}() {told.format(shape=shape)}" in line
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("0.5", "must return an array of integers of shape {shape}; found float64 of shape {shape}"),
+        ("-1", "must return items from 0 to 39; found -1 to -1"),
+        ("40", "must return items from 0 to 39; found 40 to 40"),
+    ],
+)
+@pytest.mark.parametrize(("kind", "shape"), [("Plain", "(726, 1)"), ("Derived", "(726,)")])
+def test_negatives_that_are_no_items_are_refused(
+    recrun: Recrun, tmp_path: Path, value: str, told: str, kind: str, shape: str
+) -> None:
+    of = "(len(users), 1)" if kind == "Plain" else "len(users)"
+    (tmp_path / "s.py").write_text(SAMPLER.format(f"np.full({of}, {value})"), encoding="utf-8")
+    assert told.format(shape=shape) in error_of(train(recrun, f"sampler=./s.py:{kind}"), 1)
+
+
+def test_log_probabilities_that_are_none_are_refused(recrun: Recrun, tmp_path: Path) -> None:
+    text = SAMPLER.partition("class Derived")[0].format("np.zeros((len(users), 1), dtype=np.int32)").rstrip()
+    text += "\n\n    def log_probability(self, users, items):\n        return {}\n"
+    for value, told in (
+        ("np.full(items.shape, 0.5)", "must return logarithms of probabilities of items that can be drawn; found 0.5"),
+        ("np.zeros(len(users))", "must return an array of floats of shape (726, 1); found float64 of shape (726,)"),
+    ):
+        (tmp_path / f"{told[12]}.py").write_text(text.format(value), encoding="utf-8")
+        settings = [f"sampler=./{told[12]}.py:Plain", "loss=sampled_softmax", "logq_correction=true"]
+        assert told in error_of(train(recrun, *settings), 1)
+
+
+def test_a_count_of_negatives_that_is_none_is_refused(recrun: Recrun, tmp_path: Path) -> None:
+    text = SAMPLER.format("None").replace("self.n_negatives = n_negatives", "self.n_negatives = 1.5")
+    (tmp_path / "s.py").write_text(text, encoding="utf-8")
+    line = error_of(train(recrun, "sampler=./s.py:Plain"), 2)
+    assert line.endswith("n_negatives must be an integer of at least 1, found 1.5")
+
+
+def test_weights_of_items_that_are_none_are_refused(recrun: Recrun, tmp_path: Path) -> None:
+    text = SAMPLER.format("None").replace("n_negatives, None", "n_negatives, integer_weights(np.full(40, np.nan), 60)")
+    text = "from recrun.data.sampling.alias_table import integer_weights\n" + text
+    (tmp_path / "s.py").write_text(text, encoding="utf-8")
+    line = error_of(train(recrun, "sampler=./s.py:Derived"), 2)
+    assert line == "the weights of items must be finite and not negative; found nan to nan"
