@@ -7,14 +7,14 @@ A model is evaluated by `vectors()` if its scores are one matrix product (the fa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from recrun.data.postprocessing.batch_negatives import CANDIDATES, LOG_Q
-from recrun.errors import ConfigError
+from recrun.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
     from recrun.criterions import BaseCriterion
@@ -75,11 +75,22 @@ class RecSysArch(nn.Module):
         elif criterion.ranks_all_items:
             loss = criterion.from_all(self.score(users[:, 0]), items[:, 0])
         elif LOG_Q in batch:
-            loss = criterion.from_corrected(self(users, items), batch[LOG_Q])
+            loss = criterion.from_corrected(self.score_pairs(users, items), batch[LOG_Q])
         else:
-            loss = criterion.from_users(self(users, items), users[:, 0])
+            loss = criterion.from_users(self.score_pairs(users, items), users[:, 0])
+        if not isinstance(loss, Tensor):
+            found = f"{type(criterion).__name__} returned {type(loss).__name__}"
+            raise TrainingError(f"loss {found}, expected a tensor with one number")
         total: Tensor = loss + self.penalty(users, items)
         return total
+
+    def score_pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return what `forward` does: the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1).
+
+        Raises:
+            TrainingError: it is no such tensor. One of another shape might be broadcast, to a loss of other pairs.
+        """
+        return expect_scores(self, self(users, items), items.shape)
 
     def pairs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return users (B, 1) and items (B, 1 + K), the positive first; negatives are the highest scored candidates."""
@@ -91,7 +102,7 @@ class RecSysArch(nn.Module):
     @torch.no_grad()
     def choose_hardest(self, users: Tensor, candidates: Tensor) -> Tensor:
         """Return the highest scored of each M candidates (B, K, M) for users (B, 1): items (B, K)."""
-        scores: Tensor = self(users, candidates.flatten(1)).view_as(candidates)
+        scores = self.score_pairs(users, candidates.flatten(1)).view_as(candidates)
         hardest: Tensor = candidates.gather(2, scores.argmax(dim=2, keepdim=True))[..., 0]
         return hardest
 
@@ -109,6 +120,21 @@ class RecSysArch(nn.Module):
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return what is added to the loss of a batch, such as an L2 term on its embeddings; 0 by default."""
         return 0.0
+
+
+def expect_scores(model: nn.Module, scores: Any, shape: Sequence[int]) -> Tensor:
+    """Return what a model's `forward` did, if it is scores of a shape.
+
+    Raises:
+        TrainingError: it is something else.
+    """
+    if not isinstance(scores, Tensor) or scores.shape != shape:
+        found = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
+        raise TrainingError(
+            f"forward() of {type(model).__name__} must return a score for each pair, of shape {tuple(shape)}; found "
+            f"{found}"
+        )
+    return scores
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from recrun.architectures.base import Batch, RecSysArch
+from recrun.architectures.base import Batch, RecSysArch, expect_scores
 from recrun.data.fields import FieldTuple
 from recrun.data.tags import DENSE, TARGET
 from recrun.data.tokenizer import Tokenizer
@@ -44,7 +44,8 @@ class PredictingArch(RecSysArch):
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch: columns (B, 1) by field name."""
-        loss: Tensor = criterion(self(batch), batch[self.label][:, 0])
+        labels = batch[self.label][:, 0]
+        loss: Tensor = criterion(expect_scores(self, self(batch), labels.shape), labels)
         return loss
 
     def score(self, users: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from recrun.architectures.base import Batch, RecSysArch
+from recrun.architectures.base import Batch, RecSysArch, expect_scores
 from recrun.data.user_rows import UserRows
 from recrun.errors import ConfigError
 
@@ -40,7 +40,8 @@ class RowsArch(RecSysArch):
         """
         users = batch[self.user_column][:, 0]
         if not criterion.compares_vectors:
-            loss = criterion.from_rows(self(users), self.rows.dense(users))
+            rows = self.rows.dense(users)
+            loss = criterion.from_rows(expect_scores(self, self(users), rows.shape), rows)
         else:
             vectors = self.vectors()
             if vectors is None:

@@ -19,6 +19,7 @@ import click
 import recrun
 from recrun.cli._options import echo
 from recrun.errors import ConfigError, DownloadError, OutputError, RecrunError, TrainingError, nearest
+from recrun.registry.user_files import raised_by_user, where_raised
 from recrun.report.terminal.streams import guarded_streams
 from recrun.training.stop_signals import Interrupts
 from recrun.training.torch_workarounds import let_threads_sleep
@@ -94,6 +95,9 @@ def _run(arguments: list[str], interrupts: Interrupts, debug: bool) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except SystemExit as exit:
+        if raised_by_user(exit):
+            _say(on_one_line(f"SystemExit: {exit.code}{_where(exit)}: code of your own must not end the process"))
+            return EXIT_FAILED
         return exit.code if isinstance(exit.code, int) else 0
     except click.ClickException as error:
         _show_usage_error(error, arguments)
@@ -117,7 +121,7 @@ def _run(arguments: list[str], interrupts: Interrupts, debug: bool) -> int:
             echo(traceback.format_exc(), err=True, nl=False)
         _say(on_one_line(f"{error.filename}: {error.strerror}" if error.filename else str(error)))
         return EXIT_USAGE
-    except Exception as error:
+    except BaseException as error:  # code of a user's own may raise what is no Exception
         if debug:
             echo(traceback.format_exc(), err=True, nl=False)
         if interrupts.requested:  # a module that was being imported may have turned the interrupt into its own error
@@ -179,8 +183,8 @@ def _say(line: str) -> None:
 
 
 def _where(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    return f" [{frames[-1].filename}:{frames[-1].lineno}]" if frames else ""
+    where = where_raised(error)
+    return f" [{where}]" if where else ""
 
 
 if __name__ == "__main__":

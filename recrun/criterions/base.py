@@ -6,12 +6,13 @@ Letters in shapes: B rows of the batch (users, or positions of sequences), K sam
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from recrun.errors import ConfigError, Fault, TrainingError, nearest
+from recrun.registry.user_files import is_foreign
 
 Reduction = Literal["mean", "sum", "none"]
 _REDUCTIONS = ("mean", "sum", "none")
@@ -149,3 +150,22 @@ def as_rows(pos: Tensor, neg: Tensor) -> tuple[Tensor, Tensor]:
 def require_one_shape(preds: Tensor, targets: Tensor) -> None:
     if preds.shape != targets.shape:
         raise TrainingError(f"predictions {tuple(preds.shape)} and targets {tuple(targets.shape)} differ in shape")
+
+
+def checked_loss(loss: Any, model: nn.Module, criterion: BaseCriterion) -> Tensor:
+    """Return the loss of a batch if it can be trained on.
+
+    Raises:
+        TrainingError: it is not a tensor with one number that depends on the model.
+    """
+    by_model = is_foreign(getattr(type(model), "training_loss", None))
+    who = f"training_loss() of {type(model).__name__}" if by_model else f"loss {type(criterion).__name__}"
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        found = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise TrainingError(f"{who} returned {found}, expected a tensor with one number")
+    if not loss.requires_grad:
+        raise TrainingError(
+            f"the loss has no gradient, so nothing would be learned: {type(model).__name__} and "
+            f"{type(criterion).__name__} must compute it without detach(), item(), comparisons and no_grad()"
+        )
+    return loss

@@ -21,6 +21,7 @@ import numpy as np
 from recrun.errors import RegistryError
 from recrun.metrics.pointwise import NO_ROWS, mean_by_size, wins_of_groups
 from recrun.metrics.ranking import Array, Doubles
+from recrun.metrics.returned import one_each
 from recrun.metrics.undefined import Undefined
 from recrun.registry import METRIC_KINDS
 
@@ -70,7 +71,9 @@ class Evaluated:
     @cached_property
     def popularity_I(self) -> Array:
         """By how many users each item is seen, int (I,)."""
-        return np.bincount(self.seen.indices, minlength=self.n_items)
+        popularity_I = np.bincount(self.seen.indices, minlength=self.n_items)
+        popularity_I.flags.writeable = False
+        return popularity_I
 
 
 class Rankings(NamedTuple):
@@ -163,7 +166,8 @@ class MeanOverUsers(MetricKind):
     def add_rankings(self, rankings: Rankings) -> None:
         self._n_ranked += len(rankings.users_B)
         for position, metric in enumerate(self.metrics):
-            self.add_values(position, self.of_users(metric, rankings))
+            values_B = one_each(metric.name, self.of_users(metric, rankings), len(rankings.users_B), "user")
+            self.add_values(position, values_B)
 
     def add_values(self, position: int, values_B: Doubles) -> None:
         """Add to the mean of the metric at a position of `metrics`."""
@@ -191,7 +195,8 @@ class Ranking(MeanOverUsers):
     """
 
     def of_users(self, metric: Metric, rankings: Rankings) -> Doubles:
-        return np.asarray(metric.compute(rankings.hits_BK, rankings.n_relevant_B, metric.k))
+        values_B: Doubles = metric.compute(rankings.hits_BK, rankings.n_relevant_B, metric.k)
+        return values_B
 
 
 @METRIC_KINDS.register("exposure", cutoff=True)
@@ -226,13 +231,15 @@ class AreaUnderCurve(MeanOverUsers):
     nobody = "no user has both an unseen relevant item and another unseen one"
 
     def of_users(self, metric: Metric, rankings: Rankings) -> Doubles:
-        return np.asarray(metric.compute(rankings.wins_B, rankings.n_findable_B, rankings.n_others_B))
+        values_B: Doubles = metric.compute(rankings.wins_B, rankings.n_findable_B, rankings.n_others_B)
+        return values_B
 
     def add_predictions(self, predictions: Predictions) -> None:
         one_group_N = np.zeros(len(predictions.preds_N), dtype=np.int8)
         groups = wins_of_groups(predictions.preds_N, predictions.targets_N, one_group_N)
         for position, metric in enumerate(self.metrics):
             areas_G = metric.compute(groups.wins_G, groups.n_relevant_G, groups.size_G - groups.n_relevant_G)
+            areas_G = one_each(metric.name, areas_G, len(groups.size_G), "group")
             self.add_values(position, np.array([mean_by_size(areas_G, groups.size_G)]))
 
     def values(self) -> list[float]:

@@ -29,6 +29,7 @@ from recrun.metrics.auc import wins_and_others
 from recrun.metrics.dense_input import check_pair, check_values, read_ranking, refuse_nan, refuse_usual_masks
 from recrun.metrics.kinds import NOTHING_TO_FIND, AreaUnderCurve, Evaluated, MeanOverUsers, Rankings
 from recrun.metrics.ranking import area_under_curve
+from recrun.metrics.returned import one_each
 from recrun.metrics.topk import cutoff, top_k
 from recrun.metrics.totals import find_kind, find_metric
 from recrun.registry import METRICS
@@ -185,6 +186,7 @@ def dense_metrics(preds: Tensor, targets: Tensor, metrics: Sequence[MetricName |
         if metric in kinds and ranked is not None:
             rankings, is_ranked_B = ranked
             values_B = kinds[metric].of_users(find_metric(metric), rankings)
+            values_B = one_each(metric, values_B, len(preds), "row")
             values[str(metric)] = torch.from_numpy(np.where(is_ranked_B, values_B, np.nan))
         else:
             values[str(metric)] = _OF_ROWS[metric.name](preds, targets)

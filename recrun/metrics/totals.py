@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ import numpy as np
 from recrun.config.monitor_names import LOSS, MetricName, kind_of
 from recrun.errors import ConfigError, RegistryError, TrainingError
 from recrun.metrics.kinds import Evaluated, Metric, MetricKind, Predictions, Rankings
-from recrun.metrics.undefined import Undefined
+from recrun.metrics.returned import one_number, unchanged
 from recrun.registry import METRIC_KINDS, METRICS
 
 EvaluationName = Literal["ranking", "predictions"]
@@ -49,6 +48,7 @@ class Totals:
 
     def add_rankings(self, rankings: Rankings) -> None:
         """Hand the rankings of some users to every kind."""
+        rankings = Rankings(*map(_read_only, rankings))
         for kind in self.kinds:
             kind.add_rankings(rankings)
 
@@ -64,6 +64,7 @@ class Totals:
             raise TrainingError(
                 f"the prediction of row {row} is NaN: the training has diverged, or the model divides by zero"
             )
+        predictions = Predictions(*map(_read_only, predictions))
         for kind in self.kinds:
             kind.add_predictions(predictions)
 
@@ -81,7 +82,9 @@ class Totals:
                     f"values() must return {len(kind.metrics)} numbers, one per metric, and returned {len(values)}"
                 )
                 raise RegistryError(f"{type(kind).__name__}: {message}")
-            found |= {metric.name: _value(metric, value) for metric, value in zip(kind.metrics, values, strict=True)}
+            found |= {
+                metric.name: one_number(metric.name, value) for metric, value in zip(kind.metrics, values, strict=True)
+            }
         return {str(name): found[name] for name in self._names}
 
     def undefined(self) -> dict[str, str]:
@@ -91,20 +94,16 @@ class Totals:
         return {name: reason for name, reason in found.items() if reason is not None}
 
 
-def _value(metric: Metric, value: Any) -> float:
-    """Return a metric's value; one that is NaN without a reason is undefined as well."""
-    if isinstance(value, Undefined):
-        return value
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise RegistryError(f"metric {metric.name} must return a number, and returned {value!r}") from None
-    return Undefined("the metric returned NaN") if math.isnan(number) else number
+def _read_only(values: Any) -> Any:
+    """Return a view of an array that kinds cannot write to, since all of them look at it."""
+    view = np.asarray(values).view()
+    view.flags.writeable = False
+    return view
 
 
 def find_metric(name: MetricName) -> Metric:
     """Import a metric."""
-    return Metric(name, METRICS.get(name.name), METRICS.describe(name.name).traits)
+    return Metric(name, unchanged(name, METRICS.get(name.name)), METRICS.describe(name.name).traits)
 
 
 def find_kind(name: str) -> Callable[[Sequence[Metric], Evaluated], MetricKind]:

@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import sys
+import traceback
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -19,6 +20,9 @@ from typing import Any, Final, TypeVar
 from recrun.errors import RegistryError, unknown
 
 T = TypeVar("T")
+
+_PACKAGE: Final = str(Path(__file__).resolve().parents[1]) + os.sep
+_LIBRARIES: Final = str(Path(os.__file__).resolve().parent) + os.sep
 
 
 def is_file_reference(name: str) -> bool:
@@ -74,7 +78,8 @@ def load_file(path: str | Path) -> Any:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise RegistryError(f"{path} cannot be imported: {cause(error)}") from error
+        where = f" [{where_raised(error)}]" if raised_by_user(error) else ""
+        raise RegistryError(f"{path} cannot be imported: {cause(error)}{where}") from error
     finally:
         sys.path.remove(str(file.parent))
     return module
@@ -113,9 +118,9 @@ def _mark(file: Path) -> Path | None:
 
 
 _NEEDED: Final = {
-    "model": ("to parameters state_dict", "recrun.architectures.RecSysArch"),
-    "dataset": ("training_data describe", "recrun.data.datasets.base.RecDataSet"),
-    "loss": ("bind from_scores", "recrun.criterions.BaseCriterion"),
+    "model": ("to parameters state_dict _modules", "recrun.architectures.RecSysArch"),
+    "dataset": ("training_data describe n_users fields", "recrun.data.datasets.base.RecDataSet"),
+    "loss": ("bind from_scores reduction", "recrun.criterions.BaseCriterion"),
     "optimizer": ("param_groups zero_grad step state_dict", "torch.optim.Optimizer"),
     "lr_scheduler": ("step state_dict", "recrun.training.schedulers.Schedule"),
     "trackers": (
@@ -144,6 +149,8 @@ def checked(setting: str, reference: str, made: T, *needed: str) -> T:
     if missing and is_file_reference(reference):
         kind = "tracker" if setting == "trackers" else setting
         found = f"{reference} made {type(made).__name__!r}, which is no {kind}: it has no {', '.join(missing)}"
+        if base.rpartition(".")[2] in [above.__name__ for above in type(made).__mro__]:
+            raise RegistryError(f"{setting}: {found}; its __init__ must call super().__init__() with what that takes")
         raise RegistryError(f"{setting}: {found}; derive from {base}")
     return made
 
@@ -151,3 +158,31 @@ def checked(setting: str, reference: str, made: T, *needed: str) -> T:
 def cause(error: BaseException) -> str:
     """Return the type and the first line of an error raised by code outside recrun."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def is_foreign(thing: Any) -> bool:
+    """Return whether a class or function was written outside recrun."""
+    return str(getattr(thing, "__module__", "")).partition(".")[0] != "recrun"
+
+
+def where_raised(error: BaseException) -> str:
+    """Return `file:line` of an error: of the last call in a user's own file, else in recrun, else anywhere.
+
+    Torch, numpy and Python's own library are not what there is to mend. It is "" for an error that was not raised.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_own(frame.filename)]
+    of_recrun = [frame for frame in frames if os.path.realpath(frame.filename).startswith(_PACKAGE)]
+    last = (own or of_recrun or frames)[-1:]
+    return f"{last[0].filename}:{last[0].lineno}" if last else ""
+
+
+def raised_by_user(error: BaseException) -> bool:
+    """Return whether an error comes out of a user's own file, or of what that called."""
+    return any(_is_own(frame.filename) for frame in traceback.extract_tb(error.__traceback__))
+
+
+def _is_own(file: str) -> bool:
+    path = os.path.realpath(file)
+    is_installed = "site-packages" in path or "dist-packages" in path
+    return path.endswith(".py") and not is_installed and not path.startswith((_PACKAGE, _LIBRARIES))

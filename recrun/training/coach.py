@@ -19,9 +19,11 @@ from typing import Any
 import torch
 
 from recrun.config.monitor_names import LOSS
+from recrun.criterions.base import checked_loss
 from recrun.data.postprocessing.mode import check_mode
-from recrun.errors import TrainingError
+from recrun.errors import RegistryError, TrainingError
 from recrun.evaluation.evaluate_split import evaluate_split, undefined_metrics
+from recrun.metrics.trial import try_metrics
 from recrun.metrics.undefined import Undefined
 from recrun.runs.checkpoint import load_checkpoint
 from recrun.runs.resume import final_result, is_recorded_as_done
@@ -196,7 +198,7 @@ class Coach(RunKeeper):
         for batch in self.dataloader:
             self.stopwatch.book("data")
             with torch.autocast(self.device.type, torch.bfloat16, enabled=low_precision):
-                loss = self.model.training_loss(batch, self.criterion)
+                loss: Any = checked_loss(self.model.training_loss(batch, self.criterion), self.model, self.criterion)
             self.stopwatch.book("forward")
             self.optimizer.zero_grad()
             loss.backward()
@@ -249,7 +251,7 @@ class Coach(RunKeeper):
         """Evaluate a split within the run, and stop the run at a value that is not finite without being undefined."""
         try:
             values, seconds = self._evaluate_split(split, epoch)
-        except TrainingError as error:
+        except (TrainingError, RegistryError) as error:  # a metric of the user's may return something else than numbers
             reason = f"{error} (evaluating {split} after epoch {epoch}). {last_good(self.run)}"
             raise TrainingError(reason) from error
         self._guard.check_metrics(values, f"{split} after epoch {epoch}")
@@ -278,6 +280,7 @@ class Coach(RunKeeper):
             return {}
         splits = [*(["valid"] if self.settings.validates else []), *(["test"] if self.cfg["eval_test"] else [])]
         base, metrics = self.dataset.base, self.settings.metrics
+        try_metrics(metrics, self.settings.family.evaluation, base.n_items)
         return {split: undefined_metrics(self.model, base, split, metrics) for split in splits}
 
     def _is_stale(self) -> bool:

@@ -10,9 +10,10 @@ import torch
 from recrun.config.resolve import Resolved
 from recrun.data.postprocessing.batch_negatives import Candidates, LogProbabilities, NegativesFromBatch
 from recrun.data.postprocessing.on_device import OnDevice, fits
+from recrun.data.sampling.foreign import CheckedSampler
 from recrun.errors import ConfigError, Fault, unknown
 from recrun.registry import SAMPLERS
-from recrun.registry.user_files import checked
+from recrun.registry.user_files import checked, is_foreign
 
 Pipe = Callable[[Resolved, Any, Any, torch.device], Any]
 """Makes a pipe from a checked config, its data set, the training part of that, and the device of the model."""
@@ -52,7 +53,8 @@ def _sampler(resolved: Resolved, data: Any) -> Any:
     draws = "draw_from_batch" if chosen.traits.draws == "batch" else "draw"
     more = ("n_candidates",) if chosen.traits.draws == "candidates" else ()
     made = SAMPLERS.get(chosen.name)(data, **resolved.arguments("sampler"))
-    return checked("sampler", chosen.name, made, draws, *more)
+    sampler = checked("sampler", chosen.name, made, draws, *more)
+    return CheckedSampler(sampler, chosen.name, data.n_items) if is_foreign(type(sampler)) else sampler
 
 
 @register_pipe("users")

@@ -9,98 +9,23 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
 from recrun.architectures.base import RecSysArch
-from recrun.config.family import Family, family_of
-from recrun.config.find import bundled_configs, read_overrides
 from recrun.config.monitor_names import MetricName
-from recrun.config.resolve import Resolved, resolve, resolve_given
-from recrun.config.yaml_reader import Given
 from recrun.evaluation.predictions import measure, predict
-from recrun.registry import MODELS
+from recrun.registry.user_files import raised_by_user, where_raised
 from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
-from recrun.training.coach import Coach
-from recrun.workflows.build import build
+from recrun.workflows.checked_subject import SEED, Broken, Subject, scores_of, train
 
-_DATA: Final[dict[str, dict[str, str | int]]] = {
-    "ranking": {"dataset": "Synthetic", "n_users": 120, "n_items": 80, "n_interactions": 2400},
-    "predictions": {"dataset": "SyntheticClicks", "n_rows": 6000, "n_users": 60, "n_items": 40},
-}
-"""The synthetic data, by the evaluation of a family."""
-_CONFIGS: Final = "synthetic"
-"""The folder of the bundled configs with settings for synthetic data."""
-_EPOCHS: Final = 16
-_MACHINE: Final = {"device": "cpu", "threads": 1}
 _CUTOFF: Final = 10
-_SEED: Final = 3
-
-
-class Broken(Exception):
-    """A model breaks a rule; the message says what was expected and what was found."""
-
-
-@dataclass
-class Subject:
-    """A model that is checked.
-
-    Args:
-        name: a registered name, or `./file.py:Name`.
-        overrides: `KEY=VALUE` settings for it.
-    """
-
-    name: str
-    overrides: Sequence[str] = ()
-    losses: list[float] = field(default_factory=list)
-
-    @property
-    def family(self) -> Family:
-        """The family of the model."""
-        return family_of(MODELS.describe(self.name))
-
-    @property
-    def quick(self) -> dict[str, float]:
-        """The settings with which a short training is enough."""
-        if not self.family.trains:
-            return {}
-        return {"epochs": _EPOCHS, "batch_size": self.family.check_batch_size, "lr": 0.01}
-
-    def resolve(self, seed: int = _SEED) -> Resolved:
-        """Return the config for training it on small data: its bundled config for synthetic data, if there is one.
-
-        Raises:
-            ConfigError, RegistryError: there is no such model, or it cannot take these settings.
-        """
-        values = {**_DATA[self.family.evaluation], **_MACHINE, **self.quick, "seed": seed}
-        bundled = f"{_CONFIGS}/{self.name}"
-        if bundled in bundled_configs():
-            given = read_overrides(self.overrides)
-            rest = [f"{key}={value}" for key, value in values.items() if key not in given]
-            return resolve(bundled, [*rest, *self.overrides])
-        defaults = {key: Given(value) for key, value in {"model": self.name, **values}.items()}
-        return resolve_given(defaults | read_overrides(self.overrides), self.name)
-
-    def build(self, seed: int = _SEED) -> Coach:
-        """Seed, and build the model and what trains it."""
-        return build(self.resolve(seed))
-
-    @cached_property
-    def coach(self) -> Coach:
-        """The trained model; `losses` then holds the loss of each epoch."""
-        coach = self.build()
-        self.losses = train(coach, self.family)
-        return coach
-
-    @cached_property
-    def scores(self) -> Tensor:
-        """The scores of the trained model, as `scores_of` returns them."""
-        return scores_of(self.coach, self.family)
+_COMPARED: Final = 32
+"""Users whose scores by `forward` are compared with those that are ranked."""
 
 
 @dataclass(frozen=True)
@@ -140,43 +65,15 @@ def check(name: str, overrides: Sequence[str] = ()) -> list[Verdict]:
             rule(subject)
         except Broken as broken:
             verdicts.append(Verdict(title, claim, False, str(broken)))
-        except Exception as error:  # an error in the model's code is a result as well
-            verdicts.append(Verdict(title, claim, False, f"raised {type(error).__name__}: {error}"))
+        except (Exception, SystemExit) as error:  # an error in the model's code is a result as well
+            where = f" [{where_raised(error)}]" if raised_by_user(error) else ""
+            verdicts.append(Verdict(title, claim, False, f"raised {type(error).__name__}: {error}{where}"))
         else:
             verdicts.append(Verdict(title, claim, True))
             continue
         if rule is is_built:
             break  # the other rules need a model
     return verdicts
-
-
-def train(coach: Coach, family: Family) -> list[float]:
-    """Train without a run folder, and return the loss of each epoch; a closed-form model has none."""
-    if not family.trains:
-        coach.model.fit(coach.dataset.base.training_data())
-        return []
-    losses = []
-    coach.model.train()
-    for epoch in range(_EPOCHS):
-        total = 0.0
-        for batch in coach.dataset.iterate("train", seed=_SEED, epoch=epoch):
-            loss = coach.model.training_loss(batch, coach.criterion)
-            coach.optimizer.zero_grad()
-            loss.backward()
-            coach.optimizer.step()
-            total += float(loss.detach())
-        losses.append(total)
-    return losses
-
-
-def scores_of(coach: Coach, family: Family) -> Tensor:
-    """Return a model's scores (U, I) of all users; for a model that predicts labels, those (N,) of valid's rows."""
-    coach.model.eval()
-    if family.evaluation == "predictions":
-        return torch.from_numpy(predict(coach.model, coach.dataset.base, "valid", coach.device)[0])
-    with torch.no_grad():
-        scores: Tensor = coach.model.score(torch.arange(coach.dataset.base.n_users))
-    return scores
 
 
 def is_built(subject: Subject) -> None:
@@ -263,7 +160,7 @@ def checkpoint(subject: Subject) -> None:
     """A checkpoint holds the whole model: loaded into a new model, it gives the same scores."""
     with tempfile.TemporaryDirectory() as folder:
         save_checkpoint(f"{folder}/checkpoint.safetensors", {"model": subject.coach.model.state_dict()})
-        fresh = subject.build(seed=_SEED + 1)
+        fresh = subject.build(seed=SEED + 1)
         fresh.model.load_state_dict(load_checkpoint(folder)["model"])
     if not torch.equal(subject.scores, scores_of(fresh, subject.family)):
         raise Broken("loaded into a new model, it gives different scores; keep all state in parameters or buffers")
@@ -294,11 +191,33 @@ def _predicts_better_than_chance(subject: Subject) -> None:
         raise Broken(f"the AUC of its predictions is {found:.3f}; chance has 0.5, the generating model {best:.3f}")
 
 
+@torch.no_grad()
+def pairs(subject: Subject) -> None:
+    """forward(users, items), by which the model is trained, orders each user's items as the scores do."""
+    model = subject.coach.model
+    if subject.family.rows != "interactions" or not subject.family.trains or type(model).forward is nn.Module.forward:
+        return
+    n_users, n_items = subject.scores.shape
+    users_B = torch.arange(min(n_users, _COMPARED))
+    items_BI = torch.arange(n_items).expand(len(users_B), n_items)
+    trained_BI, ranked_BI = model.score_pairs(users_B[:, None], items_BI), subject.scores[users_B]
+    # Of items in the order of their scores, none may lie below one before it.
+    ordered_BI = trained_BI.gather(1, ranked_BI.argsort(dim=1, stable=True))
+    drops_BI = ordered_BI.cummax(dim=1).values - ordered_BI
+    if bool((drops_BI > 1e-4 * trained_BI.abs().amax() + 1e-5).any()):
+        user = int(drops_BI.amax(dim=1).argmax())
+        raise Broken(
+            f"forward() orders the items of user {user} otherwise than score() or vectors() does, so the model is "
+            "trained on other scores than it ranks by"
+        )
+
+
 RULES: Final[tuple[Callable[[Subject], None], ...]] = (
     is_built,
     shapes,
     finite,
     vectors,
+    pairs,
     rows,
     loss_falls,
     same_seed,

@@ -82,7 +82,6 @@ def _raise(error: BaseException) -> click.Command:
         (CheckpointError("no checkpoint"), 2, "error: no checkpoint\n"),
         (TrainingError("the loss is nan"), 1, "error: the loss is nan\n"),
         (KeyboardInterrupt(), 130, "error: interrupted\n"),
-        (SystemExit(3), 3, ""),
     ],
 )
 def test_an_error_is_a_line_and_an_exit_code(

@@ -43,6 +43,10 @@ BROKEN = {
         "def score(self, users):\n        return super().score(users) + 1",
         "are not the scores of score(users)",
     ),
+    "pairs": (
+        "def forward(self, users, items):\n        return super().forward(users, items) - 0.02 * items",
+        "is trained on other scores than it ranks by",
+    ),
     "rows": (
         "def score(self, users):\n        scores = super().score(users)\n        return scores - scores.mean(0)",
         "differs from those rows",
@@ -93,6 +97,25 @@ def test_a_good_model_keeps_every_rule(tmp_path: Path) -> None:
     verdicts = check(f"{tmp_path}/mine.py:Good", ["embedding_dim=16"])
     assert [verdict.message for verdict in verdicts if not verdict.ok] == []
     assert len(verdicts) == len(RULES)
+
+
+def test_scores_of_training_and_ranking_may_differ_in_what_leaves_the_order_as_it_is(tmp_path: Path) -> None:
+    body = "    def forward(self, users, items):\n        return 2 * super().forward(users, items) + users\n"
+    (tmp_path / "mine.py").write_text(HEAD + body, encoding="utf-8")
+    verdicts = {verdict.rule: verdict for verdict in check(f"{tmp_path}/mine.py:Model")}
+    assert verdicts["pairs"].message is None
+
+
+@pytest.mark.parametrize("error", ["SystemExit(0)", "ValueError('no')"])
+def test_an_error_of_the_model_is_named_with_its_line(tmp_path: Path, error: str) -> None:
+    body = f"    def forward(self, users, items):\n        raise {error}\n"
+    (tmp_path / "mine.py").write_text(HEAD + body, encoding="utf-8")
+    (verdict,) = check(f"{tmp_path}/mine.py:Model")
+    line = (HEAD + body).count("\n")
+    assert (
+        verdict.message
+        == f"raised {error.replace('(', ': ').strip(')').replace(chr(39), '')} [{tmp_path}/mine.py:{line}]"
+    )
 
 
 def test_what_is_no_model_is_told(tmp_path: Path) -> None:

@@ -20,8 +20,10 @@ import numpy as np
 
 from recrun.data.interactions import CSR
 from recrun.data.sampling.alias_table import AliasTable, integer_weights
+from recrun.data.sampling.foreign import drawn_items
 from recrun.data.sampling.unseen import SeenItems, UnseenItems, refuse_short_of
 from recrun.registry import SAMPLERS
+from recrun.registry.user_files import is_foreign
 from recrun.types import NonNegativeFloat, PositiveInt, UnitInterval
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class NegativeSampler(ABC):
         self.n_negatives = n_negatives
         self.n_items = data.n_items
         self._weights = weights
+        self._is_foreign = is_foreign(type(self))
         self._seen = SeenItems(data.csr(), data.n_items)
         self._unseen = UnseenItems(data.csr(), data.n_items, weights)
         refuse_short_of(min(1, n_negatives), self._unseen.mass, "negatives", data.user_ids)
@@ -65,7 +68,11 @@ class NegativeSampler(ABC):
         items = np.empty(len(all_owners), dtype=np.int32)
         for start in range(0, len(items), _BLOCK):
             block, owners = items[start : start + _BLOCK], all_owners[start : start + _BLOCK]
-            block[:] = self._propose(len(block), rng)
+            proposed = self._propose(len(block), rng)
+            if self._is_foreign:
+                who = f"sampler {type(self).__name__}: _propose()"
+                proposed = drawn_items(proposed, block.shape, self.n_items, who)
+            block[:] = proposed
             hits = self._seen.find(owners, block)
             block[hits] = self._unseen.draw(owners[hits], rng)
         return items.reshape(len(users), self.n_negatives)
