@@ -13,9 +13,9 @@ from recrun.cli._options import (
     echo,
     json_option,
     print_json,
+    shown_detail,
     trust_option,
     verbosity_options,
-    with_verbosity,
     work_done,
 )
 
@@ -42,7 +42,7 @@ def command(run: str, runs: str | None, trust: bool, as_json: bool, quiet: bool,
     """
     from recrun.workflows.reproduce import reproduce
 
-    document = reproduce(run, with_verbosity([], quiet, loud), runs=runs, trust=trust)
+    document = reproduce(run, runs=runs, trust=trust, verbose=shown_detail([], quiet, loud))
     new = document["reproduction"]
     with work_done(f"the new run is done: {new}" if new else ""):
         if as_json:

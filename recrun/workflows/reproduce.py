@@ -36,7 +36,12 @@ class Difference:
 
 
 def reproduce(
-    path: str | Path, overrides: Sequence[str] = (), *, runs: str | Path | None = None, trust: bool = False
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    runs: str | Path | None = None,
+    trust: bool = False,
+    verbose: int | None = None,
 ) -> dict[str, Any]:
     """Run a finished run again, in a new run folder, and compare every number.
 
@@ -44,6 +49,7 @@ def reproduce(
         path: the run's folder.
         overrides: `KEY=VALUE` settings that do not change results (`verbose`). Plots are drawn only with `plots=true`.
         runs: the root of the new run folder; None for the root of the given run.
+        verbose: how much is shown now, whatever the config says.
         trust: whether code of the user's own that the run names may be run although it was not run here before.
 
     Returns:
@@ -68,6 +74,8 @@ def reproduce(
         return {**document, "differences": [], "reasons": reasons(record, now)}
     settings = portable(resolved)
     coach.compile(settings, settings.monitors, runs=run.path.parents[2] if runs is None else runs, repeats=True)
+    if verbose is not None:
+        coach.show(verbose)
     coach.fit()
     compared, differences = compare(run, coach.run)
     return {
