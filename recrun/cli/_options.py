@@ -73,8 +73,8 @@ def split_arguments(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:
     return None, list(arguments)
 
 
-def with_verbosity(overrides: list[str], quiet: bool, loud: bool) -> list[str]:
-    """Return the overrides with `verbose` as set by -q or -v.
+def shown_detail(overrides: list[str], quiet: bool, loud: bool) -> int | None:
+    """Return the `verbose` that -q and -v ask of this command alone, or None: the config then says.
 
     Raises:
         click.UsageError: both were given, or `verbose` is set as well.
@@ -83,7 +83,17 @@ def with_verbosity(overrides: list[str], quiet: bool, loud: bool) -> list[str]:
         raise click.UsageError("-q and -v exclude each other; give only one")
     if (quiet or loud) and any(override.startswith("verbose=") for override in overrides):
         raise click.UsageError("-q and -v set verbose; give either one of them or verbose=...")
-    return overrides + (["verbose=0"] if quiet else []) + (["verbose=2"] if loud else [])
+    return 0 if quiet else 2 if loud else None
+
+
+def with_verbosity(overrides: list[str], quiet: bool, loud: bool) -> list[str]:
+    """Return the overrides with `verbose` as set by -q or -v, for a command that stores no config.
+
+    Raises:
+        click.UsageError: as by `shown_detail`.
+    """
+    verbose = shown_detail(overrides, quiet, loud)
+    return overrides if verbose is None else [*overrides, f"verbose={verbose}"]
 
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True, fg: str | None = None) -> None:

@@ -113,20 +113,14 @@ def fetch_command(name: str, settings: tuple[str, ...], timeout: float, quiet: b
             echo(f"next: {next_command(fetched, root)}")
 
 
-_format_option = click.option(
-    "--format",
-    type=click.Choice(["csv", "parquet", "inter", "lightgcn"]),
-    default="csv",
-    show_default=True,
-    help="Format that is written.",
-)
+_FORMATS = click.Choice(["csv", "parquet", "inter", "lightgcn"])
 
 
 @command.command("split")
 @click.argument("what", metavar="CONFIG|DATASET|PATH", shell_complete=completes("data"))
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
 @click.option("--to", required=True, metavar="DIR", type=click.Path(), help="Folder to be made.")
-@_format_option
+@click.option("--format", type=_FORMATS, default="csv", show_default=True, help="Format that is written.")
 @json_option
 @debug_option
 def split_command(what: str, settings: tuple[str, ...], to: str, format: str, as_json: bool) -> None:
@@ -153,23 +147,25 @@ def split_command(what: str, settings: tuple[str, ...], to: str, format: str, as
 @click.argument("what", metavar="CONFIG|DATASET|PATH", shell_complete=completes("data"))
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
 @click.option("--to", required=True, metavar="FILE", type=click.Path(), help="File to be made.")
-@_format_option
+@click.option("--format", type=_FORMATS, help="Format that is written  [default: as the ending of FILE says]")
 @json_option
 @debug_option
-def convert_command(what: str, settings: tuple[str, ...], to: str, format: str, as_json: bool) -> None:
+def convert_command(what: str, settings: tuple[str, ...], to: str, format: str | None, as_json: bool) -> None:
     """Write all interactions to one new file.
 
-    They are written as the filters leave them, with all columns and their original values.
+    They are written as the filters leave them, with all columns and their original values. The ending of FILE chooses
+    the format: .csv, .parquet or .inter; for lightgcn, and csv in a .txt file, say --format.
 
     Arguments as for `data split`.
 
     \b
     Example:
-        recrun data convert ratings.csv rating_threshold=4 --to liked.inter --format inter
+        recrun data convert ratings.csv rating_threshold=4 --to liked.inter
     """
     from recrun.data.describe.find_data import open_data
-    from recrun.data.export import write_whole
+    from recrun.data.export import format_for, write_whole
 
+    format = format_for(to, format)
     document = write_whole(open_data(what, settings), to, format)
     with work_done(f"wrote {to}"):
         _report(document, as_json)

@@ -134,6 +134,11 @@ def _run(arguments: list[str], interrupts: Interrupts, debug: bool) -> int:
 def _show_usage_error(error: click.ClickException, arguments: list[str]) -> None:
     """Print an error of click as click does, but on one line and without what a terminal would obey."""
     message = error.format_message()
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        echo(message, err=True)
+        return
+    if isinstance(error, click.MissingParameter):
+        message = " ".join(message.split())  # click lists choices on lines of their own
     context = error.ctx if isinstance(error, click.UsageError) else None
     takes_settings = context is not None and any("KEY=" in str(each.metavar) for each in context.command.params)
     if isinstance(error, click.NoSuchOption) and context is not None and takes_settings:

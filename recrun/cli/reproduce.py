@@ -13,9 +13,9 @@ from recrun.cli._options import (
     echo,
     json_option,
     print_json,
+    shown_detail,
     trust_option,
     verbosity_options,
-    with_verbosity,
     work_done,
 )
 
@@ -46,7 +46,8 @@ def command(
     """
     from recrun.workflows.reproduce import reproduce
 
-    document = reproduce(run, with_verbosity(list(settings), quiet, loud), runs=runs, trust=trust)
+    detail = shown_detail(list(settings), quiet, loud)
+    document = reproduce(run, settings, runs=runs, trust=trust, verbose=detail)
     new = document["reproduction"]
     with work_done(f"the new run is done: {new}" if new else ""):
         if as_json:

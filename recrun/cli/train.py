@@ -17,10 +17,10 @@ from recrun.cli._options import (
     print_json,
     print_notes,
     runs_option,
+    shown_detail,
     split_arguments,
     trust_option,
     verbosity_options,
-    with_verbosity,
     without_plots,
     work_done,
 )
@@ -29,6 +29,7 @@ from recrun.errors import ConfigError
 if TYPE_CHECKING:
     from recrun.config.resolve import Resolved
     from recrun.runs.folder import RunFolder
+    from recrun.training.coach import Coach
 
 
 @click.command("train")
@@ -77,7 +78,8 @@ def command(
         recrun train configs/bprmf.yaml lr=5e-4 epochs=10
     """
     config, overrides = split_arguments(arguments)
-    overrides = without_plots(with_verbosity(overrides, quiet, loud), no_plots)
+    verbose = shown_detail(overrides, quiet, loud)
+    overrides = without_plots(overrides, no_plots)
     if resumed is not None and config is not None:
         raise click.UsageError("--resume continues a run with its own config; remove CONFIG")
     source = click.get_current_context().get_parameter_source("runs")
@@ -95,16 +97,19 @@ def command(
         tuned_for = {TUNED_FOR: list(resolved.tuned_for)} if resolved.tuned_for else {}
         echo(dump_mapping({**resolved.config, **tuned_for}) + dump_expected(resolved.expected), nl=False)
         return
-    if resolved.config.verbose:
+    verbose = resolved.config.verbose if verbose is None else verbose
+    if verbose:
         echo(f"config: {resolved.path}", err=True)
     if dry_run:
         _print_plan(resolved, as_json)
         return
-    result = _train(resolved, runs, run, profile, not keep_latest)
+    from recrun.workflows.build import prepare
+
+    result = _train(prepare(resolved, runs=runs, run=run, latest=not keep_latest, verbose=verbose), profile)
     with work_done(f"the run is done: {result['run']}"):
         if as_json:
             print_json(result)
-        elif resolved.config.verbose:
+        elif verbose:
             from recrun.report.terminal.console import stdout_console
             from recrun.report.terminal.tables import result_table
 
@@ -128,10 +133,7 @@ def _resolve_run(path: str, overrides: list[str], trust: bool) -> tuple[Resolved
     return resolve_run(run, overrides, trust=trust), run
 
 
-def _train(resolved: Resolved, runs: str, run: RunFolder | None, profile: bool, latest: bool) -> dict[str, Any]:
-    from recrun.workflows.build import prepare
-
-    coach = prepare(resolved, runs=runs, run=run, latest=latest)
+def _train(coach: Coach, profile: bool) -> dict[str, Any]:
     if not profile:
         return coach.fit()
     from recrun.report.terminal.console import stderr_console

@@ -14,8 +14,8 @@ from recrun.cli._options import (
     json_option,
     print_json,
     runs_option,
+    shown_detail,
     verbosity_options,
-    with_verbosity,
     work_done,
 )
 
@@ -54,7 +54,8 @@ def command(
         recrun verify configs/bprmf.yaml
     """
     configs = [argument for argument in arguments if "=" not in argument]
-    overrides = with_verbosity([argument for argument in arguments if "=" in argument], quiet, loud)
+    overrides = [argument for argument in arguments if "=" in argument]
+    verbose = shown_detail(overrides, quiet, loud)
     if not configs:
         raise click.UsageError("expected a CONFIG to verify")
     if finished is not None and len(configs) > 1:
@@ -66,7 +67,8 @@ def command(
     documents = []
     for claim in claims:
         try:
-            document = compare(claim, train(claim, runs) if finished is None else read_result(claim, finished))
+            result = train(claim, runs, verbose) if finished is None else read_result(claim, finished)
+            document = compare(claim, result)
         except RecrunError as error:
             if len(claims) == 1:
                 raise

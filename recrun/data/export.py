@@ -29,6 +29,30 @@ if TYPE_CHECKING:
 ENDINGS: Final = {"csv": "csv", "parquet": "parquet", "inter": "inter", "lightgcn": "txt"}
 """The formats that can be written, and their file extensions."""
 
+_ALSO: Final = {"csv": ("", ".txt", ".dat"), "parquet": (".pq",), "inter": (), "lightgcn": ("", ".dat")}
+"""Further extensions, which a file may have whose format is given."""
+
+
+def format_for(file: str | Path, format: str | None) -> str:
+    """Return the format in which a file is to be written: the given one, else that of its extension.
+
+    Raises:
+        DataError: the extension is that of something else, or tells nothing.
+    """
+    ending = Path(file).suffix.lower()
+    told = {f".{own}": each for each, own in ENDINGS.items() if own != "txt"}
+    if ending in COMPRESSIONS[1:]:
+        raise DataError(f"{file} would not be compressed, as its name says; leave {ending} out")
+    if format is None:
+        if ending not in told:
+            endings = ", ".join(told)
+            raise DataError(f"the name of {file} does not tell its format; end it in {endings}, or give --format")
+        return told[ending]
+    if ending not in (f".{ENDINGS[format]}", *_ALSO[format]):
+        instead = f"--format {told[ending]}" if ending in told else f"a name that ends in .{ENDINGS[format]}"
+        raise DataError(f"{file} does not end as {format} files do; give {instead}")
+    return format
+
 
 def write_parts(dataset: RecDataSet, folder: str | Path, format: str) -> dict[str, Any]:
     """Write train, valid and test into a new folder, which appears complete or not at all.
@@ -80,8 +104,7 @@ def write_whole(dataset: RecDataSet, file: str | Path, format: str) -> dict[str,
 
     target = Path(file)
     _ending(format)
-    if target.suffix in COMPRESSIONS[1:]:
-        raise DataError(f"{target} would not be compressed, as its name says; leave {target.suffix} out")
+    format_for(target, format)
     if os.path.lexists(target):
         raise DataError(f"{target} already exists; choose a new file")
     parts = {part: rows for part, rows in _parts(dataset).items() if len(rows)}

@@ -118,7 +118,7 @@ def _mark(file: Path) -> Path | None:
 
 
 _NEEDED: Final = {
-    "model": ("to parameters state_dict _modules", "recrun.architectures.RecSysArch"),
+    "model": ("to parameters state_dict training", "recrun.architectures.RecSysArch"),
     "dataset": ("training_data describe n_users fields", "recrun.data.datasets.base.RecDataSet"),
     "loss": ("bind from_scores reduction", "recrun.criterions.BaseCriterion"),
     "optimizer": ("param_groups zero_grad step state_dict", "torch.optim.Optimizer"),

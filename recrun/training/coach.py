@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -60,6 +61,10 @@ class Coach(RunKeeper):
             return values
         finally:
             self.reporters.close()
+
+    def show(self, verbose: int) -> None:
+        """Show the run in another detail than its stored config says."""
+        self._take(replace(self.settings, cfg={**self.cfg, "verbose": verbose}))
 
     def fit(self) -> dict[str, Any]:
         """Train to the end, and return the final numbers (the content of metrics.json).

@@ -30,6 +30,7 @@ def prepare(
     run: RunFolder | None = None,
     reporters: ReporterFactory | None = None,
     latest: bool = False,
+    verbose: int | None = None,
 ) -> Coach:
     """Build everything that a config names and open its run folder; call `fit()` on the result to train.
 
@@ -39,6 +40,7 @@ def prepare(
         run: the run to continue; None starts a new one, or continues the one that `resume: true` finds.
         reporters: makes the reporters of the run; None for the usual ones.
         latest: whether `latest` is to point at the run.
+        verbose: how much is shown now, whatever the config says; it is not stored in the run.
 
     Raises:
         ConfigError, DataError, CheckpointError: it cannot be built; no run folder is created.
@@ -48,6 +50,8 @@ def prepare(
     coach.notes = list(resolved.notes)
     settings = portable(resolved)
     coach.compile(settings, settings.monitors, run=run, runs=runs, reporters=reporters, latest=latest)
+    if verbose is not None:
+        coach.show(verbose)
     return coach
 
 

@@ -40,15 +40,21 @@ class Difference:
 
 
 def reproduce(
-    path: str | Path, overrides: Sequence[str] = (), *, runs: str | Path | None = None, trust: bool = False
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    runs: str | Path | None = None,
+    trust: bool = False,
+    verbose: int | None = None,
 ) -> dict[str, Any]:
     """Run a finished run again, in a new run folder, and compare every number.
 
     Args:
         path: the run's folder.
-        overrides: `KEY=VALUE` settings that do not change results (`verbose`). Plots are drawn only with `plots=true`.
+        overrides: `KEY=VALUE` settings that do not change results (`root`). Plots are drawn only with `plots=true`.
         runs: the root of the new run folder; None for that of the given run (see `folder_of_runs`).
         trust: whether code of the user's own that the run names may be run although it was not run here before.
+        verbose: how much is shown now, whatever the config says; None for what the config says.
 
     Returns:
         The document of `recrun reproduce --json`. "reproduction" is None if the data has changed: then nothing is
@@ -77,6 +83,8 @@ def reproduce(
         return {**document, "differences": [], "reasons": reasons(record, now)}
     settings = portable(resolved)
     coach.compile(settings, settings.monitors, runs=folder_of_runs(run) if runs is None else runs, repeats=True)
+    if verbose is not None:
+        coach.show(verbose)
     coach.fit()
     compared, differences = compare(run, coach.run)
     return {

@@ -75,13 +75,19 @@ def _read_claim(config: str | None, overrides: Sequence[str]) -> Claim:
     return Claim(resolved, written.expected, {key: str(change) for key, change in changes.items()})
 
 
-def train(claim: Claim, runs: str | Path) -> dict[str, Any]:
-    """Run a config in a new run folder, and return its final numbers (the content of metrics.json)."""
+def train(claim: Claim, runs: str | Path, verbose: int | None = None) -> dict[str, Any]:
+    """Run a config in a new run folder, and return its final numbers (the content of metrics.json).
+
+    Args:
+        claim: the config.
+        runs: the root of the run folders.
+        verbose: how much is shown, whatever the config says.
+    """
     # Imported here, because comparing a finished run needs no torch.
     from recrun.workflows.build import prepare
 
     fresh = replace(claim.resolved, config=claim.resolved.config.replace(resume=False))
-    return prepare(fresh, runs=runs).fit()
+    return prepare(fresh, runs=runs, verbose=verbose).fit()
 
 
 def read_result(claim: Claim, path: str | Path) -> dict[str, Any]:

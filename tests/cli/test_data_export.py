@@ -33,12 +33,50 @@ def test_the_data_of_a_config_is_written_with_overrides(recrun: Callable[..., An
 def test_a_file_is_converted_as_its_filters_leave_it(recrun: Callable[..., Any], tmp_path: Path) -> None:
     rows = "".join(f"u{n % 4},i{n},{n % 5}\n" for n in range(20))
     (tmp_path / "ratings.csv").write_text("user,item,rating\n" + rows)
-    arguments = ["data", "convert", "ratings.csv", "rating_threshold=3", "--to", "liked.parquet", "--format", "parquet"]
+    arguments = ["data", "convert", "ratings.csv", "rating_threshold=3", "--to", "liked.parquet"]
     outcome = recrun(*arguments)
     assert (outcome.code, outcome.out) == (0, "wrote liked.parquet (8 rows)\n")
     outcome = recrun(*arguments)
     assert outcome.code == 2
     assert "already exists; choose a new" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (
+            "out.xlsx",
+            "the name of out.xlsx does not tell its format; end it in .csv, .parquet, .inter, or give --format",
+        ),
+        ("out", "the name of out does not tell its format; end it in .csv, .parquet, .inter, or give --format"),
+        ("out.parquet --format csv", "out.parquet does not end as csv files do; give --format parquet"),
+        ("out.csv --format inter", "out.csv does not end as inter files do; give --format csv"),
+        ("out.tsv --format csv", "out.tsv does not end as csv files do; give a name that ends in .csv"),
+        ("out.csv.gz", "out.csv.gz would not be compressed, as its name says; leave .gz out"),
+    ],
+)
+def test_no_file_is_written_under_a_name_that_tells_another_format(
+    recrun: Callable[..., Any], arguments: str, error: str
+) -> None:
+    outcome = recrun("data", "convert", "Synthetic", *SMALL, "--to", *arguments.split())
+    assert (outcome.code, outcome.err) == (2, f"error: {error}\n")
+    assert list(outcome.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begin"),
+    [
+        ("out.parquet", b"PAR1"),
+        ("out.PQ --format parquet", b"PAR1"),
+        ("out.inter", b"user_id:"),
+        ("out.CSV", b"user,item"),
+        ("out.txt --format csv", b"user,item"),
+    ],
+)
+def test_the_name_of_a_file_chooses_its_format(recrun: Callable[..., Any], arguments: str, begin: bytes) -> None:
+    outcome = recrun("data", "convert", "Synthetic", *SMALL, "--to", *arguments.split())
+    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.folder / arguments.split()[0]).read_bytes().startswith(begin)
 
 
 def test_what_the_format_cannot_hold_is_said(recrun: Callable[..., Any]) -> None:

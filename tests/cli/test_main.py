@@ -186,13 +186,25 @@ def test_print_config_prints_a_config_that_prints_itself(recrun: Run) -> None:
     assert first.is_untouched
 
 
-def test_quiet_and_loud_are_settings_and_cannot_contradict_them(recrun: Run) -> None:
-    assert "verbose: 0\n" in recrun("train", "bprmf", "-q", "--print-config").out
-    assert "verbose: 2\n" in recrun("train", "bprmf", "-v", "--print-config").out
+def test_quiet_and_loud_are_for_one_command_and_cannot_contradict_verbose(recrun: Run) -> None:
+    for flag in ("-q", "-v"):
+        assert "verbose: 1\n" in recrun("train", "bprmf", flag, "--print-config").out
     for arguments in (("-q", "-v"), ("-q", "verbose=2")):
         outcome = recrun("train", "bprmf", *arguments)
         assert (outcome.code, outcome.out) == (2, "")
         assert "-q and -v" in outcome.err
+
+
+@pytest.mark.parametrize("group", [(), ("data",), ("new",)])
+def test_a_group_without_a_command_prints_its_help(recrun: Run, group: tuple[str, ...]) -> None:
+    outcome, asked = recrun(*group), recrun(*group, "--help")
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", asked.out)
+
+
+def test_a_missing_choice_is_answered_with_all_on_one_line(recrun: Run) -> None:
+    outcome = recrun("completion")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.endswith("\nError: Missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish\n")
 
 
 def test_a_run_without_plots_says_so_once(recrun: Run) -> None:

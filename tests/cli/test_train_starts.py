@@ -118,3 +118,19 @@ def test_an_end_that_cannot_be_recorded_is_a_run_that_failed(
     assert outcome.code == 1
     assert "run.json is damaged: it is not JSON" in outcome.err
     assert "best_epoch" in json.loads((tmp_path / "runs/bprmf/Synthetic/a/metrics.json").read_text(encoding="utf-8"))
+
+
+def test_a_resume_prints_as_it_is_asked_to_and_not_as_the_run_was_started(recrun: Callable[..., Any]) -> None:
+    loud = [each for each in SMALL if each != "verbose=0"]
+    first = recrun("train", "bprmf", *loud, "id=a", "-q")
+    assert (first.code, first.out, first.err) == (0, "", "")
+    run = "runs/bprmf/Synthetic/a"
+    quiet = recrun("train", "--resume", run, "epochs=2", "-q")
+    assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
+    asked = recrun("train", "--resume", run, "epochs=3")
+    assert (asked.code, "epoch   3" in asked.err or "3/3" in asked.err, "ndcg@5" in asked.out) == (0, True, True)
+    assert "verbose: 1\n" in (first.folder / run / "config.yaml").read_text()
+    (first.folder / "quiet.yaml").write_text("extends: bprmf\nverbose: 0\n")
+    recrun("train", "quiet.yaml", *loud, "id=b")
+    still = recrun("train", "--resume", "runs/bprmf/Synthetic/b", "epochs=2")
+    assert (still.code, still.out, still.err) == (0, "", "")

@@ -254,9 +254,9 @@ NESTED: dict[str, tuple[pl.Series, str]] = {
 def test_columns_that_text_cannot_hold_are_refused_by_name(tmp_path: Path, kind: str, format: str) -> None:
     values, type_name = NESTED[kind]
     dataset = _parquet(tmp_path, genres=values)
-    for write in (write_parts, write_whole):
+    for write, name in ((write_parts, "out"), (write_whole, f"out.{format}")):
         with pytest.raises(DataError, match=rf"column 'genres' holds {type_name}.*, which {format} cannot hold"):
-            write(dataset, tmp_path / "out", format)
+            write(dataset, tmp_path / name, format)
     assert [path.name for path in tmp_path.iterdir()] == ["source.parquet"]
 
 

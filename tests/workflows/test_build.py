@@ -24,9 +24,9 @@ SMALL = ("n_users=30", "n_items=20", "n_interactions=200", "epochs=1")
             "param_groups, zero_grad, step, state_dict; derive from torch.optim",
         ),
         ("lr_scheduler", "def O(optimizer, epochs): return 1\n", "step, state_dict; derive from recrun.training.sche"),
-        ("loss", "def O(): return 1\n", "bind, from_scores; derive from recrun.criterions.BaseCriterion"),
-        ("dataset", "def O(root): return 1\n", "training_data, describe; derive from recrun.data.datasets.base.RecD"),
-        ("model", "def O(data): return 1\n", "to, parameters, state_dict; derive from recrun.architectures.RecSysArch"),
+        ("loss", "def O(): return 1\n", "bind, from_scores, reduction; derive from recrun.criterions.BaseC"),
+        ("dataset", "def O(root): return 1\n", "training_data, describe, n_users, fields; derive from recrun.data."),
+        ("model", "def O(data): return 1\n", "to, parameters, state_dict, training; derive from recrun.architect"),
     ],
 )
 def test_what_is_none_of_its_kind_is_refused(tmp_path: Path, setting: str, source: str, lacks: str) -> None:
