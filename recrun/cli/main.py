@@ -134,7 +134,7 @@ def _run(arguments: list[str], interrupts: Interrupts, debug: bool) -> int:
 def _show_usage_error(error: click.ClickException, arguments: list[str]) -> None:
     """Print an error of click as click does, but on one line and without what a terminal would obey."""
     message = error.format_message()
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # of click 8.2; before, it just printed
         echo(message, err=True)
         return
     if isinstance(error, click.MissingParameter):

@@ -198,7 +198,9 @@ def test_quiet_and_loud_are_for_one_command_and_cannot_contradict_verbose(recrun
 @pytest.mark.parametrize("group", [(), ("data",), ("new",)])
 def test_a_group_without_a_command_prints_its_help(recrun: Run, group: tuple[str, ...]) -> None:
     outcome, asked = recrun(*group), recrun(*group, "--help")
-    assert (outcome.code, outcome.out, outcome.err) == (2, "", asked.out)
+    is_error = hasattr(click.exceptions, "NoArgsIsHelpError")  # since click 8.2
+    expected = (2, "", asked.out) if is_error else (0, asked.out, "")
+    assert (outcome.code, outcome.out, outcome.err) == expected
 
 
 def test_a_missing_choice_is_answered_with_all_on_one_line(recrun: Run) -> None:
