@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from recrun.criterions.base import wrong_loss
 from recrun.data.postprocessing.batch_negatives import CANDIDATES, LOG_Q
 from recrun.errors import ConfigError, TrainingError
 
@@ -79,8 +80,7 @@ class RecSysArch(nn.Module):
         else:
             loss = criterion.from_users(self.score_pairs(users, items), users[:, 0])
         if not isinstance(loss, Tensor):
-            found = f"{type(criterion).__name__} returned {type(loss).__name__}"
-            raise TrainingError(f"loss {found}, expected a tensor with one number")
+            raise wrong_loss(f"loss {type(criterion).__name__}", loss)
         total: Tensor = loss + self.penalty(users, items)
         return total
 

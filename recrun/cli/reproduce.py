@@ -36,9 +36,9 @@ def command(
     """Repeat a run in a new run folder and compare every number.
 
     The new run uses the config, threads and device of RUN. KEY=VALUE changes settings that do not affect results, such
-    as root where the data has moved. The exit code is 0 if all numbers are equal to the last
-    digit. Otherwise it is 1, and the command reports what has changed: data (by file), code, versions, machine. If the
-    data has changed, nothing is trained.
+    as root where the data has moved. The exit code is 0 if all numbers are equal to the last digit. Otherwise it is 1,
+    and the command reports what has changed: data (by file), code, versions, machine. If the data has changed, nothing
+    is trained.
 
     \b
     Example:

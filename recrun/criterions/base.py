@@ -161,11 +161,16 @@ def checked_loss(loss: Any, model: nn.Module, criterion: BaseCriterion) -> Tenso
     by_model = is_foreign(getattr(type(model), "training_loss", None))
     who = f"training_loss() of {type(model).__name__}" if by_model else f"loss {type(criterion).__name__}"
     if not isinstance(loss, Tensor) or loss.numel() != 1:
-        found = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise TrainingError(f"{who} returned {found}, expected a tensor with one number")
+        raise wrong_loss(who, loss)
     if not loss.requires_grad:
         raise TrainingError(
             f"the loss has no gradient, so nothing would be learned: {type(model).__name__} and "
             f"{type(criterion).__name__} must compute it without detach(), item(), comparisons and no_grad()"
         )
     return loss
+
+
+def wrong_loss(who: str, loss: Any) -> TrainingError:
+    """Return the error of what is no loss: `who` returned something else than a tensor with one number."""
+    found = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+    return TrainingError(f"{who} returned {found}, expected a tensor with one number")

@@ -17,7 +17,7 @@ from recrun.errors import RecrunError, RegistryError
 from recrun.metrics.kinds import Evaluated, Predictions, Rankings
 from recrun.metrics.totals import EvaluationName, Totals, find_kind
 from recrun.registry import METRICS
-from recrun.registry.user_files import cause, is_foreign, raised_by_user, where_raised
+from recrun.registry.user_files import cause, is_foreign, place_in_own_code
 
 _USERS: Final = 3
 _RANKS: Final = 5
@@ -61,8 +61,8 @@ def _try(name: MetricName, evaluation: EvaluationName, n_items: int) -> None:
     except RecrunError:
         raise
     except (Exception, SystemExit) as error:
-        where = f" [{where_raised(error)}]" if raised_by_user(error) else ""
-        raise RegistryError(f"metric {name} failed on made-up data: {cause(error)}{where}") from error
+        told = f"{cause(error)}{place_in_own_code(error)}"
+        raise RegistryError(f"metric {name} failed on made-up data: {told}") from error
 
 
 def _rankings(k: int, n_items: int) -> Rankings:

@@ -78,8 +78,7 @@ def load_file(path: str | Path) -> Any:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        where = f" [{where_raised(error)}]" if raised_by_user(error) else ""
-        raise RegistryError(f"{path} cannot be imported: {cause(error)}{where}") from error
+        raise RegistryError(f"{path} cannot be imported: {cause(error)}{place_in_own_code(error)}") from error
     finally:
         sys.path.remove(str(file.parent))
     return module
@@ -180,6 +179,11 @@ def where_raised(error: BaseException) -> str:
 def raised_by_user(error: BaseException) -> bool:
     """Return whether an error comes out of a user's own file, or of what that called."""
     return any(_is_own(frame.filename) for frame in traceback.extract_tb(error.__traceback__))
+
+
+def place_in_own_code(error: BaseException) -> str:
+    """Return ` [file:line]` of an error that comes out of a user's own file, else ""."""
+    return f" [{where_raised(error)}]" if raised_by_user(error) else ""
 
 
 def _is_own(file: str) -> bool:

@@ -106,28 +106,28 @@ class Ledger:
         attempts = {folder: attempts_in(folder) for folder in folders}
         for row in self.rows:
             known = attempts[row.run.path.parent].get(row.trial.id, [])
-            if not any(self._recovers(row, attempt, files) for attempt in known):
+            changes: list[str] = []
+            for attempt in known:
+                self._point_at(row, attempt)
+                result = read_result(row.run)
+                lacks_end = result is None and lacks_only_its_end(row.run)
+                if not (result or lacks_end) or not holds_config(row.run, row.trial.config, self.plan.axes):
+                    continue
+                changes = files.changes(row.run, row.trial.config)
+                if changes:
+                    continue
+                row.was_done, row.lacks_end = not lacks_end, lacks_end
+                if result:
+                    self._take(row, result)
+                break
+            else:
                 self._point_at(row, known[-1] + 1 if known else 1)
+                if changes:
+                    self.notes.append(f"trial {row.trial.index} is trained again: {'; '.join(changes)}")
 
     def _point_at(self, row: Row, attempt: int) -> None:
         row.run_id = row.trial.id if attempt == 1 else f"{row.trial.id}-{attempt}"
         row.run = run_folder(self.runs, row.trial.config, row.run_id)
-
-    def _recovers(self, row: Row, attempt: int, files: DataFiles) -> bool:
-        """Return whether an attempt at a trial has finished it, and take its result if so."""
-        self._point_at(row, attempt)
-        result = read_result(row.run)
-        lacks_end = result is None and lacks_only_its_end(row.run)
-        if not (result or lacks_end) or not holds_config(row.run, row.trial.config, self.plan.axes):
-            return False
-        changes = files.changes(row.run, row.trial.config)
-        if changes:
-            self.notes.append(f"trial {row.trial.index} is trained again: {'; '.join(changes)}")
-            return False
-        row.was_done, row.lacks_end = not lacks_end, lacks_end
-        if result:
-            self._take(row, result)
-        return True
 
     def begin(self, row: Row) -> None:
         """Record that a trial's process is about to start, and write its config."""

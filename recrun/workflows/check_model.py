@@ -19,7 +19,7 @@ from torch import nn
 from recrun.architectures.base import RecSysArch
 from recrun.config.monitor_names import MetricName
 from recrun.evaluation.predictions import measure, predict
-from recrun.registry.user_files import raised_by_user, where_raised
+from recrun.registry.user_files import place_in_own_code
 from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
 from recrun.workflows.checked_subject import SEED, Broken, Subject, scores_of, train
 
@@ -66,8 +66,8 @@ def check(name: str, overrides: Sequence[str] = ()) -> list[Verdict]:
         except Broken as broken:
             verdicts.append(Verdict(title, claim, False, str(broken)))
         except (Exception, SystemExit) as error:  # an error in the model's code is a result as well
-            where = f" [{where_raised(error)}]" if raised_by_user(error) else ""
-            verdicts.append(Verdict(title, claim, False, f"raised {type(error).__name__}: {error}{where}"))
+            found = f"raised {type(error).__name__}: {error}{place_in_own_code(error)}"
+            verdicts.append(Verdict(title, claim, False, found))
         else:
             verdicts.append(Verdict(title, claim, True))
             continue

@@ -11,13 +11,19 @@ from pathlib import Path
 import pytest
 
 from recrun.cli.main import main
+from tests.own_code import PRODUCT_OF_EMBEDDINGS
 
-SMALL = [
+TINY = [
     "n_users=60",
     "n_items=40",
     "n_interactions=900",
     "batch_size=128",
     "embedding_dim=8",
+]
+"""The data and the model of a run of less than a second."""
+
+SMALL = [
+    *TINY,
     "epochs=1",
     "monitors=[ndcg@5]",
     "which4best=ndcg@5",
@@ -27,7 +33,7 @@ SMALL = [
 ]
 """A run of less than a second."""
 
-OWN = """
+OWN = f"""
 import torch
 
 from recrun.architectures import RecSysArch
@@ -36,18 +42,7 @@ from recrun.architectures import RecSysArch
 class Own(RecSysArch):
     \"\"\"Score by the product of embeddings.\"\"\"
 
-    def __init__(self, data, *, embedding_dim: int = 8) -> None:
-        super().__init__()
-        self.users = torch.nn.Embedding(data.n_users, embedding_dim)
-        self.items = torch.nn.Embedding(data.n_items, embedding_dim)
-        self.initialize(0.1)
-
-    def forward(self, users, items):
-        return (self.users(users) * self.items(items)).sum(-1)
-
-    def vectors(self):
-        return self.users.weight, self.items.weight
-"""
+{PRODUCT_OF_EMBEDDINGS}"""
 """A model as a user writes it."""
 
 

@@ -19,14 +19,10 @@ import recrun.runs.checkpoint
 from recrun.cli.main import main
 from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
 
-from .conftest import OWN
+from .conftest import OWN, TINY
 
 SMALL = [
-    "n_users=60",
-    "n_items=40",
-    "n_interactions=900",
-    "batch_size=128",
-    "embedding_dim=8",
+    *TINY,
     "lr=0.02",
     "epochs=2",
     "monitors=[recall@5,ndcg@5]",

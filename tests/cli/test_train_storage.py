@@ -16,12 +16,10 @@ import pytest
 from recrun.runs.checkpoint import load_checkpoint
 from recrun.training.coach import Coach
 
+from .conftest import TINY
+
 SMALL = [
-    "n_users=60",
-    "n_items=40",
-    "n_interactions=900",
-    "batch_size=128",
-    "embedding_dim=8",
+    *TINY,
     "lr=0.02",
     "epochs=2",
     "monitors=[ndcg@5]",

@@ -8,8 +8,9 @@ import pytest
 
 from recrun.errors import ConfigError, RegistryError
 from recrun.workflows.check_model import RULES, check
+from tests.own_code import PRODUCT_OF_EMBEDDINGS
 
-HEAD = """
+HEAD = f"""
 import torch
 from recrun.architectures import ClosedFormArch, RecSysArch
 
@@ -17,19 +18,7 @@ from recrun.architectures import ClosedFormArch, RecSysArch
 class Good(RecSysArch):
     \"\"\"Score by the product of embeddings.\"\"\"
 
-    def __init__(self, data, *, embedding_dim: int = 8) -> None:
-        super().__init__()
-        self.data = data
-        self.users = torch.nn.Embedding(data.n_users, embedding_dim)
-        self.items = torch.nn.Embedding(data.n_items, embedding_dim)
-        self.initialize(0.1)
-
-    def forward(self, users, items):
-        return (self.users(users) * self.items(items)).sum(-1)
-
-    def vectors(self):
-        return self.users.weight, self.items.weight
-
+{PRODUCT_OF_EMBEDDINGS}
 
 class Model(Good):
     \"\"\"Break something.\"\"\"
