@@ -18,11 +18,14 @@ def are_sound_quotes(characters: np.ndarray, separator: int, has_pairs: bool) ->
         has_pairs: whether a pair of quotes may stand within a value that is not enclosed.
     """
     is_around = np.zeros(256, dtype=bool)
-    is_around[[separator, 10, 34]] = True
+    is_around[[separator, 10]] = True
     places = np.flatnonzero(characters == 34)
     opening, closing = places[::2], places[1::2]
-    begins = is_around[characters[opening - 1]]  # before the first byte stands the last one, which ends a line
-    is_around[13] = True
+    before = characters[opening - 1]  # before the first byte stands the last one, which ends a line
+    # A pair right after another one is a part of the same value, and encloses it only if the first of them does.
+    first = np.maximum.accumulate(np.where(before == 34, 0, np.arange(len(opening))))
+    begins = is_around[before][first]
+    is_around[[13, 34]] = True
     ends = is_around[characters[closing + 1]]
     if begins.all() and ends.all():
         return True

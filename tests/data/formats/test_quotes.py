@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from recrun.data.datasets import File, LabelledFile
@@ -150,6 +150,8 @@ CELLS = st.lists(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CELLS, st.sampled_from([3, 7, 1 << 20]))
+@example(cells=[[",", "a", '"', '"'], ['"', ",", '"']], block=3)
+@example(cells=[['"', "a", '"', '"', ",", '"', ",", "b", "\n"]], block=1 << 20)
 def test_a_text_that_passes_the_fast_check_passes_the_slow_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells: list[list[str]], block: int
 ) -> None:
