@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from recrun.cli._options import (
+    Folder,
     completes,
     debug_option,
     echo,
@@ -22,9 +23,7 @@ from recrun.cli._options import (
 
 @click.command("reproduce")
 @click.argument("run", metavar="RUN", shell_complete=completes("runs"))
-@click.option(
-    "--runs", metavar="DIR", type=click.Path(file_okay=False), help="Folder for the new run [default: that of RUN]."
-)
+@click.option("--runs", metavar="DIR", type=Folder(), help="Folder for the new run [default: that of RUN].")
 @trust_option
 @json_option
 @verbosity_options
