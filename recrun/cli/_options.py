@@ -23,12 +23,26 @@ trust_option = click.option(
     "--trust", is_flag=True, help="Run Python files that the run names, although they were not run here before."
 )
 
+
+class Folder(click.Path):
+    """A folder, which must have a name."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path of the folder."""
+        if not str(value).strip():
+            self.fail("expected the name of a folder, found nothing; write . for the working folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 runs_option = click.option(
     "--runs",
     default="runs",
     show_default=True,
     metavar="DIR",
-    type=click.Path(file_okay=False),
+    type=Folder(),
     help="Folder that holds the run folders.",
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 import click
 
@@ -14,6 +15,20 @@ from recrun.cli._options import (
     print_json,
 )
 
+_DATA = "check makes its own small data; remove it (to use other data: recrun train --dry-run)"
+_LENGTH = "check trains for as long as its rules need; remove it"
+_RECORDS = "check keeps no run and measures nothing else; remove it"
+_UNUSED: Final = {
+    **dict.fromkeys(("dataset", "root", "path"), _DATA),
+    **dict.fromkeys(("epochs", "early_stop_patience", "lr_scheduler"), _LENGTH),
+    **dict.fromkeys(
+        ("monitors", "which4best", "eval_freq", "eval_valid", "eval_test", "checkpoint_freq", "checkpoint_minutes"),
+        _RECORDS,
+    ),
+    **dict.fromkeys(("description", "id", "resume", "plots", "trackers", "verbose"), _RECORDS),
+}
+"""The settings that a check does not use, and why."""
+
 
 @click.command("check")
 @click.argument("model", shell_complete=completes("models"))
@@ -24,7 +39,8 @@ def command(model: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check a model against the rules that every model must follow.
 
     MODEL is a registered name, or ./file.py:Name. It is trained on small synthetic data, and each rule it breaks is
-    explained. KEY=VALUE changes the settings of the model or its training. The exit code is 0 if the model follows
+    explained. KEY=VALUE changes the settings of the model or its training, but
+    not the data nor the number of epochs. The exit code is 0 if the model follows
     every rule, 1 if it breaks one, and 2 if there is no such model or setting.
 
     \b
@@ -34,6 +50,15 @@ def command(model: str, overrides: tuple[str, ...], as_json: bool) -> None:
     wrong = [override for override in overrides if "=" not in override]
     if wrong:
         raise click.UsageError(f"expected KEY=VALUE, found {wrong[0]!r}")
+    from recrun.config.find import read_overrides
+    from recrun.config.suggestions.own_files import explain_python
+    from recrun.errors import ConfigError, RegistryError
+
+    if model.endswith(".py"):
+        raise RegistryError(f"{model} is a file: {explain_python(model, 'model')}")
+    given = read_overrides(overrides)
+    if unused := [each.key_fault(_UNUSED[key], key) for key, each in given.items() if key in _UNUSED]:
+        raise ConfigError(unused)
     from recrun.workflows.check_model import check
 
     verdicts = check(model, overrides)

@@ -17,6 +17,7 @@ from recrun.cli._options import (
 )
 from recrun.errors import unknown
 from recrun.memory import collection_paused
+from recrun.visible import on_one_line
 
 
 @click.command("list")
@@ -84,7 +85,7 @@ def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, columns
         print_json(rows)
         return
     if not rows:
-        echo(f"no runs in {root}" + (" meet the conditions" if conditions else ""), err=True)
+        echo(on_one_line(f"no runs in {root}") + (" meet the conditions" if conditions else ""), err=True)
         return
     asked = [read_filter(text, 1).key for text in conditions] + ([] if sort is None else [sort.removeprefix("-")])
     _print_runs(rows, chosen, asked)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from recrun.cli._options import (
+    Folder,
     completes,
     debug_option,
     echo,
@@ -23,9 +24,7 @@ from recrun.cli._options import (
 @click.command("reproduce")
 @click.argument("run", metavar="RUN", shell_complete=completes("runs"))
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
-@click.option(
-    "--runs", metavar="DIR", type=click.Path(file_okay=False), help="Folder for the new run [default: that of RUN]."
-)
+@click.option("--runs", metavar="DIR", type=Folder(), help="Folder for the new run [default: that of RUN].")
 @trust_option
 @json_option
 @verbosity_options

@@ -11,6 +11,7 @@ from recrun.config.family import Family, family_of
 from recrun.config.find import from_here
 from recrun.config.parser import Parser
 from recrun.config.settings import RUN, TRAINING
+from recrun.config.suggestions.own_files import explain_file
 from recrun.config.trackers import choose_trackers, declare_trackers
 from recrun.config.yaml_reader import Given, Reading
 from recrun.errors import ConfigError, Fault, RegistryError, nearest
@@ -199,8 +200,9 @@ def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, er
     """Return the fault of a component's name."""
     if is_file_reference(name) or name in registry:
         return chosen.fault(str(error), setting)
-    if ".py" in name:
-        return chosen.fault(f"expected a registered name or path/to/file.py:Name, found {name!r}", setting)
+    told = explain_file(setting, name, chosen)
+    if told is not None:
+        return chosen.fault(told, setting)
     available = registry.names()
     message = f"unknown {registry.kind} {name!r} (available: {', '.join(available)})"
     return chosen.fault(message, setting, meant_name(registry.plural, name, available))

@@ -14,6 +14,7 @@ from shlex import quote
 from typing import Final
 
 from recrun.config.same_settings import decides
+from recrun.config.suggestions.own_files import named_in
 from recrun.config.yaml_reader import Given, Place, Reading, overlay, read_mapping, read_value
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import ConfigError, Fault, nearest
@@ -51,6 +52,13 @@ def find_config(config: str | Path | None) -> Path:
     is_there, is_folder = os.path.exists(config), os.path.isdir(config)
     if not is_there and _is_denied(str(config)):
         raise ConfigError(Fault("cannot be read: Permission denied", file=str(config)))
+    if str(config).endswith(".py"):
+        named = [(kind, reference) for kind, reference in named_in(str(config)) if kind in ("model", "dataset")]
+        written = " or ".join(f"{kind}={quote(reference)}" for kind, reference in named)
+        raise ConfigError(
+            f"{str(config)!r} is no config; a model of your own is named by a setting: "
+            + (written or f"model={config}:Name")
+        )
     if is_there and not is_folder:
         return Path(config)
     if os.path.isfile(os.path.join(config, "config.yaml")) and os.path.isfile(os.path.join(config, "run.json")):
@@ -73,9 +81,8 @@ def find_config(config: str | Path | None) -> Path:
     message = f"there is no file {str(config)!r}, and no bundled config of that name"
     if "=" in name:
         raise ConfigError(f"{message}; expected a config, not KEY=VALUE")
-    if is_file_reference(name) or name.endswith(".py"):
-        reference = name if is_file_reference(name) else f"{name}:Name"
-        raise ConfigError(f"{message}; a model of your own is named by a setting: model={reference}")
+    if is_file_reference(name):
+        raise ConfigError(f"{message}; a model of your own is named by a setting: model={name}")
     raise ConfigError(
         Fault(f"{message} (see recrun list configs)", suggestion=_config_nearby(str(config)) or nearest(name, bundled))
     )

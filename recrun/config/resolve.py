@@ -10,7 +10,7 @@ import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from recrun.config.config import Config
 from recrun.config.draft import COMPONENTS, OF_ANY_MODEL, Choice, Facts, choose, parser_of
@@ -34,6 +34,7 @@ from recrun.config.rules import contradictions
 from recrun.config.same_settings import decides
 from recrun.config.settings import TRAINING
 from recrun.config.suggestions.keys import REMARKS, RENAMED, bare, meant_setting, renamed
+from recrun.config.suggestions.own_files import explain_python
 from recrun.config.suggestions.translations import monitor_of, remark_on
 from recrun.config.yaml_reader import Given, Reading, overlay
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order, unknown
@@ -228,7 +229,12 @@ def _of_something_else(key: str, parser: Parser, choice: Choice) -> str | None:
         return None
     using = ", ".join(f"{setting} {component.name}" for setting, component in components.items())
     others = f"{', '.join(owners[:3])}{' and others' if len(owners) > 3 else ''}"
-    return f"is a setting of {others}; this run uses {using}"
+    hint = "; add dataset=File" if key in _PATHS and components.keys() & {"dataset"} else ""
+    return f"is a setting of {others}; this run uses {using}{hint}"
+
+
+_PATHS: Final = ("path", "train_path", "valid_path", "test_path")
+"""The settings that name files of data."""
 
 
 def _training_keys() -> set[str]:
@@ -246,6 +252,8 @@ def describe_anything(name: str) -> list[Component]:
     """
     if is_file_reference(name):
         return [_registry_of(name).describe(name)]
+    if name.endswith(".py"):
+        raise RegistryError(f"{name} is a file: {explain_python(name)}")
     matches = [registry.describe(name) for registry in REGISTRIES.values() if name in registry]
     if not matches:
         everything = {known for registry in REGISTRIES.values() for known in registry.names()}

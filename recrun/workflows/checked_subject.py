@@ -75,7 +75,7 @@ class Subject:
         if bundled in bundled_configs():
             given = read_overrides(self.overrides)
             rest = [f"{key}={value}" for key, value in values.items() if key not in given]
-            return resolve(bundled, [*rest, *self.overrides])
+            return resolve(bundled, [*self.overrides, *rest])  # theirs first: faults count arguments
         defaults = {key: Given(value) for key, value in {"model": self.name, **values}.items()}
         return resolve_given(defaults | read_overrides(self.overrides), self.name)
 

@@ -55,6 +55,19 @@ ANSWERS = {
     "train bprmf lr": "expected KEY=VALUE, found 'lr'\n",
     "train bprmf LastFM": "expected KEY=VALUE, found 'LastFM'; did you mean 'dataset=LastFM'?",
     "train ./x.py:M": "a model of your own is named by a setting: model=./x.py:M",
+    "train dataset=a.csv": "which the data set File reads; write dataset=File root=. path=a.csv",
+    "train dataset=./b/a.zip": "File reads; write dataset=File root=./b path=a.zip",
+    "train itemknn path=a.csv": "this run uses model itemknn, dataset Synthetic; add dataset=File",
+    "train dataset=File path=a.txt": "set format (recrun list formats), or ask: recrun data describe FILE",
+    "train model=x.py": "there is no file 'x.py', and a model of your own is written x.py:Name",
+    "check x.py": "x.py is a file: there is no file 'x.py', and a model of your own is written x.py:Name",
+    "check bprmf epochs=1": "argument 1:1: epochs: check trains for as long as its rules need; remove it",
+    "check bprmf dataset=LastFM": "argument 1:1: dataset: check makes its own small data; remove it",
+    "check bprmf embedding_dim=x": "argument 1:15: embedding_dim: expected an integer >= 1, found 'x' (text)",
+    "list runs --runs ''": "expected the name of a folder, found nothing; write . for the working folder",
+    "train bprmf --runs ''": "expected the name of a folder, found nothing; write . for the working folder",
+    "sweep lr=1,2 --runs ' '": "expected the name of a folder, found nothing; write . for the working folder",
+    "reproduce x --runs ''": "expected the name of a folder, found nothing; write . for the working folder",
     "train x.py": "a model of your own is named by a setting: model=x.py:Name",
 }
 
@@ -95,3 +108,61 @@ def test_a_config_without_its_ending_is_answered_with_its_path(
 def test_a_setting_of_the_same_name_as_a_file_is_that_file(recrun: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "seed").write_text("model: bprmf\n", encoding="utf-8")
     assert recrun("train", "seed", "--print-config").code == 0
+
+
+MINE = """
+from recrun.architectures import RecSysArch
+from recrun.registry import LOSSES
+
+raise SystemExit("this file is not to be run")
+
+
+class Own(RecSysArch):
+    pass
+
+
+class _Helper(RecSysArch):
+    pass
+
+
+class Other(Own):
+    pass
+
+
+class Plain:
+    pass
+
+
+@LOSSES.register("mine")
+class Mine(Plain):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("check ./m.py", "./m.py is a file: write ./m.py:Own or ./m.py:Other"),
+        ("show m.py", "m.py is a file: write m.py:Own or m.py:Other or m.py:Mine"),
+        ("train model=./m.py", "found './m.py'; write ./m.py:Own or ./m.py:Other"),
+        ("train loss=m.py", "found 'm.py'; write m.py:Mine"),
+        ("train dataset=m.py", "found 'm.py'; write m.py:Name, with the name of the dataset in it; no dataset was"),
+        ("train m.py", "named by a setting: model=m.py:Own or model=m.py:Other"),
+        ("train f/c.yaml", "found 'o.py'; write o.py:Own or o.py:Other"),
+    ],
+)
+def test_a_python_file_alone_is_answered_with_what_is_in_it(
+    recrun: Callable[..., Any], tmp_path: Path, line: str, answer: str
+) -> None:
+    (tmp_path / "m.py").write_text(MINE, encoding="utf-8")
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f/o.py").write_text(MINE, encoding="utf-8")
+    (tmp_path / "f/c.yaml").write_text("model: o.py\n", encoding="utf-8")
+    outcome = recrun(*shlex.split(line))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"{answer}" in outcome.err
+    assert outcome.is_untouched
+
+
+def test_a_folder_of_runs_with_a_line_break_in_its_name_is_one_line(recrun: Callable[..., Any]) -> None:
+    assert recrun("list", "runs", "--runs", "a\nb").err == "no runs in a\\nb\n"

@@ -58,18 +58,25 @@ class File(OwnFiles):
             ),
         ],
         "format": [
-            ("format is not None or has_format(path, root)", "the name of {path} does not tell its format; set format"),
+            (
+                "format is not None or has_format(path, root)",
+                "the name of {path} does not tell its format; set format (recrun list "
+                "formats), or ask: recrun data describe FILE",
+            ),
             (
                 "format is not None or has_format(train_path, root)",
-                "the name of {train_path} does not tell its format; set format",
+                "the name of {train_path} does not tell its format; set format (recrun list "
+                "formats), or ask: recrun data describe FILE",
             ),
             (
                 "format is not None or has_format(valid_path, root)",
-                "the name of {valid_path} does not tell its format; set format",
+                "the name of {valid_path} does not tell its format; set format (recrun list "
+                "formats), or ask: recrun data describe FILE",
             ),
             (
                 "format is not None or has_format(test_path, root)",
-                "the name of {test_path} does not tell its format; set format",
+                "the name of {test_path} does not tell its format; set format (recrun list "
+                "formats), or ask: recrun data describe FILE",
             ),
         ],
     }
