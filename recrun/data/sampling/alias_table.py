@@ -63,7 +63,9 @@ def integer_weights(weights: np.ndarray, n_rows: int) -> np.ndarray:
         DataError: a weight is negative, infinite or NaN.
     """
     if not ((weights >= 0) & np.isfinite(weights)).all():
-        raise DataError(f"the weights of items must be finite and not negative; found {weights.min():g} to {weights.max():g}")
+        raise DataError(
+            f"the weights of items must be finite and not negative; found {weights.min():g} to {weights.max():g}"
+        )
     total = min(_RESOLUTION, (1 << 61) // max(1, n_rows))
     integers: np.ndarray = np.maximum(1, np.rint(weights / weights.sum() * total)).astype(np.int64)
     return integers
