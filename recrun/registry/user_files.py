@@ -131,6 +131,15 @@ _NEEDED: Final = {
 """What is asked of a component that was made, and the base class that has it, by the setting that chooses it."""
 
 
+_SET_UP: Final = {
+    "model": ("_modules",),
+    "dataset": ("n_users", "fields"),
+    "loss": ("reduction",),
+    "sampler": ("n_negatives", "n_items"),
+}
+"""What only the constructor of the base class sets, likewise."""
+
+
 def checked(setting: str, reference: str, made: T, *needed: str) -> T:
     """Return a component that was made of a user's own class or function; refuse one that cannot be used.
 
@@ -144,12 +153,17 @@ def checked(setting: str, reference: str, made: T, *needed: str) -> T:
         RegistryError: it lacks something; the message names the base class that has it.
     """
     names, base = _NEEDED[setting]
+    derives = base.rpartition(".")[2] in [above.__name__ for above in type(made).__mro__]
+    unset = [name for name in _SET_UP.get(setting, ()) if derives and not hasattr(made, name)]
+    if unset and is_file_reference(reference):
+        raise RegistryError(
+            f"{setting}: {reference} does not set up its base class: it has no {', '.join(unset)}; its __init__ must "
+            "call super().__init__() with what that takes"
+        )
     missing = [name for name in (*names.split(), *needed) if not hasattr(made, name)]
     if missing and is_file_reference(reference):
         kind = "tracker" if setting == "trackers" else setting
         found = f"{reference} made {type(made).__name__!r}, which is no {kind}: it has no {', '.join(missing)}"
-        if base.rpartition(".")[2] in [above.__name__ for above in type(made).__mro__]:
-            raise RegistryError(f"{setting}: {found}; its __init__ must call super().__init__() with what that takes")
         raise RegistryError(f"{setting}: {found}; derive from {base}")
     return made
 

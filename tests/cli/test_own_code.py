@@ -195,7 +195,7 @@ def test_what_is_no_loss_fails_the_first_step(recrun: Recrun, tmp_path: Path, bo
 def test_a_loss_whose_base_was_not_set_up_is_refused(recrun: Recrun, tmp_path: Path) -> None:
     text = LOSS.format("return (neg - pos).mean()") + "\n    def __init__(self):\n        pass\n"
     (tmp_path / "m.py").write_text(text, encoding="utf-8")
-    assert "it has no reduction; its __init__ must call super().__init__()" in error_of(
+    assert "does not set up its base class: it has no reduction; its __init__ must call super().__init__()" in error_of(
         train(recrun, "loss=./m.py:Mine"), 2
     )
 

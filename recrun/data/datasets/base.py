@@ -15,6 +15,7 @@ import numpy as np
 
 from recrun import __version__
 from recrun.data import cache, tags
+from recrun.data.datasets.foreign import checked_tables
 from recrun.data.datasets.part_checks import refuse_torn_histories
 from recrun.data.datasets.preparation import Preparation, Prepared, prepare
 from recrun.data.datasets.source_files import SourceFile, check_content, locate, unlike_beside
@@ -27,6 +28,7 @@ from recrun.data.splits import PARTS
 from recrun.errors import DataError
 from recrun.files import sha256_file
 from recrun.registry.read_object import keyword_defaults
+from recrun.registry.user_files import is_foreign
 
 
 class RecDataSet(Source):
@@ -186,7 +188,7 @@ class RecDataSet(Source):
     def _load(self, root: str | Path, preparation: Preparation) -> tuple[Prepared, dict[str, str]]:
         sources = self.sources()
         if not sources:
-            prepared = prepare(self.read({}), preparation)
+            prepared = prepare(self._read({}), preparation)
             return prepared, {"split": _hash(prepared)}
         self.files = files = locate(self.name, self.locations(Path(root).expanduser()), sources)
         self.notes += unlike_beside(files)
@@ -202,7 +204,7 @@ class RecDataSet(Source):
             cache.discard(folder)
         self.hashes, notes = check_content(self.name, sources, files)
         hashes = dict(self.hashes)
-        prepared = prepare(self.read(files), preparation)
+        prepared = prepare(self._read(files), preparation)
         user_ids, item_ids = self.rename(files, prepared.user_ids, prepared.item_ids)
         _refuse_changed(files, before)
         prepared = Prepared(prepared.parts, user_ids, item_ids, prepared.shipped, (*notes, *prepared.notes))
@@ -211,6 +213,10 @@ class RecDataSet(Source):
         if reason:
             self.notes.append(f"the data is not cached ({reason}); set RECRUN_CACHE to a folder that can be written")
         return prepared, hashes
+
+    def _read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
+        tables = self.read(files)
+        return checked_tables(self.name, tables) if is_foreign(type(self)) else tables
 
     def _made_from(self, files: Mapping[str, Path], preparation: Preparation) -> dict[str, Any]:
         """Return what determines the prepared data: the files' bytes, the settings, and the code that reads them."""

@@ -117,7 +117,15 @@ class Table:
     def of(
         cls, users: np.ndarray, items: np.ndarray, columns: dict[str, np.ndarray] | None = None, path: str = "data"
     ) -> Table:
-        """Make a table of columns of original ids, integers >= 0 or text, each of shape (N,)."""
+        """Make a table of columns of original ids, integers >= 0 or text, each of shape (N,).
+
+        Raises:
+            DataError: the ids are something else, or of different numbers.
+        """
+        for role, ids in (("users", users), ("items", items)):
+            _check_ids(role, ids)
+        if len(users) != len(items):
+            raise DataError(f"Table.of: users and items must have one length; found {len(users)} and {len(items)}")
         return cls(Path(path), Ids.of(users), Ids.of(items), dict(columns or {}))
 
     def __len__(self) -> int:
@@ -130,6 +138,19 @@ class Table:
                 return piece.where(row)
             row -= len(piece)
         return self.path, self.line_of(row)
+
+
+def _check_ids(role: str, ids: object) -> None:
+    """Refuse what is no column of original ids."""
+    if not isinstance(ids, np.ndarray) or ids.ndim != 1:
+        found = f"an array of shape {ids.shape}" if isinstance(ids, np.ndarray) else type(ids).__name__
+        raise DataError(f"Table.of: {role} must be a numpy array of shape (N,); found {found}")
+    if ids.dtype.kind not in "iuUO" or (ids.dtype.kind == "O" and not all(isinstance(each, str) for each in ids)):
+        raise DataError(f"Table.of: {role} must be integers or text; found {ids.dtype}")
+    if ids.dtype.kind in "iu" and len(ids) and ids.min() < 0:
+        raise DataError(f"Table.of: {role} must be at least 0; found {ids.min()}")
+    if ids.dtype.kind in "iu" and len(ids) and ids.max() > np.iinfo(np.int64).max:
+        raise DataError(f"Table.of: {role} must fit into 64 bits with a sign; found {ids.max()}")
 
 
 @dataclass(frozen=True)
