@@ -73,6 +73,10 @@ def cli(context: click.Context, debug: bool) -> None:
         recrun train bprmf lr=1e-3
     """
     context.obj = {"debug": debug}
+    try:
+        os.getcwd()
+    except FileNotFoundError:  # torch cannot be loaded there, and relative paths mean nothing
+        raise RecrunError("the working folder was removed; change to another") from None
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -6,6 +6,7 @@ one. No other module reads YAML.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import re
@@ -286,7 +287,7 @@ def _read_text(path: Path, name: str, reading: Reading) -> str | None:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         message = "is a folder; expected a YAML file" if os.path.isdir(path) else f"cannot be read: {reason}"
-        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        if getattr(error, "errno", 0) == errno.EFBIG:
             message = f"is larger than {MAX_BYTES >> 10} KiB, so it is not a config"
         reading.refuse(Fault(message, file=name))
         return None
@@ -294,10 +295,11 @@ def _read_text(path: Path, name: str, reading: Reading) -> str | None:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = content[: error.start]
-        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8-sig", errors="replace")) + 1
+        column = len(before.rpartition(b"\n")[2].decode("utf-8-sig", errors="replace")) + 1
         message = f"is not UTF-8 text: byte 0x{content[error.start]:02x} cannot be decoded; save the file as UTF-8"
         reading.refuse(Fault(message, file=name, line=before.count(b"\n") + 1, column=column))
-        return content.decode("utf-8-sig", errors="ignore")
+        is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return None if is_utf16 else content.decode("utf-8-sig", errors="ignore")
 
 
 # U+0085, U+2028 and U+2029 end a line in YAML but not in editors, so they are refused like control characters.

@@ -57,7 +57,7 @@ def cache_folder() -> Path:
     if os.environ.get("XDG_CACHE_HOME"):
         return _home_of("XDG_CACHE_HOME", os.environ["XDG_CACHE_HOME"]) / "recrun"
     folder = _home_of("HOME", "~/.cache")
-    if not folder.is_absolute():
+    if not folder.is_absolute() or os.environ.get("HOME") == "":
         raise DataError(f"HOME is no absolute path ({os.environ.get('HOME')!r}); correct it, or set RECRUN_CACHE")
     return folder / "recrun"
 

@@ -36,6 +36,20 @@ def test_help_names_every_command_with_an_example(recrun: Run, flag: str) -> Non
     assert all(f"\n  {name} " in outcome.out for name in COMMANDS)
 
 
+@pytest.mark.parametrize("command", [["list", "runs"], ["train", "bprmf"], ["data", "describe", "x.csv"], ["list"]])
+def test_a_working_folder_that_was_removed_is_one_line(
+    recrun: Run, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    outcome = recrun(*command)
+    monkeypatch.chdir(tmp_path)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == "error: the working folder was removed; change to another\n"
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_one_runnable_example(recrun: Run, name: str) -> None:
     for flag in ("-h", "--help"):

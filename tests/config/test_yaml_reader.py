@@ -127,6 +127,10 @@ def test_byte_order_mark_and_line_ends_of_windows_are_read(file: Path) -> None:
             ],
         ),
         (
+            "a: 1\nb: 2\n".encode("utf-16"),
+            ["1:1: is not UTF-8 text: byte 0xff cannot be decoded; save the file as UTF-8"],
+        ),
+        (
             b"a: b: c\n",
             [
                 "1:5: a: not valid YAML: mapping values are not allowed here; a value that holds ': ' must be in "

@@ -144,6 +144,7 @@ def test_a_description_from_elsewhere_does_not_lead_out_of_the_entry(tmp_path: P
         ("RECRUN_CACHE", "~nosuchuser/x", "RECRUN_CACHE: there is no home folder for '~nosuchuser/x'"),
         ("XDG_CACHE_HOME", "~nosuchuser", "XDG_CACHE_HOME: there is no home folder for '~nosuchuser'"),
         ("HOME", "relative", "HOME is no absolute path ('relative'); correct it, or set RECRUN_CACHE"),
+        ("HOME", "", "HOME is no absolute path (''); correct it, or set RECRUN_CACHE"),
     ],
 )
 def test_a_home_that_is_not_there_is_one_error(
