@@ -135,7 +135,7 @@ def with_sweep(error: ConfigError, command: str, config: str | None, overrides: 
         fault.key
         for fault in error.faults
         if (fault.file or "").startswith("argument")
-        and ((fault.key in several and "=[" not in (fault.suggestion or "")) or _is_list(fault, listed))
+        and ((fault.key in several or _is_list(fault, listed)) and not _is_one_value(fault))
     }
     if not wrong:
         return error
@@ -152,6 +152,12 @@ def with_sweep(error: ConfigError, command: str, config: str | None, overrides: 
         return replace(fault, message=f"{head}; to try each value: {line}", suggestion=None)
 
     return ConfigError([answered(fault) for fault in error.faults])
+
+
+def _is_one_value(fault: Fault) -> bool:
+    """Return whether what is suggested is one value, although there is a comma in it: a list, or a number."""
+    suggestion = fault.suggestion or ""
+    return "=" in suggestion or suggestion.replace(".", "", 1).isdecimal()
 
 
 def _is_list(fault: Fault, listed: set[str]) -> bool:

@@ -47,6 +47,8 @@ ANSWERS = {
     "train monitors=recall@20": "found 'recall@20' (text); did you mean 'monitors=[recall@20]'?",
     "train lr=1e-3,1e-4": "found '1e-3,1e-4' (text); to try each value: recrun sweep lr=1e-3,1e-4",
     "train bprmf seed=1..3": "to try each value: recrun sweep bprmf seed=1..3",
+    "train lr=0,001": "lr: expected a number > 0, found '0,001' (text); did you mean '0.001'?",
+    "train split=[0.8,0.1,0.1]": "did you mean 'split=ratio test_ratio=0.1 valid_ratio=0.1'?",
     "train loss=bpr,bce": "unknown loss 'bpr,bce'; to try each value: recrun sweep loss=bpr,bce",
     "train 'lr=[1e-3, 1e-4]'": "[0.001, 0.0001] (a list); to try each value: recrun sweep lr=1e-3,1e-4",
     "sweep lr=[1e-3,1e-4]": "(a list); to try each value: recrun sweep lr=1e-3,1e-4",

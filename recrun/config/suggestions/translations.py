@@ -126,13 +126,24 @@ def _split(key: str, values: Mapping[str, Any], metrics: Mapping[str, bool]) -> 
     name = "time" if written.get("order") == "TO" else "ratio"
     if name == "time" and written.get("group_by", "user") in ("user", True):
         name = "user_time"
-    shares = split.get("RS")
-    numbers = [each for each in shares if isinstance(each, (int, float))] if isinstance(shares, list) else []
+    shares = split_shares(split.get("RS"))
+    if shares is None:
+        return f"write split: {name}, test_ratio and valid_ratio"
+    return f"write split: {name}, test_ratio: {shares['test_ratio']} and valid_ratio: {shares['valid_ratio']}"
+
+
+def split_shares(value: Any) -> dict[str, str] | None:
+    """Return the settings that mean a list of the shares of train, valid and test, or None of anything else.
+
+    >>> split_shares([0.8, 0.1, 0.1])
+    {'split': 'ratio', 'test_ratio': '0.1', 'valid_ratio': '0.1'}
+    """
+    numbers = [each for each in value if isinstance(each, (int, float))] if isinstance(value, list) else []
     total = sum(numbers)
     if len(numbers) != 3 or total <= 0:
-        return f"write split: {name}, test_ratio and valid_ratio"
-    _, valid, test = (round(each / total, 6) for each in numbers)
-    return f"write split: {name}, test_ratio: {test:g} and valid_ratio: {valid:g}"
+        return None
+    _, valid, test = (f"{round(each / total, 6):g}" for each in numbers)
+    return {"split": "ratio", "test_ratio": test, "valid_ratio": valid}
 
 
 def _listed(value: Any) -> list[Any]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from typing import Any, Final
 
 from recrun.config.check_value import Misfit, find_registered, fit
+from recrun.config.suggestions.translations import split_shares
 from recrun.config.yaml_reader import Given, Place, read_value
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import nearest
 from recrun.registry import choices
 from recrun.registry.other_names import meant_name
 
+DECIMAL_COMMA: Final = re.compile(r"[+-]?0,\d+")
+"""A number below 1 as it is written in much of the world; `1,2` may as well be two values."""
 _WORDS: Final = {
     **dict.fromkeys(("yes", "on", "y", "t", "1", "true"), True),
     **dict.fromkeys(("no", "off", "n", "f", "0", "false"), False),
@@ -21,7 +25,7 @@ _WORDS: Final = {
 
 
 def meant_value(key: str, annotation: Any, given: Given) -> str | None:
-    """Return what to write instead of a value: a choice, or `KEY=[VALUE]` where a list is expected; None if unknown.
+    """Return what to write instead of a value, such as a choice, or `KEY=[VALUE]` for a list; None if unknown.
 
     Args:
         key: the setting.
@@ -34,14 +38,18 @@ def meant_value(key: str, annotation: Any, given: Given) -> str | None:
     texts = [name for name in typing.get_args(annotation) if isinstance(name, str)]
     if texts and isinstance(value, str):
         return nearest(value, texts)
+    in_argument = given.place is not None and given.place.line is None
     if isinstance(value, (list, dict)):
-        return None
+        shares = split_shares(value) if key == "split" else None
+        sign, between = ("=", " ") if in_argument else (": ", ", ")
+        return between.join(f"{each}{sign}{share}" for each, share in shares.items()) if shares else None
     text = given.text if given.text is not None else dump_value(value)
+    if DECIMAL_COMMA.fullmatch(text) and _fits(annotation, float(text.replace(",", "."))):
+        return text.replace(",", ".")
     if _may_be_list(annotation):
         listed, faults = read_value(f"[{text}]", Place(""))
         if listed is None or faults or not listed.value or not _fits(annotation, listed.value):
             return None
-        in_argument = given.place is not None and given.place.line is None
         return f"{key}{'=' if in_argument else ': '}[{text}]"
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 and _fits(annotation, int(value)):
         return str(int(value))
