@@ -279,7 +279,7 @@ def test_a_dry_run_prints_what_a_run_prints_at_its_start(recrun: Callable[..., A
         "model: bprmf, 64 parameters, on cpu",
         "data: File: 9 users, 7 items, 23 train, 7 valid, 7 test, density 0.587",
         "more: interactions per user 4.11, interactions per item 5.29",
-        "epochs: 2 of 2 steps",
+        "epochs: 2, 2 steps each",
         f"note: the settings of {find_config('synthetic/bprmf')} were chosen for Synthetic, not for File",
         "note: 9 repeated interactions of a user with an item; the last ones are kept",
     ]

@@ -113,7 +113,7 @@ def more_facts(info: Mapping[str, Any]) -> list[tuple[str, str]]:
     if more:
         found.append(("more", more))
     if info.get("epochs") is not None:
-        steps = f" of {info['n_steps']:,} steps" if info.get("n_steps") else ""
+        steps = f", {info['n_steps']:,} steps each" if info.get("n_steps") else ""
         found.append(("epochs", f"{info['epochs']:,}{steps}"))
     if info.get("monitors"):
         found.append(("metrics", ", ".join(short_name(str(name)) for name in info["monitors"])))

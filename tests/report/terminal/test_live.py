@@ -73,7 +73,7 @@ def test_more_verbose_tells_every_epoch_and_more_of_the_run(screen, fake_run):
     fake_run(reporter)
     reporter.close()
     text = console.file.getvalue()
-    assert "epochs  30 of 40 steps\n" in text
+    assert "epochs  30, 40 steps each\n" in text
     assert "best    by ndcg@20\n" in text
     assert text.count("  train  loss ") == 30
 
