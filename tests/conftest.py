@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,24 @@ def shared_data() -> Path:
     if not root.is_dir():
         pytest.skip(f"real data not found at {root} (set RECRUN_DATA)")
     return root
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """Return the test's own folder, which is emptied if the test passes: a suite would leave gigabytes.
+
+    The folder itself stays, so that its name is not given to another test: modules of the tests are known by path.
+    """
+    n_failed = request.session.testsfailed
+    yield tmp_path
+    if request.session.testsfailed > n_failed:
+        return
+    with suppress(OSError):  # what a test has removed or locked away
+        for path in tmp_path.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
 @pytest.fixture(autouse=True)
