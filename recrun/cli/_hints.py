@@ -135,7 +135,8 @@ def with_sweep(error: ConfigError, command: str, config: str | None, overrides: 
         fault.key
         for fault in error.faults
         if (fault.file or "").startswith("argument")
-        and ((fault.key in several or _is_list(fault, listed)) and not _is_one_value(fault))
+        and (fault.key in several or _is_list(fault, listed))
+        and not _is_one_value(fault)
     }
     if not wrong:
         return error

@@ -14,6 +14,7 @@ from recrun.cli._options import (
     json_option,
     print_json,
 )
+from recrun.errors import ConfigError, RegistryError
 
 _DATA = "check makes its own small data; remove it (to use other data: recrun train --dry-run)"
 _LENGTH = "check trains for as long as its rules need; remove it"
@@ -39,9 +40,8 @@ def command(model: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check a model against the rules that every model must follow.
 
     MODEL is a registered name, or ./file.py:Name. It is trained on small synthetic data, and each rule it breaks is
-    explained. KEY=VALUE changes the settings of the model or its training, but
-    not the data nor the number of epochs. The exit code is 0 if the model follows
-    every rule, 1 if it breaks one, and 2 if there is no such model or setting.
+    explained. KEY=VALUE changes the settings of the model or its training, but not the data nor the number of epochs.
+    The exit code is 0 if the model follows every rule, 1 if it breaks one, and 2 if there is no such model or setting.
 
     \b
     Example:
@@ -52,7 +52,6 @@ def command(model: str, overrides: tuple[str, ...], as_json: bool) -> None:
         raise click.UsageError(f"expected KEY=VALUE, found {wrong[0]!r}")
     from recrun.config.find import read_overrides
     from recrun.config.suggestions.own_files import explain_python
-    from recrun.errors import ConfigError, RegistryError
 
     if model.endswith(".py"):
         raise RegistryError(f"{model} is a file: {explain_python(model, 'model')}")

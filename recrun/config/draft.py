@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from recrun.config.check_value import Misfit, find_registered, fit, misdeclared, without_mistakes
 from recrun.config.family import Family, family_of
-from recrun.config.find import from_here
+from recrun.config.find import from_here, located
 from recrun.config.parser import Parser
 from recrun.config.settings import RUN, TRAINING
 from recrun.config.suggestions.own_files import explain_file
@@ -200,7 +200,7 @@ def _explain_name(registry: Registry, name: str, chosen: Given, setting: str, er
     """Return the fault of a component's name."""
     if is_file_reference(name) or name in registry:
         return chosen.fault(str(error), setting)
-    told = explain_file(setting, name, chosen)
+    told = explain_file(setting, name, chosen, located(name, chosen))
     if told is not None:
         return chosen.fault(told, setting)
     available = registry.names()

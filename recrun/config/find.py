@@ -228,6 +228,11 @@ def from_here(name: str, given: Given) -> str:
     if not is_file_reference(name):
         return name
     path, _, attribute = name.rpartition(":")
+    return f"{os.path.abspath(located(path, given))}:{attribute}"
+
+
+def located(path: str, given: Given) -> str:
+    """Return where a path leads that was given as, or in, a value: from the folder of its config, or from here."""
     is_in_file = given.place is not None and given.place.line is not None
     folder = os.path.dirname(given.place.file) if given.place is not None and is_in_file else ""
-    return f"{os.path.abspath(os.path.join(folder, os.path.expanduser(path)))}:{attribute}"
+    return os.path.join(folder, os.path.expanduser(path))

@@ -45,6 +45,9 @@ from recrun.registry.read_source import registrations
 from recrun.registry.registry import Registry
 from recrun.registry.user_files import is_file_reference
 
+_PATHS: Final = ("path", "train_path", "valid_path", "test_path")
+"""The settings that name files of data."""
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -229,12 +232,8 @@ def _of_something_else(key: str, parser: Parser, choice: Choice) -> str | None:
         return None
     using = ", ".join(f"{setting} {component.name}" for setting, component in components.items())
     others = f"{', '.join(owners[:3])}{' and others' if len(owners) > 3 else ''}"
-    hint = "; add dataset=File" if key in _PATHS and components.keys() & {"dataset"} else ""
+    hint = "; add dataset=File" if key in _PATHS and "dataset" in components else ""
     return f"is a setting of {others}; this run uses {using}{hint}"
-
-
-_PATHS: Final = ("path", "train_path", "valid_path", "test_path")
-"""The settings that name files of data."""
 
 
 def _training_keys() -> set[str]:

@@ -58,23 +58,21 @@ def explain_python(path: str, kind: str | None = None, shown: str | None = None)
     return f"write {' or '.join(found)}"
 
 
-def explain_file(setting: str, name: str, given: Given) -> str | None:
+def explain_file(setting: str, name: str, given: Given, path: str) -> str | None:
     """Return what to write instead of a file where a setting names a component, or None if no file is meant.
 
     Args:
         setting: the setting that chooses a component, such as `model` or `dataset`.
         name: its value.
         given: where it was written.
+        path: where a file of that name is.
     """
-    in_file = given.place is not None and given.place.line is not None
-    folder = os.path.dirname(given.place.file) if given.place is not None and in_file else ""
-    path = os.path.join(folder, os.path.expanduser(name))
     if ".py" in name:
         hint = f"; {explain_python(path, setting, name)}" if name.endswith(".py") else ""
         return f"expected a registered name or path/to/file.py:Name, found {name!r}{hint}"
     if setting == "dataset" and (os.path.exists(path) or is_data(name)) and not name.isidentifier():
         above, last = os.path.split(name)
-        if in_file:
+        if given.place is not None and given.place.line is not None:
             written = f"dataset: File, root: {above or '.'} and path: {last}"
         else:
             written = shlex.join(["dataset=File", f"root={above or '.'}", f"path={last}"])

@@ -15,7 +15,7 @@ from recrun.errors import nearest
 from recrun.registry import choices
 from recrun.registry.other_names import meant_name
 
-DECIMAL_COMMA: Final = re.compile(r"[+-]?0,\d+")
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?0,\d+")
 """A number below 1 as it is written in much of the world; `1,2` may as well be two values."""
 _WORDS: Final = {
     **dict.fromkeys(("yes", "on", "y", "t", "1", "true"), True),
@@ -38,19 +38,19 @@ def meant_value(key: str, annotation: Any, given: Given) -> str | None:
     texts = [name for name in typing.get_args(annotation) if isinstance(name, str)]
     if texts and isinstance(value, str):
         return nearest(value, texts)
-    in_argument = given.place is not None and given.place.line is None
+    is_argument = given.place is not None and given.place.line is None
+    sign, between = ("=", " ") if is_argument else (": ", ", ")
     if isinstance(value, (list, dict)):
         shares = split_shares(value) if key == "split" else None
-        sign, between = ("=", " ") if in_argument else (": ", ", ")
         return between.join(f"{each}{sign}{share}" for each, share in shares.items()) if shares else None
     text = given.text if given.text is not None else dump_value(value)
-    if DECIMAL_COMMA.fullmatch(text) and _fits(annotation, float(text.replace(",", "."))):
+    if _DECIMAL_COMMA.fullmatch(text) and _fits(annotation, float(text.replace(",", "."))):
         return text.replace(",", ".")
     if _may_be_list(annotation):
         listed, faults = read_value(f"[{text}]", Place(""))
         if listed is None or faults or not listed.value or not _fits(annotation, listed.value):
             return None
-        return f"{key}{'=' if in_argument else ': '}[{text}]"
+        return f"{key}{sign}[{text}]"
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 and _fits(annotation, int(value)):
         return str(int(value))
     word = text.strip().lower()

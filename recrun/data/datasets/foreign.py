@@ -9,6 +9,7 @@ import numpy as np
 
 from recrun.data.formats.table import Table
 from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT
+from recrun.data.returned import described
 from recrun.data.splits import PARTS
 from recrun.errors import DataError
 
@@ -29,14 +30,16 @@ def checked_tables(name: str, tables: Any) -> Mapping[str, Table]:
     """
     where = f"{name}.read()"
     if not isinstance(tables, Mapping):
-        raise DataError(f'{where} must return tables by part, such as {{"all": Table.of(...)}}; found {_kind(tables)}')
+        raise DataError(
+            f'{where} must return tables by part, such as {{"all": Table.of(...)}}; found {described(tables)}'
+        )
     parts = set(tables)
     if parts != {_WHOLE} and not ("train" in parts and parts <= set(PARTS)):
         found = ", ".join(map(repr, tables)) or "nothing"
         raise DataError(f'{where} must return "all", or "train", "test" and perhaps "valid"; found {found}')
     for part, table in tables.items():
         if not isinstance(table, Table):
-            raise DataError(f"{where} must return a Table under {part!r}; found {_kind(table)}")
+            raise DataError(f"{where} must return a Table under {part!r}; found {described(table)}")
         _check(f"{where}: {part!r}", table)
     return tables
 
@@ -45,7 +48,7 @@ def _check(where: str, table: Table) -> None:
     columns = {"users": table.users.codes, "items": table.items.codes, **table.columns}
     for name, values in columns.items():
         if not isinstance(values, np.ndarray) or values.ndim != 1:
-            raise DataError(f"{where}: {name} must be a numpy array of shape (N,); found {_kind(values)}")
+            raise DataError(f"{where}: {name} must be a numpy array of shape (N,); found {described(values)}")
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{length} {name}" for name, length in lengths.items())
@@ -59,9 +62,3 @@ def _check(where: str, table: Table) -> None:
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             raise DataError(f"{where}: {name} must be finite; found {values[bad[0]]} in row {bad[0]}, counted from 0")
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} of shape {value.shape}"
-    return type(value).__name__

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from recrun.data.returned import described
 from recrun.errors import RegistryError, TrainingError
 
 
@@ -59,7 +60,7 @@ class CheckedSampler:
     def _log_probability(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         log_q = self._sampler.log_probability(users, items)
         if not isinstance(log_q, np.ndarray) or log_q.shape != items.shape or log_q.dtype.kind != "f":
-            found = _described(log_q)
+            found = described(log_q)
             raise TrainingError(
                 f"{self._name}: log_probability() must return an array of floats of shape {items.shape}; found {found}"
             )
@@ -84,14 +85,8 @@ def drawn_items(items: Any, shape: tuple[int, ...], n_items: int, who: str) -> n
         TrainingError: it is no array of integers of this shape, or holds an item that does not exist.
     """
     if not isinstance(items, np.ndarray) or items.shape != shape or items.dtype.kind not in "iu":
-        found = _described(items)
+        found = described(items)
         raise TrainingError(f"{who} must return an array of integers of shape {shape}; found {found}")
     if items.size and not (items.min() >= 0 and items.max() < n_items):
         raise TrainingError(f"{who} must return items from 0 to {n_items - 1}; found {items.min()} to {items.max()}")
     return items
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} of shape {value.shape}"
-    return type(value).__name__
