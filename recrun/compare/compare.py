@@ -1,0 +1,170 @@
+"""Compare finished runs: from paths to groups, tests and what they say."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from recrun.compare.comparable import reasons_against, refuse_incomparable
+from recrun.compare.comparison import Comparison, GroupResult
+from recrun.compare.entry import Entry, Split, read_entry
+from recrun.compare.groups import Group, find_group, grouped
+from recrun.compare.select import listed, select
+from recrun.config.monitor_names import parse_monitor, smaller_is_better
+from recrun.errors import ConfigError, Fault, nearest
+from recrun.registry.user_files import short_name
+
+if TYPE_CHECKING:
+    pass
+
+SPLITS: Final = ("test", "valid")
+FIRST: Final = "the first metric decides which group is best"
+
+
+@dataclass(frozen=True)
+class How:
+    """How runs are compared.
+
+    Args:
+        baseline: the group with which the others are compared: its name, the beginning of its name, or one of its runs;
+            None for the best one.
+        metrics: the metrics; empty for all that every run has.
+        split: "test" or "valid".
+        test: "t", "wilcoxon", "permutation" or "bootstrap".
+        over: what tests are over: "users", "seeds" or "both"; None for both where each group has several seeds, and
+            for users otherwise.
+        correction: "holm", "bh" (Benjamini and Hochberg) or "none".
+        descriptive: whether numbers are only shown, without tests, which runs that do not compare allow as well.
+        n_resamples: how many resamples "permutation" and "bootstrap" draw.
+    """
+
+    baseline: str | None = None
+    metrics: tuple[str, ...] = ()
+    split: Split = "test"
+    test: str = "t"
+    over: str | None = None
+    correction: str = "holm"
+    descriptive: bool = False
+    n_resamples: int = 10_000
+
+
+def compare(arguments: Sequence[str], runs: str | Path = "runs", how: How | None = None) -> Comparison:
+    """Compare finished runs.
+
+    Args:
+        arguments: run folders, sweep folders, folders that hold runs, and conditions; see `recrun.compare.select`.
+        runs: the folder of runs that is meant where only conditions are given.
+        how: how they are compared.
+
+    Raises:
+        ConfigError: the runs do not compare, or not in this way.
+        CheckpointError: a run is damaged.
+    """
+    how = how or How()
+    selection = select(arguments, runs)
+    entries = _with_numbers(selection.rows, how.split)
+    metrics, notes = _metrics(entries, how.metrics)
+    reasons = list(reasons_against(entries, how.split, metrics))
+    if not how.descriptive:
+        refuse_incomparable(reasons)
+    groups, repeated = grouped(entries)
+    results = {group.name: _result(group, metrics) for group in groups}
+    groups.sort(key=lambda group: _order(results[group.name], metrics[0]))
+    notes = [*selection.notes, *repeated, *notes, *_versions(entries)]
+    shown = tuple(results[group.name] for group in groups)
+    if how.descriptive:
+        if how.baseline is not None:
+            raise ConfigError("a description has no baseline; leave out either --descriptive or --baseline")
+        notes += [f"no tests, since {reason}" for reason in reasons]
+        best = {} if reasons else _best(shown, metrics)
+        return Comparison(how.split, tuple(metrics), shown, best=best, notes=tuple(notes))
+    baseline = groups[0] if how.baseline is None else find_group(groups, how.baseline)
+    from recrun.compare.testing import Plan
+
+    plan = Plan(how, tuple(metrics), groups, baseline, _best(shown, metrics), shown)
+    return plan.carried_out(notes)
+
+
+def _with_numbers(rows: Sequence[Mapping[str, object]], split: Split) -> list[Entry]:
+    """Return the runs with their numbers on a split.
+
+    Raises:
+        ConfigError: some have none.
+    """
+    read = [(str(row["run"]), read_entry(row, split)) for row in rows]
+    without = [path for path, entry in read if entry is None]
+    if without:
+        other = "valid" if split == "test" else "test"
+        has_other = all(row[other] for row in rows)
+        why = "a sweep's trials never read test; " if split == "test" else ""
+        remedy = f"compare on {other} with --split {other}" if has_other else "leave these runs out"
+        raise ConfigError(f"no {split} metrics in {listed(without)}: {why}{remedy}")
+    return [entry for _, entry in read if entry is not None]
+
+
+def _metrics(entries: Sequence[Entry], asked: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the metrics that are compared, the decisive one first, and notes on others.
+
+    Raises:
+        ConfigError: a metric that was asked for is unknown, or not in all runs; or there is none.
+    """
+    everywhere = [name for name in entries[0].values if all(name in entry.values for entry in entries)]
+    if asked:
+        return _asked(entries, asked, everywhere), []
+    if not everywhere:
+        raise ConfigError(f"no metric is in all of the runs {listed(entry.path for entry in entries)}")
+    criteria = {entry.which4best for entry in entries}
+    first = [name for name in everywhere if criteria == {name}]
+    somewhere = dict.fromkeys(name for entry in entries for name in entry.values if name not in everywhere)
+    names = ", ".join(map(short_name, somewhere))
+    return [*first, *(name for name in everywhere if name not in first)], (
+        [f"not in all runs, and left out: {names}"] if somewhere else []
+    )
+
+
+def _asked(entries: Sequence[Entry], asked: Sequence[str], everywhere: Sequence[str]) -> list[str]:
+    found = []
+    for text in asked:
+        written = [name for name in everywhere if short_name(name) == text]
+        name = written[0] if written else str(parse_monitor(text))
+        if name not in everywhere:
+            without = [entry.path for entry in entries if name not in entry.values]
+            guess = nearest(name, everywhere)
+            message = f"{name} is not among the metrics of {listed(without)}; of all runs: {', '.join(everywhere)}"
+            raise ConfigError(Fault(message, key="--metric", suggestion=guess))
+        found.append(name)
+    return list(dict.fromkeys(found))
+
+
+def _result(group: Group, metrics: Sequence[str]) -> GroupResult:
+    """Return the means and standard deviations of a group over its seeds, of the numbers that the runs report."""
+    columns = {name: [entry.values[name] for entry in group.entries] for name in metrics}
+    mean, sd = {}, {}
+    for name, values in columns.items():
+        known = all(map(math.isfinite, values))
+        mean[name] = statistics.fmean(values) if known else None
+        sd[name] = statistics.stdev(values) if known and len(values) > 1 else None
+    return GroupResult(group.name, tuple(entry.path for entry in group.entries), len(group.entries), mean, sd)
+
+
+def _order(result: GroupResult, metric: str) -> tuple[bool, float]:
+    """Return the key that sorts groups best first; those without a value come last."""
+    value = result.mean[metric]
+    sign = 1.0 if smaller_is_better(parse_monitor(metric)) else -1.0
+    return value is None, sign * (value or 0.0)
+
+
+def _best(results: Sequence[GroupResult], metrics: Sequence[str]) -> dict[str, str]:
+    """Return the name of the best group of each metric that has a value."""
+    best = {metric: min(results, key=lambda result: _order(result, metric)) for metric in metrics}
+    return {metric: result.name for metric, result in best.items() if result.mean[metric] is not None}
+
+
+def _versions(entries: Sequence[Entry]) -> Iterator[str]:
+    versions = sorted({entry.version for entry in entries})
+    if len(versions) > 1:
+        yield f"the runs were made with different versions of recrun: {', '.join(versions)}"
