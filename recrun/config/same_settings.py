@@ -32,6 +32,7 @@ FREE: Final = (
     "checkpoint_freq",
     "checkpoint_minutes",
     "plots",
+    "per_user",
     "trackers",
 )
 """Settings that do not affect results: the hardware, memory, output and checkpoints of a run."""
