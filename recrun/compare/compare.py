@@ -7,22 +7,17 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
 from recrun.compare.comparable import reasons_against, refuse_incomparable
 from recrun.compare.comparison import Comparison, GroupResult
 from recrun.compare.entry import Entry, Split, read_entry
 from recrun.compare.groups import Group, find_group, grouped
 from recrun.compare.select import listed, select
+from recrun.compare.testing import Method, test_groups
+from recrun.compare.values import UserValues
 from recrun.config.monitor_names import parse_monitor, smaller_is_better
 from recrun.errors import ConfigError, Fault, nearest
 from recrun.registry.user_files import short_name
-
-if TYPE_CHECKING:
-    pass
-
-SPLITS: Final = ("test", "valid")
-FIRST: Final = "the first metric decides which group is best"
 
 
 @dataclass(frozen=True)
@@ -77,16 +72,28 @@ def compare(arguments: Sequence[str], runs: str | Path = "runs", how: How | None
     notes = [*selection.notes, *repeated, *notes, *_versions(entries)]
     shown = tuple(results[group.name] for group in groups)
     if how.descriptive:
-        if how.baseline is not None:
-            raise ConfigError("a description has no baseline; leave out either --descriptive or --baseline")
         notes += [f"no tests, since {reason}" for reason in reasons]
         best = {} if reasons else _best(shown, metrics)
         return Comparison(how.split, tuple(metrics), shown, best=best, notes=tuple(notes))
     baseline = groups[0] if how.baseline is None else find_group(groups, how.baseline)
-    from recrun.compare.testing import Plan
-
-    plan = Plan(how, tuple(metrics), groups, baseline, _best(shown, metrics), shown)
-    return plan.carried_out(notes)
+    method = Method(how.test, how.over, how.correction, how.n_resamples)
+    method.refuse(groups, baseline)
+    if len(groups) == 1:
+        notes.append("a single group: there is nothing to test it against")
+    values = None if how.over == "seeds" or len(groups) == 1 else UserValues(entries, how.split, metrics)
+    best = _best(shown, metrics)
+    outcome = test_groups(groups, baseline, best, metrics, method, values)
+    return Comparison(
+        how.split,
+        tuple(metrics),
+        shown,
+        baseline.name,
+        outcome.tests,
+        how.correction,
+        best,
+        outcome.undistinguished,
+        (*notes, *outcome.notes),
+    )
 
 
 def _with_numbers(rows: Sequence[Mapping[str, object]], split: Split) -> list[Entry]:
