@@ -166,9 +166,10 @@ def _order(result: GroupResult, metric: str) -> tuple[bool, float]:
 
 
 def _best(results: Sequence[GroupResult], metrics: Sequence[str]) -> dict[str, str]:
-    """Return the name of the best group of each metric that has a value."""
+    """Return the name of the best group, of several, of each metric that has a value."""
     best = {metric: min(results, key=lambda result: _order(result, metric)) for metric in metrics}
-    return {metric: result.name for metric, result in best.items() if result.mean[metric] is not None}
+    is_choice = len(results) > 1
+    return {metric: result.name for metric, result in best.items() if is_choice and result.mean[metric] is not None}
 
 
 def _versions(entries: Sequence[Entry]) -> Iterator[str]:

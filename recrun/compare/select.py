@@ -45,7 +45,7 @@ def select(arguments: Sequence[str], root: str | Path = "runs") -> Selection:
         ConfigError: an argument is none of these, or no run is left.
         CheckpointError: a sweep's folder is damaged.
     """
-    filters, found, notes = [], [], []
+    filters, conditions, found, notes = [], [], [], []
     for position, argument in enumerate(arguments, start=1):
         if os.path.lexists(argument):
             paths, more = _runs_at(argument)
@@ -53,6 +53,7 @@ def select(arguments: Sequence[str], root: str | Path = "runs") -> Selection:
             notes += more
         elif is_condition(argument):
             filters.append(read_filter(argument, position))
+            conditions.append(argument)
         else:
             message = f"there is nothing at {argument!r}; expected a run, a sweep, a folder of runs, or a condition "
             raise ConfigError(Fault(message + "such as model=bprmf", file=f"argument {position}"))
@@ -71,8 +72,8 @@ def select(arguments: Sequence[str], root: str | Path = "runs") -> Selection:
     ]
     rows = meeting([row for row in rows if row["status"] != "damaged"], filters)
     if not rows:
-        what = f"no run meets all conditions ({' '.join(each.text for each in filters)})" if filters else "no run"
-        raise ConfigError(what if filters else f"no run in {listed(paths)} can be read")
+        known = f"no run meets {' and '.join(conditions)}" if filters else f"no run can be read: {'; '.join(notes)}"
+        raise ConfigError(known)
     unfinished = [row for row in rows if row["status"] != DONE]
     for status in dict.fromkeys(row["status"] for row in unfinished):
         left_out = [row["run"] for row in unfinished if row["status"] == status]

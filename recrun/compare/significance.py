@@ -16,9 +16,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from recrun.compare.difference import Difference, Doubles, Part, mean_over, ratio
+from recrun.compare.difference import Difference, Doubles
 from recrun.compare.ranks import rank_sum, signed_rank
 from recrun.compare.resampling import label_exchange, means_of_resampled, pigeonhole, sign_flips
+from recrun.compare.skew import Skew
+from recrun.compare.student import Tails, variance_of
 from recrun.errors import ConfigError
 
 LEVEL: Final = 0.05
@@ -95,20 +97,22 @@ def t_test(difference: Difference, over: str, n_resamples: int = 0) -> Findings:
     - Over seeds: Student's paired test of the seeds' differences or, where seeds differ, Welch's test.
     - Over both: users and seeds are crossed samples. With the variances V of the mean difference if only users, only
       seeds, or only what depends on both were a sample, its variance is V_users + V_seeds - V_both, since each of the
-      first two contains the third; at least the larger of the two. The degrees of freedom are Satterthwaite's.
+      first two contains the third; at least the larger of the two. The ratio is referred to the t distributions of
+      users and of seeds, averaged with the weights V_users and V_seeds: Satterthwaite's degrees of freedom, estimated
+      from few seeds, would find too many differences (`benchmarks/calibration.py`).
 
-    Source: Student (1908); Welch, Biometrika 34 (1947); Satterthwaite, Biometrics Bulletin 2 (1946). The mixed-model
-    view of users and seeds follows from the expected mean squares of a two-way layout with random effects.
+    Source: Student (1908); Welch, Biometrika 34 (1947). Over both: the expected mean squares of a two-way layout with
+    random effects (Searle, Casella and McCulloch, Variance components, 1992); the weights are those with which Cochran
+    and Cox (Experimental designs, 1950) average critical values.
     """
-    from scipy.special import stdtr, stdtrit
-
-    variance_M, df_M = variance_of(difference, over)
+    variance_M = variance_of(difference, over)
+    tails = Tails.of(difference, over)
     center_M = _center(difference, over)
     error_M = np.sqrt(variance_M)
     with np.errstate(divide="ignore", invalid="ignore"):
-        p_M = 2 * stdtr(df_M, -np.abs(center_M / error_M))
+        p_M = 2 * tails.beyond(np.abs(center_M / error_M))
     p_M = np.where(variance_M == 0, np.where(center_M == 0, 1.0, 0.0), p_M)
-    half_M = np.where(variance_M == 0, 0.0, stdtrit(df_M, 1 - LEVEL / 2) * error_M)
+    half_M = np.where(variance_M == 0, 0.0, tails.critical(LEVEL / 2) * error_M)
     n = _n(difference, over)
     return Findings(center_M, center_M - half_M, center_M + half_M, p_M, _standardised(difference, over), n)
 
@@ -158,7 +162,7 @@ def bootstrap(difference: Difference, over: str, n_resamples: int = N_RESAMPLES,
         samples = list(difference.seeds)
         drawn = [means_of_resampled(arm, n_resamples, f"seeds of arm {place}") for place, arm in enumerate(samples)]
         drawn_RM = drawn[0] if len(drawn) == 1 else drawn[0] - drawn[1]
-    skew = _Skew.of(drawn_RM, center_M, samples if bca else None)
+    skew = Skew.of(drawn_RM, center_M, samples if bca else None)
     low_M, high_M = (skew.quantile(drawn_RM, level) for level in (LEVEL / 2, 1 - LEVEL / 2))
     found = _standardised(difference, over)
     return Findings(center_M, low_M, high_M, skew.p(drawn_RM), found, _n(difference, over))
@@ -171,82 +175,6 @@ TESTS: Final[dict[str, Callable[..., Findings]]] = {
     "bootstrap": bootstrap,
 }
 """The tests by the names that `recrun compare --test` takes."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Skew:
-    """By how much a bootstrap distribution of each metric is biased and skewed."""
-
-    bias_M: Doubles
-    acceleration_M: Doubles
-
-    @classmethod
-    def of(cls, drawn_RM: Doubles, center_M: Doubles, samples: list[Doubles] | None) -> _Skew:
-        """Return that of the BCa method, or of the percentile method if there are no `samples` to judge from."""
-        from scipy.special import ndtri
-
-        if samples is None:
-            return cls(np.zeros_like(center_M), np.zeros_like(center_M))
-        cubes_M, squares_M = np.zeros_like(center_M), np.zeros_like(center_M)
-        for sign, sample_NM in zip((1.0, -1.0), samples, strict=False):
-            n_M = (~np.isnan(sample_NM)).sum(axis=0)
-            deviations_NM = np.nan_to_num(sample_NM - mean_over(sample_NM, n_M))
-            cubes_M += sign * ratio((deviations_NM**3).sum(axis=0), n_M.astype(np.float64) ** 3)
-            squares_M += ratio((deviations_NM**2).sum(axis=0), n_M.astype(np.float64) ** 2)
-        least = 1 / (2 * len(drawn_RM))
-        bias_M = ndtri(np.clip(_share_below(drawn_RM, center_M), least, 1 - least))
-        return cls(bias_M, np.nan_to_num(ratio(cubes_M, 6 * squares_M**1.5)))
-
-    def quantile(self, drawn_RM: Doubles, level: float) -> Doubles:
-        """Return the end of an interval: the quantile of the distribution that the level stands for."""
-        from scipy.special import ndtr, ndtri
-
-        shifted_M = self.bias_M + ndtri(level)
-        levels_M = ndtr(self.bias_M + shifted_M / (1 - self.acceleration_M * shifted_M))
-        ends = [
-            np.nan if np.isnan(drawn_R).all() or np.isnan(at) else np.nanquantile(drawn_R, at)
-            for drawn_R, at in zip(drawn_RM.T, levels_M, strict=True)
-        ]
-        return np.array(ends)
-
-    def p(self, drawn_RM: Doubles) -> Doubles:
-        """Return the two-sided p value of 0: the level at which an end of the interval is 0."""
-        from scipy.special import ndtr, ndtri
-
-        n_resamples = len(drawn_RM)
-        share_M = (_share_below(drawn_RM, np.zeros(drawn_RM.shape[1])) * n_resamples + 0.5) / (n_resamples + 1)
-        from_bias_M = ndtri(share_M) - self.bias_M
-        tail_M = ndtr(from_bias_M / np.maximum(1 + self.acceleration_M * from_bias_M, 1e-12) - self.bias_M)
-        return np.asarray(np.clip(2 * np.minimum(tail_M, 1 - tail_M), 1 / (n_resamples + 1), 1.0))
-
-
-def _share_below(drawn_RM: Doubles, value_M: Doubles) -> Doubles:
-    """Return the share of resamples below a value, those that equal it counting half; within rounding they do."""
-    close_M = 1e-12 * np.abs(drawn_RM).mean(axis=0)
-    below_M, up_to_M = (drawn_RM < value_M - close_M).sum(axis=0), (drawn_RM <= value_M + close_M).sum(axis=0)
-    return np.asarray((below_M + up_to_M) / (2 * len(drawn_RM)))
-
-
-def variance_of(difference: Difference, over: str) -> tuple[Doubles, Doubles]:
-    """Return the variance of the mean difference and its degrees of freedom (Satterthwaite)."""
-    of_users = [difference.variance_of_users()] if over != "seeds" else []
-    of_seeds = difference.variances_of_seeds() if over != "users" else []
-    if over != "both":
-        parts = of_users + of_seeds
-        variance_M = _total(parts)
-        return variance_M, _satterthwaite(variance_M, parts)
-    of_interaction = difference.variances_of_interaction()
-    users_M, seeds_M = _total(of_users), _total(of_seeds)
-    variance_M = np.maximum(users_M + seeds_M - _total(of_interaction), np.maximum(users_M, seeds_M))
-    return variance_M, _satterthwaite(variance_M, [*of_users, *of_seeds, *of_interaction])
-
-
-def _satterthwaite(variance_M: Doubles, parts: list[Part]) -> Doubles:
-    return ratio(variance_M**2, sum(part.variance_M**2 / np.maximum(part.df_M, 1e-300) for part in parts))
-
-
-def _total(parts: list[Part]) -> Doubles:
-    return np.asarray(sum(part.variance_M for part in parts))
 
 
 def _center(difference: Difference, over: str) -> Doubles:

@@ -48,8 +48,9 @@ class Method:
             raise ConfigError(f"expected a correction among {', '.join(CORRECTIONS)}, found {self.correction!r}")
         single = [group.name for group in groups if len(group.entries) == 1]
         if self.over in ("seeds", "both") and single and len(groups) > 1:
+            have = "has one" if len(single) == 1 else "have one each"
             raise ConfigError(
-                f"a test over {self.over} needs at least 2 seeds of each group, and {', '.join(single)} has one; train "
+                f"a test over {self.over} needs at least 2 seeds of each group, and {', '.join(single)} {have}; train "
                 "more seeds, or test with --over users"
             )
         for group in groups:
@@ -236,4 +237,4 @@ def _notes_on_few_seeds(tests: Sequence[TestResult]) -> Iterator[str]:
             yield f"with so few seeds, {by_exchange[0].test} has no p value below {min(least, 1.0):.3g}"
     fewest = min(min(each.n_seeds) for each in tests)
     if tests[0].test == "bootstrap" and fewest < _FEW_TO_DRAW:
-        yield f"a bootstrap of {fewest} seeds finds differences where there are none; t is made for few seeds"
+        yield f"where seeds matter, a bootstrap of {fewest} of them finds differences too often; prefer t"

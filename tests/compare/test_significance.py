@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 from recrun.compare.difference import Difference
-from recrun.compare.significance import TESTS, Findings, assess, bootstrap, variance_of
+from recrun.compare.significance import TESTS, Findings, assess, bootstrap
+from recrun.compare.student import variance_of
 from recrun.errors import ConfigError
 
 RANDOM = np.random.default_rng(7)
@@ -63,11 +64,23 @@ def test_t_leaves_out_the_users_who_are_undefined() -> None:
 
 @pytest.mark.parametrize("difference", [PAIRED, UNPAIRED])
 def test_the_variance_over_both_is_never_below_that_over_one(difference: Difference) -> None:
-    both_M = variance_of(difference, "both")[0]
-    users_M, seeds_M = (variance_of(difference, over)[0] for over in ("users", "seeds"))
+    both_M = variance_of(difference, "both")
+    users_M, seeds_M = (variance_of(difference, over) for over in ("users", "seeds"))
     assert (both_M >= np.maximum(users_M, seeds_M)).all()
     sum_M = users_M + seeds_M - sum(part.variance_M for part in difference.variances_of_interaction())
     assert both_M == pytest.approx(np.maximum(sum_M, np.maximum(users_M, seeds_M)))
+
+
+@pytest.mark.parametrize("difference", [PAIRED, UNPAIRED])
+def test_p_over_both_is_between_those_by_the_degrees_of_freedom_of_users_and_of_seeds(difference: Difference) -> None:
+    found, error_M = assess(difference, "t", "both"), np.sqrt(variance_of(difference, "both"))
+    t_M = np.abs(found.difference_M) / error_M
+    by_users_M, by_seeds_M = (2 * stats.t.sf(t_M, df) for df in (39, 3))
+    assert (by_users_M < found.p_M).all()
+    assert (found.p_M < by_seeds_M).all()
+    # The end of an interval is as far away as a difference whose p is 0.05.
+    at_end = Difference(tuple(arm - sign * found.low_M for arm, sign in zip(difference.arms, (1, 0), strict=False)))
+    assert assess(at_end, "t", "both").p_M == pytest.approx([0.05] * 3)
 
 
 def test_over_both_is_over_seeds_where_users_do_not_vary() -> None:

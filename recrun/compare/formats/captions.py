@@ -16,9 +16,9 @@ _TESTS: Final = {
 }
 _OVER: Final = {"users": "over users", "seeds": "over seeds", "both": "over users and seeds"}
 _CORRECTIONS: Final = {
-    "holm": "corrected by Holm's method for {n} tests",
-    "bh": "corrected by the method of Benjamini and Hochberg for {n} tests",
-    "none": "not corrected for the number of tests ({n})",
+    "holm": "corrected by Holm's method for {n}",
+    "bh": "corrected by the method of Benjamini and Hochberg for {n}",
+    "none": "not corrected for the number of tests",
 }
 NAMES: Final = {"holm": "p Holm", "bh": "p BH", "none": "p"}
 """The heading of corrected p values."""
@@ -56,7 +56,7 @@ def tests_caption(comparison: Comparison) -> str:
     if not comparison.tests:
         return ""
     kinds = "; ".join(dict.fromkeys(_kind(comparison.tests, over) for over in _overs(comparison.tests)))
-    correction = _CORRECTIONS[comparison.correction].format(n=len(comparison.tests))
+    correction = _CORRECTIONS[comparison.correction].format(n=_counted(len(comparison.tests), "test"))
     interval = {"wilcoxon": " (of the t test)", "permutation": " (of the t test)"}.get(comparison.tests[0].test, "")
     return (
         f"Differences to {comparison.baseline} with 95 % intervals{interval}: {kinds}; p values {correction}. "
