@@ -7,16 +7,17 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from recrun.compare.comparable import reasons_against, refuse_incomparable
 from recrun.compare.comparison import Comparison, GroupResult
-from recrun.compare.entry import Entry, Split, read_entry
+from recrun.compare.entry import Entry, Split, read_entry, with_metric
 from recrun.compare.groups import Group, find_group, grouped
 from recrun.compare.select import listed, select
 from recrun.compare.testing import Method, test_groups
 from recrun.compare.values import UserValues
 from recrun.config.monitor_names import parse_monitor, smaller_is_better
-from recrun.errors import ConfigError, Fault, nearest
+from recrun.errors import ConfigError, Fault, RegistryError
 from recrun.registry.user_files import short_name
 
 
@@ -62,7 +63,11 @@ def compare(arguments: Sequence[str], runs: str | Path = "runs", how: How | None
     how = how or How()
     selection = select(arguments, runs)
     entries = _with_numbers(selection.rows, how.split)
-    metrics, notes = _metrics(entries, how.metrics)
+    if how.metrics:
+        entries, metrics = _with_asked(entries, how.metrics, how.split)
+        notes: list[str] = []
+    else:
+        metrics, notes = _metrics(entries)
     reasons = list(reasons_against(entries, how.split, metrics))
     if not how.descriptive:
         refuse_incomparable(reasons)
@@ -113,38 +118,50 @@ def _with_numbers(rows: Sequence[Mapping[str, object]], split: Split) -> list[En
     return [entry for _, entry in read if entry is not None]
 
 
-def _metrics(entries: Sequence[Entry], asked: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the metrics that are compared, the decisive one first, and notes on others.
+def _metrics(entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
+    """Return the metrics that all runs have, their criterion first if they share it, and notes on others.
 
     Raises:
-        ConfigError: a metric that was asked for is unknown, or not in all runs; or there is none.
+        ConfigError: there is none.
     """
-    everywhere = [name for name in entries[0].values if all(name in entry.values for entry in entries)]
-    if asked:
-        return _asked(entries, asked, everywhere), []
+    everywhere = _shared(entries)
     if not everywhere:
         raise ConfigError(f"no metric is in all of the runs {listed(entry.path for entry in entries)}")
     criteria = {entry.which4best for entry in entries}
     first = [name for name in everywhere if criteria == {name}]
     somewhere = dict.fromkeys(name for entry in entries for name in entry.values if name not in everywhere)
     names = ", ".join(map(short_name, somewhere))
-    return [*first, *(name for name in everywhere if name not in first)], (
-        [f"not in all runs, and left out: {names}"] if somewhere else []
-    )
+    notes = [f"not in all runs, and left out: {names}; --metric asks for one"] if somewhere else []
+    return [*first, *(name for name in everywhere if name not in first)], notes
 
 
-def _asked(entries: Sequence[Entry], asked: Sequence[str], everywhere: Sequence[str]) -> list[str]:
-    found = []
+def _shared(entries: Sequence[Entry]) -> list[str]:
+    return [name for name in entries[0].values if all(name in entry.values for entry in entries)]
+
+
+def _with_asked(entries: Sequence[Entry], asked: Sequence[str], split: Split) -> tuple[list[Entry], list[str]]:
+    """Return the runs with all metrics that were asked for, and the names of these.
+
+    What a run did not monitor is taken from the values of its users, where `recrun eval` has added them.
+
+    Raises:
+        ConfigError: a metric is unknown, or a run lacks it.
+    """
+    found, names = list(entries), []
     for text in asked:
-        written = [name for name in everywhere if short_name(name) == text]
+        written = [name for name in _shared(entries) if short_name(name) == text]
         name = written[0] if written else str(parse_monitor(text))
-        if name not in everywhere:
-            without = [entry.path for entry in entries if name not in entry.values]
-            guess = nearest(name, everywhere)
-            message = f"{name} is not among the metrics of {listed(without)}; of all runs: {', '.join(everywhere)}"
-            raise ConfigError(Fault(message, key="--metric", suggestion=guess))
-        found.append(name)
-    return list(dict.fromkeys(found))
+        added = [entry if name in entry.values else with_metric(entry, split, name) for entry in found]
+        without = [entry.path for entry, more in zip(found, added, strict=True) if more is None]
+        if without:
+            quoted = quote(f"monitors=[{name}]")
+            remedy = f"`recrun eval --checkpoint {quote(without[0])} --split {split} {quoted}` computes it"
+            shared = ", ".join(map(short_name, _shared(entries)))
+            message = f"{name} is not among the metrics of {listed(without, most=2)}; {remedy}; all runs have {shared}"
+            raise ConfigError(Fault(message, key="--metric"))
+        found = [entry for entry in added if entry is not None]
+        names.append(name)
+    return found, list(dict.fromkeys(names))
 
 
 def _result(group: Group, metrics: Sequence[str]) -> GroupResult:
@@ -161,8 +178,16 @@ def _result(group: Group, metrics: Sequence[str]) -> GroupResult:
 def _order(result: GroupResult, metric: str) -> tuple[bool, float]:
     """Return the key that sorts groups best first; those without a value come last."""
     value = result.mean[metric]
-    sign = 1.0 if smaller_is_better(parse_monitor(metric)) else -1.0
+    sign = 1.0 if _is_error(metric) else -1.0
     return value is None, sign * (value or 0.0)
+
+
+def _is_error(metric: str) -> bool:
+    """Return whether smaller values of a metric are better; of one whose file is gone, that is not known to be so."""
+    try:
+        return smaller_is_better(parse_monitor(metric))
+    except (ConfigError, RegistryError):
+        return False
 
 
 def _best(results: Sequence[GroupResult], metrics: Sequence[str]) -> dict[str, str]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from recrun.config.same_settings import result_identity
 from recrun.errors import CheckpointError
+from recrun.metrics.per_user import mean_of_users
 from recrun.metrics.undefined import from_nulls
 from recrun.registry.user_files import short_name
+from recrun.runs.per_user import read_per_user
 from recrun.runs.records import read_json
 
 Split = Literal["valid", "test"]
@@ -86,6 +89,19 @@ def read_entry(row: Mapping[str, Any], split: Split) -> Entry | None:
         started=str(row["started"] or ""),
         n_users=n_users if isinstance(n_users, int) and "rows" not in metrics else None,
     )
+
+
+def with_metric(entry: Entry, split: Split, metric: str) -> Entry | None:
+    """Return a run with a metric that it did not monitor, and was evaluated on later; None if it was not.
+
+    Raises:
+        CheckpointError: its file of users' values is damaged.
+    """
+    found = read_per_user(entry.path, split)
+    if found is None or metric not in found.values:
+        return None
+    mean = mean_of_users(found.values[metric])
+    return replace(entry, values={**entry.values, metric: math.nan if mean is None else mean})
 
 
 def _texts(record: Mapping[str, Any], key: str, path: Path) -> dict[str, str]:
