@@ -14,6 +14,8 @@ from recrun.runs.folder import RunFolder
 from recrun.runs.per_user import write_per_user
 
 N_USERS = 40
+BEST = 0.104
+"""By how much the best of three groups is better than the worst."""
 
 MakeRun = Callable[..., RunFolder]
 
@@ -83,7 +85,7 @@ def three_groups(tmp_path: Path) -> Path:
     """Runs of three groups: the second is clearly worse than the first, the third hardly different from it."""
     root = tmp_path / "runs"
     for seed in (1, 2, 3):
-        write_run(root, f"best{seed}", seed, 0.101)
+        write_run(root, f"best{seed}", seed, BEST)
         write_run(root, f"worse{seed}", seed, 0.0, model="lightgcn", n_layers=2)
         write_run(root, f"close{seed}", seed, 0.1, model="ease")
     return root
