@@ -7,7 +7,7 @@ from typing import Final
 
 from recrun.compare.comparison import Comparison
 from recrun.compare.formats.captions import choice_caption, marks_caption, means_caption, tests_caption
-from recrun.compare.formats.sheet import Cell, Sheet, means_sheet, tests_sheet
+from recrun.compare.formats.sheet import Cell, Sheet, means_sheet, sheet_of_tests
 from recrun.visible import on_one_line
 
 _COMMANDS: Final = {
@@ -28,7 +28,7 @@ _SIGN: Final = re.compile(r"(?<![\w.])([+-])(?=\d)")
 
 def latex(comparison: Comparison) -> str:
     """Return a table of means and one of tests; the best values are bold, those close to them have a dagger."""
-    means, tests = means_sheet(comparison), tests_sheet(comparison)
+    means, tests = means_sheet(comparison), sheet_of_tests(comparison)
     marks = marks_caption(comparison, "Bold", "†")
     caption = " ".join(filter(None, [means_caption(comparison), marks, tests_caption(comparison)]))
     parts = ["% Needs \\usepackage{booktabs}.", _table(means, caption)]
