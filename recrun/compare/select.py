@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from recrun.errors import CheckpointError, ConfigError, Fault
-from recrun.runs.listing import describe, is_condition, meeting, read_filter
+from recrun.runs.listing import DAMAGED, describe, is_condition, meeting, read_filter
 from recrun.runs.new_folder import follow_latest
 from recrun.runs.records import has_record, read_json
 from recrun.runs.scan import find_folders, runs_in
@@ -65,12 +65,8 @@ def select(arguments: Sequence[str], root: str | Path = "runs") -> Selection:
     if repeated:
         notes.append(f"given more than once, counted once: {listed(repeated)}")
     rows = [describe(path) for path in paths]
-    notes += [
-        f"left out: {row['run']} is {row['status']}" + (f" ({row['cause']})" if row["cause"] else "")
-        for row in rows
-        if row["status"] == "damaged"
-    ]
-    rows = meeting([row for row in rows if row["status"] != "damaged"], filters)
+    notes += [f"left out: {row['cause']}" for row in rows if row["status"] == DAMAGED]
+    rows = meeting([row for row in rows if row["status"] != DAMAGED], filters)
     if not rows:
         known = f"no run meets {' and '.join(conditions)}" if filters else f"no run can be read: {'; '.join(notes)}"
         raise ConfigError(known)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 
@@ -282,6 +283,20 @@ def test_a_damaged_file_of_users_is_refused(three_groups: Path) -> None:
     file.write_bytes(b"PAR1 and nothing else")
     with pytest.raises(CheckpointError, match=r"test\.parquet"):
         _compare(three_groups)
+
+
+def test_infinite_values_of_users_are_damage(three_groups: Path) -> None:
+    file = next(three_groups.glob("mf/Synthetic/*/per_user/test.parquet"))
+    pl.read_parquet(file).with_columns(pl.lit(math.inf).alias("ndcg@20")).write_parquet(file)
+    with pytest.raises(CheckpointError, match=r"test\.parquet is damaged: its column 'ndcg@20' holds infinite values"):
+        _compare(three_groups)
+
+
+def test_values_of_users_of_another_evaluation_are_noted(three_groups: Path) -> None:
+    file = next(three_groups.glob("mf/Synthetic/best1/per_user/test.parquet"))
+    pl.read_parquet(file).with_columns(pl.col("ndcg@20") + 1e-6).write_parquet(file)
+    notes = _compare(three_groups).notes
+    assert notes == (f"{file} is of another evaluation than metrics.json: means of ndcg@20 differ",)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,14 @@ def test_models_of_the_same_name_in_two_files_are_told_apart(tmp_path: Path) -> 
     assert list(_grouped(entries)) == ["/one/my.py:MF", "/other/my.py:MF"]
 
 
+def test_long_values_are_cut_where_that_leaves_the_names_different(tmp_path: Path) -> None:
+    entries = [_entry(tmp_path, "a", hidden=[64] * 20), _entry(tmp_path, "b", hidden=[32] * 20)]
+    cut = ["bprmf hidden=[64, 64, 64, 64, 64, 64, 64...", "bprmf hidden=[32, 32, 32, 32, 32, 32, 32..."]
+    assert list(_grouped(entries)) == cut
+    longer = _entry(tmp_path, "c", hidden=[64] * 21)
+    assert list(_grouped([entries[0], longer])) == [f"bprmf hidden={[64] * 20}", f"bprmf hidden={[64] * 21}"]
+
+
 def test_runs_of_different_data_are_named_by_it(tmp_path: Path) -> None:
     entries = [
         _entry(tmp_path, "a", split_seed=1, record={"data": {"split": "a" * 64}}),

@@ -68,7 +68,7 @@ def test_runs_that_are_not_done_are_named_and_left_out(root: Path) -> None:
     found = select(["runs"])
     assert {row["name"] for row in found.rows} == {"a", "b", "c"}
     assert found.notes == [
-        f"left out: {damaged.path} is damaged ({damaged.metrics_file} is damaged: it is not JSON)",
+        f"left out: {damaged.metrics_file} is damaged: it is not JSON",
         "left out, since failed: runs/mf/Synthetic/failed",
         "left out, since killed: runs/mf/Synthetic/killed",
     ]

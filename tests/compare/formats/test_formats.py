@@ -60,6 +60,7 @@ def test_numbers_have_as_many_decimals_as_their_metric_needs() -> None:
     for value, decimals in ((0.0042, 6), (0.00999, 6), (0.01, 4), (9.99, 4), (12.3, 2), (5e4, 0), (0.0, 4), (1e-30, 9)):
         group = replace(BEST, mean={"x": value})
         assert Figures.of(replace(COMPARISON, groups=(group,)), "x").decimals == decimals
+    assert Figures(0).number(-1.23456e200, signed=True) == "-1.235e+200"
     assert Figures(2).number(-0.001, signed=True) == "+0.00"
     assert Figures(2).number(-0.001) == "0.00"
     assert (p_text(0.00009), p_text(0.0001), p_text(1.0)) == ("<1e-4", "0.0001", "1.0000")
