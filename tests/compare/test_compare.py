@@ -249,6 +249,8 @@ def test_runs_of_predictions_are_tested_over_seeds(tmp_path: Path) -> None:
     assert found.best == {"auc": "deepfm", "logloss": "deepfm"}
     with_users = _compare(tmp_path, over="users")
     assert {test.over for test in with_users.tests} == {"seeds"}
+    assert "tested over seeds, since there are no values of users: auc, logloss" in with_users.notes
+    assert found.notes == ()
 
 
 def test_runs_without_values_of_users_are_refused_with_what_writes_them(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
 
 from recrun.compare.comparison import Comparison
@@ -17,12 +18,12 @@ _COMMANDS: Final = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     "†": r"$^{\dagger}$",
     **{character: f"\\{character}" for character in "{}#$%&_"},
 }
-_LAST_LETTER: Final = "\u017f"
-"""pdflatex knows the letters up to here (Latin Extended-A)."""
+_LETTERS: Final = "ßæÆøØœŒłŁ"
+"""Letters without an accent that pdflatex has in every font."""
 _SIGN: Final = re.compile(r"(?<![\w.])([+-])(?=\d)")
 
 
@@ -45,11 +46,15 @@ def escaped(text: str) -> str:
     >>> print(escaped("50% of a_b"))
     50\\% of a\\_b
     """
-    found = []
-    for character in on_one_line(text):
-        is_known = character in _COMMANDS or character <= _LAST_LETTER
-        found.append(_COMMANDS.get(character, character) if is_known else f"(U+{ord(character):04X})")
-    return "".join(found)
+    return "".join(
+        _COMMANDS.get(each) or (each if _is_set(each) else f"(U+{ord(each):04X})") for each in on_one_line(text)
+    )
+
+
+def _is_set(character: str) -> bool:
+    """Return whether pdflatex sets a character in every font: ASCII, and Latin letters with an accent."""
+    is_accented = "\u00c0" <= character <= "\u017f" and unicodedata.normalize("NFD", character)[0].isascii()
+    return character.isascii() or is_accented or character in _LETTERS
 
 
 def _table(sheet: Sheet, caption: str) -> str:

@@ -103,6 +103,7 @@ def test_latex_is_balanced_and_escapes_what_it_would_obey() -> None:
     for row in [line for line in text.splitlines() if line.endswith(r"\\")]:
         assert len(re.findall(r"(?<!\\)&", row)) in (3, 6)
         assert not row.startswith("[")
+    assert of_latex.escaped('"Müller" ŁÖ ±ð«') == "''Müller'' ŁÖ (U+00B1)(U+00F0)(U+00AB)"
     assert of_latex.escaped("a\nb") == r"a\textbackslash{}nb"
 
 
