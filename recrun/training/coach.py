@@ -178,7 +178,7 @@ class Coach(RunKeeper):
         if self.cfg["eval_test"]:
             place = self.run.begin_test_evaluation("best", by="train")
             test, seconds = self._score("test", best.epoch)
-            self.run.end_test_evaluation(place, test, protocol_entry(self.evaluator.protocol))
+            self.run.end_test_evaluation(place, test, **protocol_entry(self.evaluator.protocol))
             self.history.append(best.epoch, "test", test, seconds)
             self.reporters.evaluated(best.epoch, "test", test, False, seconds)
         write_per_user(self.run, "valid", of_valid)

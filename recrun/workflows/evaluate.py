@@ -70,7 +70,7 @@ def evaluate(
     entry = _enter(run, file) if split == "test" and run is not None else None
     values = coach.score(split, resolved.config, resolved.config.monitors, reporters)
     if entry is not None and run is not None:
-        run.end_test_evaluation(entry, values, protocol_entry(protocol))
+        run.end_test_evaluation(entry, values, **protocol_entry(protocol))
     per_user = coach.evaluator.per_user.get(split) if protocol.choice == of_run.choice else None
     kept = None if run is None else _keep_per_user(run, file, split, per_user)
     return {
