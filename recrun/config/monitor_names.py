@@ -70,8 +70,9 @@ def parse_monitor(text: str, given: Given | None = None) -> MetricName:
         return MetricName(name)
     if not at:
         raise ConfigError(f"{name} needs a cutoff; write for example '{name}@10'")
-    if not (cutoff.isascii() and cutoff.isdecimal() and 0 < len(cutoff) < 10 and int(cutoff) > 0):
-        raise ConfigError(f"the cutoff of {name} must be an integer >= 1, found {cutoff!r}")
+    smallest = metric.traits.min_cutoff
+    if not (cutoff.isascii() and cutoff.isdecimal() and 0 < len(cutoff) < 10 and int(cutoff) >= max(smallest, 1)):
+        raise ConfigError(f"the cutoff of {name} must be an integer >= {max(smallest, 1)}, found {cutoff!r}")
     return MetricName(name, int(cutoff))
 
 
