@@ -31,6 +31,7 @@ FREE: Final = (
     "checkpoint_freq",
     "checkpoint_minutes",
     "plots",
+    "per_user",
     "groups",
     "user_file",
     "item_file",

@@ -52,6 +52,7 @@ RUN: Final[tuple[Parameter, ...]] = (
     _run("eval_valid", bool, True, "evaluate on the validation part"),
     _run("eval_test", bool, True, "evaluate on the test part once, at the end, with the best model"),
     _run("eval_memory", PositiveInt, 512, "memory that ranking may use besides the model, in MB"),
+    _run("per_user", bool, True, "keep the metrics of each user in the run folder, to compare runs by"),
     _run(
         "groups",
         list[str],
