@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from recrun.data.datasets.source_files import find_file
+from recrun.data.datasets.source_files import EntityFile, find_file
 from recrun.data.formats.columns.names import recognised
 from recrun.data.formats.columns.sample_lines import guess_separator
 from recrun.data.formats.delimited import looks_like_header
@@ -27,25 +27,6 @@ SEVERAL: Final = "|"
 """What separates the values of a cell that has several."""
 _SPACED: Final = re.compile(r":(token|float)_seq$")
 """The end of the name of a RecBole column whose values are separated by spaces."""
-
-
-@dataclass(frozen=True)
-class EntityFile:
-    """A published table of users or items, which lies beside the files of its data set.
-
-    Args:
-        name: its name.
-        columns: the names of its columns, the id first, if it has no header row; "" for one that is not offered.
-        separator: between columns; found in the first line if "".
-        encoding: of its text.
-        marks: the column that the last columns together are, each of which marks one value by "1", and these values.
-    """
-
-    name: str
-    columns: tuple[str, ...] = ()
-    separator: str = ""
-    encoding: str = "utf-8-sig"
-    marks: tuple[str, tuple[str, ...]] = ("", ())
 
 
 @dataclass(frozen=True)
@@ -132,7 +113,7 @@ def _read_text(path: Path, file: EntityFile) -> tuple[list[str], list[Sequence[A
     first = text.split("\n", 1)[0].rstrip("\r")
     of_tabs = _ending(path) in (".tsv", ".user", ".item")
     separator = file.separator or ("\t" if of_tabs else guess_separator(first))
-    quoted = not (file.separator or of_tabs)
+    quoted = not (file.columns or of_tabs)
     lines: list[tuple[int, list[str]]] = []
     if len(separator) > 1 or not quoted:
         numbered = enumerate(text.splitlines(), 1)

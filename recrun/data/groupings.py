@@ -50,7 +50,7 @@ def make_groupings(names: Sequence[str], dataset: RecDataSet, settings: Mapping[
 def _counted(name: GroupName, dataset: RecDataSet) -> Grouping:
     """Divide users into equally many by their train interactions, or items so that groups hold as many interactions."""
     train = dataset.csr("train")
-    assert name.of is not None and name.n is not None
+    assert name.of is not None
     if name.of == "user":
         counts_E, weights_E = train.lengths, np.ones(dataset.n_users, dtype=np.int64)
     else:
@@ -178,4 +178,3 @@ def _number(text: str) -> float | None:
 
 def _fault(message: str, suggestion: str | None = None) -> ConfigError:
     return ConfigError(Fault(message, key="groups", suggestion=suggestion))
-

@@ -55,7 +55,7 @@ class Coach(RunKeeper):
         Raises:
             TrainingError: a metric is infinite.
         """
-        self._take(RunSettings.read(cfg, monitors, self.model))
+        self._take(RunSettings.read(cfg, monitors, self.model, self.dataset.base))
         self.reporters = Reporters(reporters)
         try:
             values = self._evaluate_split(split, self.state.epoch)[0]
@@ -81,6 +81,7 @@ class Coach(RunKeeper):
                 early = " (it stopped early)" if finished.get("stopped_early") else ""
                 if self.cfg.get("verbose", True):
                     done = f"the run {self.run.path} is done{early}; nothing is left to train"
+                    done += self.settings.how_to_group(finished)
                     logging.getLogger(__name__).warning(done)
                 return finished
             with self._recorded():
@@ -229,11 +230,9 @@ class Coach(RunKeeper):
             memory_mb=self.cfg.get("eval_memory", 512),
             progress=lambda done, total: self._after_block(prefix, done, total),
             keep_users=self.cfg.get("per_user", True),
+            groupings=self.settings.groupings if self._is_scoring_test or self._run is None else (),
         )
-        self.state.users[prefix] = (found.n_users, found.n_skipped)
-        if found.per_user is not None:
-            self.state.per_user[prefix] = found.per_user
-        self.state.meters.record(prefix, found.values)
+        self.state.take(prefix, found)
 
     def monitor(
         self, *values: Any, n: int = 1, mode: str = "mean", prefix: str = "train", pool: Sequence[str] | None = None
@@ -290,10 +289,10 @@ class Coach(RunKeeper):
         return {str(name): values[str(name)] for name in self.settings.metrics}, self._spend("evaluate", start)
 
     def _best_per_user(self, best: Best) -> PerUser | None:
-        """Return the metrics of each user at the best validation, which is repeated if it was before a resume."""
-        found = self.state.best_per_user
-        is_kept = self.cfg.get("per_user", True) and self.settings.family.evaluation == "ranking"
-        if found is not None or not (is_kept and self.settings.validates):
+        """Return the metrics of each user at the best validation, repeated for groups or if it was before a resume."""
+        found, settings = self.state.best_per_user, self.settings
+        is_wanted = settings.groupings or (found is None and self.cfg.get("per_user", True))
+        if not (is_wanted and settings.validates and settings.family.evaluation == "ranking"):
             return found
         values, _ = self._score("valid", best.epoch)
         if any(values[name] != value for name, value in best.values.items() if value == value):
@@ -305,6 +304,7 @@ class Coach(RunKeeper):
     def _undefined(self) -> dict[str, dict[str, str]]:
         """Return, by split to be evaluated, the monitors that the data leaves undefined, with the reasons."""
         if type(self).evaluate is not Coach.evaluate:  # What a script evaluates is not known beforehand.
+            self.settings.refuse_groups("an evaluate() of your own does not break metrics down")
             return {}
         splits = [*(["valid"] if self.settings.validates else []), *(["test"] if self.cfg["eval_test"] else [])]
         base, metrics = self.dataset.base, self.settings.metrics

@@ -87,6 +87,7 @@ def result_of(
         "which4best": str(settings.which4best),
         **{split: None if values is None else as_nulls(values) for split, values in parts_scored.items()},
         **undefined_entry({split: values or {} for split, values in parts_scored.items()}),
+        **({"groups": dict(state.groups)} if settings.groupings else {}),
         "users": {**users, "skipped": skipped.get("test", skipped.get("valid", 0))},
         **rows_scored(parts, settings, state),
         "seconds": {**state.seconds, "total": sum(state.seconds.values())},

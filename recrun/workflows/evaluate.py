@@ -23,10 +23,14 @@ from recrun.training.checkpoint_state import last_line, refuse_other_data
 from recrun.training.coach import Coach
 from recrun.training.reporter import Reporter
 from recrun.training.run_record import rows_scored
+from recrun.training.run_settings import RunSettings
 from recrun.workflows.build import build
 
 EVALUATION_KEYS: Final = frozenset(
-    {"monitors", "which4best", "device", "threads", "eval_memory", "per_user", "root", "verbose"}
+    {
+        *("monitors", "which4best", "groups", "user_file", "item_file", "device", "threads", "eval_memory", "per_user"),
+        *("root", "verbose"),
+    }
 )
 """The settings that `recrun eval` may change: how and where to evaluate, not what was trained."""
 _EVALUATED: Final = ("dataset", "split", "model", "monitors", "which4best")
@@ -64,8 +68,9 @@ def evaluate(
     coach = _build_to_evaluate(resolved, file, content)
     if not coach.dataset.base.describe()[split]:
         raise ConfigError(f"the data has no {split} part to evaluate on")
+    settings = RunSettings.read(resolved.config, resolved.config.monitors, coach.model, coach.dataset.base)
     entry = _enter(run, file) if split == "test" and run is not None else None
-    values = coach.score(split, resolved.config, resolved.config.monitors, reporters)
+    values = coach.score(split, settings, resolved.config.monitors, reporters)
     if entry is not None and run is not None:
         run.end_test_evaluation(entry, values)
     kept = None if run is None else _keep_per_user(run, file, split, coach.state.per_user.get(split))
@@ -75,6 +80,7 @@ def evaluate(
         "split": split,
         "metrics": as_nulls(values),
         **undefined_entry({split: values}),
+        **({"groups": coach.state.groups[split]} if settings.groupings else {}),
         "users": coach.state.users[split][0],
         "per_user": kept,
         **{key: counts[split] for key, counts in rows_scored(coach.parts, coach.settings, coach.state).items()},
