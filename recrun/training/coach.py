@@ -298,7 +298,7 @@ class Coach(RunKeeper):
         if any(values[name] != value for name, value in best.values.items() if value == value):
             message = "the best model has other metrics on valid now than before the run was resumed"
             self.reporters.message(f"{message}; the metrics of each user on valid are not kept", "warning")
-            return None
+            return found
         return self.state.per_user.get("valid")
 
     def _undefined(self) -> dict[str, dict[str, str]]:
