@@ -57,9 +57,10 @@ def find_entities(dataset: RecDataSet, of: Of, chosen: str | None, root: str | P
         DataError: it is not there, or cannot be read.
     """
     if chosen is not None:
-        path = find_file(Path(root).expanduser() / Path(chosen).expanduser())
+        wanted = Path(root).expanduser() / Path(chosen).expanduser()
+        path = find_file(wanted)
         if path is None:
-            raise DataError(f"there is no file {Path(root) / chosen}, which {of}_file names")
+            raise DataError(f"there is no file {wanted}, which {of}_file names")
         return read_entities(path, of, EntityFile(path.name))
     known = dataset.entity_files.get(of)
     if known is None or not dataset.files:
@@ -111,13 +112,14 @@ def _read_text(path: Path, file: EntityFile) -> tuple[list[str], list[Sequence[A
     except UnicodeDecodeError as error:
         raise data_error(path, None, f"is not text in UTF-8 (byte {error.start + 1}); convert it") from None
     first = text.split("\n", 1)[0].rstrip("\r")
-    of_tabs = _ending(path) in (".tsv", ".user", ".item")
+    of_tabs = _ending(path) in (".tsv", ".user", ".item") and "\t" in first
     separator = file.separator or ("\t" if of_tabs else guess_separator(first))
     quoted = not (file.columns or of_tabs)
     lines: list[tuple[int, list[str]]] = []
     if len(separator) > 1 or not quoted:
-        numbered = enumerate(text.splitlines(), 1)
-        lines = [(number, line.split(separator)) for number, line in numbered if line.strip()]
+        # Not splitlines(), which also cuts at characters that a title may hold.
+        numbered = enumerate(text.split("\n"), 1)
+        lines = [(number, line.rstrip("\r").split(separator)) for number, line in numbered if line.strip()]
     else:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         try:

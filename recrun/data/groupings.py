@@ -158,7 +158,7 @@ def _quantiles(
         low, high = _shown(of_group[0]), _shown(of_group[-1])
         labels.append(low if low == high else f"{low}-{high}")
     if len(groups) < name.n:
-        message = f"{name.text} has {len(groups)} groups, since equal values stay together: {', '.join(labels)}"
+        message = f"{name.text} has {len(groups)} groups, not {name.n}, since equal values stay together"
         logging.getLogger(__name__).warning(message)
     group_E = group_V[place_E]
     return tuple(labels), tuple(np.sort(members_E[group_E == group]) for group in range(len(groups)))

@@ -73,7 +73,7 @@ def unbiased_recall(lists: Recommended, known: Known) -> Doubles:
 
     The sum of the weights of the hits over that of all relevant items: self-normalised inverse propensity scoring. The
     weight of an item with popularity p is p^(-(gamma + 1) / 2), gamma 1.5; one that nobody has seen counts as if one
-    user had. Equal weights give recall@k.
+    user had. Equal weights, and a single relevant item, give recall@k.
 
     *Source:* Yang et al., RecSys 2018 (propensities from popularity); Schnabel et al., ICML 2016 (inverse propensity
     scoring).

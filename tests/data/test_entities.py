@@ -46,6 +46,11 @@ def test_a_parquet_table_may_hold_numbers_nulls_and_lists(tmp_path: Path) -> Non
     assert table.columns == {"year": [("1995",), ()], "genres": [("a", "b"), ()]}
 
 
+def test_only_line_ends_end_a_line(tmp_path: Path) -> None:
+    table = read(tmp_path / "data.item", "item_id:token\ttitle:token\n1\ta\x85b\u2028c\n".encode(), "item")
+    assert table.columns == {"title": [("a\x85b\u2028c",)]}
+
+
 def test_a_compressed_table_is_read(tmp_path: Path) -> None:
     content = gzip.compress(b"user,gender\n1,F\n")
     assert read(tmp_path / "users.csv.gz", content).columns == {"gender": [("F",)]}
@@ -54,6 +59,7 @@ def test_a_compressed_table_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ("1|24|M\n2|53|F\n", "users.csv:1: its first line must name the columns"),
         ("user,gender\n1,F\n1,M\n", "id '1' is there twice; each must have one row"),
         ("user,gender\n1,F\n2\n", "users.csv:3: expected 2 columns, as in its head, found 1"),
         ("1,F\n2,M\n", "users.csv:1: its first line must name the columns"),

@@ -66,7 +66,7 @@ def test_fewer_groups_than_asked_for_are_a_warning(caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.WARNING):
         (found,) = make_groupings(["activity:3"], data_set([[0], [0], [0], [0, 1]], 2), {})
     assert groups(found) == {"1": [0, 1, 2], "2": [3]}
-    assert "activity:3 has 2 groups, since equal values stay together: 1, 2" in caplog.text
+    assert "activity:3 has 2 groups, not 3, since equal values stay together" in caplog.text
 
 
 def test_equal_values_alone_divide_nothing() -> None:
