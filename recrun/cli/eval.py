@@ -44,7 +44,7 @@ def command(
 
     Every evaluation on test is recorded in the run, and the metrics of each user are kept in it. KEY=VALUE changes how
     the model is evaluated: monitors, which4best, groups, user_file, item_file, device, threads, eval_memory, per_user,
-    root, verbose.
+    root, verbose, and the candidates that are ranked.
 
     \b
     Example:

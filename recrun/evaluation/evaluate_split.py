@@ -9,7 +9,7 @@ import torch
 
 from recrun.config.family import family_of_class
 from recrun.config.monitor_names import MetricName, kind_of
-from recrun.data.interactions import Interactions
+from recrun.data.interactions import CSR, Interactions
 from recrun.data.postprocessing.mode import check_mode
 from recrun.metrics.groups import Grouping
 from recrun.metrics.kinds import Evaluated, MeanOverUsers, MetricKind
@@ -43,6 +43,7 @@ def evaluate_split(
     memory_mb: int,
     progress: Callable[[int, int], None],
     keep_users: bool = False,
+    candidates: CSR | None = None,
     groupings: Sequence[Grouping] = (),
 ) -> Evaluation:
     """Compute metrics of a model on one split.
@@ -56,6 +57,7 @@ def evaluate_split(
         memory_mb: memory that ranking may use besides the model, in MB.
         progress: called as `progress(done, total)`, in users or rows, after each block.
         keep_users: whether the values of each user are wanted.
+        candidates: the items that are ranked for each user; all if None.
         groupings: groups to break the metrics of rankings down by.
     """
     if family_of_class(type(model)).evaluation == "predictions":
@@ -77,6 +79,7 @@ def evaluate_split(
         progress=progress,
         dataset=base,
         keep_users=keep_users,
+        candidates=candidates,
         groupings=groupings,
     )
     kept = result.per_user

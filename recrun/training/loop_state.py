@@ -12,8 +12,6 @@ from torch import Tensor
 
 from recrun.config.monitor_names import LOSS, MetricName, parse_monitor
 from recrun.errors import RegistryError, TrainingError
-from recrun.evaluation.evaluate_split import Evaluation
-from recrun.metrics.per_user import PerUser
 from recrun.metrics.undefined import Undefined
 from recrun.registry import METRICS
 from recrun.registry.user_files import is_file_reference
@@ -215,9 +213,6 @@ class TrainingState:
         meters: the running means of the other monitors.
         users: how many users were ranked and how many were skipped (no relevant items), by split, at its last
             evaluation.
-        per_user: the metrics of each user, by split, at its last evaluation; not saved.
-        best_per_user: those of the best validation so far; not saved.
-        groups: the metrics of groups, by split, at its last evaluation that broke them down; not saved.
         seconds: time spent, by activity.
     """
 
@@ -232,9 +227,6 @@ class TrainingState:
     pending: LossTrace = field(default_factory=LossTrace)
     meters: Meters = field(default_factory=Meters)
     users: dict[str, tuple[int, int]] = field(default_factory=dict)
-    per_user: dict[str, PerUser] = field(default_factory=dict)
-    best_per_user: PerUser | None = None
-    groups: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=lambda: {"train": 0.0, "evaluate": 0.0})
 
     @property
@@ -249,15 +241,6 @@ class TrainingState:
         self.loss.reset()
         self.epoch, self.step = epoch + 1, 0
         return values
-
-    def take(self, split: str, found: Evaluation) -> None:
-        """Take the result of an evaluation of a split."""
-        self.users[split] = (found.n_users, found.n_skipped)
-        if found.per_user is not None:
-            self.per_user[split] = found.per_user
-        if found.groups is not None:
-            self.groups[split] = found.groups
-        self.meters.record(split, found.values)
 
     def state_dict(self, history: Mapping[str, Any]) -> dict[str, Any]:
         """Return the state as plain data, with the position in the history of the run."""
