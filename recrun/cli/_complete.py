@@ -67,8 +67,9 @@ def settings(context: click.Context, incomplete: str) -> list[CompletionItem]:
     earlier = _earlier(context)
     named = next((context.params[key] for key in ("model", "what", "name") if key in context.params), None)
     if named is None and "checkpoint" in context.params:
-        of_evaluation = ("monitors", "which4best", "device", "threads", "eval_memory", "per_user", "root", "verbose")
-        return _settings(None, earlier, incomplete, of_evaluation)
+        of_all = ("monitors", "which4best", "device", "threads", "eval_memory", "per_user", "root", "verbose")
+        of_protocol = ("candidates", "candidates_by", "candidates_seed", "candidates_path")
+        return _settings(None, earlier, incomplete, (*of_all, *of_protocol))
     name = str(named)
     if "model" in context.params:
         return _settings(None, [f"model={name}" if name in MODELS else "model=bprmf", *earlier], incomplete)

@@ -72,6 +72,8 @@ def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(f"{message}; choose another data set", "dataset", "model")
     if not predicts:
         return
+    for key in (key for key in ("candidates", "candidates_path") if facts.values.get(key) is not None):
+        yield facts.fault(f"model {model.name} predicts labels and ranks nothing; remove it", key, "model")
     if not labelled and dataset.name in DATASETS:
         known = ", ".join(each.name for each in DATASETS if each.traits.labelled)
         message = f"model {model.name} predicts labels, but {dataset.name} has none; data sets with labels: {known}"
@@ -237,9 +239,8 @@ def _gradients_that_the_optimizer_takes(facts: Facts) -> Iterator[Fault]:
 
 def _what_a_device_can_draw(facts: Facts) -> Iterator[Fault]:
     if facts.values.get("draw_on") == "device" and facts.values.get("sampler", "uniform") != "uniform":
-        sampler = facts.values["sampler"]
-        message = f"only uniform negatives can be drawn on the device, found sampler: {sampler}; set draw_on: auto"
-        yield facts.fault(message, "draw_on", "sampler")
+        message = f"only uniform negatives can be drawn on the device, found sampler: {facts.values['sampler']}"
+        yield facts.fault(f"{message}; set draw_on: auto", "draw_on", "sampler")
 
 
 def _what_the_pipe_of_a_family_takes(facts: Facts) -> Iterator[Fault]:

@@ -9,7 +9,7 @@ import torch
 
 from recrun.config.family import family_of_class
 from recrun.config.monitor_names import MetricName, kind_of
-from recrun.data.interactions import Interactions
+from recrun.data.interactions import CSR, Interactions
 from recrun.data.postprocessing.mode import check_mode
 from recrun.metrics.kinds import Evaluated, MeanOverUsers, MetricKind
 from recrun.metrics.per_user import PerUser
@@ -40,6 +40,7 @@ def evaluate_split(
     memory_mb: int,
     progress: Callable[[int, int], None],
     keep_users: bool = False,
+    candidates: CSR | None = None,
 ) -> Evaluation:
     """Compute metrics of a model on one split.
 
@@ -52,6 +53,7 @@ def evaluate_split(
         memory_mb: memory that ranking may use besides the model, in MB.
         progress: called as `progress(done, total)`, in users or rows, after each block.
         keep_users: whether the values of each user are wanted.
+        candidates: the items that are ranked for each user; all if None.
     """
     if family_of_class(type(model)).evaluation == "predictions":
         from recrun.evaluation.predictions import measure, predict
@@ -72,6 +74,7 @@ def evaluate_split(
         progress=progress,
         dataset=base,
         keep_users=keep_users,
+        candidates=candidates,
     )
     kept = result.per_user
     per_user = None if kept is None else PerUser(base.user_ids[kept.users_U], kept.values)

@@ -70,8 +70,9 @@ def evaluate_ranking(
     progress: Callable[[int, int], None] | None = None,
     dataset: Any = None,
     keep_users: bool = False,
+    candidates: CSR | None = None,
 ) -> RankingResult:
-    """Rank all items for every user with relevant items, leaving out seen ones, and return every metric.
+    """Rank items for every user with relevant ones, leaving out those seen, and return every metric.
 
     The order is exact; of equal scores the smaller item id comes first. An item scored -inf is not ranked. Where fewer
     than k items are left, the remaining ranks are empty and count as misses. A relevant item that is also seen cannot
@@ -91,6 +92,8 @@ def evaluate_ranking(
         progress: called as `progress(done, total)` after each block of users.
         dataset: the data set, for kinds of metrics that look at more than ids.
         keep_users: whether the values of each user are returned as well.
+        candidates: the items that are ranked for each user, U rows; all if None. A relevant item that is not among
+            them is a miss.
 
     Returns:
         The metrics, in double precision; `recrun.metrics.undefined.Undefined`, which is NaN with a reason, where they
@@ -109,7 +112,7 @@ def evaluate_ranking(
     k = max(1, min(n_items, max((name.k or 1 for name in names), default=1)))
     totals = Totals(names, "ranking", Evaluated(n_items, seen, relevant, dataset), keep_users=keep_users)
     if len(users) and metrics:
-        task = _Task(seen, relevant, n_items, k, totals.needs)
+        task = _Task(seen, relevant, n_items, k, totals.needs, candidates)
         scores = scores_of(model, seen.n_rows, n_items, device, memory)
         chunk = max(1, _PLACES // k // SUMMED) * SUMMED
         with _ranker(task, scores, device, memory) as rank:
@@ -133,12 +136,13 @@ class _Task:
     n_items: int
     k: int
     needs: frozenset[str]
+    candidates: CSR | None = None
 
     def rank(self, users_B: Array, tiler: Tiler) -> Rankings:
-        """Rank all items for the users of one block."""
+        """Rank the items for the users of one block."""
         n_users = len(users_B)
         seen, relevant = _pairs(self.seen, users_B), _pairs(self.relevant, users_B)
-        block = tiler.open(users_B, seen)
+        block = tiler.open(users_B, seen, None if self.candidates is None else _pairs(self.candidates, users_B))
         best = TopK(n_users, self.k, users_B)
         auc = self._open_auc(block, seen, relevant) if "wins" in self.needs else None
         for tile in block:

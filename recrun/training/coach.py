@@ -23,7 +23,7 @@ from recrun.config.monitor_names import LOSS
 from recrun.criterions.base import checked_loss
 from recrun.data.postprocessing.mode import check_mode
 from recrun.errors import RegistryError, TrainingError
-from recrun.evaluation.evaluate_split import evaluate_split, undefined_metrics
+from recrun.evaluation.evaluate_split import undefined_metrics
 from recrun.metrics.per_user import PerUser
 from recrun.metrics.trial import try_metrics
 from recrun.metrics.undefined import Undefined
@@ -35,7 +35,7 @@ from recrun.training.loader import n_rows
 from recrun.training.loop_state import Best, require_all
 from recrun.training.reporter import Reporter, Reporters
 from recrun.training.run_keeper import RunKeeper
-from recrun.training.run_record import result_of
+from recrun.training.run_record import protocol_entry, result_of
 from recrun.training.run_settings import RunSettings
 from recrun.training.schedulers import Schedule
 from recrun.training.stop_signals import Interrupts
@@ -123,7 +123,7 @@ class Coach(RunKeeper):
         state.stale = 0 if is_best else state.stale + 1
         if is_best:
             self._keep_best(Best(epoch, value, values))
-            state.best_per_user = state.per_user.get("valid")
+            self.evaluator.keep_best()
         state.evaluated, state.last_value = epoch, value
         self.history.append(epoch, "valid", values, seconds, is_best)
         self.reporters.evaluated(epoch, "valid", values, is_best, seconds)
@@ -178,12 +178,12 @@ class Coach(RunKeeper):
         if self.cfg["eval_test"]:
             place = self.run.begin_test_evaluation("best", by="train")
             test, seconds = self._score("test", best.epoch)
-            self.run.end_test_evaluation(place, test)
+            self.run.end_test_evaluation(place, test, protocol_entry(self.evaluator.protocol))
             self.history.append(best.epoch, "test", test, seconds)
             self.reporters.evaluated(best.epoch, "test", test, False, seconds)
         write_per_user(self.run, "valid", of_valid)
-        write_per_user(self.run, "test", None if test is None else self.state.per_user.get("test"))
-        result = result_of(self.run, self.parts, self.settings, self.state, test)
+        write_per_user(self.run, "test", self.evaluator.per_user.get("test"))
+        result = result_of(self.run, self.parts, self.settings, self.state, test, self.evaluator.protocol)
         self.run.write_json(self.run.metrics_file, result)
         self.reporters.finish(result)
         self.stopwatch.book("report")
@@ -220,19 +220,10 @@ class Coach(RunKeeper):
 
     def evaluate(self, prefix: str = "valid") -> None:
         """Rank all items for every user of a split (or predict all of its labels), and record every metric."""
-        found = evaluate_split(
-            self.model,
-            self.dataset.base,
-            prefix,
-            self.settings.metrics,
-            device=self.device,
-            memory_mb=self.cfg.get("eval_memory", 512),
-            progress=lambda done, total: self._after_block(prefix, done, total),
-            keep_users=self.cfg.get("per_user", True),
-        )
+        found = self.evaluator.evaluate(prefix, lambda done, total: self._after_block(prefix, done, total))
+        while self.evaluator.protocol.notes:
+            self.reporters.message(self.evaluator.protocol.notes.pop(0), "warning")
         self.state.users[prefix] = (found.n_users, found.n_skipped)
-        if found.per_user is not None:
-            self.state.per_user[prefix] = found.per_user
         self.state.meters.record(prefix, found.values)
 
     def monitor(
@@ -276,7 +267,6 @@ class Coach(RunKeeper):
         start = time.perf_counter()
         self.state.meters.take(split)
         self.state.users.pop(split, None)
-        self.state.per_user.pop(split, None)
         self.dataloader = self._loader(split, epoch)
         self.model.eval()
         if self.settings.family.histories:
@@ -291,8 +281,8 @@ class Coach(RunKeeper):
 
     def _best_per_user(self, best: Best) -> PerUser | None:
         """Return the metrics of each user at the best validation, which is repeated if it was before a resume."""
-        found = self.state.best_per_user
-        is_kept = self.cfg.get("per_user", True) and self.settings.family.evaluation == "ranking"
+        found = self.evaluator.best_per_user
+        is_kept = self.evaluator.keeps_users and self.settings.family.evaluation == "ranking"
         if found is not None or not (is_kept and self.settings.validates):
             return found
         values, _ = self._score("valid", best.epoch)
@@ -300,7 +290,7 @@ class Coach(RunKeeper):
             message = "the best model has other metrics on valid now than before the run was resumed"
             self.reporters.message(f"{message}; the metrics of each user on valid are not kept", "warning")
             return None
-        return self.state.per_user.get("valid")
+        return self.evaluator.per_user.get("valid")
 
     def _undefined(self) -> dict[str, dict[str, str]]:
         """Return, by split to be evaluated, the monitors that the data leaves undefined, with the reasons."""
@@ -308,6 +298,7 @@ class Coach(RunKeeper):
             return {}
         splits = [*(["valid"] if self.settings.validates else []), *(["test"] if self.cfg["eval_test"] else [])]
         base, metrics = self.dataset.base, self.settings.metrics
+        self.evaluator.protocol.check(base, splits)
         try_metrics(metrics, self.settings.family.evaluation, base.n_items)
         return {split: undefined_metrics(self.model, base, split, metrics) for split in splits}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from recrun.evaluation.protocol import protocol_text
 from recrun.files import atomic_write
 from recrun.metrics.undefined import undefined_text
 from recrun.registry.user_files import short_name
@@ -161,7 +162,8 @@ def _opening(result: Mapping[str, Any]) -> Iterable[str]:
     yield f"- status: {result.get('status', 'done')}"
     if result.get("run"):
         yield f"- run: `{result['run']}`"
-    for label, text in (("numbers", chosen_text(result)), ("", scored_text(result))):
+    protocol = protocol_text(result.get("protocol"))
+    for label, text in (("numbers", chosen_text(result)), ("", scored_text(result)), ("", protocol)):
         if text:
             yield f"- {label}: {text}" if label else f"- {text}"
     if result.get("seconds"):
