@@ -10,6 +10,7 @@ from typing import Final
 
 from recrun.compare.entry import Entry
 from recrun.errors import ConfigError, RegistryError, nearest
+from recrun.evaluation.protocol import KEYS as PROTOCOL
 from recrun.registry import DATASETS
 from recrun.registry.user_files import is_file_reference, short_name
 from recrun.runs.provenance import SPLIT
@@ -53,8 +54,8 @@ def grouped(entries: Iterable[Entry]) -> tuple[list[Group], list[str]]:
     found: dict[tuple[tuple[str, str], ...], dict[str, Entry]] = {}
     notes = []
     for entry in entries:
-        parts = (SPLIT, entry.data.get(SPLIT, ""))
-        seeds = found.setdefault((parts, *sorted(_identity(entry).items())), {})
+        of_data = [(SPLIT, entry.data.get(SPLIT, "")), *protocol_of(entry)]
+        seeds = found.setdefault((*of_data, *sorted(_identity(entry).items())), {})
         other = seeds.get(entry.seed)
         if other is None:
             seeds[entry.seed] = entry
@@ -93,9 +94,9 @@ def find_group(groups: Sequence[Group], text: str) -> Group:
 
 def _identity(entry: Entry) -> dict[str, str]:
     """Return what a run computes: its settings, and by their names the digests of the files of code in them."""
-    left_out = (*_REPEATS, *_WITHOUT_EFFECT)
+    left_out = (*_REPEATS, *_WITHOUT_EFFECT, *PROTOCOL)
     settings = {key: value for key, value in entry.identity.items() if key not in left_out}
-    given = [str(entry.settings[key]) for key in settings]
+    given = [str(entry.settings.get(key)) for key in settings]
     files = [text.rpartition(":")[0] for text in given if is_file_reference(text)]
     return settings | {os.path.basename(file): entry.code[file][:_DIGITS] for file in files if file in entry.code}
 
@@ -112,7 +113,7 @@ def _names(entries: Sequence[Entry]) -> list[str]:
         alike = [each for other, each in zip(entries, identities, strict=True) if other.model == entry.model]
         keys = [key for key in _all_keys(alike) if key != "model" and len({each.get(key) for each in alike}) > 1]
         keys = list(dict.fromkeys([*of_data, *keys]))
-        parts.append([(key, _text(entry, identity.get(key), key)) for key in keys])
+        parts.append([(key, _text(entry, {**entry.identity, **identity}.get(key), key)) for key in keys])
     for longest in (_LONGEST, None):
         names = [_name(entry.model, of_entry, longest) for entry, of_entry in zip(entries, parts, strict=True)]
         if len(set(names)) == len(names):
@@ -136,10 +137,17 @@ def _name(model: str, parts: Iterable[tuple[str, str | None]], longest: int | No
 
 
 def _differing_parts(entries: Sequence[Entry]) -> list[str]:
-    """Return the settings of the data set that differ between runs whose train, valid and test parts differ."""
-    if len({entry.data.get("split") for entry in entries}) < 2:
-        return []
-    return data_settings_that_differ(entries)
+    """Return the settings that differ between runs of different train, valid and test parts, or different rankings."""
+    of_data = data_settings_that_differ(entries) if len({entry.data.get(SPLIT) for entry in entries}) > 1 else []
+    of_protocol = PROTOCOL if len({protocol_of(entry) for entry in entries}) > 1 else ()
+    return of_data + [key for key in of_protocol if len({entry.identity.get(key) for entry in entries}) > 1]
+
+
+def protocol_of(entry: Entry) -> tuple[tuple[str, str], ...]:
+    """Return what a run ranks, equal for runs that rank the same; a file of candidates counts by its content."""
+    protocol = entry.protocol or {}
+    without = ("candidates_path",) if "sha256" in protocol else ()
+    return tuple(sorted((key, str(value)) for key, value in protocol.items() if key not in without))
 
 
 def data_settings_that_differ(entries: Sequence[Entry]) -> list[str]:

@@ -39,6 +39,8 @@ def test_runs_that_differ_in_their_seed_alone_are_one_group_ordered_by_seed(tmp_
         {"monitors": ["ndcg@20"]},
         {"eval_test": False},
         {"per_user": False},
+        {"candidates": None},
+        {"epochs": 100},
     ],
 )
 def test_settings_that_do_not_affect_the_numbers_separate_nothing(tmp_path: Path, free: dict[str, Any]) -> None:
@@ -51,7 +53,7 @@ def test_a_group_is_named_by_what_differs_among_groups_of_its_model(tmp_path: Pa
         _entry(tmp_path, "b", lr=0.01, embedding_dim=8, loss="bpr"),
         _entry(tmp_path, "c", model="ease", regularization=3),
     ]
-    assert list(_grouped(entries)) == ["bprmf lr=0.1 loss not set", "bprmf lr=0.01 loss=bpr", "ease"]
+    assert list(_grouped(entries)) == ["bprmf lr=0.1 loss=null", "bprmf lr=0.01 loss=bpr", "ease"]
 
 
 def test_one_group_alone_is_called_as_its_model(tmp_path: Path) -> None:
@@ -79,6 +81,11 @@ def test_versions_of_the_users_own_code_are_groups(tmp_path: Path) -> None:
 def test_a_loss_of_the_users_own_is_shown_by_its_name(tmp_path: Path) -> None:
     entries = [_entry(tmp_path, "a", loss="/mine/my.py:MyLoss"), _entry(tmp_path, "b", loss="bpr")]
     assert list(_grouped(entries)) == ["bprmf loss=MyLoss", "bprmf loss=bpr"]
+
+
+def test_a_setting_that_only_one_run_has_is_named(tmp_path: Path) -> None:
+    entries = [_entry(tmp_path, "a"), _entry(tmp_path, "b", n_layers=3)]
+    assert list(_grouped(entries)) == ["bprmf n_layers not set", "bprmf n_layers=3"]
 
 
 def test_versions_of_data_with_the_same_settings_are_groups(tmp_path: Path) -> None:
