@@ -72,9 +72,11 @@ def command(
     runs: str,
     as_json: bool,
 ) -> None:
-    """Compare finished runs: means over seeds, and tests of the differences to a baseline.
+    """Compare groups of finished runs, and test their differences.
 
-    Runs that differ in their seed alone are one group. The best group is the baseline, unless --baseline names another.
+    Runs that differ in their seed alone are one group. Shown are means over seeds, and differences to a baseline with
+    intervals and corrected p values. The best group is the baseline, unless --baseline names another.
+
     Give runs, sweeps, folders of runs, and conditions as of `recrun list runs`; with conditions alone, the runs in
     --runs that meet all of them are compared.
 
