@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -85,6 +86,8 @@ def command(
         recrun compare dataset=MovieLens100K --baseline popularity
     """
     kind = _format(format_, to, as_json)
+    if to is not None:
+        _refuse_place(to)
     if descriptive:
         _refuse_tests()
     from recrun.compare.compare import How, compare
@@ -125,6 +128,16 @@ def _format(format_: str | None, to: str | None, as_json: bool) -> str:
         known = ", ".join(_ENDINGS)
         raise click.UsageError(f"--to {to}: its ending tells no format ({known}); add --format")
     return _ENDINGS[ending]
+
+
+def _refuse_place(path: str) -> None:
+    """Refuse to write where something else than a file is, which would be replaced.
+
+    Raises:
+        click.UsageError: there is a FIFO, device or the like.
+    """
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise click.UsageError(f"--to {path}: it is not a regular file")
 
 
 def _refuse_tests() -> None:
@@ -179,6 +192,6 @@ def _write(path: str, content: str) -> None:
     from recrun.files import atomic_write
 
     try:
-        atomic_write(path, content)
+        atomic_write(os.path.realpath(path), content)
     except OSError as error:
         raise RecrunError(f"cannot write {path}: {error.strerror}") from None
