@@ -134,8 +134,10 @@ def _refuse_place(path: str) -> None:
     """Refuse to write where something else than a file is, which would be replaced.
 
     Raises:
-        click.UsageError: there is a FIFO, device or the like.
+        click.UsageError: there is a link, FIFO, device or the like.
     """
+    if os.path.islink(path):
+        raise click.UsageError(f"--to {path}: it is a symbolic link; name the file itself")
     if os.path.lexists(path) and not os.path.isfile(path):
         raise click.UsageError(f"--to {path}: it is not a regular file")
 
@@ -192,6 +194,6 @@ def _write(path: str, content: str) -> None:
     from recrun.files import atomic_write
 
     try:
-        atomic_write(os.path.realpath(path), content)
+        atomic_write(path, content)
     except OSError as error:
         raise RecrunError(f"cannot write {path}: {error.strerror}") from None

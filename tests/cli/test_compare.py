@@ -84,15 +84,19 @@ def test_every_format_is_printed_or_written_to_a_file(
     assert Path("other").read_text(encoding="utf-8") == printed.out
 
 
-def test_a_file_is_replaced_also_through_a_link_and_nothing_else_is(recrun: Callable[..., Any], runs: Path) -> None:
+def test_a_file_is_replaced_and_nothing_else_is(recrun: Callable[..., Any], runs: Path) -> None:
     Path("old.md").write_text("old", encoding="utf-8")
     Path("link.md").symlink_to("old.md")
-    assert recrun("compare", "runs", "--to", "link.md").code == 0
-    assert Path("link.md").is_symlink()
-    assert Path("old.md").read_text(encoding="utf-8").startswith("| group |")
     os.mkfifo("fifo.md")
-    outcome = recrun("compare", "runs", "--to", "fifo.md")
-    assert (outcome.code, outcome.err.splitlines()[-1]) == (2, "Error: --to fifo.md: it is not a regular file")
+    for name, problem in (
+        ("link", "it is a symbolic link; name the file itself"),
+        ("fifo", "it is not a regular file"),
+    ):
+        outcome = recrun("compare", "runs", "--to", f"{name}.md")
+        assert (outcome.code, outcome.err.splitlines()[-1]) == (2, f"Error: --to {name}.md: {problem}")
+    assert Path("old.md").read_text(encoding="utf-8") == "old"
+    assert recrun("compare", "runs", "--to", "old.md").code == 0
+    assert Path("old.md").read_text(encoding="utf-8").startswith("| group |")
 
 
 def test_notes_go_to_stderr_beside_a_document(recrun: Callable[..., Any], runs: Path) -> None:
