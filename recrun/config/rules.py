@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from recrun.config.draft import Facts
-from recrun.config.monitor_names import LOSS, MetricName, is_monitor, kind_of, parse_item, parse_monitor
+from recrun.config.monitor_names import LOSS, MetricName, group_faults, is_monitor, kind_of, parse_item, parse_monitor
 from recrun.config.settings import check_device_name
 from recrun.errors import ConfigError, Fault, RegistryError, nearest
 from recrun.registry import DATASETS, LOSSES, METRICS
@@ -279,8 +279,7 @@ def _conditions_of_components(facts: Facts) -> Iterator[Fault]:
 
 
 def _a_filter_that_can_be_read(facts: Facts) -> Iterator[Fault]:
-    text = facts.values.get("filter")
-    if facts.has("filter") and isinstance(text, str):
+    if isinstance(text := facts.values.get("filter"), str):
         try:
             parse_filter(text)
         except FilterError as error:
@@ -300,6 +299,7 @@ RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     *OF_A_MODEL,
     _which4best_is_a_monitor,
     _monitors_that_the_run_has,
+    group_faults,
     _device_is_written_as_one,
     _folder_names,
     _what_needs_validation,

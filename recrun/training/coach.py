@@ -55,7 +55,7 @@ class Coach(RunKeeper):
         Raises:
             TrainingError: a metric is infinite.
         """
-        self._take(RunSettings.read(cfg, monitors, self.model))
+        self._take(RunSettings.read(cfg, monitors, self.model, self.dataset.base))
         self.reporters = Reporters(reporters)
         try:
             values = self._evaluate_split(split, self.state.epoch)[0]
@@ -81,6 +81,7 @@ class Coach(RunKeeper):
                 early = " (it stopped early)" if finished.get("stopped_early") else ""
                 if self.cfg.get("verbose", True):
                     done = f"the run {self.run.path} is done{early}; nothing is left to train"
+                    done += self.settings.how_to_group(finished)
                     logging.getLogger(__name__).warning(done)
                 return finished
             with self._recorded():
@@ -178,12 +179,12 @@ class Coach(RunKeeper):
         if self.cfg["eval_test"]:
             place = self.run.begin_test_evaluation("best", by="train")
             test, seconds = self._score("test", best.epoch)
-            self.run.end_test_evaluation(place, test, protocol_entry(self.evaluator.protocol))
+            self.run.end_test_evaluation(place, test, **protocol_entry(self.evaluator.protocol))
             self.history.append(best.epoch, "test", test, seconds)
             self.reporters.evaluated(best.epoch, "test", test, False, seconds)
         write_per_user(self.run, "valid", of_valid)
         write_per_user(self.run, "test", self.evaluator.per_user.get("test"))
-        result = result_of(self.run, self.parts, self.settings, self.state, test, self.evaluator.protocol)
+        result = result_of(self.run, self.parts, self.settings, self.state, test, self.evaluator)
         self.run.write_json(self.run.metrics_file, result)
         self.reporters.finish(result)
         self.stopwatch.book("report")
@@ -220,7 +221,10 @@ class Coach(RunKeeper):
 
     def evaluate(self, prefix: str = "valid") -> None:
         """Rank all items for every user of a split (or predict all of its labels), and record every metric."""
-        found = self.evaluator.evaluate(prefix, lambda done, total: self._after_block(prefix, done, total))
+        is_final = self._is_scoring_test or self._run is None
+        found = self.evaluator.evaluate(
+            prefix, lambda done, total: self._after_block(prefix, done, total), in_groups=is_final
+        )
         while self.evaluator.protocol.notes:
             self.reporters.message(self.evaluator.protocol.notes.pop(0), "warning")
         self.state.users[prefix] = (found.n_users, found.n_skipped)
@@ -280,21 +284,22 @@ class Coach(RunKeeper):
         return {str(name): values[str(name)] for name in self.settings.metrics}, self._spend("evaluate", start)
 
     def _best_per_user(self, best: Best) -> PerUser | None:
-        """Return the metrics of each user at the best validation, which is repeated if it was before a resume."""
-        found = self.evaluator.best_per_user
-        is_kept = self.evaluator.keeps_users and self.settings.family.evaluation == "ranking"
-        if found is not None or not (is_kept and self.settings.validates):
+        """Return the metrics of each user at the best validation, repeated for groups or if it was before a resume."""
+        found, settings = self.evaluator.best_per_user, self.settings
+        is_wanted = settings.groupings or (found is None and self.evaluator.keeps_users)
+        if not (is_wanted and settings.validates and settings.family.evaluation == "ranking"):
             return found
         values, _ = self._score("valid", best.epoch)
         if any(values[name] != value for name, value in best.values.items() if value == value):
             message = "the best model has other metrics on valid now than before the run was resumed"
             self.reporters.message(f"{message}; the metrics of each user on valid are not kept", "warning")
-            return None
+            return found
         return self.evaluator.per_user.get("valid")
 
     def _undefined(self) -> dict[str, dict[str, str]]:
         """Return, by split to be evaluated, the monitors that the data leaves undefined, with the reasons."""
         if type(self).evaluate is not Coach.evaluate:  # What a script evaluates is not known beforehand.
+            self.settings.refuse_groups("an evaluate() of your own does not break metrics down")
             return {}
         splits = [*(["valid"] if self.settings.validates else []), *(["test"] if self.cfg["eval_test"] else [])]
         base, metrics = self.dataset.base, self.settings.metrics

@@ -219,9 +219,9 @@ class RunKeeper:
         self.stopwatch.book("checkpoint")
 
     def _take(self, settings: RunSettings) -> None:
-        self._settings = settings
-        self.state.meters = Meters(settings.metrics)
-        self.evaluator = Evaluator(self.model, self.dataset.base, settings.metrics, settings.cfg, self.device)
+        self._settings, self.state.meters = settings, Meters(settings.metrics)
+        parts = self.model, self.dataset.base, settings.metrics, settings.cfg, self.device
+        self.evaluator = Evaluator(*parts, settings.groupings)
 
     def _usual_reporters(self, run: RunFolder, resumed_from: int | None) -> Sequence[Reporter]:
         return make_reporters(run, self.cfg, resumed_from)

@@ -9,6 +9,7 @@ from typing import Any
 from recrun.architectures.base import n_parameters
 from recrun.config.monitor_names import LOSS
 from recrun.errors import CheckpointError
+from recrun.evaluation.evaluator import Evaluator
 from recrun.evaluation.protocol import Protocol, protocol_text
 from recrun.metrics.undefined import as_nulls, undefined_entry
 from recrun.runs.folder import RunFolder, now
@@ -78,7 +79,7 @@ def result_of(
     settings: RunSettings,
     state: TrainingState,
     test: Mapping[str, float] | None,
-    protocol: Protocol,
+    evaluator: Evaluator,
 ) -> dict[str, Any]:
     """Return the content of metrics.json; `state` has a best evaluation.
 
@@ -96,9 +97,10 @@ def result_of(
         "which4best": str(settings.which4best),
         **{split: None if values is None else as_nulls(values) for split, values in parts_scored.items()},
         **undefined_entry({split: values or {} for split, values in parts_scored.items()}),
+        **({"groups": dict(evaluator.groups)} if settings.groupings else {}),
         "users": {**users, "skipped": skipped.get("test", skipped.get("valid", 0))},
         **rows_scored(parts, settings, state),
-        **protocol_entry(protocol),
+        **protocol_entry(evaluator.protocol),
         "seconds": {**state.seconds, "total": sum(state.seconds.values())},
         "epochs": state.epoch,
         "stopped_early": state.stopped_early,

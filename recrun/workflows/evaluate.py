@@ -24,10 +24,14 @@ from recrun.training.checkpoint_state import last_line, refuse_other_data
 from recrun.training.coach import Coach
 from recrun.training.reporter import Reporter
 from recrun.training.run_record import protocol_entry, rows_scored
+from recrun.training.run_settings import RunSettings
 from recrun.workflows.build import build
 
 EVALUATION_KEYS: Final = frozenset(
-    {"monitors", "which4best", "device", "threads", "eval_memory", "per_user", "root", "verbose", *KEYS}
+    {
+        *("monitors", "which4best", "groups", "user_file", "item_file", "device", "threads", "eval_memory", "per_user"),
+        *("root", "verbose", *KEYS),
+    }
 )
 """The settings that `recrun eval` may change: how and where to evaluate, not what was trained."""
 _EVALUATED: Final = ("dataset", "split", "model", "monitors", "which4best")
@@ -66,11 +70,12 @@ def evaluate(
     coach = _build_to_evaluate(resolved, file, content, of_run)
     if not coach.dataset.base.describe()[split]:
         raise ConfigError(f"the data has no {split} part to evaluate on")
+    settings = RunSettings.read(resolved.config, resolved.config.monitors, coach.model, coach.dataset.base)
     protocol.check(coach.dataset.base, [split])
     entry = _enter(run, file) if split == "test" and run is not None else None
-    values = coach.score(split, resolved.config, resolved.config.monitors, reporters)
+    values = coach.score(split, settings, resolved.config.monitors, reporters)
     if entry is not None and run is not None:
-        run.end_test_evaluation(entry, values, protocol_entry(protocol))
+        run.end_test_evaluation(entry, values, **protocol_entry(protocol))
     per_user = coach.evaluator.per_user.get(split) if protocol.choice == of_run.choice else None
     kept = None if run is None else _keep_per_user(run, file, split, per_user)
     return {
@@ -79,6 +84,7 @@ def evaluate(
         "split": split,
         "metrics": as_nulls(values),
         **undefined_entry({split: values}),
+        **({"groups": coach.evaluator.groups[split]} if settings.groupings else {}),
         "users": coach.state.users[split][0],
         "per_user": kept,
         **protocol_entry(protocol),

@@ -203,6 +203,16 @@ def evaluation_table(result: Mapping[str, Any]) -> Group:
     return _scores(f"Checkpoint {result['checkpoint']}", {result["split"]: result["metrics"]}, notes)
 
 
+def groups_tables(groups: Mapping[str, Any], split: str) -> Group:
+    """Return a table for each grouping: a row for each group, and below it how far apart the groups are.
+
+    Args:
+        groups: the break-down of one split, as in metrics.json.
+        split: "valid" or "test".
+    """
+    return Group(*(_groups_table(f"{split} by {name}", found) for name, found in groups.items()))
+
+
 def time_table(rows: Sequence[tuple[str, float, float]]) -> TextTable:
     """Return a table of the time that a run spent: rows of (activity, seconds, share)."""
     shown = [(activity, f"{seconds:.2f}", f"{share:.1%}") for activity, seconds, share in rows]
@@ -229,6 +239,19 @@ class _Scores:
 
 def _scores(head: str, splits: Mapping[str, Mapping[str, Any]], notes: Sequence[str]) -> Group:
     return Group(Prose(head, "bold"), _Scores(splits), *(Prose(note, "dim") for note in notes if note))
+
+
+def _groups_table(title: str, found: Mapping[str, Any]) -> TextTable:
+    counted = [key for key in ("items", "users") if key in found["groups"][0]]
+    names = list(found["groups"][0]["metrics"])
+    rows: list[list[Any]] = [
+        [plain(group["group"]), *(group[key] for key in counted), *(group["metrics"].get(name) for name in names)]
+        for group in found["groups"]
+    ]
+    for gap in ("difference", "ratio"):
+        values = (found["gaps"].get(name, {}).get(gap) for name in names)
+        rows.append([plain(gap, style="dim"), *(None for _ in counted), *values])
+    return table(title, ("group", *counted, *map(short_name, names)), rows)
 
 
 def _cell(value: Any) -> str:
