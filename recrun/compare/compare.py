@@ -178,11 +178,11 @@ def _result(group: Group, metrics: Sequence[str]) -> GroupResult:
 def _order(result: GroupResult, metric: str) -> tuple[bool, float]:
     """Return the key that sorts groups best first; those without a value come last."""
     value = result.mean[metric]
-    sign = 1.0 if _is_error(metric) else -1.0
+    sign = 1.0 if is_error(metric) else -1.0
     return value is None, sign * (value or 0.0)
 
 
-def _is_error(metric: str) -> bool:
+def is_error(metric: str) -> bool:
     """Return whether smaller values of a metric are better; of one whose file is gone, that is not known to be so."""
     try:
         return smaller_is_better(parse_monitor(metric))

@@ -26,7 +26,12 @@ class Figures:
     @classmethod
     def of(cls, comparison: Comparison, metric: str) -> Figures:
         """Return the format in which the largest mean has four digits, and four decimals for the usual metrics."""
-        return cls(_decimals(group.mean.get(metric) for group in comparison.groups))
+        return cls.of_values(group.mean.get(metric) for group in comparison.groups)
+
+    @classmethod
+    def of_values(cls, values: Iterable[Number]) -> Figures:
+        """Return the same for some values."""
+        return cls(_decimals(values))
 
     def number(self, value: Number, *, signed: bool = False) -> str:
         """Format a number, "-" for none.

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from recrun.cli._options import (
-    completes,
-    debug_option,
-    echo,
-    json_option,
-    print_json,
-    print_notes,
-    runs_option,
+from recrun.cli._options import debug_option, echo, json_option, print_json, print_notes, runs_option
+from recrun.cli.conclusions._shared import (
+    comparison_options,
+    names_of_metrics,
+    refuse_place,
+    refuse_tests,
+    runs_argument,
+    write,
 )
 
 if TYPE_CHECKING:
@@ -26,32 +25,8 @@ _ENDINGS: Final = {".md": "md", ".tex": "latex", ".csv": "csv", ".html": "html",
 
 
 @click.command("compare")
-@click.argument(
-    "arguments", nargs=-1, required=True, metavar="RUN|SWEEP|DIR|CONDITION ...", shell_complete=completes("runs")
-)
-@click.option("--baseline", metavar="GROUP|RUN", help="Compare with this group: its name or one of its runs.")
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Compare this metric; repeatable.")
-@click.option("--split", type=click.Choice(["test", "valid"]), default="test", show_default=True, help="Which numbers.")
-@click.option(
-    "--test",
-    type=click.Choice(["t", "wilcoxon", "permutation", "bootstrap"]),
-    default="t",
-    show_default=True,
-    help="How differences are tested.",
-)
-@click.option(
-    "--over",
-    type=click.Choice(["users", "seeds", "both"]),
-    help="What varies in a test: users, seeds, or both.  [default: both; users where a group has one seed]",
-)
-@click.option(
-    "--correction",
-    type=click.Choice(["holm", "bh", "none"]),
-    default="holm",
-    show_default=True,
-    help="How p values are corrected for the number of tests.",
-)
-@click.option("--descriptive", is_flag=True, help="Show numbers without tests, also of runs that do not compare.")
+@runs_argument
+@comparison_options("test")
 @click.option("--format", "format_", type=click.Choice(_FORMATS), help="How the result is written.  [default: table]")
 @click.option(
     "--to", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE; its ending tells the format."
@@ -87,18 +62,16 @@ def command(
     """
     kind = _format(format_, to, as_json)
     if to is not None:
-        _refuse_place(to)
+        refuse_place(to)
     if descriptive:
-        _refuse_tests()
+        refuse_tests()
+    asked = names_of_metrics(metrics)
     from recrun.compare.compare import How, compare
 
-    asked = tuple(name.strip() for text in metrics for name in text.split(",") if name.strip())
-    if metrics and not asked:
-        raise click.UsageError("--metric: expected the name of a metric, such as ndcg@20")
     how = How(baseline, asked, split, test, over, correction, descriptive)  # type: ignore[arg-type]
     comparison = compare(arguments, runs, how)
     if to is not None:
-        _write(to, _text(comparison, kind))
+        write(to, _text(comparison, kind))
         echo(f"wrote {to}", err=True)
     elif kind == "table":
         _print(comparison)
@@ -128,28 +101,6 @@ def _format(format_: str | None, to: str | None, as_json: bool) -> str:
         known = ", ".join(_ENDINGS)
         raise click.UsageError(f"--to {to}: its ending tells no format ({known}); add --format")
     return _ENDINGS[ending]
-
-
-def _refuse_place(path: str) -> None:
-    """Refuse to write where something else than a file is, which would be replaced.
-
-    Raises:
-        click.UsageError: there is a link, FIFO, device or the like.
-    """
-    if os.path.islink(path):
-        raise click.UsageError(f"--to {path}: it is a symbolic link; name the file itself")
-    if os.path.lexists(path) and not os.path.isfile(path):
-        raise click.UsageError(f"--to {path}: it is not a regular file")
-
-
-def _refuse_tests() -> None:
-    """Refuse options that say how to test, where nothing is tested."""
-    context = click.get_current_context()
-    by_default = click.core.ParameterSource.DEFAULT
-    names = ("baseline", "test", "over", "correction")
-    given = [f"--{name}" for name in names if context.get_parameter_source(name) is not by_default]
-    if given:
-        raise click.UsageError(f"--descriptive tests nothing; leave out either it or {', '.join(given)}")
 
 
 def _print(comparison: Comparison) -> None:
@@ -182,18 +133,3 @@ def _text(comparison: Comparison, kind: str) -> str:
         return to_json(comparison.document(), indent=2) + "\n"
     writers = {"md": markdown, "latex": latex, "csv": csv, "html": html}
     return writers[kind](comparison)
-
-
-def _write(path: str, content: str) -> None:
-    """Write a file atomically.
-
-    Raises:
-        RecrunError: it cannot be written.
-    """
-    from recrun.errors import RecrunError
-    from recrun.files import atomic_write
-
-    try:
-        atomic_write(path, content)
-    except OSError as error:
-        raise RecrunError(f"cannot write {path}: {error.strerror}") from None

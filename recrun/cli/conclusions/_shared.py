@@ -1,0 +1,126 @@
+"""Define the options that choose how runs are compared, and write what is made of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from recrun.cli._options import completes
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+TEST_OPTIONS = ("baseline", "test", "over", "correction")
+"""Options that say how differences are tested."""
+
+runs_argument = click.argument(
+    "arguments", nargs=-1, required=True, metavar="RUN|SWEEP|DIR|CONDITION ...", shell_complete=completes("runs")
+)
+
+
+def comparison_options(default_split: str | None) -> Callable[[F], F]:
+    """Return a decorator that adds the options of a comparison.
+
+    Args:
+        default_split: the split that is compared without --split; None for one that depends on the runs.
+    """
+    help_of_split = "Which numbers." + ("" if default_split else "  [default: test; valid where runs have no test]")
+    options = [
+        click.option("--baseline", metavar="GROUP|RUN", help="Compare with this group: its name or one of its runs."),
+        click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Compare this metric; repeatable."),
+        click.option(
+            "--split",
+            type=click.Choice(["test", "valid"]),
+            default=default_split,
+            show_default=True,
+            help=help_of_split,
+        ),
+        click.option(
+            "--test",
+            type=click.Choice(["t", "wilcoxon", "permutation", "bootstrap"]),
+            default="t",
+            show_default=True,
+            help="How differences are tested.",
+        ),
+        click.option(
+            "--over",
+            type=click.Choice(["users", "seeds", "both"]),
+            help="What varies in a test: users, seeds, or both.  [default: both; users where a group has one seed]",
+        ),
+        click.option(
+            "--correction",
+            type=click.Choice(["holm", "bh", "none"]),
+            default="holm",
+            show_default=True,
+            help="How p values are corrected for the number of tests.",
+        ),
+        click.option(
+            "--descriptive", is_flag=True, help="Show numbers without tests, also of runs that do not compare."
+        ),
+    ]
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def names_of_metrics(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the metrics that --metric names.
+
+    Raises:
+        click.UsageError: it names none.
+    """
+    asked = tuple(name.strip() for text in given for name in text.split(",") if name.strip())
+    if given and not asked:
+        raise click.UsageError("--metric: expected the name of a metric, such as ndcg@20")
+    return asked
+
+
+def test_options_given() -> list[str]:
+    """Return the options that were given and say how differences are tested."""
+    context = click.get_current_context()
+    by_default = click.core.ParameterSource.DEFAULT
+    return [f"--{name}" for name in TEST_OPTIONS if context.get_parameter_source(name) is not by_default]
+
+
+def refuse_tests() -> None:
+    """Refuse options that say how to test, where nothing is tested.
+
+    Raises:
+        click.UsageError: some were given.
+    """
+    given = test_options_given()
+    if given:
+        raise click.UsageError(f"--descriptive tests nothing; leave out either it or {', '.join(given)}")
+
+
+def refuse_place(path: str) -> None:
+    """Refuse to write where something else than a file is, which would be replaced.
+
+    Raises:
+        click.UsageError: there is a link, FIFO, device or the like.
+    """
+    if os.path.islink(path):
+        raise click.UsageError(f"--to {path}: it is a symbolic link; name the file itself")
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise click.UsageError(f"--to {path}: it is not a regular file")
+
+
+def write(path: str, content: str) -> None:
+    """Write a file atomically.
+
+    Raises:
+        RecrunError: it cannot be written.
+    """
+    from recrun.errors import RecrunError
+    from recrun.files import atomic_write
+
+    try:
+        atomic_write(path, content)
+    except OSError as error:
+        raise RecrunError(f"cannot write {path}: {error.strerror}") from None

@@ -1,0 +1,140 @@
+"""Gather what a report shows of finished runs: their groups, records, numbers and sweeps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from recrun.compare.compare import How, compare
+from recrun.compare.comparison import Comparison
+from recrun.compare.entry import Entry, Split, read_entry
+from recrun.compare.report.sweep_trials import Sweep, read_sweep
+from recrun.compare.select import select
+from recrun.errors import ConfigError
+from recrun.runs.listing import describe
+from recrun.runs.new_folder import follow_latest
+from recrun.runs.records import has_record, read_json
+
+_REASON: Final = "no tests, since "
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Args:
+        series: the number of its group.
+        entry: what a comparison needs of it.
+        row: its row, as of `recrun.runs.listing.describe`.
+        record: the content of its run.json.
+        metrics: that of its metrics.json.
+    """
+
+    series: int
+    entry: Entry
+    row: Mapping[str, Any]
+    record: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+
+    @property
+    def seed(self) -> str:
+        """The seed as text."""
+        return str(self.entry.settings.get("seed"))
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a report is made of.
+
+    Args:
+        comparison: the groups and the tests.
+        reason: why nothing is tested, "" otherwise.
+        runs: the runs, by group.
+        sweeps: the sweeps that were named.
+        notes: what a reader should know besides the notes of the comparison.
+    """
+
+    comparison: Comparison
+    reason: str
+    runs: tuple[Run, ...]
+    sweeps: tuple[Sweep, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the groups, in the order of their series."""
+        return [group.name for group in self.comparison.groups]
+
+    def of_group(self, series: int) -> list[Run]:
+        """Return the runs of a group."""
+        return [run for run in self.runs if run.series == series]
+
+
+def gather(arguments: Sequence[str], runs: str | Path, how: How, split: Split | None, *, is_asked: bool) -> Material:
+    """Return what a report of some runs shows.
+
+    Args:
+        arguments: as of `recrun.compare.select.select`.
+        runs: the folder of runs that is meant where only conditions are given.
+        how: how they are compared; its split does not count.
+        split: "test" or "valid"; None for test where all runs have it, else valid.
+        is_asked: whether tests were asked for; if they are not possible, that is an error then.
+
+    Raises:
+        ConfigError: the arguments name no finished runs, or what is asked for cannot be done.
+        CheckpointError: a run or a sweep is damaged.
+    """
+    notes = []
+    if split is None:
+        rows = select(arguments, runs).rows
+        split = "valid" if any(not row["test"] for row in rows) and all(row["valid"] for row in rows) else "test"
+        if split == "valid":
+            notes.append("the numbers are those of validation, since some runs have none of test")
+    how = replace(how, split=split)
+    comparison, reason = _compared(arguments, runs, how, is_asked=is_asked)
+    gathered = [_run(series, path, split) for series, group in enumerate(comparison.groups) for path in group.runs]
+    datasets = {str(run.entry.settings.get("dataset")) for run in gathered}
+    sweeps = [read_sweep(folder, datasets) for folder in map(_sweep_folder, arguments) if folder is not None]
+    return Material(comparison, reason, tuple(gathered), tuple(sweeps), tuple(notes))
+
+
+def _compared(arguments: Sequence[str], runs: str | Path, how: How, *, is_asked: bool) -> tuple[Comparison, str]:
+    """Return the comparison, without tests where these are impossible and were not asked for, and the reason."""
+    if how.descriptive:
+        found, why = compare(arguments, runs, how), ""
+    else:
+        try:
+            return compare(arguments, runs, how), ""
+        except ConfigError as error:
+            if is_asked:
+                raise
+            # Raises again if it is not the tests that are impossible.
+            found, why = compare(arguments, runs, replace(how, baseline=None, over=None, descriptive=True)), str(error)
+    reasons = [note.removeprefix(_REASON) for note in found.notes if note.startswith(_REASON)]
+    kept = tuple(note for note in found.notes if not note.startswith(_REASON))
+    return replace(found, notes=kept), "; ".join(reasons) or why
+
+
+def _run(series: int, path: str, split: Split) -> Run:
+    row = describe(path)
+    entry = read_entry(row, split)
+    if entry is None:
+        raise ConfigError(f"{path} has lost its {split} metrics while the report was made")
+    record, metrics = read_json(Path(path, "run.json")), read_json(Path(path, "metrics.json"))
+    return Run(series, entry, row, record, metrics)
+
+
+def _sweep_folder(argument: str) -> Path | None:
+    """Return the folder of a sweep that an argument names, None if it names none."""
+    if not os.path.isdir(argument):
+        return None
+    folder = follow_latest(Path(argument))
+    return folder if not has_record(folder) and os.path.lexists(folder / "sweep.json") else None
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return a value of a JSON document if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,154 @@
+"""Draw points over two axes, with their Pareto front, and lines over parallel axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from recrun.report.html.element import Element, element, number
+from recrun.report.html.figure import WIDTH, figure, fitting, horizontal_axis, line, sign, text, vertical_axis
+from recrun.report.html.scale import Scale, as_text, number_of
+
+N_SHADES: Final = 5
+"""Shades that say how good a line is."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A point of a figure: a number, or a text of an axis of texts, and a value."""
+
+    x: object
+    y: float
+    series: int
+    tip: str
+
+
+@dataclass(frozen=True)
+class Track:
+    """A line over parallel axes.
+
+    Args:
+        values: its value on each of them.
+        shade: how good it is, from 0 to `N_SHADES` - 1.
+        is_best: whether it is the best.
+        tip: what hovering over it shows.
+    """
+
+    values: Sequence[object]
+    shade: int
+    is_best: bool
+    tip: str
+
+
+class Axis:
+    """An axis of numbers if all its values are numbers, else one of texts.
+
+    Args:
+        values: its values.
+        start: the coordinate of its beginning.
+        end: that of its end.
+    """
+
+    def __init__(self, values: Sequence[object], start: float, end: float) -> None:
+        numbers = [number_of(value) for value in values]
+        known = [each for each in numbers if each is not None]
+        self.scale = Scale.of(known, start, end, may_log=True) if known and len(known) == len(numbers) else None
+        self._texts = list(dict.fromkeys(map(str, values)))
+        self._start, self._end = start, end
+
+    def __call__(self, value: object) -> float:
+        """Return the coordinate of a value."""
+        if self.scale is not None:
+            return self.scale(number_of(value) or 0.0)
+        step = (self._end - self._start) / max(len(self._texts), 1)
+        return self._start + step * (self._texts.index(str(value)) + 0.5)
+
+    def ticks(self, most: int = 5) -> list[tuple[float, str]]:
+        """Return coordinates and what is written at them."""
+        if self.scale is not None:
+            return [(self.scale(value), label) for value, label in self.scale.ticks(most)]
+        return [(self(value), value) for value in self._texts]
+
+
+def spots(
+    id: str,
+    title: str,
+    description: str,
+    names: tuple[str, str],
+    drawn: Sequence[Spot],
+    front: Sequence[tuple[float, float]] = (),
+    note: str = "",
+) -> Element:
+    """Return points over two axes.
+
+    Args:
+        id: the id of the figure.
+        title: what it shows.
+        description: what can be seen.
+        names: the names of the horizontal and the vertical axis.
+        drawn: the points.
+        front: points that are joined by a line of steps, from left to right.
+        note: what follows the title.
+    """
+    top, bottom, left, right = 34.0, 262.0, 64.0, WIDTH - 16.0
+    across = Axis([spot.x for spot in drawn], left + 10, right - 10)
+    up = Scale.of((spot.y for spot in drawn), bottom, top)
+    found = vertical_axis(up, left, right, names[1])
+    if across.scale is not None:
+        found += horizontal_axis(across.scale, top, bottom, names[0])
+    else:
+        ticks = across.ticks()
+        room = fitting((right - left) / len(ticks))
+        found += [text(x, bottom + 16, label, at="middle", class_="tick", longest=room) for x, label in ticks]
+        found.append(text((left + right) / 2, bottom + 34, names[0], at="middle", class_="name"))
+    if front:
+        steps = [f"{number(across(x))} {number(up(y))}" for x, y in front]
+        found.append(element("path", d="M" + "L".join(steps), class_="front"))
+    found += [sign(across(spot.x), up(spot.y), spot.series, spot.tip) for spot in drawn]
+    return figure(id, title, description, 306, found, note=note)
+
+
+def parallel(id: str, title: str, description: str, axes: Sequence[str], drawn: Sequence[Track], note: str) -> Element:
+    """Return a line for each track over parallel axes, the best one above the others.
+
+    Args:
+        id: the id of the figure.
+        title: what it shows.
+        description: what can be seen.
+        axes: the names of the axes.
+        drawn: the lines, each with a value on every axis.
+        note: what follows the title.
+    """
+    top, bottom, left, right = 34.0, 256.0, 30.0, WIDTH - 70.0
+    step = (right - left) / max(len(axes) - 1, 1)
+    places = [left + step * position for position in range(len(axes))]
+    scales = [Axis([track.values[position] for track in drawn], bottom, top) for position in range(len(axes))]
+    found = []
+    for track in sorted(drawn, key=lambda each: (each.is_best, each.shade)):
+        pairs = zip(places, scales, track.values, strict=True)
+        path = "M" + "L".join(f"{number(x)} {number(scale(value))}" for x, scale, value in pairs)
+        kind = f"track q{track.shade}" + (" best" if track.is_best else "")
+        found.append(element("path", element("title", track.tip), d=path, class_=f"mark {kind}"))
+    room = max(fitting(step), 6)
+    for position, (name, x, scale) in enumerate(zip(axes, places, scales, strict=True)):
+        at = "start" if position == 0 else "end" if position == len(axes) - 1 else "middle"
+        anchor = x - 24 if position == 0 else x + 66 if position == len(axes) - 1 else x
+        found += [line(x, top, x, bottom, "axis"), text(anchor, top - 14, name, at=at, class_="name", longest=room)]
+        for y, label in scale.ticks():
+            found += [line(x, y, x + 4, y, "axis"), text(x + 7, y + 4, label, class_="tick halo", longest=room)]
+    return figure(id, title, description, 272, found, note=note)
+
+
+def described(value: object) -> str:
+    """Return a value of an axis as a text.
+
+    >>> described(0.001), described(None), described("adam"), described(True)
+    ('0.001', 'not set', 'adam', 'true')
+    """
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return str(value).lower()
+    found = number_of(value)
+    return str(value) if found is None else as_text(found)
