@@ -9,7 +9,7 @@ from recrun.compare.report.breakdown import breakdown
 from recrun.compare.report.curves import curves
 from recrun.compare.report.limits import MOST_BYTES, Limits
 from recrun.compare.report.material import Material
-from recrun.compare.report.overview import header, notes, title_of
+from recrun.compare.report.overview import commands, header, notes, title_of
 from recrun.compare.report.results import plots, results
 from recrun.compare.report.settings import differing_settings, runs_table
 from recrun.compare.report.sweeps import sweep_parts
@@ -50,6 +50,7 @@ def _page(material: Material, limits: Limits, folder: str, title: str) -> str:
         ("tradeoffs", "Trade-offs", tradeoffs(material, limits)),
         ("settings", "Settings that differ", differing_settings(material, limits)),
         ("runs", "Runs", [runs_table(material, limits, folder)]),
+        ("commands", "Commands", commands(material, limits)),
     ]
     shown = [section for section in sections if section[2]]
-    return page(shortened(title, 200), shown, header(material, limits))
+    return page(shortened(title, 200), shown, header(material))

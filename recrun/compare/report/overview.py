@@ -26,17 +26,22 @@ def title_of(material: Material) -> str:
     return f"{what} on {shortened(data, 60)} ({counted(n_runs, 'run')})"
 
 
-def header(material: Material, limits: Limits) -> list[Element]:
+def header(material: Material) -> list[Element]:
     """Return the facts that stand above the sections of a report."""
     facts = [*_compared(material), *_data(material), *_versions(material)]
     pairs = [(element("dt", name), element("dd", text)) for name, text in facts]
-    commands = list(dict.fromkeys(filter(None, map(_command, _firsts(material)))))
-    shown = commands[: limits.groups]
-    if shown:
-        lines = [element("div", element("code", shortened(text, _LONGEST))) for text in shown]
-        left_out = cut(len(shown), len(commands), "commands")
-        pairs.append((element("dt", "commands (first seed)"), element("dd", *lines, left_out or None)))
     return [element("dl", *(each for pair in pairs for each in pair), class_="facts")]
+
+
+def commands(material: Material, limits: Limits) -> list[Element]:
+    """Return the command by which the first run of each group was trained."""
+    found = list(dict.fromkeys(filter(None, map(_command, _firsts(material)))))
+    shown = [element("li", element("code", shortened(text, _LONGEST))) for text in found[: limits.groups]]
+    left_out = cut(len(shown), len(found), "commands")
+    if not shown:
+        return []
+    text = "The first run of each group was trained by: " if len(found) > 1 else "Trained by: "
+    return [element("p", text + left_out), element("ol", *shown, class_="commands")]
 
 
 def notes(material: Material) -> list[Element]:

@@ -7,7 +7,7 @@ from recrun.compare.report.limits import Limits, cut
 from recrun.compare.report.material import Material, Run, mapping
 from recrun.compare.report.results import group_cell
 from recrun.registry.user_files import is_file_reference, short_name
-from recrun.report.html.element import Element, Link, element
+from recrun.report.html.element import Element, Link
 from recrun.report.html.scale import number_of
 from recrun.report.html.table import Cell, numeric, table
 
@@ -49,7 +49,7 @@ def runs_table(material: Material, limits: Limits, folder: str) -> Element:
             _number(run.entry.settings.get("seed"), "d"),
             _number(run.row["best_epoch"], "d"),
             *(numeric(Figures.of(comparison, name).number(_known(run, name)), _known(run, name)) for name in metrics),
-            _number(run.row["seconds"], ".1f"),
+            _number(run.row["seconds"], ".2f"),
             _number(mapping(run.record.get("cost")).get("peak_memory_mb"), ".0f"),
             _number(run.record.get("n_parameters"), ",d"),
             Cell(run.entry.started[:16].replace("T", " ")),
@@ -93,8 +93,3 @@ def _number(value: object, form: str) -> Cell:
     if found is None or ("d" in form and not isinstance(value, int)):
         return numeric("-", found)
     return numeric(format(value, form), found)
-
-
-def heading(text: str) -> Element:
-    """Return a heading within a section."""
-    return element("h3", text)

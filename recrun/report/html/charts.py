@@ -67,7 +67,10 @@ def lines(id: str, title: str, description: str, names: tuple[str, str], drawn: 
     across = Scale.of((x for x, _ in points), left, WIDTH - 12)
     across = Scale(max(across.low, 0), across.high, left, WIDTH - 12) if points else across
     up = Scale.of((y for _, y in points), bottom, top)
-    axes = [*vertical_axis(up, left, WIDTH - 12, names[1]), *horizontal_axis(across, top, bottom, names[0])]
+    axes = [
+        *vertical_axis(up, left, WIDTH - 12, names[1]),
+        *horizontal_axis(across.marks(), (left + WIDTH) / 2, top, bottom, names[0]),
+    ]
     paths = [_path(each, across, up) for each in drawn]
     return figure(id, title, description, 306, [*axes, *paths], kind="lines", note=note)
 
@@ -126,7 +129,7 @@ def bars(
             found += _bar(series, value, y, across, thick, f"{labels[series]}, {category}: ", form, len(labels) > 1)
             y += thick
         y += gap
-    axis = horizontal_axis(across, top, y, name)
+    axis = horizontal_axis(across.marks(), (left + WIDTH) / 2, top, y, name)
     return figure(id, title, description, y + 42, [*axis, line(across(0), top, across(0), y, "zero"), *found])
 
 
@@ -172,5 +175,5 @@ def differences(
             found.append(line(across(row.low), y, across(row.high), y, f"line whisker {colored(row.series)}"))
         found.append(sign(across(row.value), y, row.series, f"{row.label}: {form(row.value)}{interval}"))
     zero = line(across(0), top, across(0), bottom, "zero")
-    axis = horizontal_axis(across, top, bottom, name)
+    axis = horizontal_axis(across.marks(), (left + WIDTH) / 2, top, bottom, name)
     return figure(id, title, description, bottom + 42, [*axis, zero, *found], note=note)

@@ -10,7 +10,7 @@ from recrun.report.html.scale import Scale
 
 WIDTH: Final = 560
 """Units of the width of a figure; a unit is a pixel where there is room."""
-_CHARACTER: Final = 6.6
+_CHARACTER: Final = 7.3
 """Units of the width of a character, on average."""
 _N_COLORS: Final = 8
 _SIGNS: Final = (
@@ -119,13 +119,14 @@ def vertical_axis(scale: Scale, left: float, right: float, name: str) -> list[El
     return found
 
 
-def horizontal_axis(scale: Scale, top: float, bottom: float, name: str) -> list[Element]:
-    """Return a grid of vertical lines with their values below, and the name below them."""
+def horizontal_axis(
+    ticks: Iterable[tuple[float, str]], middle: float, top: float, bottom: float, name: str
+) -> list[Element]:
+    """Return a grid of vertical lines at some coordinates with their values below, and the name below them."""
     found = []
-    for value, label in scale.ticks():
-        place = scale(value)
+    for place, label in ticks:
         found += [line(place, top, place, bottom, "grid"), text(place, bottom + 16, label, at="middle", class_="tick")]
-    return [*found, text((scale.start + scale.end) / 2, bottom + 34, name, at="middle", class_="name")]
+    return [*found, text(middle, bottom + 34, name, at="middle", class_="name")]
 
 
 def legend(names: Sequence[str], toggles: str) -> Element:

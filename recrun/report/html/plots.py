@@ -12,6 +12,7 @@ from recrun.report.html.scale import Scale, as_text, number_of
 
 N_SHADES: Final = 5
 """Shades that say how good a line is."""
+_FEW: Final = 5
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ class Axis:
         numbers = [number_of(value) for value in values]
         known = [each for each in numbers if each is not None]
         self.scale = Scale.of(known, start, end, may_log=True) if known and len(known) == len(numbers) else None
+        # Few values are written as they are, which a grid search has tried, in place of round ones between them.
+        distinct = sorted(set(known))
+        self._few = distinct if len(distinct) <= _FEW else None
         self._texts = list(dict.fromkeys(map(str, values)))
         self._start, self._end = start, end
 
@@ -67,6 +71,8 @@ class Axis:
     def ticks(self, most: int = 5) -> list[tuple[float, str]]:
         """Return coordinates and what is written at them."""
         if self.scale is not None:
+            if self._few is not None:
+                return [(self.scale(value), as_text(value)) for value in self._few]
             return [(self.scale(value), label) for value, label in self.scale.ticks(most)]
         return [(self(value), value) for value in self._texts]
 
@@ -96,7 +102,7 @@ def spots(
     up = Scale.of((spot.y for spot in drawn), bottom, top)
     found = vertical_axis(up, left, right, names[1])
     if across.scale is not None:
-        found += horizontal_axis(across.scale, top, bottom, names[0])
+        found += horizontal_axis(across.ticks(), (left + right) / 2, top, bottom, names[0])
     else:
         ticks = across.ticks()
         room = fitting((right - left) / len(ticks))

@@ -39,7 +39,8 @@ class Scale:
             known.append(0.0)
         low, high = min(known), max(known)
         if may_log and low > 0 and high / low >= _DECADES:
-            return cls(low, high, start, end, is_log=True)
+            room = (high / low) ** 0.05
+            return cls(low / room, high * room, start, end, is_log=True)
         if low == high:
             margin = abs(low) * 0.1 or 1.0
         else:
@@ -56,6 +57,10 @@ class Scale:
         low, high = (math.log(self.low), math.log(self.high)) if self.is_log else (self.low / 2, self.high / 2)
         place = math.log(value) if self.is_log else value / 2  # halves, since a difference may be too large a number
         return self.start + (place - low) / (high - low) * (self.end - self.start) if high > low else self.start
+
+    def marks(self, most: int = 5) -> list[tuple[float, str]]:
+        """Return the coordinates of the ticks, and their texts."""
+        return [(self(value), label) for value, label in self.ticks(most)]
 
     def ticks(self, most: int = 5) -> list[tuple[float, str]]:
         """Return the values written along the axis, and their texts."""

@@ -88,6 +88,6 @@ def _cell(cell: Cell, name: str) -> Element:
         more,
         f" {cell.mark}" if cell.mark else None,
         scope="row" if name == "th" else None,
-        class_="n" if cell.is_number else None,
+        class_="n" if cell.is_number else "wide" if sign or cell.link else None,
         data_value=None if cell.value is None else repr(float(cell.value)),
     )
