@@ -48,7 +48,7 @@ def command(
     runs: str,
     as_json: bool,
 ) -> None:
-    """Write a page on finished runs: comparison, curves, groups, settings.
+    """Write a page of HTML on finished runs or a sweep.
 
     The page is one file that needs no network: tables that sort, curves, differences with intervals, bars of groups of
     users and items; of a sweep also its axes and how much each matters. Runs, sweeps and options are those of `recrun

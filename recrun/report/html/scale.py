@@ -9,6 +9,10 @@ from typing import Final
 
 _DECADES: Final = 30.0
 """Positive values whose largest is so many times the smallest get a logarithmic axis, where that is allowed."""
+_LARGEST: Final = 1e300
+"""Larger numbers are drawn at the end of their axis, whose length must be a number too."""
+_LARGEST_LOG: Final = 1e150
+_SMALLEST: Final = 1e-300
 
 
 @dataclass(frozen=True)
@@ -34,15 +38,15 @@ class Scale:
         cls, values: Iterable[float], start: float, end: float, *, may_log: bool = False, has_zero: bool = False
     ) -> Scale:
         """Return an axis for finite values, with a little room on both sides."""
-        known = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
+        known = [value for value in values if abs(value) <= _LARGEST] or [0.0, 1.0]
         if has_zero:
             known.append(0.0)
         low, high = min(known), max(known)
-        if may_log and low > 0 and high / low >= _DECADES:
+        if may_log and 1 / _LARGEST_LOG <= low <= high <= _LARGEST_LOG and high / low >= _DECADES:
             room = (high / low) ** 0.05
             return cls(low / room, high * room, start, end, is_log=True)
-        if low == high:
-            margin = abs(low) * 0.1 or 1.0
+        if high / 2 - low / 2 <= _SMALLEST + abs(low) * 1e-12:
+            margin = abs(low) * 0.1 if abs(low) > _SMALLEST else 1.0
         else:
             margin = (high / 2 - low / 2) * 0.08
         return cls(
@@ -53,7 +57,8 @@ class Scale:
         )
 
     def __call__(self, value: float) -> float:
-        """Return the coordinate of a value."""
+        """Return the coordinate of a value; one that lies outside of the axis is put at its end."""
+        value = min(max(value, self.low), self.high)
         low, high = (math.log(self.low), math.log(self.high)) if self.is_log else (self.low / 2, self.high / 2)
         place = math.log(value) if self.is_log else value / 2  # halves, since a difference may be too large a number
         return self.start + (place - low) / (high - low) * (self.end - self.start) if high > low else self.start
