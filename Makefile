@@ -58,6 +58,14 @@ test-lowest: ## run the fast tests (LOWEST_TESTS) with the lowest versions that 
 	$(VENV)-lowest/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-lowest.txt --editable '.[dev]'
 	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest -n auto --dist loadfile -m 'not slow' $(LOWEST_TESTS)
 
+# Chromium and its driver are no packages of Python: `apt-get install chromium chromium-driver`.
+.PHONY: test-browser
+test-browser: $(VENV)/installed-dev ## run the tests of pages in Chromium, where it is installed
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+	  echo "test-browser needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)" >&2; exit 1; }
+	$(PIP) install --quiet --constraint constraints.txt --constraint constraints-browser.txt --editable '.[dev,browser]'
+	RECRUN_TEST_BROWSER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser
+
 .PHONY: check
 check: $(VENV)/installed-dev ## check format, lint and types
 	$(BIN)/ruff format --check $(SOURCES)

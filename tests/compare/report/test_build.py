@@ -1,4 +1,4 @@
-"""Pages of reports: their numbers are those of the runs, they are well formed and small, and they stand hostile runs."""
+"""Pages of reports: their numbers are those of the runs, and hostile runs change nothing of their small, sound form."""
 
 from __future__ import annotations
 

@@ -67,8 +67,8 @@
     tip.hidden = false;
     const right = Math.max(4, Math.min(x + 14, innerWidth - tip.offsetWidth - 4));
     const below = y + 18 + tip.offsetHeight > innerHeight ? y - tip.offsetHeight - 12 : y + 18;
-    tip.style.left = `${right}px`;
-    tip.style.top = `${Math.max(4, below)}px`;
+    tip.style.left = `${right + scrollX}px`;
+    tip.style.top = `${Math.max(4, below) + scrollY}px`;
   };
   // Marks have their text in <title>, for readers without this script.
   for (const title of all(".mark > title, .line > title")) {
@@ -89,7 +89,6 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") hide();
   });
-  addEventListener("scroll", hide, { passive: true });
 
   // Lines: the nearest point is shown; arrows move along a line and from line to line.
   const pointsOf = (path) => {
@@ -118,7 +117,7 @@
     svg.addEventListener("pointermove", (event) => {
       const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
       let nearest = null;
-      let least = 40 * 40;
+      let least = Infinity;
       for (const { points } of visible()) {
         for (const point of points) {
           const distance = (point.x - at.x) ** 2 + (point.y - at.y) ** 2;
