@@ -144,6 +144,7 @@ def test_an_sdist_holds_the_clone(repository: Path, sdist: Path) -> None:
         "README.md",
         "constraints.txt",
         "constraints-lowest.txt",
+        "constraints-browser.txt",
         "MANIFEST.in",
     }
     assert tops | {"pyproject.toml", "setup.cfg", "setup.py"} <= {file.name for file in sdist.iterdir()}
