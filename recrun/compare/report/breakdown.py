@@ -36,6 +36,11 @@ class _Grouping:
     values: Mapping[tuple[int, str, str], float | None]
     gaps: Mapping[tuple[int, str, str], float | None]
 
+    @property
+    def members(self) -> set[int]:
+        """The series of the groups of runs that have this grouping."""
+        return {series for series, _, _ in self.values}
+
 
 def breakdown(material: Material, limits: Limits) -> list[Element]:
     """Return bars and a table for each grouping that runs have in their metrics.json."""
@@ -98,18 +103,21 @@ def _figures(grouping: _Grouping, metric: str) -> Figures:
 
 def _bars(material: Material, place: int, name: str, grouping: _Grouping, limits: Limits) -> Element:
     metric = grouping.metrics[0]
-    series = range(min(len(material.names), limits.groups))
     categories = list(grouping.categories)[: limits.categories]
-    rows = [[grouping.values.get((each, metric, category)) for each in series] for category in categories]
+    shown_groups = [each for each in range(len(material.names)) if each in grouping.members][: limits.groups]
+    found = grouping.values
+    rows = [
+        {each: found[each, metric, category] for each in shown_groups if (each, metric, category) in found}
+        for category in categories
+    ]
     figures, shown = _figures(grouping, metric), short_name(metric)
     note = cut(len(categories), len(grouping.categories), "groups")
     description = (
-        f"{shown} of each of {len(categories)} groups of {name}, a bar for each of {len(series)} groups of runs. The "
+        f"{shown} of each of {len(categories)} groups of {name}, a bar for each of {len(shown_groups)} groups of runs. The "
         "table that follows has the numbers."
     )
-    labels = [material.names[each] for each in series]
     title = f"{shown} by {name}. {note}".strip()
-    return bars(f"groups-{place}", title, description, shown, categories, rows, labels, figures.number)
+    return bars(f"groups-{place}", title, description, shown, categories, rows, material.names, figures.number)
 
 
 def _table(material: Material, place: int, name: str, grouping: _Grouping, limits: Limits) -> Element:
@@ -117,7 +125,7 @@ def _table(material: Material, place: int, name: str, grouping: _Grouping, limit
     rows = []
     for metric in grouping.metrics[: limits.metrics]:
         figures = _figures(grouping, metric)
-        for series in range(len(material.names)):
+        for series in sorted(grouping.members):
             values = [grouping.values.get((series, metric, category)) for category in categories]
             gaps = {kind: grouping.gaps.get((series, metric, kind)) for kind in _GAPS}
             rows.append(

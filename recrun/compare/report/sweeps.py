@@ -124,7 +124,7 @@ def _importance(sweep: Sweep, place: int) -> list[Element]:
     if isinstance(found, str):
         return [head, element("p", f"Not computed: {found}.")]
     names = [*(share.axis for share in found.shares), "rest"]
-    values = [[share.share] for share in found.shares] + [[found.rest]]
+    values = [{0: share.share} for share in found.shares] + [{0: found.rest}]
     name = short_name(sweep.criterion)
     title = f"Share of the variance of {name}"
     description = f"A bar for each of {len(found.shares)} axes, and one for the rest. The table has the numbers."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from recrun.report.html.element import Element, element, number
@@ -100,7 +100,7 @@ def bars(
     description: str,
     name: str,
     categories: Sequence[str],
-    values: Sequence[Sequence[float | None]],
+    values: Sequence[Mapping[int, float | None]],
     labels: Sequence[str],
     form: Format,
 ) -> Element:
@@ -112,20 +112,20 @@ def bars(
         description: what can be seen.
         name: the name of the axis.
         categories: what stands at the left.
-        values: for each category, a value of each series.
+        values: for each category, the values of series by their numbers; None for one that is undefined.
         labels: the names of the series.
         form: how a value is written.
     """
     thick, gap, top = 15.0, 12.0, 8.0
     left = width_of(categories) + 6
-    known = [value for row in values for value in row if value is not None]
+    known = [value for row in values for value in row.values() if value is not None]
     across = Scale.of(known, left, WIDTH - 84, has_zero=True)
     found: list[Element] = []
     y = top
     for category, row in zip(categories, values, strict=True):
         middle = y + thick * len(row) / 2 + 4
         found.append(text(left - 8, middle, category, at="end", longest=fitting(left)))
-        for series, value in enumerate(row):
+        for series, value in row.items():
             found += _bar(series, value, y, across, thick, f"{labels[series]}, {category}: ", form, len(labels) > 1)
             y += thick
         y += gap

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from recrun.report.html.element import Element, element, number
@@ -13,6 +14,8 @@ from recrun.report.html.scale import Scale, as_text, number_of
 N_SHADES: Final = 5
 """Shades that say how good a line is."""
 _FEW: Final = 5
+_WIDTH_OF_TICK: Final = 44.0
+_HEIGHT_OF_TICK: Final = 14.0
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,7 @@ class Axis:
         numbers = [number_of(value) for value in values]
         known = [each for each in numbers if each is not None]
         self.scale = Scale.of(known, start, end, may_log=True) if known and len(known) == len(numbers) else None
-        # Few values are written as they are, which a grid search has tried, in place of round ones between them.
-        distinct = sorted(set(known))
-        self._few = distinct if len(distinct) <= _FEW else None
+        self._distinct = sorted(set(known))
         self._texts = list(dict.fromkeys(map(str, values)))
         self._start, self._end = start, end
 
@@ -68,12 +69,23 @@ class Axis:
         step = (self._end - self._start) / max(len(self._texts), 1)
         return self._start + step * (self._texts.index(str(value)) + 0.5)
 
-    def ticks(self, most: int = 5) -> list[tuple[float, str]]:
-        """Return coordinates and what is written at them."""
+    def ticks(self, room: float) -> list[tuple[float, str]]:
+        """Return coordinates and what is written at them.
+
+        Few numbers are written as they are, as a grid has them, in place of round ones between them.
+
+        Args:
+            room: the least distance of two numbers.
+        """
         if self.scale is not None:
-            if self._few is not None:
-                return [(self.scale(value), as_text(value)) for value in self._few]
-            return [(self.scale(value), label) for value, label in self.scale.ticks(most)]
+            few = [(self.scale(value), as_text(value)) for value in self._distinct[:_FEW]]
+            gaps = [abs(one - other) for (one, _), (other, _) in pairwise(few)]
+            is_exact = all(float(label) == value for (_, label), value in zip(few, self._distinct, strict=False))
+            return (
+                few
+                if len(self._distinct) <= _FEW and is_exact and min(gaps, default=room) >= room
+                else self.scale.marks()
+            )
         return [(self(value), value) for value in self._texts]
 
 
@@ -102,9 +114,9 @@ def spots(
     up = Scale.of((spot.y for spot in drawn), bottom, top)
     found = vertical_axis(up, left, right, names[1])
     if across.scale is not None:
-        found += horizontal_axis(across.ticks(), (left + right) / 2, top, bottom, names[0])
+        found += horizontal_axis(across.ticks(_WIDTH_OF_TICK), (left + right) / 2, top, bottom, names[0])
     else:
-        ticks = across.ticks()
+        ticks = across.ticks(_WIDTH_OF_TICK)
         room = fitting((right - left) / len(ticks))
         found += [text(x, bottom + 16, label, at="middle", class_="tick", longest=room) for x, label in ticks]
         found.append(text((left + right) / 2, bottom + 34, names[0], at="middle", class_="name"))
@@ -141,7 +153,7 @@ def parallel(id: str, title: str, description: str, axes: Sequence[str], drawn: 
         at = "start" if position == 0 else "end" if position == len(axes) - 1 else "middle"
         anchor = x - 24 if position == 0 else x + 66 if position == len(axes) - 1 else x
         found += [line(x, top, x, bottom, "axis"), text(anchor, top - 14, name, at=at, class_="name", longest=room)]
-        for y, label in scale.ticks():
+        for y, label in scale.ticks(_HEIGHT_OF_TICK):
             found += [line(x, y, x + 4, y, "axis"), text(x + 7, y + 4, label, class_="tick halo", longest=room)]
     return figure(id, title, description, 272, found, note=note)
 

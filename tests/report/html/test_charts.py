@@ -50,7 +50,9 @@ def test_lines_of_the_same_colour_differ_in_their_dashes() -> None:
 
 
 def test_bars_are_as_long_as_their_values_and_say_them() -> None:
-    figure = bars("b", "t", "d", "ndcg@20", ["few", "many"], [[0.1, 0.2], [None, 0.4]], ["a", "b"], "{:.2f}".format)
+    figure = bars(
+        "b", "t", "d", "ndcg@20", ["few", "many"], [{0: 0.1, 1: 0.2}, {0: None, 1: 0.4}], ["a", "b"], "{:.2f}".format
+    )
     marks = dict(_marks(figure))
     assert list(marks) == ["a, few: 0.10", "b, few: 0.20", "b, many: 0.40"]
     length = {tip: round(numbers[2] - numbers[0], 1) for tip, numbers in marks.items()}
