@@ -113,8 +113,8 @@ def _bars(material: Material, place: int, name: str, grouping: _Grouping, limits
     figures, shown = _figures(grouping, metric), short_name(metric)
     note = cut(len(categories), len(grouping.categories), "groups")
     description = (
-        f"{shown} of each of {len(categories)} groups of {name}, a bar for each of {len(shown_groups)} groups of runs. The "
-        "table that follows has the numbers."
+        f"{shown} of each of {len(categories)} groups of {name}, a bar for each of {len(shown_groups)} groups of runs. "
+        "The table that follows has the numbers."
     )
     title = f"{shown} by {name}. {note}".strip()
     return bars(f"groups-{place}", title, description, shown, categories, rows, material.names, figures.number)

@@ -109,14 +109,18 @@ def _described(settings: Mapping[str, Any], statistics: Mapping[str, Any]) -> st
     density = number_of(statistics.get("density"))
     if density is not None:
         texts.append(f"density {density:.3%}")
-    keys = ("split", "valid_ratio", "test_ratio", "split_seed", "fold", "test_fold")
     split = settings.get("split")
     if split is not None:
-        ratios = [
-            f"{key}={settings[key]}" for key in keys[1:] if settings.get(key) is not None and split != "leave_one_out"
-        ]
-        texts.append(f"split {' '.join([str(split), *ratios])}")
+        given = [f"{key}={settings[key]}" for key in _keys_of(str(split)) if settings.get(key) is not None]
+        texts.append(" ".join(["split", short_name(str(split)), *given]))
     return ", ".join(texts)
+
+
+def _keys_of(split: str) -> tuple[str, ...]:
+    """Return the settings that say more of a split."""
+    if "fold" in split:
+        return ("fold", "test_fold", "split_seed")
+    return () if split.startswith("leave") else ("valid_ratio", "test_ratio", "split_seed")
 
 
 def _versions(material: Material) -> Iterator[tuple[str, str]]:

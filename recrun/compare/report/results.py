@@ -103,7 +103,7 @@ def _tests(comparison: Comparison, limits: Limits) -> Element:
     heads = ["group", "metric", "mean", "sd", "difference", "95 % interval", "p"]
     heads += [*([NAMES[comparison.correction]] if is_corrected else []), "effect", "over", "n"]
     rows = list(_test_rows(comparison, is_corrected=is_corrected))
-    caption = f"Differences to {comparison.baseline}; a click on a heading sorts."
+    caption = f"Differences to {comparison.baseline}."
     return table("tests", caption, heads, rows, limits.rows, "tests")
 
 

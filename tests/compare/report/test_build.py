@@ -338,6 +338,7 @@ def test_a_model_of_a_hostile_name_is_shown_in_the_title_and_the_tables(tmp_path
     assert name in trees.fromstring(text).xpath("//table[@id='means']")[0].text_content()
 
 
+@pytest.mark.slow
 def test_a_page_of_many_long_runs_stays_small_and_says_what_it_leaves_out(tmp_path: Path) -> None:
     for seed in range(1, 9):
         for lr in range(1, 27):
