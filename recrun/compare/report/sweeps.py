@@ -81,7 +81,7 @@ def _tip(sweep: Sweep, point: Point, figures: Figures) -> str:
 
 def _parallel(sweep: Sweep, points: Sequence[Point], axes: Sequence[str], place: int, limits: Limits) -> Element:
     """Return the points as lines over the axes and the criterion; the better, the stronger."""
-    shown = points[: limits.trials]
+    shown = _spread(points, limits.trials)
     name, figures = short_name(sweep.criterion), _form(points)
     tracks = [
         Track(
@@ -93,10 +93,20 @@ def _parallel(sweep: Sweep, points: Sequence[Point], axes: Sequence[str], place:
         for rank, point in enumerate(shown)
     ]
     note = "Thicker lines are better, in fifths of the points; the dashed line is the best. "
-    note += cut(len(shown), len(points), "points")
+    note += cut(len(shown), len(points), "points, evenly by rank")
     description = f"{len(shown)} points over {len(axes)} axes and {name}. The slices have the same points."
     title = "Parallel coordinates"
     return parallel(f"sweep-{place}-parallel", title, description, [*axes, name], tracks, note.strip())
+
+
+def _spread(points: Sequence[Point], most: int) -> Sequence[Point]:
+    """Return at most so many of ranked points, the best among them and the others evenly by rank.
+
+    The best alone would show which values good points have, but not whether bad ones have them too.
+    """
+    if len(points) <= most:
+        return points
+    return [points[len(points) * place // most] for place in range(most)]
 
 
 def _of_axis(value: Any) -> Any:
@@ -105,12 +115,14 @@ def _of_axis(value: Any) -> Any:
 
 
 def _slice(sweep: Sweep, points: Sequence[Point], axis: str, id: str, limits: Limits) -> Element:
-    shown, figures = points[: limits.trials], _form(points)
+    shown, figures = _spread(points, limits.trials), _form(points)
     drawn = [Spot(_of_axis(point.choices[axis]), point.value, 0, _tip(sweep, point, figures)) for point in shown]
     drawn.sort(key=lambda spot: (isinstance(spot.x, str), spot.x if isinstance(spot.x, str) else 0))
     name = short_name(sweep.criterion)
     description = f"{name} of {len(shown)} points over the values of {axis}."
-    return spots(id, axis, description, (axis, name), drawn, note=cut(len(shown), len(points), "points"))
+    return spots(
+        id, axis, description, (axis, name), drawn, note=cut(len(shown), len(points), "points, evenly by rank")
+    )
 
 
 def _importance(sweep: Sweep, place: int) -> list[Element]:

@@ -6,6 +6,7 @@ import html.parser
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -15,9 +16,12 @@ from lxml import html as trees
 
 from recrun.compare.compare import How, compare
 from recrun.compare.report.build import report
+from recrun.compare.report.limits import Limits
 from recrun.compare.report.material import gather
+from recrun.compare.report.sweeps import sweep_parts
 from recrun.errors import CheckpointError
 from recrun.files import to_json
+from recrun.report.html.element import render
 from tests.compare.conftest import write_run
 from tests.compare.report.conftest import (
     add_curves,
@@ -369,3 +373,13 @@ def test_a_page_elsewhere_links_to_the_runs_from_there(runs: Path) -> None:
     links = trees.fromstring(report(material, str(place))).xpath("//table[@id='runs-table']//a/@href")
     assert all(os.path.isdir(place.parent.parent.parent / unquote(link).replace("../", "")) for link in links)
     assert all(link.startswith("./../../runs/") for link in links)
+
+
+def test_of_many_points_of_a_sweep_the_best_and_others_evenly_by_rank_are_drawn(sweep: Path) -> None:
+    material = gather([str(sweep)], "runs", How(), None, is_asked=False)
+    parts = sweep_parts(material.sweeps[0], 1, replace(Limits(), trials=3))
+    page = trees.fromstring("".join(["<div>", *map(render, parts), "</div>"]))
+    tips = page.xpath("//figure[@id='sweep-1-parallel']//path/title/text()")
+    ranked = [point.trials[0].index for point in material.sweeps[0].points()]
+    assert [int(tip.split()[1].strip(":")) for tip in tips] == [ranked[4], ranked[2], ranked[0]]
+    assert "Shown are 3 of 6 points, evenly by rank." in page.text_content()
