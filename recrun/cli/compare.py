@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -19,6 +19,8 @@ from recrun.cli._options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from recrun.compare.comparison import Comparison
 
 _FORMATS: Final = ("table", "md", "latex", "csv", "html", "json")
@@ -52,6 +54,7 @@ _ENDINGS: Final = {".md": "md", ".tex": "latex", ".csv": "csv", ".html": "html",
     help="How p values are corrected for the number of tests.",
 )
 @click.option("--descriptive", is_flag=True, help="Show numbers without tests, also of runs that do not compare.")
+@click.option("--by", metavar="GROUPING[=GROUP]", help="Compare for each group of users or items: gender, gender=F.")
 @click.option("--format", "format_", type=click.Choice(_FORMATS), help="How the result is written.  [default: table]")
 @click.option(
     "--to", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE; its ending tells the format."
@@ -68,6 +71,7 @@ def command(
     over: str | None,
     correction: str,
     descriptive: bool,
+    by: str | None,
     format_: str | None,
     to: str | None,
     runs: str,
@@ -90,24 +94,25 @@ def command(
         _refuse_place(to)
     if descriptive:
         _refuse_tests()
-    from recrun.compare.compare import How, compare
+    from recrun.compare.compare import How, compare, compare_by
 
     asked = tuple(name.strip() for text in metrics for name in text.split(",") if name.strip())
     if metrics and not asked:
         raise click.UsageError("--metric: expected the name of a metric, such as ndcg@20")
     how = How(baseline, asked, split, test, over, correction, descriptive)  # type: ignore[arg-type]
-    comparison = compare(arguments, runs, how)
+    found = [compare(arguments, runs, how)] if by is None else compare_by(arguments, by, runs, how)
     if to is not None:
-        _write(to, _text(comparison, kind))
+        _write(to, _text(found, kind))
         echo(f"wrote {to}", err=True)
     elif kind == "table":
-        _print(comparison)
+        for comparison in found:
+            _print(comparison)
     elif kind == "json":
-        print_json(comparison.document())
+        print_json(_document(found))
     else:
-        echo(_text(comparison, kind), nl=False)
+        echo(_text(found, kind), nl=False)
     if kind != "table":
-        print_notes(comparison.notes)
+        print_notes(list(dict.fromkeys(note for comparison in found for note in comparison.notes)))
 
 
 def _format(format_: str | None, to: str | None, as_json: bool) -> str:
@@ -161,6 +166,8 @@ def _print(comparison: Comparison) -> None:
     from recrun.report.terminal.tables import Prose
 
     console = stdout_console()
+    if comparison.part is not None:
+        console.print(Prose(comparison.part.name, "bold"))
     for block in blocks(comparison):
         console.print(block_table(block))
         console.print()
@@ -170,8 +177,13 @@ def _print(comparison: Comparison) -> None:
         console.print(Prose(f"note: {note}"))
 
 
-def _text(comparison: Comparison, kind: str) -> str:
-    """Return the comparison as the content of a file."""
+def _document(found: Sequence[Comparison]) -> dict[str, Any]:
+    """Return a comparison as JSON, or those of several groups as {"parts": [...]}."""
+    return found[0].document() if len(found) == 1 else {"parts": [comparison.document() for comparison in found]}
+
+
+def _text(found: Sequence[Comparison], kind: str) -> str:
+    """Return comparisons as the content of a file."""
     from recrun.compare.formats.csv import csv
     from recrun.compare.formats.html import html
     from recrun.compare.formats.latex import latex
@@ -179,9 +191,9 @@ def _text(comparison: Comparison, kind: str) -> str:
     from recrun.files import to_json
 
     if kind == "json":
-        return to_json(comparison.document(), indent=2) + "\n"
+        return to_json(_document(found), indent=2) + "\n"
     writers = {"md": markdown, "latex": latex, "csv": csv, "html": html}
-    return writers[kind](comparison)
+    return writers[kind](*found)
 
 
 def _write(path: str, content: str) -> None:

@@ -30,7 +30,15 @@ _FILES: Final = frozenset(
 _FOLDERS: Final = frozenset(("checkpoints", "summary", "per_user"))
 _LINES: Final = "metrics.jsonl"
 _ADDED_TO: Final = (_LINES, "log.txt")
-_OWN: Final = (CHECKPOINT_FILE, "SUMMARY.md", "events.out.tfevents.", "valid.parquet", "test.parquet", ".")
+_OWN: Final = (
+    CHECKPOINT_FILE,
+    "SUMMARY.md",
+    "events.out.tfevents.",
+    "valid.parquet",
+    "test.parquet",
+    "groups.parquet",
+    ".",
+)
 
 
 def refuse_foreign(folder: str | Path, *, thorough: bool = True) -> None:

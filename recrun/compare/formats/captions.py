@@ -34,7 +34,8 @@ def means_caption(comparison: Comparison) -> str:
     spread = " (standard deviation over seeds)" if seeds[-1] > 1 else ""
     part = "validation" if comparison.split == "valid" else "test"
     ranked = protocol_text(comparison.protocol)
-    return f"Means on {part}{spread}: {over}{n_seeds} of each group{f', {ranked}' if ranked else ''}."
+    group = "" if comparison.part is None else f" for the {comparison.part.of} of {comparison.part.name}"
+    return f"Means on {part}{group}{spread}: {over}{n_seeds} of each group{f', {ranked}' if ranked else ''}."
 
 
 def marks_caption(comparison: Comparison, best: str, close: str) -> str:

@@ -27,12 +27,16 @@ _LETTERS: Final = "ßæÆøØœŒłŁ"
 _SIGN: Final = re.compile(r"(?<![\w.])([+-])(?=\d)")
 
 
-def latex(comparison: Comparison) -> str:
-    """Return a table of means and one of tests; the best values are bold, those close to them have a dagger."""
+def latex(*comparisons: Comparison) -> str:
+    """Return a table of means and one of tests each; the best values are bold, those close to them have a dagger."""
+    return "\n".join(["% Needs \\usepackage{booktabs}.", *map(_tables, comparisons)])
+
+
+def _tables(comparison: Comparison) -> str:
     means, tests = means_sheet(comparison), sheet_of_tests(comparison)
     marks = marks_caption(comparison, "Bold", "†")
     caption = " ".join(filter(None, [means_caption(comparison), marks, tests_caption(comparison)]))
-    parts = ["% Needs \\usepackage{booktabs}.", _table(means, caption)]
+    parts = [_table(means, caption)]
     if tests is not None:
         caption = " ".join(filter(None, [tests_caption(comparison), choice_caption(comparison)]))
         parts.append(_table(tests, caption))
