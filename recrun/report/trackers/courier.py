@@ -40,7 +40,7 @@ class Courier:
         self._has_ended = threading.Event()
         self._deadline = 0.0
         self._problem: str | None = None
-        self._is_complete = False
+        self._is_complete = self._is_given_up = False
         # A daemon: the process may exit while a tracker hangs.
         self._thread = threading.Thread(target=self._work, daemon=True, name=f"recrun-{self._delivery.name}")
 
@@ -64,6 +64,7 @@ class Courier:
         self._thread.join(max(0.0, self._deadline - time.monotonic()))
         name, problem = self._delivery.name, self._problem
         if self._thread.is_alive():
+            self._is_given_up = True
             self._tracker.abandon()
             problem = f"{name} did not answer within {PATIENCE:g} seconds"
             try:
@@ -106,6 +107,8 @@ class Courier:
                 f"{self._delivery.name} takes nothing ({cause}); the run goes on, and it is tried again"
             )
         self._problem = cause
+        if self._is_given_up:  # what a hanging call raises as the process exits says less than what is noted
+            return
         try:
             self._delivery.note_problem(cause)
         except Exception as error:
