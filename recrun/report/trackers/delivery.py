@@ -10,6 +10,7 @@ import math
 import os
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any, Final
 import recrun
 from recrun.errors import CheckpointError, RecrunError
 from recrun.files import HeldError, atomic_write, hold, to_json
+from recrun.registry.user_files import short_name
 from recrun.report.trackers.facts import About, Ending, Point, Receiver
 from recrun.runs.folder import RunFolder, folder_name
 from recrun.runs.history import lines_after
@@ -186,8 +188,14 @@ def ending_of(run: RunFolder) -> Ending | None:
 
 
 def _finite(values: Any) -> dict[str, float]:
-    numbers = values.items() if isinstance(values, Mapping) else ()
-    return {str(name): value for name, value in numbers if type(value) in (int, float) and math.isfinite(value)}
+    """Return the finite values; a metric of a user's own file is named without its path, if that is clear."""
+    numbers = values if isinstance(values, Mapping) else {}
+    short = Counter(map(short_name, map(str, numbers)))
+    return {
+        short_name(str(name)) if short[short_name(str(name))] == 1 else str(name): value
+        for name, value in numbers.items()
+        if type(value) in (int, float) and math.isfinite(value)
+    }
 
 
 def _point(line: Mapping[str, Any]) -> Point:

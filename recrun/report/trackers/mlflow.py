@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from recrun.config.yaml_writer import dump_value
-from recrun.registry.user_files import short_name
 from recrun.report.trackers.tracker import About, Ending, Point, Tracker
 
 _STATUS: Final = {"done": "FINISHED", "failed": "FAILED"}
@@ -95,7 +94,7 @@ class MlflowTracker(Tracker):
                 if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     raise
         # The process may have been killed after it created the run, before it recorded its handle.
-        found = self._client.search_runs([self._experiment(about)], f"tags.`recrun.id` = '{about.id}'", max_results=1)
+        found = self._client.search_runs([self._experiment(about)], f"tags.\"recrun.id\" = '{about.id}'", max_results=1)
         return found[0] if found else None
 
     def _experiment(self, about: About) -> str:
@@ -140,8 +139,7 @@ def metric_name(name: str) -> str:
     >>> metric_name("valid/ndcg@10")
     'valid/ndcg_at_10'
     """
-    split, _, metric = name.partition("/")
-    return _REFUSED.sub("_", f"{split}/{short_name(metric).replace('@', '_at_')}")
+    return _REFUSED.sub("_", name.replace("@", "_at_"))
 
 
 def _text(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import glob
 import os
 import sys
 from collections.abc import Sequence
@@ -64,7 +65,7 @@ class WandbTracker(Tracker):
         more = {"status": ending.status, "cause": ending.cause, "best_epoch": ending.epoch}
         self._run.summary.update({**ending.values, **{key: value for key, value in more.items() if value is not None}})
         for file in ending.files:
-            self._run.save(str(file), base_path=str(_top(self.run.path, file)), policy="now")
+            self._run.save(glob.escape(str(file)), base_path=str(_top(self.run.path, file)), policy="now")
         self._run.finish(exit_code=0 if ending.status == "done" else 1)
 
     def abandon(self) -> None:

@@ -147,6 +147,15 @@ def test_undefined_values_are_left_out(run: RunFolder) -> None:
     assert tracker.points[0].named() == {"valid/ndcg@5": 0.5}
 
 
+def test_metrics_of_files_are_named_without_their_paths_if_that_is_clear(run: RunFolder) -> None:
+    History(run.metrics_lines_file).append(1, "valid", {"/a/x.py:one@5": 0.5, "ndcg@5": 0.25}, 0.1)
+    History(run.metrics_lines_file).append(2, "valid", {"/a/x.py:one@5": 0.5, "/b/x.py:one@5": 0.25}, 0.1)
+    tracker = Listed(run)
+    _deliver(tracker)
+    assert tracker.points[0].named() == {"valid/one@5": 0.5, "valid/ndcg@5": 0.25}
+    assert tracker.points[1].named() == {"valid//a/x.py:one@5": 0.5, "valid//b/x.py:one@5": 0.25}
+
+
 def test_the_end_is_sent_once_and_again_if_the_run_ended_anew(run: RunFolder) -> None:
     run.update_run(status="failed", ended="2026-01-01T00:00:00+00:00", cause="RuntimeError: x")
     tracker = Listed(run)
