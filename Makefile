@@ -63,8 +63,8 @@ test-lowest: ## run the fast tests (LOWEST_TESTS) with the lowest versions that 
 test-trackers: ## run the tests with real trackers (MLflow, W&B offline, Trackio), in .venv-trackers
 	$(PYTHON) -m venv $(VENV)-trackers
 	$(VENV)-trackers/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --constraint constraints-trackers.txt \
-	  --editable '.[mlflow,wandb,trackio]' mlflow hypothesis pytest
-	RECRUN_TEST_TRACKERS=1 OMP_NUM_THREADS=1 $(VENV)-trackers/bin/python -m pytest tests/trackers
+	  --editable '.[mlflow,wandb,trackio]' mlflow hypothesis pytest pytest-xdist
+	RECRUN_TEST_TRACKERS=1 OMP_NUM_THREADS=1 $(VENV)-trackers/bin/python -m pytest -n 2 --dist loadfile tests/trackers
 
 .PHONY: check
 check: $(VENV)/installed-dev ## check format, lint and types

@@ -14,6 +14,8 @@ from tests.trackers.conftest import SMALL, Workplace, free_port
 
 NAMED = ["bprmf", *SMALL, "description=mine", "epochs=40", "early_stop_patience=null"]
 PATIENCE = 10.0
+SLACK = 15.0
+"""The packages are imported meanwhile; without a limit of ours, wandb waits for 90 seconds, and MLflow for minutes."""
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def test_a_server_that_never_answers_costs_the_time_to_wait_at_the_end(
     alone, plain, _ = _seconds(work, "train", *NAMED, "id=plain", "--json")
     tracked, result, err = _seconds(work, "train", *NAMED, "id=one", f"track=[{tracker}]", "--json")
     assert f"{tracker} did not answer within 10 seconds" in err
-    assert tracked < alone + PATIENCE + 6, "neither the epochs nor the exit of the process wait"
+    assert tracked < alone + PATIENCE + SLACK, "neither the epochs nor the exit of the process wait"
     assert (result["valid"], result["test"]) == (plain["valid"], plain["test"])
     assert work.record(tracker)["problem"] == f"{tracker} did not answer within 10 seconds"
 
