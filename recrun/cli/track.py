@@ -19,7 +19,7 @@ from recrun.cli._options import (
 
 @click.group("track")
 def command() -> None:
-    """Deliver runs to experiment trackers, as MLflow or Weights & Biases.
+    """Deliver runs to experiment trackers.
 
     \b
     Example:
