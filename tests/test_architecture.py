@@ -21,6 +21,7 @@ LINE: Final = (
     ("errors",),
     ("types",),
     ("row_filter",),
+    ("group_name",),
     ("files",),
     ("memory",),
     ("randomness",),
@@ -36,6 +37,7 @@ LINE: Final = (
     ("report",),
     ("workflows",),
     ("sweep",),
+    ("compare",),
     ("cli",),
 )
 """The rooms: each may import itself and those that stand before it or beside it."""

@@ -6,6 +6,7 @@
 | `expected:` values (`changes_of_result`, `decides`) | `FREE`, and all of `NAMES` |
 | a sweep's folder and finished trials (`sweep_identity`, `is_finished_trial`) | `FREE`, `id`, `resume`, unless axes |
 | a stored config (`without_run`) | `id`, `resume` |
+| the groups of a comparison (`result_identity`) | `FREE`, and all of `NAMES` |
 """
 
 from __future__ import annotations
@@ -32,11 +33,14 @@ FREE: Final = (
     "checkpoint_minutes",
     "plots",
     "per_user",
+    "groups",
+    "user_file",
+    "item_file",
     "track",
     "track_project",
     "track_checkpoint",
 )
-"""Settings that do not affect results: the hardware, memory, output and checkpoints of a run."""
+"""Settings that do not affect results: the hardware, memory, output and checkpoints of a run, and break-downs."""
 
 FORMERLY: Final = "trackers"
 """The name that `track` had, which is still read, as in the configs of earlier runs."""
@@ -97,6 +101,12 @@ def decides(given: Mapping[str, Given], before: Mapping[str, Given]) -> bool:
         for key, new in given.items()
         if key not in left_out
     )
+
+
+def result_identity(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings of a config that may affect results, each as YAML."""
+    left_out = {*FREE, *settings_of_trackers(config), *NAMES}
+    return {key: _as_text(key, value) for key, value in config.items() if key not in left_out}
 
 
 def sweep_identity(config: Mapping[str, Any], axes: Collection[str]) -> dict[str, Any]:
