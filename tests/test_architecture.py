@@ -202,6 +202,15 @@ def test_only_the_config_room_reads_yaml() -> None:
     assert _importers("yaml") == {"recrun/config/yaml_dialect.py", "recrun/config/yaml_reader.py"}
 
 
+@pytest.mark.parametrize("package", ["mlflow", "wandb", "trackio"])
+def test_a_trackers_package_is_imported_by_its_tracker_alone_and_only_when_it_is_used(package: str) -> None:
+    file = f"recrun/report/trackers/{package}.py"
+    assert _importers(package) == {file}
+    assert not [
+        node for node in _modules()[file].body if isinstance(node, ast.Import) and node.names[0].name == package
+    ]
+
+
 def test_the_config_and_registry_rooms_import_neither_torch_nor_numpy() -> None:
     for package in ("torch", "numpy", "polars", "scipy"):
         assert not [name for name in _importers(package) if name.startswith(("recrun/config/", "recrun/registry/"))]

@@ -122,7 +122,7 @@ _NEEDED: Final = {
     "loss": ("bind from_scores reduction", "recrun.criterions.BaseCriterion"),
     "optimizer": ("param_groups zero_grad step state_dict", "torch.optim.Optimizer"),
     "lr_scheduler": ("step state_dict", "recrun.training.schedulers.Schedule"),
-    "trackers": (
+    "track": (
         "start step evaluating trained evaluated message finish close",
         "recrun.training.reporter.Reporter",
     ),
@@ -162,7 +162,7 @@ def checked(setting: str, reference: str, made: T, *needed: str) -> T:
         )
     missing = [name for name in (*names.split(), *needed) if not hasattr(made, name)]
     if missing and is_file_reference(reference):
-        kind = "tracker" if setting == "trackers" else setting
+        kind = "tracker" if setting == "track" else setting
         found = f"{reference} made {type(made).__name__!r}, which is no {kind}: it has no {', '.join(missing)}"
         raise RegistryError(f"{setting}: {found}; derive from {base}")
     return made
