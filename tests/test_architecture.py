@@ -36,6 +36,7 @@ LINE: Final = (
     ("report",),
     ("workflows",),
     ("sweep",),
+    ("upkeep",),
     ("cli",),
 )
 """The rooms: each may import itself and those that stand before it or beside it."""
