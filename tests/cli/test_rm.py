@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import subprocess
+import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -264,6 +269,32 @@ def test_a_trained_run_holds_nothing_that_recrun_did_not_make(recrun: Callable[.
     assert "it is the only done run on this Synthetic" in outcome.err
     assert recrun("rm", "runs/latest", "--yes").code == 0
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, 3), ("\n", 1, 4), ("\x03", 130, 4), ("\x04", 130, 4)])
+def test_on_a_terminal_the_command_asks(runs: Path, answer: str, code: int, left: int) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "recrun", "rm", "runs/mf/Synthetic/best"],
+        stdin=theirs,
+        stderr=theirs,
+        stdout=subprocess.PIPE,
+        cwd=runs.parent,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    shown = b""
+    while b"[y/N]" not in shown:
+        shown += os.read(ours, 1024)
+    os.write(ours, answer.encode())
+    printed, _ = process.communicate(timeout=60)
+    os.close(ours)
+    assert process.returncode == code
+    assert b"run runs/mf/Synthetic/best: it is the best of 3 done runs" in shown
+    assert b"Remove 1 run, " in shown
+    assert (b"removed 1 run" in printed) == (code == 0)
+    assert len(_left(runs)) == left
 
 
 def test_removing_does_not_import_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: Path) -> None:
