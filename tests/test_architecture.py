@@ -36,6 +36,7 @@ LINE: Final = (
     ("report",),
     ("workflows",),
     ("sweep",),
+    ("compare",),
     ("upkeep",),
     ("cli",),
 )

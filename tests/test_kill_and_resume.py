@@ -116,6 +116,7 @@ def outcome(run: Path) -> dict[str, Any]:
         "progress": json.dumps(progress),
         "config": (run / "config.yaml").read_text(encoding="utf-8"),
         "scalars": scalars(run),
+        "per_user": {file.name: file.read_bytes() for file in (run / "per_user").iterdir()},
         "hidden": sorted(str(path.relative_to(run)) for path in run.rglob(".*") if not path.name.endswith("lock")),
     }
 

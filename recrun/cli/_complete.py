@@ -67,7 +67,7 @@ def settings(context: click.Context, incomplete: str) -> list[CompletionItem]:
     earlier = _earlier(context)
     named = next((context.params[key] for key in ("model", "what", "name") if key in context.params), None)
     if named is None and "checkpoint" in context.params:
-        of_evaluation = ("monitors", "which4best", "device", "threads", "eval_memory", "root", "verbose")
+        of_evaluation = ("monitors", "which4best", "device", "threads", "eval_memory", "per_user", "root", "verbose")
         return _settings(None, earlier, incomplete, of_evaluation)
     name = str(named)
     if "model" in context.params:

@@ -42,8 +42,8 @@ def command(
 ) -> None:
     """Evaluate a trained model on validation or test.
 
-    Every evaluation on test is recorded in the run. KEY=VALUE changes how the model is evaluated: monitors, which4best,
-    device, threads, eval_memory, root, verbose.
+    Every evaluation on test is recorded in the run, and the metrics of each user are kept in it. KEY=VALUE changes how
+    the model is evaluated: monitors, which4best, device, threads, eval_memory, per_user, root, verbose.
 
     \b
     Example:

@@ -6,6 +6,7 @@
 | `expected:` values (`changes_of_result`, `decides`) | `FREE`, and all of `NAMES` |
 | a sweep's folder and finished trials (`sweep_identity`, `is_finished_trial`) | `FREE`, `id`, `resume`, unless axes |
 | a stored config (`without_run`) | `id`, `resume` |
+| the groups of a comparison (`result_identity`) | `FREE`, and all of `NAMES` |
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ FREE: Final = (
     "checkpoint_freq",
     "checkpoint_minutes",
     "plots",
+    "per_user",
     "trackers",
 )
 """Settings that do not affect results: the hardware, memory, output and checkpoints of a run."""
@@ -88,6 +90,12 @@ def decides(given: Mapping[str, Given], before: Mapping[str, Given]) -> bool:
         for key, new in given.items()
         if key not in left_out
     )
+
+
+def result_identity(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings of a config that may affect results, each as YAML."""
+    left_out = {*FREE, *settings_of_trackers(config), *NAMES}
+    return {key: _as_text(key, value) for key, value in config.items() if key not in left_out}
 
 
 def sweep_identity(config: Mapping[str, Any], axes: Collection[str]) -> dict[str, Any]:

@@ -52,6 +52,7 @@ RUN: Final[tuple[Parameter, ...]] = (
     _run("eval_valid", bool, True, "evaluate on the validation part"),
     _run("eval_test", bool, True, "evaluate on the test part once, at the end, with the best model"),
     _run("eval_memory", PositiveInt, 512, "memory that ranking may use besides the model, in MB"),
+    _run("per_user", bool, True, "keep the metrics of each user in the run folder, to compare runs by"),
     _run("threads", PositiveInt | None, None, "CPU threads for computing; all available ones if null"),
     _run("benchmark", bool, False, "let cuDNN choose its fastest kernels, which may differ from run to run"),
     _run("verbose", Annotated[int, Ge(0), Le(2)], 1, "0 quiet, 1 normal, 2 more"),

@@ -12,16 +12,22 @@ from recrun.config.monitor_names import MetricName, kind_of
 from recrun.data.interactions import Interactions
 from recrun.data.postprocessing.mode import check_mode
 from recrun.metrics.kinds import Evaluated, MeanOverUsers, MetricKind
+from recrun.metrics.per_user import PerUser
 from recrun.metrics.totals import Totals, find_kind
 from recrun.registry import METRICS
 
 
 class Evaluation(NamedTuple):
-    """The values of the metrics, `Undefined` where they are, and the numbers of users evaluated and skipped."""
+    """The values of the metrics, `Undefined` where they are, and the numbers of users evaluated and skipped.
+
+    `per_user` has the original ids of the ranked users, and their values of the metrics that are means over users; it
+    is None where labels are predicted, or where it was not asked for.
+    """
 
     values: dict[str, float]
     n_users: int
     n_skipped: int
+    per_user: PerUser | None = None
 
 
 def evaluate_split(
@@ -33,6 +39,7 @@ def evaluate_split(
     device: torch.device,
     memory_mb: int,
     progress: Callable[[int, int], None],
+    keep_users: bool = False,
 ) -> Evaluation:
     """Compute metrics of a model on one split.
 
@@ -44,6 +51,7 @@ def evaluate_split(
         device: where the model is.
         memory_mb: memory that ranking may use besides the model, in MB.
         progress: called as `progress(done, total)`, in users or rows, after each block.
+        keep_users: whether the values of each user are wanted.
     """
     if family_of_class(type(model)).evaluation == "predictions":
         from recrun.evaluation.predictions import measure, predict
@@ -63,8 +71,11 @@ def evaluate_split(
         memory_mb=memory_mb,
         progress=progress,
         dataset=base,
+        keep_users=keep_users,
     )
-    return Evaluation(dict(result.values), result.n_users, result.n_skipped)
+    kept = result.per_user
+    per_user = None if kept is None else PerUser(base.user_ids[kept.users_U], kept.values)
+    return Evaluation(dict(result.values), result.n_users, result.n_skipped, per_user)
 
 
 def undefined_metrics(model: Any, base: Any, split: str, metrics: Sequence[MetricName]) -> dict[str, str]:

@@ -26,7 +26,8 @@ from recrun.data.interactions import CSR
 from recrun.errors import DataError
 from recrun.evaluation.score_tiles import Block, Scores, Tiler, scores_of, smallest_tile
 from recrun.metrics.auc import AUCCounter
-from recrun.metrics.kinds import SUMMED, Evaluated, Rankings
+from recrun.metrics.kinds import Evaluated, Rankings
+from recrun.metrics.per_user import SUMMED, PerUser
 from recrun.metrics.topk import TopK, top_k
 from recrun.metrics.totals import Totals
 
@@ -47,11 +48,14 @@ class RankingResult:
         values: by metric ("recall@20"): the mean over the ranked users, or a number of all their rankings together.
         n_users: users that were ranked, which are those with relevant items.
         n_skipped: users without relevant items.
+        per_user: the values of each ranked user, ascending by id, of the metrics that are means over users; None if
+            they were not asked for.
     """
 
     values: dict[str, float]
     n_users: int
     n_skipped: int
+    per_user: PerUser | None = None
 
 
 def evaluate_ranking(
@@ -65,6 +69,7 @@ def evaluate_ranking(
     memory_mb: int = 512,
     progress: Callable[[int, int], None] | None = None,
     dataset: Any = None,
+    keep_users: bool = False,
 ) -> RankingResult:
     """Rank all items for every user with relevant items, leaving out seen ones, and return every metric.
 
@@ -85,6 +90,7 @@ def evaluate_ranking(
             used at least.
         progress: called as `progress(done, total)` after each block of users.
         dataset: the data set, for kinds of metrics that look at more than ids.
+        keep_users: whether the values of each user are returned as well.
 
     Returns:
         The metrics, in double precision; `recrun.metrics.undefined.Undefined`, which is NaN with a reason, where they
@@ -101,7 +107,7 @@ def evaluate_ranking(
     users = np.flatnonzero(relevant.lengths)
     names = metric_names(metrics)
     k = max(1, min(n_items, max((name.k or 1 for name in names), default=1)))
-    totals = Totals(names, "ranking", Evaluated(n_items, seen, relevant, dataset))
+    totals = Totals(names, "ranking", Evaluated(n_items, seen, relevant, dataset), keep_users=keep_users)
     if len(users) and metrics:
         task = _Task(seen, relevant, n_items, k, totals.needs)
         scores = scores_of(model, seen.n_rows, n_items, device, memory)
@@ -115,7 +121,7 @@ def evaluate_ranking(
                     if progress is not None:
                         progress(done, len(users))
                 totals.add_rankings(Rankings(*map(np.concatenate, zip(*blocks, strict=True))))
-    return RankingResult(totals.values(), len(users), relevant.n_rows - len(users))
+    return RankingResult(totals.values(), len(users), relevant.n_rows - len(users), totals.per_user())
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ imported: `cutoff`, whether its metrics are named as name@k, and `evaluations`, 
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 import numpy as np
 
 from recrun.errors import RegistryError
+from recrun.metrics.per_user import SUMMED, RunningMean
 from recrun.metrics.pointwise import NO_ROWS, mean_by_size, wins_of_groups
 from recrun.metrics.ranking import Array, Doubles
 from recrun.metrics.returned import one_each
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from recrun.config.monitor_names import MetricName
     from recrun.registry.traits import MetricTraits
 
-SUMMED: Final = 1024
-"""Users whose values are added up in one go; fixed, because the rounding of a sum depends on it."""
 NOTHING_TO_FIND: Final = "no user has relevant items"
 
 
@@ -155,9 +153,17 @@ class MeanOverUsers(MetricKind):
 
     def __init__(self, metrics: Sequence[Metric], data: Evaluated) -> None:
         super().__init__(metrics, data)
-        self._sums: list[list[float]] = [[] for _ in self.metrics]
-        self._counts = [0 for _ in self.metrics]
+        self._means = [RunningMean() for _ in self.metrics]
         self._n_ranked = 0
+
+    def keep_users(self) -> None:
+        """Keep the values of each user from now on, for `of_each_user`."""
+        self._means = [RunningMean(keep=True) for _ in self.metrics]
+
+    def of_each_user(self, position: int) -> Doubles | None:
+        """Return the values of all users (U,) of the metric at a position of `metrics`; None if they were not kept."""
+        kept = self._means[position].kept
+        return None if kept is None else np.concatenate([np.empty(0), *kept])
 
     @abstractmethod
     def of_users(self, metric: Metric, rankings: Rankings) -> Doubles:
@@ -171,16 +177,13 @@ class MeanOverUsers(MetricKind):
 
     def add_values(self, position: int, values_B: Doubles) -> None:
         """Add to the mean of the metric at a position of `metrics`."""
-        defined_B = ~np.isnan(values_B)
-        self._counts[position] += int(defined_B.sum())
-        values_B = np.where(defined_B, values_B, 0.0)
-        self._sums[position] += [float(values_B[i : i + SUMMED].sum()) for i in range(0, len(values_B), SUMMED)]
+        self._means[position].add(values_B)
 
     def values(self) -> list[float]:
         """Return the means; undefined over no users."""
-        pairs = zip(self._sums, self._counts, strict=True)
         why = self.nobody if self._n_ranked else NOTHING_TO_FIND
-        return [math.fsum(sums) / count if count else Undefined(why) for sums, count in pairs]
+        means = [running.mean for running in self._means]
+        return [Undefined(why) if mean is None else mean for mean in means]
 
     def undefined(self, metric: Metric) -> str | None:
         relevant = self.data.relevant

@@ -9,8 +9,10 @@ import numpy as np
 
 from recrun.config.monitor_names import LOSS, MetricName, kind_of
 from recrun.errors import ConfigError, RegistryError, TrainingError
-from recrun.metrics.kinds import Evaluated, Metric, MetricKind, Predictions, Rankings
+from recrun.metrics.kinds import Evaluated, MeanOverUsers, Metric, MetricKind, Predictions, Rankings
+from recrun.metrics.per_user import Doubles, PerUser, mean_of_users
 from recrun.metrics.returned import one_number, unchanged
+from recrun.metrics.undefined import Undefined
 from recrun.registry import METRIC_KINDS, METRICS
 
 EvaluationName = Literal["ranking", "predictions"]
@@ -28,18 +30,30 @@ class Totals:
         metrics: what to compute; one that is repeated is computed once.
         evaluation: "ranking" or "predictions".
         data: what is evaluated.
+        keep_users: whether the values of each user are kept, for `per_user`.
 
     Raises:
         ConfigError: this evaluation cannot compute a metric.
         RegistryError: a metric or its kind is not known, or cannot be imported.
     """
 
-    def __init__(self, metrics: Sequence[MetricName], evaluation: EvaluationName, data: Evaluated) -> None:
+    def __init__(
+        self,
+        metrics: Sequence[MetricName],
+        evaluation: EvaluationName,
+        data: Evaluated,
+        *,
+        keep_users: bool = False,
+    ) -> None:
         self._names = list(dict.fromkeys(metrics))
         by_kind: dict[str, list[Metric]] = {}
         for name in self._names:
             by_kind.setdefault(_fitting_kind(name, evaluation), []).append(find_metric(name))
         self.kinds = [find_kind(kind)(chosen, data) for kind, chosen in by_kind.items()]
+        self._users: list[Any] | None = [] if keep_users else None
+        for kind in self.kinds:
+            if keep_users and isinstance(kind, MeanOverUsers):
+                kind.keep_users()
 
     @property
     def needs(self) -> frozenset[str]:
@@ -49,6 +63,8 @@ class Totals:
     def add_rankings(self, rankings: Rankings) -> None:
         """Hand the rankings of some users to every kind."""
         rankings = Rankings(*map(_read_only, rankings))
+        if self._users is not None:
+            self._users.append(rankings.users_B)
         for kind in self.kinds:
             kind.add_rankings(rankings)
 
@@ -86,6 +102,27 @@ class Totals:
                 metric.name: one_number(metric.name, value) for metric, value in zip(kind.metrics, values, strict=True)
             }
         return {str(name): found[name] for name in self._names}
+
+    def per_user(self) -> PerUser | None:
+        """Return the values of each ranked user, for every metric whose value is their mean; None if they are not kept.
+
+        A kind of the user's own that derives from `MeanOverUsers` may have changed what its values are.
+        """
+        if self._users is None:
+            return None
+        users_U = np.concatenate([np.empty(0, dtype=np.int64), *self._users])
+        found: dict[MetricName, Doubles] = {}
+        for kind in self.kinds:
+            if not isinstance(kind, MeanOverUsers):
+                continue
+            for position, (metric, value) in enumerate(zip(kind.metrics, kind.values(), strict=True)):
+                values_U = kind.of_each_user(position)
+                if values_U is None or len(values_U) != len(users_U):
+                    continue
+                mean = mean_of_users(values_U)
+                if mean == value or (mean is None and isinstance(value, Undefined)):
+                    found[metric.name] = values_U
+        return PerUser(users_U, {str(name): found[name] for name in self._names if name in found})
 
     def undefined(self) -> dict[str, str]:
         """Return the metrics that are undefined whatever is predicted, with the reason, as the data alone shows."""

@@ -8,6 +8,7 @@
     metrics.json       the final metrics
     checkpoints/last/  the complete state, to resume from
     checkpoints/best/  the model that was best on validation
+    per_user/          the metrics of each user, by split
     summary/           SUMMARY.md, plots, event files
 """
 
@@ -63,12 +64,18 @@ class RunFolder:
         self.metrics_lines_file = self.path / "metrics.jsonl"
         self.metrics_file = self.path / "metrics.json"
         self.summary_folder = self.path / "summary"
+        folders = ("checkpoints/last", "checkpoints/best", "per_user", "summary")
+        self._folders = tuple(self.path / name for name in folders)
         self._lock_file = self.path / ".lock"
         self._lock: int | None = None
 
     def checkpoint_file(self, which: str) -> Path:
         """Return the path of the checkpoint `last` or `best`."""
         return self.path / "checkpoints" / which / CHECKPOINT_FILE
+
+    def per_user_file(self, split: str) -> Path:
+        """Return the path of the metrics of each user on a split."""
+        return self.path / "per_user" / f"{split}.parquet"
 
     @classmethod
     def create(cls, root: str | Path, settings: Mapping[str, Any]) -> RunFolder:
@@ -86,7 +93,7 @@ class RunFolder:
 
         def fill(building: Path) -> None:
             run = cls(building)
-            for folder in (run.checkpoint_file("last").parent, run.checkpoint_file("best").parent, run.summary_folder):
+            for folder in run._folders:
                 folder.mkdir(parents=True)
             repeated = run._write_config(settings)
             record = {"schema_version": SCHEMA_VERSION, "status": "running", "created": now(), **repeated}
@@ -242,8 +249,7 @@ class RunFolder:
 
     def clean(self) -> None:
         """Remove the temporary files of a killed process, and make folders that are missing; the run must be locked."""
-        folders = [self.path, *(self.checkpoint_file(which).parent for which in ("last", "best")), self.summary_folder]
-        for folder in folders:
+        for folder in (self.path, *self._folders):
             folder.mkdir(parents=True, exist_ok=True)
             for file in folder.glob(_TEMPORARY):
                 file.unlink(missing_ok=True)

@@ -99,15 +99,8 @@ def list_runs(
     filters = [read_filter(text, position) for position, text in enumerate(conditions, start=1)]
     rows = [describe(path) for path in find_folders(root)]
     sorted_by = [] if sort is None else [sort.removeprefix("-")]
-    if rows and (filters or sorted_by or columns):
-        from recrun.config.yaml_reader import Place
-
-        keys = [(each.key, each.place) for each in filters]
-        keys += [
-            (key, Place(option)) for option, each in (("--sort", sorted_by), ("--columns", columns)) for key in each
-        ]
-        _refuse_unknown(keys, rows)
-    rows = [row for row in rows if all(each.takes(row) for each in filters)]
+    shown = [(option, key) for option, keys in (("--sort", sorted_by), ("--columns", columns)) for key in keys]
+    rows = meeting(rows, filters, shown)
     if sort is None:
         return rows
     key = sort.removeprefix("-")
@@ -115,6 +108,32 @@ def list_runs(
     with_value = [(order, row) for order, row in zip(orders, rows, strict=True) if order is not None]
     without = [row for order, row in zip(orders, rows, strict=True) if order is None]
     return [row for _, row in sorted(with_value, key=lambda pair: pair[0], reverse=sort != key)] + without
+
+
+def meeting(
+    rows: Sequence[dict[str, Any]], filters: Sequence[Filter], shown: Sequence[tuple[str, str]] = ()
+) -> list[dict[str, Any]]:
+    """Return the rows of runs that meet all conditions.
+
+    Args:
+        rows: rows as of `describe`.
+        filters: the conditions.
+        shown: further keys that must be known, each after the option that names it.
+
+    Raises:
+        ConfigError: there are runs, and none has a key.
+    """
+    if rows and (filters or shown):
+        from recrun.config.yaml_reader import Place
+
+        keys = [(each.key, each.place) for each in filters] + [(key, Place(option)) for option, key in shown]
+        _refuse_unknown(keys, rows)
+    return [row for row in rows if all(each.takes(row) for each in filters)]
+
+
+def is_condition(text: str) -> bool:
+    """Return whether a text has the form of a condition, such as `lr=1e-3`."""
+    return _FILTER.fullmatch(text) is not None
 
 
 def read_filter(text: str, position: int) -> Filter:

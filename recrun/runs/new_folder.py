@@ -20,7 +20,7 @@ _BUILDING: Final = ".building-"
 _NEW_RUN: Final = re.compile(r"\.building-[0-9a-f]{8}")
 _NEW_LATEST: Final = re.compile(rf"\.building-{LATEST}-[0-9a-f]{{8}}")
 _FILES: Final = ("config.yaml", "run.json", ".lock", ".record-lock", "log.txt", "metrics.jsonl")
-_FOLDERS: Final = ("checkpoints/last", "checkpoints/best", "checkpoints", "summary", ".")
+_FOLDERS: Final = ("checkpoints/last", "checkpoints/best", "checkpoints", "per_user", "summary", ".")
 _PATIENCE: Final = 60.0
 """Seconds to wait for other processes, each of which makes its folder within a moment."""
 _MAX_PATH: Final = 1 << 14

@@ -27,10 +27,10 @@ CHECKPOINT_FILE: Final = "checkpoint.safetensors"
 _FILES: Final = frozenset(
     ("config.yaml", "run.json", "log.txt", "metrics.jsonl", "metrics.json", ".lock", ".record-lock")
 )
-_FOLDERS: Final = frozenset(("checkpoints", "summary"))
+_FOLDERS: Final = frozenset(("checkpoints", "summary", "per_user"))
 _LINES: Final = "metrics.jsonl"
 _ADDED_TO: Final = (_LINES, "log.txt")
-_OWN: Final = (CHECKPOINT_FILE, "SUMMARY.md", "events.out.tfevents.", ".")
+_OWN: Final = (CHECKPOINT_FILE, "SUMMARY.md", "events.out.tfevents.", "valid.parquet", "test.parquet", ".")
 
 
 def refuse_foreign(folder: str | Path, *, thorough: bool = True) -> None:
@@ -101,8 +101,9 @@ def _foreign(folder: str, thorough: bool) -> str:
             elif entry.is_symlink():
                 return _wrong(name, True, "")
     problem = ""
-    if "summary" in folders:
-        problem = _foreign_within(folder, "summary")
+    for name in ("summary", "per_user"):
+        if name in folders:
+            problem = problem or _foreign_within(folder, name)
     if "checkpoints" in folders:
         for which in ("checkpoints/last", "checkpoints/best"):
             mode = _mode(f"{folder}/{which}")

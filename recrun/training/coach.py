@@ -24,9 +24,11 @@ from recrun.criterions.base import checked_loss
 from recrun.data.postprocessing.mode import check_mode
 from recrun.errors import RegistryError, TrainingError
 from recrun.evaluation.evaluate_split import evaluate_split, undefined_metrics
+from recrun.metrics.per_user import PerUser
 from recrun.metrics.trial import try_metrics
 from recrun.metrics.undefined import Undefined
 from recrun.runs.checkpoint import load_checkpoint
+from recrun.runs.per_user import write_per_user
 from recrun.runs.resume import final_result, is_recorded_as_done
 from recrun.training.finite_checks import last_good
 from recrun.training.loader import n_rows
@@ -121,6 +123,7 @@ class Coach(RunKeeper):
         state.stale = 0 if is_best else state.stale + 1
         if is_best:
             self._keep_best(Best(epoch, value, values))
+            state.best_per_user = state.per_user.get("valid")
         state.evaluated, state.last_value = epoch, value
         self.history.append(epoch, "valid", values, seconds, is_best)
         self.reporters.evaluated(epoch, "valid", values, is_best, seconds)
@@ -170,6 +173,7 @@ class Coach(RunKeeper):
         # A model just fitted in closed form is the best one; reading it back would hold a large one twice.
         if not (self.settings.closed_form and best.epoch == self.state.epoch):
             self.model.load_state_dict(load_checkpoint(self.run.checkpoint_file("best"))["model"])
+        of_valid = self._best_per_user(best)
         test: dict[str, float] | None = None
         if self.cfg["eval_test"]:
             place = self.run.begin_test_evaluation("best", by="train")
@@ -177,6 +181,8 @@ class Coach(RunKeeper):
             self.run.end_test_evaluation(place, test)
             self.history.append(best.epoch, "test", test, seconds)
             self.reporters.evaluated(best.epoch, "test", test, False, seconds)
+        write_per_user(self.run, "valid", of_valid)
+        write_per_user(self.run, "test", None if test is None else self.state.per_user.get("test"))
         result = result_of(self.run, self.parts, self.settings, self.state, test)
         self.run.write_json(self.run.metrics_file, result)
         self.reporters.finish(result)
@@ -222,8 +228,11 @@ class Coach(RunKeeper):
             device=self.device,
             memory_mb=self.cfg.get("eval_memory", 512),
             progress=lambda done, total: self._after_block(prefix, done, total),
+            keep_users=self.cfg.get("per_user", True),
         )
         self.state.users[prefix] = (found.n_users, found.n_skipped)
+        if found.per_user is not None:
+            self.state.per_user[prefix] = found.per_user
         self.state.meters.record(prefix, found.values)
 
     def monitor(
@@ -267,6 +276,7 @@ class Coach(RunKeeper):
         start = time.perf_counter()
         self.state.meters.take(split)
         self.state.users.pop(split, None)
+        self.state.per_user.pop(split, None)
         self.dataloader = self._loader(split, epoch)
         self.model.eval()
         if self.settings.family.histories:
@@ -278,6 +288,19 @@ class Coach(RunKeeper):
         require_all(values, self.settings.metrics, split)
         self.stopwatch.book("evaluation")
         return {str(name): values[str(name)] for name in self.settings.metrics}, self._spend("evaluate", start)
+
+    def _best_per_user(self, best: Best) -> PerUser | None:
+        """Return the metrics of each user at the best validation, which is repeated if it was before a resume."""
+        found = self.state.best_per_user
+        is_kept = self.cfg.get("per_user", True) and self.settings.family.evaluation == "ranking"
+        if found is not None or not (is_kept and self.settings.validates):
+            return found
+        values, _ = self._score("valid", best.epoch)
+        if any(values[name] != value for name, value in best.values.items() if value == value):
+            message = "the best model has other metrics on valid now than before the run was resumed"
+            self.reporters.message(f"{message}; the metrics of each user on valid are not kept", "warning")
+            return None
+        return self.state.per_user.get("valid")
 
     def _undefined(self) -> dict[str, dict[str, str]]:
         """Return, by split to be evaluated, the monitors that the data leaves undefined, with the reasons."""

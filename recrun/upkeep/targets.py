@@ -13,7 +13,7 @@ from typing import Any, Final
 from recrun.errors import CheckpointError, ConfigError, Fault
 from recrun.runs.find import folder_of_runs
 from recrun.runs.folder import RunFolder
-from recrun.runs.listing import list_runs
+from recrun.runs.listing import is_condition, list_runs
 from recrun.runs.new_folder import follow_latest
 from recrun.runs.records import check_schema, read_json
 from recrun.runs.scan import find_folders, runs_in
@@ -22,7 +22,6 @@ SWEEPS: Final = "sweeps"
 """The folder of sweeps in that of all runs."""
 LEDGER: Final = "sweep.json"
 _RUN_FILES: Final = ("run.json", "config.yaml")
-_CONDITION: Final = re.compile(r"[A-Za-z_][\w.@-]*\s*([<>]|!?=)")
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def find_targets(arguments: Sequence[str], runs: str | Path) -> list[Target]:
     Raises:
         ConfigError: an argument is neither, or both kinds are given; it holds all faults.
     """
-    paths = [each for each in arguments if os.path.lexists(each) or _CONDITION.match(each) is None]
+    paths = [each for each in arguments if os.path.lexists(each) or not is_condition(each)]
     if not paths:
         found = [Target("run", Path(row["run"]), Path(runs)) for row in list_runs(runs, arguments)]
         return _checked((f"the folder of runs {runs}", each) for each in found)

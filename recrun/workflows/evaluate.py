@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,10 +12,12 @@ from recrun.config.resolve import Resolved, resolve_given
 from recrun.config.suggestions.keys import meant_setting
 from recrun.config.yaml_reader import Given
 from recrun.errors import CheckpointError, ConfigError
+from recrun.metrics.per_user import PerUser
 from recrun.metrics.undefined import as_nulls, undefined_entry
 from recrun.runs.checkpoint import load_checkpoint
 from recrun.runs.find import locate_checkpoint
 from recrun.runs.folder import RunFolder
+from recrun.runs.per_user import add_per_user
 from recrun.runs.provenance import refuse_strange_code
 from recrun.training.checkpoint_state import last_line, refuse_other_data
 from recrun.training.coach import Coach
@@ -22,7 +25,9 @@ from recrun.training.reporter import Reporter
 from recrun.training.run_record import rows_scored
 from recrun.workflows.build import build
 
-EVALUATION_KEYS: Final = frozenset({"monitors", "which4best", "device", "threads", "eval_memory", "root", "verbose"})
+EVALUATION_KEYS: Final = frozenset(
+    {"monitors", "which4best", "device", "threads", "eval_memory", "per_user", "root", "verbose"}
+)
 """The settings that `recrun eval` may change: how and where to evaluate, not what was trained."""
 _EVALUATED: Final = ("dataset", "split", "model", "monitors", "which4best")
 """The settings that may name code which an evaluation runs."""
@@ -63,6 +68,7 @@ def evaluate(
     values = coach.score(split, resolved.config, resolved.config.monitors, reporters)
     if entry is not None and run is not None:
         run.end_test_evaluation(entry, values)
+    kept = None if run is None else _keep_per_user(run, file, split, coach.state.per_user.get(split))
     return {
         "run": None if run is None else str(run.path),
         "checkpoint": str(file),
@@ -70,8 +76,27 @@ def evaluate(
         "metrics": as_nulls(values),
         **undefined_entry({split: values}),
         "users": coach.state.users[split][0],
+        "per_user": kept,
         **{key: counts[split] for key, counts in rows_scored(coach.parts, coach.settings, coach.state).items()},
     }
+
+
+def _keep_per_user(run: RunFolder, file: Path, split: str, per_user: PerUser | None) -> str | None:
+    """Add the metrics of each user to the files of a finished run whose best model was evaluated; return which file.
+
+    The metrics that the run has of each user already stay as they are.
+    """
+    is_final = file == run.checkpoint_file("best") and run.read_run().get("status") == "done"
+    if per_user is None or not per_user.values or not is_final:
+        return None
+    target = run.per_user_file(split)
+    try:
+        add_per_user(run, split, per_user)
+    except OSError as error:
+        message = f"the metrics of each user are not kept: {target} cannot be written: {error.strerror}"
+        logging.getLogger(__name__).warning(message)
+        return None
+    return str(target)
 
 
 def _resolve_checkpoint(file: Path, content: dict[str, Any], overrides: Sequence[str], *, trust: bool) -> Resolved:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -11,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from safetensors.torch import save_file
 
 import recrun.runs.checkpoint
 from recrun.cli.main import main
+from recrun.metrics.per_user import mean_of_users
 from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
 
 from .conftest import OWN, TINY
@@ -107,6 +110,54 @@ def test_other_monitors_and_a_table(recrun: Callable[..., Any], run: Path) -> No
     assert "hitrate@3" in outcome.out
     assert "mrr@7" in outcome.out
     assert outcome.err == ""
+
+
+def test_metrics_of_each_user_are_added_to_a_finished_run(recrun: Callable[..., Any], run: Path) -> None:
+    before = pl.read_parquet(run / "per_user/test.parquet")
+    outcome = recrun("eval", "--checkpoint", str(run), "monitors=[ndcg@5,mrr@7]", "--json")
+    document = json.loads(outcome.out)
+    assert document["per_user"] == str(run / "per_user/test.parquet")
+    after = pl.read_parquet(run / "per_user/test.parquet")
+    assert after.columns == ["user", "recall@5", "ndcg@5", "mrr@7"]
+    assert after.drop("mrr@7").equals(before)
+    assert mean_of_users(after["mrr@7"].to_numpy()) == document["metrics"]["mrr@7"]
+
+
+def test_a_run_without_metrics_of_each_user_gets_them(recrun: Callable[..., Any], run: Path) -> None:
+    before = {split: (run / f"per_user/{split}.parquet").read_bytes() for split in ("valid", "test")}
+    shutil.rmtree(run / "per_user")
+    for split in ("valid", "test"):
+        assert recrun("eval", "--checkpoint", str(run), "--split", split).code == 0
+        assert (run / f"per_user/{split}.parquet").read_bytes() == before[split]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["per_user=false"], ["last"], ["monitors=[coverage@5]"]], ids=["unwanted", "last", "none"]
+)
+def test_metrics_of_each_user_that_are_not_those_of_the_run_are_not_kept(
+    recrun: Callable[..., Any], run: Path, arguments: list[str]
+) -> None:
+    shutil.rmtree(run / "per_user")
+    where = run / "checkpoints/last" if arguments == ["last"] else run
+    outcome = recrun("eval", "--checkpoint", str(where), *(arguments if where == run else []), "--json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["per_user"] is None
+    assert not (run / "per_user").exists()
+
+
+def test_an_evaluation_is_shown_although_the_metrics_of_each_user_cannot_be_written(
+    recrun: Callable[..., Any], run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("recrun.runs.per_user.atomic_write", full)
+    caplog.clear()
+    outcome = recrun("eval", "--checkpoint", str(run), "--split", "valid", "monitors=[mrr@7]", "--json")
+    assert outcome.code == 0
+    assert json.loads(outcome.out)["metrics"]["mrr@7"] > 0
+    assert "the metrics of each user are not kept" in caplog.text
+    assert "No space left" in caplog.text
 
 
 def test_a_file_that_was_copied_elsewhere_belongs_to_no_run(recrun: Callable[..., Any], run: Path) -> None:

@@ -17,7 +17,7 @@ from recrun.data.interactions import CSR
 from recrun.errors import ConfigError, DataError, TrainingError
 from recrun.evaluation import ranking, score_tiles
 from recrun.evaluation.ranking import RankingResult, evaluate_ranking
-from recrun.metrics import kinds
+from recrun.metrics import per_user
 from recrun.metrics.ranking import area_under_curve
 from recrun.registry import METRICS
 
@@ -173,7 +173,7 @@ def test_no_number_depends_on_memory_or_threads(whole: bool, monkeypatch: pytest
 
 def test_no_number_depends_on_which_others_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking, "SUMMED", 32)
-    monkeypatch.setattr(kinds, "SUMMED", 32)
+    monkeypatch.setattr(per_user, "SUMMED", 32)
     monkeypatch.setattr(ranking, "_PLACES", 32 * 20)
     model = Factors(300, 400, whole=False)
     seen, relevant = random_rows(300, 400, 3000, 5), random_rows(300, 400, 900, 6)

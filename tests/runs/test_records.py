@@ -27,8 +27,10 @@ WITHIN = [
     "summary/SUMMARY.md",
     "summary/validndcg@5.png",
     "summary/events.out.tfevents.1",
+    "per_user/valid.parquet",
+    "per_user/.test.parquet.x.tmp",
 ]
-FOLDERS = ["checkpoints", "checkpoints/last", "checkpoints/best", "summary"]
+FOLDERS = ["checkpoints", "checkpoints/last", "checkpoints/best", "summary", "per_user"]
 
 
 def _bind(path: Path) -> None:

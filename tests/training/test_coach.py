@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ import torch
 
 from recrun.config.resolve import resolve
 from recrun.errors import CheckpointError, ConfigError, RegistryError, TrainingError
+from recrun.metrics.per_user import mean_of_users
 from recrun.randomness import seed_everything
 from recrun.runs.checkpoint import load_checkpoint
 from recrun.runs.folder import RunFolder
 from recrun.runs.history import read_history
+from recrun.runs.per_user import read_per_user
 from recrun.training.coach import Coach
+from recrun.training.loop_state import Best, TrainingState
 from recrun.training.reporter import Reporter
 from recrun.training.run_record import how_to_continue
 from recrun.training.stop_signals import Interrupted
@@ -166,6 +170,49 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(tmp_path: Path, stop_after
         assert ours["model"].keys() == theirs["model"].keys()
         assert all(torch.equal(ours["model"][key], theirs["model"][key]) for key in theirs["model"])
     assert _history(resumed) == _history(whole)
+    for split in ("valid", "test"):
+        ours, theirs = (each.run.per_user_file(split).read_bytes() for each in (resumed, whole))
+        assert ours == theirs
+
+
+@pytest.mark.parametrize("model", ["bprmf", "popularity"])
+def test_the_means_of_the_users_are_the_final_numbers(tmp_path: Path, model: str) -> None:
+    coach, _ = _prepare(tmp_path, model=model)
+    result = coach.fit()
+    for split in ("valid", "test"):
+        per_user = read_per_user(coach.run.path, split)
+        assert per_user is not None
+        assert {name: mean_of_users(values_U) for name, values_U in per_user.values.items()} == result[split]
+        assert len(per_user.users_U) == result["users"][split]
+        assert set(per_user.users_U) <= set(coach.dataset.base.user_ids)
+
+
+def test_the_values_of_users_are_not_kept_where_none_are_wanted_or_defined(tmp_path: Path) -> None:
+    coach, _ = _prepare(tmp_path, "per_user=false", "epochs=1")
+    coach.fit()
+    assert list((coach.run.path / "per_user").iterdir()) == []
+    coach, _ = _prepare(tmp_path, "monitors=[coverage@10]", "which4best=coverage@10", "epochs=1")
+    coach.fit()
+    assert list((coach.run.path / "per_user").iterdir()) == []
+    coach, _ = _prepare(tmp_path, "eval_test=false", "epochs=1")
+    coach.fit()
+    assert [file.name for file in (coach.run.path / "per_user").iterdir()] == ["valid.parquet"]
+
+
+def test_values_of_users_that_are_not_those_of_the_best_epoch_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coach, recorder = _prepare(tmp_path, "epochs=2")
+    keep_best = coach._keep_best
+
+    def keep(best: Best) -> None:
+        keep_best(replace(best, values={name: value / 2 for name, value in best.values.items()}))
+
+    monkeypatch.setattr(coach, "_keep_best", keep)
+    monkeypatch.setattr(TrainingState, "best_per_user", property(lambda self: None, lambda self, value: None))
+    coach.fit()
+    assert [file.name for file in (coach.run.path / "per_user").iterdir()] == ["test.parquet"]
+    assert ("message", "warning") in [event[:2] for event in recorder.events]
 
 
 def test_the_command_that_continues_a_run_is_quoted_for_a_shell(tmp_path: Path) -> None:

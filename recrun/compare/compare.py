@@ -1,0 +1,203 @@
+"""Compare finished runs: from paths to groups, tests and what they say."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+
+from recrun.compare.comparable import reasons_against, refuse_incomparable
+from recrun.compare.comparison import Comparison, GroupResult
+from recrun.compare.entry import Entry, Split, read_entry, with_metric
+from recrun.compare.groups import Group, find_group, grouped
+from recrun.compare.select import listed, select
+from recrun.compare.testing import Method, test_groups
+from recrun.compare.values import UserValues
+from recrun.config.monitor_names import parse_monitor, smaller_is_better
+from recrun.errors import ConfigError, Fault, RegistryError
+from recrun.registry.user_files import short_name
+
+
+@dataclass(frozen=True)
+class How:
+    """How runs are compared.
+
+    Args:
+        baseline: the group with which the others are compared: its name, the beginning of its name, or one of its runs;
+            None for the best one.
+        metrics: the metrics; empty for all that every run has.
+        split: "test" or "valid".
+        test: "t", "wilcoxon", "permutation" or "bootstrap".
+        over: what tests are over: "users", "seeds" or "both"; None for both where each group has several seeds, and
+            for users otherwise.
+        correction: "holm", "bh" (Benjamini and Hochberg) or "none".
+        descriptive: whether numbers are only shown, without tests, which runs that do not compare allow as well.
+        n_resamples: how many resamples "permutation" and "bootstrap" draw.
+    """
+
+    baseline: str | None = None
+    metrics: tuple[str, ...] = ()
+    split: Split = "test"
+    test: str = "t"
+    over: str | None = None
+    correction: str = "holm"
+    descriptive: bool = False
+    n_resamples: int = 10_000
+
+
+def compare(arguments: Sequence[str], runs: str | Path = "runs", how: How | None = None) -> Comparison:
+    """Compare finished runs.
+
+    Args:
+        arguments: run folders, sweep folders, folders that hold runs, and conditions; see `recrun.compare.select`.
+        runs: the folder of runs that is meant where only conditions are given.
+        how: how they are compared.
+
+    Raises:
+        ConfigError: the runs do not compare, or not in this way.
+        CheckpointError: a run is damaged.
+    """
+    how = how or How()
+    selection = select(arguments, runs)
+    entries = _with_numbers(selection.rows, how.split)
+    if how.metrics:
+        entries, metrics = _with_asked(entries, how.metrics, how.split)
+        notes: list[str] = []
+    else:
+        metrics, notes = _metrics(entries)
+    reasons = list(reasons_against(entries, how.split, metrics))
+    if not how.descriptive:
+        refuse_incomparable(reasons)
+    groups, repeated = grouped(entries)
+    results = {group.name: _result(group, metrics) for group in groups}
+    groups.sort(key=lambda group: _order(results[group.name], metrics[0]))
+    notes = [*selection.notes, *repeated, *notes, *_versions(entries)]
+    shown = tuple(results[group.name] for group in groups)
+    if how.descriptive:
+        notes += [f"no tests, since {reason}" for reason in reasons]
+        best = {} if reasons else _best(shown, metrics)
+        return Comparison(how.split, tuple(metrics), shown, best=best, notes=tuple(notes))
+    baseline = groups[0] if how.baseline is None else find_group(groups, how.baseline)
+    method = Method(how.test, how.over, how.correction, how.n_resamples)
+    method.refuse(groups, baseline)
+    if len(groups) == 1:
+        notes.append("a single group: there is nothing to test it against")
+    values = None if how.over == "seeds" or len(groups) == 1 else UserValues(entries, how.split, metrics)
+    best = _best(shown, metrics)
+    outcome = test_groups(groups, baseline, best, metrics, method, values)
+    return Comparison(
+        how.split,
+        tuple(metrics),
+        shown,
+        baseline.name,
+        outcome.tests,
+        how.correction,
+        best,
+        outcome.undistinguished,
+        (*notes, *outcome.notes),
+    )
+
+
+def _with_numbers(rows: Sequence[Mapping[str, object]], split: Split) -> list[Entry]:
+    """Return the runs with their numbers on a split.
+
+    Raises:
+        ConfigError: some have none.
+    """
+    read = [(str(row["run"]), read_entry(row, split)) for row in rows]
+    without = [path for path, entry in read if entry is None]
+    if without:
+        other = "valid" if split == "test" else "test"
+        has_other = all(row[other] for row in rows)
+        why = "a sweep's trials never read test; " if split == "test" else ""
+        remedy = f"compare on {other} with --split {other}" if has_other else "leave these runs out"
+        raise ConfigError(f"no {split} metrics in {listed(without)}: {why}{remedy}")
+    return [entry for _, entry in read if entry is not None]
+
+
+def _metrics(entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
+    """Return the metrics that all runs have, their criterion first if they share it, and notes on others.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    everywhere = _shared(entries)
+    if not everywhere:
+        raise ConfigError(f"no metric is in all of the runs {listed(entry.path for entry in entries)}")
+    criteria = {entry.which4best for entry in entries}
+    first = [name for name in everywhere if criteria == {name}]
+    somewhere = dict.fromkeys(name for entry in entries for name in entry.values if name not in everywhere)
+    names = ", ".join(map(short_name, somewhere))
+    notes = [f"not in all runs, and left out: {names}; --metric asks for one"] if somewhere else []
+    return [*first, *(name for name in everywhere if name not in first)], notes
+
+
+def _shared(entries: Sequence[Entry]) -> list[str]:
+    return [name for name in entries[0].values if all(name in entry.values for entry in entries)]
+
+
+def _with_asked(entries: Sequence[Entry], asked: Sequence[str], split: Split) -> tuple[list[Entry], list[str]]:
+    """Return the runs with all metrics that were asked for, and the names of these.
+
+    What a run did not monitor is taken from the values of its users, where `recrun eval` has added them.
+
+    Raises:
+        ConfigError: a metric is unknown, or a run lacks it.
+    """
+    found, names = list(entries), []
+    for text in asked:
+        written = [name for name in _shared(entries) if short_name(name) == text]
+        name = written[0] if written else str(parse_monitor(text))
+        added = [entry if name in entry.values else with_metric(entry, split, name) for entry in found]
+        without = [entry.path for entry, more in zip(found, added, strict=True) if more is None]
+        if without:
+            quoted = quote(f"monitors=[{name}]")
+            remedy = f"`recrun eval --checkpoint {quote(without[0])} --split {split} {quoted}` computes it"
+            shared = ", ".join(map(short_name, _shared(entries)))
+            message = f"{name} is not among the metrics of {listed(without, most=2)}; {remedy}; all runs have {shared}"
+            raise ConfigError(Fault(message, key="--metric"))
+        found = [entry for entry in added if entry is not None]
+        names.append(name)
+    return found, list(dict.fromkeys(names))
+
+
+def _result(group: Group, metrics: Sequence[str]) -> GroupResult:
+    """Return the means and standard deviations of a group over its seeds, of the numbers that the runs report."""
+    columns = {name: [entry.values[name] for entry in group.entries] for name in metrics}
+    mean, sd = {}, {}
+    for name, values in columns.items():
+        known = all(map(math.isfinite, values))
+        mean[name] = statistics.fmean(values) if known else None
+        sd[name] = statistics.stdev(values) if known and len(values) > 1 else None
+    return GroupResult(group.name, tuple(entry.path for entry in group.entries), len(group.entries), mean, sd)
+
+
+def _order(result: GroupResult, metric: str) -> tuple[bool, float]:
+    """Return the key that sorts groups best first; those without a value come last."""
+    value = result.mean[metric]
+    sign = 1.0 if _is_error(metric) else -1.0
+    return value is None, sign * (value or 0.0)
+
+
+def _is_error(metric: str) -> bool:
+    """Return whether smaller values of a metric are better; of one whose file is gone, that is not known to be so."""
+    try:
+        return smaller_is_better(parse_monitor(metric))
+    except (ConfigError, RegistryError):
+        return False
+
+
+def _best(results: Sequence[GroupResult], metrics: Sequence[str]) -> dict[str, str]:
+    """Return the name of the best group, of several, of each metric that has a value."""
+    best = {metric: min(results, key=lambda result: _order(result, metric)) for metric in metrics}
+    is_choice = len(results) > 1
+    return {metric: result.name for metric, result in best.items() if is_choice and result.mean[metric] is not None}
+
+
+def _versions(entries: Sequence[Entry]) -> Iterator[str]:
+    versions = sorted({entry.version for entry in entries})
+    if len(versions) > 1:
+        yield f"the runs were made with different versions of recrun: {', '.join(versions)}"

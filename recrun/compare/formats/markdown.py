@@ -1,0 +1,41 @@
+"""Write a comparison as Markdown."""
+
+from __future__ import annotations
+
+import re
+
+from recrun.compare.comparison import Comparison
+from recrun.compare.formats.captions import captions
+from recrun.compare.formats.sheet import Cell, Sheet, sheets
+from recrun.visible import on_one_line
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$&!])")
+
+
+def markdown(comparison: Comparison) -> str:
+    """Return the tables of a comparison, and below them how it was made; the best values are bold."""
+    parts = [_table(sheet) for sheet in sheets(comparison)]
+    parts += map(escaped, captions(comparison, "Bold", "†"))
+    parts += ["\n".join(f"- {escaped(note)}" for note in comparison.notes)] if comparison.notes else []
+    return "\n\n".join(parts) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Return text that Markdown shows as it is.
+
+    >>> print(escaped("a|b_c*"))
+    a\\|b\\_c\\*
+    """
+    return _SPECIAL.sub(r"\\\1", on_one_line(text))
+
+
+def _table(sheet: Sheet) -> str:
+    lines = [" | ".join(map(escaped, sheet.heads))]
+    lines.append(" | ".join("---:" if cell.is_number else "---" for cell in sheet.rows[0]))
+    lines += [" | ".join(map(_cell, row)) for row in sheet.rows]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _cell(cell: Cell) -> str:
+    text = f"**{escaped(cell.text)}**" if cell.is_best else escaped(cell.text)
+    return " ".join(filter(None, [text, escaped(cell.more), "†" if cell.is_close else ""]))

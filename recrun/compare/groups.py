@@ -1,0 +1,135 @@
+"""Group runs by what they compute, and name the groups by what differs between them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+from recrun.compare.entry import Entry
+from recrun.errors import ConfigError, RegistryError, nearest
+from recrun.registry import DATASETS
+from recrun.registry.user_files import is_file_reference, short_name
+
+_REPEATS: Final = ("seed",)
+_WITHOUT_EFFECT: Final = ("monitors", "eval_test")
+"""Settings that say what is reported. A metric is the same whichever others are computed; what chooses the epoch is
+`which4best`."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seeds alone.
+
+    Args:
+        name: what distinguishes it from the other groups.
+        entries: its runs, by seed.
+    """
+
+    name: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def seeds(self) -> tuple[str, ...]:
+        """The seeds of the runs."""
+        return tuple(entry.seed for entry in self.entries)
+
+
+def grouped(entries: Iterable[Entry]) -> tuple[list[Group], list[str]]:
+    """Return the groups of runs, in the order of their first runs, and notes on runs that repeat others.
+
+    Of runs with the same settings and the same seed the newest counts.
+    """
+    found: dict[tuple[tuple[str, str], ...], dict[str, Entry]] = {}
+    notes = []
+    for entry in entries:
+        seeds = found.setdefault(tuple(sorted(_identity(entry).items())), {})
+        other = seeds.get(entry.seed)
+        if other is None:
+            seeds[entry.seed] = entry
+            continue
+        older, newer = sorted((other, entry), key=lambda each: each.started)
+        seeds[entry.seed] = newer
+        shared = older.values.keys() & newer.values.keys()
+        differ = any(str(older.values[name]) != str(newer.values[name]) for name in shared)
+        but = ", though their numbers differ" if differ else ""
+        notes.append(f"{older.path} has the settings and the seed of {newer.path}, which counts{but}")
+    groups = [Group("", tuple(seeds[seed] for seed in sorted(seeds))) for seeds in found.values()]
+    names = _names([group.entries[0] for group in groups])
+    return [replace(group, name=name) for group, name in zip(groups, names, strict=True)], notes
+
+
+def find_group(groups: Sequence[Group], text: str) -> Group:
+    """Return the group that a text means: its name, the beginning of its name, or the path of one of its runs.
+
+    Raises:
+        ConfigError: there is none, or there are several.
+    """
+    exact = [group for group in groups if group.name == text]
+    real = os.path.realpath(text)
+    holding = [group for group in groups if any(os.path.realpath(entry.path) == real for entry in group.entries)]
+    beginning = [group for group in groups if text and group.name.startswith(text)]
+    found = exact or holding or beginning
+    if len(found) == 1:
+        return found[0]
+    names = [group.name for group in groups]
+    if found:
+        raise ConfigError(f"the baseline {text!r} may be {' or '.join(map(repr, (each.name for each in found)))}")
+    guess = nearest(text, names)
+    hint = f"; did you mean {guess!r}?" if guess else "."
+    raise ConfigError(f"no group is called {text!r}, and no run of one is there{hint} Groups: {', '.join(names)}")
+
+
+def _identity(entry: Entry) -> dict[str, str]:
+    left_out = (*_REPEATS, *_WITHOUT_EFFECT)
+    return {key: value for key, value in entry.identity.items() if key not in left_out}
+
+
+def _names(entries: Sequence[Entry]) -> list[str]:
+    """Return a name for each group, given a run of each: its model, and what differs among groups of that model.
+
+    Settings that choose the data are named wherever they differ, as they only may in a description of numbers.
+    """
+    identities = [_identity(entry) for entry in entries]
+    of_data = _differing_parts(entries)
+    names = []
+    for entry, identity in zip(entries, identities, strict=True):
+        alike = [each for other, each in zip(entries, identities, strict=True) if other.model == entry.model]
+        keys = [key for key in _all_keys(alike) if key != "model" and len({each.get(key) for each in alike}) > 1]
+        keys = list(dict.fromkeys([*of_data, *keys]))
+        texts = [f"{key}={_shown(identity[key])}" if key in identity else f"{key} not set" for key in keys]
+        names.append(" ".join([entry.model, *texts]))
+    if len(set(names)) == len(names):
+        return names
+    # Two files may hold models of the same name.
+    full = [str(entry.settings.get("model")) for entry in entries]
+    return [
+        name.replace(entry.model, model, 1) if names.count(name) > 1 else name
+        for name, entry, model in zip(names, entries, full, strict=True)
+    ]
+
+
+def _differing_parts(entries: Sequence[Entry]) -> list[str]:
+    """Return the settings of the data set that differ between runs whose train, valid and test parts differ."""
+    if len({entry.data.get("split") for entry in entries}) < 2:
+        return []
+    return data_settings_that_differ(entries)
+
+
+def data_settings_that_differ(entries: Sequence[Entry]) -> list[str]:
+    """Return which of the settings that choose and split the data differ between runs."""
+    keys = ["dataset"]
+    for dataset in dict.fromkeys(str(entry.settings.get("dataset")) for entry in entries):
+        with suppress(RegistryError):  # a data set of a file that is gone
+            keys += [parameter.name for parameter in DATASETS.describe(dataset).parameters]
+    return [key for key in dict.fromkeys(keys) if len({entry.identity.get(key) for entry in entries}) > 1]
+
+
+def _all_keys(identities: Iterable[Mapping[str, str]]) -> list[str]:
+    return list(dict.fromkeys(key for identity in identities for key in identity))
+
+
+def _shown(text: str) -> str:
+    return short_name(text) if is_file_reference(text) else text

@@ -1,0 +1,183 @@
+"""Find the finished runs that paths and conditions name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from recrun.errors import CheckpointError, ConfigError, Fault
+from recrun.runs.listing import describe, is_condition, meeting, read_filter
+from recrun.runs.new_folder import follow_latest
+from recrun.runs.records import has_record, read_json
+from recrun.runs.scan import find_folders, runs_in
+
+DONE: Final = "done"
+_SWEEP_FILE: Final = "sweep.json"
+_NAMED: Final = 5
+"""A note names so many runs, and counts the others."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The finished runs that were asked for.
+
+    Args:
+        rows: a row for each run, as of `recrun.runs.listing.describe`, in the order in which they were named.
+        notes: what was left out, and why.
+    """
+
+    rows: list[dict[str, Any]]
+    notes: list[str]
+
+
+def select(arguments: Sequence[str], root: str | Path = "runs") -> Selection:
+    """Return the finished runs that arguments name.
+
+    Args:
+        arguments: run folders, sweep folders, folders that hold runs at any of the levels below a folder of runs, and
+            conditions on runs (see `recrun.runs.listing.Filter`), which all runs must meet.
+        root: the folder of runs that is meant where only conditions are given.
+
+    Raises:
+        ConfigError: an argument is none of these, or no run is left.
+        CheckpointError: a sweep's folder is damaged.
+    """
+    filters, conditions, found, notes = [], [], [], []
+    for position, argument in enumerate(arguments, start=1):
+        if os.path.lexists(argument):
+            paths, more = _runs_at(argument)
+            found += paths
+            notes += more
+        elif is_condition(argument):
+            filters.append(read_filter(argument, position))
+            conditions.append(argument)
+        else:
+            message = f"there is nothing at {argument!r}; expected a run, a sweep, a folder of runs, or a condition "
+            raise ConfigError(Fault(message + "such as model=bprmf", file=f"argument {position}"))
+    if not found:
+        found = find_folders(root)
+        if not found:
+            raise ConfigError(f"there are no runs in {root}")
+    paths, repeated = _without_repetitions(found)
+    if repeated:
+        notes.append(f"given more than once, counted once: {listed(repeated)}")
+    rows = [describe(path) for path in paths]
+    notes += [
+        f"left out: {row['run']} is {row['status']}" + (f" ({row['cause']})" if row["cause"] else "")
+        for row in rows
+        if row["status"] == "damaged"
+    ]
+    rows = meeting([row for row in rows if row["status"] != "damaged"], filters)
+    if not rows:
+        known = f"no run meets {' and '.join(conditions)}" if filters else f"no run can be read: {'; '.join(notes)}"
+        raise ConfigError(known)
+    unfinished = [row for row in rows if row["status"] != DONE]
+    for status in dict.fromkeys(row["status"] for row in unfinished):
+        left_out = [row["run"] for row in unfinished if row["status"] == status]
+        notes.append(f"left out, since {status}: {listed(left_out)}")
+    rows = [row for row in rows if row["status"] == DONE]
+    if not rows:
+        raise ConfigError(f"none of the runs is done: {'; '.join(notes)}")
+    return Selection(rows, notes)
+
+
+def listed(paths: Iterable[str], most: int = _NAMED) -> str:
+    """Return the paths of some runs as text; of many, the first ones and the number of the others.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    known = [os.path.relpath(path) if os.path.isabs(path) and _is_below(path) else path for path in paths]
+    return ", ".join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")
+
+
+def _is_below(path: str) -> bool:
+    return not os.path.relpath(path).startswith(os.pardir)
+
+
+def _runs_at(path: str) -> tuple[list[str], list[str]]:
+    """Return the runs that a path stands for, and notes on them."""
+    folder = follow_latest(Path(path))
+    if has_record(folder):
+        return [str(folder)], []
+    if os.path.lexists(folder / _SWEEP_FILE):
+        return _trials(folder)
+    try:
+        found = _runs_below(str(folder))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    if not found:
+        kind = "there are no runs in it" if os.path.isdir(folder) else "it is not a folder"
+        raise ConfigError(f"{path} is neither a run nor a sweep, and {kind}")
+    return found, []
+
+
+def _runs_below(folder: str) -> list[str]:
+    """Return the runs below a folder: that of a data set, of a description, or of all runs."""
+    found = runs_in(folder)
+    if not found:
+        with os.scandir(folder) if os.path.isdir(folder) else _Nothing() as entries:
+            inner = [entry.path for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+        for dataset in inner:
+            found += runs_in(dataset)
+    return [path for _, path in sorted(found)] or find_folders(folder)
+
+
+class _Nothing:
+    """Stands for the entries of what is no folder."""
+
+    def __enter__(self) -> tuple[os.DirEntry[str], ...]:
+        return ()
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _trials(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the runs of a sweep's trials, and a note on those that have none.
+
+    A sweep records the paths of its runs as they were seen from the folder in which it was started; here, they are
+    looked for beside the sweep, too.
+    """
+    document = read_json(folder / _SWEEP_FILE)
+    trials, before = document.get("trials"), document.get("sweep")
+    damage = CheckpointError(f"{folder / _SWEEP_FILE} is damaged: it has no list of trials")
+    if not isinstance(trials, list) or not isinstance(before, str):
+        raise damage
+    root_before, root = Path(before).parent.parent, folder.resolve().parent.parent
+    found, missing = [], 0
+    for trial in trials:
+        if not isinstance(trial, dict):
+            raise damage
+        run = trial.get("run")
+        places = [run, str(root / os.path.relpath(run, root_before))] if isinstance(run, str) else []
+        place = next((each for each in places[::-1] if _is_run(each)), None)
+        found += [] if place is None else [place]
+        missing += place is None
+    note = f"left out: {missing} trials of {folder} have no run"
+    if not found:
+        raise ConfigError(f"no trial of the sweep {folder} has a run")
+    return found, [note] if missing else []
+
+
+def _is_run(path: str) -> bool:
+    try:
+        return has_record(path)
+    except CheckpointError:
+        return False
+
+
+def _without_repetitions(paths: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the paths without those that lead to a run that is there already, and these."""
+    found: dict[str, str] = {}
+    repeated = []
+    for path in paths:
+        real = os.path.realpath(path)
+        if real in found:
+            repeated.append(path)
+        else:
+            found[real] = path
+    return list(found.values()), list(dict.fromkeys(repeated))

@@ -1,0 +1,126 @@
+"""Read the values of users and of whole runs that the tests of a comparison are of.
+
+Shapes: S seeds of a group, U users, M metrics, P metrics that have values of users.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from shlex import quote
+
+import numpy as np
+import numpy.typing as npt
+
+from recrun.compare.difference import Doubles
+from recrun.compare.entry import Entry, Split
+from recrun.compare.groups import Group
+from recrun.compare.select import listed
+from recrun.config.monitor_names import kind_of, parse_monitor
+from recrun.errors import ConfigError, RegistryError
+from recrun.metrics.per_user import PerUser
+from recrun.registry import METRICS
+from recrun.runs.folder import RunFolder
+from recrun.runs.per_user import read_per_user
+
+_OF_WHOLE_RUNS = ("exposure", "pointwise")
+"""Kinds of metrics that are not means over users."""
+
+
+@dataclass(frozen=True, eq=False)
+class GroupValues:
+    """The values of a group's runs.
+
+    Args:
+        runs_SM: the numbers that the runs report, NaN where undefined.
+        users_SUP: those of each user.
+    """
+
+    runs_SM: Doubles
+    users_SUP: Doubles
+
+
+class UserValues:
+    """Reads the values of users, and checks that they are of the same users and metrics in all runs.
+
+    Args:
+        entries: all runs that are compared.
+        split: the split that is compared.
+        metrics: the metrics that are compared.
+
+    Raises:
+        ConfigError: runs lack the values of their users; the message says how to write them.
+        CheckpointError: a file of them is damaged.
+    """
+
+    def __init__(self, entries: Sequence[Entry], split: Split, metrics: Sequence[str]) -> None:
+        self.split, self.metrics = split, tuple(metrics)
+        self._users_U: npt.NDArray[np.str_] | None = None
+        self._first = entries[0].path
+        self._is_needed = any(map(_may_be_of_users, metrics)) and all(entry.n_users is not None for entry in entries)
+        if self._is_needed:
+            self._refuse_missing_files(entries)
+        known = self._read(entries[0]).values if self._is_needed else {}
+        self.of_users = tuple(metric for metric in metrics if metric in known)
+        """The P metrics that have values of users."""
+
+    def group(self, group: Group) -> GroupValues:
+        """Return the values of a group.
+
+        Raises:
+            ConfigError: its users, or the metrics that have values of users, are not those of the other runs.
+            CheckpointError: a file is damaged.
+        """
+        runs_SM = np.array([[entry.values[metric] for metric in self.metrics] for entry in group.entries])
+        if not self._is_needed:
+            return GroupValues(runs_SM, np.empty((len(group.entries), 0, 0)))
+        return GroupValues(runs_SM, np.stack([self._values_UP(entry) for entry in group.entries]))
+
+    def _values_UP(self, entry: Entry) -> Doubles:
+        found = self._read(entry)
+        for metric in self.metrics:
+            if (metric in found.values) != (metric in self.of_users):
+                lacking = self._first if metric in found.values else entry.path
+                raise ConfigError(f"{lacking} has no values of users for {metric}; {self._remedy(lacking, metric)}")
+        users_U = found.users_U.astype(str)
+        order_U = np.argsort(users_U, kind="stable")
+        users_U = users_U[order_U]
+        if self._users_U is None:
+            self._users_U = users_U
+        elif not np.array_equal(self._users_U, users_U):
+            alone = len(np.setxor1d(self._users_U, users_U))
+            raise ConfigError(
+                f"the runs do not compare: they are evaluated on different {self.split} users ({alone:,} are not in "
+                f"both): {listed([self._first])} against {listed([entry.path])}; compare runs of the same data, or add "
+                "--descriptive for their numbers without tests"
+            )
+        columns = [found.values[metric][order_U] for metric in self.of_users]
+        return np.stack(columns, axis=1) if columns else np.empty((len(users_U), 0))
+
+    def _read(self, entry: Entry) -> PerUser:
+        found = read_per_user(entry.path, self.split)
+        assert found is not None, "files that are missing are refused before"
+        return found
+
+    def _refuse_missing_files(self, entries: Sequence[Entry]) -> None:
+        without = [
+            entry.path for entry in entries if not os.path.lexists(RunFolder(entry.path).per_user_file(self.split))
+        ]
+        if without:
+            remedy = self._remedy(without[0])
+            raise ConfigError(f"no {self.split} values of users in {listed(without)}; {remedy}")
+
+    def _remedy(self, path: str, metric: str | None = None) -> str:
+        more = "" if metric is None else f" {quote(f'monitors=[{metric}]')}"
+        command = f"recrun eval --checkpoint {quote(path)} --split {self.split}{more}"
+        return f"`{command}` writes them; or compare with --over seeds, or --descriptive"
+
+
+def _may_be_of_users(metric: str) -> bool:
+    """Return whether a metric may be a mean over users; True where its definition cannot be found."""
+    try:
+        kind = kind_of(METRICS.describe(parse_monitor(metric).name)).name
+    except (ConfigError, RegistryError):
+        return True
+    return kind not in _OF_WHOLE_RUNS
