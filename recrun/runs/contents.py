@@ -53,7 +53,7 @@ class Contents:
 
 
 def contents_of(folder: str | Path, kind: str) -> Contents:
-    """Return what a folder holds; links are followed nowhere.
+    """Return what a folder holds; links are followed nowhere, and what is removed meanwhile is left out.
 
     Args:
         folder: the folder.
@@ -67,16 +67,22 @@ def contents_of(folder: str | Path, kind: str) -> Contents:
         if entry.is_dir(follow_symlinks=False) and _OWN_FOLDERS[kind].fullmatch(path):
             folders.append(path)
         elif entry.is_file(follow_symlinks=False) and _OWN_FILES[kind].fullmatch(path):
-            files.append(path)
-            size += entry.stat(follow_symlinks=False).st_size
+            with suppress(FileNotFoundError):
+                size += entry.stat(follow_symlinks=False).st_size
+                files.append(path)
         else:
             foreign.append(path)
     return Contents(tuple(sorted(files)), tuple(folders), size, tuple(sorted(foreign)))
 
 
 def _walk(folder: str, kind: str, within: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
-    with os.scandir(os.path.join(folder, within)) as entries:
-        found = list(entries)
+    try:
+        with os.scandir(os.path.join(folder, within)) as entries:
+            found = list(entries)
+    except FileNotFoundError:
+        if not within:
+            raise
+        return
     for entry in found:
         path = f"{within}{entry.name}"
         yield path, entry

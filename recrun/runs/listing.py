@@ -98,6 +98,8 @@ def list_runs(
     """
     filters = [read_filter(text, position) for position, text in enumerate(conditions, start=1)]
     rows = [describe(path) for path in find_folders(root)]
+    # What is removed while it is read is not damaged.
+    rows = [row for row in rows if row["status"] != DAMAGED or os.path.lexists(row["run"])]
     sorted_by = [] if sort is None else [sort.removeprefix("-")]
     shown = [(option, key) for option, keys in (("--sort", sorted_by), ("--columns", columns)) for key in keys]
     rows = meeting(rows, filters, shown)

@@ -52,7 +52,7 @@ class Removal:
     """What was removed.
 
     Args:
-        removed: the runs and sweeps that are gone.
+        removed: the runs and sweeps that were removed; those that another process removed meanwhile are nowhere.
         failed: those that are not, with the cause.
         latest: the runs to which links `latest` point now, as theirs were removed.
     """
@@ -81,7 +81,8 @@ def plan_removal(arguments: Sequence[str], runs: str | Path = "runs") -> list[It
         try:
             contents = contents_of(target.path, target.kind)
         except OSError as error:
-            faults.append(Fault(f"cannot read {error.filename}: {error.strerror}"))
+            if os.path.lexists(target.path):  # else another process removes it
+                faults.append(Fault(f"cannot read {error.filename}: {error.strerror}"))
             continue
         problem = protected.in_use.get(target.path.absolute().parts[-3:]) or _problem(target, contents)
         if problem:
@@ -123,10 +124,12 @@ def remove(items: Sequence[Item]) -> Removal:
         except HeldError:
             done.failed.append((item, "it is running by now"))
         except OSError as error:
-            done.failed.append((item, f"{error.strerror}: {error.filename}"))
+            if os.path.lexists(item.target.path) or not isinstance(error, FileNotFoundError):
+                done.failed.append((item, f"{error.strerror}: {error.filename}"))
     for root in _roots(item.target for item in items):
+        # The folders above stay, though they may be empty: another process may be making a run in them.
         for folder in {item.target.path.parent for item in items if item.target.root == root}:
-            _tidy(root, folder)
+            remove_abandoned(root, folder)
         with suppress(OSError):
             latest = repair_latest(root)
             done.latest += [] if latest is None else [latest]
@@ -138,14 +141,3 @@ def _remove(target: Target) -> None:
         hidden = set_aside(target.path) if os.name != "nt" else None
     # On Windows, a folder with an open file in it cannot be renamed.
     remove_own(set_aside(target.path) if hidden is None else hidden)
-
-
-def _tidy(root: Path, folder: Path) -> None:
-    """Remove what killed processes left, and the folders above a removed run if they are empty."""
-    remove_abandoned(root, folder)
-    while folder != root and root in folder.parents:
-        try:
-            folder.rmdir()
-        except OSError:
-            return
-        folder = folder.parent

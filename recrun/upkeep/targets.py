@@ -58,6 +58,8 @@ def find_targets(arguments: Sequence[str], runs: str | Path) -> list[Target]:
     faults, targets = [], []
     for position, argument in enumerate(arguments, start=1):
         try:
+            if not argument.strip():  # it would stand for the working folder
+                raise CheckpointError("expected a run, a sweep or a condition, found nothing")
             targets += _at(Path(argument), Path(runs))
         except (CheckpointError, OSError) as error:
             text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
@@ -73,7 +75,7 @@ def _checked(found: Iterator[tuple[str, Target]]) -> list[Target]:
     for where, each in found:
         if _is_run(each.path):
             targets.append(each)
-        else:
+        elif os.path.lexists(each.path):  # else another process removes it
             faults.append(Fault(f"{each.path} in {where} is not a run, or cannot be read"))
     if faults:
         raise ConfigError(faults)

@@ -86,7 +86,8 @@ def test_conditions_choose_what_goes(recrun: Callable[..., Any], runs: Path) -> 
 
 def test_nothing_is_left_of_the_last_run(recrun: Callable[..., Any], runs: Path) -> None:
     assert recrun("rm", "name!=x", "--yes").code == 0
-    assert list(runs.iterdir()) == []
+    assert [path for path in runs.rglob("*") if not path.is_dir() or path.is_symlink()] == []
+    assert recrun("list", "runs").out == ""
 
 
 def test_a_dry_run_says_what_would_go_and_removes_nothing(recrun: Callable[..., Any], runs: Path) -> None:
@@ -148,7 +149,7 @@ def test_a_sweep_goes_with_the_runs_of_its_trials(recrun: Callable[..., Any], ru
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith("removed 3 runs and 1 sweep, ")
     assert _left(runs) == ["best", "failed", "low", "mid"]
-    assert not (runs / "sweeps").exists()
+    assert list((runs / "sweeps").iterdir()) == []
 
 
 def test_a_ledger_cannot_have_the_runs_of_others_removed(recrun: Callable[..., Any], runs: Path) -> None:
@@ -204,6 +205,7 @@ def test_foreign_files_are_named_and_the_folder_is_left_alone(recrun: Callable[.
         (["status=don"], "did you mean 'done'?"),
         (["statu=done"], "did you mean 'status'?"),
         ([], "Missing argument"),
+        ([""], "argument 1: expected a run, a sweep or a condition, found nothing"),
     ],
 )
 def test_what_names_no_run_is_refused(
@@ -268,7 +270,7 @@ def test_a_trained_run_holds_nothing_that_recrun_did_not_make(recrun: Callable[.
     assert outcome.code == 2
     assert "it is the only done run on this Synthetic" in outcome.err
     assert recrun("rm", "runs/latest", "--yes").code == 0
-    assert list((tmp_path / "runs").iterdir()) == []
+    assert [path for path in (tmp_path / "runs").rglob("*") if not path.is_dir()] == []
 
 
 @pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, 3), ("\n", 1, 4), ("\x03", 130, 4), ("\x04", 130, 4)])
@@ -301,3 +303,30 @@ def test_removing_does_not_import_torch(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     assert modules_after("rm", "status=failed", "--yes", names=("torch", "polars", "scipy")) == []
     assert _left(runs) == ["best", "low", "mid"]
+
+
+RACING = """
+import sys
+from pathlib import Path
+from recrun.runs.folder import RunFolder
+for number in range(60):
+    settings = {"description": "mf", "dataset": "Synthetic", "id": f"{sys.argv[2]}-{number}"}
+    run = RunFolder.create(sys.argv[1], settings)
+    with run.lock():
+        run.update_run(status="failed")
+"""
+
+
+def test_runs_are_made_listed_and_removed_at_the_same_time(recrun: Callable[..., Any], tmp_path: Path) -> None:
+    recrun("list", "runs")
+    commands = [[sys.executable, "-c", RACING, "runs", name] for name in ("a", "b")]
+    makers = [subprocess.Popen(command, cwd=tmp_path) for command in commands]
+    while any(maker.poll() is None for maker in makers):
+        removal = recrun("rm", "status=failed")
+        assert removal.code == 0 or "it is running" in removal.err
+        listed = recrun("list", "runs", "--json")
+        assert listed.code == 0
+        assert "damaged" not in {row["status"] for row in json.loads(listed.out)}
+    assert [maker.returncode for maker in makers] == [0, 0]
+    assert recrun("rm", "status=failed").code == 0
+    assert [path for path in (tmp_path / "runs").rglob("*") if not path.is_dir()] == []
