@@ -45,7 +45,7 @@ def _one(findings: Iterable[Finding], name: str) -> Finding:
 def test_a_module_that_raises_exits_or_crashes_is_an_answer_and_the_others_are_asked(modules: Path) -> None:
     answers = ask(list(BROKEN))
     assert "no libfoo.so.1" in answers["raising"]["error"]
-    assert answers["leaving"]["error"] == "SystemExit: 3"
+    assert answers["leaving"]["error"] == f"{modules / 'leaving.py'}: SystemExit: 3"
     assert answers["crashing"]["error"] == "the process ended by signal 11"
     assert "error" not in answers["printing"]
     assert "error" not in answers["sound"]
@@ -191,6 +191,15 @@ def test_a_folder_that_cannot_be_written_is_a_problem_for_runs_and_a_note_for_th
     assert (runs.level, runs.remedy != "") == ("problem", True)
     assert f"to be made in {tmp_path}: cannot be written (Read-only file system)" in runs.value
     assert _one(folders.check_cache(), "cache").level == "note"
+
+
+def test_a_file_in_place_of_a_folder_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RECRUN_CACHE", str(tmp_path / "file/cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    assert f"cannot be written ({tmp_path / 'file'} is not a folder)" in _one(folders.check_cache(), "cache").value
+    assert _one(folders.check_folders(tmp_path / "file/runs", tmp_path), "runs").level == "problem"
+    assert _one(folders.check_trust(), "code run here").level == "note"
 
 
 def test_the_cache_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import ssl
@@ -118,6 +119,10 @@ def check_trust() -> Iterator[Finding]:
         text = f"{n_files:,} files, in {folder}" + ("" if is_writable else ", which cannot be written")
         remedy = "" if is_writable else f"make {folder} writable; until then --trust is asked for again"
         yield Finding("trust", "code run here", on_one_line(text), "ok" if is_writable else "note", on_one_line(remedy))
+    elif not (above := _existing(folder)).is_dir() or not os.access(above, os.W_OK):
+        text = f"none, and it cannot be remembered in {folder}: {above} is no folder that can be written"
+        remedy = "export XDG_STATE_HOME=DIR; until then --trust is asked for again"
+        yield Finding("trust", "code run here", on_one_line(text), "note", remedy)
     else:
         yield Finding("trust", "code run here", on_one_line(f"none yet; it will be remembered in {folder}"))
     context = ssl.create_default_context()
@@ -138,6 +143,8 @@ def _writable(name: str, folder: Path, *, is_needed: bool, remedy: str = "") -> 
     remedy = remedy or "choose another folder, or make this one writable"
     bad: Level = "problem" if is_needed else "note"
     try:
+        if not parent.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{parent} is not a folder")
         with tempfile.TemporaryFile(dir=parent):
             pass
     except OSError as error:
@@ -152,9 +159,9 @@ def _writable(name: str, folder: Path, *, is_needed: bool, remedy: str = "") -> 
 
 
 def _existing(folder: Path) -> Path:
-    """Return a folder, or the nearest one above it that exists."""
+    """Return a folder, or the nearest thing above it that exists."""
     found = folder
-    while not found.is_dir() and found != found.parent:
+    while not os.path.lexists(found) and found != found.parent:
         found = found.parent
     return found
 

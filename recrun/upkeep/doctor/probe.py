@@ -6,7 +6,7 @@ it does nothing.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import os
 import sys
@@ -73,7 +73,16 @@ def _answer(name: str) -> dict[str, Any]:
         importlib.import_module(name)
         return {}
     except BaseException as error:  # a broken package may even exit
-        return {"error": f"{type(error).__name__}: {error}"}
+        return {"error": f"{_place(name)}{type(error).__name__}: {error}"}
+
+
+def _place(name: str) -> str:
+    """Return where a module was found: a file of the same name may hide it."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return ""
+    return f"{spec.origin}: " if spec is not None and spec.origin else ""
 
 
 def _main() -> None:
