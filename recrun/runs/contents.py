@@ -16,19 +16,20 @@ from pathlib import Path
 from typing import Final
 
 _ANY_CHECKPOINT: Final = r"checkpoints/(last|best)"
-_TEMPORARY: Final = r"\..+\.tmp"
+_TEMPORARY: Final = r"\.[^/]+\.tmp"
 """The temporary files of `recrun.files.atomic_write`."""
 _FILES: Final = {
     "run": (
-        r"config\.yaml|run\.json|log\.txt|metrics\.jsonl|metrics\.json|track\.json|\.lock|\.record-lock",
+        r"config\.yaml|run\.json|log\.txt|metrics\.jsonl|metrics\.json|\.lock|\.record-lock",
         rf"{_ANY_CHECKPOINT}/(checkpoint\.safetensors|\.superseded\.safetensors)",
         r"per_user/(valid|test)\.parquet",
+        r"track/[^/]+\.json|track/\.[^/]+\.lock",
         r"summary/(SUMMARY\.md|curves\.(png|svg)|(train|valid|test)[^/]*\.png|events\.out\.tfevents\.[^/]+)",
-        rf"(({_ANY_CHECKPOINT}|per_user|summary)/)?{_TEMPORARY}",
+        rf"(({_ANY_CHECKPOINT}|per_user|summary|track)/)?{_TEMPORARY}",
     ),
     "sweep": (r"sweep\.json|sweep\.csv|lock", r"trials/[0-9]+\.(yaml|log)", rf"(trials/)?{_TEMPORARY}"),
 }
-_FOLDERS: Final = {"run": rf"checkpoints|{_ANY_CHECKPOINT}|per_user|summary", "sweep": "trials"}
+_FOLDERS: Final = {"run": rf"checkpoints|{_ANY_CHECKPOINT}|per_user|summary|track", "sweep": "trials"}
 _OWN_FILES: Final = {kind: re.compile("|".join(f"(?:{each})" for each in files)) for kind, files in _FILES.items()}
 _OWN_FOLDERS: Final = {kind: re.compile(folders) for kind, folders in _FOLDERS.items()}
 _REMOVED: Final = re.compile(r"\.removing-[0-9a-f]{8}")

@@ -168,6 +168,8 @@ def test_runs_without_test_and_unfinished_ones_are_named(train: Train) -> None:
 
 def test_the_metrics_can_be_chosen_and_an_unknown_one_is_refused(train: Train) -> None:
     train("bprmf")
+    train("popularity", "monitors=[recall@5]", "which4best=recall@5")
+    train("popularity", "split=user_time", "monitors=[recall@5]", "which4best=recall@5", parts="others")
     assert list(_only(collect(["runs"], metrics=["ndcg@20"])[0]).metrics) == ["ndcg@20"]
     with pytest.raises(ConfigError, match="no run has ndgc@20 on test; did you mean 'ndcg@20'"):
         collect(["runs"], metrics=["ndgc@20"])

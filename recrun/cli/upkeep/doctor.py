@@ -21,10 +21,10 @@ _MARKS = {"ok": " ", "note": "-", "problem": "!"}
 @json_option
 @debug_option
 def command(root: str, runs: str, as_json: bool) -> None:
-    """Check the installation and the machine, and say what to do about what is wrong.
+    """Check the installation and the machine.
 
-    Looks at versions, devices, threads, folders, locks, the terminal, extras and what is trusted. The exit code is 0 if
-    nothing stops recrun from working, else 1.
+    Looks at versions, devices, threads, folders, locks, the terminal, extras and what is trusted, and says what to do
+    about what is wrong. The exit code is 0 if nothing stops recrun from working, else 1.
 
     \b
     Example:

@@ -246,7 +246,7 @@ def _sorted(table: Table) -> Table:
 
 
 def _with_metrics(tables: Iterable[Table], metrics: Sequence[str]) -> list[Table]:
-    """Return tables with the metrics that were asked for.
+    """Return tables with the metrics that were asked for, without the rows that have none of them.
 
     Raises:
         ConfigError: no run has one of them.
@@ -260,13 +260,12 @@ def _with_metrics(tables: Iterable[Table], metrics: Sequence[str]) -> list[Table
         raise ConfigError(f"no run has {unknown[0]} on test{hint}")
     if not metrics:
         return found
-    return [
-        replace(
-            table,
-            rows=tuple(
-                replace(row, metrics={name: row.metrics[name] for name in metrics if name in row.metrics})
-                for row in table.rows
-            ),
-        )
-        for table in found
-    ]
+    with_some = []
+    for table in found:
+        rows = [
+            replace(row, metrics={name: row.metrics[name] for name in metrics if name in row.metrics})
+            for row in table.rows
+            if any(name in row.metrics for name in metrics)
+        ]
+        with_some += [replace(table, rows=tuple(rows))] if rows else []
+    return with_some
