@@ -140,7 +140,12 @@ def _value(row: Row, metric: str) -> str:
     if metric not in row.metrics:
         return ""
     mean, sd = row.mean(metric), row.sd(metric)
-    return number(mean) if sd is None else f"{number(mean)} ({number(sd)})"
+    shown = number(mean)
+    if sd is None:
+        return shown
+    # A deviation has as many decimals as its mean.
+    decimals = len(shown.partition(".")[2])
+    return f"{shown} ({number(sd) if 'e' in shown else f'{sd:.{decimals}f}'})"
 
 
 def _published(row: Row) -> str:
