@@ -345,7 +345,7 @@ def test_html_is_whole_and_has_no_tags_of_strangers() -> None:
 
 @pytest.mark.parametrize(
     ("values", "shown"),
-    [((0.2, 0.2001), "0.2000 (0.0001)"), ((101.0, 103.0), "102 (1)"), ((2e-7, 4e-7), "3e-07 (1.414e-07)")],
+    [((0.2, 0.2002), "0.2001 (0.0001)"), ((101.0, 103.0), "102 (1)"), ((2e-7, 4e-7), "3e-07 (1.414e-07)")],
 )
 def test_a_deviation_has_as_many_decimals_as_its_mean(values: tuple[float, ...], shown: str) -> None:
     row = _row(repeats=({"seed": 1}, {"seed": 2}), metrics={"x": values})
