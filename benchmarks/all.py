@@ -35,6 +35,8 @@ SCRIPTS = (
     "growth",
     "many_epochs",
     "list_runs",
+    "compare_runs",
+    "calibration",
     "report_cost",
 )
 SMALL = {
@@ -51,6 +53,8 @@ SMALL = {
     "growth": "--to 15 --threads 1",
     "many_epochs": "--epochs 2200",
     "list_runs": "--runs 200 --repeats 1",
+    "compare_runs": "--users 2000 --repeats 1",
+    "calibration": "--nulls 200 --seeds 3",
     "report_cost": "--epochs 100 --rounds 1",
 }
 """The arguments of each script with `--small`."""

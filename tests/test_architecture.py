@@ -21,6 +21,7 @@ LINE: Final = (
     ("errors",),
     ("types",),
     ("row_filter",),
+    ("group_name",),
     ("files",),
     ("memory",),
     ("randomness",),

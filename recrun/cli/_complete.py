@@ -67,8 +67,10 @@ def settings(context: click.Context, incomplete: str) -> list[CompletionItem]:
     earlier = _earlier(context)
     named = next((context.params[key] for key in ("model", "what", "name") if key in context.params), None)
     if named is None and "checkpoint" in context.params:
-        of_evaluation = ("monitors", "which4best", "device", "threads", "eval_memory", "per_user", "root", "verbose")
-        return _settings(None, earlier, incomplete, of_evaluation)
+        of_metrics = ("monitors", "which4best", "groups", "user_file", "item_file", "per_user")
+        of_machine = ("device", "threads", "eval_memory", "root", "verbose")
+        of_protocol = ("candidates", "candidates_by", "candidates_seed", "candidates_path")
+        return _settings(None, earlier, incomplete, (*of_metrics, *of_machine, *of_protocol))
     name = str(named)
     if "model" in context.params:
         return _settings(None, [f"model={name}" if name in MODELS else "model=bprmf", *earlier], incomplete)

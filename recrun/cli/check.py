@@ -27,6 +27,7 @@ _UNUSED: Final = {
         _RECORDS,
     ),
     **dict.fromkeys(("description", "id", "resume", "plots", "trackers", "verbose"), _RECORDS),
+    **dict.fromkeys(("groups", "user_file", "item_file", "per_user"), _RECORDS),
 }
 """The settings that a check does not use, and why."""
 

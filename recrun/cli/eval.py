@@ -43,7 +43,8 @@ def command(
     """Evaluate a trained model on validation or test.
 
     Every evaluation on test is recorded in the run, and the metrics of each user are kept in it. KEY=VALUE changes how
-    the model is evaluated: monitors, which4best, device, threads, eval_memory, per_user, root, verbose.
+    the model is evaluated: monitors, which4best, groups, user_file, item_file, device, threads, eval_memory, per_user,
+    root, verbose, and the candidates that are ranked.
 
     \b
     Example:
@@ -67,6 +68,8 @@ def command(
             print_json(result)
             return
         from recrun.report.terminal.console import stdout_console
-        from recrun.report.terminal.tables import evaluation_table
+        from recrun.report.terminal.tables import evaluation_table, groups_tables
 
         stdout_console().print(evaluation_table(result))
+        if result.get("groups"):
+            stdout_console().print(groups_tables(result["groups"], split))

@@ -111,9 +111,11 @@ def command(
             print_json(result)
         elif verbose:
             from recrun.report.terminal.console import stdout_console
-            from recrun.report.terminal.tables import result_table
+            from recrun.report.terminal.tables import groups_tables, result_table
 
             stdout_console().print(result_table(result))
+            for split, groups in list((result.get("groups") or {}).items())[-1:]:
+                stdout_console().print(groups_tables(groups, split))
 
 
 def _resolve(config: str | None, overrides: list[str]) -> tuple[Resolved, None]:

@@ -97,7 +97,7 @@ def compare(arguments: Sequence[str], runs: str | Path = "runs", how: How | None
         how.correction,
         best,
         outcome.undistinguished,
-        (*notes, *outcome.notes),
+        (*notes, *(values.notes if values is not None else ()), *outcome.notes),
     )
 
 

@@ -18,6 +18,9 @@ _WITHOUT_EFFECT: Final = ("monitors", "eval_test")
 """Settings that say what is reported. A metric is the same whichever others are computed; what chooses the epoch is
 `which4best`."""
 
+_LONGEST: Final = 30
+"""Characters of a value in the name of a group, where these tell the groups apart."""
+
 
 @dataclass(frozen=True)
 class Group:
@@ -94,21 +97,27 @@ def _names(entries: Sequence[Entry]) -> list[str]:
     """
     identities = [_identity(entry) for entry in entries]
     of_data = _differing_parts(entries)
-    names = []
+    parts = []
     for entry, identity in zip(entries, identities, strict=True):
         alike = [each for other, each in zip(entries, identities, strict=True) if other.model == entry.model]
         keys = [key for key in _all_keys(alike) if key != "model" and len({each.get(key) for each in alike}) > 1]
         keys = list(dict.fromkeys([*of_data, *keys]))
-        texts = [f"{key}={_shown(identity[key])}" if key in identity else f"{key} not set" for key in keys]
-        names.append(" ".join([entry.model, *texts]))
-    if len(set(names)) == len(names):
-        return names
+        parts.append([(key, identity.get(key)) for key in keys])
+    for longest in (_LONGEST, None):
+        names = [_name(entry.model, of_entry, longest) for entry, of_entry in zip(entries, parts, strict=True)]
+        if len(set(names)) == len(names):
+            return names
     # Two files may hold models of the same name.
     full = [str(entry.settings.get("model")) for entry in entries]
     return [
         name.replace(entry.model, model, 1) if names.count(name) > 1 else name
         for name, entry, model in zip(names, entries, full, strict=True)
     ]
+
+
+def _name(model: str, parts: Iterable[tuple[str, str | None]], longest: int | None) -> str:
+    texts = [f"{key} not set" if value is None else f"{key}={_shown(value, longest)}" for key, value in parts]
+    return " ".join([model, *texts])
 
 
 def _differing_parts(entries: Sequence[Entry]) -> list[str]:
@@ -131,5 +140,6 @@ def _all_keys(identities: Iterable[Mapping[str, str]]) -> list[str]:
     return list(dict.fromkeys(key for identity in identities for key in identity))
 
 
-def _shown(text: str) -> str:
-    return short_name(text) if is_file_reference(text) else text
+def _shown(text: str, longest: int | None) -> str:
+    shown = short_name(text) if is_file_reference(text) else text
+    return shown if longest is None or len(shown) <= longest else f"{shown[: longest - 3]}..."

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from recrun.errors import CheckpointError, ConfigError, Fault
-from recrun.runs.listing import describe, is_condition, meeting, read_filter
+from recrun.runs.listing import DAMAGED, describe, is_condition, meeting, read_filter
 from recrun.runs.new_folder import follow_latest
 from recrun.runs.records import has_record, read_json
 from recrun.runs.scan import find_folders, runs_in
@@ -65,12 +65,8 @@ def select(arguments: Sequence[str], root: str | Path = "runs") -> Selection:
     if repeated:
         notes.append(f"given more than once, counted once: {listed(repeated)}")
     rows = [describe(path) for path in paths]
-    notes += [
-        f"left out: {row['run']} is {row['status']}" + (f" ({row['cause']})" if row["cause"] else "")
-        for row in rows
-        if row["status"] == "damaged"
-    ]
-    rows = meeting([row for row in rows if row["status"] != "damaged"], filters)
+    notes += [f"left out: {row['cause']}" for row in rows if row["status"] == DAMAGED]
+    rows = meeting([row for row in rows if row["status"] != DAMAGED], filters)
     if not rows:
         known = f"no run meets {' and '.join(conditions)}" if filters else f"no run can be read: {'; '.join(notes)}"
         raise ConfigError(known)
@@ -102,7 +98,7 @@ def _runs_at(path: str) -> tuple[list[str], list[str]]:
     """Return the runs that a path stands for, and notes on them."""
     folder = follow_latest(Path(path))
     if has_record(folder):
-        return [str(folder)], []
+        return [str(folder.resolve() if folder.is_symlink() else folder)], []
     if os.path.lexists(folder / _SWEEP_FILE):
         return _trials(folder)
     try:
@@ -157,7 +153,8 @@ def _trials(folder: Path) -> tuple[list[str], list[str]]:
         place = next((each for each in places[::-1] if _is_run(each)), None)
         found += [] if place is None else [place]
         missing += place is None
-    note = f"left out: {missing} trials of {folder} have no run"
+    count = "1 trial" if missing == 1 else f"{missing} trials"
+    note = f"left out: {count} of {folder} {'has' if missing == 1 else 'have'} no run"
     if not found:
         raise ConfigError(f"no trial of the sweep {folder} has a run")
     return found, [note] if missing else []
@@ -171,13 +168,12 @@ def _is_run(path: str) -> bool:
 
 
 def _without_repetitions(paths: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return the paths without those that lead to a run that is there already, and these."""
+    """Return the paths without those that lead to a run that is there already, and those that had such others."""
     found: dict[str, str] = {}
-    repeated = []
+    repeated: dict[str, None] = {}
     for path in paths:
         real = os.path.realpath(path)
         if real in found:
-            repeated.append(path)
-        else:
-            found[real] = path
-    return list(found.values()), list(dict.fromkeys(repeated))
+            repeated[found[real]] = None
+        found.setdefault(real, path)
+    return list(found.values()), list(repeated)

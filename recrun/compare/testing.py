@@ -80,6 +80,7 @@ class Bench:
         self._kept: dict[str, GroupValues] = {}
         self.untested: dict[str, None] = {}
         """Metrics of whole runs that groups with a single seed could not be tested on."""
+        self.asked_for_users = method.over in ("users", "both")
 
     def values_of(self, group: Group, *, keep: bool) -> GroupValues:
         """Return the values of a group; those that are compared with many others are kept in memory."""
@@ -210,7 +211,7 @@ def _notes(tests: Sequence[TestResult], groups: Sequence[Group], baseline: Group
         verb = "has one seed" if len(single) == 1 else "have one seed each"
         yield f"{', '.join(single)} {verb}: tests over users alone say nothing of other seeds"
     of_seeds = [short_name(metric) for metric in dict.fromkeys(each.metric for each in tests if each.over == "seeds")]
-    if of_seeds and any(each.over != "seeds" for each in tests):
+    if of_seeds and (bench.asked_for_users or any(each.over != "seeds" for each in tests)):
         yield f"tested over seeds, since there are no values of users: {', '.join(of_seeds)}"
     if bench.untested:
         names = ", ".join(map(short_name, bench.untested))

@@ -5,6 +5,7 @@ Shapes: S seeds of a group, U users, M metrics, P metrics that have values of us
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +19,17 @@ from recrun.compare.entry import Entry, Split
 from recrun.compare.groups import Group
 from recrun.compare.select import listed
 from recrun.config.monitor_names import kind_of, parse_monitor
-from recrun.errors import ConfigError, RegistryError
-from recrun.metrics.per_user import PerUser
+from recrun.errors import CheckpointError, ConfigError, RegistryError
+from recrun.metrics.per_user import PerUser, mean_of_users
 from recrun.registry import METRICS
+from recrun.registry.user_files import short_name
 from recrun.runs.folder import RunFolder
 from recrun.runs.per_user import read_per_user
 
 _OF_WHOLE_RUNS = ("exposure", "pointwise")
 """Kinds of metrics that are not means over users."""
+_CLOSE = 1e-9
+"""Means that are computed in another order differ by less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +60,8 @@ class UserValues:
 
     def __init__(self, entries: Sequence[Entry], split: Split, metrics: Sequence[str]) -> None:
         self.split, self.metrics = split, tuple(metrics)
+        self.notes: list[str] = []
+        """What a reader should know of the values that were read."""
         self._users_U: npt.NDArray[np.str_] | None = None
         self._first = entries[0].path
         self._is_needed = any(map(_may_be_of_users, metrics)) and all(entry.n_users is not None for entry in entries)
@@ -83,6 +89,7 @@ class UserValues:
             if (metric in found.values) != (metric in self.of_users):
                 lacking = self._first if metric in found.values else entry.path
                 raise ConfigError(f"{lacking} has no values of users for {metric}; {self._remedy(lacking, metric)}")
+        self._judge(entry, found)
         users_U = found.users_U.astype(str)
         order_U = np.argsort(users_U, kind="stable")
         users_U = users_U[order_U]
@@ -97,6 +104,18 @@ class UserValues:
             )
         columns = [found.values[metric][order_U] for metric in self.of_users]
         return np.stack(columns, axis=1) if columns else np.empty((len(users_U), 0))
+
+    def _judge(self, entry: Entry, found: PerUser) -> None:
+        """Refuse values that are infinite, and note if their mean is not the number that the run reports."""
+        file = RunFolder(entry.path).per_user_file(self.split)
+        for metric in self.of_users:
+            if np.isinf(found.values[metric]).any():
+                raise CheckpointError(f"{file} is damaged: its column {metric!r} holds infinite values")
+            mean, reported = mean_of_users(found.values[metric]), entry.values[metric]
+            if not math.isclose(math.nan if mean is None else mean, reported, rel_tol=_CLOSE, abs_tol=_CLOSE):
+                is_undefined = mean is None and math.isnan(reported)
+                text = f"{file} is of another evaluation than metrics.json: means of {short_name(metric)} differ"
+                self.notes += [] if is_undefined or text in self.notes else [text]
 
     def _read(self, entry: Entry) -> PerUser:
         found = read_per_user(entry.path, self.split)

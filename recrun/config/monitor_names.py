@@ -1,14 +1,15 @@
-"""Parse the names of monitored metrics, such as ndcg@20, and look up their kinds."""
+"""Parse the names of monitored metrics, such as ndcg@20, look up their kinds, and check what breaks them down."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from recrun.config.find import from_here
 from recrun.config.suggestions.translations import monitor_of
 from recrun.config.yaml_reader import Given
 from recrun.errors import ConfigError, Fault, RegistryError, unknown
+from recrun.group_name import GroupName, GroupNameError, parse_group
 from recrun.registry import METRIC_KINDS, METRICS
 from recrun.registry.component import Component
 from recrun.registry.modules import parse_file
@@ -70,8 +71,9 @@ def parse_monitor(text: str, given: Given | None = None) -> MetricName:
         return MetricName(name)
     if not at:
         raise ConfigError(f"{name} needs a cutoff; write for example '{name}@10'")
-    if not (cutoff.isascii() and cutoff.isdecimal() and 0 < len(cutoff) < 10 and int(cutoff) > 0):
-        raise ConfigError(f"the cutoff of {name} must be an integer >= 1, found {cutoff!r}")
+    smallest = metric.traits.min_cutoff
+    if not (cutoff.isascii() and cutoff.isdecimal() and 0 < len(cutoff) < 10 and int(cutoff) >= max(smallest, 1)):
+        raise ConfigError(f"the cutoff of {name} must be an integer >= {max(smallest, 1)}, found {cutoff!r}")
     return MetricName(name, int(cutoff))
 
 
@@ -159,3 +161,28 @@ def _settled_criterion(which4best: str | None, given: Given, monitors: Sequence[
     if which4best is None:
         return next((monitor for monitor in reversed(monitors) if monitor != LOSS), None)
     return str(parse_monitor(which4best, given)) if is_monitor(which4best, given) else which4best
+
+
+def group_faults(facts: Any) -> Iterator[Fault]:
+    """Yield what is wrong with `groups`, `user_file` and `item_file`; a rule of `recrun.config.rules`.
+
+    Args:
+        facts: the settings as they are checked (`recrun.config.draft.Facts`).
+    """
+    if not facts.has("groups"):
+        return
+    found: list[GroupName] = []
+    for position, text in enumerate(facts.values["groups"]):
+        try:
+            found.append(parse_group(text))
+        except GroupNameError as error:
+            yield facts.fault(str(error), "groups", item=position)
+    if len(found) < len(facts.values["groups"]):
+        return
+    if found and "model" in facts.components and facts.family.evaluation != "ranking":
+        model = facts.components["model"].name
+        yield facts.fault(f"breaks rankings down, but model {model} predicts labels; remove it", "groups", "model")
+    for key, of in (("user_file", "user"), ("item_file", "item")):
+        is_read = any(not name.counts and name.of in (None, of) for name in found)
+        if facts.values.get(key) is not None and not is_read:
+            yield facts.fault(f"is read for groups alone, which name no column of {of}s; add one, or remove it", key)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from recrun.config.draft import Facts
-from recrun.config.monitor_names import LOSS, MetricName, is_monitor, kind_of, parse_item, parse_monitor
+from recrun.config.monitor_names import LOSS, MetricName, group_faults, is_monitor, kind_of, parse_item, parse_monitor
 from recrun.config.settings import check_device_name
 from recrun.errors import ConfigError, Fault, RegistryError, nearest
 from recrun.registry import DATASETS, LOSSES, METRICS
@@ -72,6 +72,8 @@ def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(f"{message}; choose another data set", "dataset", "model")
     if not predicts:
         return
+    for key in (key for key in ("candidates", "candidates_path") if facts.values.get(key) is not None):
+        yield facts.fault(f"model {model.name} predicts labels and ranks nothing; remove it", key, "model")
     if not labelled and dataset.name in DATASETS:
         known = ", ".join(each.name for each in DATASETS if each.traits.labelled)
         message = f"model {model.name} predicts labels, but {dataset.name} has none; data sets with labels: {known}"
@@ -237,9 +239,8 @@ def _gradients_that_the_optimizer_takes(facts: Facts) -> Iterator[Fault]:
 
 def _what_a_device_can_draw(facts: Facts) -> Iterator[Fault]:
     if facts.values.get("draw_on") == "device" and facts.values.get("sampler", "uniform") != "uniform":
-        sampler = facts.values["sampler"]
-        message = f"only uniform negatives can be drawn on the device, found sampler: {sampler}; set draw_on: auto"
-        yield facts.fault(message, "draw_on", "sampler")
+        message = f"only uniform negatives can be drawn on the device, found sampler: {facts.values['sampler']}"
+        yield facts.fault(f"{message}; set draw_on: auto", "draw_on", "sampler")
 
 
 def _what_the_pipe_of_a_family_takes(facts: Facts) -> Iterator[Fault]:
@@ -278,8 +279,7 @@ def _conditions_of_components(facts: Facts) -> Iterator[Fault]:
 
 
 def _a_filter_that_can_be_read(facts: Facts) -> Iterator[Fault]:
-    text = facts.values.get("filter")
-    if facts.has("filter") and isinstance(text, str):
+    if isinstance(text := facts.values.get("filter"), str):
         try:
             parse_filter(text)
         except FilterError as error:
@@ -299,6 +299,7 @@ RULES: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     *OF_A_MODEL,
     _which4best_is_a_monitor,
     _monitors_that_the_run_has,
+    group_faults,
     _device_is_written_as_one,
     _folder_names,
     _what_needs_validation,

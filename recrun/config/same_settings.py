@@ -33,9 +33,12 @@ FREE: Final = (
     "checkpoint_minutes",
     "plots",
     "per_user",
+    "groups",
+    "user_file",
+    "item_file",
     "trackers",
 )
-"""Settings that do not affect results: the hardware, memory, output and checkpoints of a run."""
+"""Settings that do not affect results: the hardware, memory, output and checkpoints of a run, and break-downs."""
 
 _OF_ONE_RUN: Final = {"id": None, "resume": False}
 """Settings that concern a single run folder, with the values that a stored config has instead."""

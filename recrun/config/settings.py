@@ -12,16 +12,18 @@ from typing import Final
 from recrun.config.suggestions.translations import device_of
 from recrun.errors import ConfigError, Fault, nearest
 from recrun.registry.component import Parameter
-from recrun.types import Annotated, Ge, Le, Literal, NonNegativeInt, PositiveFloat, PositiveInt
+from recrun.types import Annotated, AppliesIf, Ge, Le, Literal, NonNegativeInt, PositiveFloat, PositiveInt, Where
 
 
-def _run(name: str, annotation: object, default: object, help: str) -> Parameter:
-    return Parameter(name, annotation, default, help, "run")
+def _run(name: str, annotation: object, default: object, help: str, *conditions: Where | AppliesIf) -> Parameter:
+    return Parameter(name, annotation, default, help, "run", conditions)
 
 
 def _training(name: str, annotation: object, default: object, help: str) -> Parameter:
     return Parameter(name, annotation, default, help, "training")
 
+
+_DRAWN: Final = AppliesIf("candidates is not None", "no candidates are drawn")
 
 RUN: Final[tuple[Parameter, ...]] = (
     _run(
@@ -53,6 +55,24 @@ RUN: Final[tuple[Parameter, ...]] = (
     _run("eval_test", bool, True, "evaluate on the test part once, at the end, with the best model"),
     _run("eval_memory", PositiveInt, 512, "memory that ranking may use besides the model, in MB"),
     _run("per_user", bool, True, "keep the metrics of each user in the run folder, to compare runs by"),
+    _run(
+        "candidates",
+        PositiveInt | None,
+        None,
+        "rank so many drawn items beside the relevant ones, for tables of 1+99; all items if null",
+        Where("candidates is None or candidates_path is None", "are given by candidates_path; remove one of the two"),
+    ),
+    _run("candidates_by", Literal["uniform", "popularity"], "uniform", "how candidates are drawn", _DRAWN),
+    _run("candidates_seed", NonNegativeInt, 1, "seed of the candidates, whatever the seed of the run", _DRAWN),
+    _run("candidates_path", str | None, None, "file of the candidates of each user, relative to root"),
+    _run(
+        "groups",
+        list[str],
+        [],
+        "groups to break final metrics down by: activity:N, popularity:N, or columns of users or items",
+    ),
+    _run("user_file", str | None, None, "table of users whose columns `groups` names, below root"),
+    _run("item_file", str | None, None, "table of items whose columns `groups` names, below root"),
     _run("threads", PositiveInt | None, None, "CPU threads for computing; all available ones if null"),
     _run("benchmark", bool, False, "let cuDNN choose its fastest kernels, which may differ from run to run"),
     _run("verbose", Annotated[int, Ge(0), Le(2)], 1, "0 quiet, 1 normal, 2 more"),

@@ -9,8 +9,9 @@ import torch
 
 from recrun.config.family import family_of_class
 from recrun.config.monitor_names import MetricName, kind_of
-from recrun.data.interactions import Interactions
+from recrun.data.interactions import CSR, Interactions
 from recrun.data.postprocessing.mode import check_mode
+from recrun.metrics.groups import Grouping
 from recrun.metrics.kinds import Evaluated, MeanOverUsers, MetricKind
 from recrun.metrics.per_user import PerUser
 from recrun.metrics.totals import Totals, find_kind
@@ -21,13 +22,15 @@ class Evaluation(NamedTuple):
     """The values of the metrics, `Undefined` where they are, and the numbers of users evaluated and skipped.
 
     `per_user` has the original ids of the ranked users, and their values of the metrics that are means over users; it
-    is None where labels are predicted, or where it was not asked for.
+    is None where labels are predicted, or where it was not asked for. `groups` has the metrics of groups, if there are
+    any.
     """
 
     values: dict[str, float]
     n_users: int
     n_skipped: int
     per_user: PerUser | None = None
+    groups: dict[str, Any] | None = None
 
 
 def evaluate_split(
@@ -40,6 +43,8 @@ def evaluate_split(
     memory_mb: int,
     progress: Callable[[int, int], None],
     keep_users: bool = False,
+    candidates: CSR | None = None,
+    groupings: Sequence[Grouping] = (),
 ) -> Evaluation:
     """Compute metrics of a model on one split.
 
@@ -52,6 +57,8 @@ def evaluate_split(
         memory_mb: memory that ranking may use besides the model, in MB.
         progress: called as `progress(done, total)`, in users or rows, after each block.
         keep_users: whether the values of each user are wanted.
+        candidates: the items that are ranked for each user; all if None.
+        groupings: groups to break the metrics of rankings down by.
     """
     if family_of_class(type(model)).evaluation == "predictions":
         from recrun.evaluation.predictions import measure, predict
@@ -72,10 +79,12 @@ def evaluate_split(
         progress=progress,
         dataset=base,
         keep_users=keep_users,
+        candidates=candidates,
+        groupings=groupings,
     )
     kept = result.per_user
     per_user = None if kept is None else PerUser(base.user_ids[kept.users_U], kept.values)
-    return Evaluation(dict(result.values), result.n_users, result.n_skipped, per_user)
+    return Evaluation(dict(result.values), result.n_users, result.n_skipped, per_user, result.groups)
 
 
 def undefined_metrics(model: Any, base: Any, split: str, metrics: Sequence[MetricName]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from recrun.data.interactions import CSR
 from recrun.errors import DataError
 from recrun.evaluation.score_tiles import Block, Scores, Tiler, scores_of, smallest_tile
 from recrun.metrics.auc import AUCCounter
+from recrun.metrics.groups import Grouping, GroupTotals
 from recrun.metrics.kinds import Evaluated, Rankings
 from recrun.metrics.per_user import SUMMED, PerUser
 from recrun.metrics.topk import TopK, top_k
@@ -50,12 +51,15 @@ class RankingResult:
         n_skipped: users without relevant items.
         per_user: the values of each ranked user, ascending by id, of the metrics that are means over users; None if
             they were not asked for.
+        groups: the metrics of groups of users and of items (`recrun.metrics.groups.GroupTotals.result`), if there are
+            groups.
     """
 
     values: dict[str, float]
     n_users: int
     n_skipped: int
     per_user: PerUser | None = None
+    groups: dict[str, Any] | None = None
 
 
 def evaluate_ranking(
@@ -70,8 +74,10 @@ def evaluate_ranking(
     progress: Callable[[int, int], None] | None = None,
     dataset: Any = None,
     keep_users: bool = False,
+    candidates: CSR | None = None,
+    groupings: Sequence[Grouping] = (),
 ) -> RankingResult:
-    """Rank all items for every user with relevant items, leaving out seen ones, and return every metric.
+    """Rank items for every user with relevant ones, leaving out those seen, and return every metric.
 
     The order is exact; of equal scores the smaller item id comes first. An item scored -inf is not ranked. Where fewer
     than k items are left, the remaining ranks are empty and count as misses. A relevant item that is also seen cannot
@@ -91,6 +97,9 @@ def evaluate_ranking(
         progress: called as `progress(done, total)` after each block of users.
         dataset: the data set, for kinds of metrics that look at more than ids.
         keep_users: whether the values of each user are returned as well.
+        candidates: the items that are ranked for each user, U rows; all if None. A relevant item that is not among
+            them is a miss.
+        groupings: groups of users and of items to break the metrics down by, which changes none of them.
 
     Returns:
         The metrics, in double precision; `recrun.metrics.undefined.Undefined`, which is NaN with a reason, where they
@@ -107,9 +116,12 @@ def evaluate_ranking(
     users = np.flatnonzero(relevant.lengths)
     names = metric_names(metrics)
     k = max(1, min(n_items, max((name.k or 1 for name in names), default=1)))
-    totals = Totals(names, "ranking", Evaluated(n_items, seen, relevant, dataset), keep_users=keep_users)
+    data = Evaluated(n_items, seen, relevant, dataset)
+    groups = GroupTotals(groupings, names, data) if groupings else None
+    needs_users = groups is not None and groups.needs_users
+    totals = Totals(names, "ranking", data, keep_users=keep_users or needs_users)
     if len(users) and metrics:
-        task = _Task(seen, relevant, n_items, k, totals.needs)
+        task = _Task(seen, relevant, n_items, k, totals.needs, candidates)
         scores = scores_of(model, seen.n_rows, n_items, device, memory)
         chunk = max(1, _PLACES // k // SUMMED) * SUMMED
         with _ranker(task, scores, device, memory) as rank:
@@ -120,8 +132,14 @@ def evaluate_ranking(
                     done += len(block.items_BK)
                     if progress is not None:
                         progress(done, len(users))
-                totals.add_rankings(Rankings(*map(np.concatenate, zip(*blocks, strict=True))))
-    return RankingResult(totals.values(), len(users), relevant.n_rows - len(users), totals.per_user())
+                rankings = Rankings(*map(np.concatenate, zip(*blocks, strict=True)))
+                totals.add_rankings(rankings)
+                if groups is not None:
+                    groups.add_rankings(rankings)
+    per_user = totals.per_user()
+    found = None if groups is None else groups.result(per_user)
+    n_skipped = relevant.n_rows - len(users)
+    return RankingResult(totals.values(), len(users), n_skipped, per_user if keep_users else None, found)
 
 
 @dataclass(frozen=True)
@@ -133,12 +151,13 @@ class _Task:
     n_items: int
     k: int
     needs: frozenset[str]
+    candidates: CSR | None = None
 
     def rank(self, users_B: Array, tiler: Tiler) -> Rankings:
-        """Rank all items for the users of one block."""
+        """Rank the items for the users of one block."""
         n_users = len(users_B)
         seen, relevant = _pairs(self.seen, users_B), _pairs(self.relevant, users_B)
-        block = tiler.open(users_B, seen)
+        block = tiler.open(users_B, seen, None if self.candidates is None else _pairs(self.candidates, users_B))
         best = TopK(n_users, self.k, users_B)
         auc = self._open_auc(block, seen, relevant) if "wins" in self.needs else None
         for tile in block:

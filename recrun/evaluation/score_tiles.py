@@ -170,6 +170,7 @@ class Block:
     n_items: int
     width: int
     buffer: Tensor
+    only: tuple[Array, Array] | None = None  # the rows and items that are not masked; None for all
 
     @property
     def n_tiles(self) -> int:
@@ -185,13 +186,22 @@ class Block:
         scores_BW = self.buffer[: self.n_users * filled].view(self.n_users, filled)
         self.write(scores_BW[:, :width], first)
         scores_BW[:, width:] = -torch.inf
-        rows_N, items_N = self.masked
+        flat = scores_BW.view(-1)
+        if self.only is not None:
+            positions_N = self._positions(self.only, first, width, filled).to(flat.device)
+            kept_N = flat[positions_N]
+            flat.fill_(-torch.inf)
+            flat[positions_N] = kept_N
+        flat.index_fill_(0, self._positions(self.masked, first, width, filled).to(flat.device), -torch.inf)
+        return Tile(scores_BW, first)
+
+    def _positions(self, pairs: tuple[Array, Array], first: int, width: int, filled: int) -> Tensor:
+        """Return where in a tile, of rows of `filled` places, those pairs are that it holds."""
+        rows_N, items_N = pairs
         if self.n_tiles > 1:
             inside_N = (items_N >= first) & (items_N < first + width)
             rows_N, items_N = rows_N[inside_N], items_N[inside_N]
-        positions_N = torch.from_numpy(rows_N * filled + (items_N - first)).to(scores_BW.device)
-        scores_BW.view(-1).index_fill_(0, positions_N, -torch.inf)
-        return Tile(scores_BW, first)
+        return torch.from_numpy(rows_N * filled + (items_N - first))
 
 
 class Tiler:
@@ -212,18 +222,19 @@ class Tiler:
         self.width = PIECE * max(1, n_pieces)
         self._buffer: Tensor | None = None
 
-    def open(self, users_B: Array, masked: tuple[Array, Array]) -> Block:
+    def open(self, users_B: Array, masked: tuple[Array, Array], only: tuple[Array, Array] | None = None) -> Block:
         """Return the scores of at most `scores.rows` users.
 
         Args:
             users_B: their ids.
             masked: rows (N,) and items (N,) to set to -inf, int64.
+            only: rows and items whose scores are kept, all others being set to -inf; None for all.
         """
         write = self._scores.open(users_B)
         if self._buffer is None or self._buffer.dtype != self._scores.dtype:
             size = self._scores.rows * self.width
             self._buffer = torch.empty(size, dtype=self._scores.dtype, device=self._device)
-        return Block(write, len(users_B), masked, self._n_items, self.width, self._buffer)
+        return Block(write, len(users_B), masked, self._n_items, self.width, self._buffer, only)
 
 
 def smallest_tile(scores: Scores) -> int:

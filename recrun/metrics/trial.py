@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 
@@ -50,9 +50,12 @@ def _try(name: MetricName, evaluation: EvaluationName, n_items: int) -> None:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             if evaluation == "ranking":
-                seen = SimpleNamespace(indices=np.arange(n_items), n_rows=_USERS)
-                totals = Totals([name], evaluation, Evaluated(n_items, seen))
-                totals.add_rankings(_rankings(min(name.k or _RANKS, n_items), n_items))
+                rankings = _rankings(min(name.k or _RANKS, n_items), n_items)
+                seen = _Rows(np.arange(n_items), np.array([0, 0, n_items // 2, n_items]))
+                ends = np.cumsum(rankings.n_relevant_B)
+                relevant = _Rows(np.arange(ends[-1]) % n_items, np.concatenate([[0], ends]))
+                totals = Totals([name], evaluation, Evaluated(n_items, seen, relevant))
+                totals.add_rankings(rankings)
             else:
                 rows = _predictions()
                 totals = Totals([name], evaluation, Evaluated(targets_N=rows.targets_N, users_N=rows.users_N))
@@ -63,6 +66,35 @@ def _try(name: MetricName, evaluation: EvaluationName, n_items: int) -> None:
     except (Exception, SystemExit) as error:
         told = f"{cause(error)}{place_in_own_code(error)}"
         raise RegistryError(f"metric {name} failed on made-up data: {told}") from error
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of items, as `recrun.data.interactions.CSR` has them, which lies in a room that metrics do not import."""
+
+    indices: np.ndarray
+    indptr: np.ndarray
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.indptr) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.indptr)
+
+    def row(self, u: int) -> np.ndarray:
+        return self.indices[self.indptr[u] : self.indptr[u + 1]]
+
+    def rows(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = [self.row(user) for user in np.asarray(users).tolist()]
+        return np.cumsum([0, *map(len, found)]), np.concatenate(found)
+
+    def to_scipy(self, n_columns: int) -> Any:
+        from scipy.sparse import csr_matrix
+
+        ones = np.ones(len(self.indices), dtype=np.float32)
+        return csr_matrix((ones, self.indices, self.indptr), shape=(self.n_rows, n_columns))
 
 
 def _rankings(k: int, n_items: int) -> Rankings:

@@ -65,6 +65,13 @@ _ELSEWHERE: Final[dict[str, dict[str, str]]] = {
         "logloss": "bce binarycrossentropy",
         "gauc": "groupauc groupedauc",
         "f1": "fmeasure fscore",
+        "diversity": "ild intralistdiversity intralistdistance intralistsimilarity ils",
+        "serendipity": "unexpectedness",
+        "aplt": "averagepercentageoflongtailitems longtail longtailpercentage tailpercentage",
+        "poplift": "popularitylift pl",
+        "miscalibration": "calibration kl klcalibration upd",
+        "ips_recall": "unbiasedrecall snipsrecall",
+        "ips_ndcg": "unbiasedndcg snipsndcg",
     },
     "optimizers": {"adam": "torchoptimadam"},
     "lr_schedulers": {

@@ -146,12 +146,14 @@ class MetricTraits(Traits):
         smaller_is_better: whether the best value is the smallest.
         foreseeable: for the kinds "auc" and "pointwise": whether the data alone (labels and users of rows, relevant and
             seen items) decides if it is undefined, so that this is known before training.
+        min_cutoff: the smallest cutoff that it has a value for.
     """
 
     kind: str = "ranking"
     grouped: bool = False
     smaller_is_better: bool = False
     foreseeable: bool = False
+    min_cutoff: int = 1
 
 
 @dataclass(frozen=True)

@@ -184,9 +184,9 @@ class RunFolder:
         self._change_run(enter)
         return place
 
-    def end_test_evaluation(self, place: int, values: Mapping[str, float]) -> None:
-        """Record the metrics of a test evaluation; undefined ones are null, with their reasons beside them."""
-        entry: dict[str, Any] = {"metrics": as_nulls(values)}
+    def end_test_evaluation(self, place: int, values: Mapping[str, float], **more: Any) -> None:
+        """Record the metrics of a test evaluation, undefined ones as null with their reasons, and more entries."""
+        entry: dict[str, Any] = {"metrics": as_nulls(values), **more}
         if reasons(values):
             entry["undefined"] = reasons(values)
         self._change_run(lambda document: document["test_evaluations"][place].update(entry))

@@ -23,7 +23,7 @@ from recrun.config.monitor_names import LOSS
 from recrun.criterions.base import checked_loss
 from recrun.data.postprocessing.mode import check_mode
 from recrun.errors import RegistryError, TrainingError
-from recrun.evaluation.evaluate_split import evaluate_split, undefined_metrics
+from recrun.evaluation.evaluate_split import undefined_metrics
 from recrun.metrics.per_user import PerUser
 from recrun.metrics.trial import try_metrics
 from recrun.metrics.undefined import Undefined
@@ -35,7 +35,7 @@ from recrun.training.loader import n_rows
 from recrun.training.loop_state import Best, require_all
 from recrun.training.reporter import Reporter, Reporters
 from recrun.training.run_keeper import RunKeeper
-from recrun.training.run_record import result_of
+from recrun.training.run_record import protocol_entry, result_of
 from recrun.training.run_settings import RunSettings
 from recrun.training.schedulers import Schedule
 from recrun.training.stop_signals import Interrupts
@@ -55,7 +55,7 @@ class Coach(RunKeeper):
         Raises:
             TrainingError: a metric is infinite.
         """
-        self._take(RunSettings.read(cfg, monitors, self.model))
+        self._take(RunSettings.read(cfg, monitors, self.model, self.dataset.base))
         self.reporters = Reporters(reporters)
         try:
             values = self._evaluate_split(split, self.state.epoch)[0]
@@ -81,6 +81,7 @@ class Coach(RunKeeper):
                 early = " (it stopped early)" if finished.get("stopped_early") else ""
                 if self.cfg.get("verbose", True):
                     done = f"the run {self.run.path} is done{early}; nothing is left to train"
+                    done += self.settings.how_to_group(finished)
                     logging.getLogger(__name__).warning(done)
                 return finished
             with self._recorded():
@@ -123,7 +124,7 @@ class Coach(RunKeeper):
         state.stale = 0 if is_best else state.stale + 1
         if is_best:
             self._keep_best(Best(epoch, value, values))
-            state.best_per_user = state.per_user.get("valid")
+            self.evaluator.keep_best()
         state.evaluated, state.last_value = epoch, value
         self.history.append(epoch, "valid", values, seconds, is_best)
         self.reporters.evaluated(epoch, "valid", values, is_best, seconds)
@@ -178,12 +179,12 @@ class Coach(RunKeeper):
         if self.cfg["eval_test"]:
             place = self.run.begin_test_evaluation("best", by="train")
             test, seconds = self._score("test", best.epoch)
-            self.run.end_test_evaluation(place, test)
+            self.run.end_test_evaluation(place, test, **protocol_entry(self.evaluator.protocol))
             self.history.append(best.epoch, "test", test, seconds)
             self.reporters.evaluated(best.epoch, "test", test, False, seconds)
         write_per_user(self.run, "valid", of_valid)
-        write_per_user(self.run, "test", None if test is None else self.state.per_user.get("test"))
-        result = result_of(self.run, self.parts, self.settings, self.state, test)
+        write_per_user(self.run, "test", self.evaluator.per_user.get("test"))
+        result = result_of(self.run, self.parts, self.settings, self.state, test, self.evaluator)
         self.run.write_json(self.run.metrics_file, result)
         self.reporters.finish(result)
         self.stopwatch.book("report")
@@ -220,19 +221,13 @@ class Coach(RunKeeper):
 
     def evaluate(self, prefix: str = "valid") -> None:
         """Rank all items for every user of a split (or predict all of its labels), and record every metric."""
-        found = evaluate_split(
-            self.model,
-            self.dataset.base,
-            prefix,
-            self.settings.metrics,
-            device=self.device,
-            memory_mb=self.cfg.get("eval_memory", 512),
-            progress=lambda done, total: self._after_block(prefix, done, total),
-            keep_users=self.cfg.get("per_user", True),
+        is_final = self._is_scoring_test or self._run is None
+        found = self.evaluator.evaluate(
+            prefix, lambda done, total: self._after_block(prefix, done, total), in_groups=is_final
         )
+        while self.evaluator.protocol.notes:
+            self.reporters.message(self.evaluator.protocol.notes.pop(0), "warning")
         self.state.users[prefix] = (found.n_users, found.n_skipped)
-        if found.per_user is not None:
-            self.state.per_user[prefix] = found.per_user
         self.state.meters.record(prefix, found.values)
 
     def monitor(
@@ -276,7 +271,6 @@ class Coach(RunKeeper):
         start = time.perf_counter()
         self.state.meters.take(split)
         self.state.users.pop(split, None)
-        self.state.per_user.pop(split, None)
         self.dataloader = self._loader(split, epoch)
         self.model.eval()
         if self.settings.family.histories:
@@ -290,24 +284,26 @@ class Coach(RunKeeper):
         return {str(name): values[str(name)] for name in self.settings.metrics}, self._spend("evaluate", start)
 
     def _best_per_user(self, best: Best) -> PerUser | None:
-        """Return the metrics of each user at the best validation, which is repeated if it was before a resume."""
-        found = self.state.best_per_user
-        is_kept = self.cfg.get("per_user", True) and self.settings.family.evaluation == "ranking"
-        if found is not None or not (is_kept and self.settings.validates):
+        """Return the metrics of each user at the best validation, repeated for groups or if it was before a resume."""
+        found, settings = self.evaluator.best_per_user, self.settings
+        is_wanted = settings.groupings or (found is None and self.evaluator.keeps_users)
+        if not (is_wanted and settings.validates and settings.family.evaluation == "ranking"):
             return found
         values, _ = self._score("valid", best.epoch)
         if any(values[name] != value for name, value in best.values.items() if value == value):
             message = "the best model has other metrics on valid now than before the run was resumed"
             self.reporters.message(f"{message}; the metrics of each user on valid are not kept", "warning")
-            return None
-        return self.state.per_user.get("valid")
+            return found
+        return self.evaluator.per_user.get("valid")
 
     def _undefined(self) -> dict[str, dict[str, str]]:
         """Return, by split to be evaluated, the monitors that the data leaves undefined, with the reasons."""
         if type(self).evaluate is not Coach.evaluate:  # What a script evaluates is not known beforehand.
+            self.settings.refuse_groups("an evaluate() of your own does not break metrics down")
             return {}
         splits = [*(["valid"] if self.settings.validates else []), *(["test"] if self.cfg["eval_test"] else [])]
         base, metrics = self.dataset.base, self.settings.metrics
+        self.evaluator.protocol.check(base, splits)
         try_metrics(metrics, self.settings.family.evaluation, base.n_items)
         return {split: undefined_metrics(self.model, base, split, metrics) for split in splits}
 

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from recrun.config.monitor_names import LOSS, MetricName, parse_monitor
 from recrun.errors import RegistryError, TrainingError
-from recrun.metrics.per_user import PerUser
 from recrun.metrics.undefined import Undefined
 from recrun.registry import METRICS
 from recrun.registry.user_files import is_file_reference
@@ -214,8 +213,6 @@ class TrainingState:
         meters: the running means of the other monitors.
         users: how many users were ranked and how many were skipped (no relevant items), by split, at its last
             evaluation.
-        per_user: the metrics of each user, by split, at its last evaluation; not saved.
-        best_per_user: those of the best validation so far; not saved.
         seconds: time spent, by activity.
     """
 
@@ -230,8 +227,6 @@ class TrainingState:
     pending: LossTrace = field(default_factory=LossTrace)
     meters: Meters = field(default_factory=Meters)
     users: dict[str, tuple[int, int]] = field(default_factory=dict)
-    per_user: dict[str, PerUser] = field(default_factory=dict)
-    best_per_user: PerUser | None = None
     seconds: dict[str, float] = field(default_factory=lambda: {"train": 0.0, "evaluate": 0.0})
 
     @property

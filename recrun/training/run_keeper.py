@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from recrun.errors import CheckpointError, ConfigError, TrainingError
+from recrun.evaluation.evaluator import Evaluator
 from recrun.randomness import undisturbed_random_state
 from recrun.runs.find import resumable, run_for
 from recrun.runs.folder import RunFolder
@@ -78,12 +79,10 @@ class RunKeeper:
         self._run: RunFolder | None = None
         self._history: History | None = None
         self._make_reporters: ReporterFactory = self._usual_reporters
-        self._guard = Guard(self.model, self.state)
-        self._interrupts = Interrupts()
+        self._guard, self._interrupts = Guard(self.model, self.state), Interrupts()
         self._report, self._checkpoint = Recurring(_REPORT_SECONDS), Recurring(math.inf)
         self._n_steps: int | None = None
-        self._has_begun = self._has_started = self._is_scoring_test = False
-        self._is_new = self._is_latest = False
+        self._has_begun = self._has_started = self._is_scoring_test = self._is_new = self._is_latest = False
 
     @property
     def parts(self) -> RunParts:
@@ -220,8 +219,9 @@ class RunKeeper:
         self.stopwatch.book("checkpoint")
 
     def _take(self, settings: RunSettings) -> None:
-        self._settings = settings
-        self.state.meters = Meters(settings.metrics)
+        self._settings, self.state.meters = settings, Meters(settings.metrics)
+        parts = self.model, self.dataset.base, settings.metrics, settings.cfg, self.device
+        self.evaluator = Evaluator(*parts, settings.groupings)
 
     def _usual_reporters(self, run: RunFolder, resumed_from: int | None) -> Sequence[Reporter]:
         return make_reporters(run, self.cfg, resumed_from)

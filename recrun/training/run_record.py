@@ -9,6 +9,8 @@ from typing import Any
 from recrun.architectures.base import n_parameters
 from recrun.config.monitor_names import LOSS
 from recrun.errors import CheckpointError
+from recrun.evaluation.evaluator import Evaluator
+from recrun.evaluation.protocol import Protocol, protocol_text
 from recrun.metrics.undefined import as_nulls, undefined_entry
 from recrun.runs.folder import RunFolder, now
 from recrun.runs.provenance import code_hashes, cost, environment
@@ -31,6 +33,8 @@ def describe_run(
     base, cfg = parts.dataset.base, settings.cfg
     statistics = base.describe()
     record = run.read_run()
+    protocol = protocol_entry(Protocol.of(cfg))
+    notes = [*notes, *filter(None, [protocol_text(protocol.get("protocol"))])]
     document = {
         "description": cfg.get("description"),
         "model": cfg.get("model") or type(parts.model).__name__,
@@ -42,6 +46,7 @@ def describe_run(
         "statistics": statistics,
         "data": dict(base.hashes),
         "code": code_hashes(cfg),
+        **protocol,
     }
     if "started" not in record:
         run.update_run(
@@ -69,7 +74,12 @@ def _changes(record: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str
 
 
 def result_of(
-    run: RunFolder, parts: RunParts, settings: RunSettings, state: TrainingState, test: Mapping[str, float] | None
+    run: RunFolder,
+    parts: RunParts,
+    settings: RunSettings,
+    state: TrainingState,
+    test: Mapping[str, float] | None,
+    evaluator: Evaluator,
 ) -> dict[str, Any]:
     """Return the content of metrics.json; `state` has a best evaluation.
 
@@ -87,12 +97,20 @@ def result_of(
         "which4best": str(settings.which4best),
         **{split: None if values is None else as_nulls(values) for split, values in parts_scored.items()},
         **undefined_entry({split: values or {} for split, values in parts_scored.items()}),
+        **({"groups": dict(evaluator.groups)} if settings.groupings else {}),
         "users": {**users, "skipped": skipped.get("test", skipped.get("valid", 0))},
         **rows_scored(parts, settings, state),
+        **protocol_entry(evaluator.protocol),
         "seconds": {**state.seconds, "total": sum(state.seconds.values())},
         "epochs": state.epoch,
         "stopped_early": state.stopped_early,
     }
+
+
+def protocol_entry(protocol: Protocol) -> dict[str, Any]:
+    """Return {"protocol": ...} where candidates are ranked; nothing where all items are."""
+    described = protocol.describe()
+    return {} if described is None else {"protocol": described}
 
 
 def rows_scored(parts: RunParts, settings: RunSettings, state: TrainingState) -> dict[str, Any]:

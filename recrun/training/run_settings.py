@@ -10,7 +10,9 @@ import torch
 
 from recrun.config.family import Family, family_of_class
 from recrun.config.monitor_names import LOSS, MetricName, parse_monitor, smaller_is_better
+from recrun.data.groupings import make_groupings
 from recrun.errors import ConfigError, Fault
+from recrun.metrics.groups import Grouping
 from recrun.training.schedulers import Plateau
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class RunSettings:
         which4best: the metric that chooses the best epoch.
         family: the family of the model.
         validates: whether there is a validation part to be evaluated.
+        groupings: the groups that final metrics are broken down by.
     """
 
     cfg: Mapping[str, Any]
@@ -55,26 +58,32 @@ class RunSettings:
     which4best: MetricName
     family: Family
     validates: bool = False
+    groupings: tuple[Grouping, ...] = ()
 
     @classmethod
-    def read(cls, cfg: Any, monitors: Sequence[str], model: Any) -> RunSettings:
+    def read(cls, cfg: Any, monitors: Sequence[str], model: Any, base: Any = None) -> RunSettings:
         """Read a config and monitors, for evaluating a model outside a run.
 
         Args:
-            cfg: a compiled Parser or Config.
+            cfg: a compiled Parser or Config; settings that were read before are returned as they are.
             monitors: metrics to compute, such as "recall@20".
             model: the model to evaluate.
+            base: the data set, for its groups; None where none are needed yet.
 
         Raises:
-            ConfigError: a monitor is unknown, or there is none besides the loss.
+            ConfigError: a monitor is unknown, or there is none besides the loss; or groups cannot be made.
+            DataError: a table of users or items cannot be read.
         """
+        if isinstance(cfg, RunSettings):
+            return cfg
         settings: Mapping[str, Any] = getattr(cfg, "config", cfg)
         metrics = tuple(name for name in dict.fromkeys(map(parse_monitor, monitors)) if name.name != LOSS)
         if not metrics:
             raise ConfigError("monitors lists no metric besides the loss; add one, such as ndcg@20")
         wanted = settings.get("which4best")
         which4best = metrics[-1] if wanted is None else parse_monitor(wanted)
-        return cls(settings, metrics, which4best, family_of_class(type(model)))
+        read = cls(settings, metrics, which4best, family_of_class(type(model)))
+        return read if base is None else read._grouped(base)
 
     def for_training(self, parts: RunParts) -> RunSettings:
         """Return the settings of a run that trains these parts.
@@ -96,7 +105,32 @@ class RunSettings:
             faults.append(Fault("the data has no test part to evaluate; set eval_test=false", key="eval_test"))
         if faults:
             raise ConfigError(faults)
-        return replace(self, validates=validates)
+        return replace(self, validates=validates)._grouped(base)
+
+    def _grouped(self, base: Any) -> RunSettings:
+        """Return the settings with the groups of a data set."""
+        names = self.cfg.get("groups") or ()
+        if self.family.evaluation != "ranking":
+            self.refuse_groups("only rankings are broken down, and this model predicts labels")
+        return replace(self, groupings=tuple(make_groupings(names, base, self.cfg)))
+
+    def how_to_group(self, result: Mapping[str, Any]) -> str:
+        """Return how to have the groups that a finished run has not, to be added to a message; "" if it has all."""
+        has = {name for found in (result.get("groups") or {}).values() for name in found}
+        lacking = [grouping.name for grouping in self.groupings if grouping.name not in has]
+        if not lacking:
+            return ""
+        command = f'recrun eval --checkpoint {result.get("run")} "groups=[{",".join(lacking)}]"'
+        return f", and its metrics stay as they are; to break them down: {command}"
+
+    def refuse_groups(self, reason: str) -> None:
+        """Refuse groups, if there are any.
+
+        Raises:
+            ConfigError: there are.
+        """
+        if self.cfg.get("groups"):
+            raise ConfigError(Fault(f"{reason}; remove them", key="groups"))
 
     def _without_validation(self, parts: RunParts) -> Iterator[Fault]:
         """Yield the settings that need a validation part, where there is none."""

@@ -13,6 +13,7 @@ from recrun.config.config import Config
 from recrun.config.draft import COMPONENTS
 from recrun.config.resolve import Resolved
 from recrun.errors import ConfigError, Fault
+from recrun.evaluation.protocol import Protocol
 from recrun.randomness import draw_seed, seed_everything
 from recrun.registry.user_files import checked
 from recrun.runs.find import resumable
@@ -62,6 +63,7 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     device = devices.select(config.device)
     seed_everything(config.seed)
     dataset = _made(resolved, "dataset", config.root)
+    record_lists(Protocol.of(config), dataset)
     data = dataset.training_data()
     model: nn.Module = _made(resolved, "model", data)
     if not resolved.trains or not to_train:
@@ -87,6 +89,16 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
         lr_scheduler=scheduler,
         device=device,
     )
+
+
+def record_lists(protocol: Protocol, dataset: Any) -> None:
+    """Count the file of given candidates among the data's sources, so that a change of it is found.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if protocol.path is not None:
+        dataset.hashes[protocol.path] = protocol.digest()
 
 
 def _made(resolved: Resolved, setting: str, *handed: Any) -> Any:

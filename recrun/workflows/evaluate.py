@@ -12,6 +12,7 @@ from recrun.config.resolve import Resolved, resolve_given
 from recrun.config.suggestions.keys import meant_setting
 from recrun.config.yaml_reader import Given
 from recrun.errors import CheckpointError, ConfigError
+from recrun.evaluation.protocol import KEYS, Protocol
 from recrun.metrics.per_user import PerUser
 from recrun.metrics.undefined import as_nulls, undefined_entry
 from recrun.runs.checkpoint import load_checkpoint
@@ -22,11 +23,15 @@ from recrun.runs.provenance import refuse_strange_code
 from recrun.training.checkpoint_state import last_line, refuse_other_data
 from recrun.training.coach import Coach
 from recrun.training.reporter import Reporter
-from recrun.training.run_record import rows_scored
+from recrun.training.run_record import protocol_entry, rows_scored
+from recrun.training.run_settings import RunSettings
 from recrun.workflows.build import build
 
 EVALUATION_KEYS: Final = frozenset(
-    {"monitors", "which4best", "device", "threads", "eval_memory", "per_user", "root", "verbose"}
+    {
+        *("monitors", "which4best", "groups", "user_file", "item_file", "device", "threads", "eval_memory", "per_user"),
+        *("root", "verbose", *KEYS),
+    }
 )
 """The settings that `recrun eval` may change: how and where to evaluate, not what was trained."""
 _EVALUATED: Final = ("dataset", "split", "model", "monitors", "which4best")
@@ -61,22 +66,28 @@ def evaluate(
     run, file = locate_checkpoint(path)
     content = load_checkpoint(file)
     resolved = _resolve_checkpoint(file, content, overrides, trust=trust)
-    coach = _build_to_evaluate(resolved, file, content)
+    protocol, of_run = Protocol.of(resolved.config), Protocol.of(content["config"])
+    coach = _build_to_evaluate(resolved, file, content, of_run)
     if not coach.dataset.base.describe()[split]:
         raise ConfigError(f"the data has no {split} part to evaluate on")
+    settings = RunSettings.read(resolved.config, resolved.config.monitors, coach.model, coach.dataset.base)
+    protocol.check(coach.dataset.base, [split])
     entry = _enter(run, file) if split == "test" and run is not None else None
-    values = coach.score(split, resolved.config, resolved.config.monitors, reporters)
+    values = coach.score(split, settings, resolved.config.monitors, reporters)
     if entry is not None and run is not None:
-        run.end_test_evaluation(entry, values)
-    kept = None if run is None else _keep_per_user(run, file, split, coach.state.per_user.get(split))
+        run.end_test_evaluation(entry, values, **protocol_entry(protocol))
+    per_user = coach.evaluator.per_user.get(split) if protocol.choice == of_run.choice else None
+    kept = None if run is None else _keep_per_user(run, file, split, per_user)
     return {
         "run": None if run is None else str(run.path),
         "checkpoint": str(file),
         "split": split,
         "metrics": as_nulls(values),
         **undefined_entry({split: values}),
+        **({"groups": coach.evaluator.groups[split]} if settings.groupings else {}),
         "users": coach.state.users[split][0],
         "per_user": kept,
+        **protocol_entry(protocol),
         **{key: counts[split] for key, counts in rows_scored(coach.parts, coach.settings, coach.state).items()},
     }
 
@@ -107,6 +118,8 @@ def _resolve_checkpoint(file: Path, content: dict[str, Any], overrides: Sequence
     given = read_overrides(overrides)
     if "monitors" in given and "which4best" not in given:
         config["which4best"] = None
+    if not given.keys().isdisjoint(("candidates", "candidates_path")):  # another protocol is given as a whole
+        config = {key: value for key, value in config.items() if key not in KEYS}
     named = {key: config[key] for key in _EVALUATED if ".py:" in str(config.get(key))}
     faults = [
         value.fault(
@@ -124,13 +137,17 @@ def _resolve_checkpoint(file: Path, content: dict[str, Any], overrides: Sequence
     return resolve_given(carried | given, str(file))
 
 
-def _build_to_evaluate(resolved: Resolved, file: Path, content: dict[str, Any]) -> Coach:
-    """Build the data set and the model of a checkpoint, and load its weights."""
+def _build_to_evaluate(resolved: Resolved, file: Path, content: dict[str, Any], of_run: Protocol) -> Coach:
+    """Build the data set and the model of a checkpoint, and load its weights; other candidates are no other data."""
     try:
         coach = build(resolved, to_train=False)
     except (RuntimeError, MemoryError) as error:
         raise CheckpointError(f"the model of {file} cannot be built: {last_line(error)}") from error
-    refuse_other_data(f"the model of {file}", content["data"], coach.dataset.base.hashes)
+    before, now, protocol = dict(content["data"]), dict(coach.dataset.base.hashes), Protocol.of(resolved.config)
+    if protocol.choice != of_run.choice:
+        before.pop(of_run.path, None)
+        now.pop(str(protocol.path), None)
+    refuse_other_data(f"the model of {file}", before, now)
     try:
         coach.model.load_state_dict(content.pop("model"))  # a large model is not held twice while it is scored
     except (RuntimeError, TypeError, AttributeError) as error:

@@ -410,3 +410,27 @@ def test_nothing_at_the_path_is_told_so(recrun: Callable[..., Any], tmp_path: Pa
     outcome = recrun("eval", "--checkpoint", "nowhere")
     assert outcome.code == 2
     assert "there is nothing at nowhere; expected a run folder or a checkpoint" in outcome.err
+
+
+def test_groups_are_printed_and_are_in_the_document(recrun: Callable[..., Any], run: Path) -> None:
+    shown = recrun("eval", "--checkpoint", str(run), "groups=[activity:2,popularity:2]", "-q")
+    assert shown.code == 0, shown.err
+    assert "test by activity:2\ngroup" in shown.out
+    assert "test by popularity:2\ngroup" in shown.out
+    document = json.loads(recrun("eval", "--checkpoint", str(run), "groups=[activity:2]", "--json").out)
+    assert list(document["groups"]) == ["activity:2"]
+    assert sum(group["users"] for group in document["groups"]["activity:2"]["groups"]) == document["users"]
+    assert document["metrics"] == _result(run)["test"]
+
+
+def test_groups_that_there_cannot_be_are_one_line_and_no_evaluation(recrun: Callable[..., Any], run: Path) -> None:
+    before = _ledger(run)
+    for groups, message in (
+        ("[activity]", "groups: activity needs a number of groups; write for example 'activity:4'"),
+        ("[gender]", "groups: there is no column 'gender' to group by"),
+    ):
+        outcome = recrun("eval", "--checkpoint", str(run), f"groups={groups}")
+        assert outcome.code == 2
+        assert message in outcome.err
+        assert len(outcome.err.strip().splitlines()) == 1
+    assert _ledger(run) == before

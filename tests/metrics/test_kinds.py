@@ -46,8 +46,8 @@ class Lists(MeanOverUsers):
         return metric.compute(rankings.items_BK[:, : metric.k], self.data)
 
 
-@METRICS.register("diversity", kind="own_lists")
-def diversity(items_BK, data):
+@METRICS.register("parity", kind="own_lists")
+def parity(items_BK, data):
     """Return the share of pairs of a list whose items differ in parity."""
     odd_B = (items_BK % 2).sum(axis=1)
     k = items_BK.shape[1]
@@ -168,7 +168,7 @@ def test_metrics_of_new_kinds_have_the_values_worked_by_hand(own: Path) -> None:
     seen = rows([[4], [0, 1], [3, 4]])
     relevant = rows([[0, 3], [4], [2]])
     # Ranked: user 0: 0 1 2 3; user 1: 4 3 2; user 2: 1 0 2.
-    names = [f"{own}:{name}" for name in ("diversity@3", "longtail@2", "recallgap@2", "topscore", "first_hit@1")]
+    names = [f"{own}:{name}" for name in ("parity@3", "longtail@2", "recallgap@2", "topscore", "first_hit@1")]
     metrics = [*map(parse_monitor, names), MetricName("recall", 2)]
     found = evaluate_ranking(model, seen=seen, relevant=relevant, n_items=5, metrics=metrics, device="cpu").values
     assert list(found) == [*names, "recall@2"]
@@ -185,7 +185,7 @@ def test_metrics_of_new_kinds_have_the_values_worked_by_hand(own: Path) -> None:
 
 def test_nobody_to_rank_is_a_value_that_is_undefined(own: Path) -> None:
     nobody = CSR.empty(2)
-    metrics = [parse_monitor(f"{own}:{name}@2") for name in ("diversity", "recallgap")]
+    metrics = [parse_monitor(f"{own}:{name}@2") for name in ("parity", "recallgap")]
     arguments: dict[str, Any] = {"seen": nobody, "relevant": nobody, "n_items": 3, "device": "cpu"}
     found = evaluate_ranking(Fixed([[1, 2, 3]] * 2), metrics=metrics, **arguments)
     assert all(math.isnan(value) for value in found.values.values())
@@ -199,13 +199,13 @@ def test_a_new_kind_of_predictions_has_the_value_worked_by_hand(own: Path) -> No
         evaluate_ranking(
             Fixed([[1]]), seen=rows([[0]]), relevant=rows([[0]]), n_items=1, metrics=[metric], device="cpu"
         )
-    with pytest.raises(ConfigError, match=r"kinds\.py:diversity@3 is a metric of rankings"):
-        measure(preds, labels, users, [parse_monitor(f"{own}:diversity@3")])
+    with pytest.raises(ConfigError, match=r"kinds\.py:parity@3 is a metric of rankings"):
+        measure(preds, labels, users, [parse_monitor(f"{own}:parity@3")])
 
 
 def test_a_mean_over_users_of_a_new_kind_is_computed_from_dense_predictions(own: Path) -> None:
     preds, targets = torch.tensor([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]]), torch.tensor([[0, 1, 0], [0, 0, 0]])
-    metrics = [parse_monitor(f"{own}:{name}") for name in ("diversity@2", "topscore")]
+    metrics = [parse_monitor(f"{own}:{name}") for name in ("parity@2", "topscore")]
     found = dense_metrics(preds, targets, [*metrics, MetricName("recall", 2)])
     assert [values.tolist()[0] for values in found.values()] == [1.0, 3.0, 1.0]
     assert all(math.isnan(values.tolist()[1]) for values in found.values())
@@ -215,29 +215,29 @@ def test_a_mean_over_users_of_a_new_kind_is_computed_from_dense_predictions(own:
 
 def test_a_run_is_trained_chosen_and_evaluated_by_them(own: Path, tmp_path: Path) -> None:
     config = own.with_name("mine.yaml")  # the file is found beside the config
-    text = "extends: bprmf\nmonitors: [ndcg@5, ./kinds.py:diversity@3, './kinds.py:recallgap@5']\n"
+    text = "extends: bprmf\nmonitors: [ndcg@5, ./kinds.py:parity@3, './kinds.py:recallgap@5']\n"
     config.write_text(text + "which4best: ./kinds.py:recallgap@5\n", encoding="utf-8")
     resolved = resolve(config, [*SMALL, "epochs=2"])
-    gap, diversity = f"{own}:recallgap@5", f"{own}:diversity@3"
-    assert resolved.config["monitors"] == ["ndcg@5", diversity, gap]
+    gap, parity = f"{own}:recallgap@5", f"{own}:parity@3"
+    assert resolved.config["monitors"] == ["ndcg@5", parity, gap]
     assert resolved.config["which4best"] == gap
     coach = prepare(resolved, runs=tmp_path / "runs")
     result = coach.fit()
     base, model = coach.dataset.base, coach.model
     scores = model.score(torch.arange(base.n_users)).detach().numpy().copy()
-    found = {"diversity": 0.0, "users": 0}
+    found = {"parity": 0.0, "users": 0}
     seen, relevant = base.seen("test"), base.csr("test")
     for user in range(base.n_users):
         if len(relevant.row(user)):
             scores[user, seen.row(user)] = -np.inf
             odd = int((np.argsort(-scores[user], kind="stable")[:3] % 2).sum())
-            found["diversity"] += odd * (3 - odd) / 3
+            found["parity"] += odd * (3 - odd) / 3
             found["users"] += 1
-    assert result["test"][diversity] == pytest.approx(found["diversity"] / found["users"])
+    assert result["test"][parity] == pytest.approx(found["parity"] / found["users"])
     courses = [json.loads(line) for line in RunFolder(result["run"]).metrics_lines_file.read_text().splitlines()]
     gaps = {line["epoch"]: line["values"][gap] for line in courses if line["split"] == "valid"}
     assert result["best_epoch"] == min(gaps, key=lambda epoch: gaps[epoch])  # smaller is better
-    assert (Path(result["run"]) / "summary" / "validdiversity@3.png").exists()
+    assert (Path(result["run"]) / "summary" / "validparity@3.png").exists()
     record = RunFolder(result["run"]).read_run()
     assert list(record["code"]) == [str(own)]
     again = evaluate(result["run"])
@@ -250,8 +250,8 @@ def test_a_run_that_predicts_labels_is_evaluated_by_them(own: Path, tmp_path: Pa
     result = prepare(resolve("fm", [*CLICKS, f"monitors=[auc,{own}:bias]", "which4best=auc"]), runs=tmp_path).fit()
     assert abs(result["test"][f"{own}:bias"]) < 1
     assert evaluate(result["run"])["metrics"] == result["test"]
-    with pytest.raises(ConfigError, match=r"diversity@3 measures a ranking, but model fm predicts labels"):
-        resolve("fm", [*CLICKS, f"monitors=[auc,{own}:diversity@3]"])
+    with pytest.raises(ConfigError, match=r"parity@3 measures a ranking, but model fm predicts labels"):
+        resolve("fm", [*CLICKS, f"monitors=[auc,{own}:parity@3]"])
     with pytest.raises(ConfigError, match=r"kinds\.py:bias compares predicted with true values"):
         resolve("bprmf", [f"monitors=[ndcg@5,{own}:bias]"])
 
@@ -273,15 +273,15 @@ def test_the_examples_in_the_docs_are_trained_and_evaluated(tmp_path: Path, repo
 
 
 def test_a_model_is_checked_with_them(own: Path) -> None:
-    assert all(verdict.ok for verdict in check("bprmf", [f"monitors=[{own}:diversity@3]", "which4best=null"]))
+    assert all(verdict.ok for verdict in check("bprmf", [f"monitors=[{own}:parity@3]", "which4best=null"]))
 
 
 @pytest.mark.parametrize(
     ("key", "value", "shown"),
     [
-        ("monitors", ["ndcg@5", "{own}:diversity@3"], r"\[ndcg@5,.*:diversity@3\]"),
-        ("which4best", "{own}:diversity@3", ".*:diversity@3"),
-        ("split", "{own}:diversity", ".*:diversity"),
+        ("monitors", ["ndcg@5", "{own}:parity@3"], r"\[ndcg@5,.*:parity@3\]"),
+        ("which4best", "{own}:parity@3", ".*:parity@3"),
+        ("split", "{own}:parity", ".*:parity"),
     ],
 )
 def test_a_checkpoint_that_names_code_of_an_evaluation_does_not_run_it(
@@ -310,11 +310,11 @@ def run_with(tmp_path: Path) -> Callable[[str], Path]:
 @pytest.mark.parametrize(
     ("monitor", "message"),
     [
-        ("{own}:diversity", r"diversity needs a cutoff; write for example '.*diversity@10'"),
+        ("{own}:parity", r"parity needs a cutoff; write for example '.*parity@10'"),
         ("{own}:topscore@5", r"topscore takes no cutoff"),
-        ("{own}:diversty@3", r"unknown class or function 'diversty'; did you mean 'diversity'"),
-        ("{own}:diversity@0", r"must be an integer >= 1, found '0'"),
-        ("./nowhere.py:diversity@3", r"nowhere\.py"),
+        ("{own}:parityy@3", r"unknown class or function 'parityy'; did you mean 'parity'"),
+        ("{own}:parity@0", r"must be an integer >= 1, found '0'"),
+        ("./nowhere.py:parity@3", r"nowhere\.py"),
         ("{own}:first_hit@3,{own}:first_hit@3,{other}:first_hit@3", r"another metric is called first_hit@3 too"),
         ("ndgc@3", r"unknown metric 'ndgc' \(available: .*did you mean 'ndcg@3'"),
     ],
@@ -325,11 +325,11 @@ def test_what_is_wrong_with_a_monitor_of_a_file_is_said(own: Path, monitor: str,
 
 
 def test_an_unknown_kind_is_an_error_with_the_nearest_name(tmp_path: Path) -> None:
-    text = OUTSIDE.replace('"diversity", kind="own_lists"', '"diversity", kind="own_list"')
+    text = OUTSIDE.replace('"parity", kind="own_lists"', '"parity", kind="own_list"')
     text = text.replace('"longtail", kind="own_lists"', '"longtail", kind="rankin"')
     path = tmp_path / "misspelt.py"
     path.write_text(text, encoding="utf-8")
-    for name, guess in (("diversity", "own_lists"), ("longtail", "ranking")):
+    for name, guess in (("parity", "own_lists"), ("longtail", "ranking")):
         with pytest.raises(RegistryError, match=f"unknown metric kind .*; did you mean '{guess}'"):
             kind_of(METRICS.describe(f"{path}:{name}"))
         with pytest.raises(ConfigError, match=f"argument 1.*monitors.*unknown metric kind .*; did you mean '{guess}'"):
@@ -351,16 +351,16 @@ def measure_ranking(metric: MetricName) -> dict[str, float]:
 
 
 def test_both_are_described_like_registered_ones(own: Path) -> None:
-    shown = [describe_anything(f"{own}:{name}")[0] for name in ("diversity", "Lists")]
+    shown = [describe_anything(f"{own}:{name}")[0] for name in ("parity", "Lists")]
     assert [(each.kind, each.summary[:6]) for each in shown] == [("metric", "Return"), ("metric kind", "Means ")]
 
 
 def test_expected_values_may_be_of_them(own: Path) -> None:
     config = own.with_name("expected.yaml")
-    entry = "{metric: ./kinds.py:diversity@3, split: test, value: 0.5, tolerance: 0.1, from: ours}"
-    text = f"extends: bprmf\nmonitors: [./kinds.py:diversity@3]\nwhich4best: null\nexpected:\n  - {entry}\n"
+    entry = "{metric: ./kinds.py:parity@3, split: test, value: 0.5, tolerance: 0.1, from: ours}"
+    text = f"extends: bprmf\nmonitors: [./kinds.py:parity@3]\nwhich4best: null\nexpected:\n  - {entry}\n"
     config.write_text(text, encoding="utf-8")
-    assert [each.metric for each in resolve(config).expected] == [f"{own}:diversity@3"]
+    assert [each.metric for each in resolve(config).expected] == [f"{own}:parity@3"]
 
 
 @pytest.mark.parametrize("name", ["ranking", "exposure", "auc", "pointwise"])

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from recrun.compare.comparison import Comparison, Number
 
 _LEAST_P = 1e-4
+_LARGE = 1e7
+"""Larger numbers are written with a power of ten."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Figures:
         """
         if value is None:
             return "-"
+        if abs(value) >= _LARGE:
+            return f"{value:{'+' if signed else ''}.4g}"
         rounded = round(value, self.decimals) + 0.0  # turns -0.0 into 0.0
         return f"{rounded:{'+' if signed else ''}.{self.decimals}f}"
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
 
 from recrun.compare.comparison import Comparison
 from recrun.compare.formats.captions import choice_caption, marks_caption, means_caption, tests_caption
-from recrun.compare.formats.sheet import Cell, Sheet, means_sheet, tests_sheet
+from recrun.compare.formats.sheet import Cell, Sheet, means_sheet, sheet_of_tests
 from recrun.visible import on_one_line
 
 _COMMANDS: Final = {
@@ -17,18 +18,18 @@ _COMMANDS: Final = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     "†": r"$^{\dagger}$",
     **{character: f"\\{character}" for character in "{}#$%&_"},
 }
-_LAST_LETTER: Final = "\u017f"
-"""pdflatex knows the letters up to here (Latin Extended-A)."""
+_LETTERS: Final = "ßæÆøØœŒłŁ"
+"""Letters without an accent that pdflatex has in every font."""
 _SIGN: Final = re.compile(r"(?<![\w.])([+-])(?=\d)")
 
 
 def latex(comparison: Comparison) -> str:
     """Return a table of means and one of tests; the best values are bold, those close to them have a dagger."""
-    means, tests = means_sheet(comparison), tests_sheet(comparison)
+    means, tests = means_sheet(comparison), sheet_of_tests(comparison)
     marks = marks_caption(comparison, "Bold", "†")
     caption = " ".join(filter(None, [means_caption(comparison), marks, tests_caption(comparison)]))
     parts = ["% Needs \\usepackage{booktabs}.", _table(means, caption)]
@@ -45,11 +46,15 @@ def escaped(text: str) -> str:
     >>> print(escaped("50% of a_b"))
     50\\% of a\\_b
     """
-    found = []
-    for character in on_one_line(text):
-        is_known = character in _COMMANDS or character <= _LAST_LETTER
-        found.append(_COMMANDS.get(character, character) if is_known else f"(U+{ord(character):04X})")
-    return "".join(found)
+    return "".join(
+        _COMMANDS.get(each) or (each if _is_set(each) else f"(U+{ord(each):04X})") for each in on_one_line(text)
+    )
+
+
+def _is_set(character: str) -> bool:
+    """Return whether pdflatex sets a character in every font: ASCII, and Latin letters with an accent."""
+    is_accented = "\u00c0" <= character <= "\u017f" and unicodedata.normalize("NFD", character)[0].isascii()
+    return character.isascii() or is_accented or character in _LETTERS
 
 
 def _table(sheet: Sheet, caption: str) -> str:

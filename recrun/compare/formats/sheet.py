@@ -62,7 +62,7 @@ def means_sheet(comparison: Comparison) -> Sheet:
     return Sheet(("group", "seeds", *titles), tuple(rows))
 
 
-def tests_sheet(comparison: Comparison) -> Sheet | None:
+def sheet_of_tests(comparison: Comparison) -> Sheet | None:
     """Return a row for each test, None without tests."""
     if not comparison.tests:
         return None
@@ -80,7 +80,7 @@ def tests_sheet(comparison: Comparison) -> Sheet | None:
 
 def sheets(comparison: Comparison) -> list[Sheet]:
     """Return the tables of a comparison."""
-    tests = tests_sheet(comparison)
+    tests = sheet_of_tests(comparison)
     return [means_sheet(comparison), *([] if tests is None else [tests])]
 
 

@@ -18,7 +18,7 @@ from recrun.data import cache, tags
 from recrun.data.datasets.foreign import checked_tables
 from recrun.data.datasets.part_checks import refuse_torn_histories
 from recrun.data.datasets.preparation import Preparation, Prepared, prepare
-from recrun.data.datasets.source_files import SourceFile, check_content, locate, unlike_beside
+from recrun.data.datasets.source_files import EntityFile, SourceFile, check_content, locate, unlike_beside
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
 from recrun.data.formats.table import Table
 from recrun.data.interactions import CSR, ITEM, RATING, TIMESTAMP, USER, WEIGHT, Interactions, TrainingData, join, union
@@ -62,6 +62,8 @@ class RecDataSet(Source):
     """Known counts of what the files hold: "users", "items", and rows by table."""
     is_transformed: ClassVar[bool] = False
     """Whether columns hold transformed values, such as category numbers, rather than those of the files."""
+    entity_files: ClassVar[Mapping[str, EntityFile]] = {}
+    """Tables of users ("user") and items ("item") that lie beside the files; `groups` can name their columns."""
 
     settings: dict[str, Any]
     files: Mapping[str, Path]

@@ -14,7 +14,7 @@ from recrun.data.datasets.amazon_beauty import _Sequences
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import WHOLE, Preparation
 from recrun.data.datasets.settings import Rated, RatedShares
-from recrun.data.datasets.source_files import SourceFile
+from recrun.data.datasets.source_files import EntityFile, SourceFile
 from recrun.data.formats.delimited import read_csv, read_pairs, read_udata
 from recrun.data.formats.table import Ids, Layout, Table, data_error
 from recrun.data.formats.values.ids import union_ids
@@ -36,6 +36,10 @@ _FOLDS = {
     "ua": "d0497e202417720f57a184ec8c66be2d1afa4ff41bb53787c57b28d6bf79bc42",
     "ub": "d54a72d05730d5892062734b2bec73e976f9b713d18c828a18b968d6cce442da",
 }
+_GENRES = (
+    *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),
+    *("Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
+)
 
 
 def _zipped(archive: str, name: str, sha256: str = "", *, optional: bool = False) -> SourceFile:
@@ -55,8 +59,12 @@ class MovieLens100K(RecDataSet):
     downloads = (
         _zipped("ml-100k", "u.data", "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"),
         *(_zipped("ml-100k", f"{fold}.test", checksum, optional=True) for fold, checksum in _FOLDS.items()),
-        _zipped("ml-100k", "README", optional=True),
+        *(_zipped("ml-100k", name, optional=True) for name in ("u.user", "u.item", "README")),
     )
+    entity_files: ClassVar[Mapping[str, EntityFile]] = {
+        "user": EntityFile("u.user", ("user_id", "age", "gender", "occupation", "zip_code"), "|"),
+        "item": EntityFile("u.item", ("item_id", "title", "release_date", "", ""), "|", "latin-1", ("genres", _GENRES)),
+    }
     terms = _TERMS
     published: ClassVar[Mapping[str, int]] = {"users": 943, "items": 1_682, "interactions": 100_000}
 
@@ -117,6 +125,7 @@ class MovieLensLatestSmall(RecDataSet):
         _zipped("ml-latest-small", "ratings.csv", "aa289ca83157595d0df6aea1be6a4ded676ddc4385472e8313a8ed9805352646"),
         _zipped("ml-latest-small", "README.txt", optional=True),
     )
+    entity_files: ClassVar[Mapping[str, EntityFile]] = {"item": EntityFile("movies.csv", separator=",")}
     terms = _TERMS
     published: ClassVar[Mapping[str, int]] = {"users": 610, "items": 9_724, "interactions": 100_836}
 

@@ -43,6 +43,25 @@ class SourceFile:
     many: bool = False
 
 
+@dataclass(frozen=True)
+class EntityFile:
+    """A published table of users or items, which lies beside the files of its data set.
+
+    Args:
+        name: its name.
+        columns: the names of its columns, the id first, if it has no header row; "" for one that is not offered.
+        separator: between columns; found in the first line if "".
+        encoding: of its text.
+        marks: the column that the last columns together are, each of which marks one value by "1", and these values.
+    """
+
+    name: str
+    columns: tuple[str, ...] = ()
+    separator: str = ""
+    encoding: str = "utf-8-sig"
+    marks: tuple[str, tuple[str, ...]] = ("", ())
+
+
 def locate(dataset: str, folders: Sequence[Path], files: Sequence[SourceFile]) -> dict[str, Path]:
     """Return the path of each file, all from the first folder that has every required one.
 

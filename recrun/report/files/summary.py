@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from recrun.evaluation.protocol import protocol_text
 from recrun.files import atomic_write
 from recrun.metrics.undefined import undefined_text
 from recrun.registry.user_files import short_name
@@ -140,6 +141,10 @@ def _sections(
         yield f"![learning curves]({_CURVES[0]})"
     yield "## Result"
     yield _result(result)
+    for split, groups in (result.get("groups") or {}).items():
+        for name, found in groups.items():
+            yield f"## {_line(split)} by {_line(name)}"
+            yield _groups(found)
     yield "## Course"
     heads = ("split", "metric", "best", "at epoch", "last", "picture")
     yield _table(heads, (_course_row(course, pictures) for course in courses))
@@ -161,7 +166,8 @@ def _opening(result: Mapping[str, Any]) -> Iterable[str]:
     yield f"- status: {result.get('status', 'done')}"
     if result.get("run"):
         yield f"- run: `{result['run']}`"
-    for label, text in (("numbers", chosen_text(result)), ("", scored_text(result))):
+    protocol = protocol_text(result.get("protocol"))
+    for label, text in (("numbers", chosen_text(result)), ("", scored_text(result)), ("", protocol)):
         if text:
             yield f"- {label}: {text}" if label else f"- {text}"
     if result.get("seconds"):
@@ -176,6 +182,30 @@ def _result(result: Mapping[str, Any]) -> str:
     rows = ((f"`{short_name(name)}`", *(number(values.get(name)) for values in splits.values())) for name in names)
     notes = [f"- {text}" for text in undefined_text(result.get("undefined") or {})]
     return "\n".join([_table(("metric", *splits), rows), *(["", *notes] if notes else [])])
+
+
+def _groups(found: Mapping[str, Any]) -> str:
+    """Return a table of the groups of one grouping, and one of how far apart they are."""
+    groups, gaps = found["groups"], found["gaps"]
+    counted = [key for key in ("items", "users") if key in groups[0]]
+    names = list(groups[0]["metrics"])
+    heads = [f"`{short_name(name)}`" for name in names]
+    rows = [
+        (
+            group["group"],
+            *(f"{group[key]:,}" for key in counted),
+            *(number(group["metrics"].get(each)) for each in names),
+        )
+        for group in groups
+    ]
+    tables = [_table(("group", *counted, *heads), rows)]
+    kinds = list(dict.fromkeys(kind for values in gaps.values() for kind in values))
+    if kinds:
+        gap_rows = (
+            (kind.replace("_", " "), *(number(gaps.get(each, {}).get(kind)) for each in names)) for kind in kinds
+        )
+        tables.append(_table(("gap", *heads), gap_rows))
+    return "\n\n".join(tables)
 
 
 def _course_row(course: Course, pictures: Sequence[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from rich.style import Style
 from rich.text import Text
 
 from recrun.config.check_value import type_name
+from recrun.evaluation.protocol import protocol_text
 from recrun.metrics.undefined import undefined_text
 from recrun.registry.component import REQUIRED, Component
 from recrun.registry.user_files import short_name
@@ -185,7 +186,8 @@ def result_table(result: Mapping[str, Any]) -> Group:
         result: the content of metrics.json.
     """
     splits = {split: result[split] for split in ("valid", "test") if result.get(split)}
-    notes = [*undefined_text(result.get("undefined") or {}), scored_text(result), seconds_text(result.get("seconds"))]
+    told = [scored_text(result), protocol_text(result.get("protocol")), seconds_text(result.get("seconds"))]
+    notes = [*undefined_text(result.get("undefined") or {}), *told]
     return _scores(f"Result {chosen_text(result)}".strip(), splits, notes)
 
 
@@ -196,8 +198,19 @@ def evaluation_table(result: Mapping[str, Any]) -> Group:
         result: the document of `recrun eval --json`.
     """
     counted = {key: {result["split"]: result[key]} for key in ("users", "rows") if result.get(key) is not None}
-    notes = [*undefined_text(result.get("undefined") or {}), scored_text(counted)]
+    told = [scored_text(counted), protocol_text(result.get("protocol"))]
+    notes = [*undefined_text(result.get("undefined") or {}), *told]
     return _scores(f"Checkpoint {result['checkpoint']}", {result["split"]: result["metrics"]}, notes)
+
+
+def groups_tables(groups: Mapping[str, Any], split: str) -> Group:
+    """Return a table for each grouping: a row for each group, and below it how far apart the groups are.
+
+    Args:
+        groups: the break-down of one split, as in metrics.json.
+        split: "valid" or "test".
+    """
+    return Group(*(_groups_table(f"{split} by {name}", found) for name, found in groups.items()))
 
 
 def time_table(rows: Sequence[tuple[str, float, float]]) -> TextTable:
@@ -226,6 +239,19 @@ class _Scores:
 
 def _scores(head: str, splits: Mapping[str, Mapping[str, Any]], notes: Sequence[str]) -> Group:
     return Group(Prose(head, "bold"), _Scores(splits), *(Prose(note, "dim") for note in notes if note))
+
+
+def _groups_table(title: str, found: Mapping[str, Any]) -> TextTable:
+    counted = [key for key in ("items", "users") if key in found["groups"][0]]
+    names = list(found["groups"][0]["metrics"])
+    rows: list[list[Any]] = [
+        [plain(group["group"]), *(group[key] for key in counted), *(group["metrics"].get(name) for name in names)]
+        for group in found["groups"]
+    ]
+    for gap in ("difference", "ratio"):
+        values = (found["gaps"].get(name, {}).get(gap) for name in names)
+        rows.append([plain(gap, style="dim"), *(None for _ in counted), *values])
+    return table(title, ("group", *counted, *map(short_name, names)), rows)
 
 
 def _cell(value: Any) -> str:

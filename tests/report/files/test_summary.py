@@ -161,3 +161,30 @@ def test_values_that_are_not_finite_are_never_the_best(tmp_path):
     text = write_summary(tmp_path, {}, courses, {}).read_text(encoding="utf-8")
     assert "| valid | `auc` | 0.5000 | 1 | inf |" in text
     assert "| valid | `map@5` | - | - | nan |" in text
+
+
+def test_groups_and_their_gaps_are_tables_in_which_nothing_breaks_a_cell(tmp_path):
+    groups = [
+        {"group": "a|b\n", "users": 1200, "metrics": {"ndcg@5": 0.25}},
+        {"group": "c", "users": 0, "metrics": {"ndcg@5": None}},
+    ]
+    gaps = {"ndcg@5": {"difference": 0.0, "ratio": None}}
+    found = {
+        "test": {
+            "x|y": {"of": "users", "groups": groups, "gaps": gaps},
+            "z": {"of": "users", "groups": groups, "gaps": {}},
+        }
+    }
+    sections = _sections(write_summary(tmp_path, {"groups": found}, Courses(), {}).read_text(encoding="utf-8"))
+    assert sections["test by x|y"] == [
+        "| group | users | `ndcg@5` |",
+        "| --- | --- | --- |",
+        "| a\\|b | 1,200 | 0.2500 |",
+        "| c | 0 | - |",
+        "",
+        "| gap | `ndcg@5` |",
+        "| --- | --- |",
+        "| difference | 0.0000 |",
+        "| ratio | - |",
+    ]
+    assert sections["test by z"] == sections["test by x|y"][:4]

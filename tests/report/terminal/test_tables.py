@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from recrun.registry.component import REQUIRED, Component, Parameter
-from recrun.report.terminal.tables import evaluation_table, parameter_table, result_table, table
+from recrun.report.terminal.tables import evaluation_table, groups_tables, parameter_table, result_table, table
 from recrun.types import PositiveInt
 
 MODEL = Component(
@@ -97,4 +97,37 @@ def test_an_evaluation_has_one_row(screen):
         "─" * 14,
         "test    0.2500",
         "users ranked: 5 test",
+    ]
+
+
+def test_groups_have_a_table_for_each_name_with_gaps_below(screen):
+    users = [
+        {"group": "1-3", "users": 2, "metrics": {"ndcg@5": 0.25}},
+        {"group": "[b]4", "users": 1, "metrics": {"ndcg@5": None}},
+    ]
+    items = [
+        {"group": name, "items": 3, "users": 2, "metrics": {"ndcg@5": x}}
+        for name, x in (("a", 0.5), ("\x1b[31m", 0.25))
+    ]
+    gaps = {"ndcg@5": {"difference": 0.25, "ratio": 0.5, "mean_difference": 0.25, "gini": 0.125}}
+    groups = {
+        "age:2": {"of": "users", "groups": users, "gaps": {}},
+        "genre": {"of": "items", "groups": items, "gaps": gaps},
+    }
+    lines = _text(screen, groups_tables(groups, "test"))
+    assert lines == [
+        "test by age:2",
+        "group       users  ndcg@5",
+        "─────────────────────────",
+        "1-3             2  0.2500",
+        "[b]4            1       -",
+        "difference      -       -",
+        "ratio           -       -",
+        "test by genre",
+        "group       items  users  ndcg@5",
+        "────────────────────────────────",
+        "a               3      2  0.5000",
+        "\\x1b[31m        3      2  0.2500",
+        "difference      -      -  0.2500",
+        "ratio           -      -  0.5000",
     ]

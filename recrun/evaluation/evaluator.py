@@ -1,0 +1,82 @@
+"""Evaluate a model during a run: always under the same protocol, keeping what its settings ask to be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from recrun.config.monitor_names import MetricName
+from recrun.evaluation.evaluate_split import Evaluation, evaluate_split
+from recrun.evaluation.protocol import Protocol
+from recrun.metrics.groups import Grouping
+from recrun.metrics.per_user import PerUser
+
+
+class Evaluator:
+    """Evaluates a model on the parts of a data set.
+
+    Args:
+        model: the model.
+        base: the data set.
+        metrics: those to compute.
+        settings: every setting of the run by its key.
+        device: where the model is.
+        groupings: groups to break final metrics down by.
+
+    Attributes:
+        protocol: which items are ranked.
+        per_user: the metrics of each user, by split, at its last evaluation.
+        best_per_user: those of the best validation so far; None if it was before a resume.
+        groups: the metrics of groups, by split, at its last evaluation that broke them down.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        base: Any,
+        metrics: Sequence[MetricName],
+        settings: Mapping[str, Any],
+        device: torch.device,
+        groupings: Sequence[Grouping] = (),
+    ) -> None:
+        self.protocol = Protocol.of(settings)
+        self.per_user: dict[str, PerUser] = {}
+        self.best_per_user: PerUser | None = None
+        self.groups: dict[str, Any] = {}
+        self._groupings = tuple(groupings)
+        self._model, self._base, self._metrics, self._device = model, base, metrics, device
+        self._memory_mb = settings.get("eval_memory", 512)
+        self.keeps_users: bool = settings.get("per_user", True)
+
+    def evaluate(self, split: str, progress: Callable[[int, int], None], *, in_groups: bool = False) -> Evaluation:
+        """Evaluate "valid" or "test"; arguments as for `evaluate_split`.
+
+        Args:
+            split: which.
+            progress: is called after each block.
+            in_groups: whether metrics are broken down, if there are groups.
+        """
+        self.per_user.pop(split, None)
+        found = evaluate_split(
+            self._model,
+            self._base,
+            split,
+            self._metrics,
+            device=self._device,
+            memory_mb=self._memory_mb,
+            progress=progress,
+            keep_users=self.keeps_users,
+            candidates=self.protocol.candidates(self._base, split),
+            groupings=self._groupings if in_groups else (),
+        )
+        if found.per_user is not None:
+            self.per_user[split] = found.per_user
+        if found.groups is not None:
+            self.groups[split] = found.groups
+        return found
+
+    def keep_best(self) -> None:
+        """Keep the metrics of each user at the last validation as those of the best one."""
+        self.best_per_user = self.per_user.get("valid")

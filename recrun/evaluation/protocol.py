@@ -1,0 +1,168 @@
+"""Say which items are ranked for each user: all of them, or a few candidates beside the relevant ones.
+
+Papers with tables of "1 + 99" rank the held-out item among 99 others. Such numbers are far higher than those of a
+ranking of all items, and may order models otherwise (Krichene and Rendle, KDD 2020, "On Sampled Metrics for Item
+Recommendation"). They are comparable only with numbers of the same candidates, so a result names its protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from recrun.data.postprocessing.mode import check_mode
+from recrun.errors import DataError
+from recrun.files import sha256_file
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import CSR, Interactions
+
+KEYS: Final = ("candidates", "candidates_by", "candidates_seed", "candidates_path")
+"""The settings of a protocol."""
+
+
+@dataclass
+class Protocol:
+    """Which items are ranked for each user.
+
+    Args:
+        n_drawn: how many items are drawn for each user beside the relevant ones; None for all items.
+        by: "uniform", or "popularity" for probabilities proportional to the number of users in train.
+        seed: of the draw.
+        path: the file of the candidates of each user, instead.
+        root: the folder to which it is relative.
+        notes: what a user should know about the candidates that were made; whoever tells them clears them.
+    """
+
+    n_drawn: int | None = None
+    by: str = "uniform"
+    seed: int = 1
+    path: str | None = None
+    root: str = "."
+    notes: list[str] = field(default_factory=list)
+    _made: dict[str, CSR] = field(default_factory=dict)
+    _lists: CSR | None = None
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Protocol:
+        """Return the protocol that settings choose."""
+        return cls(
+            settings.get("candidates"),
+            settings.get("candidates_by", "uniform"),
+            settings.get("candidates_seed", 1),
+            settings.get("candidates_path"),
+            settings.get("root", "."),
+        )
+
+    @property
+    def ranks_all(self) -> bool:
+        """Whether all items are ranked."""
+        return self.n_drawn is None and self.path is None
+
+    @property
+    def choice(self) -> tuple[int | None, str, int, str | None]:
+        """What tells two protocols apart, apart from the content of a file."""
+        return self.n_drawn, self.by, self.seed, self.path
+
+    @property
+    def file(self) -> Path:
+        """The file of given candidates."""
+        return Path(self.root).expanduser() / str(self.path)
+
+    def describe(self) -> dict[str, Any] | None:
+        """Return what a result says of its protocol: None where all items are ranked.
+
+        Raises:
+            DataError: the file of candidates cannot be read.
+        """
+        if self.path is not None:
+            return {"candidates_path": self.path, "sha256": self.digest()}
+        if self.n_drawn is None:
+            return None
+        return {"candidates": self.n_drawn, "candidates_by": self.by, "candidates_seed": self.seed}
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the file of candidates.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        try:
+            return sha256_file(self.file)
+        except OSError as error:
+            raise DataError(f"cannot read {self.file}, the candidates_path: {error.strerror}") from None
+
+    def check(self, base: Any, splits: Iterable[str]) -> None:
+        """Check that given candidates can be used, without reading more of a part than whose items are to be found.
+
+        Args:
+            base: the data set.
+            splits: the parts that will be evaluated.
+
+        Raises:
+            DataError: the file cannot be read, or has no candidates for a user with relevant items.
+        """
+        if self.path is None:
+            return
+        from recrun.evaluation.candidates import without_candidates
+
+        lists = self._given(base)
+
+        def find(rows: Interactions) -> dict[str, str]:
+            missing = without_candidates(lists, rows.users, base.user_ids)
+            return {} if missing is None else {"candidates": missing}
+
+        for split in splits:
+            for missing in base.reasons(check_mode(split), find).values():
+                raise DataError(f"{self.file} has no candidates for {missing} with items to be found in {split}")
+
+    def candidates(self, base: Any, split: str) -> CSR | None:
+        """Return the items that are ranked for each user, relevant ones included; None for all.
+
+        They are drawn or read once, and do not depend on the model, its seed or the epoch.
+
+        Args:
+            base: the data set.
+            split: "valid" or "test".
+
+        Raises:
+            DataError: as `check`.
+        """
+        if self.ranks_all:
+            return None
+        if split not in self._made:
+            from recrun.data.interactions import union
+            from recrun.evaluation.candidates import drawn
+
+            self.check(base, [split])
+            if self.path is not None:
+                self._made[split] = union(self._given(base), base.csr(check_mode(split)))
+            else:
+                self._made[split], notes = drawn(base, split, self.n_drawn or 0, self.by, self.seed)
+                self.notes += notes
+        return self._made[split]
+
+    def _given(self, base: Any) -> CSR:
+        if self._lists is None:
+            from recrun.evaluation.candidates import given
+
+            self._lists, notes = given(self.file, base)
+            self.notes += notes
+        return self._lists
+
+
+def protocol_text(document: Mapping[str, Any] | None) -> str:
+    """Return a protocol, as a result describes it, in words; "" where all items are ranked.
+
+    >>> protocol_text({"candidates": 99, "candidates_by": "uniform", "candidates_seed": 1})
+    'ranked among 99 candidates drawn uniformly (seed 1), not among all items'
+    """
+    if not document:
+        return ""
+    if document.get("candidates_path") is not None:
+        return f"ranked among the candidates of {document['candidates_path']}, not among all items"
+    drawn = {"uniform": "uniformly", "popularity": "by popularity"}.get(str(document.get("candidates_by")), "")
+    by = f"drawn {drawn} (seed {document.get('candidates_seed')})"
+    return f"ranked among {document.get('candidates')} candidates {by}, not among all items"
