@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from recrun.config.monitor_names import parse_monitor, smaller_is_better
 from recrun.errors import CheckpointError, RecrunError
+from recrun.evaluation.protocol import Protocol
 from recrun.files import is_held
 from recrun.registry.user_files import short_name
 from recrun.report.terminal.lines import number
@@ -106,10 +107,11 @@ def _tail(path: Path) -> Tail:
 
 
 def _kind(row: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Return what runs have in common whose numbers compare: the data set, its parts, and the criterion."""
+    """Return what runs have in common whose numbers compare: data set, its parts and what is ranked, and criterion."""
     data = record.get("data")
     parts = data.get(SPLIT) if isinstance(data, dict) else None
-    return str(row["settings"].get("dataset")), str(parts), str(row["which4best"])
+    ranked = Protocol.of(row["settings"]).choice
+    return str(row["settings"].get("dataset")), f"{parts} {ranked}", str(row["which4best"])
 
 
 def _value(row: Mapping[str, Any], criterion: str) -> Iterator[tuple[float, str]]:

@@ -121,11 +121,12 @@ def test_an_equally_good_run_that_stays_makes_the_best_one_of_two(recrun: Callab
 
 def test_runs_on_other_data_or_with_another_criterion_are_not_compared(recrun: Callable[..., Any], runs: Path) -> None:
     _run(runs, "other", valid=0.05, parts="1")
+    _run(runs, "drawn", valid=0.9, candidates=99)
     _run(runs, "error", valid=0.05, dataset="Other", which4best="rmse")
     _run(runs, "worse", valid=0.5, dataset="Other", which4best="rmse")
     document = json.loads(recrun("rm", "name!=x", "--dry-run", "--json").out)
     reasons = {Path(each["path"]).name: each["reasons"] for each in document["would_remove"]}
-    assert sorted(name for name, why in reasons.items() if why) == ["best", "error", "other"]
+    assert sorted(name for name, why in reasons.items() if why) == ["best", "drawn", "error", "other"]
     assert reasons["other"] == ["it is the only done run on this Synthetic by ndcg@20 (valid ndcg@20 0.0500)"]
     assert reasons["error"] == ["it is the best of 2 done runs on this Other by rmse (valid rmse 0.0500)"]
 

@@ -77,7 +77,7 @@ def _row(**changes: Any) -> Row:
 
 
 def _table(*rows: Row, **changes: Any) -> Table:
-    values: dict[str, Any] = {"dataset": "Synthetic", "protocol": {}, "parts": ("abc",), "counts": {}}
+    values: dict[str, Any] = {"dataset": "Synthetic", "protocol": {}, "parts": ("abc",), "ranked": "", "counts": {}}
     return Table(**{**values, **changes}, rows=rows)
 
 
@@ -107,6 +107,17 @@ def test_other_settings_are_another_row_and_other_parts_another_table(train: Tra
         ("bprmf", ()),
     ], "best first"
     assert tables[1].rows[0].overrides == ("split=user_time",)
+
+
+def test_what_was_ranked_among_candidates_is_in_a_table_of_its_own(train: Train) -> None:
+    train("bprmf", value=0.1)
+    run = train("popularity", "candidates=99", value=0.9)
+    protocol = {"candidates": 99, "candidates_by": "uniform", "candidates_seed": 1}
+    run.write_json(run.metrics_file, {**json.loads(run.metrics_file.read_text(encoding="utf-8")), "protocol": protocol})
+    tables, _ = collect(["runs"])
+    told = "ranked among 99 candidates drawn uniformly (seed 1), not among all items"
+    assert [(table.ranked, table.rows[0].model) for table in tables] == [("", "bprmf"), (told, "popularity")]
+    assert "Ranked among 99 candidates" in sheets(tables)[1].note
 
 
 def test_rows_are_ordered_by_a_criterion_of_which_less_is_better(train: Train) -> None:
@@ -212,6 +223,16 @@ def test_a_bundled_config_is_found_where_the_command_names_none() -> None:
     assert _origin("gowalla/popularity", argv=[]).config == "configs/gowalla/popularity.yaml"
     assert _origin("gowalla/popularity", argv=["recrun", "train", "none.yaml"]).config is not None
     assert _origin("bprmf", "lr=0.123", argv=[]).config is None
+
+
+def test_settings_that_came_later_do_not_hide_the_config_of_a_run() -> None:
+    settings = dict(resolve("gowalla/gfcf").config)
+    del settings["eval_memory"], settings["candidates"]
+    argv = ["recrun", "train", "gowalla/gfcf"]
+    assert origin_of(settings, argv, ".").config == "configs/gowalla/gfcf.yaml"
+    assert origin_of({**settings, "unheard_of": 1}, argv, ".").config is None
+    del settings["valid_ratio"]
+    assert origin_of(settings, argv, ".").config is None, "the config sets it"
 
 
 def test_a_config_of_ones_own_is_named_if_it_lies_below_the_working_folder(

@@ -17,6 +17,7 @@ from recrun.compare.select import select
 from recrun.config.monitor_names import parse_monitor, smaller_is_better
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import ConfigError, RegistryError, nearest
+from recrun.evaluation.protocol import protocol_text
 from recrun.files import to_json
 from recrun.registry import DATASETS
 from recrun.runs.provenance import SPLIT
@@ -32,8 +33,17 @@ _DRAWN: Final = ("split_seed", "test_fold")
 
 @dataclass(frozen=True)
 class _Run:
+    """A finished run.
+
+    Args:
+        entry: what a comparison needs of it.
+        record: its run.json.
+        ranked: among which candidates it ranked; "" if among all items.
+    """
+
     entry: Entry
     record: Mapping[str, Any]
+    ranked: str
 
     @property
     def parts(self) -> str:
@@ -70,7 +80,7 @@ def collect(
         notes = [*selection.notes, *notes]
         tables += _tables(runs, notes)
     tables = sorted(
-        map(_sorted, merged(tables)), key=lambda each: (each.dataset, to_json(dict(each.protocol)), each.parts)
+        map(_sorted, merged(tables)), key=lambda each: (each.dataset, to_json(dict(each.protocol)), *each.key)
     )
     return _with_metrics(tables, metrics), notes
 
@@ -82,10 +92,20 @@ def _read(rows: Iterable[Mapping[str, Any]]) -> tuple[list[_Run], list[str]]:
         if entry is None:
             notes.append(f"left out: {row['run']} has no metrics on test")
         else:
-            runs.append(_Run(entry, read_json(Path(entry.path) / "run.json")))
+            folder = Path(entry.path)
+            ranked = _ranked(read_json(folder / "metrics.json").get("protocol"))
+            runs.append(_Run(entry, read_json(folder / "run.json"), ranked))
     if not runs:
         raise ConfigError(f"no run has metrics on test: {'; '.join(notes)}")
     return runs, notes
+
+
+def _ranked(protocol: Any) -> str:
+    """Return a protocol as a result describes it, in words."""
+    if not isinstance(protocol, dict):
+        return ""
+    digest = protocol.get("sha256")
+    return protocol_text(protocol) + (f" (SHA-256 {digest[:12]})" if isinstance(digest, str) else "")
 
 
 def _tables(runs: Iterable[_Run], notes: list[str]) -> list[Table]:
@@ -116,9 +136,9 @@ def _tables(runs: Iterable[_Run], notes: list[str]) -> list[Table]:
 
 
 def _files(run: _Run) -> str:
-    """Return what tells the files of a data set apart, and the way in which it is split."""
+    """Return what tells the files of a data set apart, and among what is ranked."""
     files = {name: digest for name, digest in run.entry.data.items() if name != SPLIT}
-    return to_json([str(run.entry.settings.get("dataset")), files], default=str)
+    return to_json([str(run.entry.settings.get("dataset")), files, run.ranked], default=str)
 
 
 def _id(entry: Entry) -> str:
@@ -137,6 +157,7 @@ def _table(runs: Sequence[_Run], id: str) -> Table:
         dataset=str(settings.get("dataset")),
         protocol=_protocol(settings, drawn_anew=len({run.parts for run in runs}) > 1),
         parts=tuple(dict.fromkeys(run.parts for run in runs)),
+        ranked=runs[0].ranked,
         counts=counts[0] if all(each == counts[0] for each in counts) else {},
         rows=(_row(runs, id),),
     )

@@ -19,6 +19,9 @@ KIND: Final = "recrun board"
 _MAX_TEXT: Final = 10_000
 
 
+TableKey = tuple[str, tuple[str, ...], str]
+
+
 @dataclass(frozen=True)
 class Published:
     """A published value of a metric on test.
@@ -93,6 +96,7 @@ class Table:
         dataset: the data set.
         protocol: its settings that are not as they are by default, as YAML, and the split.
         parts: the SHA-256 of its train, valid and test parts; several where each run has parts of its own.
+        ranked: among which candidates the relevant items are ranked; "" if among all items.
         counts: how many users, items, and rows of each part there are; empty if the parts differ in it.
         rows: the rows.
     """
@@ -100,13 +104,14 @@ class Table:
     dataset: str
     protocol: Mapping[str, str]
     parts: tuple[str, ...]
+    ranked: str
     counts: Mapping[str, int]
     rows: tuple[Row, ...] = field(default=())
 
     @property
-    def key(self) -> tuple[str, tuple[str, ...]]:
+    def key(self) -> TableKey:
         """What the rows of a table have in common."""
-        return self.dataset, tuple(sorted(self.parts))
+        return self.dataset, tuple(sorted(self.parts)), self.ranked
 
 
 def to_document(tables: Iterable[Table]) -> dict[str, Any]:
@@ -151,8 +156,8 @@ def merged(tables: Iterable[Table]) -> list[Table]:
 
     Rows of the same config and overrides are the same too: a later version may have settings that this one has not.
     """
-    found: dict[tuple[str, tuple[str, ...]], Table] = {}
-    rows: dict[tuple[str, tuple[str, ...]], dict[tuple[str, ...], Row]] = {}
+    found: dict[TableKey, Table] = {}
+    rows: dict[TableKey, dict[tuple[str, ...], Row]] = {}
     for table in tables:
         found[table.key] = table
         by_way = rows.setdefault(table.key, {})
@@ -169,6 +174,7 @@ def _table(value: Any) -> Table:
         dataset=_label(given["dataset"]),
         protocol={_label(key): _label(text) for key, text in _object(given["protocol"]).items()},
         parts=tuple(map(_label, _list(given["parts"]))),
+        ranked=_label(given["ranked"]),
         counts={_label(key): _count(number) for key, number in _object(given["counts"]).items()},
         rows=tuple(map(_row, _list(given["rows"]))),
     )

@@ -59,8 +59,7 @@ def origin_of(settings: Mapping[str, Any], argv: Sequence[str], folder: str) -> 
         if overrides is not None:
             return _origin(name, overrides)
     for name in bundled_configs():
-        resolved = _resolved(name) if _may_be(name, settings) else None
-        if resolved is not None and not _changed(resolved.config, settings):
+        if _may_be(name, settings) and _gives(name, (), wanted):
             return _origin(name, [])
     return Origin(None)
 
@@ -117,7 +116,8 @@ def _overrides(name: str, settings: Mapping[str, Any], wanted: Mapping[str, str]
     resolved = _resolved(name)
     if resolved is None:
         return None
-    changed = [key for key in _changed(resolved.config, settings) if key in settings]
+    before = _identity(resolved.config)
+    changed = [key for key in wanted if before.get(key) != wanted[key]]
     # Settings that only another data set or model has are as they are by default, for the most part.
     few = [key for key in changed if key in resolved.config]
     for keys in (few, [*few, *(key for key in changed if key not in few)]):
@@ -128,8 +128,15 @@ def _overrides(name: str, settings: Mapping[str, Any], wanted: Mapping[str, str]
 
 
 def _gives(name: str, overrides: Sequence[str], wanted: Mapping[str, str]) -> bool:
+    """Return whether a config with overrides has the settings of a run.
+
+    Settings that recrun did not have when the run was made do not count, where they are as they are by default.
+    """
     again = _resolved(name, tuple(overrides))
-    return again is not None and _identity(again.config) == wanted
+    if again is None:
+        return False
+    found = _identity(again.config)
+    return all(found.get(key) == text for key, text in wanted.items()) and not (found.keys() - wanted) & again.given
 
 
 def _needed(name: str, overrides: Sequence[str], wanted: Mapping[str, str]) -> list[str]:
@@ -140,12 +147,6 @@ def _needed(name: str, overrides: Sequence[str], wanted: Mapping[str, str]) -> l
             without = [other for other in needed if other != each]
             needed = without if _gives(name, without, wanted) else needed
     return needed
-
-
-def _changed(base: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """Return the settings of a run that are not those of a config."""
-    before, now = _identity(base), _identity(settings)
-    return [key for key in now if before.get(key) != now[key]] + [key for key in before if key not in now]
 
 
 def _identity(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -86,6 +86,7 @@ def _note(table: Table) -> str:
         texts.append(f"each run on parts of its own, {len(table.parts)} in all")
     else:
         texts.append(f"SHA-256 of the parts {table.parts[0][:_SHOWN_DIGITS]}")
+    texts += [table.ranked] if table.ranked else []
     devices = list(dict.fromkeys(row.device for row in table.rows if row.device))
     texts += [f"device: {'; '.join(devices)}"] if devices else []
     return ". ".join(text[:1].upper() + text[1:] for text in texts) + "."
