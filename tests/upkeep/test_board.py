@@ -235,6 +235,17 @@ def test_settings_that_came_later_do_not_hide_the_config_of_a_run() -> None:
     assert origin_of(settings, argv, ".").config is None, "the config sets it"
 
 
+def test_runs_of_an_earlier_version_are_replaced_with_a_note(train: Train) -> None:
+    earlier = train("bprmf", value=0.1)
+    settings = {key: value for key, value in earlier.read_settings().items() if key != "candidates"}
+    earlier.change_settings(settings)
+    train("bprmf", value=0.2)
+    tables, notes = collect(["runs"])
+    assert _only(tables).metrics["ndcg@20"] == (0.2,)
+    assert len(notes) == 1
+    assert notes[0].startswith("only the newest runs of `recrun train configs/bprmf.yaml` count")
+
+
 def test_a_config_of_ones_own_is_named_if_it_lies_below_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

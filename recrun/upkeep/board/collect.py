@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from recrun.runs.records import read_json
 from recrun.sweep.points import REPEATS
 from recrun.upkeep.board.document import Published, Row, Table, merged, read_tables
 from recrun.upkeep.board.origin import REPORTED, Origin, origin_of
+from recrun.upkeep.board.sheet import command
 
 _COUNTS: Final = ("users", "items", "train", "valid", "test")
 _DRAWN: Final = ("split_seed", "test_fold")
@@ -78,11 +79,23 @@ def collect(
         selection = select(others, root)
         runs, notes = _read(selection.rows)
         notes = [*selection.notes, *notes]
-        tables += _tables(runs, notes)
+        made = _tables(runs, notes)
+        notes += _replaced(made)
+        tables += made
     tables = sorted(
         map(_sorted, merged(tables)), key=lambda each: (each.dataset, to_json(dict(each.protocol)), *each.key)
     )
     return _with_metrics(tables, metrics), notes
+
+
+def _replaced(tables: Iterable[Table]) -> Iterator[str]:
+    """Yield a note on each row that another one with the same command replaces."""
+    seen: set[tuple[Any, ...]] = set()
+    for table in tables:
+        for row in table.rows:
+            if row.config and (table.key, row.config, row.overrides) in seen:
+                yield f"only the newest runs of `{command(row)}` count: the earlier ones had not all of its settings"
+            seen.add((table.key, row.config, row.overrides))
 
 
 def _read(rows: Iterable[Mapping[str, Any]]) -> tuple[list[_Run], list[str]]:
