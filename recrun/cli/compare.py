@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -72,9 +73,11 @@ def command(
     runs: str,
     as_json: bool,
 ) -> None:
-    """Compare finished runs: means over seeds, and tests of the differences to a baseline.
+    """Compare groups of finished runs, and test their differences.
 
-    Runs that differ in their seed alone are one group. The best group is the baseline, unless --baseline names another.
+    Runs that differ in their seed alone are one group. Shown are means over seeds, and differences to a baseline with
+    intervals and corrected p values. The best group is the baseline, unless --baseline names another.
+
     Give runs, sweeps, folders of runs, and conditions as of `recrun list runs`; with conditions alone, the runs in
     --runs that meet all of them are compared.
 
@@ -83,6 +86,8 @@ def command(
         recrun compare dataset=MovieLens100K --baseline popularity
     """
     kind = _format(format_, to, as_json)
+    if to is not None:
+        _refuse_place(to)
     if descriptive:
         _refuse_tests()
     from recrun.compare.compare import How, compare
@@ -123,6 +128,18 @@ def _format(format_: str | None, to: str | None, as_json: bool) -> str:
         known = ", ".join(_ENDINGS)
         raise click.UsageError(f"--to {to}: its ending tells no format ({known}); add --format")
     return _ENDINGS[ending]
+
+
+def _refuse_place(path: str) -> None:
+    """Refuse to write where something else than a file is, which would be replaced.
+
+    Raises:
+        click.UsageError: there is a link, FIFO, device or the like.
+    """
+    if os.path.islink(path):
+        raise click.UsageError(f"--to {path}: it is a symbolic link; name the file itself")
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise click.UsageError(f"--to {path}: it is not a regular file")
 
 
 def _refuse_tests() -> None:

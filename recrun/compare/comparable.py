@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import Final
 
 from recrun.compare.entry import Entry, Split
-from recrun.compare.groups import data_settings_that_differ
+from recrun.compare.groups import data_settings_that_differ, protocol_of
 from recrun.compare.select import listed
 from recrun.errors import ConfigError
-from recrun.evaluation.protocol import Protocol
+from recrun.evaluation.protocol import protocol_text
 from recrun.registry.user_files import is_file_reference, short_name
 from recrun.runs.provenance import SPLIT
+
+_ALL_ITEMS: Final = "among all items"
 
 
 def reasons_against(entries: Sequence[Entry], split: Split, metrics: Sequence[str]) -> Iterator[str]:
@@ -29,8 +32,9 @@ def reasons_against(entries: Sequence[Entry], split: Split, metrics: Sequence[st
     for file in dict.fromkeys(name for entry in entries for name in entry.data if name != SPLIT):
         digests = [(entry.path, entry.data[file]) for entry in entries if file in entry.data]
         yield from _unequal(digests, f"they read different versions of {file}")
-    protocols = [(entry.path, Protocol.of(entry.settings).choice) for entry in entries]
-    yield from _unequal(protocols, "they do not rank the same candidates")
+    protocols = [(entry.path, protocol_of(entry)) for entry in entries]
+    texts = dict.fromkeys(protocol_text(entry.protocol) or _ALL_ITEMS for entry in entries)
+    yield from _unequal(protocols, f"what is ranked differs ({'; '.join(texts)})")
     for metric in metrics:
         name = metric.partition("@")[0] if ".py:" not in metric else metric.rpartition("@")[0] or metric
         if is_file_reference(name):

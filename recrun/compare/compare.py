@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 
 from recrun.compare.comparable import reasons_against, refuse_incomparable
 from recrun.compare.comparison import Comparison, GroupResult
 from recrun.compare.entry import Entry, Split, read_entry, with_metric
-from recrun.compare.groups import Group, find_group, grouped
+from recrun.compare.groups import Group, find_group, grouped, protocol_of
 from recrun.compare.select import listed, select
 from recrun.compare.testing import Method, test_groups
 from recrun.compare.values import UserValues
@@ -76,10 +76,12 @@ def compare(arguments: Sequence[str], runs: str | Path = "runs", how: How | None
     groups.sort(key=lambda group: _order(results[group.name], metrics[0]))
     notes = [*selection.notes, *repeated, *notes, *_versions(entries)]
     shown = tuple(results[group.name] for group in groups)
+    protocol = entries[0].protocol if len({protocol_of(entry) for entry in entries}) == 1 else None
+    described = Comparison(how.split, tuple(metrics), shown, protocol=protocol)
     if how.descriptive:
         notes += [f"no tests, since {reason}" for reason in reasons]
         best = {} if reasons else _best(shown, metrics)
-        return Comparison(how.split, tuple(metrics), shown, best=best, notes=tuple(notes))
+        return replace(described, best=best, notes=tuple(notes))
     baseline = groups[0] if how.baseline is None else find_group(groups, how.baseline)
     method = Method(how.test, how.over, how.correction, how.n_resamples)
     method.refuse(groups, baseline)
@@ -88,16 +90,14 @@ def compare(arguments: Sequence[str], runs: str | Path = "runs", how: How | None
     values = None if how.over == "seeds" or len(groups) == 1 else UserValues(entries, how.split, metrics)
     best = _best(shown, metrics)
     outcome = test_groups(groups, baseline, best, metrics, method, values)
-    return Comparison(
-        how.split,
-        tuple(metrics),
-        shown,
-        baseline.name,
-        outcome.tests,
-        how.correction,
-        best,
-        outcome.undistinguished,
-        (*notes, *(values.notes if values is not None else ()), *outcome.notes),
+    return replace(
+        described,
+        baseline=baseline.name,
+        tests=outcome.tests,
+        correction=how.correction,
+        best=best,
+        undistinguished=outcome.undistinguished,
+        notes=(*notes, *(values.notes if values is not None else ()), *outcome.notes),
     )
 
 

@@ -78,6 +78,7 @@ class Comparison:
         best: the best group of each metric; none where numbers do not compare.
         undistinguished: for each metric, the groups of which no test says that they are worse than the best.
         notes: what a reader should know.
+        protocol: among which items was ranked, as metrics.json describes it; None for all items.
     """
 
     split: str
@@ -89,11 +90,13 @@ class Comparison:
     best: Mapping[str, str] = field(default_factory=dict)
     undistinguished: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    protocol: Mapping[str, Any] | None = None
 
     def document(self) -> dict[str, Any]:
         """Return what `recrun compare --json` prints; numbers are not rounded."""
         return {
             "split": self.split,
+            **({} if self.protocol is None else {"protocol": dict(self.protocol)}),
             "metrics": list(self.metrics),
             "groups": [
                 {

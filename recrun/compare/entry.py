@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from recrun.config.same_settings import result_identity
+from recrun.config.settings import RUN, TRAINING
 from recrun.errors import CheckpointError
 from recrun.metrics.per_user import mean_of_users
 from recrun.metrics.undefined import from_nulls
@@ -17,6 +18,8 @@ from recrun.runs.per_user import read_per_user
 from recrun.runs.records import read_json
 
 Split = Literal["valid", "test"]
+_DEFAULTS: Final = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
+"""What a run of an older version has of settings that there were not then."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Entry:
         version: the version of recrun that it was made with.
         started: when it began.
         n_users: how many users the metrics are over; None if they are over rows.
+        protocol: among which items they rank, as metrics.json describes it; None for all items.
     """
 
     path: str
@@ -46,6 +50,7 @@ class Entry:
     version: str
     started: str
     n_users: int | None
+    protocol: Mapping[str, Any] | None
 
     @property
     def model(self) -> str:
@@ -76,11 +81,14 @@ def read_entry(row: Mapping[str, Any], split: Split) -> Entry | None:
     record, metrics = read_json(path / "run.json"), read_json(path / "metrics.json")
     versions, users = record.get("versions"), metrics.get("users")
     why = row["undefined"].get(split)
+    protocol = metrics.get("protocol")
     n_users = users.get(split) if isinstance(users, dict) else None
     return Entry(
         path=row["run"],
         settings=row["settings"],
-        identity=result_identity(row["settings"]),
+        identity=result_identity(
+            row["settings"] | {key: _DEFAULTS[key] for key in _DEFAULTS if key not in row["settings"]}
+        ),
         values=from_nulls(values, why if isinstance(why, dict) else {}),
         which4best=row["which4best"],
         data=_texts(record, "data", path),
@@ -88,6 +96,7 @@ def read_entry(row: Mapping[str, Any], split: Split) -> Entry | None:
         version=str(versions.get("recrun")) if isinstance(versions, dict) else "unknown",
         started=str(row["started"] or ""),
         n_users=n_users if isinstance(n_users, int) and "rows" not in metrics else None,
+        protocol=protocol if isinstance(protocol, dict) else None,
     )
 
 

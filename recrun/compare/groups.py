@@ -10,8 +10,10 @@ from typing import Final
 
 from recrun.compare.entry import Entry
 from recrun.errors import ConfigError, RegistryError, nearest
+from recrun.evaluation.protocol import KEYS as PROTOCOL
 from recrun.registry import DATASETS
 from recrun.registry.user_files import is_file_reference, short_name
+from recrun.runs.provenance import SPLIT
 
 _REPEATS: Final = ("seed",)
 _WITHOUT_EFFECT: Final = ("monitors", "eval_test")
@@ -20,6 +22,9 @@ _WITHOUT_EFFECT: Final = ("monitors", "eval_test")
 
 _LONGEST: Final = 30
 """Characters of a value in the name of a group, where these tell the groups apart."""
+
+_DIGITS: Final = 8
+"""Digits of a SHA-256 in the name of a group."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,14 @@ class Group:
 def grouped(entries: Iterable[Entry]) -> tuple[list[Group], list[str]]:
     """Return the groups of runs, in the order of their first runs, and notes on runs that repeat others.
 
-    Of runs with the same settings and the same seed the newest counts.
+    Runs of a group have the same settings, code of the user's own and data. Of those with the same seed, the newest
+    counts.
     """
     found: dict[tuple[tuple[str, str], ...], dict[str, Entry]] = {}
     notes = []
     for entry in entries:
-        seeds = found.setdefault(tuple(sorted(_identity(entry).items())), {})
+        of_data = [(SPLIT, entry.data.get(SPLIT, "")), *protocol_of(entry)]
+        seeds = found.setdefault((*of_data, *sorted(_identity(entry).items())), {})
         other = seeds.get(entry.seed)
         if other is None:
             seeds[entry.seed] = entry
@@ -86,8 +93,12 @@ def find_group(groups: Sequence[Group], text: str) -> Group:
 
 
 def _identity(entry: Entry) -> dict[str, str]:
-    left_out = (*_REPEATS, *_WITHOUT_EFFECT)
-    return {key: value for key, value in entry.identity.items() if key not in left_out}
+    """Return what a run computes: its settings, and by their names the digests of the files of code in them."""
+    left_out = (*_REPEATS, *_WITHOUT_EFFECT, *PROTOCOL)
+    settings = {key: value for key, value in entry.identity.items() if key not in left_out}
+    given = [str(entry.settings.get(key)) for key in settings]
+    files = [text.rpartition(":")[0] for text in given if is_file_reference(text)]
+    return settings | {os.path.basename(file): entry.code[file][:_DIGITS] for file in files if file in entry.code}
 
 
 def _names(entries: Sequence[Entry]) -> list[str]:
@@ -102,17 +113,22 @@ def _names(entries: Sequence[Entry]) -> list[str]:
         alike = [each for other, each in zip(entries, identities, strict=True) if other.model == entry.model]
         keys = [key for key in _all_keys(alike) if key != "model" and len({each.get(key) for each in alike}) > 1]
         keys = list(dict.fromkeys([*of_data, *keys]))
-        parts.append([(key, identity.get(key)) for key in keys])
+        parts.append([(key, _text(entry, {**entry.identity, **identity}.get(key), key)) for key in keys])
     for longest in (_LONGEST, None):
         names = [_name(entry.model, of_entry, longest) for entry, of_entry in zip(entries, parts, strict=True)]
         if len(set(names)) == len(names):
             return names
-    # Two files may hold models of the same name.
-    full = [str(entry.settings.get("model")) for entry in entries]
-    return [
-        name.replace(entry.model, model, 1) if names.count(name) > 1 else name
-        for name, entry, model in zip(names, entries, full, strict=True)
-    ]
+    # Two files may hold models of the same name, and two versions of data have the same settings.
+    for key, values in (
+        ("model", [str(entry.settings.get("model")) for entry in entries]),
+        ("data", [entry.data.get(SPLIT, "")[:_DIGITS] for entry in entries]),
+    ):
+        longer = [
+            f"{name} {key}={value}" if names.count(name) > 1 else name
+            for name, value in zip(names, values, strict=True)
+        ]
+        names = longer if len(set(longer)) > len(set(names)) else names
+    return names
 
 
 def _name(model: str, parts: Iterable[tuple[str, str | None]], longest: int | None) -> str:
@@ -121,10 +137,17 @@ def _name(model: str, parts: Iterable[tuple[str, str | None]], longest: int | No
 
 
 def _differing_parts(entries: Sequence[Entry]) -> list[str]:
-    """Return the settings of the data set that differ between runs whose train, valid and test parts differ."""
-    if len({entry.data.get("split") for entry in entries}) < 2:
-        return []
-    return data_settings_that_differ(entries)
+    """Return the settings that differ between runs of different train, valid and test parts, or different rankings."""
+    of_data = data_settings_that_differ(entries) if len({entry.data.get(SPLIT) for entry in entries}) > 1 else []
+    of_protocol = PROTOCOL if len({protocol_of(entry) for entry in entries}) > 1 else ()
+    return of_data + [key for key in of_protocol if len({entry.identity.get(key) for entry in entries}) > 1]
+
+
+def protocol_of(entry: Entry) -> tuple[tuple[str, str], ...]:
+    """Return what a run ranks, equal for runs that rank the same; a file of candidates counts by its content."""
+    protocol = entry.protocol or {}
+    without = ("candidates_path",) if "sha256" in protocol else ()
+    return tuple(sorted((key, str(value)) for key, value in protocol.items() if key not in without))
 
 
 def data_settings_that_differ(entries: Sequence[Entry]) -> list[str]:
@@ -140,6 +163,11 @@ def _all_keys(identities: Iterable[Mapping[str, str]]) -> list[str]:
     return list(dict.fromkeys(key for identity in identities for key in identity))
 
 
+def _text(entry: Entry, value: str | None, key: str) -> str | None:
+    """Return a setting as text, by its name if it is one of a user's own file; None if it is not set."""
+    given = entry.settings.get(key)
+    return short_name(given) if isinstance(given, str) and is_file_reference(given) else value
+
+
 def _shown(text: str, longest: int | None) -> str:
-    shown = short_name(text) if is_file_reference(text) else text
-    return shown if longest is None or len(shown) <= longest else f"{shown[: longest - 3]}..."
+    return text if longest is None or len(text) <= longest else f"{text[: longest - 3]}..."

@@ -15,6 +15,8 @@ from recrun.registry import METRICS
 
 _SIMILARITIES: Final = 1 << 22
 """Similarities that are kept at a time."""
+_WORTH_SPLITTING: Final = 0.9
+"""Lists are compared in two parts if both together need at most so much of the similarities that they need as one."""
 
 
 @METRICS.register("diversity", kind="recommended", min_cutoff=2)
@@ -58,34 +60,52 @@ def _similarity_sums(items_BK: Array, known: Known) -> Doubles:
     Only items that are in a list are compared, some of them with all others at a time, so memory is bounded. Each sum
     runs along the ranks of one list, so it does not depend on which other lists there are.
     """
-    is_filled_BK = items_BK >= 0
-    items_J, places = np.unique(items_BK[is_filled_BK], return_inverse=True)
     sums_BK = np.zeros(items_BK.shape)
-    if not len(items_J):
-        return sums_BK
-    # Empty ranks point at a column after the last, whose similarities are 0.
-    columns_BK = np.full(items_BK.shape, len(items_J))
-    columns_BK[is_filled_BK] = places
-    seen_UJ = known.seen.to_scipy(known.n_items)[:, items_J]
-    seen_JU = seen_UJ.T.tocsr()
-    scale_J = 1.0 / np.sqrt(np.maximum(known.popularity_I[items_J], 1))
-    n_rows = max(1, _SIMILARITIES // (len(items_J) + 1))
-    for start in range(0, len(items_J), n_rows):
-        shared_RJ = (seen_JU[start : start + n_rows] @ seen_UJ).toarray()
-        similarity_RJ = np.zeros((len(shared_RJ), len(items_J) + 1))
-        similarity_RJ[:, :-1] = shared_RJ * scale_J[start : start + n_rows, None] * scale_J
-        own = np.arange(len(shared_RJ))
-        similarity_RJ[own, start + own] = 0.0
-        _add_sums(sums_BK, columns_BK, similarity_RJ, start)
+    _fill_sums(sums_BK, items_BK, known)
     return sums_BK
 
 
-def _add_sums(sums_BK: Doubles, columns_BK: Array, similarity_RJ: Doubles, start: int) -> None:
-    """Write the sums at the ranks that hold one of the items from `start` on."""
-    is_here_BK = (columns_BK >= start) & (columns_BK < min(start + len(similarity_RJ), similarity_RJ.shape[1] - 1))
-    rows, places = np.nonzero(is_here_BK)
+def _fill_sums(sums_BK: Doubles, items_BK: Array, known: Known) -> None:
+    """Write the sums; lists that share few items are compared apart, since their items need no common matrix."""
+    is_filled_BK = items_BK >= 0
+    items_J, places = np.unique(items_BK[is_filled_BK], return_inverse=True)
+    if not len(items_J):
+        return
+    half = len(items_BK) // 2
+    if half and len(items_J) ** 2 > _SIMILARITIES:
+        n_items = [len(np.unique(part[part >= 0])) for part in (items_BK[:half], items_BK[half:])]
+        if n_items[0] ** 2 + n_items[1] ** 2 < _WORTH_SPLITTING * len(items_J) ** 2:
+            _fill_sums(sums_BK[:half], items_BK[:half], known)
+            _fill_sums(sums_BK[half:], items_BK[half:], known)
+            return
+    # Empty ranks point at the last item, with a scale of 0.
+    columns_BK = np.full(items_BK.shape, len(items_J) - 1)
+    columns_BK[is_filled_BK] = places
+    seen_JU = known.seen_IU[items_J]
+    seen_UJ = seen_JU.T.tocsr()
+    scale_BK = np.where(is_filled_BK, 1.0 / np.sqrt(np.maximum(known.popularity_I[items_BK], 1)), 0.0)
+    n_rows = max(1, _SIMILARITIES // len(items_J))
+    for start in range(0, len(items_J), n_rows):
+        shared_RJ = (seen_JU[start : start + n_rows] @ seen_UJ).toarray()
+        own = np.arange(len(shared_RJ))
+        shared_RJ[own, start + own] = 0.0
+        _add_sums(sums_BK, columns_BK, scale_BK, shared_RJ, start)
+
+
+def _add_sums(sums_BK: Doubles, columns_BK: Array, scale_BK: Doubles, shared_RJ: Array, start: int) -> None:
+    """Write the sums at the ranks that hold one of the items from `start` on.
+
+    Args:
+        sums_BK: is written to.
+        columns_BK: the item of each rank, by its place in J.
+        scale_BK: 1 / sqrt(users of the item), 0 where a rank is empty.
+        shared_RJ: how many users two items share, 0 for an item and itself.
+        start: the place in J of the first row.
+    """
+    rows, places = np.nonzero((columns_BK >= start) & (columns_BK < start + len(shared_RJ)) & (scale_BK > 0))
     n_ranks = max(1, _SIMILARITIES // columns_BK.shape[1])
     for first in range(0, len(rows), n_ranks):
         rows_N, places_N = rows[first : first + n_ranks], places[first : first + n_ranks]
         own_N = columns_BK[rows_N, places_N] - start
-        sums_BK[rows_N, places_N] = similarity_RJ[own_N[:, None], columns_BK[rows_N]].sum(axis=1)
+        shared_NK = shared_RJ[own_N[:, None], columns_BK[rows_N]]
+        sums_BK[rows_N, places_N] = (shared_NK * scale_BK[rows_N]).sum(axis=1) * scale_BK[rows_N, places_N]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from recrun.errors import ConfigError
 from recrun.metrics.kinds import Evaluated, MeanOverUsers, Metric, Rankings
 from recrun.metrics.ranking import Array, Doubles
 from recrun.registry import METRIC_KINDS
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 SHORT_HEAD: Final = 20
 """The most popular items that hold so many percent of the seen interactions are the head of three categories."""
@@ -71,6 +74,12 @@ class Known:
         rank_I = np.empty(self.n_items, dtype=np.int64)
         rank_I[self._by_popularity_I] = np.arange(self.n_items)
         return rank_I
+
+    @cached_property
+    def seen_IU(self) -> csr_matrix:
+        """The users who have seen each item, as ones of a sparse matrix (I, U)."""
+        found: csr_matrix = self.seen.to_scipy(self.n_items).T.tocsr()
+        return found
 
     @cached_property
     def is_long_tail_I(self) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,21 @@ def test_every_format_is_printed_or_written_to_a_file(
     assert Path(file).read_text(encoding="utf-8") == printed.out
     assert recrun("compare", "runs", "--to", "other", "--format", kind).code == 0
     assert Path("other").read_text(encoding="utf-8") == printed.out
+
+
+def test_a_file_is_replaced_and_nothing_else_is(recrun: Callable[..., Any], runs: Path) -> None:
+    Path("old.md").write_text("old", encoding="utf-8")
+    Path("link.md").symlink_to("old.md")
+    os.mkfifo("fifo.md")
+    for name, problem in (
+        ("link", "it is a symbolic link; name the file itself"),
+        ("fifo", "it is not a regular file"),
+    ):
+        outcome = recrun("compare", "runs", "--to", f"{name}.md")
+        assert (outcome.code, outcome.err.splitlines()[-1]) == (2, f"Error: --to {name}.md: {problem}")
+    assert Path("old.md").read_text(encoding="utf-8") == "old"
+    assert recrun("compare", "runs", "--to", "old.md").code == 0
+    assert Path("old.md").read_text(encoding="utf-8").startswith("| group |")
 
 
 def test_notes_go_to_stderr_beside_a_document(recrun: Callable[..., Any], runs: Path) -> None:

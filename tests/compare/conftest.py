@@ -41,6 +41,7 @@ def write_run(
     per_user: bool = True,
     rows: int | None = None,
     record: Mapping[str, Any] | None = None,
+    protocol: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> RunFolder:
     """Write the folder of a finished run.
@@ -58,6 +59,7 @@ def write_run(
         per_user: whether these are kept.
         rows: how many rows were scored, for a model that predicts.
         record: further entries of run.json.
+        protocol: among which items it was ranked; None for all.
         settings: further settings.
     """
     config = {"description": "mf", "dataset": "Synthetic", "model": "bprmf", "lr": 0.01, "seed": seed, "id": id}
@@ -73,6 +75,7 @@ def write_run(
     document: dict[str, Any] = {split: numbers if split in splits else None for split in ("valid", "test")}
     document |= {"run": str(run.path), "status": "done", "best_epoch": 3, "users": dict.fromkeys(splits, n_users)}
     document |= {} if rows is None else {"rows": dict.fromkeys(splits, rows)}
+    document |= {} if protocol is None else {"protocol": protocol}
     run.write_json(run.metrics_file, document)
     for split in splits if per_user else ():
         ids = np.arange(n_users) if users is None else users

@@ -16,6 +16,7 @@ from recrun.compare.compare import How, compare
 from recrun.compare.comparison import Comparison
 from recrun.compare.corrections import benjamini_hochberg, holm
 from recrun.compare.difference import Difference
+from recrun.compare.formats.captions import means_caption
 from recrun.compare.significance import assess
 from recrun.errors import CheckpointError, ConfigError
 from tests.compare.conftest import BEST, N_USERS, values_of_users, write_run
@@ -331,15 +332,37 @@ def test_runs_of_other_folds_do_not_compare_and_the_setting_is_named(tmp_path: P
     assert found.notes[0].startswith("no tests, since their train, valid and test parts differ (by test_fold)")
 
 
-def test_other_numbers_of_users_and_other_candidates_do_not_compare(tmp_path: Path) -> None:
-    write_run(tmp_path, "a", candidates=100)
-    write_run(tmp_path, "b", model="ease", candidates=1000)
-    with pytest.raises(ConfigError, match="the runs do not compare: they do not rank the same candidates"):
-        _compare(tmp_path)
-    write_run(tmp_path / "c", "c")
-    write_run(tmp_path / "c", "d", values=values_of_users(1, 0, ("ndcg@20",), n_users=39), model="ease")
+def test_other_numbers_of_users_do_not_compare(tmp_path: Path) -> None:
+    write_run(tmp_path, "a")
+    write_run(tmp_path, "b", values=values_of_users(1, 0, ("ndcg@20",), n_users=39), model="ease")
     with pytest.raises(ConfigError, match="evaluated on different numbers of test users"):
-        _compare(tmp_path / "c")
+        _compare(tmp_path)
+
+
+DRAWN = {"candidates": 99, "candidates_by": "uniform", "candidates_seed": 1}
+
+
+def test_rankings_of_all_items_and_of_candidates_do_not_compare(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", candidates=99, protocol=DRAWN)
+    write_run(tmp_path, "b", model="ease", candidates=None)
+    words = r"ranked among 99 candidates drawn uniformly \(seed 1\), not among all items; among all items"
+    with pytest.raises(ConfigError, match=rf"what is ranked differs \({words}\): \S+/a against \S+/b"):
+        _compare(tmp_path)
+    found = _compare(tmp_path, descriptive=True)
+    assert {group.name for group in found.groups} == {"bprmf candidates=99", "ease candidates=null"}
+    assert (found.best, found.protocol) == ({}, None)
+
+
+def test_rankings_of_the_same_candidates_compare_and_name_them(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", candidates=99, protocol=DRAWN)
+    write_run(tmp_path, "b", model="ease", candidates=99, protocol=DRAWN)
+    found = _compare(tmp_path)
+    assert found.document()["protocol"] == DRAWN
+    assert "ranked among 99 candidates drawn uniformly (seed 1)" in means_caption(found)
+    for id, path in (("c", "lists.csv"), ("d", "/elsewhere/lists.csv")):
+        given = {"candidates_path": path, "sha256": "1" * 64}
+        write_run(tmp_path / "given", id, model=id, candidates_path=path, protocol=given)
+    assert len(_compare(tmp_path / "given").tests) == 2
 
 
 def test_other_code_of_an_own_metric_does_not_compare(tmp_path: Path) -> None:

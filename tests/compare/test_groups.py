@@ -39,6 +39,8 @@ def test_runs_that_differ_in_their_seed_alone_are_one_group_ordered_by_seed(tmp_
         {"monitors": ["ndcg@20"]},
         {"eval_test": False},
         {"per_user": False},
+        {"candidates": None},
+        {"epochs": 100},
     ],
 )
 def test_settings_that_do_not_affect_the_numbers_separate_nothing(tmp_path: Path, free: dict[str, Any]) -> None:
@@ -51,7 +53,7 @@ def test_a_group_is_named_by_what_differs_among_groups_of_its_model(tmp_path: Pa
         _entry(tmp_path, "b", lr=0.01, embedding_dim=8, loss="bpr"),
         _entry(tmp_path, "c", model="ease", regularization=3),
     ]
-    assert list(_grouped(entries)) == ["bprmf lr=0.1 loss not set", "bprmf lr=0.01 loss=bpr", "ease"]
+    assert list(_grouped(entries)) == ["bprmf lr=0.1 loss=null", "bprmf lr=0.01 loss=bpr", "ease"]
 
 
 def test_one_group_alone_is_called_as_its_model(tmp_path: Path) -> None:
@@ -62,7 +64,33 @@ def test_one_group_alone_is_called_as_its_model(tmp_path: Path) -> None:
 
 def test_models_of_the_same_name_in_two_files_are_told_apart(tmp_path: Path) -> None:
     entries = [_entry(tmp_path, "a", model="/one/my.py:MF"), _entry(tmp_path, "b", model="/other/my.py:MF")]
-    assert list(_grouped(entries)) == ["/one/my.py:MF", "/other/my.py:MF"]
+    assert list(_grouped(entries)) == ["MF model=/one/my.py:MF", "MF model=/other/my.py:MF"]
+
+
+def test_versions_of_the_users_own_code_are_groups(tmp_path: Path) -> None:
+    model = "/mine/my.py:MF"
+    entries = [
+        _entry(tmp_path, id, model=model, record={"code": {"/mine/my.py": digit * 64, "/mine/tracker.py": id}})
+        for id, digit in (("a", "1"), ("b", "2"), ("c", "2"))
+    ]
+    assert _grouped(entries[:2]) == {"MF my.py=11111111": ["a"], "MF my.py=22222222": ["b"]}
+    groups, notes = grouped(entries[1:])
+    assert (len(groups), len(notes)) == (1, 1)
+
+
+def test_a_loss_of_the_users_own_is_shown_by_its_name(tmp_path: Path) -> None:
+    entries = [_entry(tmp_path, "a", loss="/mine/my.py:MyLoss"), _entry(tmp_path, "b", loss="bpr")]
+    assert list(_grouped(entries)) == ["bprmf loss=MyLoss", "bprmf loss=bpr"]
+
+
+def test_a_setting_that_only_one_run_has_is_named(tmp_path: Path) -> None:
+    entries = [_entry(tmp_path, "a"), _entry(tmp_path, "b", n_layers=3)]
+    assert list(_grouped(entries)) == ["bprmf n_layers not set", "bprmf n_layers=3"]
+
+
+def test_versions_of_data_with_the_same_settings_are_groups(tmp_path: Path) -> None:
+    entries = [_entry(tmp_path, id, record={"data": {"split": id * 64}}) for id in "ab"]
+    assert list(_grouped(entries)) == ["bprmf data=aaaaaaaa", "bprmf data=bbbbbbbb"]
 
 
 def test_long_values_are_cut_where_that_leaves_the_names_different(tmp_path: Path) -> None:

@@ -76,6 +76,24 @@ def test_diversity_does_not_depend_on_how_many_similarities_are_kept(monkeypatch
         assert measure(case, "diversity@7") == whole
 
 
+def test_lists_that_share_few_items_are_compared_apart_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    n_users, n_items = 24, 48
+    scores = rng.random((n_users, n_items))
+    for user in range(n_users):  # four groups of users, with items of their own
+        scores[user, 12 * (user // 6) : 12 * (user // 6) + 12] += 1
+    seen = [[item for item in range(n_items) if rng.random() < 0.2] for _ in range(n_users)]
+    case = Case(scores.tolist(), seen, [[0]] * n_users)
+    whole = measure(case, "diversity@5")
+    assert whole["diversity@5"] == pytest.approx(mean(case, diversity, 5))
+    calls = []
+    compare = module._add_sums
+    monkeypatch.setattr(module, "_add_sums", lambda *given: (calls.append(given[0].shape), compare(*given)))
+    monkeypatch.setattr(module, "_SIMILARITIES", 400)
+    assert measure(case, "diversity@5") == whole
+    assert {shape[0] for shape in calls} < set(range(n_users))
+
+
 def test_diversity_is_undefined_where_no_list_has_two_items() -> None:
     found = measure(Case([[1.0, 0.0, 0.0]], [[1, 2]], [[0]]), "diversity@3")["diversity@3"]
     assert isinstance(found, Undefined)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from recrun.compare.comparison import Comparison, TestResult
+from recrun.evaluation.protocol import protocol_text
 from recrun.registry.user_files import short_name
 
 _TESTS: Final = {
@@ -32,7 +33,8 @@ def means_caption(comparison: Comparison) -> str:
     over = f"{users[-1]:,} users, " if users else ""
     spread = " (standard deviation over seeds)" if seeds[-1] > 1 else ""
     part = "validation" if comparison.split == "valid" else "test"
-    return f"Means on {part}{spread}: {over}{n_seeds} of each group."
+    ranked = protocol_text(comparison.protocol)
+    return f"Means on {part}{spread}: {over}{n_seeds} of each group{f', {ranked}' if ranked else ''}."
 
 
 def marks_caption(comparison: Comparison, best: str, close: str) -> str:
