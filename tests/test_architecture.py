@@ -38,6 +38,7 @@ LINE: Final = (
     ("workflows",),
     ("sweep",),
     ("compare",),
+    ("upkeep",),
     ("cli",),
 )
 """The rooms: each may import itself and those that stand before it or beside it."""

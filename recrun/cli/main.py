@@ -10,6 +10,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -33,17 +34,17 @@ EXIT_INTERRUPTED = 130
 
 
 class Commands(click.Group):
-    """Loads subcommands from the modules of this package; each is imported only when it is used."""
+    """Loads subcommands from the modules of this package and its folders; each is imported only when it is used."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the names of all subcommands."""
-        return sorted({path.stem for path in Path(__file__).parent.glob("[!_]*.py")} - _NOT_COMMANDS)
+        return sorted(_modules())
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Import and return a subcommand."""
-        if name not in self.list_commands(context):
+        if name not in _modules():
             return None
-        module = import_module(f"recrun.cli.{name}")
+        module = import_module(_modules()[name])
         command: click.Command = module.command
         return command
 
@@ -59,6 +60,15 @@ class Commands(click.Group):
             hint = f"; did you mean {guess!r}?" if guess else "." if meant is None else f"; write: {meant}."
             context.fail(f"no command {args[0]!r}{hint} Commands: {', '.join(self.list_commands(context))}")
         return super().resolve_command(context, args)
+
+
+@cache
+def _modules() -> dict[str, str]:
+    """Return the module of each subcommand."""
+    here = Path(__file__).parent
+    files = [file.relative_to(here) for pattern in ("[!_]*.py", "[!_]*/[!_]*.py") for file in here.glob(pattern)]
+    found = {file.stem: ".".join(("recrun", "cli", *file.with_suffix("").parts)) for file in files}
+    return {name: module for name, module in found.items() if name not in _NOT_COMMANDS}
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -109,11 +109,17 @@ def _remember(file: Path) -> None:
 
 def _mark(file: Path) -> Path | None:
     """Return the empty file that marks a Python file as imported, or None if there is no place for it."""
+    folder = trusted_folder()
+    return None if folder is None else folder / hashlib.sha256(os.fsencode(file)).hexdigest()
+
+
+def trusted_folder() -> Path | None:
+    """Return the folder that remembers which Python files this user has imported, or None without a home folder."""
     try:
         home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     except RuntimeError:
         return None
-    return Path(home) / "recrun" / "own_code" / hashlib.sha256(os.fsencode(file)).hexdigest()
+    return Path(home) / "recrun" / "own_code"
 
 
 _NEEDED: Final = {
