@@ -39,12 +39,19 @@ class _Run:
     Args:
         entry: what a comparison needs of it.
         record: its run.json.
-        ranked: among which candidates it ranked; "" if among all items.
     """
 
     entry: Entry
     record: Mapping[str, Any]
-    ranked: str
+
+    @property
+    def ranked(self) -> str:
+        """Among which candidates it ranked, in words; "" if among all items."""
+        protocol = self.entry.protocol
+        if protocol is None:
+            return ""
+        digest = protocol.get("sha256")
+        return protocol_text(protocol) + (f" (SHA-256 {digest[:12]})" if isinstance(digest, str) else "")
 
     @property
     def parts(self) -> str:
@@ -105,20 +112,10 @@ def _read(rows: Iterable[Mapping[str, Any]]) -> tuple[list[_Run], list[str]]:
         if entry is None:
             notes.append(f"left out: {row['run']} has no metrics on test")
         else:
-            folder = Path(entry.path)
-            ranked = _ranked(read_json(folder / "metrics.json").get("protocol"))
-            runs.append(_Run(entry, read_json(folder / "run.json"), ranked))
+            runs.append(_Run(entry, read_json(Path(entry.path) / "run.json")))
     if not runs:
         raise ConfigError(f"no run has metrics on test: {'; '.join(notes)}")
     return runs, notes
-
-
-def _ranked(protocol: Any) -> str:
-    """Return a protocol as a result describes it, in words."""
-    if not isinstance(protocol, dict):
-        return ""
-    digest = protocol.get("sha256")
-    return protocol_text(protocol) + (f" (SHA-256 {digest[:12]})" if isinstance(digest, str) else "")
 
 
 def _tables(runs: Iterable[_Run], notes: list[str]) -> list[Table]:
