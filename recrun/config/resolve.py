@@ -229,7 +229,9 @@ def _of_something_else(key: str, parser: Parser, choice: Choice) -> str | None:
         for component in registry
         if key in {parameter.name for parameter in component.parameters}
     ]
-    if not owners or nearest(key, parser.parameters, cutoff=0.8) is not None:
+    near = nearest(key, parser.parameters, cutoff=0.8)
+    # `n_candidates` is a number of something else than `candidates`, and no slip of the pen.
+    if not owners or (near is not None and key != f"n_{near}"):
         return None
     using = ", ".join(f"{setting} {component.name}" for setting, component in components.items())
     others = f"{', '.join(owners[:3])}{' and others' if len(owners) > 3 else ''}"

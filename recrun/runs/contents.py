@@ -22,7 +22,7 @@ _FILES: Final = {
     "run": (
         r"config\.yaml|run\.json|log\.txt|metrics\.jsonl|metrics\.json|\.lock|\.record-lock",
         rf"{_ANY_CHECKPOINT}/(checkpoint\.safetensors|\.superseded\.safetensors)",
-        r"per_user/(valid|test)\.parquet",
+        r"per_user/(valid|test|groups)\.parquet",
         r"track/[^/]+\.json|track/\.[^/]+\.lock",
         r"summary/(SUMMARY\.md|curves\.(png|svg)|(train|valid|test)[^/]*\.png|events\.out\.tfevents\.[^/]+)",
         rf"(({_ANY_CHECKPOINT}|per_user|summary|track)/)?{_TEMPORARY}",

@@ -166,7 +166,7 @@ def test_gaps_that_mean_nothing_are_none_and_groups_without_a_value_do_not_count
     assert "auc" not in found
 
 
-@given(values=st.lists(st.floats(0, 1), min_size=2, max_size=8))
+@given(values=st.lists(st.floats(0, 1, allow_subnormal=False), min_size=2, max_size=8))
 def test_gaps_equal_the_plain_sums_over_pairs(values: list[float]) -> None:
     found = gaps([group("abcdefgh"[i], x=value) for i, value in enumerate(values)])["x"]
     pairs = [abs(one - other) for one, other in itertools.combinations(values, 2)]

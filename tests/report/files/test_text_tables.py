@@ -11,7 +11,13 @@ from hypothesis import given
 
 from recrun.report.files.text_tables import cell, csv_table, in_markdown, markdown_table
 
-CELLS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text())
+CELLS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False),
+    st.text(),
+)
 
 
 @given(st.lists(st.lists(CELLS, min_size=2, max_size=2), max_size=4))
