@@ -63,7 +63,14 @@ def _is_set(character: str) -> bool:
 
 def _table(sheet: Sheet, caption: str) -> str:
     columns = "".join("r" if cell.is_number else "l" for cell in sheet.rows[0])
-    lines = [r"\begin{table}", r"\centering", f"\\caption{{{escaped(caption)}}}", f"\\begin{{tabular}}{{{columns}}}"]
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        r"\footnotesize",
+        r"\setlength{\tabcolsep}{4pt}",
+        f"\\caption{{{escaped(caption)}}}",
+        f"\\begin{{tabular}}{{{columns}}}",
+    ]
     lines += [r"\toprule", " & ".join(map(escaped, sheet.heads)) + r" \\", r"\midrule"]
     # A row that begins with a bracket would be read as an option of the line break before it.
     lines += [" & ".join(map(_cell, row)) + r" \\" for row in sheet.rows]
