@@ -104,6 +104,7 @@ def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, columns
     if not rows:
         echo(on_one_line(f"no runs in {root}") + (" meet the conditions" if conditions else ""), err=True)
     asked = [read_filter(text, 1).key for text in conditions] + ([] if sort is None else [sort.removeprefix("-")])
+    asked += _candidates(rows)
     if layout != "table":
         _print_text(rows, chosen, asked, layout)
     elif rows:
@@ -111,6 +112,13 @@ def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, columns
     for row in rows:
         if row["status"] == "damaged":
             echo(f"warning: {row['cause']}", err=True)
+
+
+def _candidates(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the settings of candidates that some runs have, whose numbers are not those of a ranking of all items."""
+    known = [row["settings"] or {} for row in rows]
+    drawn = ["candidates", "candidates_by"] if any(each.get("candidates") is not None for each in known) else []
+    return drawn + ["candidates_path"] * any(each.get("candidates_path") is not None for each in known)
 
 
 def _print_text(rows: list[dict[str, Any]], chosen: list[str] | None, asked: list[str], layout: str) -> None:

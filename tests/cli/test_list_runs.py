@@ -291,3 +291,17 @@ def test_no_runs_are_no_error(recrun: Callable[..., Any]) -> None:
 
 def test_listing_runs_does_not_import_torch() -> None:
     assert modules_after("list", "runs", "lr=1", "--sort", "lr", names=("torch", "polars", "pydantic")) == []
+
+
+def test_runs_that_rank_candidates_are_told_from_those_that_rank_all_items(
+    recrun: Callable[..., Any], tmp_path: Path
+) -> None:
+    _run(tmp_path / "runs", "a")
+    assert "candidates" not in recrun("list", "runs").out
+    _run(tmp_path / "runs", "bb", candidates=99, candidates_by="popularity")
+    lines = recrun("list", "runs").out.splitlines()
+    assert lines[0].split()[-2:] == ["candidates", "candidates_by"]
+    assert [line.split()[-2:] for line in lines[2:]] == [["-", "-"], ["99", "popularity"]]
+    _run(tmp_path / "runs", "ccc", candidates_path="lists.csv")
+    head = recrun("list", "runs", "--format", "csv").out.splitlines()[0]
+    assert head.endswith(",candidates,candidates_by,candidates_path")
