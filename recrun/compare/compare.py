@@ -91,7 +91,8 @@ def compare_by(
     for part in find_parts(entries, by):
         of_group = of_part(entries, part, how.split, metrics)
         shared = _shared(of_group)
-        known = [*(name for name in metrics if name in shared), *(name for name in shared if name not in metrics)]
+        others = [] if how.metrics else [name for name in shared if name not in metrics]
+        known = [*(name for name in metrics if name in shared), *others]
         left_out = [short_name(name) for name in metrics if name not in known]
         more = [f"not known of groups of {part.of}: {', '.join(left_out)}"] if left_out else []
         found.append(_compare(of_group, known, [*notes, *more], _for_part(how, part, of_group), part))

@@ -59,7 +59,8 @@ def tests_caption(comparison: Comparison) -> str:
     if not comparison.tests:
         return ""
     kinds = "; ".join(dict.fromkeys(_kind(comparison.tests, over) for over in _overs(comparison.tests)))
-    correction = _CORRECTIONS[comparison.correction].format(n=_counted(len(comparison.tests), "test"))
+    n_tests = sum(test.p is not None for test in comparison.tests)
+    correction = _CORRECTIONS[comparison.correction].format(n=_counted(n_tests, "test"))
     interval = {"wilcoxon": " (of the t test)", "permutation": " (of the t test)"}.get(comparison.tests[0].test, "")
     return (
         f"Differences to {comparison.baseline} with 95 % intervals{interval}: {kinds}; p values {correction}. "

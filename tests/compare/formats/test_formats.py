@@ -126,7 +126,7 @@ def test_latex_compiles_with_booktabs_and_sets_every_character(tmp_path: Path) -
 def test_the_caption_of_latex_says_how_it_was_tested() -> None:
     caption = re.search(r"\\caption\{(.*)\}", latex(COMPARISON))
     assert caption is not None
-    for text in ("943 users", "1 to 2 seeds", "t test over users", "Holm's method for 4 tests", r"95 \% intervals"):
+    for text in ("943 users", "1 to 2 seeds", "t test over users", "Holm's method for 3 tests", r"95 \% intervals"):
         assert text in caption[1]
 
 
@@ -201,8 +201,8 @@ def test_without_tests_there_is_one_table_and_no_word_of_tests() -> None:
 @pytest.mark.parametrize(
     ("correction", "head", "text"),
     [
-        ("holm", "p Holm", "corrected by Holm's method for 4 tests"),
-        ("bh", "p BH", "corrected by the method of Benjamini and Hochberg for 4 tests"),
+        ("holm", "p Holm", "corrected by Holm's method for 3 tests"),
+        ("bh", "p BH", "corrected by the method of Benjamini and Hochberg for 3 tests"),
         ("none", "p", "not corrected for the number of tests"),
     ],
 )
