@@ -12,7 +12,7 @@ SOURCES := recrun models tests examples benchmarks setup.py
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
 
 # One stamp per set of packages: made again when the metadata or the pins change.
 $(VENV)/made:
@@ -66,6 +66,14 @@ test-browser: $(VENV)/installed-dev ## run the tests of pages in Chromium, where
 	$(PIP) install --quiet --constraint constraints.txt --constraint constraints-browser.txt --editable '.[dev,browser]'
 	RECRUN_TEST_BROWSER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser
 
+# A virtual environment of its own: what MLflow's server needs would narrow the versions of everything else.
+.PHONY: test-trackers
+test-trackers: ## run the tests with real trackers (MLflow, W&B offline, Trackio), in .venv-trackers
+	$(PYTHON) -m venv $(VENV)-trackers
+	$(VENV)-trackers/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --constraint constraints-trackers.txt \
+	  --editable '.[mlflow,wandb,trackio]' mlflow hypothesis pytest pytest-xdist
+	RECRUN_TEST_TRACKERS=1 OMP_NUM_THREADS=1 $(VENV)-trackers/bin/python -m pytest -n 2 --dist loadfile tests/trackers
+
 .PHONY: check
 check: $(VENV)/installed-dev ## check format, lint and types
 	$(BIN)/ruff format --check $(SOURCES)
@@ -97,5 +105,5 @@ sdist: $(VENV)/installed-dev ## build an sdist into dist/
 
 .PHONY: clean
 clean: ## remove what was made: .venv, caches, builds
-	rm -rf $(VENV) $(VENV)-lowest build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-trackers build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

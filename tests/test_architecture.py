@@ -38,6 +38,7 @@ LINE: Final = (
     ("workflows",),
     ("sweep",),
     ("compare",),
+    ("upkeep",),
     ("cli",),
 )
 """The rooms: each may import itself and those that stand before it or beside it."""
@@ -200,6 +201,15 @@ def test_all_output_is_escaped_in_one_place() -> None:
 
 def test_only_the_config_room_reads_yaml() -> None:
     assert _importers("yaml") == {"recrun/config/yaml_dialect.py", "recrun/config/yaml_reader.py"}
+
+
+@pytest.mark.parametrize("package", ["mlflow", "wandb", "trackio"])
+def test_a_trackers_package_is_imported_by_its_tracker_alone_and_only_when_it_is_used(package: str) -> None:
+    file = f"recrun/report/trackers/{package}.py"
+    assert _importers(package) == {file}
+    assert not [
+        node for node in _modules()[file].body if isinstance(node, ast.Import) and node.names[0].name == package
+    ]
 
 
 def test_the_config_and_registry_rooms_import_neither_torch_nor_numpy() -> None:

@@ -46,11 +46,16 @@ def test_every_config_folder_is_package_data(repository: Path) -> None:
 
 
 def test_what_is_imported_is_declared(repository: Path) -> None:
-    declared = {
-        line.partition(">")[0].strip().lower()
-        for line in _metadata(repository)["options"]["install_requires"].split("\n")
+    metadata = _metadata(repository)
+    extras = [text for name, text in metadata["options.extras_require"].items() if name != "dev"]
+    lines = "\n".join([metadata["options"]["install_requires"], *extras]).split("\n")
+    declared = {line.partition(">")[0].strip().lower() for line in lines}
+    names = {
+        "yaml": "pyyaml",
+        "mlflow": "mlflow-skinny",
+        "annotated_types": "annotated-types",
+        "typing_extensions": "typing-extensions",
     }
-    names = {"yaml": "pyyaml", "annotated_types": "annotated-types", "typing_extensions": "typing-extensions"}
     for file in [*(repository / "recrun").rglob("*.py"), *(repository / "models").rglob("*.py")]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             modules = []
@@ -145,6 +150,7 @@ def test_an_sdist_holds_the_clone(repository: Path, sdist: Path) -> None:
         "constraints.txt",
         "constraints-lowest.txt",
         "constraints-browser.txt",
+        "constraints-trackers.txt",
         "MANIFEST.in",
     }
     assert tops | {"pyproject.toml", "setup.cfg", "setup.py"} <= {file.name for file in sdist.iterdir()}

@@ -148,6 +148,13 @@ def print_json(document: Any) -> None:
     echo(to_json(document, indent=2, default=str))
 
 
+def print_csv(text: str) -> None:
+    """Print CSV on stdout, with the line ends of RFC 4180; those of the text are line feeds, and end a row each."""
+    stream, shown = sys.stdout, visible(text)
+    stream.write(shown.replace("\n", "\r\n") if os.linesep == "\n" else shown)
+    stream.flush()
+
+
 def print_notes(notes: Iterable[str]) -> None:
     """Print what a user should know about the settings on stderr, a line for each note."""
     for note in notes:

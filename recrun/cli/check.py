@@ -26,7 +26,7 @@ _UNUSED: Final = {
         ("monitors", "which4best", "eval_freq", "eval_valid", "eval_test", "checkpoint_freq", "checkpoint_minutes"),
         _RECORDS,
     ),
-    **dict.fromkeys(("description", "id", "resume", "plots", "trackers", "verbose"), _RECORDS),
+    **dict.fromkeys(("description", "id", "resume", "plots", "track", "verbose"), _RECORDS),
     **dict.fromkeys(("groups", "user_file", "item_file", "per_user"), _RECORDS),
 }
 """The settings that a check does not use, and why."""

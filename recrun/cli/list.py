@@ -12,6 +12,7 @@ from recrun.cli._options import (
     debug_option,
     echo,
     json_option,
+    print_csv,
     print_json,
     runs_option,
 )
@@ -25,11 +26,25 @@ from recrun.visible import on_one_line
 @click.argument("conditions", nargs=-1, metavar="[CONDITION ...]")
 @click.option("--sort", metavar="KEY", help="Sort runs by KEY in ascending order; by -KEY in descending order.")
 @click.option("--columns", metavar="KEY,KEY,...", help="Show these columns of runs.")
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(["table", "csv", "md"]),
+    default="table",
+    show_default=True,
+    help="Print runs as a table for reading, as CSV, or as a Markdown table, the latter two unrounded.",
+)
 @runs_option
 @json_option
 @debug_option
 def command(
-    what: str, conditions: tuple[str, ...], sort: str | None, columns: str | None, runs: str, as_json: bool
+    what: str,
+    conditions: tuple[str, ...],
+    sort: str | None,
+    columns: str | None,
+    layout: str,
+    runs: str,
+    as_json: bool,
 ) -> None:
     """List models, data sets, configs, runs and more.
 
@@ -44,16 +59,18 @@ def command(
     Example:
         recrun list runs model=bprmf "valid.ndcg@20>0.2" --sort lr
     """
+    if as_json and layout != "table":
+        raise click.UsageError(f"--json and --format {layout} exclude each other; give only one")
     if what == "runs":
-        _show_runs(runs, conditions, sort, columns, as_json)
+        _show_runs(runs, conditions, sort, columns, "json" if as_json else layout)
         return
     from recrun.registry import REGISTRIES
 
     choices = (*REGISTRIES, "configs", "runs")
     if what not in choices:
         raise click.UsageError(unknown("kind", what, choices))
-    if conditions or sort is not None or columns is not None:
-        raise click.UsageError(f"conditions, --sort and --columns are for runs, not for {what}")
+    if conditions or sort is not None or columns is not None or layout != "table":
+        raise click.UsageError(f"conditions, --sort, --columns and --format are for runs, not for {what}")
     _show(_configs() if what == "configs" else _components(what), as_json, f"no {what}")
 
 
@@ -74,24 +91,51 @@ def _show(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:
 
 
 @collection_paused()
-def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, columns: str | None, as_json: bool) -> None:
+def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, columns: str | None, layout: str) -> None:
     from recrun.runs.listing import list_runs, read_filter
 
     chosen = None if columns is None else [key.strip() for key in columns.split(",")]
     if chosen is not None and not all(chosen):
         raise click.UsageError(f"--columns: expected KEY,KEY,..., found {columns!r}")
     rows = list_runs(root, conditions, sort, chosen or ())
-    if as_json:
+    if layout == "json":
         print_json(rows)
         return
     if not rows:
         echo(on_one_line(f"no runs in {root}") + (" meet the conditions" if conditions else ""), err=True)
-        return
     asked = [read_filter(text, 1).key for text in conditions] + ([] if sort is None else [sort.removeprefix("-")])
-    _print_runs(rows, chosen, asked)
+    asked += _candidates(rows)
+    if layout != "table":
+        _print_text(rows, chosen, asked, layout)
+    elif rows:
+        _print_runs(rows, chosen, asked)
     for row in rows:
         if row["status"] == "damaged":
             echo(f"warning: {row['cause']}", err=True)
+
+
+def _candidates(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the settings of candidates that some runs have, whose numbers are not those of a ranking of all items."""
+    known = [row["settings"] or {} for row in rows]
+    drawn = ["candidates", "candidates_by"] if any(each.get("candidates") is not None for each in known) else []
+    return drawn + ["candidates_path"] * any(each.get("candidates_path") is not None for each in known)
+
+
+def _print_text(rows: list[dict[str, Any]], chosen: list[str] | None, asked: list[str], layout: str) -> None:
+    """Print runs as CSV or Markdown: the chosen columns, or those of the table; headings are keys of conditions."""
+    from recrun.report.files.text_tables import csv_table, markdown_table
+    from recrun.runs.listing import found_value
+
+    if chosen is None:
+        criteria = list(dict.fromkeys(row["which4best"] for row in rows if row["which4best"]))
+        scores = [f"{split}.{criterion}" for criterion in criteria for split in ("valid", "test")]
+        chosen = ["status", "best_epoch", "which4best", *scores, "test_evaluations", *asked]
+    keys = list(dict.fromkeys(["run", *chosen]))
+    cells = [[found_value(row, key) for key in keys] for row in rows]
+    if layout == "csv":
+        print_csv(csv_table(keys, cells))
+    else:
+        echo(markdown_table(keys, cells), nl=False)
 
 
 def _print_runs(rows: list[dict[str, Any]], chosen: list[str] | None, asked: list[str]) -> None:

@@ -13,6 +13,7 @@ from recrun.compare.comparable import reasons_against, refuse_incomparable
 from recrun.compare.comparison import Comparison, GroupResult
 from recrun.compare.entry import Entry, Split, read_entry, with_metric
 from recrun.compare.groups import Group, find_group, grouped, protocol_of
+from recrun.compare.parts import Part, find_parts, of_part
 from recrun.compare.select import listed, select
 from recrun.compare.testing import Method, test_groups
 from recrun.compare.values import UserValues
@@ -61,23 +62,80 @@ def compare(arguments: Sequence[str], runs: str | Path = "runs", how: How | None
         CheckpointError: a run is damaged.
     """
     how = how or How()
+    entries, metrics, notes = _chosen(arguments, runs, how)
+    return _compare(entries, metrics, notes, how, None)
+
+
+def compare_by(
+    arguments: Sequence[str], by: str, runs: str | Path = "runs", how: How | None = None
+) -> list[Comparison]:
+    """Compare finished runs for each group of their users, or each group of items to be found.
+
+    Groups of users are compared by the values of their users. Of groups of items only the numbers of whole runs are
+    known, so these are tested over seeds, or not at all where a group of runs has one seed. P values are corrected
+    within each comparison.
+
+    Args:
+        arguments: as for `compare`.
+        by: a grouping of the runs, as "gender", or one of its groups, as "gender=F".
+        runs: as for `compare`.
+        how: how they are compared.
+
+    Raises:
+        ConfigError: as for `compare`, or the runs are not broken down so.
+        CheckpointError: a run is damaged.
+    """
+    how = how or How()
+    entries, metrics, notes = _chosen(arguments, runs, how)
+    found = []
+    for part in find_parts(entries, by):
+        of_group = of_part(entries, part, how.split, metrics)
+        shared = _shared(of_group)
+        others = [] if how.metrics else [name for name in shared if name not in metrics]
+        known = [*(name for name in metrics if name in shared), *others]
+        left_out = [short_name(name) for name in metrics if name not in known]
+        more = [f"not known of groups of {part.of}: {', '.join(left_out)}"] if left_out else []
+        found.append(_compare(of_group, known, [*notes, *more], _for_part(how, part, of_group), part))
+    return found
+
+
+def _for_part(how: How, part: Part, entries: Sequence[Entry]) -> How:
+    """Return how the runs are compared for a group, of whose items there are no values of users.
+
+    Raises:
+        ConfigError: a test over users was asked for.
+    """
+    if part.of == "users" or how.descriptive:
+        return how
+    if how.over in ("users", "both"):
+        raise ConfigError(f"there are no values of users for groups of items ({part.name}); test with --over seeds")
+    several = all(len(group.entries) > 1 for group in grouped(entries)[0])
+    return replace(how, over="seeds") if several else replace(how, descriptive=True)
+
+
+def _chosen(arguments: Sequence[str], runs: str | Path, how: How) -> tuple[list[Entry], list[str], list[str]]:
+    """Return the runs that are compared, the metrics, and notes."""
     selection = select(arguments, runs)
     entries = _with_numbers(selection.rows, how.split)
     if how.metrics:
-        entries, metrics = _with_asked(entries, how.metrics, how.split)
-        notes: list[str] = []
-    else:
-        metrics, notes = _metrics(entries)
+        return *_with_asked(entries, how.metrics, how.split), list(selection.notes)
+    metrics, notes = _metrics(entries)
+    return entries, metrics, [*selection.notes, *notes]
+
+
+def _compare(
+    entries: Sequence[Entry], metrics: Sequence[str], notes: Sequence[str], how: How, part: Part | None
+) -> Comparison:
     reasons = list(reasons_against(entries, how.split, metrics))
     if not how.descriptive:
         refuse_incomparable(reasons)
     groups, repeated = grouped(entries)
     results = {group.name: _result(group, metrics) for group in groups}
     groups.sort(key=lambda group: _order(results[group.name], metrics[0]))
-    notes = [*selection.notes, *repeated, *notes, *_versions(entries)]
+    notes = [*notes, *repeated, *_versions(entries)]
     shown = tuple(results[group.name] for group in groups)
     protocol = entries[0].protocol if len({protocol_of(entry) for entry in entries}) == 1 else None
-    described = Comparison(how.split, tuple(metrics), shown, protocol=protocol)
+    described = Comparison(how.split, tuple(metrics), shown, protocol=protocol, part=part)
     if how.descriptive:
         notes += [f"no tests, since {reason}" for reason in reasons]
         best = {} if reasons else _best(shown, metrics)
@@ -87,7 +145,8 @@ def compare(arguments: Sequence[str], runs: str | Path = "runs", how: How | None
     method.refuse(groups, baseline)
     if len(groups) == 1:
         notes.append("a single group: there is nothing to test it against")
-    values = None if how.over == "seeds" or len(groups) == 1 else UserValues(entries, how.split, metrics)
+    users = None if part is None else part.users
+    values = None if how.over == "seeds" or len(groups) == 1 else UserValues(entries, how.split, metrics, users)
     best = _best(shown, metrics)
     outcome = test_groups(groups, baseline, best, metrics, method, values)
     return replace(

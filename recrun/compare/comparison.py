@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from recrun.compare.parts import Part
+
 Number = float | None
 
 
@@ -79,6 +81,7 @@ class Comparison:
         undistinguished: for each metric, the groups of which no test says that they are worse than the best.
         notes: what a reader should know.
         protocol: among which items was ranked, as metrics.json describes it; None for all items.
+        part: the group of users or items that it is of; None for all.
     """
 
     split: str
@@ -91,12 +94,14 @@ class Comparison:
     undistinguished: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     protocol: Mapping[str, Any] | None = None
+    part: Part | None = None
 
     def document(self) -> dict[str, Any]:
         """Return what `recrun compare --json` prints; numbers are not rounded."""
         return {
             "split": self.split,
             **({} if self.protocol is None else {"protocol": dict(self.protocol)}),
+            **({} if self.part is None else {"part": self.part.name, "of": self.part.of}),
             "metrics": list(self.metrics),
             "groups": [
                 {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -38,6 +38,7 @@ class Entry:
         started: when it began.
         n_users: how many users the metrics are over; None if they are over rows.
         protocol: among which items they rank, as metrics.json describes it; None for all items.
+        groups: the metrics of groups on the split, as metrics.json has them.
     """
 
     path: str
@@ -51,6 +52,7 @@ class Entry:
     started: str
     n_users: int | None
     protocol: Mapping[str, Any] | None
+    groups: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -82,6 +84,7 @@ def read_entry(row: Mapping[str, Any], split: Split) -> Entry | None:
     versions, users = record.get("versions"), metrics.get("users")
     why = row["undefined"].get(split)
     protocol = metrics.get("protocol")
+    groups = metrics["groups"].get(split) if isinstance(metrics.get("groups"), dict) else None
     n_users = users.get(split) if isinstance(users, dict) else None
     return Entry(
         path=row["run"],
@@ -97,6 +100,7 @@ def read_entry(row: Mapping[str, Any], split: Split) -> Entry | None:
         started=str(row["started"] or ""),
         n_users=n_users if isinstance(n_users, int) and "rows" not in metrics else None,
         protocol=protocol if isinstance(protocol, dict) else None,
+        groups=groups if isinstance(groups, dict) else {},
     )
 
 

@@ -8,10 +8,11 @@ from math import comb
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from recrun.compare.comparison import TestResult, number_or_none
 from recrun.compare.corrections import CORRECTIONS
-from recrun.compare.difference import Difference
+from recrun.compare.difference import Difference, Doubles
 from recrun.compare.groups import Group
 from recrun.compare.significance import LEVEL, assess, refuse_impossible
 from recrun.compare.values import GroupValues, UserValues
@@ -19,6 +20,7 @@ from recrun.errors import ConfigError
 from recrun.registry.user_files import short_name
 
 _BY_EXCHANGE: Final = ("wilcoxon", "permutation")
+_ROUNDING: Final = 1e-12
 _FEW_TO_DRAW: Final = 10
 """A bootstrap of fewer seeds finds too many differences."""
 
@@ -80,6 +82,8 @@ class Bench:
         self._kept: dict[str, GroupValues] = {}
         self.untested: dict[str, None] = {}
         """Metrics of whole runs that groups with a single seed could not be tested on."""
+        self.without_seed: dict[str, None] = {}
+        """Groups that do not depend on the seed, and were not tested over seeds against one another."""
         self.asked_for_users = method.over in ("users", "both")
 
     def values_of(self, group: Group, *, keep: bool) -> GroupValues:
@@ -111,7 +115,12 @@ class Bench:
         elif of_runs:
             columns = [self._metrics.index(metric) for metric in of_runs]
             runs = [each.runs_SM[:, None, columns] for each in (found, others)]
-            yield from self._results(Difference.of(runs[0], runs[1], paired=paired), "seeds", group, baseline, of_runs)
+            varies_M = _varies(runs[0][:, 0]) | _varies(runs[1][:, 0])
+            results = self._results(Difference.of(runs[0], runs[1], paired=paired), "seeds", group, baseline, of_runs)
+            for result, varies in zip(results, varies_M, strict=True):
+                if not varies:
+                    self.without_seed.update({group.name: None, baseline.name: None})
+                yield result if varies else _untested(result)
 
     def _results(
         self, difference: Difference, over: str, group: Group, baseline: Group, metrics: Sequence[str]
@@ -181,6 +190,16 @@ def test_groups(
     return Outcome(tuple(tests), marks, tuple(_notes(tests, groups, baseline, bench)))
 
 
+def _varies(runs_SM: Doubles) -> npt.NDArray[np.bool_]:
+    """Return which metrics (M,) differ between seeds, by more than the order of a sum may change."""
+    return np.asarray(np.ptp(runs_SM, axis=0) > _ROUNDING * np.abs(runs_SM).max(axis=0))
+
+
+def _untested(result: TestResult) -> TestResult:
+    """Return a difference of two groups that do not depend on the seed, of which seeds tell nothing."""
+    return replace(result, interval=(None, None), p=None, p_corrected=None, effect=None)
+
+
 def _p_values(tests: Sequence[TestResult]) -> list[float]:
     return [float("nan") if test.p is None else test.p for test in tests]
 
@@ -216,6 +235,9 @@ def _notes(tests: Sequence[TestResult], groups: Sequence[Group], baseline: Group
     if bench.untested:
         names = ", ".join(map(short_name, bench.untested))
         yield f"not tested where a group has one seed, since there are no values of users: {names}"
+    if bench.without_seed:
+        names = ", ".join(bench.without_seed)
+        yield f"these do not depend on the seed, so that differences between them are not tested over seeds: {names}"
     yield from _notes_on_few_seeds([each for each in tests if each.over != "users"])
     for metric in dict.fromkeys(each.metric for each in tests):
         counts = {each.n for each in tests if each.metric == metric and each.over != "seeds"}

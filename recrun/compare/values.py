@@ -52,14 +52,22 @@ class UserValues:
         entries: all runs that are compared.
         split: the split that is compared.
         metrics: the metrics that are compared.
+        users: the ids of the only users that count, as text; None for all.
 
     Raises:
         ConfigError: runs lack the values of their users; the message says how to write them.
         CheckpointError: a file of them is damaged.
     """
 
-    def __init__(self, entries: Sequence[Entry], split: Split, metrics: Sequence[str]) -> None:
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        split: Split,
+        metrics: Sequence[str],
+        users: npt.NDArray[np.str_] | None = None,
+    ) -> None:
         self.split, self.metrics = split, tuple(metrics)
+        self._only = users
         self.notes: list[str] = []
         """What a reader should know of the values that were read."""
         self._users_U: npt.NDArray[np.str_] | None = None
@@ -120,7 +128,10 @@ class UserValues:
     def _read(self, entry: Entry) -> PerUser:
         found = read_per_user(entry.path, self.split)
         assert found is not None, "files that are missing are refused before"
-        return found
+        if self._only is None:
+            return found
+        is_member_U = np.isin(found.users_U.astype(str), self._only)
+        return PerUser(found.users_U[is_member_U], {name: each[is_member_U] for name, each in found.values.items()})
 
     def _refuse_missing_files(self, entries: Sequence[Entry]) -> None:
         without = [

@@ -91,7 +91,7 @@ class Choice:
 
     def candidates(self) -> list[Component]:
         """Return every component that the unknown settings might mean, in the same order in every process."""
-        registries = {**COMPONENTS, "trackers": REPORTERS}
+        registries = {**COMPONENTS, "track": REPORTERS}
         return [known for setting, registry in registries.items() if setting in self.unknown for known in registry]
 
     def declared(self) -> set[str]:
@@ -148,11 +148,11 @@ def choose(reading: Reading) -> Choice:
         except RegistryError as error:
             choice.unknown.add(setting)
             choice.faults.append(_explain_name(registry, name, chosen, setting, error))
-    if "trackers" in reading.given:
-        choice.chosen["trackers"] = reading.given["trackers"]
-        choice.trackers, faults, all_known = choose_trackers(reading.given["trackers"])
+    if "track" in reading.given:
+        choice.chosen["track"] = reading.given["track"]
+        choice.trackers, faults, all_known = choose_trackers(reading.given["track"])
         choice.faults += faults
-        choice.unknown |= set() if all_known else {"trackers"}
+        choice.unknown |= set() if all_known else {"track"}
     return choice
 
 
@@ -177,7 +177,7 @@ def parser_of(choice: Choice) -> tuple[Parser, dict[str, Parameter], list[Fault]
 def _strangers(choice: Choice, known: Mapping[str, Parameter]) -> Iterator[Fault]:
     """Yield a fault for each name in a condition of a user's own component that is no setting of anything."""
     chosen = [(choice.chosen[setting], component) for setting, component in choice.components.items()]
-    for given, component in [*chosen, *((choice.chosen["trackers"], tracker) for tracker in choice.trackers)]:
+    for given, component in [*chosen, *((choice.chosen["track"], tracker) for tracker in choice.trackers)]:
         names = strange_names(component, known) if is_file_reference(component.name) else {}
         every = {each.name for each in _everything()} if names else set()
         for name, key in names.items():

@@ -105,7 +105,7 @@ def _value(parameter: Parameter) -> dict[str, Any]:
         schema: dict[str, Any] = {"anyOf": [{"enum": COMPONENTS[parameter.name].names()}, FILE_REFERENCE]}
     elif parameter.name == "monitors":
         return {"type": "array", "items": _monitor(with_loss=True)}
-    elif parameter.name == "trackers":
+    elif parameter.name == "track":
         further = further_reporters()
         items = [*([{"enum": further}] if further else []), FILE_REFERENCE]
         return {"type": "array", "items": {"anyOf": items}}

@@ -36,6 +36,7 @@ from recrun.config.settings import TRAINING
 from recrun.config.suggestions.keys import REMARKS, RENAMED, bare, meant_setting, renamed
 from recrun.config.suggestions.own_files import explain_python
 from recrun.config.suggestions.translations import monitor_of, remark_on
+from recrun.config.trackers import by_todays_name
 from recrun.config.yaml_reader import Given, Reading, overlay
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order, unknown
 from recrun.registry import DATASETS, ENGINES, LOSSES, METRICS, MODELS, REGISTRIES, REPORTERS, SAMPLERS, SPLITS
@@ -126,7 +127,7 @@ def read(config: str | Path | None, overrides: Sequence[str] = ()) -> tuple[Read
 
 def _check(reading: Reading, path: str) -> Resolved:
     """Check what was read; the file's expected values count only if no override changes what is computed."""
-    reading, notes = drop_unfit_choices(reading)
+    reading, notes = drop_unfit_choices(by_todays_name(reading))
     choice = choose(reading)
     reading, dropped = drop_meaningless(reading, choice)
     notes += dropped
@@ -140,8 +141,8 @@ def _check(reading: Reading, path: str) -> Resolved:
     values, found = parser.check(reading.given, complete=reading.complete and not choice.unknown)
     faults += explain_misfits(found, reading)
     values |= {setting: component.name for setting, component in choice.components.items() if setting in values}
-    if "trackers" in values:
-        values["trackers"] = list(dict.fromkeys(tracker.name for tracker in choice.trackers))
+    if "track" in values:
+        values["track"] = list(dict.fromkeys(tracker.name for tracker in choice.trackers))
     facts = Facts(values, choice.components, reading.given, known)
     found, dropped = drop_inapplicable(values, facts, reading)
     faults, notes = [*faults, *found], [*notes, *dropped]
@@ -228,7 +229,9 @@ def _of_something_else(key: str, parser: Parser, choice: Choice) -> str | None:
         for component in registry
         if key in {parameter.name for parameter in component.parameters}
     ]
-    if not owners or nearest(key, parser.parameters, cutoff=0.8) is not None:
+    near = nearest(key, parser.parameters, cutoff=0.8)
+    # `n_candidates` is a number of something else than `candidates`, and no slip of the pen.
+    if not owners or (near is not None and key != f"n_{near}"):
         return None
     using = ", ".join(f"{setting} {component.name}" for setting, component in components.items())
     others = f"{', '.join(owners[:3])}{' and others' if len(owners) > 3 else ''}"

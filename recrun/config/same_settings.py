@@ -36,9 +36,17 @@ FREE: Final = (
     "groups",
     "user_file",
     "item_file",
-    "trackers",
+    "track",
+    "track_project",
+    "track_checkpoint",
 )
 """Settings that do not affect results: the hardware, memory, output and checkpoints of a run, and break-downs."""
+
+FORMERLY: Final = "trackers"
+"""The name that `track` had, which is still read, as in the configs of earlier runs."""
+
+OF_TRACKING: Final = ("track", "track_project", "track_checkpoint", FORMERLY)
+"""Settings that say where a run is reported to; trackers may have further ones."""
 
 _OF_ONE_RUN: Final = {"id": None, "resume": False}
 """Settings that concern a single run folder, with the values that a stored config has instead."""
@@ -86,7 +94,7 @@ def changes_of_result(
 
 def decides(given: Mapping[str, Given], before: Mapping[str, Given]) -> bool:
     """Return whether settings, as written, change what is computed compared with `before`."""
-    trackers = [{"trackers": each["trackers"].value} for each in (before, given) if "trackers" in each]
+    trackers = [{key: each[key].value} for each in (before, given) for key in OF_TRACKING if key in each]
     left_out = (*FREE, *settings_of_trackers(*trackers), *NAMES)
     return any(
         key not in before or (before[key].value, before[key].text) != (new.value, new.text)
@@ -115,10 +123,11 @@ def is_finished_trial(recorded: Mapping[str, Any], config: Mapping[str, Any], ax
 
 
 def settings_of_trackers(*configs: Mapping[str, Any]) -> set[str]:
-    """Return the settings that the trackers of configs declare; like `trackers` itself, they do not affect results."""
-    found: set[str] = set()
-    lists = [trackers for config in configs if isinstance(trackers := config.get("trackers"), list)]
-    for name in dict.fromkeys(name for trackers in lists for name in trackers if isinstance(name, str)):
+    """Return the settings that the trackers of configs declare; like `track` itself, they do not affect results."""
+    found = {FORMERLY}
+    given = [config.get(key) for config in configs for key in ("track", FORMERLY)]
+    lists = [names for names in given if isinstance(names, list)]
+    for name in dict.fromkeys(name for names in lists for name in names if isinstance(name, str)):
         with suppress(RegistryError):  # a tracker that is no longer installed has no settings to ignore
             found |= {parameter.name for parameter in REPORTERS.describe(name).parameters}
     return found

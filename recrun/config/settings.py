@@ -78,11 +78,19 @@ RUN: Final[tuple[Parameter, ...]] = (
     _run("verbose", Annotated[int, Ge(0), Le(2)], 1, "0 quiet, 1 normal, 2 more"),
     _run("plots", bool, True, "draw plots at the end of the run"),
     _run(
-        "trackers",
+        "track",
         list[str],
         [],
-        "additional reporters for the run: registered names, or ./file.py:Name",
+        "trackers that the run is reported to: tensorboard, mlflow, wandb, trackio, or ./file.py:Name",
     ),
+    _run(
+        "track_project",
+        str | None,
+        None,
+        "project (of MLflow: experiment) at the trackers; what their environment variables say, else the description, "
+        "if null",
+    ),
+    _run("track_checkpoint", bool, False, "also send the best checkpoint to the trackers, at the end of the run"),
     _run("resume", bool, False, "continue the run of the same id (or the newest unfinished one with these settings)"),
     _run("id", str | None, None, "name of the run folder; generated if null"),
 )
@@ -129,7 +137,7 @@ TRAINING: Final[tuple[Parameter, ...]] = (
 )
 
 USUAL_REPORTERS: Final = ("live", "log", "events", "summary")
-"""The reporters of every run, in the order in which they are created and notified; `trackers` come after them."""
+"""The reporters of every run, in the order in which they are created and notified; those that `track` names follow."""
 
 _DEVICE_SYNTAX: Final = re.compile(r"auto|cpu|cuda|mps|(cuda:)?(0|[1-9][0-9]*)")
 _DEVICE_FORMS: Final = ("auto", "cpu", "cuda", "cuda:N", "N", "mps")

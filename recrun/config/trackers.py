@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Final
 
 from recrun.config.check_value import misdeclared, without_mistakes
+from recrun.config.config import Config
 from recrun.config.find import from_here
 from recrun.config.parser import Parser
+from recrun.config.same_settings import FORMERLY, settings_of_trackers
 from recrun.config.settings import USUAL_REPORTERS
-from recrun.config.yaml_reader import Given
-from recrun.errors import ConfigError, Fault, RegistryError, nearest
+from recrun.config.yaml_reader import Given, Reading
+from recrun.errors import ConfigError, Fault, RegistryError, nearest, unknown
 from recrun.registry import REPORTERS
 from recrun.registry.component import Component
 from recrun.registry.user_files import is_file_reference
 
+TENSORBOARD: Final = "tensorboard"
+"""The tracker that is a file in the run folder."""
+
 
 def further_reporters() -> list[str]:
-    """Return the registered reporters that a run has only if its `trackers` name them."""
+    """Return the registered reporters that a run has only if its `track` names them."""
     return [name for name in REPORTERS.names() if name not in USUAL_REPORTERS]
 
 
+def by_todays_name(reading: Reading) -> Reading:
+    """Return a config with `track` for `trackers`, which it was called in the configs of earlier runs."""
+    given = reading.given
+    if FORMERLY not in given or "track" in given:
+        return reading
+    return replace(reading, given={"track" if key == FORMERLY else key: value for key, value in given.items()})
+
+
 def choose_trackers(given: Given) -> tuple[list[Component], list[Fault], bool]:
-    """Return the reporters that `trackers` names, the faults of the names, and whether all were found."""
+    """Return the reporters that `track` names, the faults of the names, and whether all were found."""
     chosen: dict[str, Component] = {}
     faults: list[Fault] = []
     all_known = True
@@ -30,7 +46,7 @@ def choose_trackers(given: Given) -> tuple[list[Component], list[Fault], bool]:
             continue  # reported when the list's type is checked
         item = Given(name, given.items[position] if position < len(given.items) else given.place)
         if name in USUAL_REPORTERS:
-            faults.append(item.fault(f"{name} is already a reporter of every run; remove it", "trackers"))
+            faults.append(item.fault(f"{name} is already a reporter of every run; remove it", "track"))
             continue
         try:
             component = REPORTERS.describe(from_here(name, item))
@@ -44,13 +60,60 @@ def choose_trackers(given: Given) -> tuple[list[Component], list[Fault], bool]:
     return list(chosen.values()), faults, all_known
 
 
+def known_tracker(name: str) -> str:
+    """Return the name of a tracker that a finished run can be delivered to.
+
+    Raises:
+        ConfigError: there is none of this name; the message suggests the nearest one.
+    """
+    if name == TENSORBOARD:
+        raise ConfigError("tensorboard reads the run folder itself: there is nothing to deliver to it")
+    if not is_file_reference(name) and (name not in REPORTERS or name in USUAL_REPORTERS):
+        names = [each for each in further_reporters() if each != TENSORBOARD]
+        raise ConfigError(unknown("tracker", name, names))
+    return name
+
+
+def require_packages(trackers: Iterable[str]) -> None:
+    """Refuse trackers whose packages are not installed; nothing is imported.
+
+    A config is valid without them, so that a run can be evaluated where they are not installed.
+
+    Raises:
+        ConfigError: with a fault for each of them.
+    """
+    faults = []
+    for name in trackers:
+        package = REPORTERS.describe(name).traits.package
+        if package is not None and not is_installed(package):
+            message = f"{name} needs the package {package}, which is not installed: pip install 'recrun[{package}]'"
+            faults.append(Fault(message, key="track"))
+    if faults:
+        raise ConfigError(faults)
+
+
+def untracked(config: Config) -> Config:
+    """Return a config without trackers and their settings, for a run that repeats another one."""
+    left_out = settings_of_trackers(config)
+    return Config({**{key: value for key, value in config.items() if key not in left_out}, "track": []})
+
+
+def is_installed(package: str) -> bool:
+    """Return whether a package can be imported; a folder of its name without code, as wandb makes one, is none."""
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and spec.origin is not None
+
+
 def _explain(name: str, item: Given, error: RegistryError) -> Fault:
     """Return the fault of a tracker's name."""
     if is_file_reference(name) or name in REPORTERS:
-        return item.fault(str(error), "trackers")
+        return item.fault(str(error), "track")
     available = further_reporters()
     message = f"unknown tracker {name!r} (available: {', '.join([*available, './file.py:Name'])})"
-    return item.fault(message, "trackers", nearest(name, available))
+    return item.fault(message, "track", nearest(name, available))
 
 
 def declare_trackers(parser: Parser, trackers: Sequence[Component]) -> list[Fault]:

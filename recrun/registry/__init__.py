@@ -11,6 +11,7 @@ from recrun.registry.traits import (
     MetricTraits,
     ModelTraits,
     OptimizerTraits,
+    ReporterTraits,
     SamplerTraits,
     SchedulerTraits,
     SplitTraits,
@@ -28,7 +29,7 @@ OPTIMIZERS = Registry("optimizer", "OPTIMIZERS", "recrun.training.optimizers", "
 SCHEDULERS = Registry("lr_scheduler", "SCHEDULERS", "recrun.training.schedulers", "lr_schedulers", SchedulerTraits)
 SAMPLERS = Registry("sampler", "SAMPLERS", "recrun.data.sampling", "samplers", SamplerTraits)
 SPLITS = Registry("split", "SPLITS", "recrun.data.splits", "splits", SplitTraits)
-REPORTERS = Registry("reporter", "REPORTERS", "recrun.report.default_reporters", "reporters", Traits)
+REPORTERS = Registry("reporter", "REPORTERS", "recrun.report.default_reporters", "reporters", ReporterTraits)
 ENGINES = Registry("engine", "ENGINES", "recrun.sweep.engines", "engines", Traits)
 _ALL = (
     MODELS,

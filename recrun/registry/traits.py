@@ -208,6 +208,17 @@ class SamplerTraits(Traits):
 
 
 @dataclass(frozen=True)
+class ReporterTraits(Traits):
+    """The traits of a reporter.
+
+    Args:
+        package: the package that it imports, which `pip install 'recrun[package]'` installs; None if it needs none.
+    """
+
+    package: str | None = None
+
+
+@dataclass(frozen=True)
 class SplitTraits(Traits):
     """The traits of a split.
 

@@ -109,11 +109,17 @@ def _remember(file: Path) -> None:
 
 def _mark(file: Path) -> Path | None:
     """Return the empty file that marks a Python file as imported, or None if there is no place for it."""
+    folder = trusted_folder()
+    return None if folder is None else folder / hashlib.sha256(os.fsencode(file)).hexdigest()
+
+
+def trusted_folder() -> Path | None:
+    """Return the folder that remembers which Python files this user has imported, or None without a home folder."""
     try:
         home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     except RuntimeError:
         return None
-    return Path(home) / "recrun" / "own_code" / hashlib.sha256(os.fsencode(file)).hexdigest()
+    return Path(home) / "recrun" / "own_code"
 
 
 _NEEDED: Final = {
@@ -122,7 +128,7 @@ _NEEDED: Final = {
     "loss": ("bind from_scores reduction", "recrun.criterions.BaseCriterion"),
     "optimizer": ("param_groups zero_grad step state_dict", "torch.optim.Optimizer"),
     "lr_scheduler": ("step state_dict", "recrun.training.schedulers.Schedule"),
-    "trackers": (
+    "track": (
         "start step evaluating trained evaluated message finish close",
         "recrun.training.reporter.Reporter",
     ),
@@ -162,7 +168,7 @@ def checked(setting: str, reference: str, made: T, *needed: str) -> T:
         )
     missing = [name for name in (*names.split(), *needed) if not hasattr(made, name)]
     if missing and is_file_reference(reference):
-        kind = "tracker" if setting == "trackers" else setting
+        kind = "tracker" if setting == "track" else setting
         found = f"{reference} made {type(made).__name__!r}, which is no {kind}: it has no {', '.join(missing)}"
         raise RegistryError(f"{setting}: {found}; derive from {base}")
     return made

@@ -1,6 +1,7 @@
-"""Register the reporters of recrun: live view, log, event files and summary.
+"""Register the reporters of recrun: live view, log, event files, summary, and those of trackers.
 
-Each is a factory `(run, settings, resumed_from) -> Reporter`; `recrun.config.settings.USUAL_REPORTERS` is their order.
+Each is a factory `(run, settings, resumed_from) -> Reporter`; `recrun.config.settings.USUAL_REPORTERS` is the order of
+those that every run has.
 """
 
 from __future__ import annotations
@@ -55,3 +56,35 @@ def summary(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | Non
     from recrun.report.files.summary import SummaryWriter
 
     return SummaryWriter(run, settings)
+
+
+@REPORTERS.register("tensorboard")
+def tensorboard(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
+    """Add the settings and the final metrics to the event files, for the tab HPARAMS of TensorBoard."""
+    from recrun.report.files.hparams import HparamsWriter
+
+    return HparamsWriter(run, settings)
+
+
+@REPORTERS.register("mlflow", package="mlflow")
+def mlflow(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
+    """Report the run to MLflow."""
+    from recrun.report.trackers.mlflow import MlflowTracker
+
+    return MlflowTracker(run, settings)
+
+
+@REPORTERS.register("wandb", package="wandb")
+def wandb(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
+    """Report the run to Weights & Biases."""
+    from recrun.report.trackers.wandb import WandbTracker
+
+    return WandbTracker(run, settings)
+
+
+@REPORTERS.register("trackio", package="trackio")
+def trackio(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None) -> Reporter:
+    """Report the run to Trackio."""
+    from recrun.report.trackers.trackio import TrackioTracker
+
+    return TrackioTracker(run, settings)

@@ -9,7 +9,7 @@
     checkpoints/last/  the complete state, to resume from
     checkpoints/best/  the model that was best on validation
     per_user/          the metrics of each user, by split
-    summary/           SUMMARY.md, plots, event files
+    summary/, track/   SUMMARY.md, plots, event files; how far trackers, if there are any, were sent the run
 """
 
 from __future__ import annotations

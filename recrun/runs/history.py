@@ -190,6 +190,36 @@ def recent_history(path: str | Path, n_lines: int) -> list[Part]:
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
 
 
+def lines_after(path: str | Path, offset: int, n_lines: int) -> tuple[list[dict[str, Any]], int]:
+    """Return the lines of a metrics.jsonl from an offset on, while it is written, and the offset behind them.
+
+    A last line that is not whole yet is left for the next call; others that cannot be read are skipped.
+
+    Args:
+        path: the file; a missing one has no lines.
+        offset: where to begin, in bytes.
+        n_lines: how many lines are read at most.
+
+    Raises:
+        CheckpointError: the file is not a regular one, or cannot be read.
+    """
+    lines = []
+    try:
+        with open_regular(path, limit=MAX_LINES, follow=False) as file:
+            file.seek(offset)
+            for _ in range(n_lines):
+                text = file.readline(_MAX_LINE)
+                if not text.endswith(b"\n") and len(text) < _MAX_LINE:
+                    break
+                offset += len(text)
+                lines.append(_parse(text))
+    except FileNotFoundError:
+        return [], offset
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
+    return [line for line in lines if line is not None], offset
+
+
 def _before(file: BinaryIO, end: int, n_lines: int) -> tuple[Part, int]:
     """Return up to `n_lines` whole lines before an offset, and the offset at which they begin."""
     start, tail = end, b""

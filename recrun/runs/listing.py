@@ -98,6 +98,8 @@ def list_runs(
     """
     filters = [read_filter(text, position) for position, text in enumerate(conditions, start=1)]
     rows = [describe(path) for path in find_folders(root)]
+    # What is removed while it is read is not damaged.
+    rows = [row for row in rows if row["status"] != DAMAGED or os.path.lexists(row["run"])]
     sorted_by = [] if sort is None else [sort.removeprefix("-")]
     shown = [(option, key) for option, keys in (("--sort", sorted_by), ("--columns", columns)) for key in keys]
     rows = meeting(rows, filters, shown)
@@ -188,14 +190,21 @@ def value_of(row: Mapping[str, Any], key: str) -> Any:
     """Return the value of a key in a run's row: a setting, a metric or another column."""
     split, dot, metric = key.partition(".")
     if dot and f"{split}." in _SCORES:
-        return (row[split] or {}).get(metric.lower(), _MISSING)
+        scores = row[split] or {}
+        return scores.get(metric, scores.get(metric.lower(), _MISSING))
     return row[key] if key in _OF_THE_RUN else row["settings"].get(key, _MISSING)
+
+
+def found_value(row: Mapping[str, Any], key: str) -> Any:
+    """Return the value of a key, or None if the run has none."""
+    value = value_of(row, key)
+    return None if isinstance(value, _Missing) else value
 
 
 def shown_value(row: Mapping[str, Any], key: str) -> Any:
     """Return the value of a key for a table, or None if the run has none."""
-    value = value_of(row, key)
-    return None if isinstance(value, _Missing) else str(value) if isinstance(value, (list, bool)) else value
+    value = found_value(row, key)
+    return str(value) if isinstance(value, (list, bool)) else value
 
 
 def _refuse_unknown(keys: Sequence[tuple[str, Place]], rows: Sequence[Mapping[str, Any]]) -> None:

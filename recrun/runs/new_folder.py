@@ -13,7 +13,8 @@ from typing import Final
 
 from recrun.errors import CheckpointError
 from recrun.files import HeldError, hold, read_regular
-from recrun.runs.scan import LATEST
+from recrun.runs.contents import is_set_aside, remove_own
+from recrun.runs.scan import LATEST, find_folders
 
 _BUILDING: Final = ".building-"
 _NEW_RUN: Final = re.compile(r"\.building-[0-9a-f]{8}")
@@ -61,15 +62,18 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def remove_abandoned(root: Path, parent: Path) -> None:
-    """Remove at once what killed processes were making: runs in the folders for one data set, and links `latest`.
+    """Remove at once what killed processes were making or removing.
 
-    What bears such a name but holds anything else is the user's own.
+    That is runs in the folders for one data set, sweeps in theirs, and links `latest`. What bears such a name but holds
+    anything else is the user's own.
     """
     folders = {parent}
     for description in _folders(root):
+        _remove_all(description, is_set_aside, lambda entry: remove_own(entry.path))
         folders.update(_folders(description))
     for folder in folders:
         _remove_all(folder, _is_new_run, lambda entry: shutil.rmtree(entry.path, ignore_errors=True))
+        _remove_all(folder, is_set_aside, lambda entry: remove_own(entry.path))
     _remove_all(root, _is_new_latest, lambda entry: os.unlink(entry.path))
 
 
@@ -140,6 +144,22 @@ def have_latest_follow(path: Path, *, is_new: bool) -> str | None:
             _point_latest(root, path)
         except OSError as error:
             return f"{root / LATEST} does not point at this run: {error.strerror}"
+    return None
+
+
+def repair_latest(root: Path) -> Path | None:
+    """Point a `latest` whose run is gone at the newest run that is left, or remove it; return that run, if any.
+
+    Raises:
+        OSError: that is not possible.
+    """
+    if not _points_at_runs(root) or follow_latest(root / LATEST).exists():
+        return None
+    left = find_folders(root)
+    if left:
+        _point_latest(root, Path(left[-1]))
+        return Path(left[-1])
+    (root / LATEST).unlink(missing_ok=True)
     return None
 
 

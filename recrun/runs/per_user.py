@@ -8,9 +8,10 @@ that the run reports.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from recrun.errors import CheckpointError, DataError
 from recrun.files import atomic_write, open_regular
 from recrun.metrics.per_user import PerUser
 from recrun.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    import polars as pl
 
 USER: Final = "user"
 
@@ -42,8 +46,21 @@ def write_per_user(run: RunFolder, split: str, per_user: PerUser | None) -> None
     import polars as pl
 
     columns = {name: pl.Series(values_U, dtype=pl.Float64).fill_nan(None) for name, values_U in per_user.values.items()}
+    write_frame(run, file, {USER: per_user.users_U, **columns})
+
+
+def write_frame(run: RunFolder, file: Path, columns: Mapping[str, Any]) -> None:
+    """Write a parquet file of a run atomically.
+
+    Raises:
+        CheckpointError: the folder is that of another run by now.
+        OSError: it cannot be written.
+    """
+    import polars as pl
+
+    run.require_own()
     content = BytesIO()
-    pl.DataFrame({USER: pl.Series(per_user.users_U), **columns}).write_parquet(content)
+    pl.DataFrame({name: pl.Series(name, values) for name, values in columns.items()}).write_parquet(content)
     file.parent.mkdir(exist_ok=True)
     atomic_write(file, content.getvalue())
 
@@ -60,9 +77,28 @@ def read_per_user(run: str | Path, split: str) -> PerUser | None:
     """
     import polars as pl
 
+    file = RunFolder(run).per_user_file(split)
+    frame = read_frame(file)
+    if frame is None:
+        return None
+    names = frame.columns[1:]
+    wrong = [name for name in names if frame[name].dtype != pl.Float64]
+    if wrong:
+        raise CheckpointError(f"{file} is damaged: its column {wrong[0]!r} must hold float64")
+    values = {name: frame[name].to_numpy().astype(np.float64, copy=False) for name in names}
+    return PerUser(frame[USER].to_numpy(), values)
+
+
+def read_frame(file: Path) -> pl.DataFrame | None:
+    """Read a parquet file of a run with a row for each user, which may be a stranger's; None if there is none.
+
+    Raises:
+        CheckpointError: something else is in its place, or it does not begin with a column of distinct users.
+    """
+    import polars as pl
+
     from recrun.data.formats.polars_files import parquet_names, read_parquet_columns
 
-    file = RunFolder(run).per_user_file(split)
     if not os.path.lexists(file):
         return None
     try:
@@ -71,7 +107,7 @@ def read_per_user(run: str | Path, split: str) -> PerUser | None:
         open_regular(file, follow=False).close()
         names = parquet_names(file)
         if names[:1] != [USER] or len(names) < 2:
-            raise CheckpointError(f"{file} is damaged: it must have a column {USER!r} and then one for each metric")
+            raise CheckpointError(f"{file} is damaged: it must have a column {USER!r} first, and others")
         frame = read_parquet_columns(file)
     except OSError as error:
         raise CheckpointError(f"cannot read {file}: {error.strerror}") from None
@@ -81,11 +117,7 @@ def read_per_user(run: str | Path, split: str) -> PerUser | None:
     is_id = users.dtype.is_integer() or users.dtype == pl.String
     if not is_id or users.null_count() or users.n_unique() < len(users):
         raise CheckpointError(f"{file} is damaged: its column {USER!r} must hold each user once")
-    wrong = [name for name in names[1:] if frame[name].dtype != pl.Float64]
-    if wrong:
-        raise CheckpointError(f"{file} is damaged: its column {wrong[0]!r} must hold float64")
-    values = {name: frame[name].to_numpy().astype(np.float64, copy=False) for name in names[1:]}
-    return PerUser(users.to_numpy(), values)
+    return frame
 
 
 def add_per_user(run: RunFolder, split: str, per_user: PerUser) -> bool:

@@ -27,10 +27,18 @@ CHECKPOINT_FILE: Final = "checkpoint.safetensors"
 _FILES: Final = frozenset(
     ("config.yaml", "run.json", "log.txt", "metrics.jsonl", "metrics.json", ".lock", ".record-lock")
 )
-_FOLDERS: Final = frozenset(("checkpoints", "summary", "per_user"))
+_FOLDERS: Final = frozenset(("checkpoints", "summary", "per_user", "track"))
 _LINES: Final = "metrics.jsonl"
 _ADDED_TO: Final = (_LINES, "log.txt")
-_OWN: Final = (CHECKPOINT_FILE, "SUMMARY.md", "events.out.tfevents.", "valid.parquet", "test.parquet", ".")
+_OWN: Final = (
+    CHECKPOINT_FILE,
+    "SUMMARY.md",
+    "events.out.tfevents.",
+    "valid.parquet",
+    "test.parquet",
+    "groups.parquet",
+    ".",
+)
 
 
 def refuse_foreign(folder: str | Path, *, thorough: bool = True) -> None:
@@ -101,7 +109,7 @@ def _foreign(folder: str, thorough: bool) -> str:
             elif entry.is_symlink():
                 return _wrong(name, True, "")
     problem = ""
-    for name in ("summary", "per_user"):
+    for name in ("summary", "per_user", "track"):
         if name in folders:
             problem = problem or _foreign_within(folder, name)
     if "checkpoints" in folders:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from recrun.config.resolve import Resolved, resolve
 from recrun.config.same_settings import sweep_identity
+from recrun.config.trackers import require_packages
 from recrun.errors import ConfigError, Fault, reading_order
 from recrun.registry import DATASETS
 from recrun.sweep.arguments import Grid, Setting, Value, parse_grid
@@ -33,6 +34,8 @@ _NOT_SWEPT: Final = {
     "which4best": "trials are compared by one criterion; give one value",
     "eval_valid": "trials are compared on validation; give one value",
     "plots": "does not change results; give one value",
+    "track": "does not change results; give one value",
+    "track_project": "does not change results; give one value",
     "verbose": "does not change results; give one value",
 }
 Resolver = Callable[[str | None, Sequence[str]], Resolved]
@@ -121,6 +124,7 @@ def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolv
         faults += [*_repeated_values(grid, configs), *_several_criteria(configs)]
     if faults:
         raise ConfigError(sorted(dict.fromkeys(faults), key=reading_order))
+    require_packages(dict.fromkeys(name for each in configs for name in each.track))
     plan = _build(grid, configs, resolved[0].path)
     points = group([(trial.index, trial.overrides) for trial in plan.trials], choices, data)
     is_tested = all(each["eval_test"] for each in configs)

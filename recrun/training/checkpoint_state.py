@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from torch import nn
 
-from recrun.config.same_settings import refused_changes, settings_of_trackers
+from recrun.config.same_settings import OF_TRACKING, refused_changes, settings_of_trackers
 from recrun.errors import CheckpointError, DataError, TrainingError
 from recrun.randomness import random_state, restore_random_state
 from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -127,7 +127,7 @@ def _model_state(parts: RunParts, settings: RunSettings) -> dict[str, Any]:
 
     Trackers are left out, so that the model can be used where they are not installed.
     """
-    of_trackers = {"trackers", *settings_of_trackers(settings.cfg)}
+    of_trackers = {*OF_TRACKING, *settings_of_trackers(settings.cfg)}
     return {
         "config": {key: value for key, value in settings.cfg.items() if key not in of_trackers},
         "data": dict(parts.dataset.base.hashes),

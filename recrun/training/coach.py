@@ -30,6 +30,7 @@ from recrun.metrics.undefined import Undefined
 from recrun.runs.checkpoint import load_checkpoint
 from recrun.runs.per_user import write_per_user
 from recrun.runs.resume import final_result, is_recorded_as_done
+from recrun.runs.user_groups import write_user_groups
 from recrun.training.finite_checks import last_good
 from recrun.training.loader import n_rows
 from recrun.training.loop_state import Best, require_all
@@ -184,6 +185,8 @@ class Coach(RunKeeper):
             self.reporters.evaluated(best.epoch, "test", test, False, seconds)
         write_per_user(self.run, "valid", of_valid)
         write_per_user(self.run, "test", self.evaluator.per_user.get("test"))
+        if self.evaluator.keeps_users:
+            write_user_groups(self.run, self.settings.groupings, self.dataset.base)
         result = result_of(self.run, self.parts, self.settings, self.state, test, self.evaluator)
         self.run.write_json(self.run.metrics_file, result)
         self.reporters.finish(result)

@@ -18,6 +18,9 @@ class Reporter:
     """Base class of objects that are notified of a run's progress; every method does nothing unless overridden.
 
     An epoch number is the number of epochs the model has been trained: 0 is the untrained model.
+
+    One with an attribute `others` is given all reporters of its run there; what it has to tell the user goes through
+    their `message`.
     """
 
     def start(self, info: Mapping[str, Any]) -> None:
@@ -44,52 +47,61 @@ class Reporter:
     def finish(self, result: Mapping[str, Any]) -> None:
         """The run is done; `result` is the content of metrics.json."""
 
+    def settle(self) -> None:
+        """The run has ended, successfully or not, and that is recorded; messages are still shown."""
+
     def close(self) -> None:
-        """The run has ended, successfully or not."""
+        """The run has ended, and all reporters have settled."""
 
 
 class Reporters(Reporter):
-    """Notifies several reporters in order; `close` closes all of them, even if one raises an error."""
+    """Notifies several reporters in order; `close` settles and closes all of them, even if one raises an error."""
 
     def __init__(self, reporters: Iterable[Reporter] = ()) -> None:
-        self._reporters = list(reporters)
+        self.reporters = list(reporters)
 
     def start(self, info: Mapping[str, Any]) -> None:
-        for reporter in self._reporters:
+        for reporter in self.reporters:
             reporter.start(info)
 
     def step(self, epoch: int, step: int, n_steps: int | None, loss: float | None = None) -> None:
-        for reporter in self._reporters:
+        for reporter in self.reporters:
             reporter.step(epoch, step, n_steps, loss)
 
     def evaluating(self, epoch: int, split: str, done: int, total: int) -> None:
-        for reporter in self._reporters:
+        for reporter in self.reporters:
             reporter.evaluating(epoch, split, done, total)
 
     def trained(self, epoch: int, values: Mapping[str, float], seconds: float) -> None:
-        for reporter in self._reporters:
+        for reporter in self.reporters:
             reporter.trained(epoch, values, seconds)
 
     def evaluated(self, epoch: int, split: str, values: Mapping[str, float], is_best: bool, seconds: float) -> None:
-        for reporter in self._reporters:
+        for reporter in self.reporters:
             reporter.evaluated(epoch, split, values, is_best, seconds)
 
     def message(self, text: str, level: str = "info") -> None:
-        for reporter in self._reporters:
+        for reporter in self.reporters:
             reporter.message(text, level)
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        for reporter in self._reporters:
+        for reporter in self.reporters:
             reporter.finish(result)
+
+    def settle(self) -> None:
+        for reporter in self.reporters:
+            if hasattr(reporter, "settle"):  # a user's own that does not derive from Reporter may lack it
+                reporter.settle()
 
     def close(self) -> None:
         with ExitStack() as stack:
-            for reporter in reversed(self._reporters):
+            for reporter in reversed(self.reporters):
                 stack.callback(reporter.close)
+            stack.callback(self.settle)
 
 
 def make_reporters(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None = None) -> list[Reporter]:
-    """Return the usual reporters of a run, followed by those in its `trackers`.
+    """Return the usual reporters of a run, followed by those that `track` names.
 
     Each is created by its registered `factory(run, settings, resumed_from, **its own settings)`.
 
@@ -104,10 +116,14 @@ def make_reporters(run: RunFolder, settings: Mapping[str, Any], resumed_from: in
     """
     made: list[Reporter] = []
     with ExitStack() as stack:
-        for name in (*USUAL_REPORTERS, *settings.get("trackers", ())):
+        for name in (*USUAL_REPORTERS, *settings.get("track", ())):
             names = [parameter.name for parameter in REPORTERS.describe(name).parameters]
             own = {key: settings[key] for key in names if key in settings}
-            made.append(checked("trackers", name, REPORTERS.get(name)(run, settings, resumed_from, **own)))
+            made.append(checked("track", name, REPORTERS.get(name)(run, settings, resumed_from, **own)))
             stack.callback(made[-1].close)
+        everyone = Reporters(made)
+        for each in made:
+            if hasattr(each, "others"):
+                each.others = everyone
         stack.pop_all()  # all are created; the caller closes them
     return made

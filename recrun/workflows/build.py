@@ -12,6 +12,7 @@ from recrun.architectures.base import RecSysArch, n_parameters
 from recrun.config.config import Config
 from recrun.config.draft import COMPONENTS
 from recrun.config.resolve import Resolved
+from recrun.config.trackers import require_packages
 from recrun.errors import ConfigError, Fault
 from recrun.evaluation.protocol import Protocol
 from recrun.randomness import draw_seed, seed_everything
@@ -46,6 +47,7 @@ def prepare(
     Raises:
         ConfigError, DataError, CheckpointError: it cannot be built; no run folder is created.
     """
+    require_packages(resolved.config.track)
     resolved = _settle_seed(resolved, runs)
     coach = build(resolved)
     coach.notes = list(resolved.notes)
@@ -113,6 +115,7 @@ def plan(resolved: Resolved) -> dict[str, Any]:
     Raises:
         ConfigError, DataError: it would be refused.
     """
+    require_packages(resolved.config.track)
     coach = build(_settle_seed(resolved))
     config = resolved.config
     coach.check(config, config.monitors)

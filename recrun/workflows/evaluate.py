@@ -20,6 +20,7 @@ from recrun.runs.find import locate_checkpoint
 from recrun.runs.folder import RunFolder
 from recrun.runs.per_user import add_per_user
 from recrun.runs.provenance import refuse_strange_code
+from recrun.runs.user_groups import write_user_groups
 from recrun.training.checkpoint_state import last_line, refuse_other_data
 from recrun.training.coach import Coach
 from recrun.training.reporter import Reporter
@@ -77,7 +78,7 @@ def evaluate(
     if entry is not None and run is not None:
         run.end_test_evaluation(entry, values, **protocol_entry(protocol))
     per_user = coach.evaluator.per_user.get(split) if protocol.choice == of_run.choice else None
-    kept = None if run is None else _keep_per_user(run, file, split, per_user)
+    kept = None if run is None else _keep_per_user(run, file, split, per_user, coach)
     return {
         "run": None if run is None else str(run.path),
         "checkpoint": str(file),
@@ -92,10 +93,10 @@ def evaluate(
     }
 
 
-def _keep_per_user(run: RunFolder, file: Path, split: str, per_user: PerUser | None) -> str | None:
+def _keep_per_user(run: RunFolder, file: Path, split: str, per_user: PerUser | None, coach: Coach) -> str | None:
     """Add the metrics of each user to the files of a finished run whose best model was evaluated; return which file.
 
-    The metrics that the run has of each user already stay as they are.
+    The groups of users are added too. The metrics that the run has of each user already stay as they are.
     """
     is_final = file == run.checkpoint_file("best") and run.read_run().get("status") == "done"
     if per_user is None or not per_user.values or not is_final:
@@ -103,6 +104,7 @@ def _keep_per_user(run: RunFolder, file: Path, split: str, per_user: PerUser | N
     target = run.per_user_file(split)
     try:
         add_per_user(run, split, per_user)
+        write_user_groups(run, coach.settings.groupings, coach.dataset.base)
     except OSError as error:
         message = f"the metrics of each user are not kept: {target} cannot be written: {error.strerror}"
         logging.getLogger(__name__).warning(message)

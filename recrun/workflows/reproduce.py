@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from recrun.config.find import read_overrides
 from recrun.config.resolve import resolve
 from recrun.config.same_settings import FREE
+from recrun.config.trackers import require_packages, untracked
 from recrun.errors import ConfigError
 from recrun.metrics.undefined import as_nulls
 from recrun.runs.find import folder_of_runs
@@ -51,7 +52,8 @@ def reproduce(
 
     Args:
         path: the run's folder.
-        overrides: `KEY=VALUE` settings that do not change results (`root`). Plots are drawn only with `plots=true`.
+        overrides: `KEY=VALUE` settings that do not change results (`root`). Plots are drawn only with `plots=true`,
+            and it is reported to trackers only if `track` is given.
         runs: the root of the new run folder; None for that of the given run (see `folder_of_runs`).
         trust: whether code of the user's own that the run names may be run although it was not run here before.
         verbose: how much is shown now, whatever the config says; None for what the config says.
@@ -74,6 +76,9 @@ def reproduce(
     conditions = [each for each in conditions_of(record, run.read_settings()) if each.partition("=")[0] not in changed]
     given = [*conditions, *no_plots, *overrides]
     resolved = resolve(run.config_file, given)
+    if "track" not in changed:
+        resolved = replace(resolved, config=untracked(resolved.config))
+    require_packages(resolved.config.track)
     refuse_strange_code(f"the run {run.path}", resolved.config, named=(), trust=trust)
     coach = build(resolved)
     hashes = dict(coach.dataset.base.hashes)

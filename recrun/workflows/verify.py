@@ -11,6 +11,7 @@ from recrun.config.expected import KEY, Expected
 from recrun.config.find import read_overrides
 from recrun.config.resolve import Resolved, resolve
 from recrun.config.same_settings import changes_of_result
+from recrun.config.trackers import untracked
 from recrun.errors import ConfigError, Fault, reading_order
 from recrun.metrics.undefined import reason_in
 from recrun.runs.folder import RunFolder, finished_record, open_run
@@ -59,6 +60,8 @@ def _read_claim(config: str | None, overrides: Sequence[str]) -> Claim:
     resolved = resolve(config, overrides) if overrides else written
     if "plots" not in read_overrides(overrides):
         resolved = replace(resolved, config=resolved.config.replace(plots=False))
+    if "track" not in read_overrides(overrides):
+        resolved = replace(resolved, config=untracked(resolved.config))
     if all(entry.tolerance is None for entry in written.expected):
         raise ConfigError(Fault(_NOTHING, KEY, written.path))
     settings = resolved.config

@@ -215,3 +215,25 @@ def test_torch_is_not_needed(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_its_help_imports_nothing_heavy() -> None:
     assert modules_after("compare", "--help", names=("torch", "numpy", "polars", "scipy", "rich")) == []
+
+
+def test_groups_of_users_are_compared_one_after_the_other(recrun: Callable[..., Any], tmp_path: Path) -> None:
+    for seed in ("1", "2"):
+        for model in ("popularity", "random"):
+            small = ["n_users=60", "n_items=40", "n_interactions=900", "monitors=[ndcg@5]", "which4best=ndcg@5"]
+            trained = recrun("train", model, *small, "plots=false", "groups=[activity:2]", f"seed={seed}")
+            assert trained.code == 0, trained.err
+    document = json.loads(recrun("compare", "runs", "--by", "activity:2", "--json").out)
+    assert [part["of"] for part in document["parts"]] == ["users", "users"]
+    names = [part["part"] for part in document["parts"]]
+    table = recrun("compare", "runs", "--by", "activity:2").out
+    assert [line for line in table.splitlines() if line in names] == names
+    csv = recrun("compare", "runs", "--by", "activity:2", "--format", "csv").out.splitlines()
+    assert csv[0].endswith(",part")
+    assert [line.rpartition(",")[2] for line in csv[1:]] == [names[0], names[0], names[1], names[1]]
+    one = recrun("compare", "runs", "--by", names[1], "--format", "md").out
+    assert one.startswith("## activity:2=")
+    for kind in ("latex", "html"):
+        assert recrun("compare", "runs", "--by", "activity:2", "--format", kind).code == 0
+    refused = recrun("compare", "runs", "--by", "age")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)

@@ -37,7 +37,7 @@ def bash(recrun: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callabl
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("recrun tr", ["plain train"]),
+        ("recrun tr", ["plain track", "plain train"]),
         ("recrun new mo", ["plain model"]),
         ("recrun train --re", ["plain --resume"]),
         ("recrun train bprm", ["plain bprmf"]),
@@ -109,7 +109,7 @@ def test_zsh_and_fish_hand_over_words_and_get_whole_words(
 ) -> None:
     monkeypatch.setenv("_RECRUN_COMPLETE", f"{shell}_complete")
     for words, expected in (
-        ("recrun\ntra", "plain\ttrain\tTrain a model"),
+        ("recrun\ntrai", "plain\ttrain\tTrain a model"),
         ("recrun\ntrain\nbprmf\nmodel=ea", "plain\tmodel=ease\t"),
         ("recrun\ntrain\nmonitors=[auc,gin", "open\tmonitors=[auc,gini@10\t"),
         ("recrun\neval\n--split=va", "plain\t--split=valid\t"),
@@ -168,5 +168,5 @@ def test_a_real_shell_completes_the_value_of_a_setting(shell: str, tmp_path: Pat
     arguments, setup = SHELLS[shell]
     if shutil.which(arguments[0]) is None:
         pytest.skip(f"{shell} is not installed")
-    shown = _type(arguments, f"{setup}recrun tra\tbprmf mod\tlightg\t", "lightgcn", tmp_path)
+    shown = _type(arguments, f"{setup}recrun trai\tbprmf mod\tlightg\t", "lightgcn", tmp_path)
     assert "lightgcn" in shown

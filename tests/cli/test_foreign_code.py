@@ -110,7 +110,7 @@ def test_naming_the_code_is_enough(
     ("key", "value"),
     [
         ("loss", "{own}:OwnLoss"),
-        ("trackers", ["{own}:OwnTracker"]),
+        ("track", ["{own}:OwnTracker"]),
         ("dataset", "{own}:Own"),
         ("sampler", "{own}:Own"),
         ("split", "{own}:Own"),
@@ -131,7 +131,7 @@ def test_no_setting_of_a_run_makes_its_code_run(
         state["config"][key] = value
         save_checkpoint(run.checkpoint_file(which), state)
     outcome = recrun(*COMMANDS[command], str(run.path))
-    needs_none = command == "eval" and key in ("loss", "trackers")
+    needs_none = key == "track" if command == "reproduce" else command == "eval" and key in ("loss", "track")
     assert (outcome.code, "Traceback" in outcome.err) == (0 if needs_none else 2, False)
     assert not trace.exists()
 

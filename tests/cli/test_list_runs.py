@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -157,10 +159,83 @@ def test_columns_that_no_run_has_are_refused(
     assert message in outcome.err
 
 
+def test_csv_has_the_chosen_columns_unrounded(recrun: Callable[..., Any], runs: Path) -> None:
+    _run(runs, "third", lr=1 / 3, valid=2 / 3, layers=[8, 4], with_ratings=True, loss="a,b")
+    columns = "lr,valid.ndcg@20,layers,with_ratings,loss,seconds"
+    outcome = recrun("list", "runs", "name=third", "--columns", columns, "--format", "csv")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.endswith("\r\n")
+    head, row = csv.reader(io.StringIO(outcome.out, newline=""))
+    assert head == ["run", *columns.split(",")]
+    assert row == ["runs/mf/Synthetic/third", str(1 / 3), str(2 / 3), "[8, 4]", "true", "a,b", ""]
+
+
+def test_csv_without_columns_has_those_of_the_table_under_keys_of_conditions(
+    recrun: Callable[..., Any], runs: Path
+) -> None:
+    outcome = recrun("list", "runs", "lr>0.001", "--sort", "-lr", "--format", "csv")
+    head, *rows = csv.reader(io.StringIO(outcome.out, newline=""))
+    assert head == [
+        "run",
+        "status",
+        "best_epoch",
+        "which4best",
+        "valid.ndcg@20",
+        "test.ndcg@20",
+        "test_evaluations",
+        "lr",
+    ]
+    assert [row[0].rpartition("/")[2] for row in rows] == ["ccc", "bb"]
+    assert rows[0][1:] == ["done", "3", "ndcg@20", "0.2", "0.1", "1", "0.1"]
+
+
+def test_strangers_text_in_csv_is_neither_computed_nor_obeyed(recrun: Callable[..., Any], runs: Path) -> None:
+    for id, text in {"f": "=cmd()", "g": "@x", "h": "a\x1b[31mb\nc", "i": "+1", "j": "-1"}.items():
+        _run(runs, id, loss=text)
+    _run(runs, "k", margin=-0.5)
+    outcome = recrun("list", "runs", "loss!=null", "--columns", "loss", "--format", "csv")
+    _, *rows = csv.reader(io.StringIO(outcome.out, newline=""))
+    assert [row[1] for row in rows] == ["'=cmd()", "'@x", "a\\x1b[31mb\\nc", "'+1", "'-1"]
+    numbers = recrun("list", "runs", "name=k", "--columns", "margin", "--format", "csv").out
+    assert numbers.splitlines()[1].endswith(",-0.5")
+
+
+def test_markdown_shows_text_as_it_is(recrun: Callable[..., Any], runs: Path) -> None:
+    _run(runs, "md", loss="a|b <script> [x](y) `c` *d* best_epoch _e_ \\")
+    outcome = recrun("list", "runs", "name=md", "--columns", "lr,loss,best_epoch", "--format", "md", "--sort", "-name")
+    head, rule, row = outcome.out.splitlines()
+    assert (head, rule) == ("| run | lr | loss | best_epoch |", "| --- | --- | --- | ---: |")
+    shown = r"a\|b &lt;script&gt; \[x\](y) \`c\` \*d\* best_epoch \_e\_ \\"
+    assert row == f"| runs/mf/Synthetic/md |  | {shown} | 3 |"
+
+
+def test_csv_of_no_runs_is_its_header_row(recrun: Callable[..., Any]) -> None:
+    outcome = recrun("list", "runs", "--columns", "lr,valid.ndcg@20", "--format", "csv")
+    assert (outcome.code, outcome.out) == (0, "run,lr,valid.ndcg@20\r\n")
+    assert "no runs in runs" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "md", "--json"], "--json and --format md exclude each other"),
+        (["--format", "xlsx"], "'xlsx' is not one of"),
+        (["--format", "csv", "--columns", "valid.ndgc@20"], "did you mean 'valid.ndcg@20'?"),
+    ],
+)
+def test_a_format_that_cannot_be_is_refused(
+    recrun: Callable[..., Any], runs: Path, arguments: list[str], message: str
+) -> None:
+    outcome = recrun("list", "runs", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err
+
+
 def test_conditions_are_for_runs_only(recrun: Callable[..., Any]) -> None:
+    assert recrun("list", "models", "--format", "csv").code == 2
     outcome = recrun("list", "models", "lr=1")
     assert outcome.code == 2
-    assert "conditions, --sort and --columns are for runs, not for models" in outcome.err
+    assert "conditions, --sort, --columns and --format are for runs, not for models" in outcome.err
 
 
 def test_damaged_folders_are_rows_marked_damaged(recrun: Callable[..., Any], runs: Path) -> None:
@@ -216,3 +291,17 @@ def test_no_runs_are_no_error(recrun: Callable[..., Any]) -> None:
 
 def test_listing_runs_does_not_import_torch() -> None:
     assert modules_after("list", "runs", "lr=1", "--sort", "lr", names=("torch", "polars", "pydantic")) == []
+
+
+def test_runs_that_rank_candidates_are_told_from_those_that_rank_all_items(
+    recrun: Callable[..., Any], tmp_path: Path
+) -> None:
+    _run(tmp_path / "runs", "a")
+    assert "candidates" not in recrun("list", "runs").out
+    _run(tmp_path / "runs", "bb", candidates=99, candidates_by="popularity")
+    lines = recrun("list", "runs").out.splitlines()
+    assert lines[0].split()[-2:] == ["candidates", "candidates_by"]
+    assert [line.split()[-2:] for line in lines[2:]] == [["-", "-"], ["99", "popularity"]]
+    _run(tmp_path / "runs", "ccc", candidates_path="lists.csv")
+    head = recrun("list", "runs", "--format", "csv").out.splitlines()[0]
+    assert head.endswith(",candidates,candidates_by,candidates_path")

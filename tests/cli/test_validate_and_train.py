@@ -60,7 +60,7 @@ def _mutated(draw: random.Random) -> tuple[str, list[str]]:
         "max_length",
         "similarity",
         "filter",
-        "trackers",
+        "track",
         "id",
     ]
     overrides: dict[str, str] = {}

@@ -450,3 +450,16 @@ def test_the_document_is_that_of_the_contract(three_groups: Path) -> None:
     keys = {"group", "metric", "difference", "interval", "p", "p_corrected", "effect", "test", "over", "n"}
     assert all(keys <= set(test) and len(test["interval"]) == 2 for test in document["tests"])
     assert document["baseline"] == "bprmf"
+
+
+def test_differences_of_models_that_do_not_depend_on_the_seed_are_not_tested_over_seeds(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        write_run(tmp_path, f"a{seed}", seed, 0.1, whole={"coverage@20": 0.3})
+        write_run(tmp_path, f"b{seed}", seed, 0.0, model="ease", whole={"coverage@20": 0.1 + 0.2})
+        write_run(tmp_path, f"c{seed}", seed, 0.05, model="ials", whole={"coverage@20": 0.2 + seed / 100})
+    found = _compare(tmp_path, metrics=("coverage@20",), baseline="bprmf")
+    ease, ials = sorted(found.tests, key=lambda test: test.group)
+    assert (ease.p, ease.p_corrected, ease.interval, ease.effect) == (None, None, (None, None), None)
+    assert ease.difference == pytest.approx(0.0)
+    assert ials.p is not None
+    assert any(note.startswith("these do not depend on the seed") and "ease, bprmf" in note for note in found.notes)

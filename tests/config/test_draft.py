@@ -285,19 +285,19 @@ TRACKER = "from recrun.training.reporter import Reporter\nfrom recrun.types impo
         ("split", "def Mine(): ...\n", "takes 0 arguments by position, but is given 1; write it as (rows, *, setting"),
         ("split", "def Mine(rows, share): ...\n", "needs 2 arguments by position, but is given 1"),
         ("split", "def Mine(rows, *, share: float = 0.1): ...\n", "a split has no settings; remove 'share'"),
-        ("trackers", f"{TRACKER}    def __init__(self, run): ...\n", "takes 1 arguments by position, but is given 3"),
+        ("track", f"{TRACKER}    def __init__(self, run): ...\n", "takes 1 arguments by position, but is given 3"),
         (
-            "trackers",
+            "track",
             f"{TRACKER}    def __init__(self, run, settings, resumed_from, *, url: PositiveInt = 0): ...\n",
             "gives it a default that it cannot have: expected an integer >= 1, found 0",
         ),
         (
-            "trackers",
+            "track",
             f"{TRACKER}    def __init__(self, run, settings, resumed_from, *, url: set[int] = None): ...\n",
             "cannot have a setting of this type: set is not among the types of settings",
         ),
         (
-            "trackers",
+            "track",
             f"{TRACKER}    def __init__(self, run, settings, resumed_from, *, "
             "url: Annotated[int, Where('ulr > 0', '')] = 1): ...\n",
             "has a condition that names 'ulr', which is no setting",
@@ -308,7 +308,7 @@ def test_what_cannot_be_used_as_what_it_is_chosen_for_is_refused(
     own: Path, setting: str, text: str, fault: str
 ) -> None:
     Path("o.py").write_text(text)
-    chosen = "[./o.py:Mine]" if setting == "trackers" else "./o.py:Mine"
+    chosen = "[./o.py:Mine]" if setting == "track" else "./o.py:Mine"
     overrides = [f"{setting}={chosen}", *(["loss=hinge"] if setting == "model" else [])]
     with pytest.raises(ConfigError) as caught:
         resolve("bprmf", overrides)

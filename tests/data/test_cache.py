@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from recrun.data import cache
-from recrun.data.cache import Entry, cache_folder
+from recrun.data.cache import Entry
+from recrun.data.cache_folder import cache_folder
 from recrun.errors import DataError
 
 ENTRY = Entry(

@@ -73,8 +73,8 @@ def test_metrics_are_added_and_those_that_are_there_stay(run: RunFolder) -> None
 
 
 BAD = {
-    "no user first": (pl.DataFrame({"ndcg": [1.0], "user": [1]}), "must have a column 'user'"),
-    "no metric": (pl.DataFrame({"user": [1]}), "must have a column 'user'"),
+    "no user first": (pl.DataFrame({"ndcg": [1.0], "user": [1]}), "must have a column 'user' first"),
+    "no metric": (pl.DataFrame({"user": [1]}), "must have a column 'user' first"),
     "a user twice": (pl.DataFrame({"user": [1, 1], "ndcg": [1.0, 0.0]}), "each user once"),
     "a user missing": (pl.DataFrame({"user": [1, None], "ndcg": [1.0, 0.0]}), "each user once"),
     "users of numbers": (pl.DataFrame({"user": [1.0, 2.0], "ndcg": [1.0, 0.0]}), "each user once"),

@@ -21,7 +21,7 @@ from recrun.runs.folder import RunFolder
 from recrun.runs.history import read_history
 from recrun.runs.per_user import read_per_user
 from recrun.training.coach import Coach
-from recrun.training.loop_state import Best, TrainingState
+from recrun.training.loop_state import Best
 from recrun.training.reporter import Reporter
 from recrun.training.run_record import how_to_continue
 from recrun.training.stop_signals import Interrupted
@@ -209,7 +209,7 @@ def test_values_of_users_that_are_not_those_of_the_best_epoch_are_not_kept(
         keep_best(replace(best, values={name: value / 2 for name, value in best.values.items()}))
 
     monkeypatch.setattr(coach, "_keep_best", keep)
-    monkeypatch.setattr(TrainingState, "best_per_user", property(lambda self: None, lambda self, value: None))
+    monkeypatch.setattr(coach.evaluator, "keep_best", lambda: None)
     coach.fit()
     assert [file.name for file in (coach.run.path / "per_user").iterdir()] == ["test.parquet"]
     assert ("message", "warning") in [event[:2] for event in recorder.events]

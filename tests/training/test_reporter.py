@@ -104,7 +104,7 @@ def _expected(run: RunFolder, best: int, mark: str) -> list[list[Any]]:
 
 def test_a_tracker_from_a_file_is_notified_of_the_whole_run(tmp_path: Path, tracker_file: Path) -> None:
     notes = tmp_path / "notes.jsonl"
-    options = [f"trackers=[{tracker_file}:Notes]", f"notes_file={notes}", "notes_mark=+"]
+    options = [f"track=[{tracker_file}:Notes]", f"notes_file={notes}", "notes_mark=+"]
     coach = prepare(resolve("bprmf", [*SMALL, *options]), runs=tmp_path / "runs")
     result = coach.fit()
     assert _notes(notes) == _expected(coach.run, result["best_epoch"], "+")
@@ -113,7 +113,7 @@ def test_a_tracker_from_a_file_is_notified_of_the_whole_run(tmp_path: Path, trac
 @pytest.mark.usefixtures("installed")
 def test_a_tracker_by_entry_point_is_notified_of_the_whole_run(tmp_path: Path) -> None:
     notes = tmp_path / "notes.jsonl"
-    resolved = resolve("bprmf", [*SMALL, "trackers=[notes]", f"notes_file={notes}"])
+    resolved = resolve("bprmf", [*SMALL, "track=[notes]", f"notes_file={notes}"])
     coach = prepare(resolved, runs=tmp_path / "runs")
     result = coach.fit()
     assert _notes(notes) == _expected(coach.run, result["best_epoch"], "-")
@@ -123,21 +123,21 @@ def test_a_tracker_by_entry_point_is_notified_of_the_whole_run(tmp_path: Path) -
 
 def test_a_tracker_in_a_config_is_looked_up_beside_it(tmp_path: Path, tracker_file: Path) -> None:
     config = tracker_file.parent / "mine.yaml"
-    config.write_text("extends: bprmf\ntrackers: ['./notes_tracker.py:Notes']\nnotes_file: here\n")
+    config.write_text("extends: bprmf\ntrack: ['./notes_tracker.py:Notes']\nnotes_file: here\n")
     resolved = resolve(config)
-    assert resolved.config.trackers == [f"{tracker_file}:Notes"]
+    assert resolved.config.track == [f"{tracker_file}:Notes"]
     assert resolved.config.notes_mark == "-"
 
 
 @pytest.mark.usefixtures("installed")
 def test_an_unknown_tracker_is_named_at_its_place_with_the_nearest(tmp_path: Path) -> None:
     config = tmp_path / "mine.yaml"
-    config.write_text("extends: bprmf\ntrackers:\n  - notes\n  - nots\nnotes_file: here\n")
+    config.write_text("extends: bprmf\ntrack:\n  - notes\n  - nots\nnotes_file: here\n")
     with pytest.raises(ConfigError) as caught:
         resolve(config)
     (fault,) = caught.value.faults
     assert str(fault).startswith(f"{config}:4:")
-    assert "unknown tracker 'nots' (available: notes, ./file.py:Name)" in str(fault)
+    assert "unknown tracker 'nots' (available: mlflow, notes, tensorboard, " in str(fault)
     assert fault.suggestion == "notes"
 
 
@@ -151,7 +151,7 @@ def test_an_unknown_tracker_is_named_at_its_place_with_the_nearest(tmp_path: Pat
 )
 def test_what_cannot_be_a_tracker_is_refused(trackers: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        resolve("bprmf", [f"trackers={trackers}"])
+        resolve("bprmf", [f"track={trackers}"])
 
 
 def test_trackers_may_change_when_a_run_is_resumed_and_a_checkpoint_names_none(
@@ -160,7 +160,7 @@ def test_trackers_may_change_when_a_run_is_resumed_and_a_checkpoint_names_none(
     first = prepare(resolve("bprmf", SMALL), runs=tmp_path / "runs")
     first.fit()
     notes = tmp_path / "notes.jsonl"
-    options = [f"trackers=[{tracker_file}:Notes]", f"notes_file={notes}", "epochs=3"]
+    options = [f"track=[{tracker_file}:Notes]", f"notes_file={notes}", "epochs=3"]
     again = prepare(resolve_run(first.run, options), run=first.run)
     again.fit()
     assert [note[1:] for note in _notes(notes)][:3] == [
@@ -169,7 +169,7 @@ def test_trackers_may_change_when_a_run_is_resumed_and_a_checkpoint_names_none(
         ["trained", 3],
     ]
     config = load_checkpoint(again.run.checkpoint_file("last"))["config"]
-    assert not {"trackers", "notes_file", "notes_mark"} & config.keys()
+    assert not {"track", "notes_file", "notes_mark"} & config.keys()
 
 
 def test_reporters_are_notified_in_their_order_and_all_are_closed() -> None:
@@ -205,7 +205,7 @@ def test_reporters_that_were_made_are_closed_if_a_later_one_cannot_be(tmp_path: 
     notes = tmp_path / "notes.jsonl"
     settings = {
         "model": "bprmf",
-        "trackers": [f"{tracker_file}:Notes", f"{broken}:broken"],
+        "track": [f"{tracker_file}:Notes", f"{broken}:broken"],
         "notes_file": str(notes),
         "verbose": 0,
     }
@@ -217,13 +217,13 @@ def test_reporters_that_were_made_are_closed_if_a_later_one_cannot_be(tmp_path: 
 def test_a_tracker_cannot_take_the_name_of_another_setting(tmp_path: Path, tracker_file: Path) -> None:
     tracker_file.write_text(TRACKER.replace("notes_mark", "lr"))
     with pytest.raises(ConfigError, match=r"lr: reporter .*:Notes cannot have a setting of this name: optimizer"):
-        resolve("bprmf", [f"trackers=[{tracker_file}:Notes]", "notes_file=x"])
+        resolve("bprmf", [f"track=[{tracker_file}:Notes]", "notes_file=x"])
 
 
 def test_a_tracker_does_not_change_which_sweep_or_result_a_config_is(tmp_path: Path, tracker_file: Path) -> None:
     from recrun.config.same_settings import changes_of_result, sweep_identity
 
     plain = resolve("bprmf").config
-    tracked = resolve("bprmf", [f"trackers=[{tracker_file}:Notes]", "notes_file=x"]).config
+    tracked = resolve("bprmf", [f"track=[{tracker_file}:Notes]", "notes_file=x"]).config
     assert changes_of_result(plain, tracked) == {}
     assert sweep_identity(plain, ()) == sweep_identity(tracked, ())

@@ -41,9 +41,7 @@ def test_what_is_none_of_its_kind_is_refused(tmp_path: Path, setting: str, sourc
 
 def test_a_tracker_that_is_none_is_refused_and_leaves_no_run(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("def O(run, settings, resumed_from): return 1\n", encoding="utf-8")
-    coach = prepare(resolve("bprmf", [*SMALL, "verbose=0", f"trackers=[{tmp_path}/own.py:O]"]), runs=tmp_path / "runs")
-    with pytest.raises(
-        RegistryError, match=r"^trackers: .*own\.py:O made 'int', which is no tracker: it has no start, "
-    ):
+    coach = prepare(resolve("bprmf", [*SMALL, "verbose=0", f"track=[{tmp_path}/own.py:O]"]), runs=tmp_path / "runs")
+    with pytest.raises(RegistryError, match=r"^track: .*own\.py:O made 'int', which is no tracker: it has no start, "):
         coach.fit()
     assert not list((tmp_path / "runs").rglob("run.json"))

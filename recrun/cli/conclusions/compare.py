@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,6 +18,8 @@ from recrun.cli.conclusions._shared import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from recrun.compare.comparison import Comparison
 
 _FORMATS: Final = ("table", "md", "latex", "csv", "html", "json")
@@ -27,6 +29,7 @@ _ENDINGS: Final = {".md": "md", ".tex": "latex", ".csv": "csv", ".html": "html",
 @click.command("compare")
 @runs_argument
 @comparison_options("test")
+@click.option("--by", metavar="GROUPING[=GROUP]", help="Compare for each group of users or items: gender, gender=F.")
 @click.option("--format", "format_", type=click.Choice(_FORMATS), help="How the result is written.  [default: table]")
 @click.option(
     "--to", metavar="FILE", type=click.Path(dir_okay=False), help="Write to FILE; its ending tells the format."
@@ -43,6 +46,7 @@ def command(
     over: str | None,
     correction: str,
     descriptive: bool,
+    by: str | None,
     format_: str | None,
     to: str | None,
     runs: str,
@@ -66,21 +70,22 @@ def command(
     if descriptive:
         refuse_tests()
     asked = names_of_metrics(metrics)
-    from recrun.compare.compare import How, compare
+    from recrun.compare.compare import How, compare, compare_by
 
     how = How(baseline, asked, split, test, over, correction, descriptive)  # type: ignore[arg-type]
-    comparison = compare(arguments, runs, how)
+    found = [compare(arguments, runs, how)] if by is None else compare_by(arguments, by, runs, how)
     if to is not None:
-        write(to, _text(comparison, kind))
+        write(to, _text(found, kind))
         echo(f"wrote {to}", err=True)
     elif kind == "table":
-        _print(comparison)
+        for comparison in found:
+            _print(comparison)
     elif kind == "json":
-        print_json(comparison.document())
+        print_json(_document(found))
     else:
-        echo(_text(comparison, kind), nl=False)
+        echo(_text(found, kind), nl=False)
     if kind != "table":
-        print_notes(comparison.notes)
+        print_notes(list(dict.fromkeys(note for comparison in found for note in comparison.notes)))
 
 
 def _format(format_: str | None, to: str | None, as_json: bool) -> str:
@@ -112,6 +117,8 @@ def _print(comparison: Comparison) -> None:
     from recrun.report.terminal.tables import Prose
 
     console = stdout_console()
+    if comparison.part is not None:
+        console.print(Prose(comparison.part.name, "bold"))
     for block in blocks(comparison):
         console.print(block_table(block))
         console.print()
@@ -121,8 +128,13 @@ def _print(comparison: Comparison) -> None:
         console.print(Prose(f"note: {note}"))
 
 
-def _text(comparison: Comparison, kind: str) -> str:
-    """Return the comparison as the content of a file."""
+def _document(found: Sequence[Comparison]) -> dict[str, Any]:
+    """Return a comparison as JSON, or those of several groups as {"parts": [...]}."""
+    return found[0].document() if len(found) == 1 else {"parts": [comparison.document() for comparison in found]}
+
+
+def _text(found: Sequence[Comparison], kind: str) -> str:
+    """Return comparisons as the content of a file."""
     from recrun.compare.formats.csv import csv
     from recrun.compare.formats.html import html
     from recrun.compare.formats.latex import latex
@@ -130,6 +142,6 @@ def _text(comparison: Comparison, kind: str) -> str:
     from recrun.files import to_json
 
     if kind == "json":
-        return to_json(comparison.document(), indent=2) + "\n"
+        return to_json(_document(found), indent=2) + "\n"
     writers = {"md": markdown, "latex": latex, "csv": csv, "html": html}
-    return writers[kind](comparison)
+    return writers[kind](*found)

@@ -34,7 +34,8 @@ def means_caption(comparison: Comparison) -> str:
     spread = " (standard deviation over seeds)" if seeds[-1] > 1 else ""
     part = "validation" if comparison.split == "valid" else "test"
     ranked = protocol_text(comparison.protocol)
-    return f"Means on {part}{spread}: {over}{n_seeds} of each group{f', {ranked}' if ranked else ''}."
+    group = "" if comparison.part is None else f" for the {comparison.part.of} of {comparison.part.name}"
+    return f"Means on {part}{group}{spread}: {over}{n_seeds} of each group{f', {ranked}' if ranked else ''}."
 
 
 def marks_caption(comparison: Comparison, best: str, close: str) -> str:
@@ -58,7 +59,8 @@ def tests_caption(comparison: Comparison) -> str:
     if not comparison.tests:
         return ""
     kinds = "; ".join(dict.fromkeys(_kind(comparison.tests, over) for over in _overs(comparison.tests)))
-    correction = _CORRECTIONS[comparison.correction].format(n=_counted(len(comparison.tests), "test"))
+    n_tests = sum(test.p is not None for test in comparison.tests)
+    correction = _CORRECTIONS[comparison.correction].format(n=_counted(n_tests, "test"))
     interval = {"wilcoxon": " (of the t test)", "permutation": " (of the t test)"}.get(comparison.tests[0].test, "")
     return (
         f"Differences to {comparison.baseline} with 95 % intervals{interval}: {kinds}; p values {correction}. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as files
 import io
+from collections.abc import Iterator
 from typing import Any, Final
 
 from recrun.compare.comparison import Comparison
@@ -31,11 +32,21 @@ HEADS: Final = (
 )
 
 
-def csv(comparison: Comparison) -> str:
-    """Return a table with a header row; what is not known, as the tests of the baseline, is empty."""
+def csv(*comparisons: Comparison) -> str:
+    """Return a table with a header row; what is not known, as the tests of the baseline, is empty.
+
+    Comparisons for groups of users or items have a further column, the group.
+    """
     text = io.StringIO()
     writer = files.writer(text, lineterminator="\n")
-    writer.writerow(HEADS)
+    writer.writerow([*HEADS, *(["part"] if comparisons[0].part else [])])
+    for comparison in comparisons:
+        part = [comparison.part.name] if comparison.part else []
+        writer.writerows([*row, *part] for row in _rows(comparison))
+    return text.getvalue()
+
+
+def _rows(comparison: Comparison) -> Iterator[list[Any]]:
     tests = {(test.metric, test.group): test for test in comparison.tests}
     for metric in comparison.metrics:
         close = comparison.undistinguished.get(metric, ())
@@ -46,8 +57,7 @@ def csv(comparison: Comparison) -> str:
             if test is not None:
                 row += [comparison.baseline, test.difference, *test.interval, test.p, test.p_corrected]
                 row += [comparison.correction, test.effect, test.test, test.over, test.n]
-            writer.writerow(row + [None] * (len(HEADS) - len(row)))
-    return text.getvalue()
+            yield row + [None] * (len(HEADS) - len(row))
 
 
 def _word(is_so: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html as characters
+from collections.abc import Iterator
 
 from recrun.compare.comparison import Comparison
 from recrun.compare.formats.captions import captions
@@ -16,14 +17,20 @@ _STYLE = (
 )
 
 
-def html(comparison: Comparison) -> str:
-    """Return the tables of a comparison, and below them how it was made; the best values are bold."""
-    parts = [_table(sheet) for sheet in sheets(comparison)]
-    parts += [f"<p>{_escaped(text)}</p>" for text in captions(comparison, "Bold", "†")]
-    if comparison.notes:
-        parts.append("\n".join(["<ul>", *(f"<li>{_escaped(note)}</li>" for note in comparison.notes), "</ul>"]))
+def html(*comparisons: Comparison) -> str:
+    """Return the tables of comparisons, and below them how they were made; the best values are bold."""
+    parts = [part for comparison in comparisons for part in _body(comparison)]
     head = f'<meta charset="utf-8">\n<title>Comparison of runs</title>\n<style>{_STYLE}</style>'
     return "\n".join(["<!doctype html>", '<html lang="en">', head, "<body>", *parts, "</body>", "</html>", ""])
+
+
+def _body(comparison: Comparison) -> Iterator[str]:
+    if comparison.part is not None:
+        yield f"<h2>{_escaped(comparison.part.name)}</h2>"
+    yield from (_table(sheet) for sheet in sheets(comparison))
+    yield from (f"<p>{_escaped(text)}</p>" for text in captions(comparison, "Bold", "†"))
+    if comparison.notes:
+        yield "\n".join(["<ul>", *(f"<li>{_escaped(note)}</li>" for note in comparison.notes), "</ul>"])
 
 
 def _table(sheet: Sheet) -> str:

@@ -27,12 +27,16 @@ _LETTERS: Final = "ßæÆøØœŒłŁ"
 _SIGN: Final = re.compile(r"(?<![\w.])([+-])(?=\d)")
 
 
-def latex(comparison: Comparison) -> str:
-    """Return a table of means and one of tests; the best values are bold, those close to them have a dagger."""
+def latex(*comparisons: Comparison) -> str:
+    """Return a table of means and one of tests each; the best values are bold, those close to them have a dagger."""
+    return "\n".join(["% Needs \\usepackage{booktabs}.", *map(_tables, comparisons)])
+
+
+def _tables(comparison: Comparison) -> str:
     means, tests = means_sheet(comparison), sheet_of_tests(comparison)
     marks = marks_caption(comparison, "Bold", "†")
     caption = " ".join(filter(None, [means_caption(comparison), marks, tests_caption(comparison)]))
-    parts = ["% Needs \\usepackage{booktabs}.", _table(means, caption)]
+    parts = [_table(means, caption)]
     if tests is not None:
         caption = " ".join(filter(None, [tests_caption(comparison), choice_caption(comparison)]))
         parts.append(_table(tests, caption))
@@ -59,7 +63,14 @@ def _is_set(character: str) -> bool:
 
 def _table(sheet: Sheet, caption: str) -> str:
     columns = "".join("r" if cell.is_number else "l" for cell in sheet.rows[0])
-    lines = [r"\begin{table}", r"\centering", f"\\caption{{{escaped(caption)}}}", f"\\begin{{tabular}}{{{columns}}}"]
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        r"\footnotesize",
+        r"\setlength{\tabcolsep}{4pt}",
+        f"\\caption{{{escaped(caption)}}}",
+        f"\\begin{{tabular}}{{{columns}}}",
+    ]
     lines += [r"\toprule", " & ".join(map(escaped, sheet.heads)) + r" \\", r"\midrule"]
     # A row that begins with a bracket would be read as an option of the line break before it.
     lines += [" & ".join(map(_cell, row)) + r" \\" for row in sheet.rows]

@@ -12,9 +12,14 @@ from recrun.visible import on_one_line
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$&!])")
 
 
-def markdown(comparison: Comparison) -> str:
-    """Return the tables of a comparison, and below them how it was made; the best values are bold."""
-    parts = [_table(sheet) for sheet in sheets(comparison)]
+def markdown(*comparisons: Comparison) -> str:
+    """Return the tables of comparisons, and below them how they were made; the best values are bold."""
+    return "\n".join(map(_section, comparisons))
+
+
+def _section(comparison: Comparison) -> str:
+    parts = [] if comparison.part is None else [f"## {escaped(comparison.part.name)}"]
+    parts += [_table(sheet) for sheet in sheets(comparison)]
     parts += map(escaped, captions(comparison, "Bold", "†"))
     parts += ["\n".join(f"- {escaped(note)}" for note in comparison.notes)] if comparison.notes else []
     return "\n\n".join(parts) + "\n"

@@ -116,8 +116,8 @@ _REMARKS: Final = {
     "train_valid_test",
     "every run draws its curves into summary/ and writes event files of TensorBoard; remove the key": "draw_loss_pic "
     "tensorboard use_tensorboard",
-    "further reporters are named by trackers": "wandb use_wandb log_wandb wandb_project wandb_entity logger loggers "
-    "callbacks report_to mlflow",
+    "trackers are named by track, as in track: [mlflow]": "wandb use_wandb log_wandb wandb_project wandb_entity logger "
+    "loggers callbacks report_to mlflow",
     "write filter, a condition on columns, or min_user_interactions and min_item_interactions": "val_interval "
     "filter_inter_by_user_or_item prefiltering",
     "write min_user_interactions and min_item_interactions": "k_core kcore core n_core cores min_interactions "

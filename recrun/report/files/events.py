@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _PREFIX: Final = "events.out.tfevents."
 _TEST: Final = ".test"
 """The ending of the file with the values of test."""
+HPARAMS: Final = ".hparams"
+"""The ending of the file with settings and final metrics, if there is one."""
 
 
 class EventWriter(Reporter):
@@ -42,11 +44,12 @@ class EventWriter(Reporter):
         self._writer: SummaryWriter | None = None
 
     def start(self, info: Mapping[str, Any]) -> None:
-        for file in self._folder.glob(f"{_PREFIX}*{_TEST}"):
-            file.unlink()
-        if _number_old_files(self._folder):
+        for ending in (_TEST, HPARAMS):
+            for file in self._folder.glob(f"{_PREFIX}*{ending}"):
+                file.unlink()
+        if number_old_files(self._folder):
             resumed_from = info.get("resumed_from") or 0
-            self._writer = _open(self._folder, purge_step=resumed_from)
+            self._writer = open_events(self._folder, purge_step=resumed_from)
             self._writer.flush()
             for line in self._past:
                 if line["epoch"] == resumed_from and line["split"] != "test":
@@ -63,8 +66,8 @@ class EventWriter(Reporter):
         test = {name: value for name, value in (result.get("test") or {}).items() if value is not None}
         if test:
             self.close()
-            _number_old_files(self._folder)
-            writer = _open(self._folder, suffix=_TEST)
+            number_old_files(self._folder)
+            writer = open_events(self._folder, suffix=_TEST)
             for name, value in test.items():
                 writer.add_scalar(f"test/{name}", value, result["best_epoch"])
             writer.close()
@@ -80,13 +83,13 @@ class EventWriter(Reporter):
         if not new:
             return
         if self._writer is None:
-            self._writer = _open(self._folder)
+            self._writer = open_events(self._folder)
         for tag, value in new.items():
             self._writer.add_scalar(tag, value, epoch)
         self._writer.flush()
 
 
-def _number_old_files(folder: Path) -> int:
+def number_old_files(folder: Path) -> int:
     """Replace the timestamps in the names of older event files by 1, 2, ..., and return how many files there are.
 
     TensorBoard reads the files of a folder in the order of their names: a new file must come last, whatever the clock
@@ -104,7 +107,7 @@ def _order(path: Path) -> tuple[int, int, str]:
     return int(path.name.removeprefix(_PREFIX).split(".")[0]), path.stat().st_mtime_ns, path.name
 
 
-def _open(folder: Path, purge_step: int | None = None, suffix: str = "") -> SummaryWriter:
+def open_events(folder: Path, purge_step: int | None = None, suffix: str = "") -> SummaryWriter:
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(str(folder), purge_step=purge_step, filename_suffix=suffix)

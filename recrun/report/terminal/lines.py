@@ -28,6 +28,21 @@ def number(value: Any) -> str:
     return f"{real:.4f}" if real == 0 or 1e-3 <= abs(real) < 100 else f"{real:.4g}"
 
 
+def size(count: float) -> str:
+    """Format a number of bytes.
+
+    >>> size(999), size(12_345), size(2.5e9)
+    ('999 bytes', '12.3 kB', '2.5 GB')
+    """
+    if count < 1000:
+        return f"{count:.0f} bytes"
+    for unit in ("kB", "MB", "GB"):
+        count /= 1000
+        if count < 999.95:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1000:,.1f} TB"
+
+
 def clock(seconds: float | None) -> str:
     """Format a time as h:mm:ss.
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv as files
 import io
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +24,7 @@ from recrun.compare.formats.html import html
 from recrun.compare.formats.latex import latex
 from recrun.compare.formats.markdown import markdown
 from recrun.compare.formats.sheet import means_sheet, sheet_of_tests
+from recrun.compare.parts import Part
 
 BEST = GroupResult("bprmf", ("a", "b"), 2, {"ndcg@20": 0.41234, "loss": 321.5}, {"ndcg@20": 0.0123, "loss": 2.0})
 EVIL = 'a|b_c*d &<i>%$#{}~^\\"\x1b[31m\n中†'
@@ -107,10 +111,22 @@ def test_latex_is_balanced_and_escapes_what_it_would_obey() -> None:
     assert of_latex.escaped("a\nb") == r"a\textbackslash{}nb"
 
 
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles_with_booktabs_and_sets_every_character(tmp_path: Path) -> None:
+    text = latex(COMPARISON, replace(COMPARISON, part=Part("gender=F|_%", "users")))
+    page = f"\\documentclass{{article}}\n\\usepackage{{booktabs}}\n\\begin{{document}}\n{text}\\end{{document}}\n"
+    (tmp_path / "page.tex").write_text(page, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "LaTeX Warning: Command" not in done.stdout
+    assert (tmp_path / "page.pdf").is_file()
+
+
 def test_the_caption_of_latex_says_how_it_was_tested() -> None:
     caption = re.search(r"\\caption\{(.*)\}", latex(COMPARISON))
     assert caption is not None
-    for text in ("943 users", "1 to 2 seeds", "t test over users", "Holm's method for 4 tests", r"95 \% intervals"):
+    for text in ("943 users", "1 to 2 seeds", "t test over users", "Holm's method for 3 tests", r"95 \% intervals"):
         assert text in caption[1]
 
 
@@ -185,8 +201,8 @@ def test_without_tests_there_is_one_table_and_no_word_of_tests() -> None:
 @pytest.mark.parametrize(
     ("correction", "head", "text"),
     [
-        ("holm", "p Holm", "corrected by Holm's method for 4 tests"),
-        ("bh", "p BH", "corrected by the method of Benjamini and Hochberg for 4 tests"),
+        ("holm", "p Holm", "corrected by Holm's method for 3 tests"),
+        ("bh", "p BH", "corrected by the method of Benjamini and Hochberg for 3 tests"),
         ("none", "p", "not corrected for the number of tests"),
     ],
 )

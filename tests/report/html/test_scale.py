@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recrun.report.html.scale import Scale, number_of, thinned
 
-FINITE = st.floats(allow_nan=False, allow_infinity=False)
+FINITE = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False)
 
 
 def test_round_values_are_written_along_an_axis() -> None:

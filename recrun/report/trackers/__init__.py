@@ -1,0 +1,1 @@
+"""Report runs to trackers: MLflow, Weights & Biases, Trackio, and those of users."""

@@ -1,0 +1,1 @@
+"""Tables of results, made from run folders and kept in a file from which pages are written."""

@@ -1,0 +1,163 @@
+"""Write tables of results as Markdown and as HTML, and put them into files without touching what is not theirs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+from typing import Final
+
+from recrun.errors import ConfigError
+from recrun.files import atomic_write, read_regular
+from recrun.report.files.text_tables import in_markdown
+from recrun.upkeep.board.document import Table, read_tables, to_text
+from recrun.upkeep.board.sheet import Cell, Sheet, sheets
+from recrun.visible import on_one_line
+
+BEGIN: Final = "<!-- tables by recrun board -->"
+END: Final = "<!-- end of tables by recrun board -->"
+"""What is between these lines of a page is replaced, and nothing else."""
+_GENERATOR: Final = '<meta name="generator" content="recrun board">'
+_MAX_PAGE: Final = 16 << 20
+_EXPLANATION: Final = (
+    "Means over runs, with the standard deviation of a sample in brackets; a single run has none. All numbers are of "
+    "test, scored with the model that was best on validation. Time is the wall time of a run from its start to its end."
+)
+_ENDING: Final = "Added to each command"
+_STYLE: Final = (
+    "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse;margin:1em 0}"
+    "th,td{padding:.2em .8em;text-align:left;vertical-align:top}thead{border-bottom:1px solid}"
+    ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
+)
+ENDINGS: Final = (".md", ".html", ".json")
+
+
+def markdown(tables: Iterable[Table], level: int = 2) -> str:
+    """Return tables as Markdown.
+
+    Args:
+        tables: the tables.
+        level: that of their headings.
+    """
+    parts = [_EXPLANATION]
+    for sheet in sheets(tables):
+        ending = f" {_ENDING}: {_markdown_cell(Cell(sheet.ending, 'code'), is_in_table=False)}" if sheet.ending else ""
+        parts += [f"{'#' * level} {in_markdown(sheet.title)}", in_markdown(sheet.note) + ending, _markdown_table(sheet)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(sheet: Sheet) -> str:
+    rules = ["---:" if sheet.rows[0][place].kind == "number" else "---" for place in range(len(sheet.heads))]
+    lines = [
+        list(map(in_markdown, sheet.heads)),
+        rules,
+        *([_markdown_cell(cell) for cell in row] for row in sheet.rows),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _markdown_cell(cell: Cell, *, is_in_table: bool = True) -> str:
+    if cell.kind != "code" or not cell.text:
+        return in_markdown(cell.text)
+    text = on_one_line(cell.text)
+    # A table is divided into cells before code is looked for.
+    text = text.replace("|", "\\|") if is_in_table else text
+    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    blank = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{blank}{text}{blank}{fence}"
+
+
+def html(tables: Iterable[Table]) -> str:
+    """Return tables as a page of HTML that needs nothing else."""
+    head = f'<meta charset="utf-8">\n{_GENERATOR}\n<title>Results</title>\n<style>{_STYLE}</style>'
+    parts = ["<!doctype html>", '<html lang="en">', head, "<body>", "<h1>Results</h1>", f"<p>{_EXPLANATION}</p>"]
+    for sheet in sheets(tables):
+        heads = "".join(f"<th>{_in_html(head)}</th>" for head in sheet.heads)
+        rows = ["<tr>" + "".join(map(_html_cell, row)) + "</tr>" for row in sheet.rows]
+        ending = f" {_ENDING}: <code>{_in_html(sheet.ending)}</code>" if sheet.ending else ""
+        parts += [f"<h2>{_in_html(sheet.title)}</h2>", f"<p>{_in_html(sheet.note)}{ending}</p>", "<table>"]
+        parts += [f"<thead><tr>{heads}</tr></thead>", "<tbody>", *rows, "</tbody>", "</table>"]
+    return "\n".join([*parts, "</body>", "</html>", ""])
+
+
+def _html_cell(cell: Cell) -> str:
+    text = _in_html(cell.text)
+    if cell.kind == "number":
+        return f'<td class="n">{text}</td>'
+    return f"<td><code>{text}</code></td>" if cell.kind == "code" and text else f"<td>{text}</td>"
+
+
+def _in_html(text: str) -> str:
+    return escape(on_one_line(text))
+
+
+def content_for(target: str | Path, tables: list[Table]) -> str:
+    """Return what a file is to hold, by its ending: a page of Markdown or HTML, or JSON.
+
+    In a page of Markdown that exists, only what is between the lines `BEGIN` and `END` is replaced.
+
+    Raises:
+        ConfigError: it has another ending, or exists and is not one that was written so.
+    """
+    path = Path(target)
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
+        raise ConfigError(f"cannot write {path}: expected a file that ends with {', '.join(ENDINGS)}, or - for stdout")
+    before = _before(path)
+    if ending == ".json":
+        if before is not None:
+            read_tables(path)
+        return to_text(tables)
+    if ending == ".html":
+        if before is not None and _GENERATOR not in before:
+            raise ConfigError(f"{path} exists, and was not written by recrun board; choose another name")
+        return html(tables)
+    if before is None:
+        return f"# Results\n\n{BEGIN}\n\n{markdown(tables)}\n{END}\n"
+    return replaced(before, tables, path)
+
+
+def replaced(page: str, tables: Iterable[Table], path: str | Path) -> str:
+    """Return a page of Markdown with the tables in it replaced; their headings keep their level.
+
+    Raises:
+        ConfigError: the page has no place for them.
+    """
+    lines = page.splitlines()
+    if lines.count(BEGIN) != 1 or lines.count(END) != 1 or lines.index(BEGIN) > lines.index(END):
+        raise ConfigError(f"{path} exists; put the lines {BEGIN} and {END} where the tables belong in it")
+    begin, end = lines.index(BEGIN), lines.index(END)
+    above = [len(found[0]) for line in lines[:begin] if (found := re.match(r"#+(?= )", line))]
+    level = min(above[-1] + 1, 6) if above else 2
+    text = "\n".join([*lines[: begin + 1], "", markdown(tables, level), *lines[end:]])
+    return f"{text}\n"
+
+
+def _before(path: Path) -> str | None:
+    """Return the text of the file that is to be replaced, or None if there is none.
+
+    Raises:
+        ConfigError: there is something else, or it cannot be read.
+    """
+    if not os.path.lexists(path):
+        return None
+    try:
+        return read_regular(path, limit=_MAX_PAGE).decode("utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot replace {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"cannot replace {path}: it is not UTF-8") from None
+
+
+def write(target: str | Path, content: str) -> None:
+    """Write a file atomically.
+
+    Raises:
+        ConfigError: that is not possible.
+    """
+    try:
+        atomic_write(os.path.realpath(target), content)
+    except OSError as error:
+        raise ConfigError(f"cannot write {target}: {error.strerror}") from None
