@@ -67,10 +67,9 @@ def settings(context: click.Context, incomplete: str) -> list[CompletionItem]:
     earlier = _earlier(context)
     named = next((context.params[key] for key in ("model", "what", "name") if key in context.params), None)
     if named is None and "checkpoint" in context.params:
-        of_metrics = ("monitors", "which4best", "groups", "user_file", "item_file", "per_user")
-        of_machine = ("device", "threads", "eval_memory", "root", "verbose")
-        of_protocol = ("candidates", "candidates_by", "candidates_seed", "candidates_path")
-        return _settings(None, earlier, incomplete, (*of_metrics, *of_machine, *of_protocol))
+        from recrun.config.settings import OF_EVALUATION
+
+        return _settings(None, earlier, incomplete, OF_EVALUATION)
     name = str(named)
     if "model" in context.params:
         return _settings(None, [f"model={name}" if name in MODELS else "model=bprmf", *earlier], incomplete)

@@ -14,11 +14,11 @@ from recrun.compare.comparison import Comparison, GroupResult
 from recrun.compare.entry import Entry, Split, read_entry, with_metric
 from recrun.compare.groups import Group, find_group, grouped, protocol_of
 from recrun.compare.parts import Part, find_parts, of_part
-from recrun.compare.select import listed, select
+from recrun.compare.select import Selection, listed, select
 from recrun.compare.testing import Method, test_groups
 from recrun.compare.values import UserValues
-from recrun.config.monitor_names import parse_monitor, smaller_is_better
-from recrun.errors import ConfigError, Fault, RegistryError
+from recrun.config.monitor_names import is_error, parse_monitor
+from recrun.errors import ConfigError, Fault
 from recrun.registry.user_files import short_name
 
 
@@ -61,8 +61,12 @@ def compare(arguments: Sequence[str], runs: str | Path = "runs", how: How | None
         ConfigError: the runs do not compare, or not in this way.
         CheckpointError: a run is damaged.
     """
-    how = how or How()
-    entries, metrics, notes = _chosen(arguments, runs, how)
+    return compare_selected(select(arguments, runs), how or How())
+
+
+def compare_selected(selection: Selection, how: How) -> Comparison:
+    """Compare finished runs that were found before; see `compare`."""
+    entries, metrics, notes = _chosen(selection, how)
     return _compare(entries, metrics, notes, how, None)
 
 
@@ -86,7 +90,7 @@ def compare_by(
         CheckpointError: a run is damaged.
     """
     how = how or How()
-    entries, metrics, notes = _chosen(arguments, runs, how)
+    entries, metrics, notes = _chosen(select(arguments, runs), how)
     found = []
     for part in find_parts(entries, by):
         of_group = of_part(entries, part, how.split, metrics)
@@ -113,9 +117,8 @@ def _for_part(how: How, part: Part, entries: Sequence[Entry]) -> How:
     return replace(how, over="seeds") if several else replace(how, descriptive=True)
 
 
-def _chosen(arguments: Sequence[str], runs: str | Path, how: How) -> tuple[list[Entry], list[str], list[str]]:
+def _chosen(selection: Selection, how: How) -> tuple[list[Entry], list[str], list[str]]:
     """Return the runs that are compared, the metrics, and notes."""
-    selection = select(arguments, runs)
     entries = _with_numbers(selection.rows, how.split)
     if how.metrics:
         return *_with_asked(entries, how.metrics, how.split), list(selection.notes)
@@ -239,14 +242,6 @@ def _order(result: GroupResult, metric: str) -> tuple[bool, float]:
     value = result.mean[metric]
     sign = 1.0 if is_error(metric) else -1.0
     return value is None, sign * (value or 0.0)
-
-
-def is_error(metric: str) -> bool:
-    """Return whether smaller values of a metric are better; of one whose file is gone, that is not known to be so."""
-    try:
-        return smaller_is_better(parse_monitor(metric))
-    except (ConfigError, RegistryError):
-        return False
 
 
 def _best(results: Sequence[GroupResult], metrics: Sequence[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-Doubles = npt.NDArray[np.float64]
+from recrun.metrics.ranking import Doubles
 
 
 def holm(p_N: npt.ArrayLike) -> Doubles:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Doubles = npt.NDArray[np.float64]
+from recrun.metrics.ranking import Doubles, ratio
 
 
-class Part(NamedTuple):
+class Variance(NamedTuple):
     """An estimate of variance, of the mean difference, from one source."""
 
     variance_M: Doubles
@@ -95,21 +95,21 @@ class Difference:
         """The mean over users of each arm, (S, M) each."""
         return tuple(np.stack([mean_over(run_UM, self.n_users_M) for run_UM in arm]) for arm in self.arms)
 
-    def variance_of_users(self) -> Part:
+    def variance_of_users(self) -> Variance:
         """Return the variance of the mean difference if only users are a sample; NaN for fewer than two."""
         n_M = self.n_users_M
         deviations_UM = np.where(self.defined_UM, self.users_UM - self.mean_M, 0.0)
         df_M = np.asarray(n_M - 1, dtype=np.float64)
-        return Part(ratio((deviations_UM**2).sum(axis=0), n_M * df_M), df_M)
+        return Variance(ratio((deviations_UM**2).sum(axis=0), n_M * df_M), df_M)
 
-    def variances_of_seeds(self) -> list[Part]:
+    def variances_of_seeds(self) -> list[Variance]:
         """Return the variance of each arm's mean if only seeds are a sample; their sum is that of the difference."""
         return [
-            Part(seeds_SM.var(axis=0, ddof=1) / len(seeds_SM), _constant(len(seeds_SM) - 1, seeds_SM))
+            Variance(seeds_SM.var(axis=0, ddof=1) / len(seeds_SM), _constant(len(seeds_SM) - 1, seeds_SM))
             for seeds_SM in self.seeds
         ]
 
-    def variances_of_interaction(self) -> list[Part]:
+    def variances_of_interaction(self) -> list[Variance]:
         """Return, for each arm, the variance of its mean that is due to what depends on user and seed together.
 
         It is contained in both the variance of users and that of seeds.
@@ -123,21 +123,13 @@ class Difference:
                 rest_UM = np.where(self.defined_UM, run_UM - mean_M - users_UM, 0.0)
                 squares_M += (rest_UM**2).sum(axis=0)
             df_M = np.asarray((n_seeds - 1) * (n_M - 1), dtype=np.float64)
-            found.append(Part(ratio(squares_M, df_M * n_seeds * n_M), df_M))
+            found.append(Variance(ratio(squares_M, df_M * n_seeds * n_M), df_M))
         return found
 
 
 def mean_over(values_UM: Doubles, n_M: npt.NDArray[np.int64]) -> Doubles:
     """Return the mean over the users who are defined, of whom there are `n_M`; NaN over none."""
     return ratio(np.nansum(values_UM, axis=0), n_M)
-
-
-def ratio(numerator_M: Any, denominator_M: Any) -> Doubles:
-    """Return a quotient, NaN where the denominator is not above 0."""
-    numerator_M, denominator_M = np.broadcast_arrays(numerator_M, denominator_M)
-    found_M = np.full(numerator_M.shape, np.nan)
-    np.divide(numerator_M, denominator_M, out=found_M, where=denominator_M > 0)
-    return found_M
 
 
 def _constant(value: float, like_SM: Doubles) -> Doubles:

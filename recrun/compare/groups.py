@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from recrun.compare.entry import Entry
+from recrun.config.settings import PROTOCOL
 from recrun.errors import ConfigError, RegistryError, nearest
-from recrun.evaluation.protocol import KEYS as PROTOCOL
 from recrun.registry import DATASETS
 from recrun.registry.user_files import is_file_reference, short_name
 from recrun.runs.provenance import SPLIT
@@ -152,11 +152,17 @@ def protocol_of(entry: Entry) -> tuple[tuple[str, str], ...]:
 
 def data_settings_that_differ(entries: Sequence[Entry]) -> list[str]:
     """Return which of the settings that choose and split the data differ between runs."""
-    keys = ["dataset"]
-    for dataset in dict.fromkeys(str(entry.settings.get("dataset")) for entry in entries):
-        with suppress(RegistryError):  # a data set of a file that is gone
-            keys += [parameter.name for parameter in DATASETS.describe(dataset).parameters]
-    return [key for key in dict.fromkeys(keys) if len({entry.identity.get(key) for entry in entries}) > 1]
+    keys = ["dataset", *settings_of_data(str(entry.settings.get("dataset")) for entry in entries)]
+    return [key for key in keys if len({entry.identity.get(key) for entry in entries}) > 1]
+
+
+def settings_of_data(datasets: Iterable[str]) -> list[str]:
+    """Return the settings that data sets declare, each once."""
+    found: dict[str, None] = {}
+    for dataset in dict.fromkeys(datasets):
+        with suppress(RegistryError):  # one of a file that is gone
+            found |= dict.fromkeys(parameter.name for parameter in DATASETS.describe(dataset).parameters)
+    return list(found)
 
 
 def _all_keys(identities: Iterable[Mapping[str, str]]) -> list[str]:

@@ -12,7 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from recrun.compare.difference import Difference, Doubles, ratio
+from recrun.compare.difference import Difference
+from recrun.metrics.ranking import Doubles, ratio
 from recrun.randomness import generator
 
 SEED: Final = 0

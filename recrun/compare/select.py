@@ -13,9 +13,9 @@ from recrun.runs.listing import DAMAGED, describe, is_condition, meeting, read_f
 from recrun.runs.new_folder import follow_latest
 from recrun.runs.records import has_record, read_json
 from recrun.runs.scan import find_folders, runs_in
+from recrun.sweep.storage import LEDGER
 
 DONE: Final = "done"
-_SWEEP_FILE: Final = "sweep.json"
 _NAMED: Final = 5
 """A note names so many runs, and counts the others."""
 
@@ -99,7 +99,7 @@ def _runs_at(path: str) -> tuple[list[str], list[str]]:
     folder = follow_latest(Path(path))
     if has_record(folder):
         return [str(folder.resolve() if folder.is_symlink() else folder)], []
-    if os.path.lexists(folder / _SWEEP_FILE):
+    if os.path.lexists(folder / LEDGER):
         return _trials(folder)
     try:
         found = _runs_below(str(folder))
@@ -138,9 +138,9 @@ def _trials(folder: Path) -> tuple[list[str], list[str]]:
     A sweep records the paths of its runs as they were seen from the folder in which it was started; here, they are
     looked for beside the sweep, too.
     """
-    document = read_json(folder / _SWEEP_FILE)
+    document = read_json(folder / LEDGER)
     trials, before = document.get("trials"), document.get("sweep")
-    damage = CheckpointError(f"{folder / _SWEEP_FILE} is damaged: it has no list of trials")
+    damage = CheckpointError(f"{folder / LEDGER} is damaged: it has no list of trials")
     if not isinstance(trials, list) or not isinstance(before, str):
         raise damage
     root_before, root = Path(before).parent.parent, folder.resolve().parent.parent

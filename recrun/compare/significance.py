@@ -16,12 +16,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from recrun.compare.difference import Difference, Doubles
+from recrun.compare.difference import Difference
 from recrun.compare.ranks import rank_sum, signed_rank
 from recrun.compare.resampling import label_exchange, means_of_resampled, pigeonhole, sign_flips
 from recrun.compare.skew import Skew
 from recrun.compare.student import Tails, variance_of
 from recrun.errors import ConfigError
+from recrun.metrics.ranking import Doubles
 
 LEVEL: Final = 0.05
 N_RESAMPLES: Final = 10_000

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recrun.compare.difference import Doubles, mean_over, ratio
+from recrun.compare.difference import mean_over
+from recrun.metrics.ranking import Doubles, ratio
 
 
 @dataclass(frozen=True, eq=False)

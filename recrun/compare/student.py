@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recrun.compare.difference import Difference, Doubles, Part, ratio
+from recrun.compare.difference import Difference, Variance
+from recrun.metrics.ranking import Doubles, ratio
 
 
 def variance_of(difference: Difference, over: str) -> Doubles:
@@ -74,5 +75,5 @@ class Tails:
         return np.asarray((low_M + high_M) / 2)
 
 
-def _total(parts: Sequence[Part]) -> Doubles:
+def _total(parts: Sequence[Variance]) -> Doubles:
     return np.asarray(sum(part.variance_M for part in parts))

@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from recrun.compare.comparison import TestResult, number_or_none
 from recrun.compare.corrections import CORRECTIONS
-from recrun.compare.difference import Difference, Doubles
+from recrun.compare.difference import Difference
 from recrun.compare.groups import Group
 from recrun.compare.significance import LEVEL, assess, refuse_impossible
 from recrun.compare.values import GroupValues, UserValues
 from recrun.errors import ConfigError
+from recrun.metrics.ranking import Doubles
 from recrun.registry.user_files import short_name
 
 _BY_EXCHANGE: Final = ("wilcoxon", "permutation")
@@ -96,8 +97,7 @@ class Bench:
     def _read(self, group: Group) -> GroupValues:
         if self._values is not None:
             return self._values.group(group)
-        runs_SM = np.array([[entry.values[metric] for metric in self._metrics] for entry in group.entries])
-        return GroupValues(runs_SM, np.empty((len(group.entries), 0, 0)))
+        return GroupValues.of_runs(group, self._metrics)
 
     def tests(self, group: Group, found: GroupValues, baseline: Group, metrics: Sequence[str]) -> Iterator[TestResult]:
         """Yield the tests of a group against a baseline, whose values are kept; p values are not corrected."""

@@ -8,19 +8,19 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shlex import quote
 
 import numpy as np
 import numpy.typing as npt
 
-from recrun.compare.difference import Doubles
 from recrun.compare.entry import Entry, Split
 from recrun.compare.groups import Group
 from recrun.compare.select import listed
 from recrun.config.monitor_names import kind_of, parse_monitor
 from recrun.errors import CheckpointError, ConfigError, RegistryError
 from recrun.metrics.per_user import PerUser, mean_of_users
+from recrun.metrics.ranking import Doubles
 from recrun.registry import METRICS
 from recrun.registry.user_files import short_name
 from recrun.runs.folder import RunFolder
@@ -43,6 +43,12 @@ class GroupValues:
 
     runs_SM: Doubles
     users_SUP: Doubles
+
+    @classmethod
+    def of_runs(cls, group: Group, metrics: Sequence[str]) -> GroupValues:
+        """Return the values of a group's runs, without any of users."""
+        runs_SM = np.array([[entry.values[metric] for metric in metrics] for entry in group.entries])
+        return cls(runs_SM, np.empty((len(group.entries), 0, 0)))
 
 
 class UserValues:
@@ -86,10 +92,10 @@ class UserValues:
             ConfigError: its users, or the metrics that have values of users, are not those of the other runs.
             CheckpointError: a file is damaged.
         """
-        runs_SM = np.array([[entry.values[metric] for metric in self.metrics] for entry in group.entries])
+        of_runs = GroupValues.of_runs(group, self.metrics)
         if not self._is_needed:
-            return GroupValues(runs_SM, np.empty((len(group.entries), 0, 0)))
-        return GroupValues(runs_SM, np.stack([self._values_UP(entry) for entry in group.entries]))
+            return of_runs
+        return replace(of_runs, users_SUP=np.stack([self._values_UP(entry) for entry in group.entries]))
 
     def _values_UP(self, entry: Entry) -> Doubles:
         found = self._read(entry)

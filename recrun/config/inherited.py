@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from recrun.config.draft import Choice, Facts, choose, default_of, parser_of, unsets
 from recrun.config.monitor_names import LOSS, parse_monitor
-from recrun.config.rules import OF_A_MODEL, why_unfit
+from recrun.config.rules.of_evaluation import why_unfit
+from recrun.config.rules.of_models import OF_A_MODEL
 from recrun.config.yaml_reader import Given, Reading
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import Fault, RegistryError

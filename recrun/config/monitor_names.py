@@ -1,15 +1,14 @@
-"""Parse the names of monitored metrics, such as ndcg@20, look up their kinds, and check what breaks them down."""
+"""Parse the names of monitored metrics, such as ndcg@20, and look up their kinds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from recrun.config.find import from_here
 from recrun.config.suggestions.translations import monitor_of
 from recrun.config.yaml_reader import Given
 from recrun.errors import ConfigError, Fault, RegistryError, unknown
-from recrun.group_name import GroupName, GroupNameError, parse_group
 from recrun.registry import METRIC_KINDS, METRICS
 from recrun.registry.component import Component
 from recrun.registry.modules import parse_file
@@ -110,6 +109,14 @@ def smaller_is_better(metric: MetricName) -> bool:
     return metric.name == LOSS or bool(METRICS.describe(metric.name).traits.smaller_is_better)
 
 
+def is_error(metric: str) -> bool:
+    """Return whether smaller values of a metric are better; one that is not registered is taken to be no error."""
+    try:
+        return smaller_is_better(parse_monitor(metric))
+    except (ConfigError, RegistryError):
+        return False
+
+
 def settle(values: dict[str, Any], given: Mapping[str, Given]) -> list[Fault]:
     """Bring the monitors' names into one spelling, and choose the one that chooses the best epoch if none is set.
 
@@ -161,28 +168,3 @@ def _settled_criterion(which4best: str | None, given: Given, monitors: Sequence[
     if which4best is None:
         return next((monitor for monitor in reversed(monitors) if monitor != LOSS), None)
     return str(parse_monitor(which4best, given)) if is_monitor(which4best, given) else which4best
-
-
-def group_faults(facts: Any) -> Iterator[Fault]:
-    """Yield what is wrong with `groups`, `user_file` and `item_file`; a rule of `recrun.config.rules`.
-
-    Args:
-        facts: the settings as they are checked (`recrun.config.draft.Facts`).
-    """
-    if not facts.has("groups"):
-        return
-    found: list[GroupName] = []
-    for position, text in enumerate(facts.values["groups"]):
-        try:
-            found.append(parse_group(text))
-        except GroupNameError as error:
-            yield facts.fault(str(error), "groups", item=position)
-    if len(found) < len(facts.values["groups"]):
-        return
-    if found and "model" in facts.components and facts.family.evaluation != "ranking":
-        model = facts.components["model"].name
-        yield facts.fault(f"breaks rankings down, but model {model} predicts labels; remove it", "groups", "model")
-    for key, of in (("user_file", "user"), ("item_file", "item")):
-        is_read = any(not name.counts and name.of in (None, of) for name in found)
-        if facts.values.get(key) is not None and not is_read:
-            yield facts.fault(f"is read for groups alone, which name no column of {of}s; add one, or remove it", key)

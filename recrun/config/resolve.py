@@ -30,7 +30,7 @@ from recrun.config.inherited import (
 )
 from recrun.config.monitor_names import kind_of, settle
 from recrun.config.parser import Parser
-from recrun.config.rules import contradictions
+from recrun.config.rules.contradictions import contradictions
 from recrun.config.same_settings import decides
 from recrun.config.settings import TRAINING
 from recrun.config.suggestions.keys import REMARKS, RENAMED, bare, meant_setting, renamed

@@ -136,6 +136,16 @@ TRAINING: Final[tuple[Parameter, ...]] = (
     _training("compile_model", bool, False, "compile the model's forward pass with torch.compile"),
 )
 
+PROTOCOL: Final = ("candidates", "candidates_by", "candidates_seed", "candidates_path")
+"""The settings that say which items are ranked."""
+
+OF_EVALUATION: Final = (
+    *("monitors", "which4best", "groups", "user_file", "item_file", "per_user"),
+    *("device", "threads", "eval_memory", "root", "verbose"),
+    *PROTOCOL,
+)
+"""The settings that an evaluation may change: how and where it is made, not what was trained."""
+
 USUAL_REPORTERS: Final = ("live", "log", "events", "summary")
 """The reporters of every run, in the order in which they are created and notified; those that `track` names follow."""
 

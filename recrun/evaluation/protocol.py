@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from recrun.data.postprocessing.mode import check_mode
 from recrun.errors import DataError
@@ -18,9 +18,6 @@ from recrun.files import sha256_file
 
 if TYPE_CHECKING:
     from recrun.data.interactions import CSR, Interactions
-
-KEYS: Final = ("candidates", "candidates_by", "candidates_seed", "candidates_path")
-"""The settings of a protocol."""
 
 
 @dataclass
@@ -71,24 +68,34 @@ class Protocol:
         """The file of given candidates."""
         return Path(self.root).expanduser() / str(self.path)
 
-    def describe(self) -> dict[str, Any] | None:
+    def describe(self, hashes: Mapping[str, str]) -> dict[str, Any] | None:
         """Return what a result says of its protocol: None where all items are ranked.
 
+        Args:
+            hashes: the SHA-256 of the data's sources, among which that of a file of candidates may be (`record_in`).
+
         Raises:
-            DataError: the file of candidates cannot be read.
+            DataError: that file cannot be read.
         """
         if self.path is not None:
-            return {"candidates_path": self.path, "sha256": self.digest()}
+            return {"candidates_path": self.path, "sha256": hashes.get(self.path) or self._digest()}
         if self.n_drawn is None:
             return None
         return {"candidates": self.n_drawn, "candidates_by": self.by, "candidates_seed": self.seed}
 
-    def digest(self) -> str:
-        """Return the SHA-256 of the file of candidates.
+    def record_in(self, hashes: dict[str, str]) -> None:
+        """Count the file of given candidates among the data's sources, so that a change of it is found.
+
+        Args:
+            hashes: the SHA-256 of these sources.
 
         Raises:
             DataError: it cannot be read.
         """
+        if self.path is not None:
+            hashes[self.path] = self._digest()
+
+    def _digest(self) -> str:
         try:
             return sha256_file(self.file)
         except OSError as error:

@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from recrun.metrics.ranking import Array, Doubles
-from recrun.metrics.recommended import Known, Recommended, ratio
+from recrun.metrics.ranking import Array, Doubles, ratio
+from recrun.metrics.recommended import Known, Recommended
 from recrun.registry import METRICS
 
 _SIMILARITIES: Final = 1 << 22

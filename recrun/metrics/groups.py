@@ -54,12 +54,12 @@ class GroupTotals:
     """
 
     def __init__(self, groupings: Sequence[Grouping], metrics: Sequence[MetricName], data: Evaluated) -> None:
-        self._groupings = tuple(groupings)
+        self._groupings, self._relevant = tuple(groupings), data.relevant
         metrics = list(dict.fromkeys(metrics))
         restricted = [find_metric(name) for name in metrics if _is_of_hits(name)]
         cutoffs = sorted({name.k for name in metrics if name.k is not None})
         self._of_items = {
-            grouping.name: [_ItemGroup(members, restricted, cutoffs, data) for members in grouping.members]
+            grouping.name: [_ItemGroup(members, restricted, cutoffs, data.n_items) for members in grouping.members]
             for grouping in self._groupings
             if grouping.of == "item"
         }
@@ -71,9 +71,13 @@ class GroupTotals:
 
     def add_rankings(self, rankings: Rankings) -> None:
         """Gather the rankings of some users."""
+        if not self._of_items:
+            return
+        indptr, items_N = self._relevant.rows(rankings.users_B)
+        rows_N = np.repeat(np.arange(len(rankings.users_B)), np.diff(indptr))
         for groups in self._of_items.values():
             for group in groups:
-                group.add_rankings(rankings)
+                group.add(rankings, rows_N, items_N)
 
     def result(self, per_user: PerUser | None) -> dict[str, Any]:
         """Return the break-down, as it is written in metrics.json: by name of the grouping, its groups and gaps.
@@ -96,24 +100,22 @@ class GroupTotals:
 class _ItemGroup:
     """The metrics of rankings in which only the items of one group are relevant."""
 
-    def __init__(self, members: Array, metrics: Sequence[Metric], cutoffs: Sequence[int], data: Evaluated) -> None:
-        self._is_member_I = np.zeros(data.n_items, dtype=bool)
+    def __init__(self, members: Array, metrics: Sequence[Metric], cutoffs: Sequence[int], n_items: int) -> None:
+        self._is_member_I = np.zeros(n_items, dtype=bool)
         self._is_member_I[members] = True
         self._n_items = len(members)
-        self._relevant = data.relevant
         self._values: dict[MetricName, list[Doubles]] = {metric.name: [] for metric in metrics}
         self._metrics = metrics
         self._shown = dict.fromkeys(cutoffs, 0)
         self._filled = dict.fromkeys(cutoffs, 0)
         self._n_users = 0
 
-    def add_rankings(self, rankings: Rankings) -> None:
+    def add(self, rankings: Rankings, rows_N: Array, items_N: Array) -> None:
+        """Gather rankings, given the row and the id of each relevant item of their users."""
         is_member_BK = self._is_member_I[rankings.items_BK] & (rankings.items_BK >= 0)
         for k in self._shown:
             self._shown[k] += int(is_member_BK[:, :k].sum())
             self._filled[k] += int((rankings.items_BK[:, :k] >= 0).sum())
-        indptr, items_N = self._relevant.rows(rankings.users_B)
-        rows_N = np.repeat(np.arange(len(rankings.users_B)), np.diff(indptr))
         n_relevant_B = np.bincount(rows_N[self._is_member_I[items_N]], minlength=len(rankings.users_B))
         has_some_B = n_relevant_B > 0
         self._n_users += int(has_some_B.sum())

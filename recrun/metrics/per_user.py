@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Doubles = NDArray[np.float64]
+from recrun.metrics.ranking import Array, Doubles
 
 SUMMED: Final = 1024
 """Users whose values are added up in one go; fixed, because the rounding of a sum depends on it."""
@@ -21,7 +20,7 @@ SUMMED: Final = 1024
 class PerUser(NamedTuple):
     """The values of metrics that are means over users, for each user."""
 
-    users_U: NDArray[Any]
+    users_U: Array
     """The users, each once: internal ids within an evaluation, original ones (integers or text) outside of it."""
     values: Mapping[str, Doubles]
     """(U,) by the metric's name, such as "recall@20"; NaN for a user who is left out of its mean."""

@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from recrun.metrics.ranking import Array, Doubles, as_double
-from recrun.metrics.recommended import N_CATEGORIES, Known, Recommended, ratio
+from recrun.metrics.ranking import Array, Doubles, as_double, ratio
+from recrun.metrics.recommended import N_CATEGORIES, Known, Recommended
 from recrun.registry import METRICS
 
 SMOOTHING: Final = 0.01

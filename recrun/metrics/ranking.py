@@ -112,3 +112,11 @@ def _n_hits(hits_BK: Array, k: int) -> Array:
 
 def as_double(values: ArrayLike) -> Doubles:
     return np.asarray(values, dtype=np.float64)
+
+
+def ratio(numerators: ArrayLike, denominators: ArrayLike) -> Doubles:
+    """Return quotients, NaN where the denominator is not above 0."""
+    above, below = np.broadcast_arrays(np.asarray(numerators, dtype=np.float64), denominators)
+    quotients = np.full(above.shape, np.nan)
+    np.divide(above, below, out=quotients, where=below > 0)
+    return quotients

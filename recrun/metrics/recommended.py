@@ -13,7 +13,7 @@ import numpy as np
 
 from recrun.errors import ConfigError
 from recrun.metrics.kinds import Evaluated, MeanOverUsers, Metric, Rankings
-from recrun.metrics.ranking import Array, Doubles
+from recrun.metrics.ranking import Array, Doubles, ratio
 from recrun.registry import METRIC_KINDS
 
 if TYPE_CHECKING:
@@ -142,10 +142,3 @@ class OfRecommended(MeanOverUsers):
         )
         values_B: Doubles = metric.compute(lists, self._known)
         return values_B
-
-
-def ratio(numerators: Array, denominators: Array) -> Doubles:
-    """Return quotients, NaN where the denominator is 0."""
-    numerators = np.asarray(numerators, dtype=np.float64)
-    quotients = np.full(numerators.shape, np.nan)
-    return np.asarray(np.divide(numerators, denominators, out=quotients, where=np.asarray(denominators) != 0))

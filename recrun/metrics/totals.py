@@ -10,7 +10,8 @@ import numpy as np
 from recrun.config.monitor_names import LOSS, MetricName, kind_of
 from recrun.errors import ConfigError, RegistryError, TrainingError
 from recrun.metrics.kinds import Evaluated, MeanOverUsers, Metric, MetricKind, Predictions, Rankings
-from recrun.metrics.per_user import Doubles, PerUser, mean_of_users
+from recrun.metrics.per_user import PerUser, mean_of_users
+from recrun.metrics.ranking import Doubles
 from recrun.metrics.returned import one_number, unchanged
 from recrun.metrics.undefined import Undefined
 from recrun.registry import METRIC_KINDS, METRICS

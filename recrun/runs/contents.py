@@ -9,27 +9,36 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from recrun.runs.records import CHECKPOINT_FILE, FILES, FOLDERS, OF_USERS
+
 _ANY_CHECKPOINT: Final = r"checkpoints/(last|best)"
 _TEMPORARY: Final = r"\.[^/]+\.tmp"
 """The temporary files of `recrun.files.atomic_write`."""
+
+
+def _any_of(names: Iterable[str]) -> str:
+    return "|".join(map(re.escape, names))
+
+
+_FOLDERS_OF_RUN: Final = f"{_any_of(FOLDERS)}|{_ANY_CHECKPOINT}"
 _FILES: Final = {
     "run": (
-        r"config\.yaml|run\.json|log\.txt|metrics\.jsonl|metrics\.json|\.lock|\.record-lock",
-        rf"{_ANY_CHECKPOINT}/(checkpoint\.safetensors|\.superseded\.safetensors)",
-        r"per_user/(valid|test|groups)\.parquet",
+        _any_of(FILES),
+        rf"{_ANY_CHECKPOINT}/({_any_of((CHECKPOINT_FILE,))}|\.superseded\.safetensors)",
+        rf"per_user/({_any_of(OF_USERS)})",
         r"track/[^/]+\.json|track/\.[^/]+\.lock",
         r"summary/(SUMMARY\.md|curves\.(png|svg)|(train|valid|test)[^/]*\.png|events\.out\.tfevents\.[^/]+)",
-        rf"(({_ANY_CHECKPOINT}|per_user|summary|track)/)?{_TEMPORARY}",
+        rf"(({_FOLDERS_OF_RUN})/)?{_TEMPORARY}",
     ),
     "sweep": (r"sweep\.json|sweep\.csv|lock", r"trials/[0-9]+\.(yaml|log)", rf"(trials/)?{_TEMPORARY}"),
 }
-_FOLDERS: Final = {"run": rf"checkpoints|{_ANY_CHECKPOINT}|per_user|summary|track", "sweep": "trials"}
+_FOLDERS: Final = {"run": _FOLDERS_OF_RUN, "sweep": "trials"}
 _OWN_FILES: Final = {kind: re.compile("|".join(f"(?:{each})" for each in files)) for kind, files in _FILES.items()}
 _OWN_FOLDERS: Final = {kind: re.compile(folders) for kind, folders in _FOLDERS.items()}
 _REMOVED: Final = re.compile(r"\.removing-[0-9a-f]{8}")

@@ -72,8 +72,7 @@ def remove_abandoned(root: Path, parent: Path) -> None:
         _remove_all(description, is_set_aside, lambda entry: remove_own(entry.path))
         folders.update(_folders(description))
     for folder in folders:
-        _remove_all(folder, _is_new_run, lambda entry: shutil.rmtree(entry.path, ignore_errors=True))
-        _remove_all(folder, is_set_aside, lambda entry: remove_own(entry.path))
+        _remove_all(folder, _is_left, _remove_left)
     _remove_all(root, _is_new_latest, lambda entry: os.unlink(entry.path))
 
 
@@ -84,6 +83,17 @@ def _remove_all(
         with suppress(HeldError, OSError), hold(folder, patience=0.0):
             for entry in filter(takes, _entries(folder)):
                 remove(entry)
+
+
+def _is_left(entry: os.DirEntry[str]) -> bool:
+    return _is_new_run(entry) or is_set_aside(entry)
+
+
+def _remove_left(entry: os.DirEntry[str]) -> None:
+    if _is_new_run(entry):
+        shutil.rmtree(entry.path, ignore_errors=True)
+    else:
+        remove_own(entry.path)
 
 
 def _is_new_run(entry: os.DirEntry[str]) -> bool:

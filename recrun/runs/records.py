@@ -24,21 +24,15 @@ MAX_JSON: Final = 16 << 20
 MAX_LINES: Final = 1 << 32
 """The most bytes of metrics.jsonl: millions of epochs."""
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
-_FILES: Final = frozenset(
-    ("config.yaml", "run.json", "log.txt", "metrics.jsonl", "metrics.json", ".lock", ".record-lock")
-)
-_FOLDERS: Final = frozenset(("checkpoints", "summary", "per_user", "track"))
+FILES: Final = ("config.yaml", "run.json", "log.txt", "metrics.jsonl", "metrics.json", ".lock", ".record-lock")
+"""The files of a run that lie in its folder itself."""
+FOLDERS: Final = ("checkpoints", "summary", "per_user", "track")
+"""The folders of a run."""
+OF_USERS: Final = ("valid.parquet", "test.parquet", "groups.parquet")
+"""The files of `per_user`."""
 _LINES: Final = "metrics.jsonl"
 _ADDED_TO: Final = (_LINES, "log.txt")
-_OWN: Final = (
-    CHECKPOINT_FILE,
-    "SUMMARY.md",
-    "events.out.tfevents.",
-    "valid.parquet",
-    "test.parquet",
-    "groups.parquet",
-    ".",
-)
+_OWN: Final = (CHECKPOINT_FILE, "SUMMARY.md", "events.out.tfevents.", *OF_USERS, ".")
 
 
 def refuse_foreign(folder: str | Path, *, thorough: bool = True) -> None:
@@ -97,12 +91,12 @@ def _foreign(folder: str, thorough: bool) -> str:
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
-            if name in _FILES:
+            if name in FILES:
                 if not entry.is_file(follow_symlinks=False):
                     return _wrong(name, entry.is_symlink(), "regular file")
                 if name == _LINES and entry.stat(follow_symlinks=False).st_size > MAX_LINES:
                     return f"{name} has more than {MAX_LINES:,} bytes"
-            elif name in _FOLDERS:
+            elif name in FOLDERS:
                 if not entry.is_dir(follow_symlinks=False):
                     return _wrong(name, entry.is_symlink(), "folder")
                 folders.append(name)

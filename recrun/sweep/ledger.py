@@ -28,7 +28,7 @@ from recrun.sweep.plan import Plan
 from recrun.sweep.points import Standing, Values, rank, standing
 from recrun.sweep.row import DONE, FAILED, INTERRUPTED, PENDING, RUNNING, Row
 from recrun.sweep.same_data import DataFiles
-from recrun.sweep.storage import open_folder, writing
+from recrun.sweep.storage import LEDGER, SWEEPS, open_folder, writing
 from recrun.sweep.trial_results import attempts_in, holds_config, is_number, lacks_only_its_end, read_result, run_folder
 
 SCHEMA: Final = 1
@@ -52,7 +52,7 @@ class Ledger:
     def __init__(self, plan: Plan, runs: Path) -> None:
         self.plan = plan
         self.runs = runs
-        self.folder = runs / "sweeps" / plan.name
+        self.folder = runs / SWEEPS / plan.name
         self.rows = [Row(trial, trial.id, run_folder(runs, trial.config, trial.id)) for trial in plan.trials]
         self.notes: list[str] = []
         self._lock: int | None = None
@@ -241,7 +241,7 @@ class Ledger:
         """
         begun = time.monotonic()
         with writing(self.folder, has_begun=self._has_begun):
-            atomic_write(self.folder / "sweep.json", to_json(self.document(), indent=2) + "\n")
+            atomic_write(self.folder / LEDGER, to_json(self.document(), indent=2) + "\n")
             atomic_write(self.folder / "sweep.csv", self._table())
         now = time.monotonic()
         self._is_changed, self._next_save = False, now + _PAUSE * (now - begun)

@@ -7,8 +7,14 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from recrun.errors import ConfigError, TrainingError
+
+SWEEPS: Final = "sweeps"
+"""The folder of sweeps in that of all runs."""
+LEDGER: Final = "sweep.json"
+"""The file of a sweep that holds every trial with its state."""
 
 
 def open_folder(folder: Path, trials: Path) -> None:

@@ -13,7 +13,7 @@ from rich.live import Live
 from recrun.registry.user_files import short_name
 from recrun.report.terminal.columns import Field
 from recrun.report.terminal.console import is_live
-from recrun.report.terminal.lines import clock, duration, number
+from recrun.report.terminal.lines import clock, counted, duration, number
 from recrun.report.terminal.tables import Prose, TextTable, table
 from recrun.sweep.ledger import Ledger, as_text
 from recrun.sweep.points import REPEATS, Standing, Values
@@ -206,7 +206,7 @@ def trials_table(ledger: Ledger) -> Group:
         numbers = [ledger.numbers(row).get(name) for name in metrics]
         cells.append([*_point_cells(row, ledger), row.status, *numbers, row.best_epoch, duration(row.seconds)])
     part = "test" if ledger.plan.is_tested else "validation"
-    title = f"{_counted(len(rows), 'trial')} by {short_name(ledger.plan.which4best)} on {part}"
+    title = f"{counted(len(rows), 'trial')} by {short_name(ledger.plan.which4best)} on {part}"
     best = None if ledger.best is None or len(rows) == 1 else 0
     causes: dict[tuple[str, str], list[str]] = {}
     for row in rows:
@@ -238,7 +238,7 @@ def _points_table(ledger: Ledger) -> Group:
     head = [*first.data, *first.choices, Field("done", 2), *_metric_fields([criterion])]
     head += [Field("sd", 1), *_metric_fields([criterion, *others])[1:]]
     mean = f"mean over {_repeated(ledger)}" if plan.has_repeats else "compared within each value of the data"
-    title = f"{_counted(len(standings), 'point')} by {short_name(criterion)} on validation, {mean}"
+    title = f"{counted(len(standings), 'point')} by {short_name(criterion)} on validation, {mean}"
     best = None if ledger.best_point is None or len(standings) == 1 else 0
     return _titled(title, table(None, head, cells, best))
 
@@ -272,10 +272,6 @@ def _titled(title: str, grid: TextTable, *lines: Prose) -> Group:
 def _metric_fields(metrics: Sequence[str]) -> list[Field]:
     """Return the columns of metrics: the first, which is the criterion, is always shown."""
     return [Field(short_name(name), 10 + position if position else 0) for position, name in enumerate(metrics)]
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def _metrics(ledger: Ledger, numbers: Iterable[Values]) -> list[str]:

@@ -24,8 +24,8 @@ from recrun.criterions.base import checked_loss
 from recrun.data.postprocessing.mode import check_mode
 from recrun.errors import RegistryError, TrainingError
 from recrun.evaluation.evaluate_split import undefined_metrics
+from recrun.evaluation.trial import try_metrics
 from recrun.metrics.per_user import PerUser
-from recrun.metrics.trial import try_metrics
 from recrun.metrics.undefined import Undefined
 from recrun.runs.checkpoint import load_checkpoint
 from recrun.runs.per_user import write_per_user
@@ -180,7 +180,7 @@ class Coach(RunKeeper):
         if self.cfg["eval_test"]:
             place = self.run.begin_test_evaluation("best", by="train")
             test, seconds = self._score("test", best.epoch)
-            self.run.end_test_evaluation(place, test, **protocol_entry(self.evaluator.protocol))
+            self.run.end_test_evaluation(place, test, **protocol_entry(self.evaluator.protocol, self.dataset.base))
             self.history.append(best.epoch, "test", test, seconds)
             self.reporters.evaluated(best.epoch, "test", test, False, seconds)
         write_per_user(self.run, "valid", of_valid)

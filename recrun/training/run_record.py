@@ -33,7 +33,7 @@ def describe_run(
     base, cfg = parts.dataset.base, settings.cfg
     statistics = base.describe()
     record = run.read_run()
-    protocol = protocol_entry(Protocol.of(cfg))
+    protocol = protocol_entry(Protocol.of(cfg), base)
     notes = [*notes, *filter(None, [protocol_text(protocol.get("protocol"))])]
     document = {
         "description": cfg.get("description"),
@@ -100,16 +100,16 @@ def result_of(
         **({"groups": dict(evaluator.groups)} if settings.groupings else {}),
         "users": {**users, "skipped": skipped.get("test", skipped.get("valid", 0))},
         **rows_scored(parts, settings, state),
-        **protocol_entry(evaluator.protocol),
+        **protocol_entry(evaluator.protocol, parts.dataset.base),
         "seconds": {**state.seconds, "total": sum(state.seconds.values())},
         "epochs": state.epoch,
         "stopped_early": state.stopped_early,
     }
 
 
-def protocol_entry(protocol: Protocol) -> dict[str, Any]:
-    """Return {"protocol": ...} where candidates are ranked; nothing where all items are."""
-    described = protocol.describe()
+def protocol_entry(protocol: Protocol, base: Any) -> dict[str, Any]:
+    """Return {"protocol": ...} where candidates of a data set are ranked; nothing where all items are."""
+    described = protocol.describe(base.hashes)
     return {} if described is None else {"protocol": described}
 
 

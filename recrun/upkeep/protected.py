@@ -17,7 +17,8 @@ from recrun.runs.listing import describe
 from recrun.runs.provenance import SPLIT
 from recrun.runs.records import read_json
 from recrun.runs.scan import find_folders
-from recrun.upkeep.targets import LEDGER, SWEEPS, Target, trials_of
+from recrun.sweep.storage import LEDGER, SWEEPS
+from recrun.upkeep.targets import Target, trials_of
 
 _MAX_DEPTH: Final = 8
 Tail = tuple[str, ...]

@@ -17,10 +17,8 @@ from recrun.runs.listing import is_condition, list_runs
 from recrun.runs.new_folder import follow_latest
 from recrun.runs.records import check_schema, read_json
 from recrun.runs.scan import find_folders, runs_in
+from recrun.sweep.storage import LEDGER, SWEEPS
 
-SWEEPS: Final = "sweeps"
-"""The folder of sweeps in that of all runs."""
-LEDGER: Final = "sweep.json"
 _RUN_FILES: Final = ("run.json", "config.yaml")
 
 

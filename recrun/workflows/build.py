@@ -65,7 +65,7 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     device = devices.select(config.device)
     seed_everything(config.seed)
     dataset = _made(resolved, "dataset", config.root)
-    record_lists(Protocol.of(config), dataset)
+    Protocol.of(config).record_in(dataset.hashes)
     data = dataset.training_data()
     model: nn.Module = _made(resolved, "model", data)
     if not resolved.trains or not to_train:
@@ -91,16 +91,6 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
         lr_scheduler=scheduler,
         device=device,
     )
-
-
-def record_lists(protocol: Protocol, dataset: Any) -> None:
-    """Count the file of given candidates among the data's sources, so that a change of it is found.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    if protocol.path is not None:
-        dataset.hashes[protocol.path] = protocol.digest()
 
 
 def _made(resolved: Resolved, setting: str, *handed: Any) -> Any:

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from recrun.config.find import read_overrides
 from recrun.config.resolve import Resolved, resolve_given
+from recrun.config.settings import OF_EVALUATION, PROTOCOL
 from recrun.config.suggestions.keys import meant_setting
 from recrun.config.yaml_reader import Given
 from recrun.errors import CheckpointError, ConfigError
-from recrun.evaluation.protocol import KEYS, Protocol
+from recrun.evaluation.protocol import Protocol
 from recrun.metrics.per_user import PerUser
 from recrun.metrics.undefined import as_nulls, undefined_entry
 from recrun.runs.checkpoint import load_checkpoint
@@ -28,13 +29,6 @@ from recrun.training.run_record import protocol_entry, rows_scored
 from recrun.training.run_settings import RunSettings
 from recrun.workflows.build import build
 
-EVALUATION_KEYS: Final = frozenset(
-    {
-        *("monitors", "which4best", "groups", "user_file", "item_file", "device", "threads", "eval_memory", "per_user"),
-        *("root", "verbose", *KEYS),
-    }
-)
-"""The settings that `recrun eval` may change: how and where to evaluate, not what was trained."""
 _EVALUATED: Final = ("dataset", "split", "model", "monitors", "which4best")
 """The settings that may name code which an evaluation runs."""
 
@@ -51,7 +45,7 @@ def evaluate(
 
     Args:
         path: a run folder, one of its checkpoints, or a checkpoint file.
-        overrides: `KEY=VALUE` for the settings of evaluation (`EVALUATION_KEYS`).
+        overrides: `KEY=VALUE` for the settings of evaluation (`OF_EVALUATION`).
         split: "valid" or "test".
         reporters: are notified of the progress.
         trust: whether code of the user's own that the checkpoint names may be run although it was not run here before.
@@ -76,7 +70,7 @@ def evaluate(
     entry = _enter(run, file) if split == "test" and run is not None else None
     values = coach.score(split, settings, resolved.config.monitors, reporters)
     if entry is not None and run is not None:
-        run.end_test_evaluation(entry, values, **protocol_entry(protocol))
+        run.end_test_evaluation(entry, values, **protocol_entry(protocol, coach.dataset.base))
     per_user = coach.evaluator.per_user.get(split) if protocol.choice == of_run.choice else None
     kept = None if run is None else _keep_per_user(run, file, split, per_user, coach)
     return {
@@ -88,7 +82,7 @@ def evaluate(
         **({"groups": coach.evaluator.groups[split]} if settings.groupings else {}),
         "users": coach.state.users[split][0],
         "per_user": kept,
-        **protocol_entry(protocol),
+        **protocol_entry(protocol, coach.dataset.base),
         **{key: counts[split] for key, counts in rows_scored(coach.parts, coach.settings, coach.state).items()},
     }
 
@@ -121,16 +115,16 @@ def _resolve_checkpoint(file: Path, content: dict[str, Any], overrides: Sequence
     if "monitors" in given and "which4best" not in given:
         config["which4best"] = None
     if not given.keys().isdisjoint(("candidates", "candidates_path")):  # another protocol is given as a whole
-        config = {key: value for key, value in config.items() if key not in KEYS}
+        config = {key: value for key, value in config.items() if key not in PROTOCOL}
     named = {key: config[key] for key in _EVALUATED if ".py:" in str(config.get(key))}
     faults = [
         value.fault(
             "cannot be changed for an evaluation; only settings of evaluation can",
             key,
-            meant_setting(key, EVALUATION_KEYS),
+            meant_setting(key, OF_EVALUATION),
         )
         for key, value in given.items()
-        if key not in EVALUATION_KEYS and key not in named
+        if key not in OF_EVALUATION and key not in named
     ]
     if faults:
         raise ConfigError(faults)

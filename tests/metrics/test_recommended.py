@@ -11,10 +11,10 @@ from hypothesis import given, settings
 
 from recrun.config.monitor_names import parse_monitor
 from recrun.errors import ConfigError, RegistryError
+from recrun.evaluation.trial import try_metrics
 from recrun.metrics import dense_metrics
 from recrun.metrics.kinds import Evaluated
 from recrun.metrics.recommended import Known
-from recrun.metrics.trial import try_metrics
 from recrun.registry import METRIC_KINDS
 from tests.metrics.lists_by_hand import Case, cases, measure, rows
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from recrun.compare.comparison import Comparison
+    from recrun.compare.entry import Split
 
 _FORMATS: Final = ("table", "md", "latex", "csv", "html", "json")
 _ENDINGS: Final = {".md": "md", ".tex": "latex", ".csv": "csv", ".html": "html", ".json": "json"}
@@ -41,7 +42,7 @@ def command(
     arguments: tuple[str, ...],
     baseline: str | None,
     metrics: tuple[str, ...],
-    split: str,
+    split: Split,
     test: str,
     over: str | None,
     correction: str,
@@ -72,7 +73,7 @@ def command(
     asked = names_of_metrics(metrics)
     from recrun.compare.compare import How, compare, compare_by
 
-    how = How(baseline, asked, split, test, over, correction, descriptive)  # type: ignore[arg-type]
+    how = How(baseline, asked, split, test, over, correction, descriptive)
     found = [compare(arguments, runs, how)] if by is None else compare_by(arguments, by, runs, how)
     if to is not None:
         write(to, _text(found, kind))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from recrun.cli.conclusions._shared import (
     test_options_given,
     write,
 )
+
+if TYPE_CHECKING:
+    from recrun.compare.entry import Split
 
 
 @click.command("report")
@@ -40,7 +44,7 @@ def command(
     title: str | None,
     baseline: str | None,
     metrics: tuple[str, ...],
-    split: str | None,
+    split: Split | None,
     test: str,
     over: str | None,
     correction: str,
@@ -70,8 +74,8 @@ def command(
     from recrun.compare.report.build import report
     from recrun.compare.report.material import gather
 
-    how = How(baseline, asked, split or "test", test, over, correction, descriptive)  # type: ignore[arg-type]
-    material = gather(arguments, runs, how, split, is_asked=bool(test_options_given()))  # type: ignore[arg-type]
+    how = How(baseline, asked, split or "test", test, over, correction, descriptive)
+    material = gather(arguments, runs, how, split, is_asked=bool(test_options_given()))
     write(to, report(material, to, title))
     comparison, n_bytes = material.comparison, os.path.getsize(to)
     notes = [*([f"no tests: {material.reason}"] if material.reason else []), *comparison.notes, *material.notes]

@@ -31,6 +31,7 @@ def command(root: str, runs: str, as_json: bool) -> None:
         recrun doctor
     """
     # Without rich, which may be what is broken.
+    from recrun.report.terminal.lines import counted
     from recrun.upkeep.doctor.examine import examine
 
     findings = list(examine(runs, root))
@@ -46,9 +47,9 @@ def command(root: str, runs: str, as_json: bool) -> None:
             if each.remedy:
                 echo(f"  {'':{width}}  -> {each.remedy}")
     n_notes = sum(each.level == "note" for each in findings)
-    notes = f"; {n_notes} note{'' if n_notes == 1 else 's'} (-)" if n_notes else ""
+    notes = f"; {counted(n_notes, 'note')} (-)" if n_notes else ""
     if problems:
-        echo(f"{len(problems)} problem{'' if len(problems) == 1 else 's'} (!){notes}")
+        echo(f"{counted(len(problems), 'problem')} (!){notes}")
     else:
         echo(f"nothing stops recrun from working{notes}")
     sys.exit(1 if problems else 0)

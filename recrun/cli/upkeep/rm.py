@@ -104,10 +104,10 @@ def _reasons(item: Item) -> str | None:
 
 
 def _sum(items: Sequence[Item]) -> str:
-    from recrun.report.terminal.lines import size
+    from recrun.report.terminal.lines import counted, size
 
     counts = {kind: sum(item.target.kind == kind for item in items) for kind in ("run", "sweep")}
-    named = [f"{n:,} {kind}{'' if n == 1 else 's'}" for kind, n in counts.items() if n] or ["nothing"]
+    named = [counted(n, kind) for kind, n in counts.items() if n] or ["nothing"]
     return f"{' and '.join(named)}, {size(sum(item.contents.size for item in items))}"
 
 

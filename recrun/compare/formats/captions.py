@@ -8,6 +8,7 @@ from typing import Final
 from recrun.compare.comparison import Comparison, TestResult
 from recrun.evaluation.protocol import protocol_text
 from recrun.registry.user_files import short_name
+from recrun.report.terminal.lines import counted
 
 _TESTS: Final = {
     "t": "t test",
@@ -28,7 +29,7 @@ NAMES: Final = {"holm": "p Holm", "bh": "p BH", "none": "p"}
 def means_caption(comparison: Comparison) -> str:
     """Return what the table of means shows."""
     seeds = sorted({group.n_seeds for group in comparison.groups})
-    n_seeds = f"{seeds[0]} to {seeds[-1]} seeds" if len(seeds) > 1 else _counted(seeds[0], "seed")
+    n_seeds = f"{seeds[0]} to {seeds[-1]} seeds" if len(seeds) > 1 else counted(seeds[0], "seed")
     users = sorted({test.n for test in comparison.tests if test.over != "seeds"})
     over = f"{users[-1]:,} users, " if users else ""
     spread = " (standard deviation over seeds)" if seeds[-1] > 1 else ""
@@ -60,7 +61,7 @@ def tests_caption(comparison: Comparison) -> str:
         return ""
     kinds = "; ".join(dict.fromkeys(_kind(comparison.tests, over) for over in _overs(comparison.tests)))
     n_tests = sum(test.p is not None for test in comparison.tests)
-    correction = _CORRECTIONS[comparison.correction].format(n=_counted(n_tests, "test"))
+    correction = _CORRECTIONS[comparison.correction].format(n=counted(n_tests, "test"))
     interval = {"wilcoxon": " (of the t test)", "permutation": " (of the t test)"}.get(comparison.tests[0].test, "")
     return (
         f"Differences to {comparison.baseline} with 95 % intervals{interval}: {kinds}; p values {correction}. "
@@ -99,7 +100,7 @@ def _kind(tests: Sequence[TestResult], over: str) -> str:
     paired = {test.is_paired for test in of_kind}
     pairs = "" if over == "users" or len(paired) > 1 else "paired seeds" if True in paired else "different seeds"
     seeds = sorted({n for test in of_kind for n in test.n_seeds})
-    n_seeds = _counted(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+    n_seeds = counted(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
     users = sorted({test.n for test in of_kind})
     n_users = "" if over == "seeds" else f"{users[-1]:,} users"
     counts = ", ".join(filter(None, [n_users, n_seeds if over != "users" or seeds[-1] > 1 else "", pairs]))
@@ -115,7 +116,3 @@ def _effects(tests: Sequence[TestResult]) -> str:
         return "rank-biserial correlation"
     of = {"users": "the users' differences", "both": "the users' differences", "seeds": "the seeds"}
     return "in standard deviations of " + " or ".join(dict.fromkeys(of[over] for over in _overs(tests)))
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}" + ("" if n == 1 else "s")

@@ -2,51 +2,39 @@
 
 from __future__ import annotations
 
-import html as characters
 from collections.abc import Iterator
 
 from recrun.compare.comparison import Comparison
 from recrun.compare.formats.captions import captions
 from recrun.compare.formats.sheet import Cell, Sheet, sheets
-from recrun.visible import on_one_line
-
-_STYLE = (
-    "body{font-family:sans-serif;margin:2em;max-width:70em}table{border-collapse:collapse;margin:1em 0}"
-    "th,td{padding:.2em .8em;text-align:left}thead{border-bottom:1px solid}.n{text-align:right;"
-    "font-variant-numeric:tabular-nums}"
-)
+from recrun.report.html.element import Element, element
+from recrun.report.html.page import plain_page
 
 
 def html(*comparisons: Comparison) -> str:
     """Return the tables of comparisons, and below them how they were made; the best values are bold."""
-    parts = [part for comparison in comparisons for part in _body(comparison)]
-    head = f'<meta charset="utf-8">\n<title>Comparison of runs</title>\n<style>{_STYLE}</style>'
-    return "\n".join(["<!doctype html>", '<html lang="en">', head, "<body>", *parts, "</body>", "</html>", ""])
+    return plain_page("Comparison of runs", [part for comparison in comparisons for part in _body(comparison)])
 
 
-def _body(comparison: Comparison) -> Iterator[str]:
+def _body(comparison: Comparison) -> Iterator[Element]:
     if comparison.part is not None:
-        yield f"<h2>{_escaped(comparison.part.name)}</h2>"
+        yield element("h2", comparison.part.name)
     yield from (_table(sheet) for sheet in sheets(comparison))
-    yield from (f"<p>{_escaped(text)}</p>" for text in captions(comparison, "Bold", "†"))
+    yield from (element("p", text) for text in captions(comparison, "Bold", "†"))
     if comparison.notes:
-        yield "\n".join(["<ul>", *(f"<li>{_escaped(note)}</li>" for note in comparison.notes), "</ul>"])
+        yield element("ul", [element("li", note) for note in comparison.notes])
 
 
-def _table(sheet: Sheet) -> str:
-    heads = "".join(_tag("th", cell, _escaped(head)) for head, cell in zip(sheet.heads, sheet.rows[0], strict=True))
-    rows = ["<tr>" + "".join(_tag("td", cell, _cell(cell)) for cell in row) + "</tr>" for row in sheet.rows]
-    return "\n".join(["<table>", f"<thead><tr>{heads}</tr></thead>", "<tbody>", *rows, "</tbody>", "</table>"])
+def _table(sheet: Sheet) -> Element:
+    heads = [element("th", head, class_=_class(cell)) for head, cell in zip(sheet.heads, sheet.rows[0], strict=True)]
+    rows = [element("tr", [_cell(cell) for cell in row]) for row in sheet.rows]
+    return element("table", element("thead", element("tr", heads)), element("tbody", rows))
 
 
-def _tag(name: str, cell: Cell, content: str) -> str:
-    return f"<{name}{' class=n' if cell.is_number else ''}>{content}</{name}>"
+def _cell(cell: Cell) -> Element:
+    more = "".join(f" {text}" for text in (cell.more, "†" if cell.is_close else "") if text)
+    return element("td", element("b", cell.text) if cell.is_best else cell.text, more, class_=_class(cell))
 
 
-def _cell(cell: Cell) -> str:
-    text = f"<b>{_escaped(cell.text)}</b>" if cell.is_best else _escaped(cell.text)
-    return " ".join(filter(None, [text, _escaped(cell.more), "†" if cell.is_close else ""]))
-
-
-def _escaped(text: str) -> str:
-    return characters.escape(on_one_line(text))
+def _class(cell: Cell) -> str | None:
+    return "n" if cell.is_number else None

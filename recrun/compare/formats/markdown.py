@@ -7,6 +7,7 @@ import re
 from recrun.compare.comparison import Comparison
 from recrun.compare.formats.captions import captions
 from recrun.compare.formats.sheet import Cell, Sheet, sheets
+from recrun.report.files.text_tables import piped
 from recrun.visible import on_one_line
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$&!])")
@@ -35,10 +36,8 @@ def escaped(text: str) -> str:
 
 
 def _table(sheet: Sheet) -> str:
-    lines = [" | ".join(map(escaped, sheet.heads))]
-    lines.append(" | ".join("---:" if cell.is_number else "---" for cell in sheet.rows[0]))
-    lines += [" | ".join(map(_cell, row)) for row in sheet.rows]
-    return "\n".join(f"| {line} |" for line in lines)
+    rules = ["---:" if cell.is_number else "---" for cell in sheet.rows[0]]
+    return piped([map(escaped, sheet.heads), rules, *(map(_cell, row) for row in sheet.rows)])
 
 
 def _cell(cell: Cell) -> str:

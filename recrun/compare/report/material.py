@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from recrun.compare.compare import How, compare
+from recrun.compare.compare import How, compare_selected
 from recrun.compare.comparison import Comparison
 from recrun.compare.entry import Entry, Split, read_entry
 from recrun.compare.report.sweep_trials import Sweep, read_sweep
-from recrun.compare.select import select
+from recrun.compare.select import Selection, select
 from recrun.errors import ConfigError
-from recrun.runs.listing import describe
 from recrun.runs.new_folder import follow_latest
 from recrun.runs.records import has_record, read_json
+from recrun.sweep.storage import LEDGER
 
 _REASON: Final = "no tests, since "
 
@@ -88,38 +88,43 @@ def gather(arguments: Sequence[str], runs: str | Path, how: How, split: Split | 
         CheckpointError: a run or a sweep is damaged.
     """
     notes = []
+    selection = select(arguments, runs)
     if split is None:
-        rows = select(arguments, runs).rows
+        rows = selection.rows
         split = "valid" if any(not row["test"] for row in rows) and all(row["valid"] for row in rows) else "test"
         if split == "valid":
             notes.append("the numbers are those of validation, since some runs have none of test")
     how = replace(how, split=split)
-    comparison, reason = _compared(arguments, runs, how, is_asked=is_asked)
-    gathered = [_run(series, path, split) for series, group in enumerate(comparison.groups) for path in group.runs]
+    comparison, reason = _compared(selection, how, is_asked=is_asked)
+    row_of = {row["run"]: row for row in selection.rows}
+    gathered = [
+        _run(series, row_of[path], split) for series, group in enumerate(comparison.groups) for path in group.runs
+    ]
     datasets = {str(run.entry.settings.get("dataset")) for run in gathered}
     sweeps = [read_sweep(folder, datasets) for folder in map(_sweep_folder, arguments) if folder is not None]
     return Material(comparison, reason, tuple(gathered), tuple(sweeps), tuple(notes))
 
 
-def _compared(arguments: Sequence[str], runs: str | Path, how: How, *, is_asked: bool) -> tuple[Comparison, str]:
+def _compared(selection: Selection, how: How, *, is_asked: bool) -> tuple[Comparison, str]:
     """Return the comparison, without tests where these are impossible and were not asked for, and the reason."""
     if how.descriptive:
-        found, why = compare(arguments, runs, how), ""
+        found, why = compare_selected(selection, how), ""
     else:
         try:
-            return compare(arguments, runs, how), ""
+            return compare_selected(selection, how), ""
         except ConfigError as error:
             if is_asked:
                 raise
             # Raises again if it is not the tests that are impossible.
-            found, why = compare(arguments, runs, replace(how, baseline=None, over=None, descriptive=True)), str(error)
+            described = replace(how, baseline=None, over=None, descriptive=True)
+            found, why = compare_selected(selection, described), str(error)
     reasons = [note.removeprefix(_REASON) for note in found.notes if note.startswith(_REASON)]
     kept = tuple(note for note in found.notes if not note.startswith(_REASON))
     return replace(found, notes=kept), "; ".join(reasons) or why
 
 
-def _run(series: int, path: str, split: Split) -> Run:
-    row = describe(path)
+def _run(series: int, row: Mapping[str, Any], split: Split) -> Run:
+    path = row["run"]
     entry = read_entry(row, split)
     if entry is None:
         raise ConfigError(f"{path} has lost its {split} metrics while the report was made")
@@ -132,7 +137,7 @@ def _sweep_folder(argument: str) -> Path | None:
     if not os.path.isdir(argument):
         return None
     folder = follow_latest(Path(argument))
-    return folder if not has_record(folder) and os.path.lexists(folder / "sweep.json") else None
+    return folder if not has_record(folder) and os.path.lexists(folder / LEDGER) else None
 
 
 def mapping(value: object) -> Mapping[str, Any]:

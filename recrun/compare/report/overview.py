@@ -12,6 +12,7 @@ from recrun.evaluation.protocol import protocol_text
 from recrun.registry.user_files import short_name
 from recrun.report.html.element import Element, element, shortened
 from recrun.report.html.scale import number_of
+from recrun.report.terminal.lines import counted
 from recrun.runs.provenance import SPLIT
 
 _LONGEST = 400
@@ -58,15 +59,6 @@ def notes(material: Material) -> list[Element]:
         entries = [element("li", shortened(text, _LONGEST)) for text in texts[:most]]
         found.append(element("ul", *entries, element("li", left_out) if left_out else None, class_="notes"))
     return found
-
-
-def counted(n: int, what: str) -> str:
-    """Return a number of things.
-
-    >>> counted(1, "run"), counted(1200, "run")
-    ('1 run', '1,200 runs')
-    """
-    return f"{n:,} {what}" + ("" if n == 1 else "s")
 
 
 def _compared(material: Material) -> Iterator[tuple[str, str]]:

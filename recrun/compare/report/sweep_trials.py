@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recrun.config.monitor_names import parse_monitor, smaller_is_better
-from recrun.errors import CheckpointError, ConfigError, RegistryError
-from recrun.registry import DATASETS
+from recrun.compare.groups import settings_of_data
+from recrun.config.monitor_names import is_error
+from recrun.errors import CheckpointError
 from recrun.report.html.scale import number_of
 from recrun.runs.records import read_json
 from recrun.sweep.points import DATA, REPEATS
+from recrun.sweep.storage import LEDGER
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def read_sweep(folder: Path, datasets: Iterable[str]) -> Sweep:
     Raises:
         CheckpointError: its sweep.json is damaged.
     """
-    file = folder / "sweep.json"
+    file = folder / LEDGER
     document = read_json(file)
     criterion, listed = document.get("which4best"), document.get("trials")
     if not isinstance(criterion, str) or not isinstance(listed, list):
@@ -121,8 +121,8 @@ def read_sweep(folder: Path, datasets: Iterable[str]) -> Sweep:
     axes = dict.fromkeys(axis for trial in trials for axis in trial.overrides)
     varied = [axis for axis in axes if len({repr(trial.overrides.get(axis)) for trial in trials}) > 1]
     varied = [axis for axis in varied if axis not in REPEATS]
-    of_data = [axis for axis in varied if axis in {*DATA, *_settings_of(datasets)}]
-    return Sweep(str(folder), criterion, split, trials, tuple(varied), tuple(of_data), _falls(criterion))
+    of_data = [axis for axis in varied if axis in {*DATA, *settings_of_data(datasets)}]
+    return Sweep(str(folder), criterion, split, trials, tuple(varied), tuple(of_data), is_error(criterion))
 
 
 def _trial(index: int, document: Mapping[str, Any], split: str, criterion: str) -> Trial:
@@ -136,18 +136,3 @@ def _trial(index: int, document: Mapping[str, Any], split: str, criterion: str) 
         seconds=number_of(document.get("seconds")),
         cause=cause if isinstance(cause, str) else "",
     )
-
-
-def _settings_of(datasets: Iterable[str]) -> set[str]:
-    found: set[str] = set()
-    for name in datasets:
-        with suppress(RegistryError):  # one of a file that is gone
-            found.update(parameter.name for parameter in DATASETS.describe(name).parameters)
-    return found
-
-
-def _falls(criterion: str) -> bool:
-    try:
-        return smaller_is_better(parse_monitor(criterion))
-    except (ConfigError, RegistryError):
-        return False

@@ -7,13 +7,13 @@ from typing import Any
 
 from recrun.compare.formats.figures import Figures
 from recrun.compare.report.limits import Limits, cut
-from recrun.compare.report.overview import counted
 from recrun.compare.report.sweep_trials import Point, Sweep, Trial
 from recrun.registry.user_files import short_name
 from recrun.report.html.charts import bars
 from recrun.report.html.element import Element, element
 from recrun.report.html.plots import N_SHADES, Spot, Track, described, parallel, spots
 from recrun.report.html.table import Cell, numeric, table
+from recrun.report.terminal.lines import counted
 from recrun.sweep.importance import importance
 
 _MOST_AXES = 12

@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 
-from recrun.compare.compare import is_error
 from recrun.compare.formats.figures import Figures
 from recrun.compare.report.limits import Limits, cut
 from recrun.compare.report.material import Material
 from recrun.compare.report.results import group_legend
+from recrun.config.monitor_names import is_error
 from recrun.registry.user_files import short_name
 from recrun.report.html.element import Element, element
 from recrun.report.html.plots import Spot, spots

@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from recrun.config.monitor_names import parse_monitor, smaller_is_better
-from recrun.errors import ConfigError, RegistryError
+from recrun.config.monitor_names import is_error
 from recrun.registry.user_files import short_name
 
 Point = tuple[int, float]
@@ -76,7 +75,7 @@ class Course:
         buckets = [bucket for _, bucket in sorted(self._buckets.items()) if bucket is not None]
         if not buckets:
             return None
-        if _falls(self.metric):
+        if is_error(self.metric):
             return min((low for low, _ in buckets), key=lambda point: point[1])
         return max((high for _, high in buckets), key=lambda point: point[1])
 
@@ -124,10 +123,3 @@ class Courses:
     def __iter__(self) -> Iterator[Course]:
         order = {split: place for place, split in enumerate(_SPLITS)}
         return iter(sorted(self._courses.values(), key=lambda course: order.get(course.split, len(order))))
-
-
-def _falls(metric: str) -> bool:
-    try:
-        return smaller_is_better(parse_monitor(metric))
-    except (ConfigError, RegistryError):
-        return False  # a metric of the user's own that is not registered: larger is taken to be better

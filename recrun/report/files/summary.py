@@ -17,6 +17,7 @@ from recrun.metrics.undefined import undefined_text
 from recrun.registry.user_files import short_name
 from recrun.report.files.course import Course, Courses
 from recrun.report.files.plots import Heading, draw_courses, draw_curves, drawing
+from recrun.report.files.text_tables import piped
 from recrun.report.terminal.lines import chosen_text, number, scored_text, seconds_text
 from recrun.runs.history import read_history
 from recrun.training.reporter import Reporter
@@ -217,9 +218,7 @@ def _course_row(course: Course, pictures: Sequence[str]) -> tuple[str, ...]:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [" | ".join(heads), " | ".join("---" for _ in heads)]
-    lines += [" | ".join(_line(cell).replace("|", "\\|") for cell in row) for row in rows]
-    return "\n".join(f"| {line} |" for line in lines)
+    return piped([heads, ["---"] * len(heads), *([_line(cell).replace("|", "\\|") for cell in row] for row in rows)])
 
 
 def _code(value: Any) -> str:

@@ -69,7 +69,12 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     known = [[row[column] for row in cells if row[column] is not None] for column in range(len(head))]
     rules = ["---:" if values and all(map(_is_number, values)) else "---" for values in known]
     lines = [list(map(in_markdown, head)), rules, *([in_markdown(cell(value)) for value in row] for row in cells)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"{piped(lines)}\n"
+
+
+def piped(lines: Iterable[Iterable[str]]) -> str:
+    """Return lines of cells, which are Markdown already, as a table; the second line says how columns are aligned."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def in_markdown(text: str) -> str:

@@ -1,16 +1,21 @@
-"""Write a page that stands alone: its style and its script are in it, and nothing else may run or be loaded."""
+"""Write pages that stand alone: their style and script are in them, and nothing else may run or be loaded."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from recrun.report.html.element import Element, Link, element, escaped, render
 
 _ASSETS: Final = Path(__file__).parent / "assets"
+_PLAIN: Final = (
+    "body{font-family:sans-serif;margin:2em}p,ul{max-width:70em}table{border-collapse:collapse;margin:1em 0}"
+    "th,td{padding:.2em .8em;text-align:left;vertical-align:top}thead{border-bottom:1px solid}"
+    ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
+)
 
 
 def page(title: str, sections: Sequence[tuple[str, str, Sequence[Element]]], header: Sequence[Element]) -> str:
@@ -28,16 +33,31 @@ def page(title: str, sections: Sequence[tuple[str, str, Sequence[Element]]], hea
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; base-uri 'none'; "
         "form-action 'none'"
     )
-    head = (
-        '<meta charset="utf-8">\n'
+    more = (
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escaped(title)}</title>\n<style>{style}</style>"
+        '<meta name="referrer" content="no-referrer">\n<meta name="color-scheme" content="light dark">'
     )
-    body = [render(each) for each in _body(title, sections, header)]
-    end = [f"<script>{script}</script>", "</body>", "</html>", ""]
-    return "\n".join(["<!doctype html>", '<html lang="en">', "<head>", head, "</head>", "<body>", *body, *end])
+    body = [*map(render, _body(title, sections, header)), f"<script>{script}</script>"]
+    return _document(title, more, style, body)
+
+
+def plain_page(title: str, body: Iterable[Element], head: Iterable[Element] = ()) -> str:
+    """Return a page of headings, texts and tables, without a script; cells of the class `n` hold numbers.
+
+    Args:
+        title: its title.
+        body: what is on it.
+        head: what is said of it, as `meta` elements.
+    """
+    return _document(title, "\n".join(map(render, head)), _PLAIN, map(render, body))
+
+
+def _document(title: str, meta: str, style: str, body: Iterable[str]) -> str:
+    """Return a document from parts that are markup, except for the title."""
+    head = ['<meta charset="utf-8">', *([meta] if meta else []), f"<title>{escaped(title)}</title>"]
+    begin = ["<!doctype html>", '<html lang="en">', "<head>", *head, f"<style>{style}</style>", "</head>", "<body>"]
+    return "\n".join([*begin, *body, "</body>", "</html>", ""])
 
 
 def _body(

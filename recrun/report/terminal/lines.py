@@ -28,6 +28,15 @@ def number(value: Any) -> str:
     return f"{real:.4f}" if real == 0 or 1e-3 <= abs(real) < 100 else f"{real:.4g}"
 
 
+def counted(n: int, what: str) -> str:
+    """Format a number of things.
+
+    >>> counted(1, "run"), counted(1200, "run")
+    ('1 run', '1,200 runs')
+    """
+    return f"{n:,} {what}" + ("" if n == 1 else "s")
+
+
 def size(count: float) -> str:
     """Format a number of bytes.
 

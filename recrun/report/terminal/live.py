@@ -18,6 +18,7 @@ from recrun.report.terminal.board import TRAIN_COLUMNS, Board, Row, train_title
 from recrun.report.terminal.console import is_live, plain
 from recrun.report.terminal.lines import (
     clock,
+    counted,
     duration,
     epoch_label,
     facts,
@@ -165,9 +166,12 @@ class LiveReporter(Reporter):
         """Replace the progress by the status in which the run ended; only the first call has an effect."""
         if self._ending is None:
             epoch, elapsed = self._board.epoch, self._progress.tasks[0].elapsed
-            epochs = f"{epoch:,} epoch" + ("" if epoch == 1 else "s")
             style = "green" if status == "done" else "yellow"
-            self._ending = plain("").append(visible(status), style).append(f" after {epochs}, {duration(elapsed)}")
+            self._ending = (
+                plain("")
+                .append(visible(status), style)
+                .append(f" after {counted(epoch, 'epoch')}, {duration(elapsed)}")
+            )
             self._still = None
 
     def view(self) -> RenderableType:

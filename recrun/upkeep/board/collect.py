@@ -14,12 +14,13 @@ from typing import Any, Final
 
 from recrun.compare.entry import Entry, read_entry
 from recrun.compare.select import select
-from recrun.config.monitor_names import parse_monitor, smaller_is_better
+from recrun.config.monitor_names import is_error
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import ConfigError, RegistryError, nearest
 from recrun.evaluation.protocol import protocol_text
 from recrun.files import to_json
 from recrun.registry import DATASETS
+from recrun.report.terminal.lines import counted
 from recrun.runs.provenance import SPLIT
 from recrun.runs.records import read_json
 from recrun.sweep.points import REPEATS
@@ -258,16 +259,14 @@ def _device(record: Mapping[str, Any]) -> str:
             return str(gpus[int(number)] if isinstance(gpus, list) else device)
         return device
     threads = known.get("threads")
-    return f"{device}, {threads} thread{'' if threads == 1 else 's'}" if type(threads) is int else device
+    return f"{device}, {counted(threads, 'thread')}" if type(threads) is int else device
 
 
 def _sorted(table: Table) -> Table:
     """Return a table with its rows by the criterion of most of them, best first, and then by name."""
     criteria = [row.which4best for row in table.rows if row.which4best]
     chosen = statistics.mode(criteria) if criteria else ""
-    sign = -1.0
-    with suppress(ConfigError, RegistryError):  # a metric of a file that is gone
-        sign = 1.0 if smaller_is_better(parse_monitor(chosen)) else -1.0
+    sign = 1.0 if is_error(chosen) else -1.0
 
     def key(row: Row) -> tuple[bool, float, str, str]:
         mean = row.mean(chosen)

@@ -18,6 +18,7 @@ from recrun.errors import CheckpointError, RecrunError
 from recrun.registry.user_files import is_file_reference
 from recrun.runs.records import read_json
 from recrun.sweep.points import REPEATS
+from recrun.sweep.storage import LEDGER
 
 REPORTED: Final = ("monitors", "eval_test")
 """Settings that say what is reported, not what is trained."""
@@ -82,7 +83,7 @@ def _named(argv: Sequence[str], folder: str) -> Iterator[str]:
     written = words[0]
     file = os.path.join(folder, written)
     if os.path.basename(os.path.dirname(file)) == "trials":
-        written = _config_of_sweep(Path(file).parent.parent / "sweep.json") or written
+        written = _config_of_sweep(Path(file).parent.parent / LEDGER) or written
         file = os.path.join(folder, written)
     bundled = bundled_configs()
     for name, path in bundled.items():

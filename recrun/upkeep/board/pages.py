@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
-from html import escape
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from recrun.errors import ConfigError
 from recrun.files import atomic_write, read_regular
-from recrun.report.files.text_tables import in_markdown
+from recrun.report.files.text_tables import in_markdown, piped
+from recrun.report.html.element import Element, element, render
+from recrun.report.html.page import plain_page
 from recrun.upkeep.board.document import Table, read_tables, to_text
 from recrun.upkeep.board.sheet import Cell, Sheet, sheets
 from recrun.visible import on_one_line
@@ -19,18 +21,13 @@ from recrun.visible import on_one_line
 BEGIN: Final = "<!-- tables by recrun board -->"
 END: Final = "<!-- end of tables by recrun board -->"
 """What is between these lines of a page is replaced, and nothing else."""
-_GENERATOR: Final = '<meta name="generator" content="recrun board">'
+_GENERATOR: Final = element("meta", name_="generator", content="recrun board")
 _MAX_PAGE: Final = 16 << 20
 _EXPLANATION: Final = (
     "Means over runs, with the standard deviation of a sample in brackets; a single run has none. All numbers are of "
     "test, scored with the model that was best on validation. Time is the wall time of a run from its start to its end."
 )
 _ENDING: Final = "Added to each command"
-_STYLE: Final = (
-    "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse;margin:1em 0}"
-    "th,td{padding:.2em .8em;text-align:left;vertical-align:top}thead{border-bottom:1px solid}"
-    ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
-)
 ENDINGS: Final = (".md", ".html", ".json")
 
 
@@ -50,12 +47,7 @@ def markdown(tables: Iterable[Table], level: int = 2) -> str:
 
 def _markdown_table(sheet: Sheet) -> str:
     rules = ["---:" if sheet.rows[0][place].kind == "number" else "---" for place in range(len(sheet.heads))]
-    lines = [
-        list(map(in_markdown, sheet.heads)),
-        rules,
-        *([_markdown_cell(cell) for cell in row] for row in sheet.rows),
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return piped([map(in_markdown, sheet.heads), rules, *(map(_markdown_cell, row) for row in sheet.rows)])
 
 
 def _markdown_cell(cell: Cell, *, is_in_table: bool = True) -> str:
@@ -71,26 +63,21 @@ def _markdown_cell(cell: Cell, *, is_in_table: bool = True) -> str:
 
 def html(tables: Iterable[Table]) -> str:
     """Return tables as a page of HTML that needs nothing else."""
-    head = f'<meta charset="utf-8">\n{_GENERATOR}\n<title>Results</title>\n<style>{_STYLE}</style>'
-    parts = ["<!doctype html>", '<html lang="en">', head, "<body>", "<h1>Results</h1>", f"<p>{_EXPLANATION}</p>"]
-    for sheet in sheets(tables):
-        heads = "".join(f"<th>{_in_html(head)}</th>" for head in sheet.heads)
-        rows = ["<tr>" + "".join(map(_html_cell, row)) + "</tr>" for row in sheet.rows]
-        ending = f" {_ENDING}: <code>{_in_html(sheet.ending)}</code>" if sheet.ending else ""
-        parts += [f"<h2>{_in_html(sheet.title)}</h2>", f"<p>{_in_html(sheet.note)}{ending}</p>", "<table>"]
-        parts += [f"<thead><tr>{heads}</tr></thead>", "<tbody>", *rows, "</tbody>", "</table>"]
-    return "\n".join([*parts, "</body>", "</html>", ""])
+    body = [element("h1", "Results"), element("p", _EXPLANATION), *chain.from_iterable(map(_section, sheets(tables)))]
+    return plain_page("Results", body, [_GENERATOR])
 
 
-def _html_cell(cell: Cell) -> str:
-    text = _in_html(cell.text)
-    if cell.kind == "number":
-        return f'<td class="n">{text}</td>'
-    return f"<td><code>{text}</code></td>" if cell.kind == "code" and text else f"<td>{text}</td>"
+def _section(sheet: Sheet) -> Iterator[Element]:
+    yield element("h2", sheet.title)
+    yield element("p", sheet.note, *((f" {_ENDING}: ", element("code", sheet.ending)) if sheet.ending else ()))
+    heads = element("tr", [element("th", head) for head in sheet.heads])
+    rows = [element("tr", map(_html_cell, row)) for row in sheet.rows]
+    yield element("table", element("thead", heads), element("tbody", rows))
 
 
-def _in_html(text: str) -> str:
-    return escape(on_one_line(text))
+def _html_cell(cell: Cell) -> Element:
+    content = element("code", cell.text) if cell.kind == "code" and cell.text else cell.text
+    return element("td", content, class_="n" if cell.kind == "number" else None)
 
 
 def content_for(target: str | Path, tables: list[Table]) -> str:
@@ -111,7 +98,7 @@ def content_for(target: str | Path, tables: list[Table]) -> str:
             read_tables(path)
         return to_text(tables)
     if ending == ".html":
-        if before is not None and _GENERATOR not in before:
+        if before is not None and render(_GENERATOR) not in before:
             raise ConfigError(f"{path} exists, and was not written by recrun board; choose another name")
         return html(tables)
     if before is None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from recrun.config.monitor_names import LOSS, MetricName, kind_of
+from recrun.data.interactions import CSR
 from recrun.errors import RecrunError, RegistryError
 from recrun.metrics.kinds import Evaluated, Predictions, Rankings
 from recrun.metrics.totals import EvaluationName, Totals, find_kind
@@ -51,9 +51,9 @@ def _try(name: MetricName, evaluation: EvaluationName, n_items: int) -> None:
             warnings.simplefilter("ignore")
             if evaluation == "ranking":
                 rankings = _rankings(min(name.k or _RANKS, n_items), n_items)
-                seen = _Rows(np.arange(n_items), np.array([0, 0, n_items // 2, n_items]))
+                seen = CSR(np.array([0, 0, n_items // 2, n_items]), np.arange(n_items))
                 ends = np.cumsum(rankings.n_relevant_B)
-                relevant = _Rows(np.arange(ends[-1]) % n_items, np.concatenate([[0], ends]))
+                relevant = CSR(np.concatenate([[0], ends]), np.arange(ends[-1]) % n_items)
                 totals = Totals([name], evaluation, Evaluated(n_items, seen, relevant))
                 totals.add_rankings(rankings)
             else:
@@ -66,35 +66,6 @@ def _try(name: MetricName, evaluation: EvaluationName, n_items: int) -> None:
     except (Exception, SystemExit) as error:
         told = f"{cause(error)}{place_in_own_code(error)}"
         raise RegistryError(f"metric {name} failed on made-up data: {told}") from error
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Rows of items, as `recrun.data.interactions.CSR` has them, which lies in a room that metrics do not import."""
-
-    indices: np.ndarray
-    indptr: np.ndarray
-
-    @property
-    def n_rows(self) -> int:
-        return len(self.indptr) - 1
-
-    @property
-    def lengths(self) -> np.ndarray:
-        return np.diff(self.indptr)
-
-    def row(self, u: int) -> np.ndarray:
-        return self.indices[self.indptr[u] : self.indptr[u + 1]]
-
-    def rows(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = [self.row(user) for user in np.asarray(users).tolist()]
-        return np.cumsum([0, *map(len, found)]), np.concatenate(found)
-
-    def to_scipy(self, n_columns: int) -> Any:
-        from scipy.sparse import csr_matrix
-
-        ones = np.ones(len(self.indices), dtype=np.float32)
-        return csr_matrix((ones, self.indices, self.indptr), shape=(self.n_rows, n_columns))
 
 
 def _rankings(k: int, n_items: int) -> Rankings:

@@ -1,0 +1,1 @@
+"""Find settings that are valid one by one but contradict each other."""

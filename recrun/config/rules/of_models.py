@@ -1,0 +1,120 @@
+"""Find contradictions between a model and its data set, loss, sampler and optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from recrun.config.draft import Facts
+from recrun.errors import Fault
+from recrun.registry import DATASETS, LOSSES
+
+
+def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
+    """Yield what does not fit together where the model predicts labels or the data has them."""
+    model, dataset, loss = (facts.components.get(setting) for setting in ("model", "dataset", "loss"))
+    if model is None or dataset is None:
+        return
+    predicts, labelled = facts.family.evaluation == "predictions", dataset.traits.labelled
+    if labelled and not predicts:
+        message = f"its rows are labelled, but model {model.name} ranks items by interactions"
+        yield facts.fault(f"{message}; choose another data set", "dataset", "model")
+    if not predicts:
+        return
+    for key in (key for key in ("candidates", "candidates_path") if facts.values.get(key) is not None):
+        yield facts.fault(f"model {model.name} predicts labels and ranks nothing; remove it", key, "model")
+    if not labelled and dataset.name in DATASETS:
+        known = ", ".join(each.name for each in DATASETS if each.traits.labelled)
+        message = f"model {model.name} predicts labels, but {dataset.name} has none; data sets with labels: {known}"
+        yield facts.fault(message, "dataset", "model")
+    fitting = facts.family.losses
+    if loss is not None and fitting and loss.name in LOSSES and loss.name not in fitting:
+        message = f"model {model.name} predicts labels: expected loss {' or '.join(fitting)}, found {loss.name}"
+        yield facts.fault(message, "loss", "model")
+
+
+def _scores_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
+    if facts.loss.scores != "cosine" or "model" not in facts.components:
+        return
+    model, loss = facts.components["model"].name, facts.components["loss"].name
+    if "similarity" not in {parameter.name for parameter in facts.components["model"].parameters}:
+        if facts.model.scores != "cosine":
+            message = f"loss {loss} needs cosine similarities as scores, but model {model} has other scores"
+            yield facts.fault(f"{message}; choose another loss", "loss", "model")
+    elif facts.has("similarity") and facts.values["similarity"] != "cosine":
+        message = f"loss {loss} needs cosine scores: expected cosine, found {facts.values['similarity']}"
+        yield facts.fault(f"{message}; set similarity to cosine, or choose another loss", "similarity", "loss")
+
+
+def _rows_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
+    model, loss = facts.components.get("model"), facts.components.get("loss")
+    if model is None or loss is None:
+        return
+    of_users, takes_users = loss.traits.trains_on == "users", facts.family.loss_over == "users"
+    if of_users and not takes_users:
+        message = f"loss {loss.name} needs users' whole rows, but model {model.name} is trained on {facts.family.rows}"
+        yield facts.fault(f"{message}; choose another loss", "loss", "model")
+    elif takes_users and not of_users:
+        known = ", ".join(each.name for each in LOSSES if each.traits.trains_on == "users")
+        message = f"model {model.name} is trained on users' whole rows, but loss {loss.name} does not use them"
+        yield facts.fault(f"{message}; losses that do: {known}", "loss", "model")
+
+
+def _vectors_that_the_loss_compares(facts: Facts) -> Iterator[Fault]:
+    if (
+        facts.loss.compares_vectors
+        and "model" in facts.components
+        and not (facts.model.vectors and facts.family.vectors)
+    ):
+        loss, model = facts.components["loss"].name, facts.components["model"].name
+        message = f"loss {loss} compares vectors of users and items, but model {model} has none; choose another loss"
+        yield facts.fault(message, "loss", "model")
+
+
+def _a_loss_that_the_model_takes(facts: Facts) -> Iterator[Fault]:
+    taken = facts.model.losses or (facts.family.losses if facts.family.evaluation == "ranking" else ())
+    if not taken or "loss" not in facts.components:
+        return
+    model, loss = facts.components["model"].name, facts.components["loss"].name
+    if loss not in taken:
+        message = f"model {model} works only with {' or '.join(taken)}, found {loss}; remove the setting"
+        yield facts.fault(message, "loss", "model")
+
+
+def _gradients_that_the_optimizer_takes(facts: Facts) -> Iterator[Fault]:
+    if not facts.optimizer.sparse or facts.model.gradients == "sparse":
+        return
+    model, optimizer = facts.components["model"].name, facts.components["optimizer"].name
+    if facts.model.gradients == "dense":
+        message = f"{optimizer} updates only the rows of a batch, but {model} changes all rows in every step"
+    else:
+        message = f"{optimizer} trains embeddings only, but {model} has other parameters"
+    yield facts.fault(f"{message}; use adam", "optimizer", "model")
+
+
+def _what_the_pipe_of_a_family_takes(facts: Facts) -> Iterator[Fault]:
+    model, family = facts.components.get("model"), facts.family
+    if model is None:
+        return
+    for needed in family.needs:
+        if needed not in {parameter.name for parameter in model.parameters}:
+            message = f"model {model.name} is trained on {family.rows}, so its constructor needs a setting {needed}"
+            yield facts.fault(message, "model")
+    if facts.sampler.draws not in family.samplers:
+        sampler = facts.components["sampler"].name
+        message = f"sampler {sampler} does not work with model {model.name}, which is trained on {family.rows}"
+        yield facts.fault(f"{message}; choose another sampler", "sampler", "model")
+    if facts.values.get("logq_correction") is True and not family.corrects:
+        message = f"does not apply to model {model.name}, which is trained on {family.rows}; remove it"
+        yield facts.fault(message, "logq_correction", "model")
+
+
+OF_A_MODEL: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
+    _what_predictions_take,
+    _scores_that_the_loss_can_take,
+    _rows_that_the_loss_can_take,
+    _vectors_that_the_loss_compares,
+    _a_loss_that_the_model_takes,
+    _gradients_that_the_optimizer_takes,
+    _what_the_pipe_of_a_family_takes,
+)

@@ -1,0 +1,89 @@
+"""Find contradictions between settings of the training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from recrun.config.draft import Facts
+from recrun.errors import Fault
+
+
+def _enough_negatives(facts: Facts) -> Iterator[Fault]:
+    needed = facts.loss.min_negatives
+    if facts.has("n_negatives") and facts.values["n_negatives"] < needed:
+        found = facts.values["n_negatives"]
+        message = f"loss {facts.components['loss'].name} needs at least {needed} negatives, found {found}"
+        yield facts.fault(message, "n_negatives", "loss")
+
+
+def _enough_for_the_sampler(facts: Facts) -> Iterator[Fault]:
+    sampler, needed = facts.values.get("sampler"), facts.sampler.min_negatives
+    if facts.has("n_negatives") and facts.values["n_negatives"] < needed:
+        message = f"sampler {sampler} needs at least {needed} negatives, found {facts.values['n_negatives']}"
+        yield facts.fault(message, "n_negatives", "sampler")
+    if facts.sampler.draws == "batch" and facts.values.get("batch_size") == 1:
+        message = f"sampler {sampler} takes negatives from the other rows, so a batch needs at least 2, found 1"
+        yield facts.fault(message, "batch_size", "sampler")
+
+
+def _probabilities_that_are_known(facts: Facts) -> Iterator[Fault]:
+    if facts.values.get("logq_correction") is not True:
+        return
+    draws = facts.sampler.draws
+    if draws == "candidates":
+        sampler = facts.values["sampler"]
+        message = f"needs the probabilities of negatives, which sampler {sampler} does not know; choose another sampler"
+        yield facts.fault(message, "logq_correction", "sampler")
+    if draws == "batch" and facts.values.get("positives") == "users":
+        message = f"logq_correction with sampler {facts.values['sampler']} expects interactions, found users"
+        yield facts.fault(message, "positives", "logq_correction")
+    if facts.values.get("draw_on") == "device":
+        message = "logq_correction works only with negatives drawn on the host: expected auto or host, found device"
+        yield facts.fault(message, "draw_on", "logq_correction")
+
+
+def _an_order_for_models_of_sequences(facts: Facts) -> Iterator[Fault]:
+    if not facts.family.histories or "model" not in facts.components or "dataset" not in facts.components:
+        return
+    message = f"model {facts.components['model'].name} reads interactions in the order of time, and"
+    dataset = facts.components["dataset"]
+    if getattr(dataset.traits, "times", None) == "none":
+        yield facts.fault(f"{message} {dataset.name} has no times; choose other data", "dataset", "model")
+    if getattr(facts.settings.traits("format"), "times", None) == "none":
+        yield facts.fault(f"{message} format {facts.values['format']} tells none; choose another", "format", "model")
+    if facts.values.get("time_column") == "":
+        yield facts.fault(f"{message} time_column is empty; name the column of times", "time_column", "model")
+
+
+def _held_out_after_the_history(facts: Facts) -> Iterator[Fault]:
+    """Yield a fault if a model of sequences would read items from after the ones that it is tested on."""
+    if not facts.family.histories or facts.values.get("shuffled_time") is not False or "model" not in facts.components:
+        return
+    model, remedy = facts.components["model"].name, "or set shuffled_time to true"
+    why = f"at random, so that {model}, which reads histories, would read items from after the held-out ones"
+    given_parts = facts.values.get("train_path") is not None
+    if not given_parts and getattr(facts.settings.traits("split"), "keeps_order", None) is False:
+        message = f"split={facts.values['split']} holds out {why}; use leave_one_out, user_time or time, {remedy}"
+        yield facts.fault(message, "split", "model")
+    is_random = facts.values.get("valid_from") == "random" and facts.values.get("valid_ratio") != 0
+    if is_random and given_parts and facts.values.get("valid_path") is None:
+        message = f"validation is held out {why}; use end, give a valid_path, {remedy}"
+        yield facts.fault(message, "valid_from", "model")
+
+
+def _what_a_device_can_draw(facts: Facts) -> Iterator[Fault]:
+    if facts.values.get("draw_on") == "device" and facts.values.get("sampler", "uniform") != "uniform":
+        sampler = facts.values["sampler"]
+        message = f"only uniform negatives can be drawn on the device, found sampler: {sampler}; set draw_on: auto"
+        yield facts.fault(message, "draw_on", "sampler")
+
+
+OF_TRAINING: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
+    _enough_negatives,
+    _enough_for_the_sampler,
+    _probabilities_that_are_known,
+    _an_order_for_models_of_sequences,
+    _held_out_after_the_history,
+    _what_a_device_can_draw,
+)
