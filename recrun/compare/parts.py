@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from shlex import quote
 from typing import Any, Literal
 
 import numpy as np
@@ -86,7 +87,7 @@ def _of_part(entry: Entry, part: Part, split: Split, metrics: Sequence[str]) -> 
         return replace(entry, values=numbers, n_users=users if isinstance(users, int) else None)
     read = read_per_user(entry.path, split)
     if read is None:
-        command = f"recrun eval --checkpoint {entry.path} --split {split}"
+        command = f"recrun eval --checkpoint {quote(entry.path)} --split {split}"
         raise ConfigError(f"no {split} values of users in {entry.path}; `{command}` writes them")
     is_member_U = np.isin(read.users_U.astype(str), part.users)
     means = {name: mean_of_users(read.values[name][is_member_U]) for name in metrics if name in read.values}
@@ -142,4 +143,4 @@ def _unknown(name: str, entries: Sequence[Entry], of_users: Mapping[str, Mapping
 
 
 def _command(path: str, name: str) -> str:
-    return f'recrun eval --checkpoint {path} "groups=[{name}]"'
+    return f"recrun eval --checkpoint {quote(path)} {quote(f'groups=[{name}]')}"

@@ -12,7 +12,7 @@ from recrun.errors import CheckpointError, ConfigError, Fault
 from recrun.runs.listing import DAMAGED, describe, is_condition, meeting, read_filter
 from recrun.runs.new_folder import follow_latest
 from recrun.runs.records import has_record, read_json
-from recrun.runs.scan import find_folders, runs_in
+from recrun.runs.scan import find_folders, folders_in, runs_in
 from recrun.sweep.storage import LEDGER
 
 DONE: Final = "done"
@@ -115,21 +115,8 @@ def _runs_below(folder: str) -> list[str]:
     """Return the runs below a folder: that of a data set, of a description, or of all runs."""
     found = runs_in(folder)
     if not found:
-        with os.scandir(folder) if os.path.isdir(folder) else _Nothing() as entries:
-            inner = [entry.path for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
-        for dataset in inner:
-            found += runs_in(dataset)
+        found = [run for dataset in folders_in(folder) for run in runs_in(dataset)]
     return [path for _, path in sorted(found)] or find_folders(folder)
-
-
-class _Nothing:
-    """Stands for the entries of what is no folder."""
-
-    def __enter__(self) -> tuple[os.DirEntry[str], ...]:
-        return ()
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 def _trials(folder: Path) -> tuple[list[str], list[str]]:

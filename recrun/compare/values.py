@@ -28,8 +28,10 @@ from recrun.runs.per_user import read_per_user
 
 _OF_WHOLE_RUNS = ("exposure", "pointwise")
 """Kinds of metrics that are not means over users."""
-_CLOSE = 1e-9
+_SAME = 1e-9
 """Means that are computed in another order differ by less."""
+_CLOSE = 1e-3
+"""Means of an evaluation on another device, where scores that nearly tie change places, differ by less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,16 +122,25 @@ class UserValues:
         return np.stack(columns, axis=1) if columns else np.empty((len(users_U), 0))
 
     def _judge(self, entry: Entry, found: PerUser) -> None:
-        """Refuse values that are infinite, and note if their mean is not the number that the run reports."""
+        """Refuse values of which the mean is not the number that the run reports, and note a small difference.
+
+        Raises:
+            CheckpointError: they differ by more than an evaluation on another device explains, or are infinite.
+        """
         file = RunFolder(entry.path).per_user_file(self.split)
         for metric in self.of_users:
             if np.isinf(found.values[metric]).any():
                 raise CheckpointError(f"{file} is damaged: its column {metric!r} holds infinite values")
             mean, reported = mean_of_users(found.values[metric]), entry.values[metric]
-            if not math.isclose(math.nan if mean is None else mean, reported, rel_tol=_CLOSE, abs_tol=_CLOSE):
-                is_undefined = mean is None and math.isnan(reported)
-                text = f"{file} is of another evaluation than metrics.json: means of {short_name(metric)} differ"
-                self.notes += [] if is_undefined or text in self.notes else [text]
+            mean = math.nan if mean is None else mean
+            if _is_near(mean, reported, _SAME):
+                continue
+            differ = f"the mean of {short_name(metric)} is {mean:.6g} there and {reported:.6g} in metrics.json"
+            if not _is_near(mean, reported, _CLOSE):
+                remedy = f"remove the file, and {self._remedy(entry.path)}"
+                raise CheckpointError(f"{file} is of another evaluation than the run's: {differ}; {remedy}")
+            text = f"{file} was written on another device than metrics.json: {differ}"
+            self.notes += [] if text in self.notes else [text]
 
     def _read(self, entry: Entry) -> PerUser:
         found = read_per_user(entry.path, self.split)
@@ -151,6 +162,12 @@ class UserValues:
         more = "" if metric is None else f" {quote(f'monitors=[{metric}]')}"
         command = f"recrun eval --checkpoint {quote(path)} --split {self.split}{more}"
         return f"`{command}` writes them; or compare with --over seeds, or --descriptive"
+
+
+def _is_near(value: float, other: float, tolerance: float) -> bool:
+    """Return whether two values differ by less, or are both undefined."""
+    is_undefined = math.isnan(value) and math.isnan(other)
+    return is_undefined or math.isclose(value, other, rel_tol=tolerance, abs_tol=tolerance)
 
 
 def _may_be_of_users(metric: str) -> bool:

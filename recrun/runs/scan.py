@@ -32,10 +32,10 @@ def find_folders(root: str | Path) -> list[str]:
             found.append((0.0, parent))
             return []
 
-    for description in _folders(str(Path(root))):
+    for description in folders_in(str(Path(root))):
         if os.path.basename(description) == LATEST and os.path.islink(description):
             continue
-        for dataset in within(description, _folders):
+        for dataset in within(description, folders_in):
             found += within(dataset, runs_in)
     return [path for _, path in sorted(found)]
 
@@ -48,14 +48,23 @@ def runs_in(dataset: str) -> list[tuple[float, str]]:
     """
     # Thousands of runs are listed by plain strings: objects for their paths would take longer than reading them.
     found = []
-    for folder in _folders(dataset, follow=False):
+    for folder in folders_in(dataset, follow=False):
         times = [time for name in ("config.yaml", "run.json") if (time := _made(f"{folder}{os.sep}{name}")) is not None]
         if times:
             found.append((min(times), folder))
     return found
 
 
-def _folders(parent: str, follow: bool = True) -> list[str]:
+def folders_in(parent: str, follow: bool = True) -> list[str]:
+    """Return the paths of the folders in a folder, without hidden ones; none if it is no folder.
+
+    Args:
+        parent: the folder.
+        follow: whether links to folders count.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     try:
         with os.scandir(parent) as entries:
             names = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -120,7 +121,8 @@ class RunSettings:
         lacking = [grouping.name for grouping in self.groupings if grouping.name not in has]
         if not lacking:
             return ""
-        command = f'recrun eval --checkpoint {result.get("run")} "groups=[{",".join(lacking)}]"'
+        groups = quote(f"groups=[{','.join(lacking)}]")
+        command = f"recrun eval --checkpoint {quote(str(result.get('run')))} {groups}"
         return f", and its metrics stay as they are; to break them down: {command}"
 
     def refuse_groups(self, reason: str) -> None:

@@ -146,7 +146,7 @@ def test_numbers_alone_are_shown_with_descriptive(recrun: Callable[..., Any], ru
         (("runs", "--json", "--format", "md"), "Error: --json and --format md exclude each other"),
         (("runs", "--to", "result"), "Error: --to result: its ending tells no format"),
         (("runs", "--to", "result.md", "--format", "table"), "Error: a table is for the terminal; --to takes"),
-        (("runs", "--to", "none/result.md"), "error: cannot write none/result.md: No such file or directory"),
+        (("runs", "--to", "none/result.md"), "Error: --to none/result.md: there is no folder none"),
         (("runs", "--to", "runs"), "'runs' is a directory"),
         (("runs", "--descriptive", "--over", "users"), "Error: --descriptive tests nothing; leave out"),
         (("runs", "--descriptive", "--baseline", "ease"), "Error: --descriptive tests nothing; leave out either it or"),

@@ -93,7 +93,7 @@ def test_runs_that_do_not_compare_are_described_unless_a_test_is_asked_for(
         (["runs", "--baseline", "eas"], "no group is called 'eas'"),
         (["nothing"], "there is nothing at 'nothing'"),
         (["runs", "--descriptive", "--over", "users"], "--descriptive tests nothing; leave out either it or --over"),
-        (["runs", "--to", "no/report.html"], "cannot write no/report.html: No such file or directory"),
+        (["runs", "--to", "no/report.html"], "--to no/report.html: there is no folder no"),
         (["runs", "--to", "runs/mf/x.html/"], "expected a name"),
         ([], "Missing argument"),
     ],

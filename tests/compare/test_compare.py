@@ -295,11 +295,25 @@ def test_infinite_values_of_users_are_damage(three_groups: Path) -> None:
         _compare(three_groups)
 
 
-def test_values_of_users_of_another_evaluation_are_noted(three_groups: Path) -> None:
-    file = next(three_groups.glob("mf/Synthetic/best1/per_user/test.parquet"))
-    pl.read_parquet(file).with_columns(pl.col("ndcg@20") + 1e-6).write_parquet(file)
-    notes = _compare(three_groups).notes
-    assert notes == (f"{file} is of another evaluation than metrics.json: means of ndcg@20 differ",)
+def _change_ndcg(run: Path, by: pl.Expr) -> Path:
+    file = run / "per_user" / "test.parquet"
+    pl.read_parquet(file).with_columns(by.alias("ndcg@20")).write_parquet(file)
+    return file
+
+
+def test_values_of_users_that_an_evaluation_on_another_device_gave_are_noted(three_groups: Path) -> None:
+    file = _change_ndcg(next(three_groups.glob("mf/Synthetic/best1")), pl.col("ndcg@20") + 1e-6)
+    (note,) = _compare(three_groups).notes
+    assert note.startswith(f"{file} was written on another device than metrics.json: the mean of ndcg@20 is 0.")
+
+
+@pytest.mark.parametrize("by", [pl.col("ndcg@20") + 0.5, pl.lit(None, dtype=pl.Float64)])
+def test_values_of_users_whose_mean_is_not_what_the_run_reports_are_refused(three_groups: Path, by: pl.Expr) -> None:
+    file = _change_ndcg(next(three_groups.glob("mf/Synthetic/best1")), by)
+    expected = rf"{file} is of another evaluation than the run's: the mean of ndcg@20 is \S+ there and 0\.\d+ in"
+    with pytest.raises(CheckpointError, match=expected + r".*; remove the file, and `recrun eval"):
+        _compare(three_groups)
+    assert not _compare(three_groups, over="seeds").notes
 
 
 @pytest.mark.parametrize(

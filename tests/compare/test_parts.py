@@ -100,7 +100,7 @@ def test_groups_of_items_of_single_runs_are_only_described(root: Path) -> None:
 
 UNKNOWN = {
     "another name": ("partiy", r"did you mean parity\? \(by: parity, popularity:2\)"),
-    "no name like it": ("zzz", r'"groups=\[zzz\]"` adds groups of users'),
+    "no name like it": ("zzz", r"'groups=\[zzz\]'` adds groups of users"),
     "another label": ("parity=evn", r"did you mean parity=even\? \(groups: even, odd\)"),
 }
 

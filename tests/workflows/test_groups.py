@@ -171,7 +171,7 @@ def test_a_finished_run_says_how_to_have_more_groups(grouped: dict[str, Any], ca
     run = RunFolder(grouped["run"])
     coach = prepare(resolve_run(run, ["groups=[activity:2,gender]", "verbose=1"]), run=run)
     assert coach.fit()["groups"] == grouped["groups"]
-    assert f'to break them down: recrun eval --checkpoint {run.path} "groups=[activity:2]"' in caplog.text
+    assert f"to break them down: recrun eval --checkpoint {run.path} 'groups=[activity:2]'" in caplog.text
 
 
 def test_an_evaluate_of_ones_own_breaks_nothing_down(root: Path, tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-"""Define the options that choose how runs are compared, and write what is made of it."""
+"""Define the options that choose how runs are compared."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -97,30 +96,3 @@ def refuse_tests() -> None:
     given = test_options_given()
     if given:
         raise click.UsageError(f"--descriptive tests nothing; leave out either it or {', '.join(given)}")
-
-
-def refuse_place(path: str) -> None:
-    """Refuse to write where something else than a file is, which would be replaced.
-
-    Raises:
-        click.UsageError: there is a link, FIFO, device or the like.
-    """
-    if os.path.islink(path):
-        raise click.UsageError(f"--to {path}: it is a symbolic link; name the file itself")
-    if os.path.lexists(path) and not os.path.isfile(path):
-        raise click.UsageError(f"--to {path}: it is not a regular file")
-
-
-def write(path: str, content: str) -> None:
-    """Write a file atomically.
-
-    Raises:
-        RecrunError: it cannot be written.
-    """
-    from recrun.errors import RecrunError
-    from recrun.files import atomic_write
-
-    try:
-        atomic_write(path, content)
-    except OSError as error:
-        raise RecrunError(f"cannot write {path}: {error.strerror}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from recrun.cli._options import completes, debug_option, echo, json_option, print_json, print_notes, runs_option
+from recrun.cli._output_file import refuse_place, write
 from recrun.visible import on_one_line
 
 
@@ -41,10 +42,12 @@ def command(what: tuple[str, ...], target: str, metrics: tuple[str, ...], runs: 
     """
     from recrun.upkeep.board.collect import collect
     from recrun.upkeep.board.document import to_document
-    from recrun.upkeep.board.pages import content_for, markdown, write
+    from recrun.upkeep.board.pages import content_for, markdown
 
     if as_json and target != "-":
         raise click.UsageError("--json prints the tables, and --to FILE.json writes them; give only one")
+    if target != "-":
+        refuse_place(target)
     tables, notes = collect(what, runs, metrics)
     print_notes(map(on_one_line, notes))
     if as_json:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from recrun.errors import ConfigError
-from recrun.files import atomic_write, read_regular
+from recrun.files import read_regular
 from recrun.report.files.text_tables import in_markdown, piped
 from recrun.report.html.element import Element, element, render
 from recrun.report.html.page import plain_page
@@ -136,15 +136,3 @@ def _before(path: Path) -> str | None:
         raise ConfigError(f"cannot replace {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"cannot replace {path}: it is not UTF-8") from None
-
-
-def write(target: str | Path, content: str) -> None:
-    """Write a file atomically.
-
-    Raises:
-        ConfigError: that is not possible.
-    """
-    try:
-        atomic_write(os.path.realpath(target), content)
-    except OSError as error:
-        raise ConfigError(f"cannot write {target}: {error.strerror}") from None
