@@ -54,6 +54,8 @@ def parse_group(text: str) -> GroupName:
     GroupName(text='item.genre', by='genre', of='item', n=None)
     """
     name, colon, number = text.strip().partition(":")
+    if "=" in name:
+        raise GroupNameError(f"a group is called NAME=GROUP, so NAME cannot hold an equals sign: {text!r}")
     if not name or name != name.strip() or not name.isprintable():
         raise GroupNameError(f"expected activity:N, popularity:N or a column of users or items, found {text!r}")
     if colon and not (re.fullmatch("[0-9]{1,9}", number) and 2 <= int(number) <= MAX_GROUPS):

@@ -43,6 +43,7 @@ def test_a_name_says_what_is_grouped_and_how(text: str, by: str, of: str | None,
         (":4", "expected activity:N"),
         ("age :4", "expected activity:N"),
         ("a\x1b[31m", "expected activity:N"),
+        ("a=b", "a group is called NAME=GROUP, so NAME cannot hold an equals sign: 'a=b'"),
     ],
 )
 def test_text_that_names_no_groups_is_refused_with_what_was_expected(text: str, message: str) -> None:

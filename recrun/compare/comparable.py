@@ -72,5 +72,6 @@ def _unequal(values: Iterable[tuple[str, Hashable]], reason: str) -> Iterator[st
 
 
 def _code_of(entry: Entry, reference: str) -> str | None:
-    file = os.path.basename(reference.rpartition(":")[0])
-    return next((digest for path, digest in entry.code.items() if os.path.basename(path) == file), None)
+    file = reference.rpartition(":")[0]
+    alike = [digest for path, digest in entry.code.items() if os.path.basename(path) == os.path.basename(file)]
+    return entry.code.get(file, alike[0] if len(alike) == 1 else None)

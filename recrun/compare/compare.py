@@ -16,10 +16,11 @@ from recrun.compare.groups import Group, find_group, grouped, protocol_of
 from recrun.compare.parts import Part, find_parts, of_part
 from recrun.compare.select import Selection, listed, select
 from recrun.compare.testing import Method, test_groups
-from recrun.compare.values import UserValues
+from recrun.compare.values import UserValues, judged
 from recrun.config.monitor_names import is_error, parse_monitor
 from recrun.errors import ConfigError, Fault
 from recrun.registry.user_files import short_name
+from recrun.runs.per_user import read_per_user
 
 
 @dataclass(frozen=True)
@@ -91,16 +92,31 @@ def compare_by(
     """
     how = how or How()
     entries, metrics, notes = _chosen(select(arguments, runs), how)
+    parts = find_parts(entries, by)
+    if any(part.of == "users" for part in parts):
+        notes += _judged(entries, how.split, metrics)
     found = []
-    for part in find_parts(entries, by):
+    for part in parts:
         of_group = of_part(entries, part, how.split, metrics)
         shared = _shared(of_group)
         others = [] if how.metrics else [name for name in shared if name not in metrics]
         known = [*(name for name in metrics if name in shared), *others]
+        if not known:
+            asked = ", ".join(map(short_name, metrics))
+            raise ConfigError(f"none of the metrics is broken down by {by} in all of the runs: {asked}")
         left_out = [short_name(name) for name in metrics if name not in known]
         more = [f"not known of groups of {part.of}: {', '.join(left_out)}"] if left_out else []
         found.append(_compare(of_group, known, [*notes, *more], _for_part(how, part, of_group), part))
     return found
+
+
+def _judged(entries: Sequence[Entry], split: Split, metrics: Sequence[str]) -> Iterator[str]:
+    """Yield notes on values of users that are not quite those of which the run reports the mean."""
+    for entry in entries:
+        found = read_per_user(entry.path, split)
+        if found is not None:
+            known = [name for name in metrics if name in found.values and name in entry.values]
+            yield from judged(entry, split, known, found)
 
 
 def _for_part(how: How, part: Part, entries: Sequence[Entry]) -> How:
@@ -129,10 +145,11 @@ def _chosen(selection: Selection, how: How) -> tuple[list[Entry], list[str], lis
 def _compare(
     entries: Sequence[Entry], metrics: Sequence[str], notes: Sequence[str], how: How, part: Part | None
 ) -> Comparison:
+    groups, repeated = grouped(entries)
+    entries = [entry for group in groups for entry in group.entries]
     reasons = list(reasons_against(entries, how.split, metrics))
     if not how.descriptive:
         refuse_incomparable(reasons)
-    groups, repeated = grouped(entries)
     results = {group.name: _result(group, metrics) for group in groups}
     groups.sort(key=lambda group: _order(results[group.name], metrics[0]))
     notes = [*notes, *repeated, *_versions(entries)]

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from recrun.metrics.ranking import Doubles, ratio
+
+_ROUNDING: Final = 1e-12
+"""Equal values give means that differ by less, relative to their size, if there are not equally many."""
 
 
 class Variance(NamedTuple):
@@ -73,7 +76,13 @@ class Difference:
         """The difference of each user's values, each averaged over seeds; NaN for one who is left out."""
         means = [arm.mean(axis=0) for arm in self.arms]
         difference_UM: Doubles = means[0] if self.is_paired else means[0] - means[1]
-        return difference_UM
+        sizes = [np.maximum(arm.max(axis=0), -arm.min(axis=0)) for arm in self.arms]
+        return without_rounding(difference_UM, np.maximum(sizes[0], sizes[-1]))
+
+    @cached_property
+    def size_M(self) -> Doubles:
+        """The largest value of each metric, without its sign; 0 for one that is over no users."""
+        return np.asarray(np.max([np.abs(np.nan_to_num(arm)).max(axis=(0, 1)) for arm in self.arms], axis=0))
 
     @cached_property
     def defined_UM(self) -> npt.NDArray[np.bool_]:
@@ -130,6 +139,14 @@ class Difference:
 def mean_over(values_UM: Doubles, n_M: npt.NDArray[np.int64]) -> Doubles:
     """Return the mean over the users who are defined, of whom there are `n_M`; NaN over none."""
     return ratio(np.nansum(values_UM, axis=0), n_M)
+
+
+def without_rounding(differences: Doubles, size: Doubles) -> Doubles:
+    """Return differences of means, of values of some size, with 0 for those that only rounding makes another number.
+
+    A difference of 1e-17 for every user would pass for one that nothing varies in.
+    """
+    return np.where(np.abs(differences) <= _ROUNDING * size, 0.0, differences)
 
 
 def _constant(value: float, like_SM: Doubles) -> Doubles:

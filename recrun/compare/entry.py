@@ -10,7 +10,6 @@ from typing import Any, Final, Literal
 
 from recrun.config.same_settings import result_identity
 from recrun.config.settings import RUN, TRAINING
-from recrun.errors import CheckpointError
 from recrun.metrics.per_user import mean_of_users
 from recrun.metrics.undefined import from_nulls
 from recrun.registry.user_files import short_name
@@ -94,8 +93,8 @@ def read_entry(row: Mapping[str, Any], split: Split) -> Entry | None:
         ),
         values=from_nulls(values, why if isinstance(why, dict) else {}),
         which4best=row["which4best"],
-        data=_texts(record, "data", path),
-        code=_texts(record, "code", path),
+        data=record.get("data") or {},
+        code=record.get("code") or {},
         version=str(versions.get("recrun")) if isinstance(versions, dict) else "unknown",
         started=str(row["started"] or ""),
         n_users=n_users if isinstance(n_users, int) and "rows" not in metrics else None,
@@ -115,10 +114,3 @@ def with_metric(entry: Entry, split: Split, metric: str) -> Entry | None:
         return None
     mean = mean_of_users(found.values[metric])
     return replace(entry, values={**entry.values, metric: math.nan if mean is None else mean})
-
-
-def _texts(record: Mapping[str, Any], key: str, path: Path) -> dict[str, str]:
-    found = record.get(key) or {}
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise CheckpointError(f"{path / 'run.json'} is damaged: {key} is not an object of texts")
-    return found

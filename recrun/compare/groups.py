@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from recrun.compare.entry import Entry
 from recrun.config.settings import PROTOCOL
 from recrun.errors import ConfigError, RegistryError, nearest
 from recrun.registry import DATASETS
-from recrun.registry.user_files import is_file_reference, short_name
+from recrun.registry.user_files import code_named_in, is_file_reference, short_name
 from recrun.runs.provenance import SPLIT
 
 _REPEATS: Final = ("seed",)
@@ -96,9 +97,14 @@ def _identity(entry: Entry) -> dict[str, str]:
     """Return what a run computes: its settings, and by their names the digests of the files of code in them."""
     left_out = (*_REPEATS, *_WITHOUT_EFFECT, *PROTOCOL)
     settings = {key: value for key, value in entry.identity.items() if key not in left_out}
-    given = [str(entry.settings.get(key)) for key in settings]
-    files = [text.rpartition(":")[0] for text in given if is_file_reference(text)]
-    return settings | {os.path.basename(file): entry.code[file][:_DIGITS] for file in files if file in entry.code}
+    named = dict.fromkeys(code_named_in({key: entry.settings.get(key) for key in settings}))
+    files = Counter(os.path.basename(file) for file in {file for _, file in named})
+    for key, file in named:
+        if file in entry.code:
+            base = os.path.basename(file)
+            name = base if files[base] == 1 else f"{base} of {key}"
+            settings[name] = settings.get(name, "") + entry.code[file][:_DIGITS]
+    return settings
 
 
 def _names(entries: Sequence[Entry]) -> list[str]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from recrun.compare.entry import Entry, Split
 from recrun.compare.select import listed
-from recrun.errors import CheckpointError, ConfigError, nearest
+from recrun.errors import ConfigError, nearest
 from recrun.metrics.per_user import mean_of_users
 from recrun.runs.folder import RunFolder
 from recrun.runs.per_user import read_per_user
@@ -45,19 +45,22 @@ def find_parts(entries: Sequence[Entry], by: str) -> list[Part]:
         by: the grouping, as "gender", or one of its groups, as "gender=F".
 
     Raises:
-        ConfigError: a run does not have it, or it is not of the same users in all runs.
-        CheckpointError: a run is damaged.
+        ConfigError: a run does not have it, or other groups of it, or it is not of the same users in all runs.
+        CheckpointError: a file of groups is damaged.
     """
     of_users = {entry.path: read_user_groups(RunFolder(entry.path)) for entry in entries}
-    name, _, label = by.partition("=")
+    name, chooses, label = by.partition("=")
     if all(name in found for found in of_users.values()):
         parts = _of_users(name, of_users)
     elif all(_is_of_items(entry, name) for entry in entries):
-        labels = dict.fromkeys(label for entry in entries for label in _of_items(entry, name))
-        parts = [Part(f"{name}={each}", "items") for each in labels]
+        labels = [list(_of_items(entry, name)) for entry in entries]
+        other = next((entry.path for entry, each in zip(entries, labels, strict=True) if each != labels[0]), None)
+        if other is not None:
+            raise ConfigError(f"the groups by {name} are not the same in {listed([entries[0].path])} and {other}")
+        parts = [Part(f"{name}={each}", "items") for each in labels[0]]
     else:
         raise ConfigError(_unknown(name, entries, of_users))
-    chosen = [part for part in parts if not label or part.name == by]
+    chosen = [part for part in parts if not chooses or part.name == by]
     if not chosen:
         labels_ = [part.name.partition("=")[2] for part in parts]
         guess = nearest(label, labels_)
@@ -73,18 +76,14 @@ def of_part(entries: Sequence[Entry], part: Part, split: Split, metrics: Sequenc
         ConfigError: a run has no values of users, or none of the metrics.
         CheckpointError: a run is damaged.
     """
-    found = [_of_part(entry, part, split, metrics) for entry in entries]
-    if not any(entry.values for entry in found):
-        raise ConfigError(f"none of the metrics is broken down by {part.name.partition('=')[0]}: {', '.join(metrics)}")
-    return found
+    return [_of_part(entry, part, split, metrics) for entry in entries]
 
 
 def _of_part(entry: Entry, part: Part, split: Split, metrics: Sequence[str]) -> Entry:
     if part.users is None:
         group = _of_items(entry, part.name.partition("=")[0])[part.name.partition("=")[2]]
-        numbers = {name: _number(value, entry) for name, value in group["metrics"].items()}
-        users = group.get("users")
-        return replace(entry, values=numbers, n_users=users if isinstance(users, int) else None)
+        numbers = {name: math.nan if value is None else value for name, value in group["metrics"].items()}
+        return replace(entry, values=numbers, n_users=group.get("users"))
     read = read_per_user(entry.path, split)
     if read is None:
         command = f"recrun eval --checkpoint {quote(entry.path)} --split {split}"
@@ -106,32 +105,21 @@ def _of_users(name: str, of_users: Mapping[str, Mapping[str, Mapping[str, Texts]
 
 
 def _is_of_items(entry: Entry, name: str) -> bool:
-    found = entry.groups.get(name)
-    return isinstance(found, dict) and found.get("of") == "items"
+    return name in entry.groups and entry.groups[name].get("of") == "items"
 
 
 def _of_items(entry: Entry, name: str) -> dict[str, Mapping[str, Any]]:
     """Return the groups of items of a run, by label."""
-    groups = entry.groups[name].get("groups")
-    found: dict[str, Mapping[str, Any]] = {}
-    for group in groups if isinstance(groups, list) else ():
-        if isinstance(group, dict) and isinstance(group.get("group"), str) and isinstance(group.get("metrics"), dict):
-            found[group["group"]] = group
-    if not isinstance(groups, list) or len(found) != len(groups):
-        raise CheckpointError(
-            f"{entry.path}/metrics.json is damaged: its groups by {name} are not as recrun writes them"
-        )
-    return found
-
-
-def _number(value: object, entry: Entry) -> float:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-        raise CheckpointError(f"{entry.path}/metrics.json is damaged: a metric of a group is not a number")
-    return math.nan if value is None else float(value)
+    return {group["group"]: group for group in entry.groups[name]["groups"]}
 
 
 def _unknown(name: str, entries: Sequence[Entry], of_users: Mapping[str, Mapping[str, object]]) -> str:
     """Return the message on a grouping that some run does not have."""
+    lost = [entry.path for entry in entries if name in entry.groups and not _is_of_items(entry, name)]
+    lost = [path for path in lost if name not in of_users[path]]
+    if lost:
+        file = RunFolder(lost[0]).per_user_file("groups")
+        return f"{file} does not say who is in the groups by {name}; `{_command(lost[0], name)}` writes it"
     has = {entry.path: {*of_users[entry.path], *entry.groups} for entry in entries}
     without = [path for path, names in has.items() if name not in names]
     if 0 < len(without) < len(has):

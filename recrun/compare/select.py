@@ -16,6 +16,8 @@ from recrun.runs.scan import find_folders, folders_in, runs_in
 from recrun.sweep.storage import LEDGER
 
 DONE: Final = "done"
+_LEVELS: Final = 3
+"""A run lies in the folder of its data set, in that of its description, in the folder of all runs."""
 _NAMED: Final = 5
 """A note names so many runs, and counts the others."""
 
@@ -112,11 +114,20 @@ def _runs_at(path: str) -> tuple[list[str], list[str]]:
 
 
 def _runs_below(folder: str) -> list[str]:
-    """Return the runs below a folder: that of a data set, of a description, or of all runs."""
+    """Return the runs below a folder: that of a data set, of a description, or of all runs; the oldest first."""
+    return [path for _, path in sorted(_dated_runs(folder, _LEVELS))]
+
+
+def _dated_runs(folder: str, levels: int) -> list[tuple[float, str]]:
+    """Return the runs at so many levels below a folder, with the time of each; a folder that cannot be read is one."""
     found = runs_in(folder)
-    if not found:
-        found = [run for dataset in folders_in(folder) for run in runs_in(dataset)]
-    return [path for _, path in sorted(found)] or find_folders(folder)
+    if levels > 1:
+        for inner in sorted({*folders_in(folder)} - {path for _, path in found}):
+            try:
+                found += _dated_runs(inner, levels - 1)
+            except OSError:
+                found.append((0.0, inner))
+    return found
 
 
 def _trials(folder: Path) -> tuple[list[str], list[str]]:

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from recrun.compare.difference import Difference
+from recrun.compare.difference import Difference, without_rounding
 from recrun.compare.ranks import rank_sum, signed_rank
 from recrun.compare.resampling import label_exchange, means_of_resampled, pigeonhole, sign_flips
 from recrun.compare.skew import Skew
@@ -163,6 +163,7 @@ def bootstrap(difference: Difference, over: str, n_resamples: int = N_RESAMPLES,
         samples = list(difference.seeds)
         drawn = [means_of_resampled(arm, n_resamples, f"seeds of arm {place}") for place, arm in enumerate(samples)]
         drawn_RM = drawn[0] if len(drawn) == 1 else drawn[0] - drawn[1]
+    drawn_RM = without_rounding(drawn_RM, difference.size_M)
     skew = Skew.of(drawn_RM, center_M, samples if bca else None)
     low_M, high_M = (skew.quantile(drawn_RM, level) for level in (LEVEL / 2, 1 - LEVEL / 2))
     found = _standardised(difference, over)
@@ -182,7 +183,7 @@ def _center(difference: Difference, over: str) -> Doubles:
     if over != "seeds":
         return difference.mean_M
     means = [seeds_SM.mean(axis=0) for seeds_SM in difference.seeds]
-    return np.asarray(means[0] if len(means) == 1 else means[0] - means[1])
+    return without_rounding(np.asarray(means[0] if len(means) == 1 else means[0] - means[1]), difference.size_M)
 
 
 def _standardised(difference: Difference, over: str) -> Doubles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import comb
@@ -177,22 +178,18 @@ def test_groups(
             led = [metric for metric in metrics if best.get(metric) == other.name]
             if other is not baseline and other is not group and group is not baseline and led:
                 against_best += bench.tests(group, found, other, led)
-    corrected = CORRECTIONS[method.correction](_p_values(tests))
-    tests = [replace(test, p_corrected=number_or_none(p)) for test, p in zip(tests, corrected, strict=True)]
-    # Tests against the best are not shown, but made: they count with the others.
-    together = CORRECTIONS[method.correction](_p_values([*tests, *against_best]))[len(tests) :]
-    against_best = [
-        replace(test, p_corrected=number_or_none(p)) for test, p in zip(against_best, together, strict=True)
-    ]
+    # Tests against the best are not shown, but made: they count in the correction of the marks.
+    marked = _corrected([*tests, *against_best], method.correction)
+    marks = _undistinguished(marked[: len(tests)], marked[len(tests) :], baseline.name, best)
+    tests = _corrected(tests, method.correction)
     order = {metric: place for place, metric in enumerate(metrics)}
     tests.sort(key=lambda test: order[test.metric])
-    marks = _undistinguished(tests, against_best, baseline.name, best)
     return Outcome(tuple(tests), marks, tuple(_notes(tests, groups, baseline, bench)))
 
 
 def _varies(runs_SM: Doubles) -> npt.NDArray[np.bool_]:
-    """Return which metrics (M,) differ between seeds, by more than the order of a sum may change."""
-    return np.asarray(np.ptp(runs_SM, axis=0) > _ROUNDING * np.abs(runs_SM).max(axis=0))
+    """Return which metrics (M,) differ between seeds by more than the order of a sum may change, or are undefined."""
+    return ~np.asarray(np.ptp(runs_SM, axis=0) <= _ROUNDING * np.abs(runs_SM).max(axis=0))
 
 
 def _untested(result: TestResult) -> TestResult:
@@ -200,8 +197,9 @@ def _untested(result: TestResult) -> TestResult:
     return replace(result, interval=(None, None), p=None, p_corrected=None, effect=None)
 
 
-def _p_values(tests: Sequence[TestResult]) -> list[float]:
-    return [float("nan") if test.p is None else test.p for test in tests]
+def _corrected(tests: Sequence[TestResult], correction: str) -> list[TestResult]:
+    p_values = CORRECTIONS[correction]([math.nan if test.p is None else test.p for test in tests])
+    return [replace(test, p_corrected=number_or_none(p)) for test, p in zip(tests, p_values, strict=True)]
 
 
 def _undistinguished(

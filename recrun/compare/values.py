@@ -104,8 +104,12 @@ class UserValues:
         for metric in self.metrics:
             if (metric in found.values) != (metric in self.of_users):
                 lacking = self._first if metric in found.values else entry.path
-                raise ConfigError(f"{lacking} has no values of users for {metric}; {self._remedy(lacking, metric)}")
-        self._judge(entry, found)
+                raise ConfigError(
+                    f"{lacking} has no values of users for {metric}; {remedy_for(lacking, self.split, metric)}"
+                )
+        if self._only is None:
+            noted = judged(entry, self.split, self.of_users, found)
+            self.notes += [note for note in noted if note not in self.notes]
         users_U = found.users_U.astype(str)
         order_U = np.argsort(users_U, kind="stable")
         users_U = users_U[order_U]
@@ -121,27 +125,6 @@ class UserValues:
         columns = [found.values[metric][order_U] for metric in self.of_users]
         return np.stack(columns, axis=1) if columns else np.empty((len(users_U), 0))
 
-    def _judge(self, entry: Entry, found: PerUser) -> None:
-        """Refuse values of which the mean is not the number that the run reports, and note a small difference.
-
-        Raises:
-            CheckpointError: they differ by more than an evaluation on another device explains, or are infinite.
-        """
-        file = RunFolder(entry.path).per_user_file(self.split)
-        for metric in self.of_users:
-            if np.isinf(found.values[metric]).any():
-                raise CheckpointError(f"{file} is damaged: its column {metric!r} holds infinite values")
-            mean, reported = mean_of_users(found.values[metric]), entry.values[metric]
-            mean = math.nan if mean is None else mean
-            if _is_near(mean, reported, _SAME):
-                continue
-            differ = f"the mean of {short_name(metric)} is {mean:.6g} there and {reported:.6g} in metrics.json"
-            if not _is_near(mean, reported, _CLOSE):
-                remedy = f"remove the file, and {self._remedy(entry.path)}"
-                raise CheckpointError(f"{file} is of another evaluation than the run's: {differ}; {remedy}")
-            text = f"{file} was written on another device than metrics.json: {differ}"
-            self.notes += [] if text in self.notes else [text]
-
     def _read(self, entry: Entry) -> PerUser:
         found = read_per_user(entry.path, self.split)
         assert found is not None, "files that are missing are refused before"
@@ -155,13 +138,43 @@ class UserValues:
             entry.path for entry in entries if not os.path.lexists(RunFolder(entry.path).per_user_file(self.split))
         ]
         if without:
-            remedy = self._remedy(without[0])
+            remedy = remedy_for(without[0], self.split)
             raise ConfigError(f"no {self.split} values of users in {listed(without)}; {remedy}")
 
-    def _remedy(self, path: str, metric: str | None = None) -> str:
-        more = "" if metric is None else f" {quote(f'monitors=[{metric}]')}"
-        command = f"recrun eval --checkpoint {quote(path)} --split {self.split}{more}"
-        return f"`{command}` writes them; or compare with --over seeds, or --descriptive"
+
+def judged(entry: Entry, split: Split, metrics: Sequence[str], found: PerUser) -> list[str]:
+    """Refuse values of which the mean is not the number that the run reports, and return notes on small differences.
+
+    Args:
+        entry: a run.
+        split: the split that is compared.
+        metrics: metrics that have values of users.
+        found: the values of all its users.
+
+    Raises:
+        CheckpointError: they differ by more than an evaluation on another device explains, or are infinite.
+    """
+    file, notes = RunFolder(entry.path).per_user_file(split), []
+    for metric in metrics:
+        if np.isinf(found.values[metric]).any():
+            raise CheckpointError(f"{file} is damaged: its column {metric!r} holds infinite values")
+        mean, reported = mean_of_users(found.values[metric]), entry.values[metric]
+        mean = math.nan if mean is None else mean
+        if _is_near(mean, reported, _SAME):
+            continue
+        differ = f"the mean of {short_name(metric)} is {mean:.6g} there and {reported:.6g} in metrics.json"
+        if not _is_near(mean, reported, _CLOSE):
+            remedy = f"remove the file, and {remedy_for(entry.path, split)}"
+            raise CheckpointError(f"{file} is of another evaluation than the run's: {differ}; {remedy}")
+        notes.append(f"{file} was written on another device than metrics.json: {differ}")
+    return notes
+
+
+def remedy_for(path: str, split: Split, metric: str | None = None) -> str:
+    """Return what helps where a run has no values of its users, or none of a metric."""
+    more = "" if metric is None else f" {quote(f'monitors=[{metric}]')}"
+    command = f"recrun eval --checkpoint {quote(path)} --split {split}{more}"
+    return f"`{command}` writes them; or compare with --over seeds, or --descriptive"
 
 
 def _is_near(value: float, other: float, tolerance: float) -> bool:

@@ -17,8 +17,10 @@ from recrun.data.formats.delimited import looks_like_header
 from recrun.data.formats.opening import COMPRESSIONS, read_binary
 from recrun.data.formats.polars_files import read_parquet_columns
 from recrun.data.formats.table import data_error
+from recrun.data.formats.values.numbers import MISSING_WORDS, is_number
 from recrun.errors import DataError
 from recrun.group_name import Of
+from recrun.metrics.groups import MISSING
 
 if TYPE_CHECKING:
     from recrun.data.datasets.base import RecDataSet
@@ -93,7 +95,7 @@ def read_entities(path: Path, of: Of, file: EntityFile) -> Entities:
     ids = [_text(row[place]) for row in rows]
     _refuse_twice(path, ids)
     columns = {
-        name: [_values(row[position], " " if _SPACED.search(names[position]) else SEVERAL) for row in rows]
+        name: _known([_values(row[position], " " if _SPACED.search(names[position]) else SEVERAL) for row in rows])
         for position, name in enumerate(bare)
         if name and position != place
     }
@@ -154,9 +156,20 @@ def _text(value: Any) -> str:
 
 
 def _values(cell: Any, separator: str) -> tuple[str, ...]:
-    """Return the distinct values of a cell, in order; none if it is missing."""
+    """Return the distinct values of a cell, in order; none if it is empty."""
     parts = cell if isinstance(cell, (list, tuple)) else _text(cell).split(separator)
-    return tuple(dict.fromkeys(text for part in parts if (text := _text(part)) and text != "nan"))
+    return tuple(dict.fromkeys(text for part in parts if (text := _text(part))))
+
+
+def _known(column: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the values of each cell of a column without words for a missing one.
+
+    Beside numbers, all such words are; in a column of text, `NA` may be Namibia.
+    """
+    texts = {text for values in column for text in values}
+    words = {text for text in texts if text.lower() in MISSING_WORDS}
+    unknown = words | {MISSING} if all(map(is_number, texts - words)) else {MISSING}
+    return [tuple(text for text in values if text not in unknown) for values in column] if texts & unknown else column
 
 
 def _refuse_twice(path: Path, ids: Sequence[str]) -> None:

@@ -19,6 +19,8 @@ from recrun.metrics.groups import MISSING, Grouping
 if TYPE_CHECKING:
     from recrun.data.datasets.base import RecDataSet
 
+_INTEGERS: Final = 1e16
+"""Larger numbers are shown as powers of ten."""
 _BOTH: Final[tuple[Of, Of]] = ("user", "item")
 
 
@@ -165,7 +167,9 @@ def _quantiles(
 
 
 def _shown(value: Any) -> str:
-    return str(int(value)) if float(value).is_integer() else f"{float(value):g}"
+    """Return a number with all its digits: what two groups begin with differs, and so do their labels."""
+    number = float(value)
+    return str(int(number)) if number.is_integer() and abs(number) < _INTEGERS else repr(number)
 
 
 def _number(text: str) -> float | None:

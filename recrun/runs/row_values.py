@@ -16,6 +16,7 @@ _MAX_NUMBER: Final = 1 << 64
 """Larger integers are no setting and no count, and Python cannot turn the largest into floats or text."""
 _MAX_DEPTH: Final = 4
 _LABELS: Final = ("started", "which4best")
+_DIGESTS: Final = ("data", "code")
 
 
 def check_record(record: Mapping[str, Any], file: str) -> None:
@@ -35,6 +36,10 @@ def check_record(record: Mapping[str, Any], file: str) -> None:
     ledger = record.get("test_evaluations")
     if ledger is not None and not (isinstance(ledger, list) and all(isinstance(entry, dict) for entry in ledger)):
         raise _damage(file, "test_evaluations", "a list of objects")
+    for key in _DIGESTS:
+        digests = record.get(key)
+        if digests and not (isinstance(digests, dict) and all(type(each) is str for each in digests.values())):
+            raise _damage(file, key, "an object of texts")
 
 
 def check_settings(settings: Any, file: str) -> dict[str, Any]:
@@ -75,7 +80,31 @@ def check_metrics(metrics: dict[str, Any], file: str) -> dict[str, Any]:
     undefined = metrics.get("undefined")
     if undefined is not None and not (isinstance(undefined, dict) and _is_setting(undefined)):
         raise _damage(file, "undefined", "an object")
+    if metrics.get("groups") is not None:
+        _check_groups(metrics["groups"], file)
     return metrics
+
+
+def _check_groups(groups: Any, file: str) -> None:
+    """Refuse groups that are not as metrics.json has them: groupings by split and name, each with groups and gaps."""
+    found = groups.values() if isinstance(groups, dict) else [None]
+    groupings = [each for by_name in found for each in (by_name.values() if isinstance(by_name, dict) else [None])]
+    for grouping in groupings:
+        listed, gaps = (grouping.get("groups"), grouping.get("gaps")) if isinstance(grouping, dict) else (None, None)
+        if not (isinstance(listed, list) and all(map(_is_group, listed))):
+            raise _damage(file, "groups", "an object of groups by split and name, each with its numbers")
+        if not (isinstance(gaps, dict) and all(map(_are_numbers, gaps.values()))):
+            raise _damage(file, "groups", "an object of groups whose gaps are numbers")
+
+
+def _is_group(group: Any) -> bool:
+    if not (isinstance(group, dict) and isinstance(group.get("group"), str) and _are_numbers(group.get("metrics"))):
+        return False
+    return all(type(group[key]) is int for key in ("users", "items") if key in group)
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, dict) and all(map(_is_metric, values.values()))
 
 
 def _is_label(value: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recrun.files import to_json
 from recrun.metrics.per_user import PerUser, mean_of_users
 from recrun.runs.folder import RunFolder
 from recrun.runs.per_user import write_per_user
@@ -77,6 +78,8 @@ def write_run(
     document |= {} if rows is None else {"rows": dict.fromkeys(splits, rows)}
     document |= {} if protocol is None else {"protocol": protocol}
     run.write_json(run.metrics_file, document)
+    line = {"epoch": 3, "split": "valid", "values": numbers, "seconds": 0.1, "best": True}
+    run.metrics_lines_file.write_text(f"{to_json(line)}\n", encoding="utf-8")
     for split in splits if per_user else ():
         ids = np.arange(n_users) if users is None else users
         write_per_user(run, split, PerUser(ids, of_users))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -451,10 +452,11 @@ def test_versions_of_recrun_are_noted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("record", [{"data": ["a"]}, {"code": {"a": 1}}])
-def test_a_damaged_record_is_refused(tmp_path: Path, record: dict[str, Any]) -> None:
-    write_run(tmp_path, "a", record=record)
-    with pytest.raises(CheckpointError, match=r"run\.json is damaged: (data|code) is not an object of texts"):
-        _compare(tmp_path)
+def test_a_damaged_record_is_left_out_and_noted(three_groups: Path, record: dict[str, Any]) -> None:
+    write_run(three_groups, "a", record=record)
+    *_, note = [note for note in _compare(three_groups).notes if "damaged" in note]
+    assert note.startswith("left out: ")
+    assert re.search(r"run\.json is damaged: (data|code) is not an object of texts", note)
 
 
 def test_the_document_is_that_of_the_contract(three_groups: Path) -> None:
@@ -477,3 +479,41 @@ def test_differences_of_models_that_do_not_depend_on_the_seed_are_not_tested_ove
     assert ease.difference == pytest.approx(0.0)
     assert ials.p is not None
     assert any(note.startswith("these do not depend on the seed") and "ease, bprmf" in note for note in found.notes)
+
+
+def test_an_older_run_that_does_not_count_needs_no_values_of_users(three_groups: Path) -> None:
+    before = _compare(three_groups)
+    write_run(three_groups, "b", 1, BEST, per_user=False, record={"started": "2020-01-01T00:00:00+00:00"})
+    found = _compare(three_groups)
+    assert found.tests == before.tests
+    assert [note for note in found.notes if "has the settings and the seed of" in note]
+
+
+def test_runs_at_different_levels_below_a_folder_are_all_compared(three_groups: Path, tmp_path: Path) -> None:
+    moved = next(three_groups.glob("mf/Synthetic/close2"))
+    moved.rename(three_groups / "moved")
+    other = next(three_groups.glob("mf/Synthetic/worse3"))
+    other.rename(three_groups / "mf" / "other")
+    assert [group.n_seeds for group in _compare(three_groups).groups] == [3, 3, 3]
+
+
+def test_a_metric_that_is_undefined_is_not_said_to_be_the_same_for_all_seeds(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        write_run(tmp_path, f"a{seed}", seed, whole={"gauc": None, "coverage@20": 0.1 * seed})
+        write_run(tmp_path, f"b{seed}", seed, model="ease", whole={"gauc": None, "coverage@20": 0.2 * seed})
+    assert not [note for note in _compare(tmp_path, over="seeds").notes if "do not depend on the seed" in note]
+
+
+def test_the_marks_are_corrected_for_all_tests_that_are_made(tmp_path: Path) -> None:
+    base = np.linspace(0.2, 0.6, 40)
+    noise = np.resize([0.1, -0.1, 0.05, -0.05], 40)
+    for name, values in (("bprmf", base), ("ease", base + noise + 0.03), ("ials", base + 2 * noise + 0.02)):
+        write_run(tmp_path, name, model=name, metrics=("ndcg@20",), values={"ndcg@20": values})
+    found = _compare(tmp_path, metrics=("ndcg@20",), baseline="bprmf")
+    corrected = {test.group: test.p_corrected for test in found.tests}
+    (p,) = [test.p for test in found.tests if test.group == "ease"]
+    assert p is not None
+    assert found.best == {"ndcg@20": "ease"}
+    assert corrected["ease"] == pytest.approx(2 * p)
+    assert 2 * p < 0.05 < 3 * p  # of two tests that are shown, and of three that are made
+    assert set(found.undistinguished["ndcg@20"]) == {"bprmf", "ials"}

@@ -78,6 +78,15 @@ def test_versions_of_the_users_own_code_are_groups(tmp_path: Path) -> None:
     assert (len(groups), len(notes)) == (1, 1)
 
 
+def test_files_of_the_same_name_are_told_apart_by_what_they_are_for(tmp_path: Path) -> None:
+    own = {"model": "/u/a/my.py:M", "loss": "/u/b/my.py:L"}
+    entries = [
+        _entry(tmp_path, id, **own, record={"code": {"/u/a/my.py": digit * 64, "/u/b/my.py": "f" * 64}})
+        for id, digit in (("a", "1"), ("b", "2"))
+    ]
+    assert _grouped(entries) == {"M my.py of model=11111111": ["a"], "M my.py of model=22222222": ["b"]}
+
+
 def test_a_loss_of_the_users_own_is_shown_by_its_name(tmp_path: Path) -> None:
     entries = [_entry(tmp_path, "a", loss="/mine/my.py:MyLoss"), _entry(tmp_path, "b", loss="bpr")]
     assert list(_grouped(entries)) == ["bprmf loss=MyLoss", "bprmf loss=bpr"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from recrun.compare.compare import How, compare, compare_by
@@ -125,11 +126,63 @@ def test_groups_of_other_users_do_not_compare(root: Path) -> None:
         compare_by([str(root)], "parity")
 
 
-@pytest.mark.parametrize("groups", [{}, [{"group": 1, "metrics": {}}], [{"group": "few", "metrics": {"ndcg@20": "x"}}]])
-def test_damaged_groups_of_items_are_told_so(root: Path, groups: object) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"groups": {}},
+        {"groups": [{"group": 1, "metrics": {}}]},
+        {"groups": [{"group": "few", "metrics": {"ndcg@20": "x"}}]},
+        {"groups": [{"group": "few", "metrics": {}, "users": "x"}]},
+        {"gaps": "x"},
+        {"gaps": {"ndcg@20": {"difference": [1]}}},
+    ],
+)
+def test_a_run_with_damaged_groups_is_left_out(root: Path, change: dict[str, object]) -> None:
     file = next(root.rglob("ease2")) / "metrics.json"
     document = json.loads(file.read_text(encoding="utf-8"))
-    document["groups"]["test"]["popularity:2"]["groups"] = groups
+    document["groups"]["test"]["popularity:2"] |= change
     file.write_text(json.dumps(document), encoding="utf-8")
-    with pytest.raises(CheckpointError, match="damaged"):
-        compare_by([str(root)], "popularity:2")
+    few, _ = compare_by([str(root)], "popularity:2")
+    assert [group.n_seeds for group in few.groups] == [2, 1]
+    assert f"left out: {file} is damaged: groups is not an object of groups" in few.notes[0]
+
+
+def test_other_groups_of_items_do_not_compare(root: Path) -> None:
+    _with_items(RunFolder(next(root.rglob("ease2"))), {"few": 0.1, "very many": 0.3})
+    with pytest.raises(ConfigError, match=r"the groups by popularity:2 are not the same in \S+ and \S+"):
+        compare_by([str(root)], "popularity:2", how=How(descriptive=True))
+
+
+def test_a_metric_that_is_not_broken_down_is_refused(root: Path) -> None:
+    for descriptive in (True, False):
+        how = How(metrics=("coverage@20",), descriptive=descriptive)
+        with pytest.raises(ConfigError, match="none of the metrics is broken down by popularity:2 in all of the runs"):
+            compare_by([str(root)], "popularity:2", how=how)
+
+
+def test_a_group_without_a_name_is_refused(root: Path) -> None:
+    with pytest.raises(ConfigError, match="parity has no group ''"):
+        compare_by([str(root)], "parity=")
+
+
+def test_a_lost_file_of_groups_is_named_with_what_writes_it(root: Path) -> None:
+    for file in root.rglob("metrics.json"):
+        document = json.loads(file.read_text(encoding="utf-8"))
+        groups = [{"group": label, "users": 9, "metrics": {}} for label in ("even", "odd")]
+        document["groups"]["test"]["parity"] = {"of": "users", "groups": groups, "gaps": {}}
+        file.write_text(json.dumps(document), encoding="utf-8")
+    assert len(compare_by([str(root)], "parity")) == 2
+    lost = next(root.rglob("ease2")) / "per_user" / "groups.parquet"
+    lost.unlink()
+    expected = (
+        rf"{lost} does not say who is in the groups by parity; `recrun eval --checkpoint \S+ 'groups=\[parity\]'`"
+    )
+    with pytest.raises(ConfigError, match=expected):
+        compare_by([str(root)], "parity")
+
+
+def test_values_that_are_not_those_of_the_run_are_refused_in_groups_too(root: Path) -> None:
+    file = next(root.rglob("ease2")) / "per_user" / "test.parquet"
+    pl.read_parquet(file).with_columns(pl.col("ndcg@20") * 2).write_parquet(file)
+    with pytest.raises(CheckpointError, match="is of another evaluation than the run's: the mean of ndcg@20 is"):
+        compare_by([str(root)], "parity")

@@ -26,6 +26,33 @@ POSSIBLE = [
 ]
 
 
+SEEDS = ((6, 1), (5, 6), (3, 6), (10, 1))
+
+
+@pytest.mark.parametrize(
+    ("test", "over", "n_seeds"),
+    [
+        (*each, n_seeds)
+        for each, n_seeds in product(POSSIBLE, SEEDS)
+        if each[1] == "users" or (each[1] == "both" and min(n_seeds) > 1)
+    ],
+)
+def test_equal_values_of_other_numbers_of_seeds_do_not_differ(test: str, over: str, n_seeds: tuple[int, int]) -> None:
+    values = np.random.default_rng(0).random((1, 2000, 1))
+    group, baseline = (np.repeat(values, n, axis=0) for n in n_seeds)
+    found = assess(Difference.of(group, baseline, paired=False), test, over, 200)
+    assert (found.difference_M.item(), found.p_M.item(), found.effect_M.item()) == (0.0, 1.0, 0.0)
+
+
+def test_users_who_tie_over_other_numbers_of_seeds_are_ties_of_ranks() -> None:
+    random = np.random.default_rng(1)
+    base = random.random((1000, 1))
+    shift = np.where(np.arange(1000) % 2, random.normal(0, 0.1, 1000), 0.0)[:, None]
+    found = assess(Difference.of(np.stack([base + shift] * 10), base[None], paired=False), "wilcoxon")
+    expected = stats.wilcoxon(shift[:, 0], zero_method="wilcox", correction=False, method="approx")
+    assert found.p_M.item() == pytest.approx(expected.pvalue)
+
+
 def test_t_over_users_is_the_paired_test_of_scipy() -> None:
     for found, baseline in ((assess(PAIRED), BASELINE[:4]), (assess(UNPAIRED), BASELINE)):
         expected = stats.ttest_rel(GROUP.mean(axis=0), baseline.mean(axis=0))

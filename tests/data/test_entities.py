@@ -46,6 +46,21 @@ def test_a_parquet_table_may_hold_numbers_nulls_and_lists(tmp_path: Path) -> Non
     assert table.columns == {"year": [("1995",), ()], "genres": [("a", "b"), ()]}
 
 
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1", "2.5", "NA", "NaN", "-"], [("1",), ("2.5",), (), (), ()]),
+        (["DE", "NA", "nan", "", "(missing)"], [("DE",), ("NA",), ("nan",), (), ()]),
+        (["null", "NA"], [(), ()]),
+    ],
+)
+def test_words_for_missing_values_are_missing_beside_numbers_alone(
+    tmp_path: Path, cells: list[str], expected: list[tuple[str, ...]]
+) -> None:
+    lines = "".join(f"{row},{cell}\n" for row, cell in enumerate(cells))
+    assert read(tmp_path / "users.csv", f"user_id,c\n{lines}").columns["c"] == expected
+
+
 def test_only_line_ends_end_a_line(tmp_path: Path) -> None:
     table = read(tmp_path / "data.item", "item_id:token\ttitle:token\n1\ta\x85b\u2028c\n".encode(), "item")
     assert table.columns == {"title": [("a\x85b\u2028c",)]}

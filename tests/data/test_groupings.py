@@ -106,6 +106,16 @@ def test_numbers_of_a_column_can_be_divided_into_quantiles(tmp_path: Path) -> No
     assert of_table(tmp_path, content, "age:2") == {"20": [0], "30.5-40": [1, 2], "(missing)": [3]}
 
 
+def test_labels_of_numbers_that_differ_late_are_distinct(tmp_path: Path) -> None:
+    content = "user,born\n0,978300000.25\n1,978300000.5\n2,978300000.75\n"
+    found = of_table(tmp_path, content, "born:3")
+    assert found == {"978300000.25": [0], "978300000.5": [1], "978300000.75": [2], "(missing)": [3]}
+
+
+def test_a_value_that_is_called_as_the_missing_ones_is_missing(tmp_path: Path) -> None:
+    assert of_table(tmp_path, "user,c\n0,(missing)\n1,\n2,DE\n", "c") == {"DE": [2], "(missing)": [0, 1, 3]}
+
+
 def test_a_name_that_is_repeated_is_one_grouping() -> None:
     assert len(make_groupings(["activity:2", " activity:2 "], data_set([[0], [0, 1]], 2), {})) == 1
 

@@ -13,8 +13,6 @@ from recrun.report.files.course import Courses
 from recrun.report.html.charts import Line, lines
 from recrun.report.html.element import Element, element
 from recrun.report.html.scale import thinned
-from recrun.runs.folder import RunFolder
-from recrun.runs.history import read_history
 
 _N_METRICS = 2
 """Metrics of validation that are drawn besides the criterion."""
@@ -25,7 +23,7 @@ _FEWEST = 12
 def curves(material: Material, limits: Limits) -> list[Element]:
     """Return a figure of each training loss and of the decisive validation metrics, with a line for each run."""
     runs = [run for run in material.runs if run.series < limits.groups]
-    courses = [(run, _courses(run)) for run in runs]
+    courses = [(run, run.courses) for run in runs]
     drawn: list[tuple[str, str, list[tuple[Run, list[tuple[int, float]]]]]] = []
     for split, metric in _wanted(material, [each for _, each in courses]):
         found = [(run, each.get(split, metric)) for run, each in courses]
@@ -44,13 +42,6 @@ def curves(material: Material, limits: Limits) -> list[Element]:
         named = ", ".join(material.names[series] for series in sorted(without))
         text += f" Without a line, since measured at a single epoch: {named}."
     return [*group_legend(material, limits, "curves"), element("div", *figures, class_="figures"), element("p", text)]
-
-
-def _courses(run: Run) -> Courses:
-    found = Courses()
-    for line in read_history(RunFolder(run.entry.path).metrics_lines_file):
-        found.append(line["split"], line["epoch"], {name: float(value) for name, value in line["values"].items()})
-    return found
 
 
 def _wanted(material: Material, courses: Sequence[Courses]) -> list[tuple[str, str]]:

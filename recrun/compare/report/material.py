@@ -13,7 +13,10 @@ from recrun.compare.comparison import Comparison
 from recrun.compare.entry import Entry, Split, read_entry
 from recrun.compare.report.sweep_trials import Sweep, read_sweep
 from recrun.compare.select import Selection, select
-from recrun.errors import ConfigError
+from recrun.errors import CheckpointError, ConfigError
+from recrun.report.files.course import Courses
+from recrun.runs.folder import RunFolder
+from recrun.runs.history import read_history
 from recrun.runs.new_folder import follow_latest
 from recrun.runs.records import has_record, read_json
 from recrun.sweep.storage import LEDGER
@@ -31,6 +34,7 @@ class Run:
         row: its row, as of `recrun.runs.listing.describe`.
         record: the content of its run.json.
         metrics: that of its metrics.json.
+        courses: its values by epoch.
     """
 
     series: int
@@ -38,6 +42,7 @@ class Run:
     row: Mapping[str, Any]
     record: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    courses: Courses
 
     @property
     def seed(self) -> str:
@@ -98,7 +103,9 @@ def gather(arguments: Sequence[str], runs: str | Path, how: How, split: Split | 
     comparison, reason = _compared(selection, how, is_asked=is_asked)
     row_of = {row["run"]: row for row in selection.rows}
     gathered = [
-        _run(series, row_of[path], split) for series, group in enumerate(comparison.groups) for path in group.runs
+        _run(series, row_of[path], split, notes)
+        for series, group in enumerate(comparison.groups)
+        for path in group.runs
     ]
     datasets = {str(run.entry.settings.get("dataset")) for run in gathered}
     sweeps = [read_sweep(folder, datasets) for folder in map(_sweep_folder, arguments) if folder is not None]
@@ -112,7 +119,7 @@ def _compared(selection: Selection, how: How, *, is_asked: bool) -> tuple[Compar
     else:
         try:
             return compare_selected(selection, how), ""
-        except ConfigError as error:
+        except (ConfigError, CheckpointError) as error:
             if is_asked:
                 raise
             # Raises again if it is not the tests that are impossible.
@@ -123,13 +130,20 @@ def _compared(selection: Selection, how: How, *, is_asked: bool) -> tuple[Compar
     return replace(found, notes=kept), "; ".join(reasons) or why
 
 
-def _run(series: int, row: Mapping[str, Any], split: Split) -> Run:
+def _run(series: int, row: Mapping[str, Any], split: Split, notes: list[str]) -> Run:
+    """Return a run, and note what of it cannot be shown."""
     path = row["run"]
     entry = read_entry(row, split)
     if entry is None:
         raise ConfigError(f"{path} has lost its {split} metrics while the report was made")
     record, metrics = read_json(Path(path, "run.json")), read_json(Path(path, "metrics.json"))
-    return Run(series, entry, row, record, metrics)
+    courses = Courses()
+    try:
+        for line in read_history(RunFolder(path).metrics_lines_file, strict=True):
+            courses.append(line["split"], line["epoch"], {name: float(each) for name, each in line["values"].items()})
+    except CheckpointError as error:
+        notes.append(f"no curves, or not all of them: {error}")
+    return Run(series, entry, row, record, metrics, courses)
 
 
 def _sweep_folder(argument: str) -> Path | None:

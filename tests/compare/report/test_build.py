@@ -243,6 +243,25 @@ def test_runs_without_values_of_users_are_described_with_the_command_that_writes
     assert "recrun eval --checkpoint" in reason
 
 
+def test_values_of_users_that_cannot_be_read_leave_a_page_without_tests(runs: Path) -> None:
+    next(runs.rglob("test.parquet")).write_bytes(b"PAR1 and nothing else")
+    page = page_of(runs)
+    assert "test.parquet" in page.xpath("//p[@class='reason']/text()")[0]
+    assert page.xpath("//table[@id='tests']") == []
+    assert len(rows_of(page, "means")) == 3
+
+
+@pytest.mark.parametrize("damage", ["cut", "NaN", "gone"])
+def test_a_damaged_history_is_noted(runs: Path, damage: str) -> None:
+    file = next(runs.rglob("metrics.jsonl"))
+    text = file.read_text(encoding="utf-8")
+    file.write_text({"cut": text[:40], "NaN": text.replace("0.", "NaN, 0.", 1), "gone": ""}[damage], encoding="utf-8")
+    if damage == "gone":
+        file.unlink()
+    notes = gather([str(runs)], runs, How(), None, is_asked=False).notes
+    assert [note for note in notes if note.startswith("no curves, or not all of them: ") and str(file) in note]
+
+
 def test_a_sweep_has_its_axes_its_importance_and_its_failures(sweep: Path) -> None:
     text = text_of(sweep)
     checked(text)
