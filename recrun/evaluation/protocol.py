@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recrun.data.postprocessing.mode import check_mode
+from recrun.data.postprocessing.mode import Mode, check_mode
 from recrun.errors import DataError
 from recrun.files import sha256_file
 
 if TYPE_CHECKING:
     from recrun.data.interactions import CSR, Interactions
+    from recrun.evaluation.given_candidates import Given
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Protocol:
     root: str = "."
     notes: list[str] = field(default_factory=list)
     _made: dict[str, CSR] = field(default_factory=dict)
-    _lists: CSR | None = None
+    _lists: Given | None = None
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Protocol:
@@ -113,17 +115,19 @@ class Protocol:
         """
         if self.path is None:
             return
-        from recrun.evaluation.candidates import without_candidates
-
-        lists = self._given(base)
-
-        def find(rows: Interactions) -> dict[str, str]:
-            missing = without_candidates(lists, rows.users, base.user_ids)
-            return {} if missing is None else {"candidates": missing}
-
+        found = self._given(base)
         for split in splits:
-            for missing in base.reasons(check_mode(split), find).values():
-                raise DataError(f"{self.file} has no candidates for {missing} with items to be found in {split}")
+            mode = check_mode(split)
+            for missing in base.reasons(mode, partial(self._missing, base, mode)).values():
+                more = "".join(f"; {note}" for note in found.notes)
+                but = f"other than items seen before or to be found in {split}"
+                raise DataError(f"{self.file} has no candidates for {missing}, {but}{more}")
+
+    def _missing(self, base: Any, mode: Mode, rows: Interactions) -> dict[str, str]:
+        from recrun.evaluation.given_candidates import without_candidates
+
+        missing = without_candidates(self._given(base), rows, base.seen(mode), base)
+        return {} if missing is None else {"candidates": missing}
 
     def candidates(self, base: Any, split: str) -> CSR | None:
         """Return the items that are ranked for each user, relevant ones included; None for all.
@@ -142,21 +146,24 @@ class Protocol:
         if split not in self._made:
             from recrun.data.interactions import union
             from recrun.evaluation.candidates import drawn
+            from recrun.evaluation.given_candidates import notes_on
 
             self.check(base, [split])
             if self.path is not None:
-                self._made[split] = union(self._given(base), base.csr(check_mode(split)))
+                found = self._given(base)
+                self._made[split] = union(found.lists, base.csr(check_mode(split)))
+                self.notes += notes_on(found, split, base)
             else:
                 self._made[split], notes = drawn(base, split, self.n_drawn or 0, self.by, self.seed)
                 self.notes += notes
         return self._made[split]
 
-    def _given(self, base: Any) -> CSR:
+    def _given(self, base: Any) -> Given:
         if self._lists is None:
-            from recrun.evaluation.candidates import given
+            from recrun.evaluation.given_candidates import given
 
-            self._lists, notes = given(self.file, base)
-            self.notes += notes
+            self._lists = given(self.file, base)
+            self.notes += self._lists.notes
         return self._lists
 
 

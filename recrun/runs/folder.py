@@ -195,12 +195,23 @@ class RunFolder:
         """Read, change and write run.json while holding its lock."""
         self.require_own()
         refuse_foreign(self.path)
+        with self.changing():
+            is_there = os.path.lexists(self.run_file)
+            document = self.read_run() if is_there else {"schema_version": SCHEMA_VERSION}
+            change(document)
+            self.write_json(self.run_file, document)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Have no other process change what this one reads, changes and writes.
+
+        Raises:
+            CheckpointError: another process has held the lock for long.
+            OSError: the folder cannot be locked.
+        """
         try:
             with hold(self.path / ".record-lock", patience=_RECORD_PATIENCE):
-                is_there = os.path.lexists(self.run_file)
-                document = self.read_run() if is_there else {"schema_version": SCHEMA_VERSION}
-                change(document)
-                self.write_json(self.run_file, document)
+                yield
         except HeldError:
             raise CheckpointError(f"{self.run_file} is locked by another process; try again later") from None
 

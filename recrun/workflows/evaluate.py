@@ -97,8 +97,9 @@ def _keep_per_user(run: RunFolder, file: Path, split: str, per_user: PerUser | N
         return None
     target = run.per_user_file(split)
     try:
-        add_per_user(run, split, per_user)
-        write_user_groups(run, coach.settings.groupings, coach.dataset.base)
+        with run.changing():
+            add_per_user(run, split, per_user)
+            write_user_groups(run, coach.settings.groupings, coach.dataset.base)
     except OSError as error:
         message = f"the metrics of each user are not kept: {target} cannot be written: {error.strerror}"
         logging.getLogger(__name__).warning(message)

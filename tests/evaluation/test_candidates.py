@@ -17,7 +17,8 @@ from recrun.config.resolve import resolve
 from recrun.data.interactions import CSR, union
 from recrun.errors import ConfigError, DataError
 from recrun.evaluation import score_tiles
-from recrun.evaluation.candidates import drawn, given
+from recrun.evaluation.candidates import drawn
+from recrun.evaluation.given_candidates import given, notes_on
 from recrun.evaluation.protocol import Protocol, protocol_text
 from recrun.evaluation.ranking import evaluate_ranking
 from recrun.runs.per_user import read_per_user
@@ -207,20 +208,48 @@ FILES = {
 def test_lists_are_read_by_original_ids(tmp_path: Path, name: str, text: str, ids: str) -> None:
     file = tmp_path / name
     file.write_text(text, encoding="utf-8")
-    found, notes = given(file, Base(CSR.empty(3), CSR.empty(3), 5, ids))
-    assert [found.row(user).tolist() for user in range(3)] == [[2, 3], [4], []]
-    assert notes == []
+    found = given(file, Base(CSR.empty(3), CSR.empty(3), 5, ids))
+    assert [found.lists.row(user).tolist() for user in range(3)] == [[2, 3], [4], []]
+    assert found.notes == []
+    targets = [[1], [0], []] if name == "ml.test.negative" else [[1], [], []]
+    assert [found.targets.row(user).tolist() for user in range(3)] == (targets if "negative" in name else [[], [], []])
 
 
 def test_rows_of_others_are_left_out_and_counted(tmp_path: Path) -> None:
     file = tmp_path / "lists.csv"
-    file.write_text("user,item\n0,20\n7,20\n0,21\n8,22\n", encoding="utf-8")
-    found, notes = given(file, Base(CSR.empty(3), CSR.empty(3), 5))
-    assert found.nnz == 1
-    assert notes == [
-        "2 of 4 rows of lists.csv are not used: the data does not have their users",
-        "2 of 4 rows of lists.csv are not used: the data does not have their items",
+    file.write_text("user,item\n0,20\n7,20\n0,21\n8,22\n0,20\n", encoding="utf-8")
+    found = given(file, Base(CSR.empty(3), CSR.empty(3), 5))
+    assert found.lists.nnz == 1
+    assert found.notes == [
+        "2 of 5 rows of lists.csv are not used: the data does not have their users",
+        "2 of 5 rows of lists.csv are not used: the data does not have their items",
+        "1 of 5 rows of lists.csv are not used: they repeat others",
     ]
+
+
+def test_what_is_not_ranked_of_given_lists_is_said(tmp_path: Path) -> None:
+    rows = {"seen": [(0, 2), (1, 0), (2, 0)], "relevant": [(0, 1), (1, 1)]}
+    seen, relevant = (CSR.from_pairs(*np.array(rows[part]).T, 3) for part in ("seen", "relevant"))
+    base = Base(seen, relevant, 5)
+    file = tmp_path / "x.negative"
+    file.write_text("\ufeff(0,10)\t20\t30\t40\n(10,0)\t0\t30\t20\t40\n(20,abc)\t30\t10\n", encoding="utf-8")
+    found = given(file, base)
+    assert found.notes == []
+    assert list(notes_on(found, "test", base)) == [
+        "2 given candidates of test are not ranked: their users have seen them",
+        "users of test have from 2 to 3 candidates besides the items to be found",
+        "2 of 3 lines begin with a (user,item) that is not in test",
+    ]
+
+
+def test_a_few_long_ids_do_not_make_all_ids_long(tmp_path: Path) -> None:
+    file = tmp_path / "x.negative"
+    candidates = "\t".join(map(str, range(20_000)))
+    file.write_text(f"(0,10)\t{candidates}\t{'9' * 1000}\n", encoding="utf-8")
+    assert given(file, Base(CSR.empty(3), CSR.empty(3), 5)).lists.nnz == 5
+    file.write_text(f"(0,10)\t{candidates}\n(0,10)\t{'9' * 1001}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"x\.negative:2: an id has more than 1,000 characters"):
+        given(file, Base(CSR.empty(3), CSR.empty(3), 5))
 
 
 WRONG = {
@@ -337,6 +366,26 @@ def test_a_file_that_cannot_be_used_is_refused_before_a_run_is_made(tmp_path: Pa
         with pytest.raises(DataError, match=message):
             _run(tmp_path, f"root={tmp_path}", f"candidates_path={name}")
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").rglob("run.json"))
+
+
+@pytest.mark.parametrize("kept", ["seen", "relevant"])
+def test_lists_with_nothing_left_to_rank_are_refused(tmp_path: Path, kept: str) -> None:
+    coach = prepare(resolve("bprmf", SMALL), runs=tmp_path / "runs")
+    base = coach.dataset.base
+    parts = {"seen": base.seen("test"), "relevant": base.csr("test")}
+    users, items = parts[kept].pairs()
+    rows = [f"{base.user_ids[user]},{base.item_ids[item]}" for user, item in zip(users, items, strict=True)]
+    (tmp_path / "lists.csv").write_text("\n".join(["user,item", *rows]), encoding="utf-8")
+    expected = r"has no candidates for user \S+ and \d+ other users, other than items seen before or to be found in "
+    with pytest.raises(DataError, match=expected):
+        _run(tmp_path, f"root={tmp_path}", "candidates_path=lists.csv")
+
+
+def test_ids_of_another_kind_are_named_in_the_error(tmp_path: Path) -> None:
+    (tmp_path / "lists.csv").write_text("user,item\nu0,i1\nu1,i2\n", encoding="utf-8")
+    message = r"no candidates for user .*; 2 of 2 rows of lists\.csv are not used: the data does not have their users"
+    with pytest.raises(DataError, match=message):
+        _run(tmp_path, f"root={tmp_path}", "candidates_path=lists.csv")
 
 
 REFUSED = {

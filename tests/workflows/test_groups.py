@@ -12,9 +12,10 @@ import pytest
 
 from recrun.config.resolve import resolve
 from recrun.errors import ConfigError
+from recrun.files import is_held
 from recrun.metrics.per_user import mean_of_users
 from recrun.runs.folder import RunFolder
-from recrun.runs.per_user import read_per_user
+from recrun.runs.per_user import add_per_user, read_per_user
 from recrun.runs.resume import resolve_run
 from recrun.training.coach import Coach
 from recrun.workflows.build import plan, prepare
@@ -191,3 +192,19 @@ def test_without_the_metrics_of_each_user_there_are_groups_all_the_same(
     result = train(*GROUPED, "per_user=false")
     assert result["groups"] == grouped["groups"]
     assert read_per_user(result["run"], "test") is None
+
+
+def test_values_are_added_under_a_lock_so_that_no_other_evaluation_loses_them(
+    train: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(train(*GROUPED, "per_user=false")["run"])
+    held = []
+
+    def add(*arguments: Any) -> bool:
+        held.append(is_held(run.path / ".record-lock"))
+        return add_per_user(*arguments)
+
+    monkeypatch.setattr("recrun.workflows.evaluate.add_per_user", add)
+    assert evaluate(run.path, ["per_user=true"])["per_user"] is not None
+    assert held == [True]
+    assert not is_held(run.path / ".record-lock")
