@@ -97,14 +97,25 @@ def _identity(entry: Entry) -> dict[str, str]:
     """Return what a run computes: its settings, and by their names the digests of the files of code in them."""
     left_out = (*_REPEATS, *_WITHOUT_EFFECT, *PROTOCOL)
     settings = {key: value for key, value in entry.identity.items() if key not in left_out}
+    return settings | code_of(entry, settings)
+
+
+def code_of(entry: Entry, settings: Iterable[str]) -> dict[str, str]:
+    """Return digests of the user's own code that a run computes with, by the name of the file.
+
+    Args:
+        entry: the run.
+        settings: the keys of the settings that count.
+    """
     named = dict.fromkeys(code_named_in({key: entry.settings.get(key) for key in settings}))
     files = Counter(os.path.basename(file) for file in {file for _, file in named})
+    found: dict[str, str] = {}
     for key, file in named:
         if file in entry.code:
             base = os.path.basename(file)
             name = base if files[base] == 1 else f"{base} of {key}"
-            settings[name] = settings.get(name, "") + entry.code[file][:_DIGITS]
-    return settings
+            found[name] = found.get(name, "") + entry.code[file][:_DIGITS]
+    return found
 
 
 def _names(entries: Sequence[Entry]) -> list[str]:

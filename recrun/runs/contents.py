@@ -33,7 +33,7 @@ _FILES: Final = {
         rf"{_ANY_CHECKPOINT}/({_any_of((CHECKPOINT_FILE,))}|\.superseded\.safetensors)",
         rf"per_user/({_any_of(OF_USERS)})",
         r"track/[^/]+\.json|track/\.[^/]+\.lock",
-        r"summary/(SUMMARY\.md|curves\.(png|svg)|(train|valid|test)[^/]*\.png|events\.out\.tfevents\.[^/]+)",
+        r"summary/(SUMMARY\.md|curves\.(png|svg)|(train|valid|test)\w[\w.]*(@\w+)?\.png|events\.out\.tfevents\.[^/]+)",
         rf"(({_FOLDERS_OF_RUN})/)?{_TEMPORARY}",
     ),
     "sweep": (r"sweep\.json|sweep\.csv|lock", r"trials/[0-9]+\.(yaml|log)", rf"(trials/)?{_TEMPORARY}"),
@@ -98,6 +98,16 @@ def _walk(folder: str, kind: str, within: str = "") -> Iterator[tuple[str, os.Di
         yield path, entry
         if entry.is_dir(follow_symlinks=False) and _OWN_FOLDERS[kind].fullmatch(path):
             yield from _walk(folder, kind, f"{path}/")
+
+
+def unwritable(folder: Path, contents: Contents) -> str | None:
+    """Return the folder for which what is in a folder cannot be removed, nor it itself; None if all can be written."""
+    inner = [folder / each for each in contents.folders]
+    is_effective = os.access in os.supports_effective_ids
+    for each in (folder.parent, folder, *inner):
+        if os.path.lexists(each) and not os.access(each, os.W_OK | os.X_OK, effective_ids=is_effective):
+            return str(each)
+    return None
 
 
 def set_aside(folder: Path) -> Path:

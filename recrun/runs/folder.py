@@ -28,9 +28,10 @@ from recrun.config.same_settings import without_run
 from recrun.config.yaml_reader import read_mapping
 from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import CheckpointError, ConfigError, Fault
-from recrun.files import HeldError, atomic_write, from_json, hold, is_held, release, take, to_json
+from recrun.files import HeldError, atomic_write, from_json, is_held, release, take, to_json
 from recrun.metrics.undefined import as_nulls, reasons
 from recrun.runs.new_folder import build_folder, follow_latest, remove_abandoned, remove_new
+from recrun.runs.record_lock import changing
 from recrun.runs.records import (
     CHECKPOINT_FILE,
     SCHEMA_VERSION,
@@ -46,7 +47,6 @@ _TEMPORARY: Final = ".*.tmp"
 """The temporary files of `atomic_write`."""
 _PATIENCE: Final = 1.0
 """Seconds to wait for a lock: a process that only checks it holds it for a moment."""
-_RECORD_PATIENCE: Final = 30.0
 
 
 class RunFolder:
@@ -195,25 +195,11 @@ class RunFolder:
         """Read, change and write run.json while holding its lock."""
         self.require_own()
         refuse_foreign(self.path)
-        with self.changing():
+        with changing(self.path):
             is_there = os.path.lexists(self.run_file)
             document = self.read_run() if is_there else {"schema_version": SCHEMA_VERSION}
             change(document)
             self.write_json(self.run_file, document)
-
-    @contextmanager
-    def changing(self) -> Iterator[None]:
-        """Have no other process change what this one reads, changes and writes.
-
-        Raises:
-            CheckpointError: another process has held the lock for long.
-            OSError: the folder cannot be locked.
-        """
-        try:
-            with hold(self.path / ".record-lock", patience=_RECORD_PATIENCE):
-                yield
-        except HeldError:
-            raise CheckpointError(f"{self.run_file} is locked by another process; try again later") from None
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -35,7 +35,7 @@ class Protected:
 
     def __init__(self, root: Path, targets: Collection[Target]) -> None:
         self._going = {_tail(each.path) for each in targets if each.kind == "run"}
-        self._going_sweeps = {each.path.name for each in targets if each.kind == "sweep"}
+        self._going_sweeps = {_tail(each.path) for each in targets if each.kind == "sweep"}
         self._reasons: dict[Tail, list[str]] = {}
         self.in_use: dict[Tail, str] = {}
         """Runs of sweeps that are running now, with the reason why they cannot be removed."""
@@ -99,7 +99,7 @@ class Protected:
                         dict.fromkeys([_tail(folder), *trials.values()], f"the sweep {folder} is running")
                     )
                 for index in _best_trials(document):
-                    if index in trials:
+                    if index in trials and _tail(folder) not in self._going_sweeps:
                         self._add(trials[index], f"it is the best trial of the sweep {folder}")
 
 

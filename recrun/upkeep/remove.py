@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from recrun.errors import ConfigError, Fault
 from recrun.files import HeldError, hold, is_held
-from recrun.runs.contents import Contents, contents_of, remove_own, set_aside
+from recrun.runs.contents import Contents, contents_of, remove_own, set_aside, unwritable
 from recrun.runs.new_folder import remove_abandoned, repair_latest
 from recrun.upkeep.protected import Protected
 from recrun.upkeep.targets import Target, find_targets
@@ -71,7 +71,7 @@ def plan_removal(arguments: Sequence[str], runs: str | Path = "runs") -> list[It
 
     Raises:
         ConfigError: one of them cannot be removed: there is none, it is running, its sweep is running, or its folder
-            holds something that recrun did not make.
+            cannot be written or holds something that recrun did not make.
     """
     targets = find_targets(arguments, runs)
     known = {root: Protected(root, [each for each in targets if each.root == root]) for root in _roots(targets)}
@@ -104,7 +104,8 @@ def _problem(target: Target, contents: Contents) -> str:
     if contents.foreign:
         more = f" and {len(contents.foreign) - _SHOWN} more" if len(contents.foreign) > _SHOWN else ""
         return f"recrun did not make {', '.join(contents.foreign[:_SHOWN])}{more} in it; move that away"
-    return ""
+    locked = unwritable(target.path, contents)
+    return "" if locked is None else f"{locked} cannot be written"
 
 
 def remove(items: Sequence[Item]) -> Removal:
@@ -124,8 +125,10 @@ def remove(items: Sequence[Item]) -> Removal:
         except HeldError:
             done.failed.append((item, "it is running by now"))
         except OSError as error:
-            if os.path.lexists(item.target.path) or not isinstance(error, FileNotFoundError):
-                done.failed.append((item, f"{error.strerror}: {error.filename}"))
+            is_there = os.path.lexists(item.target.path)
+            if is_there or not isinstance(error, FileNotFoundError):
+                partly = "" if is_there else "; a part of it is removed, and the rest goes with the next recrun rm"
+                done.failed.append((item, f"{error.strerror}: {error.filename}{partly}"))
     for root in _roots(item.target for item in items):
         # The folders above stay, though they may be empty: another process may be making a run in them.
         for folder in {item.target.path.parent for item in items if item.target.root == root}:

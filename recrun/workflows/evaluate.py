@@ -21,6 +21,7 @@ from recrun.runs.find import locate_checkpoint
 from recrun.runs.folder import RunFolder
 from recrun.runs.per_user import add_per_user
 from recrun.runs.provenance import refuse_strange_code
+from recrun.runs.record_lock import changing
 from recrun.runs.user_groups import write_user_groups
 from recrun.training.checkpoint_state import last_line, refuse_other_data
 from recrun.training.coach import Coach
@@ -97,7 +98,7 @@ def _keep_per_user(run: RunFolder, file: Path, split: str, per_user: PerUser | N
         return None
     target = run.per_user_file(split)
     try:
-        with run.changing():
+        with changing(run.path):
             add_per_user(run, split, per_user)
             write_user_groups(run, coach.settings.groupings, coach.dataset.base)
     except OSError as error:

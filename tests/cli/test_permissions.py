@@ -163,3 +163,18 @@ def test_a_folder_that_cannot_be_written(recrun: Callable[..., Any], tmp_path: P
         assert f"cannot create a run folder in {runs}" in _refused(
             recrun("train", "bprmf", *SMALL, "--runs", str(runs))
         )
+
+
+@pytest.mark.parametrize("place", [".", "summary", ".."])
+def test_a_run_whose_folder_cannot_be_written_is_not_removed(
+    recrun: Callable[..., Outcome], run: Path, place: str
+) -> None:
+    shutil.copytree(run, run.parent.parent / "Other" / "two")
+    before = sorted(run.rglob("*"))
+    with _mode(run / place, 0o555):
+        outcome = recrun("rm", str(run), "runs/bprmf/Other/two", "--yes")
+    folder = os.path.normpath(os.path.join("runs/bprmf/Synthetic/one", place))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"cannot remove the run runs/bprmf/Synthetic/one: {folder} cannot be written" in outcome.err
+    assert sorted(run.rglob("*")) == before
+    assert (run.parent.parent / "Other" / "two" / "run.json").is_file()

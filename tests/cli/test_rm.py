@@ -145,7 +145,10 @@ def test_a_sweep_goes_with_the_runs_of_its_trials(recrun: Callable[..., Any], ru
     outcome = recrun("rm", str(folder))
     assert outcome.code == 2
     assert "0123456789-1 is removed only with --yes" in outcome.err
-    assert "it is the best trial of the sweep runs/sweeps/mf-0123456789" in outcome.err
+    assert "the best trial" not in outcome.err
+    alone = recrun("rm", str(runs / "mf/Synthetic/0123456789-1"))
+    assert alone.code == 2
+    assert "it is the best trial of the sweep runs/sweeps/mf-0123456789" in alone.err
     outcome = recrun("rm", str(folder), "--yes")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith("removed 3 runs and 1 sweep, ")

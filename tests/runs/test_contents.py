@@ -64,6 +64,8 @@ def test_everything_that_recrun_writes_is_its_own(run: RunFolder) -> None:
     [
         "notes.md",
         "summary/notes.md",
+        "summary/test-my-analysis.png",
+        "summary/valid plot.png",
         "checkpoints/mine/x",
         "summary/sub/curves.png",
         "checkpoints/best/copy.safetensors",

@@ -298,6 +298,34 @@ def test_runs_are_added_to_tables_and_replace_their_own_rows(train: Train, tmp_p
     ]
 
 
+def test_further_seeds_join_the_runs_that_a_file_has(train: Train, tmp_path: Path) -> None:
+    for seed, value in ((1, 0.1), (2, 0.2), (3, 0.3)):
+        train("bprmf", f"seed={seed}", value=value)
+    (tmp_path / "board.json").write_text(to_text(collect(["runs", "seed<3"])[0]), encoding="utf-8")
+    tables, notes = collect(["board.json", "runs", "seed=3"])
+    assert notes == []
+    assert collect(["runs"])[0] == tables
+    row = _only(tables)
+    assert row.metrics["ndcg@20"] == (0.1, 0.2, 0.3)
+    assert command(row) == "recrun train configs/bprmf.yaml seed=N"
+    train("bprmf", "seed=2", value=0.9, versions={"recrun": "0.2"})
+    (tmp_path / "board.json").write_text(to_text(tables), encoding="utf-8")
+    tables, notes = collect(["board.json", "runs", "seed=2"])
+    assert _only(tables).metrics["ndcg@20"] == (0.1, 0.9, 0.3)
+    assert [note for note in notes if "made with different versions: 0.1.0, 0.2" in note]
+
+
+def test_runs_of_other_code_are_not_in_a_row_together(train: Train, tmp_path: Path) -> None:
+    file = tmp_path / "my.py"
+    file.write_text("from recrun.models import BPRMF\n\nclass Mine(BPRMF): pass\n", encoding="utf-8")
+    for seed, digest in ((2, "a"), (3, "a"), (1, "b")):
+        train("bprmf", f"model={file}:Mine", f"seed={seed}", code={str(file): digest * 64})
+    tables, notes = collect(["runs"])
+    assert [repeat["seed"] for repeat in _only(tables).repeats] == [1]
+    assert len(notes) == 1
+    assert notes[0].endswith("count: the earlier ones had other settings or other code")
+
+
 def test_a_row_of_the_same_command_is_the_same_in_a_later_version_with_more_settings() -> None:
     (table,) = merged([_table(_row(id="old")), _table(_row(id="new"), _row(id="own", config=""))])
     assert [row.id for row in table.rows] == ["new", "own"]
@@ -401,6 +429,17 @@ def test_only_the_tables_of_a_page_are_replaced() -> None:
     assert text.endswith(f"\n\n{END}\n\nend *here*\n")
     assert "\n#### Synthetic\n" in text
     assert "old" not in text
+    assert replaced(text, [_table(_row())], "page.md") == text
+
+
+def test_what_is_around_the_tables_of_a_page_stays_byte_by_byte() -> None:
+    above = "# Mine\r\n\r\n```\n# no heading\n```\na\x0cb\u2028c\r\n"
+    page = f"{above}{BEGIN}\r\nold\r\n{END}\r\nafter\x0b\r\nthe end"
+    text = replaced(page, [_table(_row())], "page.md")
+    assert text.startswith(f"{above}{BEGIN}\r\n\r\nMeans over runs")
+    assert text.endswith(f"\r\n{END}\r\nafter\x0b\r\nthe end")
+    assert "\r\n## Synthetic\r\n" in text
+    assert text.replace("\r\n", "").count("\n") == 3
     assert replaced(text, [_table(_row())], "page.md") == text
 
 

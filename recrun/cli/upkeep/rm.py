@@ -29,7 +29,7 @@ def command(what: tuple[str, ...], yes: bool, dry_run: bool, runs: str, as_json:
     A RUN or SWEEP is a folder. CONDITIONs, as of `recrun list runs`, choose the runs that meet all of them. What is
     running, or holds files that recrun did not make, is refused, and then nothing is removed.
 
-    On a terminal, the command asks. Elsewhere, a run that is the best of its kind, or that a sweep or another run
+    On a terminal, the command asks. Elsewhere, a run that is the best of its kind or of its sweep, or that another run
     names, is only removed with --yes.
 
     \b

@@ -6,13 +6,14 @@ import hashlib
 import math
 import os
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from recrun.compare.entry import Entry, read_entry
+from recrun.compare.groups import code_of
 from recrun.compare.select import select
 from recrun.config.monitor_names import is_error
 from recrun.config.yaml_writer import dump_value
@@ -26,7 +27,6 @@ from recrun.runs.records import read_json
 from recrun.sweep.points import REPEATS
 from recrun.upkeep.board.document import Published, Row, Table, merged, read_tables
 from recrun.upkeep.board.origin import REPORTED, Origin, origin_of
-from recrun.upkeep.board.sheet import command
 
 _COUNTS: Final = ("users", "items", "train", "valid", "test")
 _DRAWN: Final = ("split_seed", "test_fold")
@@ -87,23 +87,11 @@ def collect(
         selection = select(others, root)
         runs, notes = _read(selection.rows)
         notes = [*selection.notes, *notes]
-        made = _tables(runs, notes)
-        notes += _replaced(made)
-        tables += made
+        tables += _tables(runs, notes)
     tables = sorted(
-        map(_sorted, merged(tables)), key=lambda each: (each.dataset, to_json(dict(each.protocol)), *each.key)
+        map(_sorted, merged(tables, notes)), key=lambda each: (each.dataset, to_json(dict(each.protocol)), *each.key)
     )
     return _with_metrics(tables, metrics), notes
-
-
-def _replaced(tables: Iterable[Table]) -> Iterator[str]:
-    """Yield a note on each row that another one with the same command replaces."""
-    seen: set[tuple[Any, ...]] = set()
-    for table in tables:
-        for row in table.rows:
-            if row.config and (table.key, row.config, row.overrides) in seen:
-                yield f"only the newest runs of `{command(row)}` count: the earlier ones had not all of its settings"
-            seen.add((table.key, row.config, row.overrides))
 
 
 def _read(rows: Iterable[Mapping[str, Any]]) -> tuple[list[_Run], list[str]]:
@@ -154,6 +142,7 @@ def _files(run: _Run) -> str:
 
 def _id(entry: Entry) -> str:
     identity = {key: text for key, text in entry.identity.items() if key not in (*REPEATS, *REPORTED)}
+    identity |= code_of(entry, identity)
     return hashlib.sha256(to_json(dict(sorted(identity.items()))).encode()).hexdigest()[:12]
 
 

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 from recrun.errors import CheckpointError, ConfigError
@@ -44,7 +45,7 @@ class Row:
     """What one way of training reached: runs that differ in seeds, splits drawn anew, or folds alone.
 
     Args:
-        id: a digest of the settings that affect its results; the same settings have the same row.
+        id: a digest of the settings that affect its results; the same settings and code have the same row.
         model: the model's name.
         config: the config, as `recrun train` takes it; "" if none is known.
         overrides: what was set besides, as `KEY=VALUE`.
@@ -151,19 +152,75 @@ def read_tables(file: str | Path) -> list[Table]:
         raise ConfigError(f"{file} is damaged: {error}") from None
 
 
-def merged(tables: Iterable[Table]) -> list[Table]:
-    """Return tables with those of the same data put together; of rows with the same settings the last one counts.
+def merged(tables: Iterable[Table], notes: list[str] | None = None) -> list[Table]:
+    """Return tables with those of the same data put together, and a row of all runs of the same settings.
 
-    Rows of the same config and overrides are the same too: a later version may have settings that this one has not.
+    Of runs with the same settings and repeat the last one counts. A row of the same config and overrides with other
+    settings, as a later version has, replaces the earlier one.
+
+    Args:
+        tables: the tables, the newest last.
+        notes: notes on rows that are replaced, or are of runs of several versions, are added to it.
     """
     found: dict[TableKey, Table] = {}
-    rows: dict[TableKey, dict[tuple[str, ...], Row]] = {}
+    rows: dict[TableKey, list[Row]] = {}
     for table in tables:
         found[table.key] = table
-        by_way = rows.setdefault(table.key, {})
+        known = rows.setdefault(table.key, [])
         for row in table.rows:
-            by_way[(row.config, *row.overrides) if row.config else (row.id,)] = row
-    return [replace(table, rows=tuple(rows[key].values())) for key, table in found.items()]
+            alike = [place for place, other in enumerate(known) if _are_alike(other, row)]
+            put, said = _put_together([known[place] for place in alike], row)
+            known[:] = [other for place, other in enumerate(known) if place not in alike] + [put]
+            if notes is not None:
+                notes += said
+    return [replace(table, rows=tuple(rows[key])) for key, table in found.items()]
+
+
+def _are_alike(one: Row, other: Row) -> bool:
+    return one.id == other.id or (bool(one.config) and (one.config, one.overrides) == (other.config, other.overrides))
+
+
+def _put_together(earlier: Iterable[Row], row: Row) -> tuple[Row, list[str]]:
+    """Return a row with the runs of earlier ones of the same settings, and notes."""
+    notes = []
+    name = f"`recrun train {' '.join(map(quote, [row.config, *row.overrides]))}`" if row.config else row.model
+    for other in earlier:
+        if other.id != row.id:
+            notes.append(f"only the newest runs of {name} count: the earlier ones had other settings or other code")
+            continue
+        if other.version != row.version:
+            notes.append(f"the runs of {name} were made with different versions: {other.version}, {row.version}")
+        row = _joined(other, row)
+    return row, notes
+
+
+def _joined(earlier: Row, row: Row) -> Row:
+    """Return a row of the runs of both; of the same repeat that of the later one counts."""
+    kept = [place for place, repeat in enumerate(earlier.repeats) if repeat not in row.repeats]
+    runs = [(repeat, row, place) for place, repeat in enumerate(row.repeats)]
+    runs += [(earlier.repeats[place], earlier, place) for place in kept]
+    runs.sort(key=lambda run: [(isinstance(each, str), each) for each in run[0].values()])
+    repeats = tuple(repeat for repeat, _, _ in runs)
+    names = dict.fromkeys([*row.metrics, *earlier.metrics])
+    metrics = {
+        name: tuple(of.metrics[name][place] if name in of.metrics else None for _, of, place in runs) for name in names
+    }
+    costs = [
+        (each.seconds, n) for each, n in ((earlier, len(kept)), (row, len(row.repeats))) if each.seconds is not None
+    ]
+    n_runs = sum(n for _, n in costs)
+    return replace(
+        row,
+        overrides=tuple(each for each in row.overrides if not _varies(each.partition("=")[0], repeats)),
+        repeats=repeats,
+        metrics=metrics,
+        seconds=sum(seconds * n for seconds, n in costs) / n_runs if n_runs else None,
+        peak_memory=max((each.peak_memory for each in (earlier, row) if each.peak_memory is not None), default=None),
+    )
+
+
+def _varies(key: str, repeats: Iterable[Mapping[str, Any]]) -> bool:
+    return len({str(repeat[key]) for repeat in repeats if key in repeat}) > 1
 
 
 def _table(value: Any) -> Table:
@@ -193,7 +250,7 @@ def _row(value: Any) -> Row:
             for name, values in _object(given["metrics"]).items()
         },
         published=tuple(map(_published, _list(given["published"]))),
-        seconds=None if given["seconds"] is None else _number(given["seconds"]),
+        seconds=None if given["seconds"] is None else _amount(given["seconds"]),
         peak_memory=None if given["peak_memory"] is None else _count(given["peak_memory"]),
     )
     if not row.repeats or any(len(values) != len(row.repeats) for values in row.metrics.values()):
@@ -239,6 +296,13 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise TypeError(f"expected a number, found {str(value)[:80]!r}")
     return float(value)
+
+
+def _amount(value: Any) -> float:
+    number = _number(value)
+    if number < 0:
+        raise ValueError(f"expected a number of at least 0, found {number}")
+    return number
 
 
 def _count(value: Any) -> int:

@@ -112,14 +112,27 @@ def replaced(page: str, tables: Iterable[Table], path: str | Path) -> str:
     Raises:
         ConfigError: the page has no place for them.
     """
-    lines = page.splitlines()
-    if lines.count(BEGIN) != 1 or lines.count(END) != 1 or lines.index(BEGIN) > lines.index(END):
+    lines = page.split("\n")
+    bare = [line.removesuffix("\r") for line in lines]
+    if bare.count(BEGIN) != 1 or bare.count(END) != 1 or bare.index(BEGIN) > bare.index(END):
         raise ConfigError(f"{path} exists; put the lines {BEGIN} and {END} where the tables belong in it")
-    begin, end = lines.index(BEGIN), lines.index(END)
-    above = [len(found[0]) for line in lines[:begin] if (found := re.match(r"#+(?= )", line))]
-    level = min(above[-1] + 1, 6) if above else 2
-    text = "\n".join([*lines[: begin + 1], "", markdown(tables, level), *lines[end:]])
-    return f"{text}\n"
+    begin, end = bare.index(BEGIN), bare.index(END)
+    text = f"\n{markdown(tables, _level(bare[:begin]))}\n"
+    if lines[begin].endswith("\r"):
+        text = text.replace("\n", "\r\n")
+    return "\n".join([*lines[: begin + 1], text + lines[end], *lines[end + 1 :]])
+
+
+def _level(lines: Iterable[str]) -> int:
+    """Return the level of headings that stand below the last heading of some lines."""
+    level, fence = 1, ""
+    for line in lines:
+        mark = re.match(r" {0,3}(`{3,}|~{3,})", line)
+        if mark and (not fence or mark[1].startswith(fence)):
+            fence = "" if fence else mark[1]
+        elif not fence and (found := re.match(r"#{1,6}(?= )", line)):
+            level = len(found[0])
+    return min(level + 1, 6)
 
 
 def _before(path: Path) -> str | None:
