@@ -138,6 +138,18 @@ def without_plots(overrides: list[str], no_plots: bool) -> list[str]:
     return overrides + (["plots=false"] if no_plots else [])
 
 
+def names_of_metrics(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the metrics that --metric names.
+
+    Raises:
+        click.UsageError: it names none.
+    """
+    asked = tuple(name.strip() for text in given for name in text.split(",") if name.strip())
+    if given and not asked:
+        raise click.UsageError("--metric: expected the name of a metric, such as ndcg@20")
+    return asked
+
+
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout, with unrounded numbers; that of a long list has a line for each entry."""
     from recrun.files import to_json

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from recrun.upkeep.board.collect import collect
 from tests.cli.conftest import SMALL, modules_after
 
 
@@ -96,6 +97,29 @@ def test_a_file_that_cannot_be_written_is_one_line(recrun: Callable[..., Any], r
         assert (outcome.code, outcome.out) == (2, "")
         assert outcome.err.splitlines()[-1].startswith(message)
     assert (tmp_path / "mine.md").read_text(encoding="utf-8") == "mine\n"
+
+
+def test_a_file_that_another_command_changes_meanwhile_is_not_replaced(
+    recrun: Callable[..., Any], runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert recrun("board", "runs", "--to", "x.json").code == 0
+    other = (tmp_path / "x.json").read_text(encoding="utf-8") + "\n"
+    found = collect(["runs"])
+
+    def change(*_: Any) -> Any:
+        (tmp_path / "x.json").write_text(other, encoding="utf-8")
+        return found
+
+    monkeypatch.setattr("recrun.upkeep.board.collect.collect", change)
+    outcome = recrun("board", "x.json", "runs", "--to", "x.json")
+    assert (outcome.code, outcome.err) == (2, "error: x.json was changed meanwhile; run the command again\n")
+    assert (tmp_path / "x.json").read_text(encoding="utf-8") == other
+
+
+def test_metrics_are_named_as_for_compare(recrun: Callable[..., Any], runs: Path) -> None:
+    shown = recrun("board", "runs", "--metric", "NDCG@5,ndcg@5")
+    assert (shown.code, shown.out) == (0, recrun("board", "runs", "--metric", "ndcg@5").out)
+    assert recrun("board", "runs", "--metric", " ,").code == 2
 
 
 def test_writing_a_page_from_a_file_does_not_import_torch(tmp_path: Path) -> None:

@@ -68,18 +68,6 @@ def comparison_options(default_split: str | None) -> Callable[[F], F]:
     return decorate
 
 
-def names_of_metrics(given: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the metrics that --metric names.
-
-    Raises:
-        click.UsageError: it names none.
-    """
-    asked = tuple(name.strip() for text in given for name in text.split(",") if name.strip())
-    if given and not asked:
-        raise click.UsageError("--metric: expected the name of a metric, such as ndcg@20")
-    return asked
-
-
 def test_options_given() -> list[str]:
     """Return the options that were given and say how differences are tested."""
     context = click.get_current_context()

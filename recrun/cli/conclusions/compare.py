@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from recrun.cli._options import debug_option, echo, json_option, print_json, print_notes, runs_option
+from recrun.cli._options import debug_option, echo, json_option, names_of_metrics, print_json, print_notes, runs_option
 from recrun.cli._output_file import refuse_place, write
 from recrun.cli.conclusions._shared import (
     comparison_options,
-    names_of_metrics,
     refuse_tests,
     runs_argument,
 )

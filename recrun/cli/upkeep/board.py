@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import click
 
-from recrun.cli._options import completes, debug_option, echo, json_option, print_json, print_notes, runs_option
+from recrun.cli._options import (
+    completes,
+    debug_option,
+    echo,
+    json_option,
+    names_of_metrics,
+    print_json,
+    print_notes,
+    runs_option,
+)
 from recrun.cli._output_file import refuse_place, write
 from recrun.visible import on_one_line
 
@@ -40,21 +49,27 @@ def command(what: tuple[str, ...], target: str, metrics: tuple[str, ...], runs: 
     Example:
         recrun board runs --to results.md
     """
+    from recrun.errors import ConfigError
     from recrun.upkeep.board.collect import collect
     from recrun.upkeep.board.document import to_document
-    from recrun.upkeep.board.pages import content_for, markdown
+    from recrun.upkeep.board.pages import content_for, existing, markdown
 
     if as_json and target != "-":
         raise click.UsageError("--json prints the tables, and --to FILE.json writes them; give only one")
+    asked = names_of_metrics(metrics)
     if target != "-":
         refuse_place(target)
-    tables, notes = collect(what, runs, metrics)
+    before = existing(target)
+    tables, notes = collect(what, runs, asked)
     print_notes(map(on_one_line, notes))
     if as_json:
         print_json(to_document(tables))
     elif target == "-":
         echo(markdown(tables), nl=False)
     else:
-        write(target, content_for(target, tables))
+        content = content_for(target, tables)
+        if existing(target) != before:  # by another `recrun board`, whose rows would be lost
+            raise ConfigError(f"{target} was changed meanwhile; run the command again")
+        write(target, content)
         n_rows = sum(len(table.rows) for table in tables)
         echo(on_one_line(f"{target}: {len(tables)} tables with {n_rows} rows"))

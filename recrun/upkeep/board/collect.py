@@ -15,9 +15,9 @@ from typing import Any, Final
 from recrun.compare.entry import Entry, read_entry
 from recrun.compare.groups import code_of
 from recrun.compare.select import select
-from recrun.config.monitor_names import is_error
+from recrun.config.monitor_names import is_error, parse_monitor
 from recrun.config.yaml_writer import dump_value
-from recrun.errors import ConfigError, RegistryError, nearest
+from recrun.errors import ConfigError, RecrunError, RegistryError, nearest
 from recrun.evaluation.protocol import protocol_text
 from recrun.files import to_json
 from recrun.registry import DATASETS
@@ -264,6 +264,14 @@ def _sorted(table: Table) -> Table:
     return replace(table, rows=tuple(sorted(table.rows, key=key)))
 
 
+def _canonical(metric: str) -> str:
+    """Return the name of a metric as runs write it; one that cannot be read stays as it is."""
+    try:
+        return str(parse_monitor(metric))
+    except RecrunError:
+        return metric
+
+
 def _with_metrics(tables: Iterable[Table], metrics: Sequence[str]) -> list[Table]:
     """Return tables with the metrics that were asked for, without the rows that have none of them.
 
@@ -272,6 +280,7 @@ def _with_metrics(tables: Iterable[Table], metrics: Sequence[str]) -> list[Table
     """
     found = list(tables)
     known = {name for table in found for row in table.rows for name in row.metrics}
+    metrics = [name if name in known else _canonical(name) for name in metrics]
     unknown = [name for name in metrics if name not in known]
     if unknown:
         guess = nearest(unknown[0], sorted(known))

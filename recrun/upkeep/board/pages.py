@@ -92,7 +92,7 @@ def content_for(target: str | Path, tables: list[Table]) -> str:
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise ConfigError(f"cannot write {path}: expected a file that ends with {', '.join(ENDINGS)}, or - for stdout")
-    before = _before(path)
+    before = existing(path)
     if ending == ".json":
         if before is not None:
             read_tables(path)
@@ -135,8 +135,8 @@ def _level(lines: Iterable[str]) -> int:
     return min(level + 1, 6)
 
 
-def _before(path: Path) -> str | None:
-    """Return the text of the file that is to be replaced, or None if there is none.
+def existing(path: str | Path) -> str | None:
+    """Return the text of a file that is to be replaced, or None if there is none.
 
     Raises:
         ConfigError: there is something else, or it cannot be read.
