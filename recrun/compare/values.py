@@ -164,7 +164,7 @@ def judged(entry: Entry, split: Split, metrics: Sequence[str], found: PerUser) -
             continue
         differ = f"the mean of {short_name(metric)} is {mean:.6g} there and {reported:.6g} in metrics.json"
         if not _is_near(mean, reported, _CLOSE):
-            remedy = f"remove the file, and {remedy_for(entry.path, split)}"
+            remedy = f"remove it, and {remedy_for(entry.path, split)}"
             raise CheckpointError(f"{file} is of another evaluation than the run's: {differ}; {remedy}")
         notes.append(f"{file} was written on another device than metrics.json: {differ}")
     return notes
@@ -174,7 +174,7 @@ def remedy_for(path: str, split: Split, metric: str | None = None) -> str:
     """Return what helps where a run has no values of its users, or none of a metric."""
     more = "" if metric is None else f" {quote(f'monitors=[{metric}]')}"
     command = f"recrun eval --checkpoint {quote(path)} --split {split}{more}"
-    return f"`{command}` writes them; or compare with --over seeds, or --descriptive"
+    return f"`{command}` writes the values; or compare with --over seeds, or --descriptive"
 
 
 def _is_near(value: float, other: float, tolerance: float) -> bool:

@@ -258,7 +258,7 @@ def test_runs_of_predictions_are_tested_over_seeds(tmp_path: Path) -> None:
 def test_runs_without_values_of_users_are_refused_with_what_writes_them(tmp_path: Path) -> None:
     write_run(tmp_path, "a", 1)
     old = write_run(tmp_path, "b", 1, model="ease", per_user=False)
-    message = f"no test values of users in .*; `recrun eval --checkpoint {old.path} --split test` writes them; or"
+    message = f"no test values of users in .*; `recrun eval --checkpoint {old.path} --split test` writes the values; or"
     with pytest.raises(ConfigError, match=message):
         _compare(tmp_path)
     assert _compare(tmp_path, descriptive=True).tests == ()
@@ -312,7 +312,7 @@ def test_values_of_users_that_an_evaluation_on_another_device_gave_are_noted(thr
 def test_values_of_users_whose_mean_is_not_what_the_run_reports_are_refused(three_groups: Path, by: pl.Expr) -> None:
     file = _change_ndcg(next(three_groups.glob("mf/Synthetic/best1")), by)
     expected = rf"{file} is of another evaluation than the run's: the mean of ndcg@20 is \S+ there and 0\.\d+ in"
-    with pytest.raises(CheckpointError, match=expected + r".*; remove the file, and `recrun eval"):
+    with pytest.raises(CheckpointError, match=expected + r".*; remove it, and `recrun eval"):
         _compare(three_groups)
     assert not _compare(three_groups, over="seeds").notes
 

@@ -71,6 +71,7 @@ def command(
     from recrun.compare.compare import How
     from recrun.compare.report.build import report
     from recrun.compare.report.material import gather
+    from recrun.report.terminal.lines import counted
 
     how = How(baseline, asked, split or "test", test, over, correction, descriptive)
     material = gather(arguments, runs, how, split, is_asked=bool(test_options_given()))
@@ -91,4 +92,4 @@ def command(
         print_json(document)
         return
     print_notes(notes)
-    echo(f"wrote {to} ({n_bytes / 1000:,.0f} KB, {len(material.runs):,} runs)", err=True)
+    echo(f"wrote {to} ({n_bytes / 1000:,.0f} KB, {counted(len(material.runs), 'run')})", err=True)

@@ -21,7 +21,7 @@ _MOST_SWEEPS = 5
 
 
 def report(material: Material, place: str, title: str | None = None) -> str:
-    """Return a page of HTML that needs nothing else, of less than 500 KB.
+    """Return a page of HTML that needs nothing else, of less than 500 KB where leaving out details makes it so.
 
     Args:
         material: what it shows.

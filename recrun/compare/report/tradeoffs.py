@@ -96,7 +96,9 @@ def _figure(
         for x, y, series in shown
     ]
     joined = front([(x, y) for x, y, _ in shown], *falls)
+    left_out = cut(len(shown), len(known), "groups")
+    left_out += " The front is that of these." if left_out else ""
     members = [material.names[series] for x, y, series in shown if (x, y) in joined]
     title = f"{shown_name} and {name}"
     description = f"A point for each of {len(drawn)} groups. On the Pareto front: {', '.join(members[:20])}."
-    return spots(id, title, description, (name, shown_name), drawn, joined, cut(len(shown), len(known), "groups"))
+    return spots(id, title, description, (name, shown_name), drawn, joined, left_out)
