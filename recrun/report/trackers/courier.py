@@ -91,7 +91,7 @@ class Courier:
             try:
                 self._delivery.deliver(final=is_final, at_once=True)
                 n_failures, self._problem, self._is_complete = 0, None, is_final
-            except (Exception, SystemExit) as error:
+            except BaseException as error:  # in this thread, Ctrl-C is none of the user's
                 n_failures += 1
                 self._fail(explain(error))
             if is_final:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import threading
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from recrun.report.trackers import courier
 from recrun.report.trackers.courier import Courier
+from recrun.report.trackers.facts import About
 from recrun.runs.folder import RunFolder
 from tests.report.trackers.test_delivery import SETTINGS, Listed
 
@@ -46,3 +49,18 @@ def test_an_end_that_comes_as_the_thread_looks_for_it_is_delivered(
     sent.wait()
     assert list(sent.warnings) == []
     assert [each.status for each in tracker.endings] == ["failed"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt("no"), asyncio.CancelledError("no"), SystemExit("no")])
+def test_whatever_a_tracker_raises_is_its_failure(run: RunFolder, error: BaseException) -> None:
+    class Raises(Listed):
+        def begin(self, about: About) -> str:
+            raise error
+
+    sent = Courier(Raises(run))
+    sent.start()
+    sent.end()
+    sent.wait()
+    cause = f"{type(error).__name__}: no"
+    assert f"not everything was delivered to listed ({cause})" in sent.warnings[-1]
+    assert json.loads((run.path / "track" / "listed.json").read_text())["problem"] == cause
