@@ -90,9 +90,10 @@ class Reporters(Reporter):
             reporter.finish(result)
 
     def settle(self) -> None:
-        for reporter in self.reporters:
-            if hasattr(reporter, "settle"):  # a user's own that does not derive from Reporter may lack it
-                reporter.settle()
+        with ExitStack() as stack:  # all are settled, even if one raises an error
+            for reporter in reversed(self.reporters):
+                if hasattr(reporter, "settle"):  # a user's own that does not derive from Reporter may lack it
+                    stack.callback(reporter.settle)
 
     def close(self) -> None:
         with ExitStack() as stack:
