@@ -51,6 +51,9 @@ def choose_trackers(given: Given) -> tuple[list[Component], list[Fault], bool]:
         try:
             component = REPORTERS.describe(from_here(name, item))
             component.check_call(("run", "settings", "resumed_from"))
+            if component.name in chosen:
+                faults.append(item.fault(f"{name} is given twice; remove one", "track"))
+                continue
             mistakes = misdeclared(component)
             faults += [item.fault(message, key) for key, message in mistakes.items()]
             chosen[component.name] = without_mistakes(component, mistakes)

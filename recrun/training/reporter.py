@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from recrun.config.settings import USUAL_REPORTERS
+from recrun.errors import ConfigError, Fault
 from recrun.registry import REPORTERS
 from recrun.registry.user_files import checked
 
@@ -89,9 +90,10 @@ class Reporters(Reporter):
             reporter.finish(result)
 
     def settle(self) -> None:
-        for reporter in self.reporters:
-            if hasattr(reporter, "settle"):  # a user's own that does not derive from Reporter may lack it
-                reporter.settle()
+        with ExitStack() as stack:  # all are settled, even if one raises an error
+            for reporter in reversed(self.reporters):
+                if hasattr(reporter, "settle"):  # a user's own that does not derive from Reporter may lack it
+                    stack.callback(reporter.settle)
 
     def close(self) -> None:
         with ExitStack() as stack:
@@ -121,9 +123,24 @@ def make_reporters(run: RunFolder, settings: Mapping[str, Any], resumed_from: in
             own = {key: settings[key] for key in names if key in settings}
             made.append(checked("track", name, REPORTERS.get(name)(run, settings, resumed_from, **own)))
             stack.callback(made[-1].close)
+        refuse_one_name(made)
         everyone = Reporters(made)
         for each in made:
             if hasattr(each, "others"):
                 each.others = everyone
         stack.pop_all()  # all are created; the caller closes them
     return made
+
+
+def refuse_one_name(reporters: Iterable[Reporter]) -> None:
+    """Refuse trackers that would keep their records in one file; some file systems do not tell cases apart.
+
+    Raises:
+        ConfigError: there are two of one name.
+    """
+    taken: set[str] = set()
+    for name in filter(None, (getattr(each, "record_name", None) for each in reporters)):
+        if name.casefold() in taken:
+            message = f"two trackers have the name {name!r}, under which the run keeps what was sent; rename one"
+            raise ConfigError(Fault(message, key="track"))
+        taken.add(name.casefold())

@@ -16,6 +16,7 @@ from recrun.report.trackers.delivery import Delivery, explain
 from recrun.report.trackers.tracker import Tracker
 from recrun.runs.folder import RunFolder, open_run
 from recrun.runs.provenance import refuse_strange_code
+from recrun.training.reporter import refuse_one_name
 
 
 def push(paths: Sequence[str | Path], to: Sequence[str] = (), *, trust: bool = False) -> list[dict[str, Any]]:
@@ -61,7 +62,7 @@ def _made(run: RunFolder, names: Sequence[str]) -> dict[str, Tracker]:
     """Return the trackers of a run.
 
     Raises:
-        ConfigError: one is no tracker that can be delivered to later.
+        ConfigError: one is no tracker that can be delivered to later, or two have one name.
     """
     settings = run.read_settings()
     trackers = {}
@@ -73,6 +74,7 @@ def _made(run: RunFolder, names: Sequence[str]) -> dict[str, Tracker]:
             made.close()
             raise ConfigError(f"{name} cannot be pushed to: it only follows a run while that is trained")
         trackers[name] = made
+    refuse_one_name(trackers.values())
     return trackers
 
 

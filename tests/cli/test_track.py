@@ -149,3 +149,22 @@ def test_the_trials_of_a_sweep_are_reported(recrun: Callable[..., Any], tmp_path
     assert recrun("sweep", "bprmf", *SMALL, track, f"book={at}", "seed=1,2").code == 0
     assert len({id for id, *_ in entries(at, "begin")}) == 2
     assert [each[0] for each in entries(at, "end")] == ["done", "done"]
+
+
+def test_two_trackers_of_one_name_are_refused_before_the_start(
+    recrun: Callable[..., Any], tmp_path: Path, at: Path
+) -> None:
+    text = (tmp_path / "book_tracker.py").read_text().replace("class Book", "class Other")
+    (tmp_path / "other.py").write_text(text.replace("def __init__", 'name = "bOOk"\n\n    def __init__'))
+    one, two = f"{tmp_path}/book_tracker.py:Book", f"{tmp_path}/other.py:Other"
+    for given, message in (
+        (f"{one},{two}", "two trackers have the name 'bOOk'"),
+        (f"{one},{one}", "is given twice; remove one"),
+        ("tensorboard,tensorboard", "tensorboard is given twice; remove one"),
+    ):
+        outcome = recrun("train", "bprmf", *SMALL, f"track=[{given}]", f"book={at}")
+        assert (outcome.code, message in outcome.err) == (2, True), outcome.err
+        assert not list((tmp_path / "runs").rglob("run.json"))
+    assert recrun("train", "bprmf", *SMALL, f"track=[{one}]", f"book={at}").code == 0
+    outcome = recrun("track", "push", "runs/latest", "--to", one, "--to", two)
+    assert (outcome.code, "two trackers have the name 'bOOk'" in outcome.err) == (2, True), outcome.err

@@ -227,3 +227,20 @@ def test_a_tracker_does_not_change_which_sweep_or_result_a_config_is(tmp_path: P
     tracked = resolve("bprmf", [f"track=[{tracker_file}:Notes]", "notes_file=x"]).config
     assert changes_of_result(plain, tracked) == {}
     assert sweep_identity(plain, ()) == sweep_identity(tracked, ())
+
+
+def test_all_reporters_are_settled_even_if_one_raises() -> None:
+    settled = []
+
+    class Raises(Reporter):
+        def settle(self) -> None:
+            settled.append("raises")
+            raise ValueError("no")
+
+    class Settles(Reporter):
+        def settle(self) -> None:
+            settled.append("settles")
+
+    with pytest.raises(ValueError, match="no"):
+        Reporters([Raises(), Settles()]).close()
+    assert settled == ["raises", "settles"]

@@ -85,12 +85,13 @@ class Courier:
     def _deliver_until_end(self) -> None:
         n_failures = 0
         while True:
-            is_final = self._has_ended.is_set()
+            # In this order: an end between the two is news, and is seen the next time.
             self._has_news.clear()
+            is_final = self._has_ended.is_set()
             try:
                 self._delivery.deliver(final=is_final, at_once=True)
                 n_failures, self._problem, self._is_complete = 0, None, is_final
-            except (Exception, SystemExit) as error:
+            except BaseException as error:  # in this thread, Ctrl-C is none of the user's
                 n_failures += 1
                 self._fail(explain(error))
             if is_final:

@@ -111,7 +111,9 @@ class Delivery:
         if "id" not in self._record:
             # Written first: whatever happens while the tracker begins, it is asked for the same run again.
             self._note(id=secrets.token_hex(8))
-        handle = self.tracker.begin(self._about())
+        handle: Any = self.tracker.begin(self._about())
+        if handle is not None and not isinstance(handle, str):
+            raise RecrunError(f"its begin returned {type(handle).__name__}; it must return text, or None")
         known = self.tracker.known()
         sent = self._record["sent"] if known is None else {split: int(epoch) for split, epoch in known.items()}
         self._note(handle=handle, sent=sent, ended=None)

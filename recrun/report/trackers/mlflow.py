@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ _MANY: Final = 100
 _METRICS: Final = 900
 """Metrics in one call, likewise."""
 _LONGEST: Final = 6000
+_SENT: Final = "recrun.sent."
+"""Begins the names of the tags that hold the last epoch of each split."""
 _REFUSED: Final = re.compile(r"[^\w\-. /]")
 _ENVIRONMENT: Final = {
     # By MLflow's defaults, it tries for minutes before it tells that a server is down, and prints on stdout.
@@ -51,23 +53,25 @@ class MlflowTracker(Tracker):
         elif found.info.status != "RUNNING":
             self._client.update_run(found.info.run_id, status="RUNNING")
         self._id = found.info.run_id
-        self._metrics: Mapping[str, float] = found.data.metrics
+        self._found = found
         self._log_settings(about.settings, found.data.params)
         return str(self._id)
 
-    def known(self) -> dict[str, int]:
-        """Return the last epochs that the server has."""
-        last = {}
-        for split in ("train", "valid"):
-            name = next((name for name in self._metrics if name.startswith(f"{split}/")), None)
-            if name is not None:
-                last[split] = max(metric.step for metric in self._client.get_metric_history(self._id, name))
-        return last
+    def known(self) -> dict[str, int] | None:
+        """Return the last epochs that the server has whole, by its tags; None if it has values but no such tag."""
+        tags = self._found.data.tags
+        last = {split: int(tags[_SENT + split]) for split in ("train", "valid") if _SENT + split in tags}
+        return None if self._found.data.metrics and not last else last
 
     def log(self, points: Sequence[Point]) -> None:
-        """Log the values of some epochs at once."""
+        """Log the values of some epochs at once, as many as one call takes, and by a tag how far that has come.
+
+        A server may have taken a part of a call that failed. So the tags are in the call of the values that they count.
+        """
         now = _milliseconds(None)
-        self._log([(name, value, now, point.epoch) for point in points for name, value in point.named().items()])
+        for some in _calls(points):
+            values = [(name, value, now, point.epoch) for point in some for name, value in point.named().items()]
+            self._log(values, {_SENT + point.split: str(point.epoch) for point in some})
 
     def end(self, ending: Ending) -> None:
         """Upload the files, log the final values, and set the status."""
@@ -125,12 +129,27 @@ class MlflowTracker(Tracker):
         for start in range(0, len(changed), _MANY):
             self._client.log_batch(self._id, tags=changed[start : start + _MANY])
 
-    def _log(self, values: Sequence[tuple[str, float, int, int]]) -> None:
-        from mlflow.entities import Metric
+    def _log(self, values: Sequence[tuple[str, float, int, int]], tags: Mapping[str, str] | None = None) -> None:
+        """Log values, and set tags once all of them are there."""
+        from mlflow.entities import Metric, RunTag
 
         metrics = [Metric(metric_name(name), value, at, step) for name, value, at, step in values]
         for start in range(0, len(metrics), _METRICS):
-            self._client.log_batch(self._id, metrics=metrics[start : start + _METRICS])
+            is_last = start + _METRICS >= len(metrics)
+            done = [RunTag(name, text) for name, text in (tags or {}).items()] if is_last else []
+            self._client.log_batch(self._id, metrics=metrics[start : start + _METRICS], tags=done)
+
+
+def _calls(points: Sequence[Point]) -> Iterator[list[Point]]:
+    """Yield the points, together as many as fit into one call; one that has more values than that is alone."""
+    some: list[Point] = []
+    for point in points:
+        if some and sum(len(each.values) for each in [*some, point]) > _METRICS:
+            yield some
+            some = []
+        some.append(point)
+    if some:
+        yield some
 
 
 def metric_name(name: str) -> str:

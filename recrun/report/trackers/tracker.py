@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recrun.report.trackers.courier import Courier
+from recrun.report.trackers.delivery import name_of
 from recrun.report.trackers.facts import About, Ending, Point
 from recrun.runs.folder import RunFolder
 from recrun.training.reporter import Reporter
@@ -57,6 +58,11 @@ class Tracker(Reporter):
     @abstractmethod
     def end(self, ending: Ending) -> None:
         """Record how the run ended; what was logged has arrived when the call returns."""
+
+    @property
+    def record_name(self) -> str:
+        """What its record in the run folder is called."""
+        return name_of(self)
 
     def abandon(self) -> None:
         """Let go of what would keep the process from exiting, as the tracker did not answer in time."""

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from recrun.report.trackers.tracker import About, Ending, Point, Tracker
 
+_SPLITS: Final = ("train", "valid")
+"""In the order in which they follow each other in an epoch."""
 _FINISH_SECONDS: Final = 8.0
 """Less than a run waits for its trackers."""
 
@@ -46,6 +48,8 @@ class WandbTracker(Tracker):
             allow_val_change=True,
             settings=settings,
         )
+        for split in _SPLITS:
+            self._run.define_metric(f"{split}/*", step_metric="epoch")
 
     def known(self) -> dict[str, int] | None:
         """Return the last epochs that the server has; None offline, where only recrun has a record."""
@@ -53,12 +57,13 @@ class WandbTracker(Tracker):
             return None
         if not self._run.resumed:
             return {}
-        return dict.fromkeys(("train", "valid"), int(self._run.starting_step) - 1)
+        last = {split: _last_epoch(int(self._run.starting_step) - 1, split) for split in _SPLITS}
+        return {split: epoch for split, epoch in last.items() if epoch >= 0}
 
     def log(self, points: Sequence[Point]) -> None:
-        """Log the values of each epoch as a step; W&B itself drops steps that it has."""
+        """Log each training epoch and each evaluation as a step of its own; W&B itself drops steps that it has."""
         for point in points:
-            self._run.log({**point.named(), "epoch": point.epoch}, step=point.epoch)
+            self._run.log({**point.named(), "epoch": point.epoch}, step=_step(point))
 
     def end(self, ending: Ending) -> None:
         """Write the summary, save the files, and finish the run; W&B counts any status but "done" as failed."""
@@ -71,6 +76,16 @@ class WandbTracker(Tracker):
     def abandon(self) -> None:
         """Have the process exit without waiting for wandb's service, which waits for the server."""
         atexit.register(_end_service)  # hooks run in reverse order, so this one comes before that of wandb
+
+
+def _step(point: Point) -> int:
+    """Return the step of a point: W&B takes nothing more for a step that it has, so no two points may share one."""
+    return len(_SPLITS) * point.epoch + _SPLITS.index(point.split)
+
+
+def _last_epoch(step: int, split: str) -> int:
+    """Return the last epoch of a split whose step is not after this one."""
+    return (step - _SPLITS.index(split)) // len(_SPLITS)
 
 
 def _project(description: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from recrun.errors import CheckpointError
+from recrun.errors import CheckpointError, RecrunError
 from recrun.report.trackers.delivery import Delivery, ending_of, explain
 from recrun.report.trackers.facts import About, Ending, Point
 from recrun.report.trackers.tracker import Tracker
@@ -207,3 +207,16 @@ def test_a_cause_is_one_line() -> None:
     assert explain(ValueError("a\nb")) == "ValueError: a b"
     assert len(explain(ValueError("x" * 5000))) < 250
     assert explain(CheckpointError("x")) == "x"
+
+
+@pytest.mark.parametrize("handle", [12345, {"id": 1}, b"x"])
+def test_a_handle_that_is_no_text_is_refused_and_not_recorded(run: RunFolder, handle: Any) -> None:
+    class Wrong(Listed):
+        def begin(self, about: About) -> Any:
+            return handle
+
+    with pytest.raises(RecrunError, match=r"its begin returned .*; it must return text, or None"):
+        _deliver(Wrong(run), at_once=True)
+    tracker = Listed(run)
+    _deliver(tracker, at_once=True)
+    assert tracker.about[0].handle is None, "the record can still be read"
