@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -63,7 +65,15 @@ def push_command(runs: tuple[str, ...], to: tuple[str, ...], trust: bool, as_jso
             if each["problem"] is not None:
                 echo(f"{each['run']}: {each['tracker']}: {each['problem']}", err=True)
                 continue
-            rest = "" if each["complete"] else "; the run is still being trained"
-            what = f"{each['sent']} epochs and evaluations sent" if each["sent"] else "nothing was missing"
-            echo(f"{each['run']}: {each['tracker']}: {what}{rest}")
+            echo(f"{each['run']}: {each['tracker']}: {_done(each)}")
     sys.exit(1 if n_failed else 0)
+
+
+def _done(document: Mapping[str, Any]) -> str:
+    """Return what was delivered, in words."""
+    if document["by_run"]:
+        return "the run is still being trained, and delivers to it itself"
+    what = f"{document['sent']} epochs and evaluations sent" if document["sent"] else "nothing was missing"
+    if document["end_sent"]:
+        what = f"{what}, and the end" if document["sent"] else "the end was sent"
+    return what if document["complete"] else f"{what}; the run is still being trained"

@@ -12,7 +12,7 @@ from recrun.errors import ConfigError
 from recrun.files import is_held
 from recrun.registry import REPORTERS
 from recrun.registry.user_files import checked
-from recrun.report.trackers.delivery import Delivery, explain
+from recrun.report.trackers.delivery import BusyError, Delivery, explain
 from recrun.report.trackers.tracker import Tracker
 from recrun.runs.folder import RunFolder, open_run
 from recrun.runs.provenance import refuse_strange_code
@@ -32,7 +32,8 @@ def push(paths: Sequence[str | Path], to: Sequence[str] = (), *, trust: bool = F
 
     Returns:
         A document for each run and tracker: "run", "tracker", "sent" (the lines of the history that were sent now),
-        "complete", and "problem", the error or None.
+        "end_sent", whether its end was sent now, "complete", "by_run", whether the run itself delivers to this tracker
+        at the moment, and "problem", the error or None.
 
     Raises:
         CheckpointError: there is no run, it is damaged, or it names code that may not be run.
@@ -80,15 +81,22 @@ def _made(run: RunFolder, names: Sequence[str]) -> dict[str, Tracker]:
 
 def _deliver(run: RunFolder, name: str, tracker: Tracker) -> dict[str, Any]:
     delivery = Delivery(tracker)
-    document: dict[str, Any] = {"run": str(run.path), "tracker": name, "sent": 0, "complete": False, "problem": None}
+    document: dict[str, Any] = {"run": str(run.path), "tracker": name, "sent": 0, "end_sent": False}
+    document |= {"complete": False, "by_run": False, "problem": None}
     try:
         with delivery.opened():
             try:
                 document["sent"] = delivery.deliver(final=True)
+                document["end_sent"] = delivery.has_sent_end
                 document["complete"] = not is_held(run.path / ".lock")
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 delivery.note_problem(explain(error))
                 raise
-    except (Exception, SystemExit) as error:  # code of a service or of a user's own may raise anything
-        document["problem"] = explain(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # code of a service or of a user's own may raise anything
+        document["by_run"] = isinstance(error, BusyError) and is_held(run.path / ".lock")
+        document["problem"] = None if document["by_run"] else explain(error)
     return document

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from recrun.config import trackers
+from recrun.files import hold
 from tests.cli.conftest import SMALL
 from tests.report.trackers.book import entries, logged, server
+
+DELIVERED = {"end_sent": True, "complete": True, "by_run": False, "problem": None}
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def test_what_was_not_delivered_is_pushed(recrun: Callable[..., Any], tracked: P
     (at / "down").unlink()
     outcome = recrun("track", "push", str(tracked))
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.endswith("3 epochs and evaluations sent\n")
+    assert outcome.out.endswith("3 epochs and evaluations sent, and the end\n")
     assert logged(at) == [("valid", 0), ("train", 1), ("valid", 1)]
     outcome = recrun("track", "push", str(tracked))
     assert outcome.out.endswith("nothing was missing\n")
@@ -49,7 +52,47 @@ def test_the_result_as_json(recrun: Callable[..., Any], tracked: Path, at: Path)
     (at / "down").unlink()
     (document,) = json.loads(recrun("track", "push", "runs/latest", "--json").out)
     assert document.pop("tracker").endswith("book_tracker.py:Book")
-    assert document == {"run": str(tracked.resolve()), "sent": 3, "complete": True, "problem": None}
+    assert document == {"run": str(tracked.resolve()), **DELIVERED, "sent": 3}
+
+
+def test_an_end_that_alone_was_missing_is_named(recrun: Callable[..., Any], tracked: Path, at: Path) -> None:
+    (at / "down").unlink()
+    assert recrun("track", "push", str(tracked)).code == 0
+    (file,) = (tracked / "track").glob("*.json")
+    record = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**record, "ended": None}), encoding="utf-8")
+    assert recrun("track", "push", str(tracked)).out.endswith("Book: the end was sent\n")
+
+
+def test_a_run_that_delivers_itself_is_left_to_it(recrun: Callable[..., Any], tracked: Path, at: Path) -> None:
+    (file,) = (tracked / "track").glob("*.json")
+    (at / "down").unlink()
+    with hold(file.with_name(f".{file.stem}.lock"), patience=0.0):
+        alone = recrun("track", "push", str(tracked))
+        with hold(tracked / ".lock", patience=0.0):
+            by_run = recrun("track", "push", str(tracked))
+    assert alone.code == 1
+    assert "another process is delivering" in alone.err
+    assert (by_run.code, by_run.err) == (0, "")
+    assert by_run.out.endswith("Book: the run is still being trained, and delivers to it itself\n")
+    assert logged(at) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"sent": {"valid": -1}}, {"sent": {"other": 1}}, {"sent": {"valid": True}}, {"id": "../x"}, {"id": None}],
+)
+def test_a_record_that_recrun_did_not_write_so_is_damaged(
+    recrun: Callable[..., Any], tracked: Path, at: Path, change: dict[str, Any]
+) -> None:
+    (at / "down").unlink()
+    (file,) = (tracked / "track").glob("*.json")
+    record = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**record, **change}), encoding="utf-8")
+    outcome = recrun("track", "push", str(tracked))
+    assert outcome.code == 1
+    assert "is damaged: remove it to send the run to the tracker anew" in outcome.err
+    assert logged(at) == []
 
 
 def test_an_earlier_run_is_delivered_to_a_tracker_that_is_named(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import secrets
 import threading
 from collections import Counter
@@ -28,7 +29,12 @@ from recrun.runs.records import read_json, read_json_if_there
 _LINES: Final = 200
 """The most lines of a history that are handed over at once."""
 _FILES: Final = ("config.yaml", "metrics.json", "summary/SUMMARY.md")
+_ID: Final = re.compile("[0-9a-f]{16}")
 FOLDER: Final = "track"
+
+
+class BusyError(CheckpointError):
+    """Another process is delivering the same run to the same tracker."""
 
 
 class Delivery:
@@ -36,6 +42,9 @@ class Delivery:
 
     Args:
         tracker: where to; only one delivery to it may be open at a time.
+
+    Attributes:
+        has_sent_end: whether the end of the run was sent.
     """
 
     def __init__(self, tracker: Receiver) -> None:
@@ -47,13 +56,15 @@ class Delivery:
         self._record: dict[str, Any] = {}
         self._offset = 0
         self._has_begun = False
+        self.has_sent_end = False
 
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Read the record, and keep other processes from delivering the same meanwhile.
 
         Raises:
-            CheckpointError: the record is damaged, or another process delivers to this tracker.
+            CheckpointError: the record is damaged.
+            BusyError: another process delivers to this tracker.
             OSError: the folder cannot be written.
         """
         self._folder.mkdir(exist_ok=True)
@@ -64,7 +75,7 @@ class Delivery:
                 self._record = _read(self._file)
                 yield
         except HeldError:
-            raise CheckpointError(f"another process is delivering {self.run.path} to {self.name}") from None
+            raise BusyError(f"another process is delivering {self.run.path} to {self.name}") from None
 
     def deliver(self, *, final: bool, at_once: bool = False) -> int:
         """Send everything that the tracker does not have yet; whatever it raises is raised.
@@ -130,7 +141,7 @@ class Delivery:
         self._begin()
         self.tracker.end(ending)
         self._note(ended=stamp, problem=None)
-        self._has_begun = False
+        self._has_begun, self.has_sent_end = False, True
 
     def _about(self) -> About:
         settings, record = self.run.read_settings(), self.run.read_run()
@@ -207,9 +218,12 @@ def _point(line: Mapping[str, Any]) -> Point:
 def _read(file: Path) -> dict[str, Any]:
     record = read_json_if_there(file) or {}
     sent = record.setdefault("sent", {})
-    is_typed = isinstance(sent, dict) and all(type(epoch) is int for epoch in sent.values())
-    texts = [record.get(key) for key in ("id", "handle", "problem")]
-    if not is_typed or any(text is not None and not isinstance(text, str) for text in texts):
+    is_typed = isinstance(sent, dict) and all(
+        split in ("train", "valid") and type(epoch) is int and epoch >= 0 for split, epoch in sent.items()
+    )
+    texts = [record.get(key) for key in ("handle", "problem")]
+    has_id = _ID.fullmatch(str(record["id"])) if "id" in record else not sent
+    if not (is_typed and has_id and all(text is None or isinstance(text, str) for text in texts)):
         raise CheckpointError(f"{file} is damaged: remove it to send the run to the tracker anew")
     return record
 
