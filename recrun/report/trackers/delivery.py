@@ -30,6 +30,7 @@ _LINES: Final = 200
 """The most lines of a history that are handed over at once."""
 _FILES: Final = ("config.yaml", "metrics.json", "summary/SUMMARY.md")
 _ID: Final = re.compile("[0-9a-f]{16}")
+_SPLITS: Final = ("train", "valid")
 FOLDER: Final = "track"
 
 
@@ -126,7 +127,7 @@ class Delivery:
         if handle is not None and not isinstance(handle, str):
             raise RecrunError(f"its begin returned {type(handle).__name__}; it must return text, or None")
         known = self.tracker.known()
-        sent = self._record["sent"] if known is None else {split: int(epoch) for split, epoch in known.items()}
+        sent = self._record["sent"] if known is None else _epochs(known)
         self._note(handle=handle, sent=sent, ended=None)
         self._has_begun = True
         self._offset = 0
@@ -215,11 +216,16 @@ def _point(line: Mapping[str, Any]) -> Point:
     return Point(line["epoch"], line["split"], _finite(line["values"]), line["seconds"])
 
 
+def _epochs(known: Mapping[str, Any]) -> dict[str, int]:
+    """Return the last epoch of each split that a tracker says it has; one below 0 is none."""
+    return {split: int(known[split]) for split in _SPLITS if split in known and int(known[split]) >= 0}
+
+
 def _read(file: Path) -> dict[str, Any]:
     record = read_json_if_there(file) or {}
     sent = record.setdefault("sent", {})
     is_typed = isinstance(sent, dict) and all(
-        split in ("train", "valid") and type(epoch) is int and epoch >= 0 for split, epoch in sent.items()
+        split in _SPLITS and type(epoch) is int and epoch >= 0 for split, epoch in sent.items()
     )
     texts = [record.get(key) for key in ("handle", "problem")]
     has_id = _ID.fullmatch(str(record["id"])) if "id" in record else not sent

@@ -220,3 +220,14 @@ def test_a_handle_that_is_no_text_is_refused_and_not_recorded(run: RunFolder, ha
     tracker = Listed(run)
     _deliver(tracker, at_once=True)
     assert tracker.about[0].handle is None, "the record can still be read"
+
+
+def test_what_a_tracker_says_it_has_is_recorded_as_it_can_be_read_again(run: RunFolder) -> None:
+    class Says(Listed):
+        def known(self) -> dict[str, int]:
+            return {"train": -1, "valid": 3, "other": 5}
+
+    _deliver(Says(run), at_once=True)
+    record = json.loads((run.path / "track" / "listed.json").read_text(encoding="utf-8"))
+    assert record["sent"] == {"valid": 3}
+    _deliver(Listed(run), at_once=True)
