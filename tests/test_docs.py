@@ -32,8 +32,11 @@ TABLES: Final = {
     "optimizers": "optimizers",
 }
 """Rows of the README's table of components, and their registries."""
-NOT_MODULES: Final = {"recrun.yaml", "recrun.schema.json", *(f"recrun.{plural}" for plural in REGISTRIES)}
-"""A file's name, and the groups of entry points."""
+NOT_MODULES: Final = {
+    *("recrun.yaml", "recrun.schema.json", "recrun.sent.train", "recrun.sent.valid"),
+    *(f"recrun.{plural}" for plural in REGISTRIES),
+}
+"""Names of files, tags of tracked runs, and the groups of entry points."""
 SINCE: Final = "## 0.1.0"
 
 
