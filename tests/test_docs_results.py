@@ -8,7 +8,8 @@ from typing import Final
 import pytest
 
 from recrun.config.resolve import resolve
-from recrun.upkeep.board.document import Row, Table, merged, read_tables, to_text
+from recrun.upkeep.board.document import Row, Table, read_tables, to_text
+from recrun.upkeep.board.merge import merged
 from recrun.upkeep.board.pages import replaced
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"

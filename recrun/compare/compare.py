@@ -97,7 +97,7 @@ def compare_by(
         notes += _judged(entries, how.split, metrics)
     found = []
     for part in parts:
-        of_group = of_part(entries, part, how.split, metrics)
+        of_group = [of_part(entry, part, how.split, metrics) for entry in entries]
         shared = _shared(of_group)
         others = [] if how.metrics else [name for name in shared if name not in metrics]
         known = [*(name for name in metrics if name in shared), *others]

@@ -69,17 +69,13 @@ def find_parts(entries: Sequence[Entry], by: str) -> list[Part]:
     return chosen
 
 
-def of_part(entries: Sequence[Entry], part: Part, split: Split, metrics: Sequence[str]) -> list[Entry]:
-    """Return runs with their numbers of a group alone, of those metrics that have any.
+def of_part(entry: Entry, part: Part, split: Split, metrics: Sequence[str]) -> Entry:
+    """Return a run with its numbers of a group alone, of those metrics that have any.
 
     Raises:
-        ConfigError: a run has no values of users, or none of the metrics.
-        CheckpointError: a run is damaged.
+        ConfigError: it has no values of users.
+        CheckpointError: it is damaged.
     """
-    return [_of_part(entry, part, split, metrics) for entry in entries]
-
-
-def _of_part(entry: Entry, part: Part, split: Split, metrics: Sequence[str]) -> Entry:
     if part.users is None:
         group = _of_items(entry, part.name.partition("=")[0])[part.name.partition("=")[2]]
         numbers = {name: math.nan if value is None else value for name, value in group["metrics"].items()}

@@ -16,10 +16,11 @@ from recrun.config.resolve import resolve
 from recrun.errors import ConfigError
 from recrun.runs.folder import RunFolder
 from recrun.upkeep.board.collect import collect
-from recrun.upkeep.board.document import Published, Row, Table, merged, read_tables, to_text
+from recrun.upkeep.board.document import Published, Row, Table, read_tables, to_text
+from recrun.upkeep.board.merge import merged
 from recrun.upkeep.board.origin import origin_of
 from recrun.upkeep.board.pages import BEGIN, END, content_for, html, markdown, replaced
-from recrun.upkeep.board.sheet import command, sheets
+from recrun.upkeep.board.sheet import sheets
 
 Train = Callable[..., RunFolder]
 
@@ -91,7 +92,7 @@ def test_runs_that_differ_in_seed_are_a_row_with_mean_and_sd(train: Train) -> No
     assert row.mean("ndcg@20") == pytest.approx(0.7 / 3)
     assert row.sd("ndcg@20") == pytest.approx(statistics.stdev([0.1, 0.2, 0.4]))
     assert (row.seconds, row.peak_memory, row.device, row.date) == (3.0, 100 << 20, "cpu, 1 thread", "2026-01-03")
-    assert command(row) == "recrun train configs/bprmf.yaml seed=N"
+    assert row.command() == "recrun train configs/bprmf.yaml seed=N"
 
 
 def test_other_settings_are_another_row_and_other_parts_another_table(train: Train) -> None:
@@ -133,7 +134,7 @@ def test_parts_that_are_drawn_anew_for_each_run_are_one_row(train: Train) -> Non
     tables, _ = collect(["runs"])
     row = _only(tables)
     assert tables[0].parts == ("parts1", "parts2", "parts3")
-    assert command(row) == "recrun train configs/bprmf.yaml seed=N split_seed=N"
+    assert row.command() == "recrun train configs/bprmf.yaml seed=N split_seed=N"
     assert sheets(tables)[0].rows[0][1].text == "3 (seed and split_seed 1, 2, 3)"
 
 
@@ -307,7 +308,7 @@ def test_further_seeds_join_the_runs_that_a_file_has(train: Train, tmp_path: Pat
     assert collect(["runs"])[0] == tables
     row = _only(tables)
     assert row.metrics["ndcg@20"] == (0.1, 0.2, 0.3)
-    assert command(row) == "recrun train configs/bprmf.yaml seed=N"
+    assert row.command() == "recrun train configs/bprmf.yaml seed=N"
     train("bprmf", "seed=2", value=0.9, versions={"recrun": "0.2"})
     (tmp_path / "board.json").write_text(to_text(tables), encoding="utf-8")
     tables, notes = collect(["board.json", "runs", "seed=2"])

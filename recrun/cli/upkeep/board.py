@@ -57,9 +57,10 @@ def command(what: tuple[str, ...], target: str, metrics: tuple[str, ...], runs: 
     if as_json and target != "-":
         raise click.UsageError("--json prints the tables, and --to FILE.json writes them; give only one")
     asked = names_of_metrics(metrics)
+    before = None
     if target != "-":
         refuse_place(target)
-    before = existing(target)
+        before = existing(target)
     tables, notes = collect(what, runs, asked)
     print_notes(map(on_one_line, notes))
     if as_json:

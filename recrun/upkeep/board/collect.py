@@ -25,7 +25,8 @@ from recrun.report.terminal.lines import counted
 from recrun.runs.provenance import SPLIT
 from recrun.runs.records import read_json
 from recrun.sweep.points import REPEATS
-from recrun.upkeep.board.document import Published, Row, Table, merged, read_tables
+from recrun.upkeep.board.document import Published, Row, Table, read_tables
+from recrun.upkeep.board.merge import merged
 from recrun.upkeep.board.origin import REPORTED, Origin, origin_of
 
 _COUNTS: Final = ("users", "items", "train", "valid", "test")

@@ -62,7 +62,7 @@ def _sheet(table: Table) -> Sheet:
         *((short_name(name), [Cell(_value(row, name), "number") for row in table.rows]) for name in metrics),
         ("published", [Cell(_published(row)) for row in table.rows]),
         ("time, peak memory", [Cell(_cost(row)) for row in table.rows]),
-        ("command", [Cell(command(row, without=ending), "code") for row in table.rows]),
+        ("command", [Cell(row.command(without=ending), "code") for row in table.rows]),
     ]
     kept = [(head, cells) for head, cells in columns if any(cell.text for cell in cells)]
     settings = [f"{key}={text}" for key, text in table.protocol.items()]
@@ -100,28 +100,9 @@ def _common(rows: Sequence[Row]) -> list[str]:
     return [each for each in known[0] if all(each in others for others in known)]
 
 
-def command(row: Row, without: Sequence[str] = ()) -> str:
-    """Return the command that trains a row's runs, or "" if it is not known; N stands for what differs among them.
-
-    Args:
-        row: the row.
-        without: overrides that are left out.
-    """
-    if not row.config:
-        return ""
-    overrides = [each for each in row.overrides if each not in without]
-    return " ".join(["recrun train", *map(quote, [row.config, *overrides]), *(f"{key}=N" for key in _varied(row))])
-
-
-def _varied(row: Row) -> list[str]:
-    """Return the names of the repeats that differ among the runs."""
-    names = dict.fromkeys(name for each in row.repeats for name in each)
-    return [name for name in names if len({str(each.get(name)) for each in row.repeats}) > 1]
-
-
 def _repeats(row: Row) -> str:
     """Return how many runs a row is of, and what differs among them: "3 (seed 1, 2, 3)"."""
-    varied = _varied(row)
+    varied = row.varied
     if not varied:
         return str(len(row.repeats))
     texts: dict[str, list[str]] = {}
