@@ -32,6 +32,7 @@ LINE: Final = (
     ("criterions", "architectures"),
     ("models",),
     ("evaluation",),
+    ("recommendation",),
     ("runs",),
     ("training",),
     ("report",),

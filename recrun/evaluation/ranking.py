@@ -10,11 +10,8 @@ metrics are computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -24,7 +21,8 @@ from numpy.typing import NDArray
 from recrun.config.monitor_names import MetricName, metric_names
 from recrun.data.interactions import CSR
 from recrun.errors import DataError
-from recrun.evaluation.score_tiles import Block, Scores, Tiler, scores_of, smallest_tile
+from recrun.evaluation.blocks import in_blocks, pairs_of
+from recrun.evaluation.score_tiles import Block, Tiler, scores_of
 from recrun.metrics.auc import AUCCounter
 from recrun.metrics.groups import Grouping, GroupTotals
 from recrun.metrics.kinds import Evaluated, Rankings
@@ -124,7 +122,7 @@ def evaluate_ranking(
         task = _Task(seen, relevant, n_items, k, totals.needs, candidates)
         scores = scores_of(model, seen.n_rows, n_items, device, memory)
         chunk = max(1, _PLACES // k // SUMMED) * SUMMED
-        with _ranker(task, scores, device, memory) as rank:
+        with in_blocks(task.rank, scores, n_items, device, memory) as rank:
             for start in range(0, len(users), chunk):
                 blocks, done = [], start
                 for block in rank(users[start : start + chunk]):
@@ -156,8 +154,8 @@ class _Task:
     def rank(self, users_B: Array, tiler: Tiler) -> Rankings:
         """Rank the items for the users of one block."""
         n_users = len(users_B)
-        seen, relevant = _pairs(self.seen, users_B), _pairs(self.relevant, users_B)
-        block = tiler.open(users_B, seen, None if self.candidates is None else _pairs(self.candidates, users_B))
+        seen, relevant = pairs_of(self.seen, users_B), pairs_of(self.relevant, users_B)
+        block = tiler.open(users_B, seen, None if self.candidates is None else pairs_of(self.candidates, users_B))
         best = TopK(n_users, self.k, users_B)
         auc = self._open_auc(block, seen, relevant) if "wins" in self.needs else None
         for tile in block:
@@ -187,49 +185,6 @@ class _Task:
         for tile in block:
             auc.count(tile.scores_BW)
         return auc.wins(), auc.n_relevant_B, auc.n_others()
-
-
-RankBlocks = Callable[[Array], Iterable[Rankings]]
-
-
-@contextmanager
-def _ranker(task: _Task, scores: Scores, device: torch.device, memory: int) -> Iterator[RankBlocks]:
-    """Yield a function that ranks users block by block, several blocks at a time where the scores allow it.
-
-    Each worker is one thread that computes whole products: the result does not depend on the number of threads, and no
-    thread waits for the slowest one at the end of every product.
-    """
-    n_threads = torch.get_num_threads() if device.type == "cpu" and scores.is_thread_safe else 1
-    n_workers = max(1, min(n_threads, memory // smallest_tile(scores)))
-    tilers: SimpleQueue[Tiler] = SimpleQueue()
-    for _ in range(n_workers):
-        tilers.put(Tiler(scores, task.n_items, device, memory // n_workers))
-
-    def rank_block(users_B: Array) -> Rankings:
-        tiler = tilers.get()
-        try:
-            return task.rank(users_B, tiler)
-        finally:
-            tilers.put(tiler)
-
-    def blocks_of(users: Array) -> list[Array]:
-        return [users[start : start + scores.rows] for start in range(0, len(users), scores.rows)]
-
-    if n_threads == 1:
-        yield lambda users: map(rank_block, blocks_of(users))
-        return
-    try:
-        with ThreadPoolExecutor(n_workers, "recrun-ranking", torch.set_num_threads, (1,)) as pool:
-            yield lambda users: pool.map(rank_block, blocks_of(users))
-    finally:
-        # Torch gives new threads the number that any thread set last.
-        torch.set_num_threads(n_threads)
-
-
-def _pairs(rows: CSR, users_B: Array) -> Pairs:
-    """Return the stored pairs of some users as (row of the block, item)."""
-    indptr, items_N = rows.rows(users_B)
-    return np.repeat(np.arange(len(users_B)), np.diff(indptr)), items_N.astype(np.int64)
 
 
 def _check(seen: CSR, relevant: CSR, n_items: int) -> None:

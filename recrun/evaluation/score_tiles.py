@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -27,6 +28,9 @@ PIECE = 1 << 14
 _MAX_PIECES = 4
 """Pieces per tile. Wider tiles are no faster, because they no longer fit the processor's caches."""
 _PRODUCT_ROWS = {"cpu": 64}
+_FEWEST_ROWS = 16
+"""Products of fewer rows are padded to so many: libraries round those of very few rows otherwise, and a user's scores
+must not depend on who else is in the block."""
 _DEVICE_ROWS = 1024
 _SCORE_ROWS = 256
 _COPIES = 3
@@ -66,13 +70,20 @@ class ProductScores:
 
     def open(self, users_B: Array) -> WriteTile:
         """Return a function that writes the products of these users' vectors and the items'."""
+        n_users = len(users_B)
         vectors_BD = self._users_UD[torch.from_numpy(users_B).to(self._users_UD.device)]
+        if n_users < _FEWEST_ROWS:
+            vectors_BD = torch.cat([vectors_BD, vectors_BD.new_zeros(_FEWEST_ROWS - n_users, vectors_BD.shape[1])])
 
         def write(tile_BW: Tensor, first: int) -> None:
             width = tile_BW.shape[1]
             for start in range(0, width, PIECE):
                 stop = min(start + PIECE, width)
-                torch.mm(vectors_BD, self._items_DI[:, first + start : first + stop], out=tile_BW[:, start:stop])
+                items_DW = self._items_DI[:, first + start : first + stop]
+                if n_users < _FEWEST_ROWS:
+                    tile_BW[:, start:stop] = torch.mm(vectors_BD, items_DW)[:n_users]
+                else:
+                    torch.mm(vectors_BD, items_DW, out=tile_BW[:, start:stop])
 
         return write
 
@@ -171,6 +182,7 @@ class Block:
     width: int
     buffer: Tensor
     only: tuple[Array, Array] | None = None  # the rows and items that are not masked; None for all
+    barred: Array | None = None  # items (N,), ascending, that are masked in every row
 
     @property
     def n_tiles(self) -> int:
@@ -193,6 +205,9 @@ class Block:
             flat.fill_(-torch.inf)
             flat[positions_N] = kept_N
         flat.index_fill_(0, self._positions(self.masked, first, width, filled).to(flat.device), -torch.inf)
+        if self.barred is not None:
+            inside = self.barred[slice(*np.searchsorted(self.barred, (first, first + width)))] - first
+            scores_BW.index_fill_(1, torch.from_numpy(inside).to(flat.device), -torch.inf)
         return Tile(scores_BW, first)
 
     def _positions(self, pairs: tuple[Array, Array], first: int, width: int, filled: int) -> Tensor:
@@ -222,19 +237,26 @@ class Tiler:
         self.width = PIECE * max(1, n_pieces)
         self._buffer: Tensor | None = None
 
-    def open(self, users_B: Array, masked: tuple[Array, Array], only: tuple[Array, Array] | None = None) -> Block:
+    def open(
+        self,
+        users_B: Array,
+        masked: tuple[Array, Array],
+        only: tuple[Array, Array] | None = None,
+        barred: Array | None = None,
+    ) -> Block:
         """Return the scores of at most `scores.rows` users.
 
         Args:
             users_B: their ids.
             masked: rows (N,) and items (N,) to set to -inf, int64.
             only: rows and items whose scores are kept, all others being set to -inf; None for all.
+            barred: items (N,), int64, ascending, to set to -inf for all of these users.
         """
         write = self._scores.open(users_B)
         if self._buffer is None or self._buffer.dtype != self._scores.dtype:
             size = self._scores.rows * self.width
             self._buffer = torch.empty(size, dtype=self._scores.dtype, device=self._device)
-        return Block(write, len(users_B), masked, self._n_items, self.width, self._buffer, only)
+        return Block(write, len(users_B), masked, self._n_items, self.width, self._buffer, only, barred)
 
 
 def smallest_tile(scores: Scores) -> int:

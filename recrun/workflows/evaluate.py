@@ -5,33 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from recrun.config.find import read_overrides
-from recrun.config.resolve import Resolved, resolve_given
-from recrun.config.settings import OF_EVALUATION, PROTOCOL
-from recrun.config.suggestions.keys import meant_setting
-from recrun.config.yaml_reader import Given
 from recrun.errors import CheckpointError, ConfigError
 from recrun.evaluation.protocol import Protocol
 from recrun.metrics.per_user import PerUser
 from recrun.metrics.undefined import as_nulls, undefined_entry
-from recrun.runs.checkpoint import load_checkpoint
-from recrun.runs.find import locate_checkpoint
 from recrun.runs.folder import RunFolder
 from recrun.runs.per_user import add_per_user
-from recrun.runs.provenance import refuse_strange_code
 from recrun.runs.record_lock import changing
 from recrun.runs.user_groups import write_user_groups
-from recrun.training.checkpoint_state import last_line, refuse_other_data
 from recrun.training.coach import Coach
 from recrun.training.reporter import Reporter
 from recrun.training.run_record import protocol_entry, rows_scored
 from recrun.training.run_settings import RunSettings
-from recrun.workflows.build import build
-
-_EVALUATED: Final = ("dataset", "split", "model", "monitors", "which4best")
-"""The settings that may name code which an evaluation runs."""
+from recrun.workflows.load import load
 
 
 def evaluate(
@@ -59,11 +47,9 @@ def evaluate(
         DataError: the data has changed since the training.
         ConfigError: an override is not a setting of evaluation, or the split is empty.
     """
-    run, file = locate_checkpoint(path)
-    content = load_checkpoint(file)
-    resolved = _resolve_checkpoint(file, content, overrides, trust=trust)
-    protocol, of_run = Protocol.of(resolved.config), Protocol.of(content["config"])
-    coach = _build_to_evaluate(resolved, file, content, of_run)
+    loaded = load(path, overrides, trust=trust)
+    run, file, resolved, coach = loaded.run, loaded.file, loaded.resolved, loaded.coach
+    protocol, of_run = Protocol.of(resolved.config), loaded.protocol_of_run
     if not coach.dataset.base.describe()[split]:
         raise ConfigError(f"the data has no {split} part to evaluate on")
     settings = RunSettings.read(resolved.config, resolved.config.monitors, coach.model, coach.dataset.base)
@@ -106,51 +92,6 @@ def _keep_per_user(run: RunFolder, file: Path, split: str, per_user: PerUser | N
         logging.getLogger(__name__).warning(message)
         return None
     return str(target)
-
-
-def _resolve_checkpoint(file: Path, content: dict[str, Any], overrides: Sequence[str], *, trust: bool) -> Resolved:
-    """Return the config in a checkpoint, with the overrides of evaluation applied."""
-    config = content.get("config")
-    if not all(isinstance(content.get(part), dict) for part in ("config", "data", "model")) or config is None:
-        raise CheckpointError(f"{file} holds no model with its config")
-    given = read_overrides(overrides)
-    if "monitors" in given and "which4best" not in given:
-        config["which4best"] = None
-    if not given.keys().isdisjoint(("candidates", "candidates_path")):  # another protocol is given as a whole
-        config = {key: value for key, value in config.items() if key not in PROTOCOL}
-    named = {key: config[key] for key in _EVALUATED if ".py:" in str(config.get(key))}
-    faults = [
-        value.fault(
-            "cannot be changed for an evaluation; only settings of evaluation can",
-            key,
-            meant_setting(key, OF_EVALUATION),
-        )
-        for key, value in given.items()
-        if key not in OF_EVALUATION and key not in named
-    ]
-    if faults:
-        raise ConfigError(faults)
-    refuse_strange_code(str(file), named, named=given, trust=trust)
-    carried = {str(key): Given(value) for key, value in config.items()}
-    return resolve_given(carried | given, str(file))
-
-
-def _build_to_evaluate(resolved: Resolved, file: Path, content: dict[str, Any], of_run: Protocol) -> Coach:
-    """Build the data set and the model of a checkpoint, and load its weights; other candidates are no other data."""
-    try:
-        coach = build(resolved, to_train=False)
-    except (RuntimeError, MemoryError) as error:
-        raise CheckpointError(f"the model of {file} cannot be built: {last_line(error)}") from error
-    before, now, protocol = dict(content["data"]), dict(coach.dataset.base.hashes), Protocol.of(resolved.config)
-    if protocol.choice != of_run.choice:
-        before.pop(of_run.path, None)
-        now.pop(str(protocol.path), None)
-    refuse_other_data(f"the model of {file}", before, now)
-    try:
-        coach.model.load_state_dict(content.pop("model"))  # a large model is not held twice while it is scored
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{file} does not fit its config and data: {last_line(error)}") from None
-    return coach
 
 
 def _enter(run: RunFolder, file: Path) -> int:
