@@ -14,15 +14,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from recrun.data.formats.columns.select_rows import read_table
-from recrun.data.formats.table import Layout
+from recrun.data.formats.told_by_name import read_by_name
 from recrun.data.interactions import CSR, Interactions, union
 from recrun.data.postprocessing.mode import check_mode
 from recrun.errors import DataError
 from recrun.evaluation.candidates import Ints, among
 from recrun.files import open_regular
-from recrun.registry import FORMATS
-from recrun.registry.conditions import format_told_by
 
 _NEGATIVES: Final = re.compile(r"\(([^,()]+),([^,()]+)\)((?:\t[^\t]+)*)\t?")
 _MOST_BYTES: Final = 1 << 32
@@ -152,11 +149,7 @@ def _read_pairs(path: Path) -> tuple[_Pairs, _Pairs]:
     """Return the pairs of a user and a candidate, and those of a user and an item that is to be found."""
     if path.suffix == ".negative":
         return _read_negatives(path)
-    format = format_told_by(path.name)
-    if format is None:
-        known = sorted({extension for each in FORMATS for extension in each.traits.extensions} | {".negative"})
-        raise DataError(f"the name of {path} does not tell its format; let it end in one of: {', '.join(known)}")
-    table = read_table(format, path, Layout())
+    table = read_by_name(path, also=(".negative",))
     pairs = _Pairs(table.users.names, table.users.codes, table.items.names, table.items.codes)
     return pairs, _Pairs.of_texts([], [])
 

@@ -117,6 +117,10 @@ class Recommender:
         scores = self._scores_of(NewUsers(self.model, histories, self.item_vectors), histories.n_rows)
         yield from self._lists(scores, np.arange(histories.n_rows), k, excluded, barred)
 
+    def similarity(self, kind: Literal["item", "user"]) -> str:
+        """Return what items, or users, are compared by: "cosine" of vectors, or "score", as in `similar_items`."""
+        return "cosine" if kind == "user" or self.item_vectors is not None else "score"
+
     def similar_items(self, items: Ints, k: int) -> Iterator[Lists]:
         """Yield the k items most similar to each of some items, by the cosine of their vectors; lists name the items.
 
