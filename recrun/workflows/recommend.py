@@ -152,6 +152,9 @@ def recommend(
     if barred is not None and len(barred) == recommender.n_items:
         raise ConfigError("no item is left to recommend: all are excluded, or not among those of --items")
 
+    if not loaded.protocol_of_run.ranks_all:
+        notes.append("the evaluations of this run rank a few candidates for each user; these lists rank all items")
+
     def lists() -> Iterator[Lists]:
         if targets.histories is not None:
             return recommender.recommend_to_new(targets.histories, wish.k, excluded=excluded, barred=barred)

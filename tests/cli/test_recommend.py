@@ -302,6 +302,15 @@ def test_a_model_of_labels_recommends_nothing(recrun: Callable[..., Outcome], tm
     assert "predicts labels; it has no items to recommend" in outcome.err
 
 
+def test_a_run_that_ranks_candidates_is_said_to_rank_all_items_here(
+    recrun: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    run = _train(tmp_path / "runs", "popularity", *SPACE, "candidates=5", "threads=1")
+    outcome = recrun("recommend", "--checkpoint", str(run), "--users", "1")
+    assert outcome.code == 0
+    assert "note: the evaluations of this run rank a few candidates for each user" in outcome.err
+
+
 @pytest.mark.slow
 def test_lists_of_all_users_of_gowalla_are_those_that_were_evaluated(
     recrun: Callable[..., Outcome], shared_data: Path, tmp_path: Path
