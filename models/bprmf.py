@@ -12,16 +12,17 @@ from torch import Tensor
 
 from recrun.architectures.base import RecSysArch
 from recrun.architectures.few_items import Repeated, repeated_items
+from recrun.architectures.fold_in import FoldIn
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
 from recrun.registry import MODELS
 from recrun.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
-    from recrun.data.interactions import TrainingData
+    from recrun.data.interactions import CSR, TrainingData
 
 
-@MODELS.register("bprmf", loss="bpr")
+@MODELS.register("bprmf", loss="bpr", new_users=True)
 class BPRMF(RecSysArch):
     """Factorise the interaction matrix by ranking observed above sampled items (BPR).
 
@@ -59,6 +60,7 @@ class BPRMF(RecSysArch):
         self.similarity = similarity
         self.embedding_dropout = embedding_dropout
         self._counted: tuple[Tensor, Repeated | None] | None = None
+        self.fold_in = FoldIn(self, unit=similarity == "cosine")
         self.initialize(init_std)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
@@ -87,6 +89,14 @@ class BPRMF(RecSysArch):
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the embeddings of all users and all items, at unit length for the cosine; dropped only in training."""
         return self._scale(self._drop(self.User.embeddings.weight)), self._scale(self.Item.embeddings.weight)
+
+    def embed_histories(self, histories: CSR) -> Tensor:
+        """Return the vectors (B, D) of new users by `FoldIn`."""
+        return self.fold_in.embed(histories)
+
+    def score_histories(self, histories: CSR) -> Tensor:
+        """Return the scores (B, I) of all items for new users."""
+        return self.fold_in.score(histories)
 
     def _drop(self, embeddings: Tensor) -> Tensor:
         return F.dropout(embeddings, self.embedding_dropout, self.training) if self.embedding_dropout else embeddings

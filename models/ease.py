@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
+from recrun.data.user_rows import bags_of
 from recrun.errors import TrainingError
 from recrun.memory import require_memory
 from recrun.registry import MODELS
@@ -21,13 +22,13 @@ from recrun.types import PositiveFloat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recrun.data.interactions import TrainingData
+    from recrun.data.interactions import CSR, TrainingData
 
 _BLOCK: Final = 512
 """Rows of the matrix that are processed at once; bounds the temporary memory."""
 
 
-@MODELS.register("ease")
+@MODELS.register("ease", new_users=True)
 class EASE(ClosedFormArch):
     """Predict each item from all other items by ridge regression in closed form.
 
@@ -68,11 +69,13 @@ class EASE(ClosedFormArch):
 
     def score(self, users: Tensor) -> Tensor:
         """Return the scores (B, I) of all items for users (B,)."""
-        indptr, items = self.rows.rows(users.cpu().numpy())
-        device = self.weights.device
+        return self.score_histories(self.rows.take(users.cpu().numpy()))
+
+    def score_histories(self, histories: CSR) -> Tensor:
+        """Return the scores (B, I) of all items for rows (B, I), given as their items."""
         # The sum of the rows of a user's items: a product of a sparse and a dense matrix.
-        index, offsets = torch.from_numpy(items).long().to(device), torch.from_numpy(indptr[:-1]).to(device)
-        return F.embedding_bag(index, self.weights, offsets, mode="sum")
+        items_N, starts_B = bags_of(histories.distinct(), self.weights.device)
+        return F.embedding_bag(items_N, self.weights, starts_B, mode="sum")
 
 
 def _fill_gram(gram: Tensor, rows: csr_matrix, reg_weight: float) -> None:

@@ -11,15 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recrun.architectures.fold_in import FoldIn
 from recrun.architectures.whole_rows import RowsArch
 from recrun.registry import MODELS
 from recrun.types import Fraction, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
-    from recrun.data.interactions import TrainingData
+    from recrun.data.interactions import CSR, TrainingData
 
 
-@MODELS.register("enmf", loss="whole_data", gradients="mixed")
+@MODELS.register("enmf", loss="whole_data", new_users=True, gradients="mixed")
 class ENMF(RowsArch):
     """Factorise the interaction matrix by a weighted squared loss over all items, without negative sampling.
 
@@ -50,6 +51,7 @@ class ENMF(RowsArch):
         self.items = nn.Embedding(data.n_items, embedding_dim)
         self.weights = nn.Parameter(torch.full((embedding_dim,), init_weight))
         self.dropout = dropout
+        self.fold_in = FoldIn(self)
         self.initialize(init_std)
 
     def forward(self, users: Tensor) -> Tensor:
@@ -60,3 +62,11 @@ class ENMF(RowsArch):
         """Return users' embeddings (U, D), weighted and with dropout in training, and items' (I, D)."""
         users = F.dropout(self.users.weight, self.dropout, self.training)
         return users * self.weights, self.items.weight
+
+    def embed_histories(self, histories: CSR) -> Tensor:
+        """Return the vectors (B, D) of new users by `FoldIn`."""
+        return self.fold_in.embed(histories)
+
+    def score_histories(self, histories: CSR) -> Tensor:
+        """Return the scores (B, I) of all items for new users."""
+        return self.fold_in.score(histories)

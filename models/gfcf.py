@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
@@ -17,10 +18,10 @@ from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveInt
 
 if TYPE_CHECKING:
-    from recrun.data.interactions import TrainingData
+    from recrun.data.interactions import CSR, TrainingData
 
 
-@MODELS.register("gfcf")
+@MODELS.register("gfcf", new_users=True)
 class GFCF(ClosedFormArch):
     """Smooth each user's interactions over the item graph by a linear and an ideal low-pass filter.
 
@@ -44,7 +45,8 @@ class GFCF(ClosedFormArch):
         self.alpha = alpha
         self.rows = data.matrix()
         self.normalized = scale_rows(self.rows, data.csr().lengths.clip(1) ** -0.5)
-        self.normalized.data *= _roots(data)[self.normalized.indices] ** -1
+        self.roots = _roots(data)
+        self.normalized.data *= self.roots[self.normalized.indices] ** -1
         self.transposed = self.normalized.T.tocsr()
         self.register_buffer("user_vectors", torch.zeros(data.n_users, embedding_dim))
         self.register_buffer("item_vectors", torch.zeros(data.n_items, embedding_dim))
@@ -52,16 +54,27 @@ class GFCF(ClosedFormArch):
     def fit(self, data: TrainingData) -> None:
         """Find the singular vectors that the low-pass filter keeps."""
         _, _, right = truncated_svd(self.normalized, self.item_vectors.shape[1])
-        roots = _roots(data)[:, None]
+        roots = self.roots[:, None]
         self.user_vectors.copy_(torch.from_numpy(self.rows @ (right / roots)))
         self.item_vectors.copy_(torch.from_numpy(right * roots))
 
     def score(self, users: Tensor) -> Tensor:
         """Return the scores (B, I) of all items for users (B,)."""
+        return self._smooth(self.rows[users.cpu().numpy()], self.user_vectors[users])
+
+    def score_histories(self, histories: CSR) -> Tensor:
+        """Return the scores (B, I) of all items for rows (B, I), given as their items."""
+        rows = histories.distinct().to_scipy(len(self.item_vectors))
+        rows_of_filter = rows.copy()
+        rows_of_filter.data /= self.roots[rows.indices] ** 2
+        users_BD = rows_of_filter @ self.item_vectors.cpu().numpy()
+        return self._smooth(rows, torch.from_numpy(users_BD).to(self.item_vectors.device))
+
+    def _smooth(self, rows: csr_matrix, users_BD: Tensor) -> Tensor:
+        """Return the scores (B, I) of rows (B, I) with their projections X Di^-1/2 V."""
         # From item to user to item in two products: the graph of items has many more edges than there are interactions.
-        steps = self.rows[users.cpu().numpy()] @ self.transposed
-        scores = torch.from_numpy(dense_product(steps, self.normalized)).to(users.device)
-        return scores.addmm_(self.user_vectors[users], self.item_vectors.T, alpha=self.alpha)
+        scores = torch.from_numpy(dense_product(rows @ self.transposed, self.normalized)).to(users_BD.device)
+        return scores.addmm_(users_BD, self.item_vectors.T, alpha=self.alpha)
 
 
 def _roots(data: TrainingData) -> np.ndarray:

@@ -1,19 +1,17 @@
 """iALS: implicit-feedback matrix factorisation by alternating least squares.
 
-Shapes: U users, I items, D embedding, R rows that are solved for, C columns they refer to, B rows of a batch, L length
-of the longest of them.
+Shapes: U users, B new users, I items, D embedding, R rows that are solved for, C columns they refer to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
+from recrun.architectures.least_squares import fit_rows
 from recrun.data.interactions import CSR
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
@@ -21,11 +19,8 @@ from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
-_BATCH_NUMBERS: Final = 1 << 23
-"""Most numbers that the equations of a batch of rows may take; a single row may take more."""
 
-
-@MODELS.register("ials")
+@MODELS.register("ials", new_users=True)
 class IALS(ClosedFormArch):
     """Factorise the interaction matrix by alternating least squares with implicit-feedback weights.
 
@@ -74,9 +69,9 @@ class IALS(ClosedFormArch):
         rows, columns = users.pairs()
         items = CSR.from_pairs(columns, rows, data.n_items)
         for done in range(0, n_halves, 2):
-            self._solve(users, self.item_vectors, self.user_vectors)
+            self.user_vectors.copy_(self._solve(users, self.item_vectors))
             self._report(done + 1, n_halves)
-            self._solve(items, self.user_vectors, self.item_vectors)
+            self.item_vectors.copy_(self._solve(items, self.user_vectors))
             self._report(done + 2, n_halves)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
@@ -87,41 +82,12 @@ class IALS(ClosedFormArch):
         if self.progress is not None:
             self.progress(done, total)
 
-    def _solve(self, rows: CSR, fixed_CD: Tensor, solved_RD: Tensor) -> None:
-        """Set the embeddings that minimise the loss while the others are fixed."""
-        n_columns, dim = fixed_CD.shape
+    def embed_histories(self, histories: CSR) -> Tensor:
+        """Return the embeddings (B, D) that minimise the loss of new users while those of the items are fixed."""
+        return self._solve(histories.distinct(), self.item_vectors)
+
+    def _solve(self, rows: CSR, fixed_CD: Tensor) -> Tensor:
+        """Return the embeddings (R, D) that minimise the loss while the others are fixed; 0 for empty rows."""
         shared_DD = self.unobserved_weight * (fixed_CD.T @ fixed_CD)
-        weights_R = self.reg_weight * (rows.lengths + self.unobserved_weight * n_columns) ** self.reg_exponent
-        padded_CD = torch.cat([fixed_CD, fixed_CD.new_zeros(1, dim)])
-        solved_RD.zero_()  # for rows without interactions
-        for batch, members_BL in _batches(rows, n_columns, dim):
-            index = torch.from_numpy(batch).to(fixed_CD.device)
-            fixed_BLD = padded_CD[torch.from_numpy(members_BL).to(fixed_CD.device)]
-            left_BDD = torch.baddbmm(shared_DD, fixed_BLD.mT, fixed_BLD)
-            ridge_B1 = torch.from_numpy(weights_R[batch]).to(left_BDD)[:, None]
-            left_BDD.diagonal(dim1=1, dim2=2).add_(ridge_B1)
-            factor_BDD = torch.linalg.cholesky(left_BDD)
-            half_BD1 = torch.linalg.solve_triangular(factor_BDD, fixed_BLD.sum(1)[:, :, None], upper=False)
-            solved_RD[index] = torch.linalg.solve_triangular(factor_BDD.mT, half_BD1, upper=True)[:, :, 0]
-
-
-def _batches(rows: CSR, padding: int, dim: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield rows (B,) of similar lengths with their columns (B, L), padded with `padding`; empty rows are left out.
-
-    A batch is solved in a few calls instead of a loop over rows.
-    """
-    lengths = rows.lengths
-    order = np.argsort(lengths, kind="stable")
-    order = order[np.searchsorted(lengths[order], 1) :]
-    stop = len(order)
-    while stop:
-        longest = int(lengths[order[stop - 1]])
-        start = max(0, stop - max(1, _BATCH_NUMBERS // (dim * (longest + 2 * dim))))
-        # Rows shorter than 4/5 of the longest wait for the next batch, to keep the padding small.
-        start = max(start, int(np.searchsorted(lengths[order[:stop]], 0.8 * longest)))
-        batch = order[start:stop]
-        indptr, columns = rows.rows(batch)
-        members = np.full((len(batch), longest), padding, dtype=np.int64)
-        members[np.arange(longest) < np.diff(indptr)[:, None]] = columns
-        yield batch, members
-        stop = start
+        weights_R = self.reg_weight * (rows.lengths + self.unobserved_weight * len(fixed_CD)) ** self.reg_exponent
+        return fit_rows(rows, fixed_CD, shared_DD, weights_R)

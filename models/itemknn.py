@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
 from recrun.architectures.neighbors import End, Neighbors, NeighborSettings
-from recrun.architectures.sparse import SparseMatrix, dense_product
+from recrun.architectures.sparse import SparseMatrix
 from recrun.errors import ConfigError, Fault
 from recrun.registry import MODELS
 from recrun.types import Annotated, AppliesIf
@@ -21,16 +21,16 @@ from recrun.types import Annotated, AppliesIf
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from recrun.data.interactions import TrainingData
+    from recrun.data.interactions import CSR, TrainingData
 
 
-@MODELS.register("itemknn")
+@MODELS.register("itemknn", new_users=True)
 class ItemKNN(ClosedFormArch):
     """Recommend the items most similar to the user's items.
 
     With S (I, I) the similarities of items by their common users, from the user's items (rows, sources) to the scored
-    items (columns, targets), cut to the largest entries, the scores are X S; with the share m (I,) of users that each
-    item has, they are (X - 1 m') S + 1 m' if `subtract_item_means`.
+    items (columns, targets), cut to the largest entries, the scores are X S; with the share m (I,) of train's
+    users that each item has, they are (X - 1 m') S + 1 m' if `subtract_item_means`.
 
     *Source:* Sarwar, Karypis, Konstan, Riedl, "Item-Based Collaborative Filtering Recommendation Algorithms", WWW 2001,
     section 3; Deshpande, Karypis, "Item-Based Top-N Recommendation Algorithms", ACM TOIS 2004, for the cut by source
@@ -70,7 +70,7 @@ class ItemKNN(ClosedFormArch):
             )
             raise ConfigError(Fault(message, key="normalize_over"))
         self.normalize: End | None = (normalize_over or "source") if normalize_neighbors else None
-        self.rows = data.matrix()
+        self.rows = data.csr()
         self.similarities = SparseMatrix(data.n_items, data.n_items)
         self.subtracts_means = subtract_item_means
         if subtract_item_means:
@@ -78,16 +78,21 @@ class ItemKNN(ClosedFormArch):
 
     def fit(self, data: TrainingData) -> None:
         """Find each item's nearest neighbours."""
+        rows = data.matrix()
+        rows = rows[np.diff(rows.indptr) > 0]  # users of other parts alone count nowhere
         weights = self.neighbors.weights(
-            data.matrix().T.tocsr(), self.neighbors_of, normalize=self.normalize, progress=self.progress
+            rows.T.tocsr(), self.neighbors_of, normalize=self.normalize, progress=self.progress
         )
         self.similarities.set(weights)
         if self.subtracts_means:
-            means = data.item_counts() / max(1, data.n_users)
+            means = data.item_counts() / max(1, rows.shape[0])
             self.offsets.copy_(torch.from_numpy(means - weights.T.astype(np.float64) @ means))
 
     def score(self, users: Tensor) -> Tensor:
         """Return the scores (B, I) of all items for users (B,)."""
-        scores = dense_product(self.rows[users.cpu().numpy()], self.similarities.to_scipy())
-        on_device = torch.from_numpy(scores).to(users.device)
-        return on_device.add_(self.offsets) if self.subtracts_means else on_device
+        return self.score_histories(self.rows.take(users.cpu().numpy()))
+
+    def score_histories(self, histories: CSR) -> Tensor:
+        """Return the scores (B, I) of all items for rows (B, I), given as their items."""
+        scores = self.similarities.sum_rows(histories.distinct())
+        return scores.add_(self.offsets) if self.subtracts_means else scores

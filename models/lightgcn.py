@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("lightgcn", loss="bpr", gradients="dense")
+@MODELS.register("lightgcn", loss="bpr", new_users=True, gradients="dense")
 class LightGCN(GraphArch):
     """Score items by the product of user and item embeddings averaged over the layers of a linear graph convolution.
 

@@ -13,15 +13,16 @@ from torch import Tensor, nn
 
 from recrun.architectures.prediction import Batch
 from recrun.architectures.whole_rows import RowsArch
+from recrun.data.user_rows import bags_of
 from recrun.registry import MODELS
 from recrun.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 if TYPE_CHECKING:
     from recrun.criterions import BaseCriterion
-    from recrun.data.interactions import TrainingData
+    from recrun.data.interactions import CSR, TrainingData
 
 
-@MODELS.register("multvae", loss="multinomial", vectors=False, gradients="mixed")
+@MODELS.register("multvae", loss="multinomial", vectors=False, new_users=True, gradients="mixed")
 class MultVAE(RowsArch):
     """Reconstruct each user's interactions by a variational autoencoder with a multinomial likelihood.
 
@@ -67,7 +68,7 @@ class MultVAE(RowsArch):
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of the rows of a batch's users (B, 1), plus the KL divergence of their latent variables."""
         users = batch[self.user_column][:, 0]
-        mean_BZ, log_variance_BZ = self.encode(users)
+        mean_BZ, log_variance_BZ = self.encode(self.rows.of(users))
         latent_BZ = mean_BZ + torch.randn_like(mean_BZ) * torch.exp(log_variance_BZ / 2)
         loss = criterion.from_rows(self.decode(latent_BZ), self.rows.dense(users))
         divergence_B = (mean_BZ.square() + log_variance_BZ.exp() - 1 - log_variance_BZ).sum(dim=1) / 2
@@ -75,9 +76,9 @@ class MultVAE(RowsArch):
         self.n_steps += 1
         return loss + self.kl_weight * warmth * divergence_B.mean()
 
-    def encode(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log variance, (B, Z) each, of the latent variables of users (B,)."""
-        items_N, starts_B = self.rows.bags(users)
+    def encode(self, rows: CSR) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance, (B, Z) each, of the latent variables of rows (B, I), given as their items."""
+        items_N, starts_B = bags_of(rows, self.input_bias.device)
         lengths_B = torch.cat([starts_B[1:], starts_B.new_tensor([len(items_N)])]) - starts_B
         values_N = torch.repeat_interleave(lengths_B.to(self.input_bias.dtype).rsqrt(), lengths_B)
         values_N = F.dropout(values_N, self.dropout, self.training)
@@ -93,4 +94,8 @@ class MultVAE(RowsArch):
 
     def score(self, users: Tensor) -> Tensor:
         """Return the scores (B, I) of all items for users (B,), at the mean of their latent variables."""
-        return self.decode(self.encode(users)[0])
+        return self.score_histories(self.rows.of(users))
+
+    def score_histories(self, histories: CSR) -> Tensor:
+        """Return the scores (B, I) of all items for rows (B, I), given as their items."""
+        return self.decode(self.encode(histories.distinct())[0])

@@ -25,7 +25,7 @@ _SLOPE: Final = 0.2
 """Slope of the leaky ReLU below 0."""
 
 
-@MODELS.register("ngcf", loss="bpr", gradients="dense")
+@MODELS.register("ngcf", loss="bpr", new_users=True, gradients="dense")
 class NGCF(GraphArch):
     """Score items by the product of user and item embeddings concatenated over the layers of a graph network.
 

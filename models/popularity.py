@@ -11,10 +11,10 @@ from recrun.architectures.closed_form import ClosedFormArch
 from recrun.registry import MODELS
 
 if TYPE_CHECKING:
-    from recrun.data.interactions import TrainingData
+    from recrun.data.interactions import CSR, TrainingData
 
 
-@MODELS.register("popularity")
+@MODELS.register("popularity", new_users=True)
 class Popularity(ClosedFormArch):
     """Recommend the most popular items to every user.
 
@@ -38,3 +38,7 @@ class Popularity(ClosedFormArch):
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return one dimension: 1 for each user, the count for each item."""
         return self.counts.new_ones(self.n_users, 1), self.counts[:, None]
+
+    def embed_histories(self, histories: CSR) -> Tensor:
+        """Return 1 for each new user, (B, 1)."""
+        return self.counts.new_ones(histories.n_rows, 1)

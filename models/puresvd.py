@@ -8,18 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
 from recrun.architectures.sparse import truncated_svd
+from recrun.data.user_rows import bags_of
 from recrun.registry import MODELS
 from recrun.types import PositiveInt
 
 if TYPE_CHECKING:
-    from recrun.data.interactions import TrainingData
+    from recrun.data.interactions import CSR, TrainingData
 
 
-@MODELS.register("puresvd")
+@MODELS.register("puresvd", new_users=True)
 class PureSVD(ClosedFormArch):
     """Factorise the interaction matrix by truncated singular value decomposition.
 
@@ -49,3 +51,8 @@ class PureSVD(ClosedFormArch):
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the users' rows projected on the singular vectors (U, D), and the singular vectors (I, D)."""
         return self.user_vectors, self.item_vectors
+
+    def embed_histories(self, histories: CSR) -> Tensor:
+        """Return the rows of new users projected on the singular vectors, (B, D)."""
+        items_N, starts_B = bags_of(histories.distinct(), self.item_vectors.device)
+        return F.embedding_bag(items_N, self.item_vectors, starts_B, mode="sum")

@@ -8,20 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
 from recrun.architectures.neighbors import directed_weights
-from recrun.architectures.sparse import SparseMatrix, dense_product, largest_of_product, scale_rows
+from recrun.architectures.sparse import SparseMatrix, largest_of_product, scale_rows
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveInt
 
 if TYPE_CHECKING:
-    from recrun.data.interactions import TrainingData
+    from recrun.data.interactions import CSR, TrainingData
 
 
-@MODELS.register("rp3beta")
+@MODELS.register("rp3beta", new_users=True)
 class RP3Beta(ClosedFormArch):
     """Score items by the probability of a three-step random walk from the user, penalised by item popularity.
 
@@ -56,7 +55,7 @@ class RP3Beta(ClosedFormArch):
         super().__init__()
         self.n_neighbors, self.alpha, self.beta = n_neighbors, alpha, beta
         self.neighbors_of, self.normalize_neighbors = neighbors_of, normalize_neighbors
-        self.rows = data.matrix()
+        self.rows = data.csr()
         self.weights = SparseMatrix(data.n_items, data.n_items)
 
     def fit(self, data: TrainingData) -> None:
@@ -78,5 +77,8 @@ class RP3Beta(ClosedFormArch):
 
     def score(self, users: Tensor) -> Tensor:
         """Return the scores (B, I) of all items for users (B,)."""
-        scores = dense_product(self.rows[users.cpu().numpy()], self.weights.to_scipy())
-        return torch.from_numpy(scores).to(users.device)
+        return self.score_histories(self.rows.take(users.cpu().numpy()))
+
+    def score_histories(self, histories: CSR) -> Tensor:
+        """Return the scores (B, I) of all items for rows (B, I), given as their items."""
+        return self.weights.sum_rows(histories.distinct())

@@ -51,7 +51,7 @@ def decay(vectors: tuple[Tensor, Tensor], users: Tensor, items: Tensor) -> Tenso
     return (norms[0] + norms[1]) / len(users)
 
 
-@MODELS.register("simgcl", loss="bpr", gradients="dense")
+@MODELS.register("simgcl", loss="bpr", new_users=True, gradients="dense")
 class SimGCL(GraphArch):
     """Train LightGCN with a contrastive loss between two noisy views of each user and item.
 

@@ -12,15 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recrun.architectures.base import RecSysArch
-from recrun.data.user_rows import UserRows
+from recrun.architectures.fold_in import FoldIn
+from recrun.data.user_rows import UserRows, bags_of
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval
 
 if TYPE_CHECKING:
-    from recrun.data.interactions import TrainingData
+    from recrun.data.interactions import CSR, TrainingData
 
 
-@MODELS.register("simplex", loss="ccl", scores="cosine", gradients="mixed")
+@MODELS.register("simplex", loss="ccl", scores="cosine", new_users=True, gradients="mixed")
 class SimpleX(RecSysArch):
     """Score items by their cosine with a blend of the user's embedding and the average of the user's items.
 
@@ -53,6 +54,7 @@ class SimpleX(RecSysArch):
         self.items = nn.Embedding(data.n_items, embedding_dim)
         self.map = nn.Linear(embedding_dim, embedding_dim, bias=False)
         self.user_weight, self.embedding_decay = user_weight, embedding_decay
+        self.fold_in = FoldIn(self, unit=True)
         self.initialize(init_std)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
@@ -62,9 +64,13 @@ class SimpleX(RecSysArch):
 
     def blend(self, users: Tensor) -> Tensor:
         """Return the unit vectors (B, D) of users (B,), blended with their items."""
-        items_N, starts_B = self.rows.bags(users)
+        return self._blend(self.users(users), self.rows.of(users))
+
+    def _blend(self, users_BD: Tensor, rows: CSR) -> Tensor:
+        """Return the unit vectors (B, D) of users' own embeddings, blended with the items of their rows."""
+        items_N, starts_B = bags_of(rows, users_BD.device)
         history_BD = F.embedding_bag(items_N, self.items.weight, starts_B, mode="mean")
-        return F.normalize(self.user_weight * self.users(users) + (1 - self.user_weight) * self.map(history_BD), dim=-1)
+        return F.normalize(self.user_weight * users_BD + (1 - self.user_weight) * self.map(history_BD), dim=-1)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the L2 term on the batch's embeddings."""
@@ -77,6 +83,18 @@ class SimpleX(RecSysArch):
         """Return the unit vectors of all users, blended with their items, (U, D), and of all items (I, D)."""
         all_users = torch.arange(self.users.num_embeddings, device=self.users.weight.device)
         return self.blend(all_users), F.normalize(self.items.weight, dim=-1)
+
+    def embed_histories(self, histories: CSR) -> Tensor:
+        """Return the unit vectors (B, D) of new users.
+
+        The place of their own embedding takes the unit vector of `FoldIn`, at the mean length of the known users'.
+        """
+        length = self.users.weight.norm(dim=1).mean()
+        return self._blend(length * self.fold_in.embed(histories), histories.distinct())
+
+    def score_histories(self, histories: CSR) -> Tensor:
+        """Return the scores (B, I) of all items for new users."""
+        return self.embed_histories(histories) @ F.normalize(self.items.weight, dim=-1).T
 
     def embed(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Return the unit vectors (B, D) of users (B,), blended with their items, and of items (B,)."""

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
 from recrun.architectures.neighbors import Neighbors
-from recrun.architectures.sparse import SparseMatrix, dense_product
+from recrun.architectures.sparse import SparseMatrix
 from recrun.memory import require_memory
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
-    from recrun.data.interactions import TrainingData
+    from recrun.data.interactions import CSR, TrainingData
 
 _BLOCK_NUMBERS: Final = 1 << 22
 """Most entries that the Gram matrices, or the weights, of one block may have."""
@@ -31,7 +31,7 @@ Problem = tuple[Tensor, Tensor, Any]
 """Gram matrices of each item's K candidates (J, K, K), products with the item (J, K), neighbours' positions."""
 
 
-@MODELS.register("slim")
+@MODELS.register("slim", new_users=True)
 class SLIM(ClosedFormArch):
     """Predict each item from its nearest neighbours by sparse, non-negative linear regression.
 
@@ -65,7 +65,7 @@ class SLIM(ClosedFormArch):
         self.n_neighbors = min(n_neighbors, max(1, data.n_items - 1))
         self.reg_weight, self.l1_weight = reg_weight, l1_weight
         self.n_iterations, self.tolerance = n_iterations, tolerance
-        self.rows = data.matrix()
+        self.rows = data.csr()
         self.weights = SparseMatrix(data.n_items, data.n_items)
 
     def fit(self, data: TrainingData) -> None:
@@ -103,8 +103,11 @@ class SLIM(ClosedFormArch):
 
     def score(self, users: Tensor) -> Tensor:
         """Return the scores (B, I) of all items for users (B,)."""
-        scores = dense_product(self.rows[users.cpu().numpy()], self.weights.to_scipy())
-        return torch.from_numpy(scores).to(users.device)
+        return self.score_histories(self.rows.take(users.cpu().numpy()))
+
+    def score_histories(self, histories: CSR) -> Tensor:
+        """Return the scores (B, I) of all items for rows (B, I), given as their items."""
+        return self.weights.sum_rows(histories.distinct())
 
     def _fit_block(self, regressions: _Shared | _Separate, neighbors: sparse.csr_matrix, targets: np.ndarray) -> Any:
         """Return the weights (J, I) of the items `targets` (J,) from their neighbours (J, I)."""

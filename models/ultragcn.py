@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recrun.architectures.base import RecSysArch
+from recrun.architectures.fold_in import FoldIn
 from recrun.architectures.prediction import Batch
 from recrun.architectures.sparse import largest_of_product
 from recrun.data.fields import Tokenizer
@@ -23,10 +24,10 @@ from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from recrun.criterions import BaseCriterion
-    from recrun.data.interactions import TrainingData
+    from recrun.data.interactions import CSR, TrainingData
 
 
-@MODELS.register("ultragcn", loss="bce", losses=("bce",))
+@MODELS.register("ultragcn", loss="bce", losses=("bce",), new_users=True)
 class UltraGCN(RecSysArch):
     """Factorise the interaction matrix by a cross entropy whose weights approximate infinite graph convolution.
 
@@ -96,6 +97,7 @@ class UltraGCN(RecSysArch):
         neighbors_IS, weights_IS = similar_items(data, n_neighbors, item_graph)
         self.register_buffer("neighbors", torch.from_numpy(neighbors_IS), persistent=False)
         self.register_buffer("neighbor_weights", torch.from_numpy(weights_IS), persistent=False)
+        self.fold_in = FoldIn(self)
         self.initialize(init_std)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
@@ -136,6 +138,14 @@ class UltraGCN(RecSysArch):
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the embeddings of all users and all items."""
         return self.User.embeddings.weight, self.Item.embeddings.weight
+
+    def embed_histories(self, histories: CSR) -> Tensor:
+        """Return the vectors (B, D) of new users by `FoldIn`."""
+        return self.fold_in.embed(histories)
+
+    def score_histories(self, histories: CSR) -> Tensor:
+        """Return the scores (B, I) of all items for new users."""
+        return self.fold_in.score(histories)
 
 
 def similar_items(

@@ -5,23 +5,25 @@ Shapes: B users in a batch, U users, I items.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
-from recrun.architectures.neighbors import Neighbors, NeighborSettings
-from recrun.architectures.sparse import SparseMatrix, dense_product
+from recrun.architectures.neighbors import Compared, Neighbors, NeighborSettings
+from recrun.architectures.sparse import SparseMatrix, dense_product, largest_per_row
 from recrun.registry import MODELS
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from recrun.data.interactions import TrainingData
+    from recrun.data.interactions import CSR, TrainingData
 
 
-@MODELS.register("userknn")
+@MODELS.register("userknn", new_users=True)
 class UserKNN(ClosedFormArch):
     """Recommend the items of the most similar users, weighted by their similarities.
 
@@ -33,6 +35,9 @@ class UserKNN(ClosedFormArch):
     SIGIR 1999, for ratings; for interactions without, Aiolli, "Efficient Top-N Recommendation for Very Large Scale
     Binary Rated Datasets", RecSys 2013; the cut by source as in the code of Anelli et al., "Challenging the Myth of
     Graph Collaborative Filtering", RecSys 2023.
+
+    A new user's row is compared with those of the users in train in the same way. Cut by source, these keep as many
+    users as before: a new one counts where it is as similar as the least similar of them.
 
     Args:
         n_neighbors: how many similar users are kept for each user.
@@ -63,3 +68,28 @@ class UserKNN(ClosedFormArch):
         """Return the scores (B, I) of all items for users (B,)."""
         scores = dense_product(self.similarities.to_scipy()[users.cpu().numpy()], self.rows)
         return torch.from_numpy(scores).to(users.device)
+
+    def score_histories(self, histories: CSR) -> Tensor:
+        """Return the scores (B, I) of all items for new users, by their similarities to the users of train."""
+        rows = histories.distinct().to_scipy(self.rows.shape[1])
+        n_neighbors, n_users = self.neighbors.n_neighbors, self.rows.shape[0]
+        n_kept = n_neighbors if self.neighbors_of == "target" else n_users
+        nearest = self.neighbors.similarities(rows, self._compared, n_kept)
+        if self.neighbors_of != "target":
+            nearest.data[nearest.data < self._least[nearest.indices]] = 0
+            nearest = largest_per_row(nearest, n_neighbors if self.neighbors_of == "both" else n_users)
+        return torch.from_numpy(dense_product(nearest, self.rows)).to(self.similarities.indptr.device)
+
+    @cached_property
+    def _compared(self) -> Compared:
+        """The users of train, as new ones are compared with them."""
+        return self.neighbors.compared(self.rows)
+
+    @cached_property
+    def _least(self) -> np.ndarray:
+        """The smallest similarity that each user of train keeps as a source (U,): 0 for one with few similar users."""
+        nearest = self.neighbors.nearest(self.rows, rows_are="source")
+        full = np.flatnonzero(np.diff(nearest.indptr) == self.neighbors.n_neighbors)
+        least_U = np.zeros(self.rows.shape[0], dtype=np.float32)
+        least_U[full] = nearest[full].data.reshape(len(full), -1).min(1) if len(full) else 0
+        return least_U

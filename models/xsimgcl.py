@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("xsimgcl", loss="bpr", gradients="dense")
+@MODELS.register("xsimgcl", loss="bpr", new_users=True, gradients="dense")
 class XSimGCL(GraphArch):
     """Train SimGCL with one noisy propagation, contrasting its final embeddings with one of its layers.
 

@@ -2,7 +2,8 @@
 
 Shapes: B users in a batch, K sampled negatives, U users, I items, D embedding.
 
-A model is evaluated by `vectors()` if its scores are one matrix product (the fast path), else by `score(users)`.
+A model is evaluated by `vectors()` if its scores are one matrix product (the fast path), else by `score(users)`. Users
+that training never saw are scored from their items by `score_histories`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from recrun.config.family import without_new_users
 from recrun.criterions.base import wrong_loss
 from recrun.data.postprocessing.batch_negatives import CANDIDATES, LOG_Q
 from recrun.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
     from recrun.criterions import BaseCriterion
+    from recrun.data.interactions import CSR
 
 Batch = Mapping[str, Tensor]
 
@@ -61,6 +64,34 @@ class RecSysArch(nn.Module):
         if vectors is None:
             raise ConfigError(f"{type(self).__name__} cannot rank items: define vectors() or score()")
         return vectors[0][users] @ vectors[1].T
+
+    def embed_histories(self, histories: CSR) -> Tensor:
+        """Return vectors (B, D) of new users, whose products with those of all items, `vectors()[1]`, are the scores.
+
+        Like `score_histories`, it changes nothing in the model.
+
+        Args:
+            histories: the internal ids of the users' items in the order of time, B rows.
+
+        Raises:
+            ConfigError: the model cannot score new users, or has no vectors of them.
+        """
+        raise ConfigError(without_new_users(type(self).__name__))
+
+    def score_histories(self, histories: CSR) -> Tensor:
+        """Return the scores (B, I) of all items for new users, with the items that they have interacted with.
+
+        Args:
+            histories: the internal ids of the users' items in the order of time, B rows. Only models of sequences look
+                at the order, and at items that occur several times.
+
+        Raises:
+            ConfigError: the model cannot score new users.
+        """
+        users_BD, vectors = self.embed_histories(histories), self.vectors()
+        if vectors is None:
+            raise ConfigError(f"{type(self).__name__} embeds new users, but defines no vectors()")
+        return users_BD @ vectors[1].T
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch, a scalar to call `backward()` on.

@@ -17,11 +17,12 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from recrun.architectures.base import RecSysArch
+from recrun.architectures.fold_in import FoldIn
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
 
 if TYPE_CHECKING:
-    from recrun.data.interactions import TrainingData
+    from recrun.data.interactions import CSR, TrainingData
 
 
 class UserItemGraph(nn.Module):
@@ -104,11 +105,20 @@ class GraphArch(RecSysArch):
         self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
         self.graph = UserItemGraph(data.matrix())
         self.embedding_decay = embedding_decay
+        self.fold_in = FoldIn(self)
         self.held: tuple[Tensor, Tensor] | None = None
 
     @abstractmethod
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the vectors of all users (U, V) and all items (I, V)."""
+
+    def embed_histories(self, histories: CSR) -> Tensor:
+        """Return the vectors (B, D) of new users by `FoldIn`."""
+        return self.fold_in.embed(histories)
+
+    def score_histories(self, histories: CSR) -> Tensor:
+        """Return the scores (B, I) of all items for new users."""
+        return self.fold_in.score(histories)
 
     @contextmanager
     def hold(self, vectors: tuple[Tensor, Tensor]) -> Iterator[None]:

@@ -153,34 +153,63 @@ class Neighbors:
             rows_are: which of the two the rows of the result are; the columns are the other.
             progress: called with the number of rows done and R.
         """
-        weighted = self._weighted(vectors)
-        squares = np.asarray(weighted.power(2).sum(1), dtype=np.float32).ravel()
-        weigh = self._weigh(squares, vectors.shape[1], rows_are)
+        weighted = self._weighted(vectors, vectors)
+        squares = _squares(weighted)
+        weigh = self._weigh(squares, squares, vectors.shape[1], rows_are)
         return largest_of_product(weighted, weighted.T.tocsr(), self.n_neighbors, weigh=weigh, progress=progress)
 
-    def _weighted(self, vectors: sparse.csr_matrix) -> sparse.csr_matrix:
-        """Return the vectors (R, F) with their features weighted."""
+    def compared(self, known: sparse.csr_matrix) -> Compared:
+        """Return rows (R, F), 1 where they have a feature, prepared for `similarities` of others to them."""
+        weighted = self._weighted(known, known)
+        return Compared(known, weighted.T.tocsr(), _squares(weighted))
+
+    def similarities(self, new: sparse.csr_matrix, compared: Compared, n_kept: int) -> sparse.csr_matrix:
+        """Return the similarities (B, R) of new rows, as targets, to known ones, as sources.
+
+        Features are weighted as among the known rows, of which none counts as the same row as a new one.
+
+        Args:
+            new: float32 (B, F), 1 where the row has the feature.
+            compared: the known rows.
+            n_kept: how many of the largest entries above 0 are kept of each row.
+        """
+        weighted = self._weighted(new, compared.known)
+        weigh = self._weigh(_squares(weighted), compared.squares, new.shape[1], "target")
+        return largest_of_product(weighted, compared.weighted_T, n_kept, weigh=weigh, without_diagonal=False)
+
+    def _weighted(self, vectors: sparse.csr_matrix, known: sparse.csr_matrix) -> sparse.csr_matrix:
+        """Return vectors (B, F) with their features weighted by how many of the known ones (R, F) have them."""
         if self.feature_weights == "none":
             return vectors
-        n_vectors, n_features = vectors.shape
-        n_rows = np.maximum(np.bincount(vectors.indices, minlength=n_features), 1)
+        n_vectors, n_features = known.shape
+        n_rows = np.maximum(np.bincount(known.indices, minlength=n_features), 1)
         if self.feature_weights == "tfidf":
             inverse_frequencies = np.log1p(n_vectors / n_rows).astype(np.float32)
         else:
             inverse_frequencies = np.log1p((n_vectors - n_rows + 0.5) / (n_rows + 0.5)).astype(np.float32)
             k1, b = _or_default(self.bm25_k1, 1.2), _or_default(self.bm25_b, 0.75)
-            lengths = np.diff(vectors.indptr)
-            vectors = scale_rows(vectors, (k1 + 1) / (k1 * (1 - b + b * lengths / max(lengths.mean(), 1e-9)) + 1))
+            lengths, mean_length = np.diff(vectors.indptr), np.diff(known.indptr).mean()
+            vectors = scale_rows(vectors, (k1 + 1) / (k1 * (1 - b + b * lengths / max(mean_length, 1e-9)) + 1))
         values = vectors.data * inverse_frequencies[vectors.indices]
         return sparse.csr_matrix((values, vectors.indices, vectors.indptr), shape=vectors.shape)
 
-    def _weigh(self, squares: NDArray[Any], n_features: int, rows_are: End) -> Callable[..., NDArray[Any]]:
-        """Return the function that computes similarities (N,) from products (N,), rows (N,) and columns (N,)."""
+    def _weigh(
+        self, of_rows: NDArray[Any], of_columns: NDArray[Any], n_features: int, rows_are: End
+    ) -> Callable[..., NDArray[Any]]:
+        """Return the function that computes similarities (N,) from products (N,), rows (N,) and columns (N,).
+
+        Args:
+            of_rows: the squared norms of what is in the rows.
+            of_columns: the squared norms of what is in the columns.
+            n_features: F.
+            rows_are: which of the two the rows are.
+        """
         measure, shrink, power = self.measure, self.shrink, _or_default(self.asymmetric_alpha, 0.5)
         alpha, beta = _or_default(self.tversky_alpha, 1.0), _or_default(self.tversky_beta, 1.0)
-        norms = np.sqrt(squares)
-        deviations = np.sqrt(squares * np.maximum(1 - squares.astype(np.float64) / max(1, n_features), 0))
-        of_target, of_source = squares**power, squares ** (1 - power)
+        row_norms, column_norms = np.sqrt(of_rows), np.sqrt(of_columns)
+        row_deviations, column_deviations = (_deviations(each, n_features) for each in (of_rows, of_columns))
+        of_targets, of_sources = (of_rows, of_columns) if rows_are == "target" else (of_columns, of_rows)
+        target_powers, source_powers = of_targets**power, of_sources ** (1 - power)
 
         def weigh(products: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
             targets, sources = (rows, columns) if rows_are == "target" else (columns, rows)
@@ -188,24 +217,39 @@ class Neighbors:
                 case "dot":
                     return products
                 case "cosine":
-                    divisors = norms[rows] * norms[columns]
+                    divisors = row_norms[rows] * column_norms[columns]
                 case "asymmetric":
-                    divisors = of_target[targets] * of_source[sources]
+                    divisors = target_powers[targets] * source_powers[sources]
                 case "pearson":
                     # A row with all features does not vary; the numerator is then 0 as well.
-                    divisors = deviations[rows] * deviations[columns]
+                    divisors = row_deviations[rows] * column_deviations[columns]
                     divisors[divisors == 0] = 1
-                    products = products - squares[rows].astype(np.float64) * squares[columns] / n_features
+                    products = products - of_rows[rows].astype(np.float64) * of_columns[columns] / n_features
                 case "tversky":
-                    only = alpha * (squares[targets] - products) + beta * (squares[sources] - products)
+                    only = alpha * (of_targets[targets] - products) + beta * (of_sources[sources] - products)
                     divisors = products + only
                 case "dice":
-                    divisors, products = squares[rows] + squares[columns], 2 * products
+                    divisors, products = of_rows[rows] + of_columns[columns], 2 * products
                 case "jaccard":
-                    divisors = squares[rows] + squares[columns] - products
+                    divisors = of_rows[rows] + of_columns[columns] - products
             return np.asarray(products / (divisors + shrink))
 
         return weigh
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """Rows that others are compared with.
+
+    Args:
+        known: float32 (R, F), 1 where a row has the feature.
+        weighted_T: the same with its features weighted, transposed (F, R).
+        squares: the squared norms of the weighted rows (R,).
+    """
+
+    known: sparse.csr_matrix
+    weighted_T: sparse.csr_matrix
+    squares: NDArray[Any]
 
 
 def directed_weights(
@@ -229,6 +273,16 @@ def directed_weights(
     if neighbors_of == "both":
         weights = largest_per_row(weights.T.tocsr(), n_neighbors).T.tocsr()
     return weights
+
+
+def _squares(weighted: sparse.csr_matrix) -> NDArray[Any]:
+    """Return the squared norms of rows, float32 (R,)."""
+    return np.asarray(weighted.power(2).sum(1), dtype=np.float32).ravel()
+
+
+def _deviations(squares: NDArray[Any], n_features: int) -> NDArray[Any]:
+    """Return the standard deviations, times the root of F, of rows of zeros and ones with these squared norms (R,)."""
+    return np.asarray(np.sqrt(squares * np.maximum(1 - squares.astype(np.float64) / max(1, n_features), 0)))
 
 
 def _inverse_sums(weights: sparse.csr_matrix, axis: int) -> NDArray[Any]:

@@ -92,18 +92,23 @@ class SequenceArch(RecSysArch):
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the states (U, D) after all users' histories, 0 for empty ones, and the vectors (I, D) of items."""
-        return self._read_all(np.arange(self._histories.n_rows)), self.item_vectors()
+        return self.embed_histories(self._histories), self.item_vectors()
 
     def score(self, users: Tensor) -> Tensor:
         """Return the scores (B, I) of all items for some users (B,)."""
-        return self._read_all(users.cpu().numpy()) @ self.item_vectors().T
+        return self.score_histories(self._histories.take(users.cpu().numpy()))
 
-    def _read_all(self, users_B: np.ndarray) -> Tensor:
+    def score_histories(self, histories: CSR) -> Tensor:
+        """Return the scores (B, I) of all items after histories, B rows in the order of time."""
+        return self.embed_histories(histories) @ self.item_vectors().T
+
+    def embed_histories(self, histories: CSR) -> Tensor:
+        """Return the states (B, D) after histories, B rows in the order of time; 0 for empty ones."""
         items_ID = self.item_vectors()
-        states_BD = items_ID.new_zeros(len(users_B), items_ID.size(1))
-        lengths_B = torch.from_numpy(np.minimum(self._histories.lengths[users_B], self.max_length))
+        states_BD = items_ID.new_zeros(histories.n_rows, items_ID.size(1))
+        lengths_B = torch.from_numpy(np.minimum(histories.lengths, self.max_length))
         for rows_G, width in similar_lengths(lengths_B, _RANKED_CELLS):
-            items_GL, lengths_G = self._histories.latest(users_B[rows_G.numpy()], width)
+            items_GL, lengths_G = histories.latest(rows_G.numpy(), width)
             read = self.read(*(torch.from_numpy(each).to(items_ID.device) for each in (items_GL, lengths_G)))
             states_BD[rows_G.to(items_ID.device)] = read.to(states_BD.dtype)
         return states_BD

@@ -6,7 +6,7 @@ Shapes: R rows, C columns, F columns of the left factor of a product, B rows in 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from torch import Tensor, nn
 
 from recrun.errors import ConfigError, Fault, TrainingError
 from recrun.randomness import generator
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import CSR
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) from time to time."""
@@ -64,6 +67,11 @@ class SparseMatrix(nn.Module):
         """Return a scipy matrix, which shares memory with this one if it is on the CPU."""
         parts = (self.values.cpu().numpy(), self.indices.cpu().numpy(), self.indptr.cpu().numpy())
         return sparse.csr_matrix(parts, shape=self.shape)
+
+    def sum_rows(self, bags: CSR) -> Tensor:
+        """Return the sum (B, C) of the rows that each bag names, in the order in which it names them."""
+        sums = dense_product(bags.to_scipy(self.shape[0]), self.to_scipy())
+        return torch.from_numpy(sums).to(self.indptr.device)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         parts = [state_dict.get(prefix + name) for name in ("indptr", "indices", "values")]

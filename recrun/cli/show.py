@@ -51,6 +51,11 @@ def _print(component: Component) -> None:
     output.print(Prose(component.summary))
     if component.source:
         output.print(Prose(f"Source: {component.source}"))
+    if component.kind == "model":
+        from recrun.config.family import can_score_new_users
+
+        able = "scores" if can_score_new_users(component) else "does not score"
+        echo(f"It {able} new users, whom training never saw, from their items.")
     if component.parameters:
         output.print(parameter_table(component))
     else:
@@ -67,6 +72,7 @@ def _configs(component: Component) -> list[str]:
 
 def _document(component: Component) -> dict[str, Any]:
     from recrun.config.check_value import json_schema, type_name
+    from recrun.config.family import can_score_new_users
     from recrun.registry.component import REQUIRED
 
     return {
@@ -86,5 +92,6 @@ def _document(component: Component) -> dict[str, Any]:
             }
             for parameter in component.parameters
         ],
+        **({"new_users": can_score_new_users(component)} if component.kind == "model" else {}),
         **({"configs": _configs(component)} if component.kind == "dataset" else {}),
     }

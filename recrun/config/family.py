@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from recrun.config.settings import TRAINING
 from recrun.errors import RegistryError, unknown
+from recrun.registry import MODELS
 from recrun.registry.component import Component
 from recrun.registry.traits import Written, read_traits
 
@@ -35,6 +36,7 @@ class Family:
         samplers: the samplers that its pipe supports, by their trait `draws`.
         corrects: whether its pipe provides the probabilities of negatives, for `logq_correction`.
         histories: whether its models need users' histories to score items; `take_histories` receives them.
+        new_users: whether all of its models score users that training never saw, by `embed_histories`.
         check_batch_size: the batch size with which `recrun check` trains its models on small data.
     """
 
@@ -50,6 +52,7 @@ class Family:
     samplers: tuple[str, ...] = ("rows", "batch", "candidates")
     corrects: bool = True
     histories: bool = False
+    new_users: bool = False
     check_batch_size: int = 256
 
     @property
@@ -67,6 +70,7 @@ SEQUENCES: Final = Family(
     samplers=("rows",),
     corrects=False,
     histories=True,
+    new_users=True,
     # A row is the whole history of a user, so small data has few rows.
     check_batch_size=16,
 )
@@ -118,3 +122,14 @@ def family_of(model: Component | None) -> Family:
     if declared is not None:
         raise RegistryError(f"model {model.name}: expected family = Family(...), found {declared!r}")
     return next((FAMILIES[base] for base in model.bases if base in FAMILIES), SAMPLED_ITEMS)
+
+
+def can_score_new_users(model: Component) -> bool:
+    """Return whether a model scores users that training never saw, from their items."""
+    return bool(model.traits.new_users) or family_of(model).new_users
+
+
+def without_new_users(name: str) -> str:
+    """Return the message that a model cannot score new users, and which ones can."""
+    able = ", ".join(each.name for each in MODELS if can_score_new_users(each))
+    return f"model {name} cannot score new users, whom training never saw; models that can: {able}"

@@ -164,6 +164,21 @@ class CSR:
         positions += np.repeat(starts - indptr[:-1], lengths)
         return indptr, self.indices[positions]
 
+    def take(self, users: np.ndarray) -> CSR:
+        """Return the selected rows, in the order given.
+
+        Args:
+            users: row numbers, integers (B,); may repeat.
+        """
+        return CSR(*self.rows(users))
+
+    def distinct(self) -> CSR:
+        """Return the rows with their items ascending, each once; this CSR itself if they are so already."""
+        ascends = np.diff(self.indices) > 0
+        starts = self.indptr[1:-1]
+        ascends[starts[(starts > 0) & (starts < self.nnz)] - 1] = True
+        return self if bool(ascends.all()) else CSR.from_pairs(*self.pairs(), self.n_rows)
+
     def latest(self, users: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the last items of the selected rows, and the number of these.
 

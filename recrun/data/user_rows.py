@@ -1,4 +1,4 @@
-"""Look up users' whole train rows as tensors, for models trained on them.
+"""Look up users' whole rows as tensors, for models trained on them.
 
 Shapes: B users in a batch, N items in all their rows together, I items.
 """
@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from recrun.data.interactions import TrainingData
+    from recrun.data.interactions import CSR, TrainingData
+
+
+def bags_of(rows: CSR, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return rows as bags for `embedding_bag`: their items one after the other (N,), and the start of each row (B,)."""
+    items, starts = torch.from_numpy(rows.indices), torch.from_numpy(rows.indptr[:-1])
+    return items.to(device, torch.int64), starts.to(device)
 
 
 class UserRows:
@@ -27,8 +33,11 @@ class UserRows:
 
     def bags(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """Return the concatenated rows of users (B,): items (N,) int64, and the start of each row (B,)."""
-        indptr, items = self._rows.rows(users.cpu().numpy())
-        return torch.from_numpy(items).to(users.device, torch.int64), torch.from_numpy(indptr[:-1]).to(users.device)
+        return bags_of(self.of(users), users.device)
+
+    def of(self, users: Tensor) -> CSR:
+        """Return the rows of users (B,)."""
+        return self._rows.take(users.cpu().numpy())
 
     def pairs(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """Return every (position in the batch, item) pair of the rows of users (B,), int64 (N,) each."""

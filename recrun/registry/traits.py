@@ -49,6 +49,8 @@ class ModelTraits(Traits):
         losses: the only losses that it works with; empty for any that fit.
         vectors: whether it has vectors of users and items.
         scores: "cosine" if its scores lie in [-1, 1].
+        new_users: whether it scores users from their items alone, also users that training never saw; models that read
+            histories always do.
         gradients: "dense" if a step changes all rows of an embedding, "sparse" if only those of the batch, "mixed" if
             it has parameters besides embeddings.
         family: the attribute `family` of its class or a base class, which declares a family outside recrun (see
@@ -60,6 +62,7 @@ class ModelTraits(Traits):
     losses: tuple[str, ...] = ()
     vectors: bool = True
     scores: Literal["any", "cosine"] = "any"
+    new_users: bool = False
     gradients: Literal["sparse", "dense", "mixed"] = "sparse"
     family: Any = None
 

@@ -14,18 +14,23 @@ from typing import Final
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from recrun.architectures.base import RecSysArch
+from recrun.config.family import can_score_new_users
 from recrun.config.monitor_names import MetricName
+from recrun.data.interactions import CSR
 from recrun.evaluation.predictions import measure, predict
+from recrun.registry import MODELS
 from recrun.registry.user_files import place_in_own_code
 from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
 from recrun.workflows.checked_subject import SEED, Broken, Subject, scores_of, train
 
 _CUTOFF: Final = 10
 _COMPARED: Final = 32
-"""Users whose scores by `forward` are compared with those that are ranked."""
+"""Users whose scores by `forward`, or as new users, are compared with those that are ranked."""
+_SHARED: Final = 0.5
+"""The least share of a known user's first items that are also first when the user is scored as a new one."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,50 @@ def rows(subject: Subject) -> None:
         raise Broken(f"score([{', '.join(map(str, users.tolist()))}]) differs from those rows of all users' scores")
 
 
+def new_users(subject: Subject) -> None:
+    """A model that scores new users ranks for them much as for known users with the same items."""
+    if not can_score_new_users(MODELS.describe(subject.name)):
+        for method in ("embed_histories", "score_histories"):
+            if getattr(type(subject.coach.model), method) is not getattr(RecSysArch, method):
+                raise Broken(f"it defines {method}(), so register it with the trait new_users=True")
+        return
+    base = subject.coach.dataset.base
+    users = np.arange(min(base.n_users, _COMPARED))
+    of_known = subject.scores[users]
+    histories = base.interactions("train").histories(base.n_users).take(users)
+    scores = _scores_of_new_users(subject, histories)
+    seen = torch.from_numpy(histories.to_scipy(base.n_items).toarray()) > 0
+    mine, known = (each.masked_fill(seen, -torch.inf).topk(_CUTOFF).indices for each in (scores, of_known))
+    shared = float((mine[:, :, None] == known[:, None, :]).any(2).double().mean())
+    if shared < _SHARED:
+        raise Broken(
+            f"ranked as new users, users have {shared:.0%} of their first {_CUTOFF} items in common with their "
+            f"rankings as known users; expected at least {_SHARED:.0%}"
+        )
+
+
+@torch.no_grad()
+def _scores_of_new_users(subject: Subject, histories: CSR) -> Tensor:
+    """Return the scores (B, I) of new users with these items, if they are such scores."""
+    model, expected = subject.coach.model, (histories.n_rows, subject.coach.dataset.base.n_items)
+    scores: Tensor = model.score_histories(histories)
+    if tuple(scores.shape) != expected or not bool(scores.isfinite().all()):
+        found = f"shape {tuple(scores.shape)}" if tuple(scores.shape) != expected else "some that are not finite"
+        raise Broken(f"score_histories() must return finite scores of shape {expected}; found {found}")
+    if not subject.family.histories:
+        rows, items = (np.tile(each[::-1], 2) for each in histories.pairs())
+        other = model.score_histories(CSR.from_pairs(rows, items, histories.n_rows, sort=False))
+        if not torch.allclose(other, scores, rtol=1e-4, atol=1e-5):
+            raise Broken("score_histories() depends on the order of a row's items, or on how often they occur in it")
+    if type(model).embed_histories is not RecSysArch.embed_histories:
+        products = model.embed_histories(histories) @ model.vectors()[1].T
+        if not torch.allclose(products, scores, rtol=1e-4, atol=1e-5):
+            raise Broken("the products of embed_histories() and the items' vectors() differ from score_histories()")
+    if not torch.equal(subject.scores, scores_of(subject.coach, subject.family)):
+        raise Broken("score_histories() changes the scores of known users; it must change nothing in the model")
+    return scores
+
+
 def loss_falls(subject: Subject) -> None:
     """Training lowers the loss by at least 10 %; a closed-form model has no loss."""
     coach = subject.coach
@@ -219,6 +268,7 @@ RULES: Final[tuple[Callable[[Subject], None], ...]] = (
     vectors,
     pairs,
     rows,
+    new_users,
     loss_falls,
     same_seed,
     checkpoint,

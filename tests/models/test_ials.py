@@ -61,7 +61,7 @@ def test_the_result_does_not_depend_on_how_rows_are_batched(
 ) -> None:
     data = data_of(table)
     together = _fitted(data, 3).vectors()
-    monkeypatch.setattr("recrun.models.ials._BATCH_NUMBERS", 1)
+    monkeypatch.setattr("recrun.architectures.least_squares._BATCH_NUMBERS", 1)
     for batched, single in zip(together, _fitted(data, 3).vectors(), strict=True):
         torch.testing.assert_close(batched, single, atol=1e-5, rtol=1e-4)
 

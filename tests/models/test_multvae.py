@@ -66,6 +66,6 @@ def test_items_are_dropped_from_rows_in_training(
     data_of: Callable[..., TrainingData], table: np.ndarray, dropout: float
 ) -> None:
     model = _model(data_of(table), dropout=dropout)
-    trained = model.encode(USERS)[0]
-    ranked = model.eval().encode(USERS)[0]
+    trained = model.encode(model.rows.of(USERS))[0]
+    ranked = model.eval().encode(model.rows.of(USERS))[0]
     assert torch.equal(trained, ranked) == (dropout == 0)

@@ -25,6 +25,8 @@ class Model(Good):
 
 """
 
+CLAIM = "from recrun.registry import MODELS\n\n\n@MODELS.register('mine', new_users=True)\n"
+
 BROKEN = {
     "shapes": ("def score(self, users):\n        return super().score(users)[:, :-1]", "has shape (120, 79)"),
     "finite": ("def score(self, users):\n        return super().score(users) / 0", "are NaN or infinite"),
@@ -39,6 +41,12 @@ BROKEN = {
     "rows": (
         "def score(self, users):\n        scores = super().score(users)\n        return scores - scores.mean(0)",
         "differs from those rows",
+    ),
+    "new users": (
+        "def score_histories(self, histories):\n"
+        "        rows = torch.from_numpy(histories.distinct().to_scipy(len(self.items.weight)).toarray())\n"
+        "        return -(rows @ self.items.weight) @ self.items.weight.T",
+        "users have 0% of their first 10 items in common with their rankings as known users",
     ),
     "loss falls": (
         "def forward(self, users, items):\n        scores = super().forward(users, items)\n"
@@ -70,11 +78,42 @@ BROKEN = {
 @pytest.mark.parametrize("rule", BROKEN)
 def test_a_model_that_breaks_a_rule_is_told_which(tmp_path: Path, rule: str) -> None:
     body, message = BROKEN[rule]
-    (tmp_path / "mine.py").write_text(f"{HEAD}    {body}\n", encoding="utf-8")
+    head = HEAD.replace("class Model", CLAIM + "class Model") if rule == "new users" else HEAD
+    (tmp_path / "mine.py").write_text(f"{head}    {body}\n", encoding="utf-8")
     verdicts = {verdict.rule: verdict for verdict in check(f"{tmp_path}/mine.py:Model")}
     assert not verdicts[rule].ok
     assert message in (verdicts[rule].message or "")
     assert verdicts["is built"].ok is (rule != "is built")
+
+
+@pytest.mark.parametrize(
+    ("claim", "body", "message"),
+    [
+        (CLAIM, "pass", "raised ConfigError: model Model cannot score new users"),
+        (
+            CLAIM,
+            "def score_histories(self, histories):\n        return torch.zeros(3, 80)",
+            "finite scores of shape (32, 80)",
+        ),
+        (
+            CLAIM,
+            "def score_histories(self, histories):\n"
+            "        first = torch.from_numpy(histories.indices[histories.indptr[:-1]]).long()\n"
+            "        return self.items(first) @ self.items.weight.T",
+            "depends on the order of a row's items",
+        ),
+        (
+            "",
+            "def embed_histories(self, histories):\n        return torch.zeros(histories.n_rows, 32)",
+            "it defines embed_histories(), so register it with the trait new_users=True",
+        ),
+    ],
+)
+def test_what_is_wrong_with_scores_of_new_users_is_told(tmp_path: Path, claim: str, body: str, message: str) -> None:
+    head = HEAD.replace("class Model", claim + "class Model")
+    (tmp_path / "mine.py").write_text(f"{head}    {body}\n", encoding="utf-8")
+    verdicts = {verdict.rule: verdict for verdict in check(f"{tmp_path}/mine.py:Model")}
+    assert message in (verdicts["new users"].message or "")
 
 
 def test_every_rule_is_broken_by_one_of_these() -> None:
