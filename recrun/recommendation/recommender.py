@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from recrun.architectures.base import RecSysArch
 from recrun.config.family import family_of_class
 from recrun.data.interactions import CSR, join, union
 from recrun.errors import ConfigError
@@ -73,7 +74,14 @@ class Recommender:
 
     @cached_property
     def scores(self) -> Scores:
-        """The scores of all items for the users of the data; vectors are computed once."""
+        """The scores of all items for the users of the data; vectors are computed once.
+
+        At the end, a model that scores users by their rows is given their rows of all parts.
+        """
+        own = getattr(type(self.model), "score_histories", RecSysArch.score_histories)
+        scores_rows = own is not RecSysArch.score_histories
+        if self.as_of == "end" and scores_rows and self._vectors is None:
+            return self._scores_of(NewUsers(self.model, self.seen, None), self.n_users)
         return self._scores_of(self.model, self.n_users)
 
     @cached_property

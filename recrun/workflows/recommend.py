@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from recrun.config.family import can_score_new_users, without_new_users
 from recrun.errors import ConfigError
 from recrun.evaluation.top_lists import Lists
 from recrun.recommendation.frames import Framer, write_frames, writer_for
@@ -141,6 +142,9 @@ def recommend(
     recommender, loaded = open_recommender(path, overrides, as_of=wish.as_of, trust=trust)
     skip = wish.skip_unknown
     if wish.histories is not None:
+        model = loaded.resolved.components["model"]
+        if not can_score_new_users(model):
+            raise ConfigError(f"--histories: {without_new_users(model.name)}")
         targets = new_users(recommender, wish.histories, skip_unknown=skip)
     else:
         targets = known_users(recommender, wish.users, skip_unknown=skip)

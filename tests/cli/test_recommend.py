@@ -219,6 +219,83 @@ def test_text_ids_come_back_as_they_are(recrun: Callable[..., Outcome], named: P
     assert "the data has no user bib (nearest: bob); correct it, or skip what is not known: --skip-unknown" in wrong.err
 
 
+def _histories(run: Path, split: str) -> str:
+    """Return the interactions before a part as CSV, users being called new-0, new-1, ..."""
+    from recrun.workflows.load import load
+
+    base = load(run).coach.dataset.base
+    rows = base.histories(split)
+    lines = ["user,item,time"]
+    for user in range(base.n_users):
+        lines += [f"new-{user},{base.item_ids[item]},{time}" for time, item in enumerate(rows.row(user))]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("kind", ["linear", "sequential"])
+def test_new_users_with_the_histories_of_known_ones_get_their_lists(
+    recrun: Callable[..., Outcome], request: pytest.FixtureRequest, kind: str
+) -> None:
+    run = request.getfixturevalue(kind)
+    Path("new.csv").write_text(_histories(run, "valid"))
+    asked = ["recommend", "--checkpoint", str(run), "--as-of", "valid", "--json"]
+    known = {entry["user"]: entry["items"] for entry in json.loads(recrun(*asked).out)["recommendations"]}
+    new = json.loads(recrun(*asked, "--histories", "new.csv").out)["recommendations"]
+    assert {entry["user"]: entry["items"] for entry in new} == {f"new-{user}": items for user, items in known.items()}
+
+
+@pytest.mark.parametrize("kind", ["linear", "sequential"])
+def test_at_the_end_models_read_all_that_their_users_have(
+    recrun: Callable[..., Outcome], request: pytest.FixtureRequest, kind: str
+) -> None:
+    run = request.getfixturevalue(kind)
+    before = _histories(run, "test").splitlines()
+    test = _relevant(run, "test")
+    before += [f"new-{user},{item},{10**6}" for user, items in test.items() for item in sorted(items)]
+    Path("new.csv").write_text("\n".join(before) + "\n")
+    asked = ["recommend", "--checkpoint", str(run), "--json"]
+    known = json.loads(recrun(*asked, "--as-of", "end").out)["recommendations"]
+    new = json.loads(recrun(*asked, "--histories", "new.csv").out)["recommendations"]
+    lists = {entry["user"]: entry["items"] for entry in new}
+    same = [lists[f"new-{entry['user']}"] == entry["items"] for entry in known]
+    assert all(same) if kind == "linear" else sum(same) > len(same) / 2  # the order of several test items may differ
+
+
+def test_new_users_of_a_factor_model_do_not_get_what_they_have(recrun: Callable[..., Outcome], factors: Path) -> None:
+    Path("new.csv").write_text("user,item\nx,3\nx,5\ny,7\nz,900\n")
+    asked = ["recommend", "--checkpoint", str(factors), "--histories", "new.csv", "-k", "40", "--json"]
+    refused = recrun(*asked)
+    assert (refused.code, refused.out) == (2, "")
+    assert "new.csv: the data has no item 900" in refused.err
+    outcome = recrun(*asked, "--skip-unknown")
+    x, y = json.loads(outcome.out)["recommendations"]
+    assert (x["user"], set(range(40)) - set(x["items"])) == ("x", {3, 5})
+    assert (y["user"], set(range(40)) - set(y["items"])) == ("y", {7})
+    assert "1 users are left out: none of their items is known" in outcome.err
+    Path("bought.csv").write_text("user,item\ny,0\nx,1\nnobody,2\n")
+    x, y = json.loads(recrun(*asked, "--skip-unknown", "--exclude", "bought.csv").out)["recommendations"]
+    assert (set(range(40)) - set(x["items"]), set(range(40)) - set(y["items"])) == ({1}, {0})
+
+
+def test_a_model_that_cannot_score_new_users_says_which_can(recrun: Callable[..., Outcome], tmp_path: Path) -> None:
+    run = _train(tmp_path / "runs", "random", *SPACE, "threads=1")
+    Path("new.csv").write_text("user,item\nx,3\n")
+    outcome = recrun("recommend", "--checkpoint", str(run), "--histories", "new.csv")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: --histories: model random cannot score new users")
+    assert "bprmf" in outcome.err
+
+
+def test_items_similar_by_score_are_those_for_someone_who_has_only_this_one(
+    recrun: Callable[..., Outcome], linear: Path
+) -> None:
+    document = json.loads(recrun("similar", "--checkpoint", str(linear), "--item", "7", "-k", "5", "--json").out)
+    assert document["by"] == "score"
+    Path("new.csv").write_text("user,item\nx,7\n")
+    asked = ["--histories", "new.csv", "-k", "5", "--json"]
+    (entry,) = json.loads(recrun("recommend", "--checkpoint", str(linear), *asked).out)["recommendations"]
+    assert document["similar"][0]["similar"] == entry["items"]
+
+
 def test_several_users_are_a_row_each(recrun: Callable[..., Outcome], factors: Path) -> None:
     outcome = recrun("recommend", "--checkpoint", str(factors), "--users", "1,2", "-k", "3")
     lines = outcome.out.splitlines()
