@@ -6,6 +6,7 @@
     log.txt            the log
     metrics.jsonl      one line per epoch and split, written during the run
     metrics.json       the final metrics
+    ids.safetensors    the original ids of users and items
     checkpoints/last/  the complete state, to resume from
     checkpoints/best/  the model that was best on validation
     per_user/          the metrics of each user, by split

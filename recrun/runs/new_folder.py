@@ -19,7 +19,7 @@ from recrun.runs.scan import LATEST, find_folders
 _BUILDING: Final = ".building-"
 _NEW_RUN: Final = re.compile(r"\.building-[0-9a-f]{8}")
 _NEW_LATEST: Final = re.compile(rf"\.building-{LATEST}-[0-9a-f]{{8}}")
-_FILES: Final = ("config.yaml", "run.json", ".lock", ".record-lock", "log.txt", "metrics.jsonl")
+_FILES: Final = ("config.yaml", "run.json", ".lock", ".record-lock", "log.txt", "metrics.jsonl", "ids.safetensors")
 _FOLDERS: Final = ("checkpoints/last", "checkpoints/best", "checkpoints", "per_user", "summary", ".")
 _PATIENCE: Final = 60.0
 """Seconds to wait for other processes, each of which makes its folder within a moment."""

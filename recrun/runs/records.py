@@ -24,7 +24,11 @@ MAX_JSON: Final = 16 << 20
 MAX_LINES: Final = 1 << 32
 """The most bytes of metrics.jsonl: millions of epochs."""
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
-FILES: Final = ("config.yaml", "run.json", "log.txt", "metrics.jsonl", "metrics.json", ".lock", ".record-lock")
+IDS_FILE: Final = "ids.safetensors"
+FILES: Final = (
+    *("config.yaml", "run.json", "log.txt", "metrics.jsonl", "metrics.json", IDS_FILE),
+    *(".lock", ".record-lock"),
+)
 """The files of a run that lie in its folder itself."""
 FOLDERS: Final = ("checkpoints", "summary", "per_user", "track")
 """The folders of a run."""

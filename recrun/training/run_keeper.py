@@ -51,6 +51,7 @@ class RunKeeper:
 
     Attributes:
         notes: what a user should know about the settings; recorded with the run.
+        origin: where the model's values come from, as `recrun.workflows.warm_start` records it; None if they are drawn.
     """
 
     def __init__(
@@ -65,14 +66,13 @@ class RunKeeper:
     ) -> None:
         self.device = devices.select(device) if isinstance(device, str) else device
         self.model: Any = model.to(self.device)
-        self.dataset = dataset
-        self.criterion = criterion
+        self.dataset, self.fields = dataset, dataset.fields
         self.optimizer: Any = optimizer
-        self.lr_scheduler = lr_scheduler
-        self.fields = dataset.fields
+        self.criterion, self.lr_scheduler = criterion, lr_scheduler
         self.dataloader: Any = ()
         self.state = TrainingState()
         self.notes: list[str] = []
+        self.origin: Mapping[str, Any] | None = None
         self.stopwatch = Stopwatch(self.device)
         self.reporters: Reporter = Reporters()
         self._settings: RunSettings | None = None
@@ -147,8 +147,7 @@ class RunKeeper:
         self._run = continued or run_for(self.cfg, runs)
         self._history = History(self._run.metrics_lines_file)
         self._is_new, self._is_latest = continued is None, latest
-        self._guard = Guard(self.model, self.state, self._run)
-        self._make_reporters = reporters or self._usual_reporters
+        self._guard, self._make_reporters = Guard(self.model, self.state, self._run), reporters or self._usual_reporters
         self._checkpoint = Recurring(60 * self.cfg.get("checkpoint_minutes", math.inf))
 
     def check(self, cfg: Any, monitors: Sequence[str], *, is_new: bool = True) -> None:
@@ -196,7 +195,9 @@ class RunKeeper:
         """Create the reporters, tell them that the run begins, and let `latest` point at it."""
         with undisturbed_random_state(self.device):
             self.reporters = Reporters(self._make_reporters(self.run, resumed_from))
-            self.reporters.start(describe_run(self.run, self.parts, self.settings, resumed_from, self.notes))
+            self.reporters.start(
+                describe_run(self.run, self.parts, self.settings, resumed_from, self.notes, self.origin)
+            )
         self._has_started = True
         problem = have_latest_follow(self.run.path, is_new=self._is_new) if self._is_latest else None
         if problem is not None:
@@ -250,8 +251,7 @@ class RunKeeper:
     def _failure(self, error: BaseException) -> BaseException:
         """Return the error to raise: what fails before the start is refused, what fails after it has failed."""
         if self._has_started:
-            failed = isinstance(error, CheckpointError)
-            return TrainingError(str(error)) if failed else self._guard.explain(error)
+            return TrainingError(str(error)) if isinstance(error, CheckpointError) else self._guard.explain(error)
         if isinstance(error, OSError):
             file = f": {error.filename}" if error.filename else ""
             return CheckpointError(f"the run {self.run.path} cannot start: {error.strerror or error}{file}")

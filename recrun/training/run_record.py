@@ -13,15 +13,21 @@ from recrun.evaluation.evaluator import Evaluator
 from recrun.evaluation.protocol import Protocol, protocol_text
 from recrun.metrics.undefined import as_nulls, undefined_entry
 from recrun.runs.folder import RunFolder, now
+from recrun.runs.ids import write_ids
 from recrun.runs.provenance import code_hashes, cost, environment
 from recrun.training.loop_state import TrainingState
 from recrun.training.run_settings import RunParts, RunSettings
 
 
 def describe_run(
-    run: RunFolder, parts: RunParts, settings: RunSettings, resumed_from: int | None, notes: Sequence[str] = ()
+    run: RunFolder,
+    parts: RunParts,
+    settings: RunSettings,
+    resumed_from: int | None,
+    notes: Sequence[str] = (),
+    origin: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return what reporters are notified of when a run begins, and record it in run.json.
+    """Return what reporters are notified of when a run begins, and record it in run.json, and its ids beside that.
 
     Args:
         run: the folder of the run.
@@ -29,7 +35,13 @@ def describe_run(
         settings: the settings of the run.
         resumed_from: the epoch of the checkpoint that it continues from; None for one that starts.
         notes: on the settings; a resumed run has those with which it was started.
+        origin: where the model's values come from, if they are not drawn; of a resumed run it is recorded already.
+
+    Raises:
+        ConfigError: the model is to start from a trained run, and does not.
     """
+    if resumed_from is None:
+        settings.require_origin(origin)
     base, cfg = parts.dataset.base, settings.cfg
     statistics = base.describe()
     record = run.read_run()
@@ -47,7 +59,9 @@ def describe_run(
         "data": dict(base.hashes),
         "code": code_hashes(cfg),
         **protocol,
+        **({} if origin is None else {"init_from": dict(origin)}),
     }
+    write_ids(run, base)
     if "started" not in record:
         run.update_run(
             **document, **environment(), notes=list(notes), started=now(), status="running", test_evaluations=[]

@@ -125,6 +125,16 @@ class RunSettings:
         command = f"recrun eval --checkpoint {quote(str(result.get('run')))} {groups}"
         return f", and its metrics stay as they are; to break them down: {command}"
 
+    def require_origin(self, origin: Mapping[str, Any] | None) -> None:
+        """Check that a model that is to start from a trained run does.
+
+        Raises:
+            ConfigError: it does not, as in a script that builds its model itself.
+        """
+        if self.cfg.get("init_from") and origin is None:
+            message = "the model does not start from it; a script calls recrun.workflows.warm_start.start_from first"
+            raise ConfigError(Fault(message, key="init_from"))
+
     def refuse_groups(self, reason: str) -> None:
         """Refuse groups, if there are any.
 

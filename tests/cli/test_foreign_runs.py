@@ -18,7 +18,10 @@ from recrun.runs.records import MAX_JSON, MAX_LINES
 
 from .conftest import SMALL
 
-FILES = ("run.json", "config.yaml", "metrics.json", "metrics.jsonl", "log.txt", ".lock", ".record-lock")
+FILES = (
+    *("run.json", "config.yaml", "metrics.json", "metrics.jsonl", "log.txt", "ids.safetensors"),
+    *(".lock", ".record-lock"),
+)
 INNER = ("checkpoints/last/checkpoint.safetensors", "checkpoints/best/checkpoint.safetensors", "summary/SUMMARY.md")
 EVENTS = "summary/events.out.tfevents.1.here"
 FOLDERS = ("checkpoints", "checkpoints/last", "checkpoints/best", "summary")

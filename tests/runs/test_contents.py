@@ -38,6 +38,8 @@ def run(tmp_path: Path) -> RunFolder:
         "checkpoints/best/.superseded.safetensors",
         "checkpoints/best/.checkpoint.safetensors.0a_b1c2d.tmp",
         "per_user/test.parquet",
+        "ids.safetensors",
+        ".ids.safetensors.0a_b1c2d.tmp",
         "track/mlflow.json",
         "track/.mlflow.lock",
         "summary/SUMMARY.md",

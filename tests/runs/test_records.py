@@ -18,7 +18,10 @@ from recrun.runs.records import MAX_JSON, read_json, refuse_foreign
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs and links of POSIX")
 
 SETTINGS = {"description": "mf", "dataset": "Synthetic", "lr": 0.001, "layers": [8, 4], "id": "a", "note": "a: b"}
-FILES = ["run.json", "config.yaml", "log.txt", "metrics.jsonl", "metrics.json", ".lock", ".record-lock"]
+FILES = [
+    *("run.json", "config.yaml", "log.txt", "metrics.jsonl", "metrics.json", "ids.safetensors"),
+    *(".lock", ".record-lock"),
+]
 WITHIN = [
     "checkpoints/last/checkpoint.safetensors",
     "checkpoints/best/checkpoint.safetensors",
