@@ -5,7 +5,7 @@ Shapes: B users, L items of a history, N masked items, I items, D embedding.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -48,6 +48,8 @@ class BERT4Rec(SequenceArch):
         mask_ratio: probability that an item of a training row is masked.
         init_std: standard deviation of the initial embeddings.
     """
+
+    tensor_axes: ClassVar = {"items.weight": "item+1"}
 
     def __init__(
         self,

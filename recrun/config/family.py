@@ -76,7 +76,8 @@ SEQUENCES: Final = Family(
 )
 LABELLED_ROWS: Final = Family(
     rows="labels",
-    without=("sampler", "positives", "draw_on"),
+    # The original values of their categories are not kept, so that rows could not be matched.
+    without=("sampler", "positives", "draw_on", "init_from", "init_match"),
     evaluation="predictions",
     monitors=("auc", "logloss"),
     losses=("bce",),

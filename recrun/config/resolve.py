@@ -58,7 +58,7 @@ class Resolved:
         config: every setting of the run and of its components, and no others.
         components: the chosen components by the setting that chooses them; a closed-form model has no loss.
         path: the file the config came from.
-        given: the keys that the file or the overrides set.
+        given: what the file or the overrides set, as written.
         expected: the expected values that the file lists for these settings.
         tuned_for: the data sets for which the file says that its settings were chosen.
         notes: what a user should know about the settings.
@@ -67,7 +67,7 @@ class Resolved:
     config: Config
     components: Mapping[str, Component]
     path: str
-    given: frozenset[str]
+    given: Mapping[str, Given]
     expected: tuple[Expected, ...] = ()
     tuned_for: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -173,9 +173,7 @@ def _check(reading: Reading, path: str) -> Resolved:
     if reading.tuned_for is not None:
         dataset, model = choice.components["dataset"], choice.components["model"]
         notes += note_of_other_data(reading.tuned_for, tuned_for, dataset, model)
-    return Resolved(
-        Config(values), choice.components, path, frozenset(reading.given), measured, tuned_for, tuple(notes)
-    )
+    return Resolved(Config(values), choice.components, path, dict(reading.given), measured, tuned_for, tuple(notes))
 
 
 def _explain_key(key: str, reading: Reading, parser: Parser, choice: Choice) -> Fault:

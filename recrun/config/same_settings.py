@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from recrun.config.settings import RUN, TRAINING
 from recrun.config.yaml_reader import Given
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import RegistryError
@@ -47,6 +48,11 @@ FORMERLY: Final = "trackers"
 
 OF_TRACKING: Final = ("track", "track_project", "track_checkpoint", FORMERLY)
 """Settings that say where a run is reported to; trackers may have further ones."""
+
+_DEFAULTS: Final = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
+
+PATHS: Final = ("root", "init_from")
+"""Settings that are paths relative to the working folder, which runs record as absolute ones."""
 
 _OF_ONE_RUN: Final = {"id": None, "resume": False}
 """Settings that concern a single run folder, with the values that a stored config has instead."""
@@ -144,18 +150,23 @@ def _changes(
     left_out = {*ignored, "seed"} if any_seed and now.get("seed") == -1 else {*ignored}
     changes = {}
     for key in dict.fromkeys([*before, *now]):
-        if key not in left_out:
+        if key not in left_out and not _came_later(key, before, now):
             change = Change(*(_as_text(key, each[key]) if key in each else "not set" for each in (before, now)))
             if change.was != change.now:
                 changes[key] = change
     return changes
 
 
+def _came_later(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Return whether a setting of every run is as by default now, and did not exist when the earlier run was made."""
+    return key not in before and key in _DEFAULTS and key in now and now[key] == _DEFAULTS[key]
+
+
 def _as_text(key: str, value: Any) -> str:
-    """Return a value as YAML, with the path of `root` or of a user's file made absolute, as runs record it."""
+    """Return a value as YAML, with the path of `PATHS` or of a user's file made absolute, as runs record it."""
     if isinstance(value, str):
         path, _, name = value.rpartition(":")
-        if key == "root":
+        if key in PATHS:
             value = str(Path(value).resolve())
         elif path.endswith(".py"):
             value = f"{Path(path).resolve()}:{name}"

@@ -19,8 +19,8 @@ def _run(name: str, annotation: object, default: object, help: str, *conditions:
     return Parameter(name, annotation, default, help, "run", conditions)
 
 
-def _training(name: str, annotation: object, default: object, help: str) -> Parameter:
-    return Parameter(name, annotation, default, help, "training")
+def _training(name: str, annotation: object, default: object, help: str, *conditions: Where | AppliesIf) -> Parameter:
+    return Parameter(name, annotation, default, help, "training", conditions)
 
 
 _DRAWN: Final = AppliesIf("candidates is not None", "no candidates are drawn")
@@ -97,6 +97,19 @@ RUN: Final[tuple[Parameter, ...]] = (
 
 TRAINING: Final[tuple[Parameter, ...]] = (
     _training("loss", str | None, None, "loss: a registered name, or ./file.py:Name; the model's default if null"),
+    _training(
+        "init_from",
+        str | None,
+        None,
+        "trained run, or checkpoint, that the model starts from, rows matched by original ids; drawn at random if null",
+    ),
+    _training(
+        "init_match",
+        Literal["both", "users", "items"],
+        "both",
+        "whose rows are taken of init_from: items alone if its users are other people",
+        AppliesIf("init_from is not None", "the model starts from no run"),
+    ),
     _training("epochs", NonNegativeInt, 100, "epochs to train"),
     _training("batch_size", PositiveInt, 2048, "training rows in a batch"),
     _training("optimizer", str, "adam", "optimizer"),

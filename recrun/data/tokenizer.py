@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from recrun.data.tagged import Tagged, TaggedTuple, list_tags
-from recrun.data.tags import DENSE, Tag
+from recrun.data.tags import DENSE, ID, ITEM, USER, Tag
 from recrun.errors import DataError
 
 _REMEMBERED: Final = 64
@@ -179,6 +179,7 @@ class Tokenizer(nn.Module):
         super().__init__()
         self.fields = TaggedTuple(EmbeddedField(field) for field in fields)
         self.embeddings = nn.ModuleDict()
+        self._names: dict[str, str] = {}
 
     def embed(self, dim: int, *tags: Tag, sparse: bool = False) -> Tokenizer:
         """Give embeddings to the fields that have all of `tags` (without tags: to all fields); return the tokenizer.
@@ -201,9 +202,21 @@ class Tokenizer(nn.Module):
                 module = nn.Linear(1, dim, bias=False)
             else:
                 module = RowEmbedding(field.count, dim, sparse=sparse)
-            self.embeddings[self._module_name(field.name)] = module
+            self._names[field.name] = self._module_name(field.name)
+            self.embeddings[self._names[field.name]] = module
             field._embeddings = module
         return self
+
+    @property
+    def tensor_axes(self) -> dict[str, str]:
+        """What the rows of each embedding stand for, as `recrun.architectures.axes` reads it."""
+        kinds = ((ITEM, "item"), (USER, "user"), (DENSE, ""))
+        return {
+            f"embeddings.{self._names[field.name]}.weight": next(
+                (kind for tag, kind in kinds if field.match(tag) and (tag is DENSE or field.match(ID))), "category"
+            )
+            for field in self._embedded()
+        }
 
     def look_up(self, features: Mapping[str, Tensor], *tags: Tag) -> Tensor:
         """Return the embeddings of several fields side by side.

@@ -17,6 +17,7 @@ from recrun.errors import ConfigError, Fault, reading_order
 from recrun.registry import DATASETS
 from recrun.sweep.arguments import Grid, Setting, Value, parse_grid
 from recrun.sweep.points import Point, group, kinds_of_axes
+from recrun.sweep.starts import missing_starts, with_absolute_argument, with_absolute_start
 
 MAX_TRIALS: Final = 10_000
 """A larger grid is refused: it is probably a typo, and otherwise too large for a grid search."""
@@ -117,6 +118,8 @@ def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolv
         )
     choices, data = kinds_of_axes([axis.key for axis in grid.axes], _data_settings(grid, config, resolver))
     resolved, found = _resolve_all(grid, config, resolver, chooses=bool(choices))
+    faults += missing_starts(resolved, grid)
+    resolved = [with_absolute_start(each) for each in resolved]
     configs = [each.config for each in resolved]
     # If an argument is faulty, faults that do not point at an argument may only be consequences of it.
     faults += [fault for fault in found if not faults or (fault.file or "").startswith("argument ")]
@@ -277,7 +280,7 @@ def _build(grid: Grid, configs: Sequence[Mapping[str, Any]], config_path: str) -
             index=index,
             id=f"{digest}-{index:0{width}d}",
             overrides={setting.key: config[setting.key] for setting in grid.settings},
-            arguments=tuple(_arguments(_accepted(grid, values))),
+            arguments=with_absolute_argument(_arguments(_accepted(grid, values)), config),
             config=config,
         )
         for index, (values, config) in enumerate(zip(grid, configs, strict=True))

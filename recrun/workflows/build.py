@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from recrun.config.config import Config
 from recrun.config.draft import COMPONENTS
 from recrun.config.resolve import Resolved
 from recrun.config.trackers import require_packages
+from recrun.data.interactions import TrainingData
 from recrun.errors import ConfigError, Fault
 from recrun.evaluation.protocol import Protocol
 from recrun.randomness import draw_seed, seed_everything
@@ -23,6 +25,8 @@ from recrun.training import devices, torch_workarounds
 from recrun.training.coach import Coach
 from recrun.training.pipes import training_pipe
 from recrun.training.run_keeper import ReporterFactory
+from recrun.workflows.start_source import absolute_start
+from recrun.workflows.warm_start import start_from
 
 
 def prepare(
@@ -52,6 +56,8 @@ def prepare(
     coach = build(resolved)
     coach.notes = list(resolved.notes)
     settings = portable(resolved)
+    continued = run or (resumable(settings, runs) if settings.resume else None)
+    start(resolved, coach, continued)
     coach.compile(settings, settings.monitors, run=run, runs=runs, reporters=reporters, latest=latest)
     if verbose is not None:
         coach.show(verbose)
@@ -67,7 +73,7 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     dataset = _made(resolved, "dataset", config.root)
     Protocol.of(config).record_in(dataset.hashes)
     data = dataset.training_data()
-    model: nn.Module = _made(resolved, "model", data)
+    model = build_model(resolved, data)
     if not resolved.trains or not to_train:
         return Coach(model=model, dataset=dataset, device=device)
     model.to(device)
@@ -93,6 +99,26 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     )
 
 
+def start(resolved: Resolved, coach: Coach, continued: RunFolder | None = None) -> None:
+    """Fill the model with the values of the run that `init_from` names, if it does.
+
+    Args:
+        resolved: the config that the coach was built from.
+        coach: holds the model and the data.
+        continued: the run that is continued; None for a new one.
+
+    Raises:
+        ConfigError: there is no such run, or its model does not fit.
+    """
+    start_from(resolved, coach, partial(build_model, resolved), continued)
+
+
+def build_model(resolved: Resolved, data: TrainingData) -> nn.Module:
+    """Build the model of a config from train data."""
+    model: nn.Module = _made(resolved, "model", data)
+    return model
+
+
 def _made(resolved: Resolved, setting: str, *handed: Any) -> Any:
     """Make the component that a setting chooses, of what recrun hands over and of its own settings."""
     name = resolved.components[setting].name
@@ -109,6 +135,7 @@ def plan(resolved: Resolved) -> dict[str, Any]:
     coach = build(_settle_seed(resolved))
     config = resolved.config
     coach.check(config, config.monitors)
+    start(resolved, coach)
     return {
         "config": resolved.path,
         "model": config.model,
@@ -118,7 +145,8 @@ def plan(resolved: Resolved) -> dict[str, Any]:
         "statistics": coach.dataset.base.describe(),
         "epochs": config.epochs if resolved.trains else 1,
         "steps_per_epoch": coach.dataset.n_batches("train") if resolved.trains else None,
-        "notes": [*resolved.notes, *coach.dataset.base.notes],
+        "init_from": coach.origin,
+        "notes": [*resolved.notes, *coach.notes, *coach.dataset.base.notes],
     }
 
 
@@ -133,7 +161,9 @@ def _settle_seed(resolved: Resolved, runs: str | Path | None = None) -> Resolved
 
 def portable(resolved: Resolved) -> Config:
     """Return the config with absolute paths, so that the run does not depend on the working folder."""
-    return resolved.config.replace(root=str(Path(resolved.config.root).resolve()))
+    config, start = resolved.config, resolved.config.get("init_from")
+    moved = {} if start is None else {"init_from": absolute_start(start)}
+    return config.replace(root=str(Path(config.root).resolve()), **moved)
 
 
 def _use_sparse_gradients(model: nn.Module) -> None:

@@ -6,18 +6,21 @@ Shapes: U users, I items, N rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from recrun.architectures.axes import Sizes, grown
 from recrun.config.family import Family, family_of
 from recrun.config.find import bundled_configs, read_overrides
 from recrun.config.resolve import Resolved, resolve, resolve_given
 from recrun.config.yaml_reader import Given
 from recrun.criterions.base import checked_loss
+from recrun.data.interactions import Interactions, TrainingData
 from recrun.evaluation.predictions import predict
 from recrun.registry import MODELS
 from recrun.training.coach import Coach
@@ -113,6 +116,22 @@ def train(coach: Coach, family: Family) -> list[float]:
             total += float(loss.detach())
         losses.append(total)
     return losses
+
+
+def renumbered(data: TrainingData, users_U: np.ndarray, items_I: np.ndarray, more: Sizes) -> TrainingData:
+    """Return train data in which users and items have other numbers, and in which there are a few more of them.
+
+    Args:
+        data: the train part.
+        users_U: the new number of each user.
+        items_I: the new number of each item.
+        more: how many users and items are added, as "user" and "item".
+    """
+    rows = data.interactions
+    moved = Interactions(
+        users_U[rows.users].astype(rows.users.dtype), items_I[rows.items].astype(rows.items.dtype), rows.columns
+    )
+    return replace(grown(data, more), interactions=moved)
 
 
 def scores_of(coach: Coach, family: Family) -> Tensor:

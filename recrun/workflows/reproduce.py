@@ -18,7 +18,7 @@ from recrun.runs.folder import RunFolder, finished_record, open_run
 from recrun.runs.history import read_history
 from recrun.runs.provenance import code_hashes, data_differences, environment, refuse_strange_code
 from recrun.runs.records import read_json
-from recrun.workflows.build import build, portable
+from recrun.workflows.build import build, portable, start
 
 _COMPARED: Final = ("valid", "test", "best_epoch", "which4best", "epochs", "users")
 _NOWHERE: Final = "absent"
@@ -86,6 +86,10 @@ def reproduce(
     if data_differences(record.get("data") or {}, hashes):
         now = {"data": hashes, "code": code_hashes(resolved.config), "device": str(coach.device), **environment()}
         return {**document, "differences": [], "reasons": reasons(record, now)}
+    start(resolved, coach)
+    changed_start = _changed_start(record.get("init_from"), coach.origin)
+    if changed_start:
+        return {**document, "differences": [], "reasons": changed_start}
     settings = portable(resolved)
     coach.compile(settings, settings.monitors, runs=folder_of_runs(run) if runs is None else runs, repeats=True)
     if verbose is not None:
@@ -100,6 +104,14 @@ def reproduce(
         "differences": [vars(each) for each in differences],
         "reasons": reasons(record, coach.run.read_run()) if differences else [],
     }
+
+
+def _changed_start(then: Any, now: Mapping[str, Any] | None) -> list[str]:
+    """Return the reason why a run does not start from the values that it started from the first time, if so."""
+    if now is None or not isinstance(then, Mapping) or then.get("sha256") == now["sha256"]:
+        return []
+    digests = f"(SHA-256 {str(then.get('sha256'))[:12]}... then, {now['sha256'][:12]}... now)"
+    return [f"init_from: {now['checkpoint']} has changed {digests}"]
 
 
 def conditions_of(record: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:

@@ -63,7 +63,7 @@ def _keys_to_try(name: str) -> frozenset[str]:
     resolved = {other: resolve(path) for other, path in CONFIGS.items()}
     before = [other for other in resolved if other < name]
     known = {key for other in before for key in resolved[other].config}
-    return resolved[name].given | (resolved[name].config.keys() - known)
+    return frozenset(resolved[name].given) | (resolved[name].config.keys() - known)
 
 
 def _wrong(annotation: Any) -> list[str]:

@@ -34,7 +34,7 @@ def resolve_small(config: str | None, overrides: Sequence[str] = ()) -> Resolved
     values = Parser([*RUN, *TRAINING, *COMPONENTS]).resolve(given)
     values["description"] = values["description"] or "Small"
     values["which4best"] = values["which4best"] or values["monitors"][-1]
-    return Resolved(Config(values), {}, str(config), frozenset(given))
+    return Resolved(Config(values), {}, str(config), given)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import PurePath
 from typing import Final
 
 from recrun.config.draft import Facts
@@ -79,6 +80,18 @@ def _what_a_device_can_draw(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(message, "draw_on", "sampler")
 
 
+def _a_start_that_stays(facts: Facts) -> Iterator[Fault]:
+    """Yield a fault if a run that is continued would look for its start where `latest` has moved on."""
+    start = facts.values.get("init_from")
+    if start is None or not facts.has("init_from"):
+        return
+    if not start.strip() or not start.isprintable():
+        yield facts.fault(f"expected the path of a run or a checkpoint, found {start!r}", "init_from")
+    elif PurePath(start).name == "latest" and facts.values.get("resume") is True:
+        message = "with resume: true it would be another run each time, as latest moves; name the run itself"
+        yield facts.fault(message, "init_from", "resume")
+
+
 OF_TRAINING: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _enough_negatives,
     _enough_for_the_sampler,
@@ -86,4 +99,5 @@ OF_TRAINING: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _an_order_for_models_of_sequences,
     _held_out_after_the_history,
     _what_a_device_can_draw,
+    _a_start_that_stays,
 )

@@ -137,7 +137,9 @@ def _gives(name: str, overrides: Sequence[str], wanted: Mapping[str, str]) -> bo
     if again is None:
         return False
     found = _identity(again.config)
-    return all(found.get(key) == text for key, text in wanted.items()) and not (found.keys() - wanted) & again.given
+    return (
+        all(found.get(key) == text for key, text in wanted.items()) and not (found.keys() - wanted) & again.given.keys()
+    )
 
 
 def _needed(name: str, overrides: Sequence[str], wanted: Mapping[str, str]) -> list[str]:
