@@ -14,7 +14,7 @@ from recrun.sweep.arguments import Grid
 
 def missing_starts(trials: Sequence[Resolved], grid: Grid) -> Iterator[Fault]:
     """Yield a fault, where it was given, for each run that trials are to start from and that cannot be read."""
-    for path in dict.fromkeys(str(each.config["init_from"]) for each in trials if _starts(each)):
+    for path, trial in {str(each.config["init_from"]): each for each in trials if _starts(each)}.items():
         # Imported here, because reading a checkpoint needs torch.
         from recrun.workflows.start_source import read_source
 
@@ -23,7 +23,10 @@ def missing_starts(trials: Sequence[Resolved], grid: Grid) -> Iterator[Fault]:
         except CheckpointError as error:
             given = ((setting, value) for setting in grid.settings for value in setting.values)
             place = next((each for each in given if each[0].key == "init_from" and each[1].text == path), None)
-            yield Fault(str(error), "init_from") if place is None else place[0].fault(str(error), place[1].column)
+            if place is not None:
+                yield place[0].fault(str(error), place[1].column)
+            else:  # it is in the config
+                yield trial.given["init_from"].fault(str(error), "init_from")
 
 
 def with_absolute_start(trial: Resolved) -> Resolved:

@@ -58,6 +58,26 @@ def test_a_key_that_only_one_config_has_is_a_change() -> None:
     assert not is_finished_trial({**CONFIG, "dropout": 0.1}, CONFIG, ())
 
 
+def test_a_setting_that_came_later_is_no_change_as_long_as_it_is_as_by_default() -> None:
+    earlier = {key: value for key, value in CONFIG.items() if not key.startswith("init_")}
+    assert refused_changes(earlier, CONFIG) == {}
+    assert is_finished_trial(earlier, CONFIG, ())
+    assert list(refused_changes(earlier, {**CONFIG, "init_from": "/runs/a"})) == ["init_from"]
+    assert list(refused_changes(CONFIG, earlier)) == ["init_from", "init_match"], "only the earlier one may lack it"
+
+
+def test_the_run_to_start_from_decides_and_is_the_same_by_whichever_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    there, here = {**CONFIG, "init_from": f"{tmp_path}/runs/a"}, {**CONFIG, "init_from": "runs/a"}
+    assert refused_changes(there, here) == {}
+    for other in (CONFIG, {**CONFIG, "init_from": "runs/b"}):
+        assert not is_finished_trial(other, here, ())
+        assert changes_of_result(other, here)
+        assert sweep_identity(other, ()) != sweep_identity(here, ())
+
+
 def test_a_file_of_the_users_own_is_the_same_by_whichever_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     there, here = {**CONFIG, "model": f"{tmp_path}/mine.py:Mine"}, {**CONFIG, "model": "./mine.py:Mine"}

@@ -147,3 +147,16 @@ def test_two_names_that_torch_would_confuse_keep_their_own_embeddings() -> None:
     tokenizer = Tokenizer(fields).embed(3)
     assert [field.embeddings.weight.shape[0] for field in tokenizer] == [2, 5]
     assert len(tokenizer.state_dict()) == 2
+
+
+def test_it_says_what_the_rows_of_its_embeddings_stand_for(fields: FieldTuple) -> None:
+    tokenizer = Tokenizer([*fields, SparseField("a.genre", tags=(ITEM, FEATURE), transformer="none", count=3)])
+    assert tokenizer.tensor_axes == {}, "nothing is embedded yet"
+    tokenizer.embed(3)
+    assert tokenizer.tensor_axes == {
+        "embeddings.user.weight": "user",
+        "embeddings.item.weight": "item",
+        "embeddings.price.weight": "",
+        "embeddings.a_genre.weight": "category",
+    }
+    assert set(tokenizer.tensor_axes) == set(tokenizer.state_dict())

@@ -64,6 +64,12 @@ BROKEN = {
         "        return self.users.weight, self.items.weight + self.hidden",
         "keep all state in parameters or buffers",
     ),
+    "warm start": (
+        "def __init__(self, data, **settings):\n        super().__init__(data, **settings)\n"
+        "        self.items = torch.nn.Embedding(data.n_items + 1, 8)\n        self.initialize(0.1)\n\n"
+        "    def vectors(self):\n        return self.users.weight, self.items.weight[:-1]",
+        "what the rows of items.weight (81 x 8) of Model stand for is not certain",
+    ),
     "better than chance": (
         "def vectors(self):\n        return self.users.weight, -self.items.weight",
         "held-out items in the top 10; chance finds",
@@ -125,6 +131,16 @@ def test_a_good_model_keeps_every_rule(tmp_path: Path) -> None:
     verdicts = check(f"{tmp_path}/mine.py:Good", ["embedding_dim=16"])
     assert [verdict.message for verdict in verdicts if not verdict.ok] == []
     assert len(verdicts) == len(RULES)
+
+
+def test_a_wrong_declaration_of_rows_is_told(tmp_path: Path) -> None:
+    source = HEAD + f"    {BROKEN['warm start'][0]}\n\n    tensor_axes = {{'items.weight': '1+item'}}\n"
+    (tmp_path / "mine.py").write_text(source, encoding="utf-8")
+    verdicts = {verdict.rule: verdict for verdict in check(f"{tmp_path}/mine.py:Model")}
+    assert "taken by original ids, scores differ by up to" in (verdicts["warm start"].message or "")
+    (tmp_path / "right.py").write_text(source.replace("1+item", "item+1"), encoding="utf-8")
+    verdicts = {verdict.rule: verdict for verdict in check(f"{tmp_path}/right.py:Model")}
+    assert verdicts["warm start"].message is None
 
 
 def test_scores_of_training_and_ranking_may_differ_in_what_leaves_the_order_as_it_is(tmp_path: Path) -> None:
