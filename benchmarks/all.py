@@ -32,6 +32,7 @@ SCRIPTS = (
     "evaluation",
     "ranking_memory",
     "recommend",
+    "warm_start",
     "job",
     "growth",
     "many_epochs",

@@ -65,7 +65,7 @@ def _print(document: dict[str, Any]) -> None:
 
     differences = document["differences"]
     if document["reproduction"] is None:
-        echo("not reproduced: the data has changed, so nothing was trained")
+        echo("not reproduced: what it was made from has changed, so nothing was trained")
     else:
         echo(f"not reproduced: {len(differences)} of {document['compared']} numbers differ")
         rows = [(each["where"], repr(each["then"]), repr(each["now"])) for each in differences[:20]]

@@ -10,27 +10,22 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recrun.architectures.axes import axes_of
 from recrun.architectures.base import RecSysArch
-from recrun.architectures.take_rows import Matched, misfit, take_rows
 from recrun.config.family import can_score_new_users
 from recrun.config.monitor_names import MetricName
 from recrun.data.interactions import CSR
-from recrun.errors import RegistryError
 from recrun.evaluation.predictions import measure, predict
-from recrun.randomness import generator
 from recrun.registry import MODELS
 from recrun.registry.user_files import place_in_own_code
 from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
-from recrun.workflows.build import build_model
-from recrun.workflows.checked_subject import SEED, Broken, Subject, renumbered, scores_of, train
+from recrun.workflows.check_warm_start import warm_start
+from recrun.workflows.checked_subject import SEED, Broken, Subject, scores_of, train
 
 _CUTOFF: Final = 10
 _COMPARED: Final = 32
@@ -219,39 +214,6 @@ def checkpoint(subject: Subject) -> None:
         fresh.model.load_state_dict(load_checkpoint(folder)["model"])
     if not torch.equal(subject.scores, scores_of(fresh, subject.family)):
         raise Broken("loaded into a new model, it gives different scores; keep all state in parameters or buffers")
-
-
-@torch.no_grad()
-def warm_start(subject: Subject) -> None:
-    """Its values fit a model of users and items in another order and number, which then gives the same scores."""
-    if not subject.family.trains or subject.family.evaluation == "predictions":
-        return
-    coach, resolved = subject.coach, subject.resolve()
-    data, more = coach.dataset.base.training_data(), {"user": 2, "item": 4}
-    old = {"user": data.n_users, "item": data.n_items}
-    new = {kind: old[kind] + more[kind] for kind in old}
-    places = {kind: generator(SEED, 0, f"check {kind}").permutation(new[kind])[: old[kind]] for kind in old}
-    build = partial(build_model, resolved)
-    try:
-        axes = axes_of(coach.model, data, build)
-    except RegistryError as error:
-        raise Broken(str(error)) from None
-    moved = build(renumbered(data, places["user"], places["item"], more)).eval()
-    state, matched = coach.model.state_dict(), {kind: Matched(np.arange(old[kind]), places[kind]) for kind in old}
-    mine = moved.state_dict()
-    misfits = [misfit(name, axes[name], state[name], mine[name], old) for name in axes]
-    wrong = next(filter(None, misfits), None)
-    if wrong is not None:
-        raise Broken(f"built from the same rows in another order, {wrong}; declare tensor_axes")
-    take_rows(moved, state, axes, matched, old, new)
-    users = torch.from_numpy(places["user"])
-    scores = cast(RecSysArch, moved).score(users)[:, torch.from_numpy(places["item"])]
-    if not torch.allclose(scores, subject.scores, rtol=1e-3, atol=1e-5):
-        off = float((scores - subject.scores).abs().max())
-        raise Broken(
-            f"with its values taken by original ids, scores differ by up to {off:.2g}; tensor_axes of the class must "
-            "say what the rows of each tensor stand for"
-        )
 
 
 def better_than_chance(subject: Subject) -> None:

@@ -99,7 +99,7 @@ def test_one_changed_byte_in_the_data_is_named_with_its_file(recrun: Callable[..
     assert len(list((tmp_path / "runs/bprmf/File").iterdir())) == 1, "nothing was trained"
     outcome = recrun("reproduce", "runs/latest", "-q")
     assert outcome.code == 1
-    assert "not reproduced: the data has changed, so nothing was trained" in outcome.out
+    assert "not reproduced: what it was made from has changed, so nothing was trained" in outcome.out
     assert "data: the file ratings.csv has changed" in outcome.out
     file.write_bytes(content)
     assert recrun("reproduce", "runs/latest", "-q").code == 0
