@@ -59,7 +59,7 @@ class Protected:
                 if row["status"] == "done":
                     groups.setdefault(_kind(row, record), []).append((tail, row))
                 if tail not in self._going:
-                    for named in _named(record):
+                    for named in dict.fromkeys(_named(record)):
                         if named in self._going:
                             self._add(named, f"the run {path} names it")
         for (dataset, _, criterion), members in groups.items():

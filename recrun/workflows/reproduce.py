@@ -52,8 +52,8 @@ def reproduce(
 
     Args:
         path: the run's folder.
-        overrides: `KEY=VALUE` settings that do not change results (`root`). Plots are drawn only with `plots=true`,
-            and it is reported to trackers only if `track` is given.
+        overrides: `KEY=VALUE` settings that do not change results (`root`), or `init_from` if that run has moved.
+            Plots are drawn only with `plots=true`, and it is reported to trackers only if `track` is given.
         runs: the root of the new run folder; None for that of the given run (see `folder_of_runs`).
         trust: whether code of the user's own that the run names may be run although it was not run here before.
         verbose: how much is shown now, whatever the config says; None for what the config says.
@@ -69,7 +69,9 @@ def reproduce(
     run = open_run(path)
     record = finished_record(run)
     changed = read_overrides(overrides)
-    faults = [value.fault(_REFUSAL, key) for key, value in changed.items() if key not in FREE]
+    # Where the run that it started from has moved to may be said, since that is recognised by its digest.
+    free = (*FREE, "init_from") if isinstance(record.get("init_from"), Mapping) else FREE
+    faults = [value.fault(_REFUSAL, key) for key, value in changed.items() if key not in free]
     if faults:
         raise ConfigError(faults)
     no_plots = [] if "plots" in changed else ["plots=false"]

@@ -235,9 +235,13 @@ def test_a_run_is_reproduced_from_the_same_values_only(generated: RunFolder, tmp
     document = reproduce(run.path)
     assert (document["reproduction"], document["equal"]) == (None, False)
     assert document["reasons"][0].startswith(f"init_from: {file} has changed (SHA-256 ")
-    shutil.rmtree(source)
+    save_checkpoint(file, {**load_checkpoint(file), "epoch": run.read_run()["init_from"]["epoch"]})
+    source.rename(tmp_path / "moved")
     with pytest.raises(ConfigError, match="there is nothing at"):
         reproduce(run.path)
+    assert reproduce(run.path, [f"init_from={tmp_path}/moved"])["equal"]
+    with pytest.raises(ConfigError, match="init_from: cannot be changed when a run is reproduced"):
+        reproduce(generated.path, [f"init_from={tmp_path}/moved"])
 
 
 def test_a_run_that_another_one_started_from_is_removed_only_if_that_is_confirmed(
