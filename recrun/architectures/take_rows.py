@@ -75,7 +75,7 @@ def take_rows(
     old: Sizes,
     new: Sizes,
 ) -> Taken:
-    """Copy the values of a trained model into a model, in place, where they are about the same users and items.
+    """Load the values of a trained model into a model where they are about the same users and items.
 
     Args:
         model: the model that takes them.
@@ -85,7 +85,7 @@ def take_rows(
         old: users and items of the trained model.
         new: those of the model.
     """
-    taken, mine = Taken(), model.state_dict()
+    taken, mine = Taken(), {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for name, of_tensor in axes.items():
         theirs, target = state[name].to(mine[name].device), mine[name]
         if not any(part in KINDS for axis in of_tensor for part in pieces(axis)):
@@ -99,6 +99,7 @@ def take_rows(
         here, there = (_outer([pair[place] for pair in pairs], of_tensor, target.device) for place in (0, 1))
         target[here] = theirs[there]
         taken.rows.append(name)
+    model.load_state_dict(mine)  # A model may store its state in another way than it shows it.
     return taken
 
 
