@@ -5,7 +5,6 @@ Shapes: B users in a batch, U users, I items.
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -58,6 +57,9 @@ class UserKNN(ClosedFormArch):
         self.neighbors, self.neighbors_of = Neighbors(**neighbors), neighbors_of
         self.rows = data.matrix()
         self.similarities = SparseMatrix(data.n_users, data.n_users)
+        # What new users are compared with, and how similar they must be; both are made for the first of them.
+        self._compared: Compared | None = None
+        self._least: np.ndarray | None = None
 
     def fit(self, data: TrainingData) -> None:
         """Find each user's nearest neighbours."""
@@ -74,20 +76,18 @@ class UserKNN(ClosedFormArch):
         rows = histories.distinct().to_scipy(self.rows.shape[1])
         n_neighbors, n_users = self.neighbors.n_neighbors, self.rows.shape[0]
         n_kept = n_neighbors if self.neighbors_of == "target" else n_users
+        if self._compared is None:
+            self._compared = self.neighbors.compared(self.rows)
         nearest = self.neighbors.similarities(rows, self._compared, n_kept)
         if self.neighbors_of != "target":
+            if self._least is None:
+                self._least = self._least_similarities()
             nearest.data[nearest.data < self._least[nearest.indices]] = 0
             nearest = largest_per_row(nearest, n_neighbors if self.neighbors_of == "both" else n_users)
         return torch.from_numpy(dense_product(nearest, self.rows)).to(self.similarities.indptr.device)
 
-    @cached_property
-    def _compared(self) -> Compared:
-        """The users of train, as new ones are compared with them."""
-        return self.neighbors.compared(self.rows)
-
-    @cached_property
-    def _least(self) -> np.ndarray:
-        """The smallest similarity that each user of train keeps as a source (U,): 0 for one with few similar users."""
+    def _least_similarities(self) -> np.ndarray:
+        """Return the least similarity that each user of train keeps as a source (U,); 0 for one with few neighbours."""
         nearest = self.neighbors.nearest(self.rows, rows_are="source")
         full = np.flatnonzero(np.diff(nearest.indptr) == self.neighbors.n_neighbors)
         least_U = np.zeros(self.rows.shape[0], dtype=np.float32)

@@ -27,7 +27,7 @@ _BOTH: Final[tuple[Of, Of]] = ("user", "item")
 def make_groupings(names: Sequence[str], dataset: RecDataSet, settings: Mapping[str, Any]) -> list[Grouping]:
     """Return the groups of each name, each name once.
 
-    Only the train part is looked at, so the groups are the same for valid and test.
+    Only the train part and what is given of held-out users are looked at, so valid and test have the same groups.
 
     Args:
         names: the value of `groups`.
@@ -50,11 +50,13 @@ def make_groupings(names: Sequence[str], dataset: RecDataSet, settings: Mapping[
 
 
 def _counted(name: GroupName, dataset: RecDataSet) -> Grouping:
-    """Divide users into equally many by their train interactions, or items so that groups hold as many interactions."""
+    """Divide users into equally many by their known interactions, or items so that groups hold as many interactions."""
     train = dataset.csr("train")
     assert name.of is not None
     if name.of == "user":
-        counts_E, weights_E = train.lengths, np.ones(dataset.n_users, dtype=np.int64)
+        given = dataset.given()
+        counts_E = train.lengths if given is None else train.lengths + given.lengths
+        weights_E = np.ones(dataset.n_users, dtype=np.int64)
     else:
         counts_E = weights_E = np.bincount(train.indices, minlength=dataset.n_items).astype(np.int64)
     labels, members = _quantiles(name, counts_E, weights_E, np.arange(len(counts_E)))

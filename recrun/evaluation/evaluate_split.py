@@ -65,11 +65,12 @@ def evaluate_split(
 
         probabilities, labels, users = predict(model, base, split, device, progress=progress)
         return Evaluation(measure(probabilities, labels, users, metrics, base), len(set(users.tolist())), 0)
+    from recrun.evaluation.new_users import scored_as
     from recrun.evaluation.ranking import evaluate_ranking
 
     mode = check_mode(split)
     result = evaluate_ranking(
-        model,
+        scored_as(model, base),
         seen=base.seen(mode),
         relevant=base.csr(mode),
         n_items=base.n_items,

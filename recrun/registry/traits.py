@@ -230,12 +230,14 @@ class SplitTraits(Traits):
         compares_users: whether it compares the times of different users.
         keeps_order: whether what it holds out of a user's interactions is later than what it leaves in train; None if
             that is only seen on the data.
+        new_users: whether it holds out users, whose rows are partly given to the model and partly to be found.
         without_share: why `test_ratio` does not apply to it, or None if it applies.
     """
 
     needs_time: bool = False
     compares_users: bool = False
     keeps_order: bool | None = None
+    new_users: bool = False
     without_share: str | None = None
 
 

@@ -329,7 +329,7 @@ def test_given_parts_drop_an_inherited_split_and_what_goes_with_it(folder: Path)
 
 def test_an_inherited_value_that_the_chosen_component_does_not_take_says_where_it_is_from(folder: Path) -> None:
     _write(folder, a="model: ease\nsplit: leave_k\n", b="extends: a.yaml\ndataset: Beauty\n", c="model: ease\nlr: x\n")
-    taken = "cold_items, cold_users, leave_one_out, ratio, user_time"
+    taken = "cold_items, cold_users, leave_one_out, new_users, ratio, user_time"
     (fault,) = _faults("b.yaml")
     assert fault.startswith(
         f"a.yaml:2:8: split: expected one of {taken}, found 'leave_k' (text) (inherited from a.yaml:2; "

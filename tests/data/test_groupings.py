@@ -31,6 +31,7 @@ def data_set(train: list[list[int]], n_items: int, user_ids: list[Any] | None = 
         entity_files={},
         files={},
         csr=lambda split: {"train": rows}[split],
+        given=lambda: None,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from recrun.config.draft import Facts
+from recrun.config.family import can_score_new_users, without_new_users
 from recrun.errors import Fault
 from recrun.registry import DATASETS, LOSSES
 
@@ -31,6 +32,19 @@ def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
     if loss is not None and fitting and loss.name in LOSSES and loss.name not in fitting:
         message = f"model {model.name} predicts labels: expected loss {' or '.join(fitting)}, found {loss.name}"
         yield facts.fault(message, "loss", "model")
+
+
+def _new_users_that_the_model_can_score(facts: Facts) -> Iterator[Fault]:
+    model = facts.components.get("model")
+    given_parts = facts.values.get("train_path") is not None
+    holds_out_users = getattr(facts.settings.traits("split"), "new_users", False) and not given_parts
+    if (
+        model is not None
+        and holds_out_users
+        and facts.family.evaluation == "ranking"
+        and not can_score_new_users(model)
+    ):
+        yield facts.fault(without_new_users(model.name), "split", "model")
 
 
 def _scores_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
@@ -111,6 +125,7 @@ def _what_the_pipe_of_a_family_takes(facts: Facts) -> Iterator[Fault]:
 
 OF_A_MODEL: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _what_predictions_take,
+    _new_users_that_the_model_can_score,
     _scores_that_the_loss_can_take,
     _rows_that_the_loss_can_take,
     _vectors_that_the_loss_compares,

@@ -141,7 +141,7 @@ for _key, _spellings in _RENAMED.items():
         RENAMED.setdefault(_spelling, []).append(_key)
 
 _TYPO: Final = 0.8
-"""How similar a key must be to one of another program; short ones are too much alike."""
+"""How similar a key must be to a setting, or to a key of another program, to be clearly that one misspelled."""
 _LONG: Final = 6
 
 REMARKS: Final[dict[str, str]] = {key: remark for remark, keys in _REMARKS.items() for key in keys.split()}
@@ -171,7 +171,8 @@ def meant_setting(key: str, known: Iterable[str]) -> str | None:
     """
     names = list(known)
     same = next((name for name in names if bare(name) == bare(key)), None)
-    return same or renamed(key, names) or nearest(key, names) or _renamed_typo(key, names)
+    clear = same or renamed(key, names) or nearest(key, names, _TYPO)
+    return clear or _renamed_typo(key, names) or nearest(key, names)
 
 
 def _renamed_typo(key: str, known: list[str]) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import sys
 from abc import abstractmethod
@@ -15,16 +14,18 @@ import numpy as np
 
 from recrun import __version__
 from recrun.data import cache, tags
+from recrun.data.datasets.cached import digest, from_entry, to_entry
 from recrun.data.datasets.foreign import checked_tables
 from recrun.data.datasets.part_checks import refuse_torn_histories
 from recrun.data.datasets.preparation import Preparation, Prepared, prepare
+from recrun.data.datasets.settings import NewUsers
 from recrun.data.datasets.source_files import EntityFile, SourceFile, check_content, locate, unlike_beside
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
 from recrun.data.formats.table import Table
 from recrun.data.interactions import CSR, ITEM, RATING, TIMESTAMP, USER, WEIGHT, Interactions, TrainingData, join, union
 from recrun.data.postprocessing.mode import Mode, check_mode
 from recrun.data.postprocessing.source import Source
-from recrun.data.splits import PARTS
+from recrun.data.splits import GIVEN_PART
 from recrun.errors import DataError
 from recrun.files import sha256_file
 from recrun.registry.read_object import keyword_defaults
@@ -141,17 +142,37 @@ class RecDataSet(Source):
         return self._rows[split]
 
     def seen(self, split: Mode) -> CSR:
-        """Return each user's items that ranking for a part excludes: train for valid, train and valid for test."""
+        """Return each user's items that ranking for a part excludes: train for valid, train and valid for test.
+
+        Where users are held out, these are train for both parts, and what is given of the held-out users.
+        """
         if check_mode(split) == "train":
             return CSR.empty(self.n_users)
+        given = self._parts.get(GIVEN_PART)
+        if given is not None:
+            return union(self.csr("train"), given.csr(self.n_users))
         return self.csr("train") if split == "valid" else union(self.csr("train"), self.csr("valid"))
 
     def histories(self, split: Mode) -> CSR:
-        """Return each user's items before a part in time order: train for valid, train and valid for test."""
+        """Return each user's items before a part in time order: train for valid, train and valid for test.
+
+        Where users are held out, they are train for both parts, and what is given of the held-out users.
+        """
         if check_mode(split) == "train":
             return CSR.empty(self.n_users)
+        if GIVEN_PART in self._parts:
+            return join([self._parts["train"], self._parts[GIVEN_PART]]).histories(self.n_users)
         before: tuple[Mode, ...] = ("train",) if split == "valid" else ("train", "valid")
         return join([self.interactions(part) for part in before]).histories(self.n_users)
+
+    def given(self) -> CSR | None:
+        """Return the items in the order of time by which held-out users are scored, U rows; None if none are held out.
+
+        Held-out users have no interaction in train, and these are not to be found in valid or test. The rows of other
+        users are empty.
+        """
+        rows = self._parts.get(GIVEN_PART)
+        return None if rows is None else rows.histories(self.n_users)
 
     def refuse_torn_histories(self) -> None:
         """Refuse parts that do not follow each other in time, for models that read histories.
@@ -170,7 +191,7 @@ class RecDataSet(Source):
 
     def describe(self) -> dict[str, Any]:
         """Return statistics: users, items, rows of each part, density, and how active users and items are."""
-        n_rows = {part: len(self._parts[part]) for part in PARTS}
+        n_rows = {part: len(rows) for part, rows in self._parts.items()}
         total = sum(n_rows.values())
         return {
             "users": self.n_users,
@@ -184,14 +205,14 @@ class RecDataSet(Source):
         }
 
     def __repr__(self) -> str:
-        rows = ", ".join(f"{len(self._parts[part]):,} {part}" for part in PARTS)
+        rows = ", ".join(f"{len(rows):,} {part}" for part, rows in self._parts.items())
         return f"{self.name}({self.n_users:,} users, {self.n_items:,} items, {rows})"
 
     def _load(self, root: str | Path, preparation: Preparation) -> tuple[Prepared, dict[str, str]]:
         sources = self.sources()
         if not sources:
             prepared = prepare(self._read({}), preparation)
-            return prepared, {"split": _hash(prepared)}
+            return prepared, {"split": digest(prepared)}
         self.files = files = locate(self.name, self.locations(Path(root).expanduser()), sources)
         self.notes += unlike_beside(files)
         before = _states(files)
@@ -199,8 +220,8 @@ class RecDataSet(Source):
         entry = cache.load(folder)
         if entry is not None:
             with suppress(KeyError, TypeError, ValueError, AttributeError, IndexError):
-                prepared, hashes = _from_entry(entry)
-                if hashes.get("split") == _hash(prepared):
+                prepared, hashes = from_entry(entry)
+                if hashes.get("split") == digest(prepared):
                     return prepared, hashes
             self.notes.append(f"the cache at {folder} was damaged and is built anew")
             cache.discard(folder)
@@ -210,8 +231,8 @@ class RecDataSet(Source):
         user_ids, item_ids = self.rename(files, prepared.user_ids, prepared.item_ids)
         _refuse_changed(files, before)
         prepared = Prepared(prepared.parts, user_ids, item_ids, prepared.shipped, (*notes, *prepared.notes))
-        hashes["split"] = _hash(prepared)
-        reason = cache.store(folder, _to_entry(prepared, hashes))
+        hashes["split"] = digest(prepared)
+        reason = cache.store(folder, to_entry(prepared, hashes))
         if reason:
             self.notes.append(f"the data is not cached ({reason}); set RECRUN_CACHE to a folder that can be written")
         return prepared, hashes
@@ -226,10 +247,15 @@ class RecDataSet(Source):
         return {
             "recrun": __version__,
             "files": {name: [path.suffix, sha256_file(path)] for name, path in files.items()},
-            "settings": self.settings,
+            "settings": self._settings_that_count(preparation),
             "code": sha256_file(code) if code and Path(code).is_file() else "",
             **_made_by(preparation),
         }
+
+    def _settings_that_count(self, preparation: Preparation) -> dict[str, Any]:
+        """Return the settings without those of held-out users, where there are none."""
+        absent = () if preparation.find_split().new_users else NewUsers.__annotations__
+        return {key: value for key, value in self.settings.items() if key not in absent}
 
     def _unlike_published(self) -> list[str]:
         unlike = [
@@ -276,42 +302,3 @@ def _refuse_changed(files: Mapping[str, Path], before: Mapping[str, tuple[int, i
     changed = [str(path) for name, path in files.items() if after[name] != before[name]]
     if changed:
         raise DataError(f"{', '.join(changed)} changed while being read; start again when it is complete")
-
-
-def _to_entry(prepared: Prepared, hashes: Mapping[str, str]) -> cache.Entry:
-    arrays = {"user_ids": prepared.user_ids, "item_ids": prepared.item_ids}
-    for part, rows in prepared.parts.items():
-        arrays |= {f"{part}/users": rows.users, f"{part}/items": rows.items}
-        arrays |= {f"{part}/columns/{name}": values for name, values in rows.columns.items()}
-    return cache.Entry(
-        arrays, {"hashes": dict(hashes), "shipped": dict(prepared.shipped), "notes": list(prepared.notes)}
-    )
-
-
-def _from_entry(entry: cache.Entry) -> tuple[Prepared, dict[str, str]]:
-    arrays, parts = entry.arrays, {}
-    for part in PARTS:
-        prefix = f"{part}/columns/"
-        columns = {name[len(prefix) :]: values for name, values in arrays.items() if name.startswith(prefix)}
-        parts[part] = Interactions(arrays[f"{part}/users"], arrays[f"{part}/items"], columns)
-    facts = entry.facts
-    if not _are_sound(facts["shipped"], facts["notes"], facts["hashes"]):
-        raise ValueError("its facts are not what is written")
-    prepared = Prepared(parts, arrays["user_ids"], arrays["item_ids"], facts["shipped"], tuple(facts["notes"]))
-    return prepared, dict(facts["hashes"])
-
-
-def _are_sound(shipped: Any, notes: Any, hashes: Any) -> bool:
-    counts, texts = list(shipped.values()), [*notes, *hashes, *hashes.values()]
-    has_all = {"users", "items", "interactions"} <= shipped.keys()
-    return has_all and all(type(count) is int for count in counts) and all(isinstance(text, str) for text in texts)
-
-
-def _hash(prepared: Prepared) -> str:
-    """Return the SHA-256 of the parts and ids: equal exactly when models are trained and evaluated on the same rows."""
-    digest = hashlib.sha256()
-    for name, values in _to_entry(prepared, {}).arrays.items():
-        little_endian = values.astype(values.dtype.newbyteorder("<"), copy=False)
-        digest.update(f"{name} {little_endian.dtype.str} {little_endian.shape}\n".encode())
-        digest.update(np.ascontiguousarray(little_endian).view(np.uint8).data)
-    return digest.hexdigest()

@@ -102,8 +102,8 @@ class File(OwnFiles):
             valid_path: the file of the validation part; without it `valid_ratio` of train is held out.
             test_path: the file of the test part.
             format: name of the files' format (see `recrun list formats`); null infers it from the file's name.
-            test_ratio: share of the interactions that is tested on (of the users or items, for cold_users, cold_items);
-                not for leave_one_out, leave_k, k_fold and given parts.
+            test_ratio: share of the interactions that is tested on (of the users or items, for cold_users,
+                new_users and cold_items); not for leave_one_out, leave_k, k_fold and given parts.
             valid_ratio: share of the interactions that is validated on (of train, with given parts); 0 for none.
             **settings: how the files are written, which interactions are kept, and which are held out.
 

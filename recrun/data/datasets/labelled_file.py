@@ -84,7 +84,9 @@ class LabelledFile(OwnFiles):
         dense_na_value: float | None = None,
         split: Annotated[
             str,
-            Registered("splits", without=("leave_one_out", "leave_k", "k_fold", "cold_users", "cold_items")),
+            Registered(
+                "splits", without=("leave_one_out", "leave_k", "k_fold", "cold_users", "new_users", "cold_items")
+            ),
             AppliesIf("train_path is None", "the parts are given by train_path and test_path"),
         ] = "ratio",
         **settings: Unpack[LabelledRows],

@@ -195,22 +195,35 @@ def unknown_in_train(
     return notes
 
 
+def too_few_given(parts: Mapping[str, Interactions], n_users: int) -> list[str]:
+    """Return notes on held-out users of whom something is given, but nothing is left to be found.
+
+    Args:
+        parts: "train", "valid", "test" and "given".
+        n_users: U.
+    """
+    given, valid, test = (np.bincount(parts[name].users, minlength=n_users) for name in ("given", "valid", "test"))
+    n_held_out, n_without = int((given > 0).sum()), int(((given > 0) & (valid + test == 0)).sum())
+    told = f"{n_without:,} of {n_held_out:,} held-out users have too few interactions to hold any of them out"
+    return [f"{told}; they are not tested on"] if n_without else []
+
+
 def refuse_torn_histories(parts: Mapping[str, Interactions], n_users: int) -> None:
     """Refuse parts in which a user's interactions of an earlier part are later than those of a held-out one.
 
     A model of sequences that is tested on the held-out ones would have read items from after them.
 
     Args:
-        parts: "train", "valid" and "test", each with its rows by user, then by time.
+        parts: "train", "valid" and "test", and maybe "given", each with its rows by user, then by time.
         n_users: U.
 
     Raises:
         DataError: there is a user whose test (or valid) interaction comes before one that is read.
     """
     latest_U: np.ndarray | None = None
-    for part in ("train", "valid", "test"):
-        rows = parts[part]
-        if TIMESTAMP not in rows.columns or not len(rows):
+    for part in ("train", splits.GIVEN_PART, "valid", "test"):
+        rows = parts.get(part)
+        if rows is None or TIMESTAMP not in rows.columns or not len(rows):
             continue
         times, is_first = rows.columns[TIMESTAMP], np.diff(rows.users, prepend=-1) != 0
         if latest_U is None:
@@ -221,8 +234,8 @@ def refuse_torn_histories(parts: Mapping[str, Interactions], n_users: int) -> No
             raise DataError(
                 f"{n_torn:,} of {len(held_out):,} users in {part} have interactions in an earlier part that are later "
                 f"than one of theirs in {part}, so a model that reads histories would read items from after the "
-                f"held-out ones; hold out the latest interactions (split=leave_one_out, user_time or time), or set "
-                f"shuffled_time to true"
+                f"held-out ones; hold out the latest interactions (split=leave_one_out, user_time or time, or "
+                f"fold_in_by=time), or set shuffled_time to true"
             )
         is_last = np.roll(is_first, -1)
         latest_U[held_out] = np.maximum(latest_U[held_out], times[is_last])

@@ -12,7 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recrun.data import filters, splits
-from recrun.data.datasets.part_checks import one_after_the_other, refuse_overlap, refuse_unlike, unknown_in_train
+from recrun.data.datasets.numbered import Rows
+from recrun.data.datasets.part_checks import (
+    one_after_the_other,
+    refuse_overlap,
+    refuse_unlike,
+    too_few_given,
+    unknown_in_train,
+)
 from recrun.data.formats.table import Ids, Table
 from recrun.data.formats.values.ids import union_ids
 from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT, Interactions, chronological_order
@@ -25,6 +32,7 @@ WHOLE = "all"
 DEFAULT_TEST_RATIO = 0.1
 _NO_IDS = Ids(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
 DEFAULT_FOLDS = 5
+DEFAULT_FOLD_IN = (0.8, "random")
 _GIVEN = splits.Split(lambda rows: np.zeros(len(rows.users), dtype=np.int8), without_share="the parts are given")
 
 
@@ -46,6 +54,8 @@ class Preparation:
         n_held_out: for "leave_k": how many of each user's latest interactions are tested.
         n_folds: for "k_fold": how many folds there are.
         test_fold: for "k_fold": which of them is tested, from 1.
+        fold_in_ratio: for "new_users": share of a held-out user's rows that is given, above 0 and below 1.
+        fold_in_by: for "new_users": whether "random" ones are given, or the earliest ("time").
     """
 
     split: str = "ratio"
@@ -60,6 +70,8 @@ class Preparation:
     n_held_out: int = 1
     n_folds: int = DEFAULT_FOLDS
     test_fold: int = 1
+    fold_in_ratio: float = DEFAULT_FOLD_IN[0]
+    fold_in_by: str = DEFAULT_FOLD_IN[1]
 
     def find_split(self) -> splits.Split:
         """Return what `split` names.
@@ -89,6 +101,15 @@ class Preparation:
             raise DataError(
                 f"test_fold {self.test_fold} is not there: n_folds is {self.n_folds}, and they are counted from 1"
             )
+        if not split.new_users and (self.fold_in_ratio, self.fold_in_by) != DEFAULT_FOLD_IN:
+            raise DataError(
+                f"fold_in_ratio and fold_in_by are for split=new_users, found split={self.split}; leave them out"
+            )
+        if not 0 < self.fold_in_ratio < 1 or self.fold_in_by not in ("random", "time"):
+            raise DataError(
+                f"expected a fold_in_ratio above 0 and below 1, and fold_in_by random or time; found "
+                f"{self.fold_in_ratio} and {self.fold_in_by}"
+            )
         if split.without_share:
             if self.test_ratio != DEFAULT_TEST_RATIO:
                 raise DataError(
@@ -106,7 +127,8 @@ class Prepared:
     """A data set, ready to use.
 
     Args:
-        parts: the interactions of "train", "valid" and "test"; rows by user, then by time where there is one.
+        parts: the interactions of "train", "valid" and "test", and with held-out users those that are "given" of them;
+            rows by user, then by time where there is one.
         user_ids: original id of each internal one (U,).
         item_ids: original id of each internal one (I,).
         shipped: what the files held before anything was filtered or held out: "users", "items", "interactions", and the
@@ -119,24 +141,6 @@ class Prepared:
     item_ids: np.ndarray
     shipped: Mapping[str, int]
     notes: tuple[str, ...]
-
-
-@dataclass(eq=False)
-class _Rows:
-    """The rows of all tables under one numbering; `labels` is None until they are split."""
-
-    users: Ids
-    items: Ids
-    columns: dict[str, np.ndarray]
-    labels: np.ndarray | None
-
-    def __len__(self) -> int:
-        return len(self.users.codes)
-
-    def take(self, index: np.ndarray) -> _Rows:
-        columns = {name: values[index] for name, values in self.columns.items()}
-        users, items = (Ids(ids.codes[index], ids.names) for ids in (self.users, self.items))
-        return _Rows(users, items, columns, None if self.labels is None else self.labels[index])
 
 
 def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
@@ -164,16 +168,25 @@ def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
     del order
     rows = _filter(rows, preparation, notes)
     labels = _split(tables, rows, preparation)
-    parts = {name: _part(rows, np.flatnonzero(labels == label)) for label, name in enumerate(splits.PARTS)}
+    names: tuple[str, ...] = splits.PARTS
+    if preparation.find_split().new_users:
+        kept = labels != splits.LEFT_OUT
+        notes += _left_out(rows.items.codes[~kept])
+        rows, labels = rows.take(np.flatnonzero(kept)).renumbered(), labels[kept]
+        names = (*splits.PARTS, splits.GIVEN_PART)
+    parts = {name: _part(rows, np.flatnonzero(labels == label)) for label, name in enumerate(names)}
     if not len(parts["train"]):
         raise DataError("no interaction is left for train")
     notes += [f"{part} is empty: no user has enough interactions" for part in _unfilled(parts, tables, preparation)]
     split = "labelled rows" if preparation.duplicates == "all" else preparation.split
-    notes += unknown_in_train(parts, len(rows.users.names), len(rows.items.names), tables, split)
+    if splits.GIVEN_PART in parts:
+        notes += too_few_given(parts, len(rows.users.names))
+    else:
+        notes += unknown_in_train(parts, len(rows.users.names), len(rows.items.names), tables, split)
     return Prepared(parts, rows.users.names, rows.items.names, shipped, tuple(dict.fromkeys(notes)))
 
 
-def _merge(tables: Mapping[str, Table], notes: list[str]) -> _Rows:
+def _merge(tables: Mapping[str, Table], notes: list[str]) -> Rows:
     parts = list(tables.values())
     names = [name for name in parts[0].columns if all(name in table.columns for table in parts)]
     dropped = sorted({name for table in parts for name in table.columns} - set(names))
@@ -187,10 +200,10 @@ def _merge(tables: Mapping[str, Table], notes: list[str]) -> _Rows:
     if TIMESTAMP in names and labels is not None and all(table.time_is_order for table in parts):
         columns[TIMESTAMP] = one_after_the_other(columns[TIMESTAMP], labels)
     users = union_ids([table.users for table in parts])
-    return _Rows(users, union_ids([table.items for table in parts]), columns, labels)
+    return Rows(users, union_ids([table.items for table in parts]), columns, labels)
 
 
-def _filter(rows: _Rows, preparation: Preparation, notes: list[str]) -> _Rows:
+def _filter(rows: Rows, preparation: Preparation, notes: list[str]) -> Rows:
     """Return the rows that are kept, of rows that stand in the order of time."""
     n_before = len(rows)
     if preparation.rating_threshold is not None:
@@ -213,30 +226,27 @@ def _filter(rows: _Rows, preparation: Preparation, notes: list[str]) -> _Rows:
         )
         rows = rows.take(np.flatnonzero(mask))
         _refuse_nothing(rows, f"no interactions have {minima[0]} by their user and {minima[1]} by their item")
-    return rows if len(rows) == n_before else _renumber(rows)
+    return rows if len(rows) == n_before else rows.renumbered()
 
 
-def _refuse_nothing(rows: _Rows, reason: str) -> None:
+def _refuse_nothing(rows: Rows, reason: str) -> None:
     if not len(rows):
         raise DataError(f"the filters leave nothing: {reason}")
 
 
-def _renumber(rows: _Rows) -> _Rows:
-    """Return the rows under a numbering of the ids that still occur."""
-    columns = []
-    for ids in (rows.users, rows.items):
-        occurs = np.bincount(ids.codes, minlength=len(ids.names)) > 0
-        table = np.cumsum(occurs, dtype=np.int32) - np.int32(1)
-        columns.append(Ids(table[ids.codes], ids.names[occurs]))
-    return _Rows(columns[0], columns[1], rows.columns, rows.labels)
+def _left_out(items: np.ndarray) -> list[str]:
+    """Return notes on the items of rows that a split leaves out."""
+    n_items = len(np.unique(items))
+    told = f"{len(items):,} interactions of held-out users are left out: no train user has their {n_items:,} items"
+    return [told] if n_items else []
 
 
-def _split(tables: Mapping[str, Table], rows: _Rows, preparation: Preparation) -> np.ndarray:
+def _split(tables: Mapping[str, Table], rows: Rows, preparation: Preparation) -> np.ndarray:
     if rows.labels is not None:
         keeps = "valid" in tables or not preparation.valid_ratio
         return rows.labels if keeps else _with_valid(rows.labels, rows, preparation)
     split = preparation.find_split()
-    if split.needs_time:
+    if split.needs_time or (split.new_users and preparation.fold_in_by == "time"):
         _require_times(tables[WHOLE], rows, preparation.split, split)
     unsplit = splits.Unsplit(
         users=rows.users.codes,
@@ -250,27 +260,13 @@ def _split(tables: Mapping[str, Table], rows: _Rows, preparation: Preparation) -
         n_folds=preparation.n_folds,
         test_fold=preparation.test_fold,
         rng=generator(preparation.split_seed, 0, "split"),
+        fold_in_ratio=preparation.fold_in_ratio,
+        fold_in_by=preparation.fold_in_by,
     )
-    return _checked(np.asarray(split.function(unsplit)), len(rows), preparation.split)
+    return split.label(unsplit, preparation.split)
 
 
-def _checked(labels: np.ndarray, n_rows: int, split: str) -> np.ndarray:
-    """Return the labels of a split, which may be a user's own, if they are some.
-
-    Raises:
-        DataError: there is not one of 0, 1 and 2 for each row.
-    """
-    told = f"split={split} must return a label of 0 (train), 1 (valid) or 2 (test) for each of {n_rows} rows"
-    told += f"; found {labels.dtype} of shape {labels.shape}"
-    if labels.dtype.kind not in "iu":
-        raise DataError(told)
-    low, high = labels.min(initial=0), labels.max(initial=0)
-    if labels.shape != (n_rows,) or low < splits.TRAIN or high > splits.TEST:
-        raise DataError(f"{told} with values from {low} to {high}")
-    return labels
-
-
-def _with_valid(labels: np.ndarray, rows: _Rows, preparation: Preparation) -> np.ndarray:
+def _with_valid(labels: np.ndarray, rows: Rows, preparation: Preparation) -> np.ndarray:
     """Return the labels of given parts with a share of train labelled as valid."""
     labels = labels.copy()
     train = labels == splits.TRAIN
@@ -283,7 +279,7 @@ def _with_valid(labels: np.ndarray, rows: _Rows, preparation: Preparation) -> np
     return labels
 
 
-def _require_times(table: Table, rows: _Rows, name: str, split: splits.Split) -> None:
+def _require_times(table: Table, rows: Rows, name: str, split: splits.Split) -> None:
     if TIMESTAMP not in rows.columns:
         raise DataError(
             f"split={name} needs the time of each interaction, and {table.path} has none; name its column with "
@@ -296,7 +292,7 @@ def _require_times(table: Table, rows: _Rows, name: str, split: splits.Split) ->
         )
 
 
-def _part(rows: _Rows, index: np.ndarray) -> Interactions:
+def _part(rows: Rows, index: np.ndarray) -> Interactions:
     columns = {name: values[index] for name, values in rows.columns.items()}
     return Interactions(rows.users.codes[index], rows.items.codes[index], columns)
 

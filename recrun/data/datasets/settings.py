@@ -14,6 +14,8 @@ from recrun.types import (
     Default,
     Fraction,
     Ge,
+    Gt,
+    Lt,
     NonNegativeInt,
     OptionalColumn,
     PositiveInt,
@@ -21,6 +23,28 @@ from recrun.types import (
     Where,
     of_format,
 )
+
+
+class NewUsers(TypedDict, total=False):
+    """Settings of the split that holds out users.
+
+    Args:
+        fold_in_ratio: share of a held-out user's interactions that is given to score the user by; for new_users.
+        fold_in_by: which of them are given: random ones, or the earliest (time), which models of sequences need.
+    """
+
+    fold_in_ratio: Annotated[
+        float,
+        Gt(0),
+        Lt(1),
+        Default(0.8),
+        AppliesIf("split.new_users", "it is for split=new_users, found split={split}"),
+    ]
+    fold_in_by: Annotated[
+        Literal["random", "time"],
+        Default("random"),
+        AppliesIf("split.new_users", "it is for split=new_users, found split={split}"),
+    ]
 
 
 class ValidShare(TypedDict, total=False):
@@ -39,8 +63,8 @@ class Shares(ValidShare, total=False):
     """Settings of every split that is made here.
 
     Args:
-        test_ratio: share of the interactions that is tested on (of the users or items, for cold_users, cold_items); not
-            for leave_one_out, leave_k and k_fold.
+        test_ratio: share of the interactions that is tested on (of the users or items, for cold_users, new_users and
+            cold_items); not for leave_one_out, leave_k and k_fold.
         valid_ratio: share of the interactions that is validated on; 0 for none.
     """
 
@@ -61,12 +85,13 @@ class Shares(ValidShare, total=False):
     ]
 
 
-class Splitting(Shares, total=False):
+class Splitting(Shares, NewUsers, total=False):
     """Settings of data sets that any split applies to.
 
     Args:
         split: held out is a random share of each user's interactions (ratio), each user's latest one or several, a
-            fold, all of some users or items, the latest of all (time), or the latest share of each user's.
+            fold, all of some users or items, a part of those of some users (new_users), the latest of all (time), or
+            the latest share of each user's.
         n_held_out: how many of each user's latest interactions are tested on; for leave_k.
         n_folds: how many folds each user's interactions are dealt to; for k_fold.
         test_fold: the fold that is tested on, from 1; for k_fold.
@@ -131,11 +156,11 @@ class GivenRatedParts(ValidShare, RatedCore, total=False):
     """Settings of data sets whose train and test parts are given, with ratings."""
 
 
-class Sequences(Shares, Core, total=False):
+class Sequences(Shares, NewUsers, Core, total=False):
     """Settings of data sets that tell the order of interactions, and have splits of their own."""
 
 
-class RatedShares(Shares, RatedCore, total=False):
+class RatedShares(Shares, NewUsers, RatedCore, total=False):
     """Settings of data sets with ratings that have splits of their own."""
 
 

@@ -7,6 +7,7 @@ another package, or one in a file of your own. Its traits say what it requires:
 - `compares_users`: it compares the times of different users; data that only orders each user's rows is refused.
 - `keeps_order`: whether what it holds out of a user's interactions is later than what it leaves in train. Models of
   sequences are refused with one that does not; if a split does not say, the data is looked at.
+- `new_users`: it holds out users: it labels a part of their rows as given, to score them by, and may leave rows out.
 - `without_share`: why it does not use `test_ratio`; left out if it does.
 """
 
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from recrun.errors import DataError
 from recrun.registry import SPLITS
 
 if TYPE_CHECKING:
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "valid", "test")
 TRAIN, VALID, TEST = 0, 1, 2
+GIVEN, LEFT_OUT = 3, 4
+"""Further labels of splits with the trait `new_users`."""
+GIVEN_PART = "given"
+"""The name of the rows labelled `GIVEN`, beside those of `PARTS`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +47,8 @@ class Unsplit:
         n_folds: number of folds.
         test_fold: the fold held out for test, counted from 1.
         rng: the source of randomness, seeded by `split_seed`.
+        fold_in_ratio: share of a held-out user's interactions that is given.
+        fold_in_by: which ones are given, "random" or the earliest ("time").
     """
 
     users: np.ndarray
@@ -54,6 +62,8 @@ class Unsplit:
     n_folds: int
     test_fold: int
     rng: np.random.Generator
+    fold_in_ratio: float = 0.8
+    fold_in_by: str = "random"
 
 
 SplitFunction = Callable[[Unsplit], "np.ndarray"]
@@ -64,16 +74,42 @@ class Split:
     """A split function and its traits, as chosen by the setting `split`.
 
     Args:
-        function: returns the label of each row, (N,): 0 train, 1 valid, 2 test.
+        function: returns the label of each row, (N,): 0 train, 1 valid, 2 test; with `new_users` also 3 given and 4
+            left out.
         needs_time: whether it reads `times`.
         compares_users: whether it compares the times of different users.
+        new_users: whether it holds out users, whose rows are partly given.
         without_share: why it does not use `test_ratio`, or None if it does.
     """
 
     function: SplitFunction
     needs_time: bool = False
     compares_users: bool = False
+    new_users: bool = False
     without_share: str | None = None
+
+    def label(self, rows: Unsplit, name: str) -> np.ndarray:
+        """Return the label of each row, (N,), if those of the function, which may be a user's own, are some.
+
+        Args:
+            rows: the rows.
+            name: what the split is called.
+
+        Raises:
+            DataError: there is not one of 0, 1 and 2 (with `new_users` also 3 and 4) for each row.
+        """
+        import numpy as np
+
+        labels, n_rows = np.asarray(self.function(rows)), len(rows.users)
+        more = ", 3 (given) or 4 (left out)" if self.new_users else ""
+        told = f"split={name} must return a label of 0 (train), 1 (valid) or 2 (test){more} for each of {n_rows} rows"
+        told += f"; found {labels.dtype} of shape {labels.shape}"
+        if labels.dtype.kind not in "iu":
+            raise DataError(told)
+        low, high = labels.min(initial=0), labels.max(initial=0)
+        if labels.shape != (n_rows,) or low < TRAIN or high > (LEFT_OUT if self.new_users else TEST):
+            raise DataError(f"{told} with values from {low} to {high}")
+        return labels
 
 
 def find_split(name: str) -> Split:
@@ -87,5 +123,6 @@ def find_split(name: str) -> Split:
         SPLITS.get(name),
         needs_time=traits.needs_time,
         compares_users=traits.compares_users,
+        new_users=traits.new_users,
         without_share=traits.without_share,
     )

@@ -50,6 +50,14 @@ def cold_users(rows: Unsplit) -> np.ndarray:
     return rules.by_group(rows.users, rows.n_users, **shares, rng=rows.rng)
 
 
+@SPLITS.register("new_users", new_users=True)
+def new_users(rows: Unsplit) -> np.ndarray:
+    """Hold out a random share of users, give a share of their interactions to the model, and test on the others."""
+    shares = {"test_ratio": rows.test_ratio, "valid_ratio": rows.valid_ratio, "fold_in_ratio": rows.fold_in_ratio}
+    times = rows.times if rows.fold_in_by == "time" else None
+    return rules.by_new_users(rows.users, rows.items, times, rows.n_users, rows.n_items, **shares, rng=rows.rng)
+
+
 @SPLITS.register("cold_items", keeps_order=False)
 def cold_items(rows: Unsplit) -> np.ndarray:
     """Hold out all interactions of a random share of items."""

@@ -108,6 +108,8 @@ def test_every_split_of_the_table_returns_a_label_for_each_row() -> None:
     for name in (each.name for each in SPLITS if each.target.startswith("recrun.")):
         data = Synthetic(split=name, n_interactions=2000, n_users=200, n_items=100)
         n_rows = {part: len(data.interactions(part)) for part in ("train", "valid", "test")}  # type: ignore[arg-type]
-        assert sum(n_rows.values()) == 2000, name
+        given = data.given()
+        assert (given is None) == (name != "new_users")
+        assert sum(n_rows.values()) + (0 if given is None else given.nnz) == 2000, name
         assert min(n_rows.values()) > 0, name
         assert np.isin(data.interactions("test").users, np.arange(data.n_users)).all()

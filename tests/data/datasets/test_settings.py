@@ -49,6 +49,7 @@ class Mine(RecDataSet):
         super().__init__(root, Preparation(**rest))
 """
 SPLITTING = ["valid_ratio", "split_seed", "test_ratio", "split", "n_held_out", "n_folds", "test_fold"]
+SPLITTING[3:3] = ["fold_in_ratio", "fold_in_by"]
 
 
 def test_a_group_declares_the_defaults_that_the_preparation_and_the_layout_have() -> None:
