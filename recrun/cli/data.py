@@ -126,7 +126,8 @@ _FORMATS = click.Choice(["csv", "parquet", "inter", "lightgcn"])
 def split_command(what: str, settings: tuple[str, ...], to: str, format: str, as_json: bool) -> None:
     """Write train, valid and test to files of their own.
 
-    The files lie in a new folder and hold all columns, with their original values.
+    The files lie in a new folder and hold all columns, with their original values. Where users are held out, a further
+    file holds what is given of them.
 
     CONFIG is a YAML file, whose data is meant; DATASET a registered data set with its settings and root; PATH a file of
     interactions with settings of the data set File.
@@ -182,7 +183,9 @@ def _report(document: dict[str, Any], as_json: bool, folder: str | None = None) 
     if document["left_out"]:
         echo(f"warning: the format cannot hold {', '.join(document['left_out'])}; left out", err=True)
     settings = " ".join(argument(key, value) for key, value in document["settings"].items())
-    if folder is not None and "test" in document["files"]:
+    if folder is not None and "given" in document["files"]:
+        echo("given holds what held-out users are scored by; dataset=File does not read these parts as one data set")
+    elif folder is not None and "test" in document["files"]:
         names = [argument(f"{part}_path", file.rpartition("/")[2]) for part, file in document["files"].items()]
         echo(f"read them with: dataset=File {argument('root', folder)} {' '.join([*names, settings])}".rstrip())
     elif folder is None and settings:

@@ -17,6 +17,7 @@ from recrun.data.export_columns import reading_settings, refuse_unreadable, text
 from recrun.data.formats.opening import COMPRESSIONS
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT, Interactions
 from recrun.data.original_columns import Originals, read_originals
+from recrun.data.splits import GIVEN_PART
 from recrun.errors import DataError, unknown
 from recrun.files import atomic_write
 
@@ -56,6 +57,8 @@ def format_for(file: str | Path, format: str | None) -> str:
 
 def write_parts(dataset: RecDataSet, folder: str | Path, format: str) -> dict[str, Any]:
     """Write train, valid and test into a new folder, which appears complete or not at all.
+
+    Where users are held out, what is given of them is a part as well; the data set File does not read such parts.
 
     Empty parts get no file. Of data that was read from files with columns, every column is written as it is there;
     these files are read again before they appear, and have to hold the same parts.
@@ -150,7 +153,8 @@ def _parts(dataset: RecDataSet) -> dict[str, Interactions]:
     if dataset.is_transformed:
         raise DataError(f"{dataset.name} holds encoded categories and scaled numbers, which cannot be exported")
     modes: tuple[Mode, ...] = ("train", "valid", "test")
-    return {mode: dataset.interactions(mode) for mode in modes}
+    parts: dict[str, Interactions] = {mode: dataset.interactions(mode) for mode in modes}
+    return parts if dataset.given() is None else {**parts, GIVEN_PART: dataset.interactions(GIVEN_PART)}
 
 
 def _ending(format: str) -> str:

@@ -16,6 +16,7 @@ from recrun.data.formats.columns.select_rows import read_table
 from recrun.data.formats.delimited import looks_like_header
 from recrun.data.formats.table import Layout
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT, Interactions, join
+from recrun.data.splits import GIVEN_PART, PARTS
 from recrun.errors import DataError
 
 if TYPE_CHECKING:
@@ -126,17 +127,23 @@ def refuse_unreadable(dataset: RecDataSet, files: Mapping[str, Path], format: st
     try:
         tables = {part: read_table(format, path, Layout(**settings)) for part, path in files.items()}
         whole = Preparation(test_ratio=0.0, valid_ratio=0.0)
-        prepared = prepare(tables, whole if WHOLE in files else Preparation(split="given", valid_ratio=0.0))
+        if GIVEN_PART in files:  # parts of which no user is in train are read one by one
+            read = {part: (prepare({WHOLE: table}, whole), "train") for part, table in tables.items()}
+        else:
+            prepared = prepare(tables, whole if WHOLE in files else Preparation(split="given", valid_ratio=0.0))
+            read = {part: (prepared, part) for part in PARTS}
     except DataError as error:
         raise DataError(f"the {format} files would not be read again: {error.message}; {remedy}") from error
-    expected = {part: dataset.interactions(part) for part in ("train", "valid", "test")}
+    names: tuple[Any, ...] = (*PARTS, *(() if dataset.given() is None else (GIVEN_PART,)))
+    expected = {part: dataset.interactions(part) for part in names if WHOLE in files or part in read}
     if WHOLE in files:
         rows = join(list(expected.values()))
         order = np.lexsort((rows.columns[TIMESTAMP], rows.users) if TIMESTAMP in rows.columns else (rows.users,))
         columns = {name: values[order] for name, values in rows.columns.items()}
         expected = {"train": Interactions(rows.users[order], rows.items[order], columns)}
     for part, rows in expected.items():
-        again = prepared.parts[part]
+        prepared, name = read[part]
+        again = prepared.parts[name]
         ids = (dataset.user_ids, dataset.item_ids), (prepared.user_ids, prepared.item_ids)
         is_same = all(map(np.array_equal, *ids)) and _are_equal(rows, again)
         if not is_same and not _as_frame(rows, *ids[0]).equals(_as_frame(again, *ids[1])):

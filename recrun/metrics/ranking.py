@@ -26,6 +26,18 @@ def recall_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
     return np.asarray(_n_hits(hits_BK, k) / n_relevant_B)
 
 
+@METRICS.register("capped_recall", kind="ranking")
+def capped_recall_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
+    """Return the hits among the first k over the most that can be there: hits / min(k, n_relevant).
+
+    *Source:* Liang et al., WWW 2018, section 4.2, who call it Recall@R.
+
+    >>> capped_recall_at(np.array([[True, False, True]]), np.array([4]), 3).round(4)
+    array([0.6667])
+    """
+    return np.asarray(_n_hits(hits_BK, k) / np.minimum(k, n_relevant_B))
+
+
 @METRICS.register("precision", kind="ranking")
 def precision_at(hits_BK: Array, n_relevant_B: Array, k: int) -> Doubles:
     """Return the share of the first k ranks that hold a relevant item: hits / k, even where there are fewer items."""

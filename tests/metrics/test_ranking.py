@@ -20,7 +20,7 @@ from recrun.config.monitor_names import kind_of, parse_monitor, smaller_is_bette
 from recrun.metrics import pointwise_metrics
 from recrun.registry import METRICS
 
-RANKING = ("recall", "precision", "hitrate", "f1", "ndcg", "mrr", "map")
+RANKING = ("recall", "capped_recall", "precision", "hitrate", "f1", "ndcg", "mrr", "map")
 OTHERS = ("auc", "coverage", "gini", "novelty", "popularity", "mae", "mse", "rmse", "logloss", "gauc")
 # Ranked: x . x . . with 3 relevant items, one of which is not ranked at all.
 HITS = np.array([[True, False, True, False, False]])
@@ -44,6 +44,7 @@ def oracle(hits: list[bool], n_relevant: int, k: int) -> dict[str, float]:
     precision, recall = n_hits / k, n_hits / n_relevant
     return {
         "recall": recall,
+        "capped_recall": n_hits / min(n_relevant, k),
         "precision": precision,
         "hitrate": float(n_hits > 0),
         "f1": 2 * precision * recall / (precision + recall) if n_hits else 0.0,
@@ -58,6 +59,9 @@ def oracle(hits: list[bool], n_relevant: int, k: int) -> dict[str, float]:
     [
         ("recall", 3, 2 / 3),
         ("recall", 1, 1 / 3),
+        ("capped_recall", 3, 2 / 3),
+        ("capped_recall", 1, 1.0),
+        ("capped_recall", 2, 1 / 2),
         ("precision", 3, 2 / 3),
         ("precision", 10, 2 / 10),
         ("hitrate", 1, 1.0),
@@ -83,7 +87,7 @@ def test_the_first_hit_at_rank_four_has_reciprocal_rank_one_quarter_and_none_wit
 @pytest.mark.parametrize("n_relevant", [1, 3, 7])
 def test_a_perfect_ranking_scores_exactly_one(n_relevant: int) -> None:
     hits = np.arange(20)[None, :] < n_relevant
-    for name in ("ndcg", "mrr", "map", "hitrate", "recall"):
+    for name in ("ndcg", "mrr", "map", "hitrate", "recall", "capped_recall"):
         assert value(name, hits, np.array([n_relevant]), 20) == 1.0, name
 
 

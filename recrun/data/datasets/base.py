@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -124,8 +124,10 @@ class RecDataSet(Source):
         """Return the original ids of users and items, where the tables hold remapped ones."""
         return user_ids, item_ids
 
-    def interactions(self, split: Mode) -> Interactions:
-        """Return one part: "train", "valid" (empty when there is none) or "test"."""
+    def interactions(self, split: Mode | Literal["given"]) -> Interactions:
+        """Return one part: "train", "valid" (empty when there is none) or "test"; or what is "given" of new users."""
+        if split == GIVEN_PART and GIVEN_PART in self._parts:
+            return self._parts[GIVEN_PART]
         return self._parts[check_mode(split)]
 
     def reasons(self, split: Mode, find: Callable[[Interactions], dict[str, str]]) -> dict[str, str]:

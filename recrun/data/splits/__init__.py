@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from recrun.errors import DataError
 from recrun.registry import SPLITS
@@ -27,7 +27,7 @@ PARTS = ("train", "valid", "test")
 TRAIN, VALID, TEST = 0, 1, 2
 GIVEN, LEFT_OUT = 3, 4
 """Further labels of splits with the trait `new_users`."""
-GIVEN_PART = "given"
+GIVEN_PART: Final = "given"
 """The name of the rows labelled `GIVEN`, beside those of `PARTS`."""
 
 
