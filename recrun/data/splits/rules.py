@@ -204,12 +204,13 @@ def by_new_users(
         int8 (N,): 0 train, 1 valid, 2 test, 3 given, 4 left out.
     """
     labels = by_group(users, n_users, test_ratio=test_ratio, valid_ratio=valid_ratio, rng=rng)
+    keys = rng.permutation(len(users))  # of all rows, so that little of test depends on valid_ratio
     is_known = np.bincount(items[labels == TRAIN], minlength=n_items) > 0
     labels[(labels != TRAIN) & ~is_known[items]] = LEFT_OUT
     rest = np.flatnonzero((labels == VALID) | (labels == TEST))
     n_held_out = np.floor((1 - fold_in_ratio) * np.bincount(users[rest], minlength=n_users) + 1e-9).astype(np.int64)
     if times is None:
-        ranks = rank_within_user(users[rest], n_users, rng.permutation(len(rest)))
+        ranks = rank_within_user(users[rest], n_users, np.argsort(keys[rest]))
     else:
         ranks = _rank_from_latest(users[rest], times[rest], n_users)
     labels[rest[ranks >= n_held_out[users[rest]]]] = GIVEN

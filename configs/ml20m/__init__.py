@@ -1,0 +1,1 @@
+"""Configs for MovieLens 20M, with users held out."""

@@ -1,0 +1,98 @@
+"""Evaluation on users that training never saw."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from recrun.config.monitor_names import parse_monitor
+from recrun.config.resolve import resolve
+from recrun.data.datasets.synthetic import Synthetic
+from recrun.errors import ConfigError
+from recrun.evaluation.evaluate_split import evaluate_split
+from recrun.evaluation.protocol import Protocol
+from recrun.models.ease import EASE
+from recrun.models.ials import IALS
+from recrun.models.sasrec import SASRec
+
+SMALL: dict[str, Any] = {"n_users": 120, "n_items": 60, "n_interactions": 3000, "split": "new_users", "test_ratio": 0.3}
+
+
+def _evaluate(model: Any, data: Synthetic, split: str = "test", **options: Any) -> Any:
+    return evaluate_split(
+        model.eval(),
+        data,
+        split,
+        [parse_monitor(each) for each in ("recall@5", "ndcg@5", "popularity@5")],
+        device=torch.device("cpu"),
+        memory_mb=64,
+        progress=lambda done, total: None,
+        keep_users=True,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("model", [EASE, IALS, SASRec])
+def test_held_out_users_are_ranked_by_what_is_given_of_them(model: Any) -> None:
+    torch.manual_seed(1)
+    data = Synthetic(**SMALL, fold_in_by="time")
+    made = model(data.training_data())
+    if hasattr(made, "fit"):
+        made.fit(data.training_data())
+    found = _evaluate(made, data)
+    rows = data.given()
+    assert rows is not None
+    users = np.flatnonzero(data.csr("test").lengths)
+    with torch.no_grad():
+        scores = made.score_histories(rows.take(users))
+    recalls = []
+    for user, scores_I in zip(users, scores, strict=True):
+        scores_I[rows.row(user).astype(np.int64)] = -torch.inf
+        relevant = set(data.csr("test").row(user).tolist())
+        recalls.append(len(relevant & set(scores_I.topk(5).indices.tolist())) / len(relevant))
+    assert found.values["recall@5"] == pytest.approx(np.mean(recalls))
+    assert found.n_users == len(users)
+    assert found.per_user.values["recall@5"].tolist() == pytest.approx(recalls)
+
+
+def test_candidates_are_ranked_for_held_out_users_too() -> None:
+    data = Synthetic(**SMALL)
+    model = EASE(data.training_data())
+    model.fit(data.training_data())
+    candidates = Protocol(n_drawn=5).candidates(data, "test")
+    assert _evaluate(model, data, candidates=candidates).values["recall@5"] > _evaluate(model, data).values["recall@5"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["neumf"], "split: model neumf cannot score new users, whom training never saw; models that can: bert4rec, "),
+        (["random"], "split: model random cannot score new users"),
+        (["sasrec"], "fold_in_by: random items of new users are given, but sasrec reads histories"),
+        (["sasrec", "fold_in_by=tiem"], "fold_in_by: expected one of random, time, found 'tiem'"),
+        (["ease", "fold_in_ratio=1"], "fold_in_ratio: expected a number > 0 and < 1, found 1"),
+        (["ease", "fold_in_ratio=0"], "fold_in_ratio: expected a number > 0 and < 1, found 0"),
+        (["ease", "split=ratio", "fold_in_ratio=0.5"], "it is for split=new_users, found split=ratio"),
+    ],
+)
+def test_what_cannot_be_evaluated_so_is_refused_before_anything_starts(settings: list[str], message: str) -> None:
+    name, *overrides = settings
+    with pytest.raises(ConfigError) as error:
+        resolve(
+            name, ["dataset=Synthetic", *(overrides if "split=ratio" in overrides else ["split=new_users", *overrides])]
+        )
+    assert message in str(error.value)
+    assert len(error.value.faults) == 1
+
+
+@pytest.mark.parametrize("more", [["fold_in_by=time"], ["shuffled_time=true"]])
+def test_models_of_sequences_are_given_the_earliest_items_or_take_times_as_they_are(more: list[str]) -> None:
+    assert resolve("sasrec", ["dataset=Synthetic", "split=new_users", *more]).config.split == "new_users"
+
+
+def test_an_inherited_share_of_given_items_is_dropped_with_another_split() -> None:
+    config = resolve("ml20m/ease", ["split=ratio"]).config
+    assert config.get("fold_in_ratio") in (None, 0.8)
