@@ -65,7 +65,7 @@ def evaluate_split(
 
         probabilities, labels, users = predict(model, base, split, device, progress=progress)
         return Evaluation(measure(probabilities, labels, users, metrics, base), len(set(users.tolist())), 0)
-    from recrun.evaluation.new_users import scored_as
+    from recrun.evaluation.held_out_users import scored_as
     from recrun.evaluation.ranking import evaluate_ranking
 
     mode = check_mode(split)

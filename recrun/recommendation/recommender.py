@@ -20,6 +20,7 @@ from recrun.architectures.base import RecSysArch
 from recrun.config.family import family_of_class
 from recrun.data.interactions import CSR, join, union
 from recrun.errors import ConfigError
+from recrun.evaluation.held_out_users import scored_as
 from recrun.evaluation.score_tiles import ProductScores, Scores, scores_of
 from recrun.evaluation.top_lists import Lists, top_lists
 from recrun.recommendation.original_ids import OriginalIds
@@ -69,6 +70,7 @@ class Recommender:
         self.users = OriginalIds(base.user_ids, "user")
         self.items = OriginalIds(base.item_ids, "item")
         self.seen: CSR = _seen(base, as_of)
+        self._scored = scored_as(self.model, base)
         if family.histories:
             model.take_histories(_histories(base, as_of))
 
@@ -82,7 +84,7 @@ class Recommender:
         scores_rows = own is not RecSysArch.score_histories
         if self.as_of == "end" and scores_rows and self._vectors is None:
             return self._scores_of(NewUsers(self.model, self.seen, None), self.n_users)
-        return self._scores_of(self.model, self.n_users)
+        return self._scores_of(self._scored, self.n_users)
 
     @cached_property
     def item_vectors(self) -> torch.Tensor | None:
@@ -92,7 +94,7 @@ class Recommender:
     @cached_property
     def _vectors(self) -> tuple[torch.Tensor, torch.Tensor] | None:
         with torch.no_grad():
-            found: tuple[torch.Tensor, torch.Tensor] | None = self.model.vectors()
+            found: tuple[torch.Tensor, torch.Tensor] | None = self._scored.vectors()
         return found
 
     def recommend(
@@ -161,7 +163,7 @@ class Recommender:
         yield from self._lists(scores, np.arange(len(users)), k, itself, None, n_ranked=self.n_users)
 
     def _scores_of(self, model: Any, n_users: int) -> Scores:
-        if model is self.model and self._vectors is not None:
+        if model is self._scored and self._vectors is not None:
             return ProductScores(*self._vectors, self.device)
         with torch.no_grad():
             return scores_of(model, n_users, self.n_items, self.device, self.memory_mb << 20)
@@ -213,12 +215,12 @@ class NewUsers:
 
 def _seen(base: Any, as_of: AsOf) -> CSR:
     seen: CSR = base.seen("test" if as_of == "end" else as_of)
-    return union(seen, base.csr("test")) if as_of == "end" else seen
+    return union(union(seen, base.csr("valid")), base.csr("test")) if as_of == "end" else seen
 
 
 def _histories(base: Any, as_of: AsOf) -> CSR:
     if as_of != "end":
         found: CSR = base.histories(as_of)
         return found
-    parts = [base.interactions(part) for part in ("train", "valid", "test")]
-    return join(parts).histories(base.n_users)
+    names = ("train", "valid", "test") if base.given() is None else ("train", "given", "valid", "test")
+    return join([base.interactions(part) for part in names]).histories(base.n_users)

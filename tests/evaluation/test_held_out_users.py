@@ -1,4 +1,4 @@
-"""Evaluation on users that training never saw."""
+"""Evaluation on users that were held out of training."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from recrun.config.resolve import resolve
 from recrun.data.datasets.synthetic import Synthetic
 from recrun.errors import ConfigError
 from recrun.evaluation.evaluate_split import evaluate_split
+from recrun.evaluation.held_out_users import scored_as
 from recrun.evaluation.protocol import Protocol
 from recrun.models.ease import EASE
 from recrun.models.ials import IALS
@@ -42,6 +43,8 @@ def test_held_out_users_are_ranked_by_what_is_given_of_them(model: Any) -> None:
     made = model(data.training_data())
     if hasattr(made, "fit"):
         made.fit(data.training_data())
+    else:
+        made.take_histories(data.histories("test"))
     found = _evaluate(made, data)
     rows = data.given()
     assert rows is not None
@@ -56,6 +59,27 @@ def test_held_out_users_are_ranked_by_what_is_given_of_them(model: Any) -> None:
     assert found.values["recall@5"] == pytest.approx(np.mean(recalls))
     assert found.n_users == len(users)
     assert found.per_user.values["recall@5"].tolist() == pytest.approx(recalls)
+
+
+@pytest.mark.parametrize("model", [EASE, IALS])
+@torch.no_grad()
+def test_known_users_are_scored_as_ever_beside_those_who_are_held_out(model: Any) -> None:
+    data = Synthetic(**SMALL)
+    made = model(data.training_data())
+    made.fit(data.training_data())
+    rows = data.given()
+    assert rows is not None
+    scored = scored_as(made, data)
+    users = torch.arange(data.n_users)
+    is_held_out = torch.from_numpy(rows.lengths > 0)
+    expected = torch.where(is_held_out[:, None], made.score_histories(rows), made.score(users))
+    torch.testing.assert_close(scored.score(users), expected)
+    torch.testing.assert_close(scored.score(users[~is_held_out]), made.score(users[~is_held_out]))
+    vectors = scored.vectors()
+    assert (vectors is None) == (model is EASE)
+    if vectors is not None:
+        torch.testing.assert_close(vectors[0] @ vectors[1].T, expected)
+    assert scored_as(made, Synthetic(n_users=50, n_items=20, n_interactions=300)) is made
 
 
 def test_candidates_are_ranked_for_held_out_users_too() -> None:
