@@ -37,6 +37,7 @@ LINE: Final = (
     ("training",),
     ("report",),
     ("workflows",),
+    ("serving",),
     ("sweep",),
     ("compare",),
     ("upkeep",),

@@ -227,10 +227,13 @@ class Tiler:
         n_items: I.
         device: where the tiles are.
         memory: bytes to use; but at least one piece of items is computed at a time.
+
+    Attributes:
+        scores: where the scores come from; may be set to others of the same kind, which then use the same buffer.
     """
 
     def __init__(self, scores: Scores, n_items: int, device: torch.device, memory: int) -> None:
-        self._scores = scores
+        self.scores = scores
         self._n_items = n_items
         self._device = device
         n_pieces = min(memory // smallest_tile(scores), _MAX_PIECES, -(-n_items // PIECE))
@@ -252,10 +255,10 @@ class Tiler:
             only: rows and items whose scores are kept, all others being set to -inf; None for all.
             barred: items (N,), int64, ascending, to set to -inf for all of these users.
         """
-        write = self._scores.open(users_B)
-        if self._buffer is None or self._buffer.dtype != self._scores.dtype:
-            size = self._scores.rows * self.width
-            self._buffer = torch.empty(size, dtype=self._scores.dtype, device=self._device)
+        write = self.scores.open(users_B)
+        size = self.scores.rows * self.width
+        if self._buffer is None or self._buffer.dtype != self.scores.dtype or len(self._buffer) < size:
+            self._buffer = torch.empty(size, dtype=self.scores.dtype, device=self._device)
         return Block(write, len(users_B), masked, self._n_items, self.width, self._buffer, only, barred)
 
 

@@ -65,13 +65,34 @@ def top_lists(
     k = max(1, min(k, n_items))
 
     def rank(users_B: NDArray[np.int64], tiler: Tiler) -> Lists:
-        best = TopK(len(users_B), k, users_B)
-        seen = _NONE if excluded is None else pairs_of(excluded, users_B)
-        for tile in tiler.open(users_B, seen, barred=barred):
-            best.update(tile.scores_BW, tile.first)
-        return Lists(users_B, best.items(), best.scores())
+        return rank_block(tiler, users_B, k, _NONE if excluded is None else pairs_of(excluded, users_B), barred)
 
     chunk = max(scores.rows, _PLACES // k // scores.rows * scores.rows)
     with in_blocks(rank, scores, n_items, device, memory) as ranked:
         for start in range(0, len(users), chunk):  # a pool ranks a whole chunk ahead of who reads the lists
             yield from ranked(users[start : start + chunk])
+
+
+def rank_block(
+    tiler: Tiler,
+    users_B: NDArray[np.int64],
+    k: int,
+    masked: tuple[NDArray[np.int64], NDArray[np.int64]] = _NONE,
+    barred: NDArray[np.int64] | None = None,
+) -> Lists:
+    """Return the k best items of the users of one block.
+
+    Args:
+        tiler: computes their scores.
+        users_B: whom to rank for, at most `tiler.scores.rows`.
+        k: K, the most items of a list, 1 to I.
+        masked: items that are not ranked for one user: rows of the block (N,), items (N,).
+        barred: items that are not ranked for anyone, ascending; None for no such items.
+
+    Raises:
+        TrainingError: as `top_lists`.
+    """
+    best = TopK(len(users_B), k, users_B)
+    for tile in tiler.open(users_B, masked, barred=barred):
+        best.update(tile.scores_BW, tile.first)
+    return Lists(users_B, best.items(), best.scores())

@@ -124,8 +124,11 @@ class Recommender:
         Raises:
             ConfigError: the model cannot score new users.
         """
-        scores = self._scores_of(NewUsers(self.model, histories, self.item_vectors), histories.n_rows)
-        yield from self._lists(scores, np.arange(histories.n_rows), k, excluded, barred)
+        yield from self._lists(self.scores_of_new(histories), np.arange(histories.n_rows), k, excluded, barred)
+
+    def scores_of_new(self, histories: CSR) -> Scores:
+        """Return the scores of all items for new users, by their histories, as in `recommend_to_new`."""
+        return self._scores_of(NewUsers(self.model, histories, self.item_vectors), histories.n_rows)
 
     def similarity(self, kind: Literal["item", "user"]) -> str:
         """Return what items, or users, are compared by: "cosine" of vectors, or "score", as in `similar_items`."""
@@ -140,13 +143,21 @@ class Recommender:
         Raises:
             ConfigError: the model can do neither.
         """
-        itself = CSR.from_pairs(np.arange(len(items)), items, len(items))
-        if self.item_vectors is None:
+        if self.item_similarities is None:
+            itself = CSR.from_pairs(np.arange(len(items)), items, len(items))
             yield from self.recommend_to_new(itself, k, excluded=itself)
             return
-        unit_ID = F.normalize(self.item_vectors.double(), dim=1)
-        scores = ProductScores(unit_ID[torch.from_numpy(items)], unit_ID, self.device)
-        yield from self._lists(scores, np.arange(len(items)), k, itself, None)
+        yield from self._lists(self.item_similarities, items, k, _diagonal(self.n_items), None)
+
+    @cached_property
+    def item_similarities(self) -> Scores | None:
+        """The cosines of all pairs of items, as scores; None if the model has no vectors of items."""
+        return None if self.item_vectors is None else self._cosines(self.item_vectors)
+
+    @cached_property
+    def user_similarities(self) -> Scores | None:
+        """The cosines of all pairs of users, as scores; None if the model has no vectors of users."""
+        return None if self._vectors is None else self._cosines(self._vectors[0])
 
     def similar_users(self, users: Ints, k: int) -> Iterator[Lists]:
         """Yield the k users most similar to each of some users, by the cosine of their vectors; lists name the users.
@@ -154,13 +165,15 @@ class Recommender:
         Raises:
             ConfigError: the model has no vectors of users.
         """
-        if self._vectors is None:
+        if self.user_similarities is None:
             name = type(self.model).__name__
             raise ConfigError(f"{name} has no vectors of users, so it cannot say which users are similar")
-        unit_UD = F.normalize(self._vectors[0].double(), dim=1)
-        itself = CSR.from_pairs(np.arange(len(users)), users, len(users))
-        scores = ProductScores(unit_UD[torch.from_numpy(users)], unit_UD, self.device)
-        yield from self._lists(scores, np.arange(len(users)), k, itself, None, n_ranked=self.n_users)
+        scores, itself = self.user_similarities, _diagonal(self.n_users)
+        yield from self._lists(scores, users, k, itself, None, n_ranked=self.n_users)
+
+    def _cosines(self, vectors_ND: torch.Tensor) -> Scores:
+        unit_ND = F.normalize(vectors_ND.detach().double(), dim=1)
+        return ProductScores(unit_ND, unit_ND, self.device)
 
     def _scores_of(self, model: Any, n_users: int) -> Scores:
         if model is self._scored and self._vectors is not None:
@@ -211,6 +224,11 @@ class NewUsers:
         """Return the scores (b, I) of some of the new users (b,)."""
         found: torch.Tensor = self._model.score_histories(CSR(*self._histories.rows(users.cpu().numpy())))
         return found
+
+
+def _diagonal(n_rows: int) -> CSR:
+    """Return rows of which each holds its own number."""
+    return CSR(np.arange(n_rows + 1), np.arange(n_rows, dtype=np.int32))
 
 
 def _seen(base: Any, as_of: AsOf) -> CSR:
