@@ -23,7 +23,7 @@ HOMES: Final = {
     "killpg": "sweep/processes.py",
     "pass_fds": "sweep/processes.py",
     "start_new_session": "sweep/processes.py",
-    "SIGHUP": "training/stop_signals.py",
+    "SIGHUP": "training/stop_signals.py serving/server.py",
     "SIGKILL": "sweep/processes.py sweep/trial_results.py",
     "symlink_to": "runs/new_folder.py",
     "pwrite": "",

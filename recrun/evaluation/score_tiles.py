@@ -29,8 +29,9 @@ _MAX_PIECES = 4
 """Pieces per tile. Wider tiles are no faster, because they no longer fit the processor's caches."""
 _PRODUCT_ROWS = {"cpu": 64}
 _FEWEST_ROWS = 16
-"""Products of fewer rows are padded to so many: libraries round those of very few rows otherwise, and a user's scores
-must not depend on who else is in the block."""
+"""Products of fewer rows are padded to so many, those in double precision to a multiple of it: libraries round very few
+rows otherwise, and in double precision the last rows, if they are no group of four. A user's scores must not depend on
+who else is in the block."""
 _DEVICE_ROWS = 1024
 _SCORE_ROWS = 256
 _COPIES = 3
@@ -72,15 +73,18 @@ class ProductScores:
         """Return a function that writes the products of these users' vectors and the items'."""
         n_users = len(users_B)
         vectors_BD = self._users_UD[torch.from_numpy(users_B).to(self._users_UD.device)]
-        if n_users < _FEWEST_ROWS:
-            vectors_BD = torch.cat([vectors_BD, vectors_BD.new_zeros(_FEWEST_ROWS - n_users, vectors_BD.shape[1])])
+        n_rows = max(n_users, _FEWEST_ROWS)
+        if self.dtype == torch.float64:
+            n_rows = -(-n_users // _FEWEST_ROWS) * _FEWEST_ROWS
+        if n_users < n_rows:
+            vectors_BD = torch.cat([vectors_BD, vectors_BD.new_zeros(n_rows - n_users, vectors_BD.shape[1])])
 
         def write(tile_BW: Tensor, first: int) -> None:
             width = tile_BW.shape[1]
             for start in range(0, width, PIECE):
                 stop = min(start + PIECE, width)
                 items_DW = self._items_DI[:, first + start : first + stop]
-                if n_users < _FEWEST_ROWS:
+                if n_users < n_rows:
                     tile_BW[:, start:stop] = torch.mm(vectors_BD, items_DW)[:n_users]
                 else:
                     torch.mm(vectors_BD, items_DW, out=tile_BW[:, start:stop])

@@ -54,13 +54,14 @@ class Served:
     Args:
         recommender: the model.
         about: what it is called.
+        n_threads: how many threads may rank.
 
     Raises:
         TrainingError: it cannot rank, as when its scores are NaN.
     """
 
-    def __init__(self, recommender: Recommender, about: About) -> None:
-        self.recommender, self.about = recommender, about
+    def __init__(self, recommender: Recommender, about: About, n_threads: int = 1) -> None:
+        self.recommender, self.about, self.n_threads = recommender, about, n_threads
         self._rankers: SimpleQueue[BlockRanker] = SimpleQueue()
         self._alone = threading.Lock()
         with torch.no_grad():  # vectors are computed here, not when the first request comes
@@ -114,4 +115,6 @@ def open_served(path: str | Path, overrides: Sequence[str] = (), *, as_of: AsOf 
     name = loaded.run.path.name if loaded.run is not None else loaded.file.stem
     model = str(loaded.resolved.config.model)
     about = About(name, model, as_of, recommender.n_users, recommender.n_items, time.time())
-    return Served(recommender, about)
+    # By default one processor is left to the event loop; on an accelerator, several threads would only wait.
+    n_threads = loaded.resolved.config.threads or max(1, torch.get_num_threads() - 1)
+    return Served(recommender, about, n_threads if recommender.device.type == "cpu" else 1)

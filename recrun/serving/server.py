@@ -16,7 +16,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 import uvicorn
 
 from recrun.errors import ConfigError
@@ -64,13 +63,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Ready:
-    """What serves where, once it does."""
+    """What serves where, once it does; `stop` ends it as SIGTERM would."""
 
     url: str
     host: str
     port: int
     run: str
     model: str
+    stop: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -123,15 +123,14 @@ def serve(settings: Settings, voices: Voices) -> int:
             say=voices.say,
             report=voices.report,
         )
-        on_cpu = models.current.recommender.device.type == "cpu"
-        n_threads = torch.get_num_threads() if on_cpu else 1
-        scorer = Scorer(n_threads, settings.limits.waiting, monitoring, voices.report)
+        scorer = Scorer(models.current.n_threads, settings.limits.waiting, monitoring, voices.report)
         app = App(models, scorer, settings.limits, settings.access, monitoring, log=voices.access, report=voices.report)
         about = models.current.about
         host, port = listener.getsockname()[:2]
         url = f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
-        ready = Ready(url, host, port, about.run, about.model)
-        server = _Server(_config(app, settings.limits), app, lambda: voices.ready(ready))
+        server = _Server(_config(app, settings.limits), app)
+        ready = Ready(url, host, port, about.run, about.model, server.stop)
+        server.on_ready = lambda: voices.ready(ready)
         models.start()
         try:
             with server.signals(models.reload):
@@ -196,10 +195,14 @@ def _config(app: App, limits: Limits) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     """uvicorn's server, with signals of our own, and a stop that closes connections after an answer, not before."""
 
-    def __init__(self, config: uvicorn.Config, app: App, on_ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, app: App) -> None:
         super().__init__(config)
         self.signal: int | None = None
-        self._app, self._on_ready = app, on_ready
+        self.on_ready: Callable[[], None] = lambda: None
+        self._app = app
+
+    def stop(self) -> None:
+        self.should_exit = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -234,7 +237,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._on_ready()
+            self.on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.is_stopping = True

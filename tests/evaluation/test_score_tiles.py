@@ -50,6 +50,17 @@ def test_products_are_bit_for_bit_the_same_for_any_memory(dtype: torch.dtype) ->
     assert torch.equal(all_scores(model, 1), all_scores(model, 1 << 30))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products_of_a_user_do_not_depend_on_how_many_others_are_in_the_block(dtype: torch.dtype) -> None:
+    model = Vectors(64, 150, dtype)
+    scores = scores_of(model, 64, 150, CPU, 1 << 20)
+    every = all_scores(model, 1 << 20)
+    for n_users in range(1, 65):
+        tile = torch.empty(n_users, 150, dtype=dtype)
+        scores.open(np.arange(64 - n_users, 64))(tile, 0)
+        assert torch.equal(tile, every[64 - n_users :]), n_users
+
+
 def test_products_are_right() -> None:
     model = Vectors(70, 200, torch.float64)
     torch.testing.assert_close(all_scores(model, 1), model.pair[0] @ model.pair[1].T)
