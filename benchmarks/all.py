@@ -40,6 +40,7 @@ SCRIPTS = (
     "compare_runs",
     "calibration",
     "report_cost",
+    "serving",
 )
 SMALL = {
     "startup": "--runs 1",
@@ -59,6 +60,7 @@ SMALL = {
     "compare_runs": "--users 2000 --repeats 1",
     "calibration": "--nulls 200 --seeds 3",
     "report_cost": "--epochs 100 --rounds 1",
+    "serving": "--seconds 1 --rounds 1",
 }
 """The arguments of each script with `--small`."""
 

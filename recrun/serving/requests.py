@@ -12,7 +12,7 @@ from recrun.serving.refusal import invalid
 
 DEFAULT_K: Final = 10
 
-_OF_RECOMMEND: Final = ("users", "history", "k", "exclude", "exclude_seen", "unknown")
+_OF_RECOMMEND: Final = ("users", "history", "k", "exclude", "exclude_seen", "skip_unknown")
 _OF_SIMILAR: Final = ("item", "user", "k")
 _SHOWN: Final = 80
 _LARGEST: Final = 2**63
@@ -61,19 +61,13 @@ def read_recommend(document: Any, limits: Limits) -> Wanted:
     _refuse_unknown(document, _OF_RECOMMEND)
     if ("users" in document) == ("history" in document):
         raise invalid("expected either users (ids of the data) or history (the items of a new user)")
-    unknown = document.get("unknown", "refuse")
-    if unknown not in ("refuse", "skip"):
-        raise invalid('unknown: expected "refuse" or "skip"')
-    exclude_seen = document.get("exclude_seen", True)
-    if not isinstance(exclude_seen, bool):
-        raise invalid("exclude_seen: expected true or false")
     return Wanted(
         users=_ids(document, "users", limits.users, limits),
         history=_ids(document, "history", limits.history, limits),
         k=_k(document.get("k", DEFAULT_K), limits),
         exclude=_ids(document, "exclude", limits.history, limits, may_be_empty=True) or [],
-        exclude_seen=exclude_seen,
-        skip_unknown=unknown == "skip",
+        exclude_seen=_flag(document, "exclude_seen", default=True),
+        skip_unknown=_flag(document, "skip_unknown", default=False),
     )
 
 
@@ -101,6 +95,13 @@ def _refuse_unknown(given: Mapping[str, Any], known: Collection[str]) -> None:
         like = nearest(strange[:_SHOWN], known)
         hint = f"; did you mean {like}?" if like else f"; expected some of {', '.join(known)}"
         raise invalid(f"unknown key {strange[:_SHOWN]!r}{hint}")
+
+
+def _flag(document: Mapping[str, Any], key: str, *, default: bool) -> bool:
+    value = document.get(key, default)
+    if not isinstance(value, bool):
+        raise invalid(f"{key}: expected true or false")
+    return value
 
 
 def _k(value: Any, limits: Limits) -> int:

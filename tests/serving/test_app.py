@@ -40,7 +40,7 @@ def test_requests_at_the_same_time_get_the_lists_that_they_get_alone(ask: Asked,
     for place in range(300):
         some = [users[each] for each in generator.integers(0, len(users), 1 + place % 3)]
         requests.append(("POST", "/recommend", {"users": some, "k": 1 + place % 7}))
-        requests.append(("POST", "/recommend", {"history": [1 + place % 5], "k": 3, "unknown": "skip"}))
+        requests.append(("POST", "/recommend", {"history": [1 + place % 5], "k": 3, "skip_unknown": True}))
         requests.append(("GET", "/similar", None, None, f"user={some[0]}&k=4".encode()))
     alone = [ask(*request) for request in requests]
     ask.log.clear()
@@ -111,13 +111,13 @@ def test_unknown_ids_are_refused_or_left_out_and_named(ask: Asked, served: Serve
     assert status == 404
     assert found["error"]["code"] == "unknown_id"
     assert found["error"]["unknown"] == [10**9, "x"]
-    status, found, _ = ask("POST", "/recommend", {"users": [id, 10**9], "exclude": ["y"], "unknown": "skip"})
+    status, found, _ = ask("POST", "/recommend", {"users": [id, 10**9], "exclude": ["y"], "skip_unknown": True})
     assert status == 200
     assert found["skipped"] == {"users": [10**9], "exclude": ["y"]}
     assert [entry["user"] for entry in found["recommendations"]] == [id]
-    status, found, _ = ask("POST", "/recommend", {"history": [item, "y"], "unknown": "skip"})
+    status, found, _ = ask("POST", "/recommend", {"history": [item, "y"], "skip_unknown": True})
     assert found["skipped"] == {"history": ["y"]}
-    assert ask("POST", "/recommend", {"history": ["y"], "unknown": "skip"})[0] == 422
+    assert ask("POST", "/recommend", {"history": ["y"], "skip_unknown": True})[0] == 422
 
 
 class Rows(RecSysArch):
@@ -269,7 +269,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
-KEYS = st.sampled_from(["users", "history", "k", "exclude", "exclude_seen", "unknown"])
+KEYS = st.sampled_from(["users", "history", "k", "exclude", "exclude_seen", "skip_unknown"])
 BODIES = (
     st.binary()
     | JSON.map(lambda value: json.dumps(value).encode())

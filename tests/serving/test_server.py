@@ -73,7 +73,7 @@ def test_one_connection_carries_many_requests(ready: Ready) -> None:
     connection = http.client.HTTPConnection(ready.host, ready.port, timeout=20)
     for _ in range(5):
         connection.request(
-            "POST", "/recommend", json.dumps({"users": ["0"], "unknown": "skip"}), {"content-type": "application/json"}
+            "POST", "/recommend", json.dumps({"users": ["0"], "skip_unknown": True}), {"content-type": "application/json"}
         )
         answer = connection.getresponse()
         assert answer.status in (200, 422)
@@ -212,7 +212,7 @@ class Clients:
             connection = socket.create_connection(("127.0.0.1", self._port), timeout=30)
         except OSError:
             return
-        body = json.dumps({"users": list(range(1, 9)), "unknown": "skip", "k": 5}).encode()
+        body = json.dumps({"users": list(range(1, 9)), "skip_unknown": True, "k": 5}).encode()
         with connection:
             while not self.is_ended.is_set():
                 try:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import traceback
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from recrun.cli._options import completes, echo, split_arguments, trust_option
 from recrun.errors import ConfigError
+from recrun.serving.limits import Limits
 from recrun.visible import on_one_line
+
+if TYPE_CHECKING:
+    from recrun.serving.server import Ready
 
 
 @click.command("serve")
@@ -47,26 +52,28 @@ from recrun.visible import on_one_line
     metavar="SECONDS",
     help="How often to look whether RUN leads to another finished run; 0 for never.",
 )
-@click.option("--max-k", type=click.IntRange(1), default=1000, show_default=True, help="Most items of a list.")
-@click.option("--max-users", type=click.IntRange(1), default=100, show_default=True, help="Most users of a request.")
-@click.option("--max-history", type=click.IntRange(1), default=1000, show_default=True, help="Most items of a history.")
+@click.option("--max-k", "k", type=click.IntRange(1), default=Limits.k, show_default=Limits.k, help="Most items of a list.")
+@click.option("--max-users", "users", type=click.IntRange(1), default=Limits.users, show_default=Limits.users, help="Most users of a request.")
+@click.option("--max-history", "history", type=click.IntRange(1), default=Limits.history, show_default=Limits.history, help="Most items of a history.")
 @click.option(
-    "--max-body", type=click.IntRange(64), default=1 << 18, show_default=True, help="Most bytes of a request's body."
+    "--max-body", "body", type=click.IntRange(64), default=Limits.body, show_default=True, help="Most bytes of a request's body."
 )
 @click.option(
     "--max-waiting",
+    "waiting",
     type=click.IntRange(1),
-    default=2000,
+    default=Limits.waiting,
     show_default=True,
     help="Most lists that wait to be computed.",
 )
 @click.option(
-    "--max-connections", type=click.IntRange(1), default=500, show_default=True, help="Most connections at a time."
+    "--max-connections", "connections", type=click.IntRange(1), default=Limits.connections, show_default=True, help="Most connections at a time."
 )
 @click.option(
     "--timeout",
+    "seconds",
     type=click.FloatRange(min=0.1),
-    default=10.0,
+    default=Limits.seconds,
     show_default=True,
     metavar="SECONDS",
     help="How long a request may be sent, and how long its answer may be computed.",
@@ -112,34 +119,17 @@ def command(
     require_packages()
     from pathlib import Path
 
-    from recrun.serving.limits import Limits
     from recrun.serving.token import VARIABLE, read_token
 
     token = read_token(None if token_file is None else Path(token_file), os.environ)
     from recrun.serving.app import Access
-    from recrun.serving.server import Ready, Settings, Voices, is_loopback, serve
+    from recrun.serving.server import Settings, Voices, is_loopback, serve
 
     if token is None and not no_token and not is_loopback(host):
         raise ConfigError(
             f"--host {host}: other machines may reach it; give a token (--token-file FILE, or {VARIABLE}), or "
             "--no-token to let everyone ask"
         )
-
-    def ready(at: Ready) -> None:
-        if as_json:
-            from recrun.files import to_json
-
-            echo(to_json({"url": at.url, "host": at.host, "port": at.port, "run": at.run, "pid": os.getpid()}))
-        else:
-            echo(f"serving {at.model} of the run {at.run} at {at.url}")
-
-    def say(line: str) -> None:
-        echo(on_one_line(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}"), err=True)
-
-    def report(error: BaseException) -> None:
-        say(f"error: {type(error).__name__}: {error}")
-        if debug or click.get_current_context().find_root().obj["debug"]:
-            echo("".join(traceback.format_exception(error)), err=True, nl=False)
 
     settings = Settings(
         path=Path(path),
@@ -149,15 +139,33 @@ def command(
         as_of=as_of,
         trust=trust,
         access=Access(token, open_metrics),
-        limits=Limits(
-            k=limits["max_k"],
-            users=limits["max_users"],
-            history=limits["max_history"],
-            body=limits["max_body"],
-            waiting=limits["max_waiting"],
-            connections=limits["max_connections"],
-            seconds=limits["timeout"],
-        ),
+        limits=Limits(**limits),
         reload_every=reload_every or None,
     )
-    return serve(settings, Voices(ready, say, say if access_log else None, report))
+    debug = debug or click.get_current_context().find_root().obj["debug"]
+    voices = Voices(
+        ready=lambda ready: _announce(ready, as_json=as_json),
+        say=_say,
+        access=_say if access_log else None,
+        report=lambda error: _report(error, with_traceback=debug),
+    )
+    return serve(settings, voices)
+
+
+def _announce(ready: Ready, *, as_json: bool) -> None:
+    """Print where the server answers."""
+    if as_json:
+        where = {"url": ready.url, "host": ready.host, "port": ready.port, "run": ready.run, "pid": os.getpid()}
+        echo(json.dumps(where))
+    else:
+        echo(f"serving {ready.model} of the run {ready.run} at {ready.url}")
+
+
+def _say(line: str) -> None:
+    echo(on_one_line(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}"), err=True)
+
+
+def _report(error: BaseException, *, with_traceback: bool) -> None:
+    _say(f"error: {type(error).__name__}: {error}")
+    if with_traceback:
+        echo("".join(traceback.format_exception(error)), err=True, nl=False)
