@@ -6,10 +6,11 @@ import gc
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 
@@ -18,6 +19,9 @@ from recrun.runs.find import locate_checkpoint
 from recrun.runs.folder import RunFolder
 from recrun.serving.monitoring import Monitoring
 from recrun.serving.served import Served
+
+_PATIENCE: Final = 60.0
+"""Seconds to wait for the last request to a model that was replaced."""
 
 
 class _Mark(NamedTuple):
@@ -81,6 +85,7 @@ class Models:
         self.current = open_it()
         self.last_reload: Reload | None = None
         monitoring.serves(self.current.about)
+        _set_aside()
         self._asked, self._wake, self._is_closed = False, threading.Event(), False
         self._thread = threading.Thread(target=self._watch, name="recrun-reload", daemon=True)
 
@@ -97,6 +102,7 @@ class Models:
         """Watch no longer; a model that is being loaded is given up with the process."""
         self._is_closed = True
         self._wake.set()
+        gc.unfreeze()
 
     def _watch(self) -> None:
         torch.set_num_threads(1)  # the processors are for requests
@@ -129,12 +135,34 @@ class Models:
             self._say(f"the run {self.current.about.run} is served on: another could not be loaded")
             self._report(error)
             return
-        before, self.current, self._mark = self.current.about, served, mark
+        before, of_before = self.current.about, weakref.ref(self.current)
+        self.current, self._mark = served, mark
         self._monitoring.serves(served.about)
         self._monitoring.reloaded(ok=True)
         self.last_reload = Reload(time.time(), ok=True)
         self._say(f"serving the run {served.about.run} in place of {before.run}")
-        gc.collect()  # a model lies in circles of references, and may be large
+        _free(of_before)
+
+
+def _free(before: weakref.ref[Served]) -> None:
+    """Free a model that was replaced, once no request needs it any more.
+
+    A model lies in circles of references, which the garbage collector alone finds.
+    """
+    until = time.monotonic() + _PATIENCE
+    while before() is not None and time.monotonic() < until:
+        time.sleep(0.05)
+    gc.unfreeze()
+    _set_aside()
+
+
+def _set_aside() -> None:
+    """Have the garbage collector leave alone what is there now.
+
+    It would go through all objects of a model again and again, and hold up every request meanwhile.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _look_at(path: Path) -> tuple[_Mark, RunFolder | None]:

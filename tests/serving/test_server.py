@@ -73,7 +73,10 @@ def test_one_connection_carries_many_requests(ready: Ready) -> None:
     connection = http.client.HTTPConnection(ready.host, ready.port, timeout=20)
     for _ in range(5):
         connection.request(
-            "POST", "/recommend", json.dumps({"users": ["0"], "skip_unknown": True}), {"content-type": "application/json"}
+            "POST",
+            "/recommend",
+            json.dumps({"users": ["0"], "skip_unknown": True}),
+            {"content-type": "application/json"},
         )
         answer = connection.getresponse()
         assert answer.status in (200, 422)

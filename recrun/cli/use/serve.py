@@ -52,11 +52,32 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How often to look whether RUN leads to another finished run; 0 for never.",
 )
-@click.option("--max-k", "k", type=click.IntRange(1), default=Limits.k, show_default=Limits.k, help="Most items of a list.")
-@click.option("--max-users", "users", type=click.IntRange(1), default=Limits.users, show_default=Limits.users, help="Most users of a request.")
-@click.option("--max-history", "history", type=click.IntRange(1), default=Limits.history, show_default=Limits.history, help="Most items of a history.")
 @click.option(
-    "--max-body", "body", type=click.IntRange(64), default=Limits.body, show_default=True, help="Most bytes of a request's body."
+    "--max-k", "k", type=click.IntRange(1), default=Limits.k, show_default=Limits.k, help="Most items of a list."
+)
+@click.option(
+    "--max-users",
+    "users",
+    type=click.IntRange(1),
+    default=Limits.users,
+    show_default=Limits.users,
+    help="Most users of a request.",
+)
+@click.option(
+    "--max-history",
+    "history",
+    type=click.IntRange(1),
+    default=Limits.history,
+    show_default=Limits.history,
+    help="Most items of a history.",
+)
+@click.option(
+    "--max-body",
+    "body",
+    type=click.IntRange(64),
+    default=Limits.body,
+    show_default=True,
+    help="Most bytes of a request's body.",
 )
 @click.option(
     "--max-waiting",
@@ -67,7 +88,12 @@ if TYPE_CHECKING:
     help="Most lists that wait to be computed.",
 )
 @click.option(
-    "--max-connections", "connections", type=click.IntRange(1), default=Limits.connections, show_default=True, help="Most connections at a time."
+    "--max-connections",
+    "connections",
+    type=click.IntRange(1),
+    default=Limits.connections,
+    show_default=True,
+    help="Most connections at a time.",
 )
 @click.option(
     "--timeout",
