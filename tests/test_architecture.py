@@ -36,6 +36,7 @@ LINE: Final = (
     ("runs",),
     ("training",),
     ("report",),
+    ("importing",),
     ("workflows",),
     ("serving",),
     ("sweep",),

@@ -140,9 +140,9 @@ def read_mapping(path: str | Path) -> Reading:
     """Read a file that holds one flat mapping."""
     name = str(path)
     reading = Reading()
-    text = _read_text(Path(path), name, reading)
+    text = read_text(Path(path), name, reading)
     if text is not None:
-        _read_entries(_Text(_without_controls(text, Place(name, 1, 1), reading), name), reading)
+        _read_entries(_Text(without_controls(text, Place(name, 1, 1), reading), name), reading)
     return reading
 
 
@@ -158,7 +158,7 @@ def read_value(text: str, place: Place) -> tuple[Given | None, list[Fault]]:
     """
     reading = Reading()
     # Parsed as an element of a list: at the start of a line, `---` and `%` would have a special meaning.
-    source = _Text("- " + _without_controls(text, place, reading), place.file, argument=place)
+    source = _Text("- " + without_controls(text, place, reading), place.file, argument=place)
     try:
         root = compose(source.text)
     except NotYaml as error:
@@ -281,7 +281,8 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
         yield first, "".join(block)
 
 
-def _read_text(path: Path, name: str, reading: Reading) -> str | None:
+def read_text(path: Path, name: str, reading: Reading) -> str | None:
+    """Return the text of a file, or None if it cannot be read; what is wrong becomes faults of the reading."""
     try:
         content = read_regular(path, limit=MAX_BYTES)
     except (OSError, ValueError) as error:
@@ -306,7 +307,7 @@ def _read_text(path: Path, name: str, reading: Reading) -> str | None:
 _CONTROL: Final = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def _without_controls(text: str, start: Place, reading: Reading) -> str:
+def without_controls(text: str, start: Place, reading: Reading) -> str:
     """Return a text without the characters that YAML forbids; each line that has some is a fault."""
     for number, line in enumerate(text.split("\n")):
         forbidden = _CONTROL.search(line)

@@ -106,6 +106,18 @@ def meant_name(plural: str, name: str, choices: Iterable[str]) -> str | None:
     ('bprmf', 'ease')
     """
     known = sorted(choices)
+    return same_name(plural, name, known) or nearest(name, known)
+
+
+def same_name(plural: str, name: str, choices: Iterable[str]) -> str | None:
+    """Return the component that has a name, here or elsewhere, or None; near names do not count.
+
+    Arguments as for `meant_name`.
+
+    >>> same_name("metrics", "HR", ["hitrate", "mrr"]), same_name("metrics", "MR", ["hitrate", "mrr"])
+    ('hitrate', None)
+    """
+    known = sorted(choices)
     bare = _bare(name)
     for choice in known:
         if bare and _bare(choice) == bare:
@@ -113,7 +125,7 @@ def meant_name(plural: str, name: str, choices: Iterable[str]) -> str | None:
     for choice, spellings in _ELSEWHERE.get(plural, {}).items():
         if bare in spellings.split() and choice in known:
             return choice
-    return nearest(name, known)
+    return None
 
 
 def _bare(name: str) -> str:

@@ -1,0 +1,1 @@
+"""Turn configs of other programs into configs of recrun."""
