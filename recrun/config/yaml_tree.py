@@ -55,14 +55,16 @@ class Entry:
     def fault(self, message: str, item: int | None = None) -> Fault:
         """Return a fault at the value of this entry, or at one of its elements."""
         place = self.items[item] if item is not None and item < len(self.items) else self.value_place
-        return place.fault(message, self.name) if place is not None else Fault(message, self.name)
+        if place is None:
+            return Fault(message, self.name)
+        return place.fault(message, self.name if place.line is not None else "")
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
 
 
 def read_tree(path: str | Path) -> Entry:
-    """Return the entry that stands for a whole file, whose path is empty.
+    """Return the entry that stands for a whole file, whose path is empty; that of an empty file has no entries.
 
     Raises:
         ConfigError: the file cannot be read, is too large, is no YAML of the dialect, or is no mapping.
@@ -76,8 +78,10 @@ def read_tree(path: str | Path) -> Entry:
         root = compose(text or "")
     except NotYaml as error:
         raise ConfigError(_place(name, error.mark).fault(error.message)) from None
-    if root is None or root.id != "mapping":
-        found = "nothing" if root is None else "a list" if root.id == "sequence" else "text"
+    if root is None:
+        return Entry((), {}, Place(name, 1, 1), Place(name, 1, 1))
+    if root.id != "mapping":
+        found = "a list" if root.id == "sequence" else "text"
         raise ConfigError(Fault(f"expected a mapping of settings, found {found}", file=name))
     faults: list[tuple[str, Any]] = []
     value = construct(root, faults)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from recrun.importing.draft import Draft, Rule, Unmapped
 
-_TUPLE: Final = re.compile(r"[(\[]\s*([\d\s,.]*?)\s*,?\s*[)\]]")
+_TUPLE: Final = re.compile(r"[(\[]?\s*(\d[\d\s,.]*?)\s*,?\s*[)\]]?")
 _INTERVAL: Final = re.compile(r"([\[(])\s*([^,\s]+)\s*,\s*([^,\s]+)\s*([\])])")
 _GROUPED: Final = re.compile(r"[-+]?\d{1,3}(?:_\d{3})+")
 
@@ -30,8 +30,8 @@ def numbers(value: Any) -> list[Any]:
     Raises:
         Unmapped: it is none.
 
-    >>> numbers("(64,32)"), numbers([64]), numbers("(64,)")
-    ([64, 32], [64], [64])
+    >>> numbers("(64,32)"), numbers([64]), numbers("(64,)"), numbers("64,32")
+    ([64, 32], [64], [64], [64, 32])
     """
     found = _TUPLE.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is not None:
@@ -75,27 +75,28 @@ def minus_one(value: Any) -> Any:
     return value
 
 
-def least(interval: Any) -> int:
-    """Return the least number of interactions that an interval such as "[5,inf)" allows.
+def least(interval: Any) -> tuple[int, bool]:
+    """Return the least number of interactions that an interval such as "[5,inf)" allows, and whether it has no end.
 
     Raises:
-        Unmapped: it has an upper end, several parts, or cannot be read.
+        Unmapped: it has several parts, or cannot be read.
 
-    >>> least("[5,inf)"), least("(5,inf)")
-    (5, 6)
+    >>> least("[5,inf)"), least("(5,100]")
+    ((5, True), (6, False))
     """
     found = _INTERVAL.fullmatch(str(interval).strip())
-    if found is None:
+    low = _finite(found[2]) if found is not None else None
+    if found is None or low is None:
         raise Unmapped("expected one interval, such as [5,inf)")
-    if found[3] != "inf":
-        raise Unmapped("there is no upper limit of interactions here")
+    return max(0, math.floor(low) + 1 if found[1] == "(" else math.ceil(low)), found[3] == "inf"
+
+
+def _finite(text: str) -> float | None:
     try:
-        low = float(found[2])
+        value = float(text)
     except ValueError:
-        raise Unmapped("expected one interval, such as [5,inf)") from None
-    if not math.isfinite(low):
-        raise Unmapped("expected one interval, such as [5,inf)")
-    return max(0, math.floor(low) + 1 if found[1] == "(" else math.ceil(low))
+        return None
+    return value if math.isfinite(value) else None
 
 
 def condition(column: str, intervals: Any) -> str:

@@ -20,7 +20,8 @@ SEARCHES: Final = frozenset(
 )
 """The first word of a list that stands for a range of values to draw from, in Elliot and WarpRec."""
 _SECRET: Final = re.compile(r"api_?key|token|passw|secret|credential", re.IGNORECASE)
-_MOST_VALUES: Final = 100
+MOST_VALUES: Final = 100
+"""The most values of a setting that are imported for a sweep."""
 
 
 class Unmapped(Exception):
@@ -74,6 +75,9 @@ class Draft:
         not_mapped: the lines of keys that have no counterpart.
         no_effect: the lines of keys that do not change results, or that say what is so anyway.
         differences: what differs beyond any key.
+        entries: the keys of the part that is being mapped, and their entries.
+        defaults: the other program's defaults in that part.
+        reads_histories: whether the model is one of sequences.
     """
 
     program: str
@@ -87,6 +91,7 @@ class Draft:
     differences: list[str] = field(default_factory=list)
     entries: dict[str, Entry] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
+    reads_histories: bool = False
 
     def put(self, entry: Entry, settings: Mapping[str, Any], why: str = "", item: int | None = None) -> None:
         """Set settings because of an entry."""
@@ -141,8 +146,8 @@ def to(setting: str, convert: Callable[[Any], Any] | None = None, why: str = "",
         if several and value and value[0] in SEARCHES:
             draft.refuse(entry, f"a range to draw from; give values to a sweep, as in {setting}=V1,V2")
             return
-        if several and len(value) > _MOST_VALUES:
-            draft.refuse(entry, f"has {len(value)} values; at most {_MOST_VALUES} are imported")
+        if several and len(value) > MOST_VALUES:
+            draft.refuse(entry, f"has {len(value)} values; at most {MOST_VALUES} are imported")
             return
         found: list[Any] = []
         for number, each in enumerate(value if several else [value]):
@@ -170,7 +175,7 @@ def no(why: str) -> Rule:
     return lambda draft, entry: draft.refuse(entry, why)
 
 
-def no_effect(why: str = "does not change results") -> Rule:
+def no_effect(why: str = "") -> Rule:
     """Return the rule for a key that does not change results."""
     return lambda draft, entry: draft.skip(entry, why)
 

@@ -16,7 +16,7 @@ from recrun.importing.draft import Draft, Line, Rule, along_with, no, no_effect,
 from recrun.importing.elliot_models import MODELS, WITHOUT
 from recrun.importing.monitors import listed, put_criterion, put_monitors, split
 from recrun.importing.options import Found, ModelMap, Options, look_up, select, start
-from recrun.importing.searched import held_out
+from recrun.importing.searched import RATINGS, defaults_here, held_out
 
 NAME: Final = "Elliot"
 _DIFFERS: Final = {
@@ -73,6 +73,9 @@ def _draft(root: Entry, written: Entry, model: ModelMap, options: Options) -> Dr
     draft.follow(meta.entries if meta is not None else (), _META)
     if meta is None or meta.child("validation_metric") is None:
         _first_metric(draft, root)
+    if model.rows != "none":
+        defaults_here(draft, ("epochs", "batch_size", "lr"))
+    _as_binary(draft, root)
     stopping = written.child("early_stopping")
     if stopping is not None and model.rows == "none":
         draft.skip(stopping, "the model is not trained by gradient descent")
@@ -81,6 +84,18 @@ def _draft(root: Entry, written: Entry, model: ModelMap, options: Options) -> Dr
     elif stopping is not None:
         draft.follow(stopping.entries, _STOPPING)
     return draft
+
+
+def _as_binary(draft: Draft, root: Entry) -> None:
+    """Take back what is said of ratings where they are made binary."""
+    binarize = root.child("binarize")
+    if binarize is None or binarize.value is not True:
+        return
+    draft.differences = [text for text in draft.differences if text not in (RATINGS, _GRADED)]
+    of_ratings = [line for line in draft.not_mapped if line.why == RATINGS]
+    draft.not_mapped = [line for line in draft.not_mapped if line not in of_ratings]
+    for line in of_ratings:
+        draft.skip(line.entry, "ratings are made binary")
 
 
 def _unset(key: str, model: ModelMap, own: Sequence[Entry]) -> bool:

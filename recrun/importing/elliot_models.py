@@ -16,7 +16,7 @@ from recrun.importing.searched import RATINGS, batch, least_one
 _USERS: Final = {"loss": "bpr", "sampler": "uniform", "n_negatives": 1, "positives": "users"}
 _XAVIER: Final = "embeddings start by Xavier's initialisation there, by a normal one with deviation init_std here"
 _SUMS: Final = "the loss is a sum over a batch there, a mean here; with Adam that makes no difference"
-_SINGLE: Final = "a step of plain gradient descent is of one triple there, with a bias of each item"
+_SINGLE: Final = "steps are of plain gradient descent there, with a bias of each item; choose lr and batch_size anew"
 _MEASURES: Final = named(
     {
         **{name: name for name in ("cosine", "dot", "pearson", "tversky", "dice", "jaccard")},

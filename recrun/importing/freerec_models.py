@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from recrun.config.yaml_tree import Entry
@@ -43,12 +42,6 @@ def _all_dropout(draft: Draft, entry: Entry) -> None:
     draft.put(entry, settings, "one rate for all three there")
 
 
-def _widths(draft: Draft, entry: Entry) -> None:
-    """Map the widths of NeuMF's perceptron, which FreeRec writes as text without brackets."""
-    value = f"({entry.value})" if isinstance(entry.value, str) and "(" not in entry.value else entry.value
-    perceptron("embedding_dim")(draft, replace(entry, value=value))
-
-
 def _two(first: str, second: str) -> Rule:
     return lambda draft, entry: draft.put(entry, {first: entry.value, second: entry.value})
 
@@ -79,7 +72,11 @@ MODELS: Final[dict[str, ModelMap]] = {
     ),
     "NeuMF": ModelMap(
         "neumf",
-        {"embedding_dim": _two("embedding_dim", "mlp_dim"), "hidden_dims": _widths, "num_negs": to("n_negatives")},
+        {
+            "embedding_dim": _two("embedding_dim", "mlp_dim"),
+            "hidden_dims": perceptron("embedding_dim"),
+            "num_negs": to("n_negatives"),
+        },
         {"embedding_dim": 64, "hidden_dims": "64,32,16,8", "num_negs": 4, "weight_decay": 1e-4},
         {"loss": "bce", "sampler": "uniform", "positives": "users"},
     ),
@@ -176,9 +173,7 @@ MODELS: Final[dict[str, ModelMap]] = {
             "num_blocks": to("n_layers"),
             "emb_dropout_rate": to("dropout"),
             "hidden_dropout_rate": only(0, 0.0, why="recurrent layers have no dropout between them here"),
-            "batch_size": no(
-                "counts single items there, users' histories here; 128 is written, as in configs of sasrec"
-            ),
+            "batch_size": no("counts single items there, users' histories here; 128 is set, as in configs/sasrec.yaml"),
         },
         {"maxlen": 50, "embedding_dim": 64, "hidden_size": 128, "emb_dropout_rate": 0.2, "num_blocks": 1},
         {"loss": "bce", "n_negatives": 1, "batch_size": 128},

@@ -72,6 +72,7 @@ def given(key: str, value: str) -> Entry:
 def start(draft: Draft, model: ModelMap) -> None:
     """Set what a model map sets in any case."""
     draft.settings |= {"model": model.name, **model.sets}
+    draft.reads_histories = model.rows == "histories"
     draft.differences += model.differs
 
 

@@ -73,8 +73,8 @@ def _batch(of_negatives: int | None) -> Rule:
 
 
 def _histories(draft: Draft, entry: Entry) -> None:
-    draft.put(entry, {"batch_size": 128})
-    draft.refuse(entry, "counts single items there, users' histories here; 128 is written, as in the bundled config")
+    draft.settings["batch_size"] = 128
+    draft.refuse(entry, "counts single items there, users' histories here; 128 is set, as in configs/sasrec.yaml")
 
 
 def _split(draft: Draft, entry: Entry) -> None:
@@ -156,7 +156,10 @@ def _interval(setting: str) -> Rule:
             draft.skip(entry, "nothing is filtered")
             return
         try:
-            draft.put(entry, {setting: least(entry.value)})
+            number, is_open = least(entry.value)
+            draft.put(entry, {setting: number})
+            if not is_open:
+                draft.refuse(entry, "there is no upper limit of interactions here")
         except Unmapped as error:
             draft.refuse(entry, str(error))
 
@@ -206,7 +209,7 @@ def _half_precision(draft: Draft, entry: Entry) -> None:
 
 
 def _max_length(draft: Draft, entry: Entry) -> None:
-    if "MAX_ITEM_LIST_LENGTH" in draft.defaults:
+    if draft.reads_histories:
         draft.put(entry, {"max_length": entry.value})
     else:
         draft.skip(entry, "the model reads no histories")
@@ -216,7 +219,7 @@ _OPTIMIZERS: Final = named(
     {"adam": "adam", "adamw": "adamw", "sgd": "sgd", "adagrad": "adagrad", "sparse_adam": "sparse_adam"}, "optimizer"
 )
 _NO_EFFECT: Final = {
-    "does not change results": "gpu_id worker state reproducibility checkpoint_dir show_progress save_dataset "
+    "": "gpu_id worker state reproducibility checkpoint_dir show_progress save_dataset "
     "dataset_save_path "
     "save_dataloaders dataloaders_save_path loss_decimal_place metric_decimal_place eval_batch_size "
     "enable_scaler valid_metric_bigger seq_separator seq_len LABEL_FIELD NEG_PREFIX "

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from recrun.config.yaml_tree import Entry
 from recrun.importing.convert import is_number
-from recrun.importing.draft import Draft, Rule, Unmapped, to
+from recrun.importing.draft import MOST_VALUES, Draft, Rule, Unmapped, to
 
 RATINGS: Final = "interactions count 1 here; ratings weigh them there, unless they are made binary"
 """What differs in models that are computed from the matrix of ratings."""
@@ -30,6 +30,7 @@ def held_out(draft: Draft, test: Entry, valid: Entry | None, names: Mapping[str,
     kind, settings = _part(draft, test, names, ratio, k)
     if kind is None:
         return
+    _repeats(draft, test, kind)
     if valid is None:
         draft.put(test, {**settings, "valid_ratio": 0}, "there is no validation part, so the last epoch is the result")
         return
@@ -48,6 +49,23 @@ def held_out(draft: Draft, test: Entry, valid: Entry | None, names: Mapping[str,
     draft.put(test, settings)
 
 
+def _repeats(draft: Draft, section: Entry, kind: str) -> None:
+    """Set the axis of a split that is made several times: its folds, or the seeds of a random one."""
+    folds = section.value.get("folds") if isinstance(section.value, dict) else None
+    if isinstance(folds, int) and not isinstance(folds, bool) and 1 < folds <= MOST_VALUES:
+        if kind == "k_fold":
+            draft.axes["test_fold"] = list(range(1, folds + 1))
+        elif kind == "ratio":
+            draft.axes["split_seed"] = list(range(folds))
+
+
+def defaults_here(draft: Draft, names: Sequence[str]) -> None:
+    """Note which settings of training a config leaves out, so that the defaults here hold."""
+    missing = [name for name in names if name not in draft.settings]
+    if missing:
+        draft.differences.append(f"not set there, so that the defaults here hold: {', '.join(missing)}")
+
+
 def _part(
     draft: Draft, section: Entry, names: Mapping[str, str], ratio: str, k: str
 ) -> tuple[str | None, dict[str, Any]]:
@@ -60,7 +78,6 @@ def _part(
         return None, {}
     folds = written.get("folds", 1)
     if kind == "k_fold":
-        draft.axes["test_fold"] = list(range(1, folds + 1)) if isinstance(folds, int) and 1 < folds <= 100 else []
         return "k_fold", {"split": "k_fold", "n_folds": folds, "test_fold": 1}
     number = written.get(k)
     if number is not None and (kind == "leave" or ratio not in written):
@@ -69,8 +86,6 @@ def _part(
             return None, {}
         one = {"split": "leave_one_out"}
         return "leave", one if number == 1 else {"split": "leave_k", "n_held_out": number}
-    if isinstance(folds, int) and 1 < folds <= 100:
-        draft.axes["split_seed"] = list(range(folds))
     if ratio not in written:
         draft.refuse(section, f"names neither {ratio} nor {k}")
         return None, {}

@@ -14,7 +14,7 @@ from recrun.errors import ConfigError, Fault
 from recrun.importing.data_files import put_files
 from recrun.importing.draft import Draft, Line, Rule, no
 from recrun.importing.options import Found, ModelMap, Options, look_up, select, start
-from recrun.importing.searched import held_out
+from recrun.importing.searched import RATINGS, held_out
 from recrun.importing.warprec_keys import (
     CLOSED,
     EVALUATION,
@@ -85,6 +85,9 @@ def _draft(root: Entry, written: Entry, model: ModelMap, options: Options) -> Dr
     parts = ("meta", "optimization", "early_stopping")
     draft.follow([entry for entry in written if entry.key not in parts], rules, model.defaults)
     _of_model(draft, written, model)
+    ratings = root.child("reader", "rating_type")
+    if ratings is not None and ratings.value == "implicit":
+        draft.differences = [text for text in draft.differences if text != RATINGS]
     return draft
 
 

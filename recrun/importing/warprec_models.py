@@ -14,7 +14,7 @@ from recrun.importing.options import ModelMap
 from recrun.importing.searched import RATINGS, batch, least_one
 
 _XAVIER: Final = "embeddings start by Xavier's initialisation there, by a normal one with deviation init_std here"
-_DECAY: Final = "the L2 term is scaled otherwise there, and differs between versions; choose embedding_decay anew"
+_DECAY: Final = "the L2 term may be scaled otherwise there; choose embedding_decay anew"
 _NO_TERM: Final = "the model here has no L2 term of a batch's embeddings; weight_decay is that of the optimizer"
 _MEASURES: Final = named({"cosine": "cosine", "dot": "dot", "jaccard": "jaccard", "dice": "dice"}, "measure")
 _PAIRS: Final = {"loss": "bpr", "sampler": "uniform", "n_negatives": 1}

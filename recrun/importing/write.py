@@ -25,11 +25,13 @@ _LAST: Final = (
     *("monitors", "which4best", "eval_freq", "early_stop_patience", "eval_valid", "eval_test"),
     *("candidates", "candidates_by", "candidates_seed", "device", "precision", "track", "track_project", "seed"),
 )
+_AT_RANDOM: Final = ("ratio", "k_fold")
+"""Splits that a model of sequences takes only with shuffled_time."""
 _FIRST: Final = ("description", *_DATA, "model", "loss")
 
 
 def check(draft: Draft, source: str) -> list[str]:
-    """Check that the settings are a config that can be run; settings that the chosen data has not are taken out.
+    """Check that the settings are a config that can be run; settings that the chosen data does not have are taken out.
 
     Args:
         draft: the config in the making.
@@ -46,6 +48,9 @@ def check(draft: Draft, source: str) -> list[str]:
         draft.axes.pop(setting, None)
         why = f"{setting}: {dump_value(value)} is no setting of {draft.settings['dataset']}"
         draft.refuse(draft.origins.get(setting, Entry((setting,), value)), why)
+    if draft.reads_histories and draft.settings.get("split") in _AT_RANDOM:
+        draft.settings["shuffled_time"] = True
+        draft.differences.append("shuffled_time: histories may hold items from after the held-out ones, there and here")
     notes = _resolved(draft, source, {})
     for axis, values in draft.axes.items():
         for value in values[1:]:
