@@ -59,6 +59,10 @@ class Entry:
             return Fault(message, self.name)
         return place.fault(message, self.name if place.line is not None else "")
 
+    def key_fault(self, message: str) -> Fault:
+        """Return a fault at the key."""
+        return Fault(message, self.name) if self.place is None else self.place.fault(message, self.name)
+
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
 

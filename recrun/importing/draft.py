@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from recrun.config.suggestions.keys import REMARKS, bare
 from recrun.config.yaml_tree import Entry
+from recrun.config.yaml_writer import dump_value
 
 Rule = Callable[["Draft", Entry], None]
 """What is done about a key: a rule sets settings, or refuses the entry with a reason, or skips it."""
@@ -102,6 +103,18 @@ class Draft:
     def refuse(self, entry: Entry, why: str, item: int | None = None) -> None:
         """Note that an entry, or one element of its value, has no counterpart."""
         self.not_mapped.append(Line(entry, {}, why, item))
+
+    def take_back(self, setting: str, why: str) -> None:
+        """Take out a setting that the others leave no room for, and note why."""
+        value = self.settings.pop(setting)
+        self.axes.pop(setting, None)
+        entry = self.origins.pop(setting, None) or Entry((setting,), value)
+        lines = []
+        for line in self.mapped:
+            left = {key: each for key, each in line.settings.items() if key != setting}
+            lines += [replace(line, settings=left)] if left or not line.settings else []
+        self.mapped = lines
+        self.refuse(entry, f"{setting}: {dump_value(value)} {why}")
 
     def skip(self, entry: Entry, why: str) -> None:
         """Note that an entry does not change results, or says what is so anyway."""

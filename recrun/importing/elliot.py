@@ -79,8 +79,6 @@ def _draft(root: Entry, written: Entry, model: ModelMap, options: Options) -> Dr
     stopping = written.child("early_stopping")
     if stopping is not None and model.rows == "none":
         draft.skip(stopping, "the model is not trained by gradient descent")
-    elif stopping is not None and draft.settings.get("valid_ratio") == 0:
-        draft.refuse(stopping, "there is no validation part to stop by")
     elif stopping is not None:
         draft.follow(stopping.entries, _STOPPING)
     return draft

@@ -182,7 +182,7 @@ MODELS: Final[dict[str, ModelMap]] = {
     ),
 }
 _LABELLED: Final = (
-    "it predicts labels of rows with features; write a config for LabelledFile, as recrun show {0} has it"
+    "{0} predicts labels of rows with features; write a config for LabelledFile and {1} (recrun show {1})"
 )
-WITHOUT: Final = {name: _LABELLED.format(here) for name, here in (("DeepFM", "deepfm"), ("DCN", "dcn"))}
+WITHOUT: Final = {name: _LABELLED.format(name, here) for name, here in (("DeepFM", "deepfm"), ("DCN", "dcn"))}
 """Models without a counterpart, and why."""

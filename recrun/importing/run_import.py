@@ -112,5 +112,5 @@ def import_configs(program: str, paths: Sequence[str], options: Options) -> Impo
             text = config_text(found.draft, found.model, source)
             result.configs.append(Imported(found.model, found.draft, text, tuple(notes)))
     if not result.configs:
-        raise ConfigError([line.entry.fault(line.why) for line in result.refused])
+        raise ConfigError([line.entry.key_fault(line.why) for line in result.refused])
     return result

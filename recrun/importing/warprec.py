@@ -102,8 +102,6 @@ def _of_model(draft: Draft, written: Entry, model: ModelMap) -> None:
         return
     if model.rows == "none":
         draft.skip(stopping, "the model is not trained by gradient descent")
-    elif draft.settings.get("valid_ratio") == 0:
-        draft.refuse(stopping, "there is no validation part to stop by")
     else:
         draft.follow(stopping.entries, STOPPING)
 

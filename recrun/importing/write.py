@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from recrun.config.resolve import resolve_given
 from recrun.config.yaml_reader import Given
-from recrun.config.yaml_tree import Entry
 from recrun.config.yaml_writer import dump_mapping, dump_value
 from recrun.errors import ConfigError, Fault
 from recrun.importing.data_files import not_taken
@@ -44,10 +43,9 @@ def check(draft: Draft, source: str) -> list[str]:
         ConfigError: with every fault, at the key there that it comes from.
     """
     for setting in not_taken(draft.settings):
-        value = draft.settings.pop(setting)
-        draft.axes.pop(setting, None)
-        why = f"{setting}: {dump_value(value)} is no setting of {draft.settings['dataset']}"
-        draft.refuse(draft.origins.get(setting, Entry((setting,), value)), why)
+        draft.take_back(setting, f"is no setting of {draft.settings['dataset']}")
+    if draft.settings.get("valid_ratio") == 0 and "early_stop_patience" in draft.settings:
+        draft.take_back("early_stop_patience", "needs a validation part, and there is none")
     if draft.reads_histories and draft.settings.get("split") in _AT_RANDOM:
         draft.settings["shuffled_time"] = True
         draft.differences.append("shuffled_time: histories may hold items from after the held-out ones, there and here")
