@@ -152,6 +152,8 @@ def test_an_sdist_holds_the_clone(repository: Path, sdist: Path) -> None:
         "constraints-browser.txt",
         "constraints-trackers.txt",
         "MANIFEST.in",
+        "Dockerfile",
+        ".dockerignore",
     }
     assert tops | {"pyproject.toml", "setup.cfg", "setup.py"} <= {file.name for file in sdist.iterdir()}
 

@@ -45,9 +45,10 @@ def command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Turn a config of RecBole, FreeRec, Elliot or WarpRec into one of recrun.
+    """Import configs of RecBole, FreeRec, Elliot or WarpRec.
 
-    Says of each key which settings it became, or why it became none. What is written passes `recrun validate`.
+    Turns a config of another program into one of recrun, and says of each key which settings it became, or why it
+    became none. What is written passes `recrun validate`.
 
     RecBole and FreeRec take several files, of which a later one overrides an earlier one. A config of Elliot or WarpRec
     becomes one for each of its models, and its lists of values a command of `recrun sweep`, which is printed.
