@@ -149,7 +149,7 @@ def halving(first: Any, widths: Any) -> int:
     3
     """
     found = numbers(widths)
-    if is_number(first) and found == [first >> layer for layer in range(len(found))] and min(found) > 0:
+    if isinstance(first, int) and found == [first >> layer for layer in range(len(found))] and min(found) > 0:
         return len(found)
     wanted = ", ".join(str(first >> layer) for layer in range(3)) if isinstance(first, int) and first > 0 else "..."
     raise Unmapped(f"the layers here halve, from the width of an embedding: [{wanted}, ...]")

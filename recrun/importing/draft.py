@@ -156,7 +156,7 @@ def to(setting: str, convert: Callable[[Any], Any] | None = None, why: str = "",
     def rule(draft: Draft, entry: Entry) -> None:
         value = entry.value
         several = draft.searches and isinstance(value, list) and not (is_list and not _is_nested(value))
-        if several and value and value[0] in SEARCHES:
+        if several and value and isinstance(value[0], str) and value[0] in SEARCHES:
             draft.refuse(entry, f"a range to draw from; give values to a sweep, as in {setting}=V1,V2")
             return
         if several and len(value) > MOST_VALUES:

@@ -119,7 +119,7 @@ def _held_out(asked: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
 
 def _candidates(draft: Draft, entry: Entry, mode: Any) -> None:
     """Map the evaluation mode: all items, or so many drawn ones for each relevant one."""
-    modes = list(dict.fromkeys(mode.values())) if isinstance(mode, dict) else [mode]
+    modes = list(dict.fromkeys(map(str, mode.values()))) if isinstance(mode, dict) else [str(mode)]
     if modes == ["full"] or not modes:
         return
     drawn = str(modes[-1])

@@ -36,7 +36,7 @@ def _decay(draft: Draft, entry: Entry) -> None:
 def _warmup(draft: Draft, entry: Entry) -> None:
     """Map the steps of annealing, which raise the weight to 1 there but are cut off at the cap."""
     cap = draft.value("anneal_cap")
-    if is_number(cap) and is_number(entry.value):
+    if is_number(cap) and is_number(entry.value) and is_number(cap * entry.value):
         draft.put(entry, {"kl_warmup_steps": round(cap * entry.value)}, "the batches until the cap is reached")
     else:
         draft.refuse(entry, "expected numbers for total_anneal_steps and anneal_cap")

@@ -106,7 +106,7 @@ def batch(n_negatives: str) -> Rule:
         def convert(value: Any) -> Any:
             if not is_number(value) or not is_number(negatives):
                 return value
-            return max(1, int(value) // (1 + int(negatives)))
+            return max(1, int(value) // max(1, 1 + int(negatives)))
 
         to("batch_size", convert, "a positive and its negatives are a row each there")(draft, entry)
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from recrun.config.yaml_tree import Entry
 from recrun.errors import ConfigError, Fault
+from recrun.importing.convert import is_number
 from recrun.importing.data_files import put_files
 from recrun.importing.draft import Draft, Line, Rule, no
 from recrun.importing.options import Found, ModelMap, Options, look_up, select, start
@@ -181,12 +182,19 @@ def _splitter(draft: Draft, entry: Entry) -> None:
 
 def _earlier_valid(entry: Entry, shared: Any) -> Entry | None:
     """Return the section of the validation part of an earlier version; its share is of all interactions."""
-    share, number = shared.get("val_ratio"), shared.get("val_k")
+    share, number, test = shared.get("val_ratio"), shared.get("val_k"), shared.get("test_ratio")
     if share is None and number is None:
         return None
-    left = 1 - shared.get("test_ratio", 0) if share is not None else 1
-    of_train = {"test_ratio": share / left} if isinstance(share, (int, float)) and left else {"test_k": number}
-    return Entry((*entry.path, "val"), {"strategy": shared["strategy"], **of_train}, entry.place, entry.value_place)
+    is_share = is_number(share) and is_number(test) and test < 1
+    of_what_is_left = (
+        {"test_ratio": share / (1 - test) if is_share else share} if share is not None else {"test_k": number}
+    )
+    return Entry(
+        (*entry.path, "val_ratio" if share is not None else "val_k"),
+        {"strategy": shared.get("strategy"), **of_what_is_left},
+        entry.place,
+        entry.value_place,
+    )
 
 
 def _evaluation(draft: Draft, entry: Entry) -> None:

@@ -24,6 +24,7 @@ _LAST: Final = (
     *("monitors", "which4best", "eval_freq", "early_stop_patience", "eval_valid", "eval_test"),
     *("candidates", "candidates_by", "candidates_seed", "device", "precision", "track", "track_project", "seed"),
 )
+_OF_SPLIT: Final = ("split", "n_held_out", "n_folds", "test_fold", "test_ratio", "split_seed", "valid_ratio")
 _AT_RANDOM: Final = ("ratio", "k_fold")
 """Splits that a model of sequences takes only with shuffled_time."""
 _FIRST: Final = ("description", *_DATA, "model", "loss")
@@ -44,6 +45,10 @@ def check(draft: Draft, source: str) -> list[str]:
     """
     for setting in not_taken(draft.settings):
         draft.take_back(setting, f"is no setting of {draft.settings['dataset']}")
+    if "train_path" in draft.settings:
+        given = _OF_SPLIT if "valid_path" in draft.settings else _OF_SPLIT[:-1]
+        for setting in [each for each in given if each in draft.settings]:
+            draft.take_back(setting, "does not apply: the parts are given")
     if draft.settings.get("valid_ratio") == 0 and "early_stop_patience" in draft.settings:
         draft.take_back("early_stop_patience", "needs a validation part, and there is none")
     if draft.reads_histories and draft.settings.get("split") in _AT_RANDOM:

@@ -85,8 +85,9 @@ _RENAMED: Final = {
 
 _REMARKS: Final = {
     "a config here is flat, one KEY: VALUE a line, for one model on one data set; write model: and dataset: at the "
-    "top, and sweep over several with recrun sweep; recrun import turns configs of Elliot and WarpRec into such": "experiment models data_config hyperparameters model_args "
-    "model_params dataset_args train_args training trainer optimizer_args optimizer_params",
+    "top, and sweep over several with recrun sweep; recrun import does so with configs of Elliot and WarpRec": "models "
+    "experiment data_config hyperparameters model_args model_params dataset_args train_args training trainer "
+    "optimizer_args optimizer_params",
     "a run folder goes where the option --runs says (recrun train ... --runs DIR); remove the key": "checkpoint_dir "
     "ckpt_dir log_dir logdir logging_dir out out_dir output output_dir output_folder results_dir save_dir save_path "
     "saved_dir path_output_rec_result path_output_rec_weight runs runs_dir",
