@@ -11,7 +11,7 @@ ARG BASE=python:3.12-slim
 FROM ${BASE} AS build
 # Where torch is installed from: its builds for CPUs; empty for PyPI's build, which brings CUDA's libraries.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-# Extras of recrun, such as [mlflow] or [mlflow,wandb].
+# Extras of recrun, such as [serve] or [mlflow,wandb].
 ARG EXTRAS=
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
