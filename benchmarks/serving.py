@@ -1,17 +1,19 @@
 """Measure requests a second, and their latency, of `recrun serve` with 1, 16 and 64 clients over loopback.
 
-    python benchmarks/serving.py [--seconds 10] [--clients 1 16 64] [--rounds 3] [--soak 120] [--run RUN ...]
+    python benchmarks/serving.py [--seconds 10] [--clients 1 16 64] [--rounds 3] [--histories] [--run RUN ...]
+    python benchmarks/serving.py --soak 120
 
 Trains bprmf on Gowalla (or synthetic data of its size) and sasrec on synthetic data of that size, with times, for one
 epoch: how good a model is makes no difference here. Each client keeps a connection and asks for 10 items for a random
 user as soon as its last request is answered; all of them run in one process, which shares the cores with the server.
+With --histories it asks for a new user, by a history of 20 random items, which the model has to read.
 
 The floor is the same ranking, one user at a time in a loop on one thread, without a server. A server can be faster than
 that, because it ranks for requests that wait together at once. Rounds of the floor and of the server alternate, and the
 median round is shown. A status other than 200, a closed connection, or a list of another length is an error.
 
-With --soak, 16 clients ask for so many seconds (each tenth request for similar items, each tenth is malformed on
-purpose and must be refused), while the memory of the server is read.
+With --soak, 16 clients ask for so many seconds, each tenth request for similar items, each tenth for a new user, and
+each tenth malformed on purpose, which must be refused, while the memory of the server is read.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ from _common import (
 )
 
 K = 10
+LENGTH = 20
+"""Items of a history."""
 _FLAT = 1.05
 """The most that memory may grow during a soak, after its first quarter."""
 
@@ -56,7 +60,7 @@ def main() -> int:
     """Run the benchmark; return 1 if there was an error, or memory grew."""
     arguments = _arguments()
     if arguments.part:
-        print(json.dumps(_floor(*arguments.part) if len(arguments.part) == 2 else _load(arguments.part)))
+        print(json.dumps(_floor(*arguments.part) if len(arguments.part) == 3 else _load(arguments.part)))
         return 0
     print(machine(1))
     n_errors = 0
@@ -74,6 +78,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="threads that rank")
     parser.add_argument("--soak", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("--histories", action="store_true", help="ask for new users")
     parser.add_argument("--run", nargs="+", help="runs to serve instead, trained on data that is found by itself")
     parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -94,13 +99,14 @@ def _trained(folder: Path) -> Iterator[str]:
 def _compare(run: str, arguments: argparse.Namespace) -> int:
     """Measure one run, and return the number of errors."""
     floors, found = [], {n: [] for n in arguments.clients}
+    asked = "histories" if arguments.histories else "users"
     for _ in range(arguments.rounds):
-        floors.append(json_of(run_child(python(__file__, "--part", run, str(arguments.seconds))).output))
+        floors.append(json_of(run_child(python(__file__, "--part", run, asked, str(arguments.seconds))).output))
         with _server(run, arguments.threads) as (ready, _):
             for n_clients in arguments.clients:
-                found[n_clients].append(_ask(ready, run, n_clients, arguments.seconds))
+                found[n_clients].append(_ask(ready, run, n_clients, asked, arguments.seconds))
     floor = median([each["1"] for each in floors])
-    print(f"\n{floors[0]['model']}: {floors[0]['n_users']} users, {floors[0]['n_items']} items")
+    print(f"\n{floors[0]['model']}, {asked}: {floors[0]['n_users']} users, {floors[0]['n_items']} items")
     print(
         f"floor, lists a second: {floor:.0f}; 16 at once {median([each['16'] for each in floors]):.0f}, 64 at once ",
         end="",
@@ -112,7 +118,7 @@ def _compare(run: str, arguments: argparse.Namespace) -> int:
         n_errors = sum(each["errors"] for each in rounds)
         rows.append([f"{n_clients}", rate, p50, p99, rate / floor, f"{n_errors}"])
         if n_clients == 16:
-            target = f"serving {floors[0]['model']} at 16 clients, against one user at a time in a loop"
+            target = f"serving {floors[0]['model']}, {asked}, at 16 clients, against one user at a time in a loop"
             record(target, rate / floor, ">= 1", rate >= floor and not n_errors, "x")
     table(["clients", "requests/s", "p50 ms", "p99 ms", "x floor", "errors"], rows)
     return sum(int(row[-1]) for row in rows)
@@ -123,7 +129,7 @@ def _soak(run: str, arguments: argparse.Namespace) -> int:
     sizes: list[tuple[float, float]] = []
     seconds = arguments.soak
     with _server(run, arguments.threads) as (ready, server):
-        command = python(__file__, "--part", run, str(ready["port"]), "16", str(seconds), "mixed")
+        command = python(__file__, "--part", run, str(ready["port"]), "16", "mixed", str(seconds))
         start = time.monotonic()
         client = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         while client.poll() is None:
@@ -158,8 +164,8 @@ def _server(run: str, threads: int) -> Iterator[tuple[dict[str, Any], subprocess
                 raise RuntimeError(f"the server ended with {server.returncode}")
 
 
-def _ask(ready: dict[str, Any], run: str, n_clients: int, seconds: float) -> dict[str, Any]:
-    command = python(__file__, "--part", run, str(ready["port"]), str(n_clients), str(seconds))
+def _ask(ready: dict[str, Any], run: str, n_clients: int, asked: str, seconds: float) -> dict[str, Any]:
+    command = python(__file__, "--part", run, str(ready["port"]), str(n_clients), asked, str(seconds))
     found: dict[str, Any] = json_of(run_child(command).output)
     return found
 
@@ -172,10 +178,11 @@ def _resident_mb(pid: int) -> float:
 # --- in a process of its own: the floor ------------------------------------------------------------------------------
 
 
-def _floor(run: str, seconds: str) -> dict[str, Any]:
+def _floor(run: str, asked: str, seconds: str) -> dict[str, Any]:
     """Return the lists a second that one thread ranks in a loop, of one user at a time and of blocks."""
     import torch
 
+    from recrun.data.interactions import CSR
     from recrun.recommendation.block_ranker import BlockRanker
     from recrun.workflows.recommender import open_recommender
 
@@ -188,12 +195,21 @@ def _floor(run: str, seconds: str) -> dict[str, Any]:
     }
     with torch.no_grad():
         for n_users in (1, 16, 64):
-            users = generator.integers(0, recommender.n_users, (4096, n_users))
-            ranker.recommend(users[0], K, ranker.seen_by(users[0]))
+            users = generator.integers(0, recommender.n_users, (1024, n_users))
+            items = generator.integers(0, recommender.n_items, (1024, n_users, LENGTH), dtype=np.int32)
+
+            def rank(place: int, users: Any = users, items: Any = items) -> None:
+                if asked == "users":
+                    ranker.recommend(users[place], K, ranker.seen_by(users[place]))
+                    return
+                history = items[place].ravel()
+                rows = np.repeat(np.arange(len(items[place])), LENGTH)
+                ranker.recommend_to_new(CSR(np.arange(len(items[place]) + 1) * LENGTH, history), K, (rows, history))
+
+            rank(0)
             n_done, start = 0, time.perf_counter()
             while (took := time.perf_counter() - start) < float(seconds) / 3:
-                each = users[n_done % len(users)]
-                ranker.recommend(each, K, ranker.seen_by(each))
+                rank(n_done % len(users))
                 n_done += 1
             found[str(n_users)] = n_done * n_users / took
     return found
@@ -204,13 +220,13 @@ def _floor(run: str, seconds: str) -> dict[str, Any]:
 
 def _load(part: list[str]) -> dict[str, Any]:
     """Ask as several clients, and return what was measured."""
-    run, port, n_clients, seconds = part[0], int(part[1]), int(part[2]), float(part[3])
-    requests = _requests(run, is_mixed=len(part) > 4)
+    run, port, n_clients, asked, seconds = part[0], int(part[1]), int(part[2]), part[3], float(part[4])
+    requests = _requests(run, asked)
     loop = asyncio.new_event_loop() if find_spec("uvloop") is None else import_module("uvloop").new_event_loop()
     return loop.run_until_complete(_ask_as_many(port, n_clients, seconds, requests))
 
 
-def _requests(run: str, *, is_mixed: bool) -> list[tuple[bytes, int]]:
+def _requests(run: str, asked: str) -> list[tuple[bytes, int]]:
     """Return requests, and the status that each must be answered with."""
     from recrun.workflows.recommender import open_recommender
 
@@ -220,11 +236,14 @@ def _requests(run: str, *, is_mixed: bool) -> list[tuple[bytes, int]]:
     items = recommender.items.originals(generator.integers(0, recommender.n_items, 20_000)).tolist()
     found = []
     for place, (user, item) in enumerate(zip(users, items, strict=True)):
-        if is_mixed and place % 10 == 0:
+        if asked == "mixed" and place % 10 == 0:
             found.append((f"GET /similar?item={item}&k={K} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 200))
             continue
-        is_wrong = is_mixed and place % 10 == 5
-        body = json.dumps({"users": [user], "k": 0 if is_wrong else K}).encode()
+        is_wrong = asked == "mixed" and place % 10 == 5
+        is_new = asked == "histories" or (asked == "mixed" and place % 10 == 3)
+        history = [items[(place + each) % len(items)] for each in range(LENGTH)]
+        whom = {"history": history} if is_new else {"users": [user]}
+        body = json.dumps({**whom, "k": 0 if is_wrong else K}).encode()
         headers = f"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         found.append((f"POST /recommend HTTP/1.1\r\n{headers}\r\n\r\n".encode() + body, 422 if is_wrong else 200))
     return found
