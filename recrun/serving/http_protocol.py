@@ -1,19 +1,23 @@
-"""Bound what connections may cost before they have sent a request: time, the bytes of its head, and their number.
+"""Bound what connections may cost: their number, the time and the bytes of a request's head, and unread answers.
 
-uvicorn closes connections that are idle between two requests; how long headers may take, and how long they may be, is
-seen to here. What it says itself, as of text that is not HTTP, is JSON as all answers are.
+uvicorn closes connections that are idle between two requests. Slow or endless headers, clients that do not read, and
+those that send request after request ahead of the answers are left to this module. What it says itself, as of text that
+is not HTTP, is JSON as all answers are.
 """
 
 from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from recrun.serving.limits import Limits
 from recrun.serving.refusal import Refusal
+
+_AHEAD: Final = 16
+"""The most requests that may be sent on a connection before the first of them is answered."""
 
 
 def protocol_within(limits: Limits) -> type[asyncio.Protocol]:
@@ -28,7 +32,9 @@ def protocol_within(limits: Limits) -> type[asyncio.Protocol]:
 class _BoundedProtocol(HttpToolsProtocol):
     bounds: Limits
     _deadline: asyncio.TimerHandle | None = None
+    _abort: asyncio.TimerHandle | None = None
     _n_bytes_of_head = 0
+    _is_ahead = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -39,13 +45,28 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_is_complete()
+        self._is_read()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._must_be_read()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._is_read()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._must_be_read()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
         waited = self._waits_for_head()
         super().data_received(data)
+        if self._is_ahead:
+            self.transport.abort()
         if self.transport.is_closing() or not self._waits_for_head():
             self._head_is_complete()
         elif waited:
@@ -54,6 +75,12 @@ class _BoundedProtocol(HttpToolsProtocol):
                 self._refuse(long_head(self.bounds))
             elif self._deadline is None:
                 self._deadline = self.loop.call_later(self.bounds.idle, self._give_up)
+
+    def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= _AHEAD:
+            self._is_ahead = True  # nothing is raised here: the parser would take it for bad HTTP
+            return
+        super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(Refusal(400, "bad_request", "this is not HTTP"))
@@ -71,6 +98,17 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._deadline = None
         if self._waits_for_head():
             self.transport.close()
+            self._must_be_read()
+
+    def _must_be_read(self) -> None:
+        """Give the client some time to read what was sent; a connection is not closed before that, unless aborted."""
+        if self._abort is None:
+            self._abort = self.loop.call_later(self.bounds.idle, self.transport.abort)
+
+    def _is_read(self) -> None:
+        if self._abort is not None:
+            self._abort.cancel()
+            self._abort = None
 
     def _refuse(self, refusal: Refusal) -> None:
         body = refusal.body()
@@ -83,6 +121,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}", *map(": ".join, headers.items())]
         self.transport.write("\r\n".join([*lines, "", ""]).encode("ascii") + body)
         self.transport.close()
+        self._must_be_read()
 
 
 def long_head(limits: Limits) -> Refusal:

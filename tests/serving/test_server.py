@@ -155,6 +155,37 @@ def test_a_chunked_body_is_read_up_to_the_limit(ready: Ready) -> None:
         assert _answer(connection)[1]["error"]["code"] == "too_large"
 
 
+def _send(connection: socket.socket, content: bytes, n: int, pause: float = 0.0) -> None:
+    """Send the same again and again, and read nothing.
+
+    Raises:
+        ConnectionError: the connection was closed.
+    """
+    connection.settimeout(20)
+    for _ in range(n):
+        connection.sendall(content)
+        time.sleep(pause)
+
+
+def test_requests_far_ahead_of_their_answers_end_the_connection(ready: Ready) -> None:
+    request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    with _connect(ready) as connection:
+        connection.sendall(request * 10)
+        received = b""
+        while received.count(b"HTTP/1.1 200 OK") < 10:
+            received += connection.recv(65536)
+    with _connect(ready) as connection, pytest.raises(ConnectionError):
+        _send(connection, request * 50, 1000)
+
+
+def test_a_client_that_does_not_read_its_answers_is_dropped(ready: Ready) -> None:
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect((ready.host, ready.port))
+        with pytest.raises(ConnectionError):
+            _send(connection, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 10, 2000, 0.02)
+
+
 def test_too_many_connections_are_refused(ready: Ready) -> None:
     open_ones = [_connect(ready) for _ in range(20)]
     try:
