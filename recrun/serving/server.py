@@ -135,8 +135,10 @@ def serve(settings: Settings, voices: Voices) -> int:
         try:
             with server.signals(models.reload):
                 _run(server.serve(sockets=[listener]))
-        except OSError as error:  # another process listens there since
-            raise _cannot_listen(host, port, error) from None
+        except OSError as error:
+            if server.started:
+                raise
+            raise _cannot_listen(host, port, error) from None  # another process listens there since
         finally:
             models.close()
         scorer.close()
