@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recrun.architectures.least_squares import fit_pairs
+from recrun.architectures.remembered import Remembered
 
 if TYPE_CHECKING:
     from recrun.architectures.base import RecSysArch
@@ -55,7 +56,7 @@ class FoldIn:
 
     def __init__(self, model: RecSysArch, *, unit: bool = False) -> None:
         self._model, self._unit = model, unit
-        self._kept: tuple[list[tuple[int, int]], ItemSide] | None = None
+        self._remembered: Remembered[ItemSide] = Remembered()
 
     @torch.no_grad()
     def embed(self, histories: CSR) -> Tensor:
@@ -73,15 +74,13 @@ class FoldIn:
         return F.normalize(users_BD, dim=-1) if self._unit else users_BD
 
     def _item_side(self) -> ItemSide:
-        state = [(each.data_ptr(), each._version) for each in self._model.parameters()]
-        kept = self._kept
-        if kept is not None and kept[0] == state and not self._model.training:
-            return kept[1]
+        if self._model.training:  # where vectors may differ each time, by dropout
+            return self._compute_items()
+        return self._remembered(self._model.parameters(), self._compute_items)
+
+    def _compute_items(self) -> ItemSide:
         vectors = self._model.vectors()
         assert vectors is not None
         items_ID = vectors[1].detach()
         second_DD = items_ID.T @ items_ID / len(items_ID)
-        side = ItemSide(items_ID, items_ID.mean(0), second_DD, max(_RIDGE * float(second_DD.trace()), _SMALLEST))
-        if not self._model.training:
-            self._kept = state, side
-        return side
+        return ItemSide(items_ID, items_ID.mean(0), second_DD, max(_RIDGE * float(second_DD.trace()), _SMALLEST))
