@@ -3,8 +3,9 @@
     python benchmarks/fold_in.py RUN ... [--users 2000] [--threads 1]
 
 Of each user's train items, the scores as a known user (`score`) and as a new one (`score_histories`) are ranked: the
-share of the first 20 items that both have, the mean recall@20 of each on the test part (valid where there is no test
-part), over --users users evenly spaced, and the median of the processor milliseconds that the scores of one new user take, the first call left out.
+share of the first 20 items that both have, and the mean recall@20 of each on the test part (valid where there is no
+test part), over `--users` users, evenly spaced; and the median of the processor milliseconds that the scores of one new
+user take, the first call left out.
 """
 
 from __future__ import annotations
