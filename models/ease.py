@@ -13,6 +13,8 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
+from recrun.architectures.item_weights import ItemWeights
+from recrun.architectures.networks import RowNetwork
 from recrun.data.user_rows import bags_of
 from recrun.errors import TrainingError
 from recrun.memory import require_memory
@@ -76,6 +78,18 @@ class EASE(ClosedFormArch):
         # The sum of the rows of a user's items: a product of a sparse and a dense matrix.
         items_N, starts_B = bags_of(histories.distinct(), self.weights.device)
         return F.embedding_bag(items_N, self.weights, starts_B, mode="sum")
+
+    def score_rows(self, rows: Tensor) -> Tensor:
+        """Return the scores (B, I) of all items for rows (B, I)."""
+        return rows @ self.weights
+
+    def network(self) -> RowNetwork:
+        """Return the model as a network that scores items for rows."""
+        return RowNetwork(self)
+
+    def item_weights(self) -> ItemWeights:
+        """Return the weights, from a user's items (rows) to the scored items (columns)."""
+        return ItemWeights(self.weights.cpu().numpy())
 
 
 def _fill_gram(gram: Tensor, rows: csr_matrix, reg_weight: float) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
+from recrun.architectures.item_weights import ItemWeights
 from recrun.architectures.neighbors import End, Neighbors, NeighborSettings
 from recrun.architectures.sparse import SparseMatrix
 from recrun.errors import ConfigError, Fault
@@ -96,3 +97,8 @@ class ItemKNN(ClosedFormArch):
         """Return the scores (B, I) of all items for rows (B, I), given as their items."""
         scores = self.similarities.sum_rows(histories.distinct())
         return scores.add_(self.offsets) if self.subtracts_means else scores
+
+    def item_weights(self) -> ItemWeights:
+        """Return the similarities, from a user's items (rows) to the scored items (columns), and the offsets."""
+        offsets = self.offsets.cpu().numpy() if self.subtracts_means else None
+        return ItemWeights(self.similarities.to_scipy(), offsets)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recrun.architectures.networks import RowNetwork
 from recrun.architectures.prediction import Batch
 from recrun.architectures.whole_rows import RowsArch
 from recrun.data.user_rows import bags_of
@@ -99,3 +100,13 @@ class MultVAE(RowsArch):
     def score_histories(self, histories: CSR) -> Tensor:
         """Return the scores (B, I) of all items for rows (B, I), given as their items."""
         return self.decode(self.encode(histories.distinct())[0])
+
+    def score_rows(self, rows: Tensor) -> Tensor:
+        """Return the scores (B, I) of all items for rows (B, I) of zeros and ones."""
+        lengths_B1 = rows.sum(dim=1, keepdim=True).clamp(min=1)
+        hidden_BH = torch.tanh((rows * lengths_B1.rsqrt()) @ self.inputs.weight + self.input_bias)
+        return self.decode(self.latent(hidden_BH).chunk(2, dim=1)[0])
+
+    def network(self) -> RowNetwork:
+        """Return the model as a network that scores items for rows."""
+        return RowNetwork(self)

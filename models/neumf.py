@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recrun.architectures.base import RecSysArch
+from recrun.architectures.networks import PairNetwork
 from recrun.errors import ConfigError, Fault
 from recrun.registry import MODELS
 from recrun.types import Annotated, Fraction, PositiveFloat, PositiveInt, Where
@@ -92,6 +93,15 @@ class NeuMF(RecSysArch):
             hidden = from_users_BH[:, None] + self.from_item(mlp_items)
             parts.append(self._join(users_BD[:, None] * items, hidden))
         return torch.cat(parts, dim=1)
+
+    def score_all(self, users: Tensor) -> Tensor:
+        """Return the scores (B, I) of all items for users (B,), in one block."""
+        hidden = self.from_user(self.mlp_users(users))[:, None] + self.from_item(self.mlp_items.weight)
+        return self._join(self.users(users)[:, None] * self.items.weight, hidden)
+
+    def network(self) -> PairNetwork:
+        """Return the model as a network that scores items for users."""
+        return PairNetwork(self)
 
     def _join(self, product: Tensor, hidden: Tensor) -> Tensor:
         """Return the scores (B, n) of products (B, n, D) and the first layer's outputs before ReLU (B, n, H)."""

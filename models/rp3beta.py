@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
+from recrun.architectures.item_weights import ItemWeights
 from recrun.architectures.neighbors import directed_weights
 from recrun.architectures.sparse import SparseMatrix, largest_of_product, scale_rows
 from recrun.registry import MODELS
@@ -82,3 +83,7 @@ class RP3Beta(ClosedFormArch):
     def score_histories(self, histories: CSR) -> Tensor:
         """Return the scores (B, I) of all items for rows (B, I), given as their items."""
         return self.weights.sum_rows(histories.distinct())
+
+    def item_weights(self) -> ItemWeights:
+        """Return the weights, from a user's items (rows) to the scored items (columns)."""
+        return ItemWeights(self.weights.to_scipy())

@@ -13,6 +13,7 @@ from scipy import sparse
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
+from recrun.architectures.item_weights import ItemWeights
 from recrun.architectures.neighbors import Neighbors
 from recrun.architectures.sparse import SparseMatrix
 from recrun.memory import require_memory
@@ -108,6 +109,10 @@ class SLIM(ClosedFormArch):
     def score_histories(self, histories: CSR) -> Tensor:
         """Return the scores (B, I) of all items for rows (B, I), given as their items."""
         return self.weights.sum_rows(histories.distinct())
+
+    def item_weights(self) -> ItemWeights:
+        """Return the weights, from a user's items (rows) to the scored items (columns)."""
+        return ItemWeights(self.weights.to_scipy())
 
     def _fit_block(self, regressions: _Shared | _Separate, neighbors: sparse.csr_matrix, targets: np.ndarray) -> Any:
         """Return the weights (J, I) of the items `targets` (J,) from their neighbours (J, I)."""

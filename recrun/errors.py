@@ -127,6 +127,10 @@ class OutputError(RecrunError):
         super().__init__(f"cannot write to stdout: {reason}" + (f"; {done}" if done else ""))
 
 
+class ExportError(RecrunError):
+    """An export that failed, or whose files do not compute what the model does."""
+
+
 class TrainingError(RecrunError):
     """A run that failed during training, for example because the loss became NaN or infinite."""
 

@@ -33,6 +33,7 @@ LINE: Final = (
     ("models",),
     ("evaluation",),
     ("recommendation",),
+    ("exporting",),
     ("runs",),
     ("training",),
     ("report",),

@@ -52,6 +52,7 @@ def test_what_is_imported_is_declared(repository: Path) -> None:
     declared = {line.partition(">")[0].strip().lower() for line in lines}
     names = {
         "yaml": "pyyaml",
+        "faiss": "faiss-cpu",
         "mlflow": "mlflow-skinny",
         "annotated_types": "annotated-types",
         "typing_extensions": "typing-extensions",

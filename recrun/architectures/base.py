@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from recrun.architectures.networks import ScoringNetwork, UserNetwork
 from recrun.config.family import without_new_users
 from recrun.criterions.base import wrong_loss
 from recrun.data.postprocessing.batch_negatives import CANDIDATES, LOG_Q
 from recrun.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
+    from recrun.architectures.item_weights import ItemWeights
     from recrun.criterions import BaseCriterion
     from recrun.data.interactions import CSR
 
@@ -92,6 +94,18 @@ class RecSysArch(nn.Module):
         if vectors is None:
             raise ConfigError(f"{type(self).__name__} embeds new users, but defines no vectors()")
         return users_BD @ vectors[1].T
+
+    def network(self) -> ScoringNetwork | None:
+        """Return the model as a network that needs no data, to be exported, or None if it cannot be one.
+
+        By default it is the product of the vectors of users and items.
+        """
+        vectors = self.vectors()
+        return None if vectors is None else UserNetwork(*vectors)
+
+    def item_weights(self) -> ItemWeights | None:
+        """Return the weights between items that the model consists of, to be exported; None if there are none."""
+        return None
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch, a scalar to call `backward()` on.

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recrun.architectures.base import Batch, RecSysArch
+from recrun.architectures.networks import HistoryNetwork
 from recrun.data.interactions import TIMESTAMP
 from recrun.data.postprocessing.sequences import LENGTH, NEGATIVE
 from recrun.errors import DataError
@@ -104,6 +105,12 @@ class SequenceArch(RecSysArch):
 
     def embed_histories(self, histories: CSR) -> Tensor:
         """Return the states (B, D) after histories, B rows in the order of time; 0 for empty ones."""
+
+    def network(self) -> HistoryNetwork:
+        """Return the model as a network that scores items for histories."""
+        return HistoryNetwork(self)
+
+    def _read_all(self, users_B: np.ndarray) -> Tensor:
         items_ID = self.item_vectors()
         states_BD = items_ID.new_zeros(histories.n_rows, items_ID.size(1))
         lengths_B = torch.from_numpy(np.minimum(histories.lengths, self.max_length))

@@ -19,7 +19,7 @@ import click
 
 import recrun
 from recrun.cli._options import echo
-from recrun.errors import ConfigError, DownloadError, OutputError, RecrunError, TrainingError, nearest
+from recrun.errors import ConfigError, DownloadError, ExportError, OutputError, RecrunError, TrainingError, nearest
 from recrun.registry.user_files import raised_by_user, where_raised
 from recrun.report.terminal.streams import guarded_streams
 from recrun.training.stop_signals import Interrupts
@@ -128,7 +128,9 @@ def _run(arguments: list[str], interrupts: Interrupts, debug: bool) -> int:
             echo(traceback.format_exc(), err=True, nl=False)
         for line in map(str, error.faults) if isinstance(error, ConfigError) else [str(error)]:
             _say(line)
-        return EXIT_FAILED if isinstance(error, (TrainingError, DownloadError, OutputError)) else EXIT_USAGE
+        return (
+            EXIT_FAILED if isinstance(error, (TrainingError, ExportError, DownloadError, OutputError)) else EXIT_USAGE
+        )
     except PermissionError as error:
         # What a command was given; what cannot be written once it runs is told by the command.
         if debug:

@@ -1,0 +1,1 @@
+"""Trained models as files that are used without recrun: vectors, weights, networks and indexes."""
