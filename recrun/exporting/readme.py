@@ -12,20 +12,22 @@ from recrun.exporting.material import Material
 
 _USERS: Final = """\
 row_of = {user: row for row, user in enumerate(data["user_ids"].tolist())}
+item_ids = data["item_ids"].tolist()
 
 
 def recommend(user, k=20):
     row = row_of[user]
     scores = data["item_vectors"] @ data["user_vectors"][row]
 {seen}    best = np.argsort(-scores, kind="stable")[:k]
-    return [(data["item_ids"][item].item(), float(scores[item])) for item in best if scores[item] > -np.inf]
+    return [(item_ids[item], float(scores[item])) for item in best if scores[item] > -np.inf]
 
 
 print(recommend({user}))
 """
 _SEEN: Final = '    scores[data["seen_items"][data["seen_indptr"][row] : data["seen_indptr"][row + 1]]] = -np.inf\n'
 _ITEMS: Final = """\
-row_of = {{item: row for row, item in enumerate(data["item_ids"].tolist())}}
+item_ids = data["item_ids"].tolist()
+row_of = {{item: row for row, item in enumerate(item_ids)}}
 lengths = np.linalg.norm(data["item_vectors"], axis=1)
 
 
@@ -34,13 +36,14 @@ def similar(item, k=20):
     cosines = data["item_vectors"] @ data["item_vectors"][row] / np.maximum(lengths * lengths[row], 1e-30)
     cosines[row] = -np.inf
     best = np.argsort(-cosines, kind="stable")[:k]
-    return [(data["item_ids"][other].item(), float(cosines[other])) for other in best if other != row]
+    return [(item_ids[other], float(cosines[other])) for other in best if other != row]
 
 
 print(similar({item}))
 """
 _WEIGHTS: Final = """\
-row_of = {{item: row for row, item in enumerate(data["item_ids"].tolist())}}
+item_ids = data["item_ids"].tolist()
+row_of = {{item: row for row, item in enumerate(item_ids)}}
 
 
 def recommend(history, k=20):
@@ -49,7 +52,7 @@ def recommend(history, k=20):
     for row in rows:
 {add}    scores[rows] = -np.inf
     best = np.argsort(-scores, kind="stable")[:k]
-    return [(data["item_ids"][item].item(), float(scores[item])) for item in best if scores[item] > -np.inf]
+    return [(item_ids[item], float(scores[item])) for item in best if scores[item] > -np.inf]
 
 
 print(recommend([{item}]))
@@ -62,19 +65,21 @@ _SPARSE: Final = """\
 _NETWORKS: Final = {
     "users": """\
 row_of = {{user: row for row, user in enumerate(data["user_ids"].tolist())}}
+item_ids = data["item_ids"].tolist()
 
 
 def recommend(user, k=20):
     row = row_of[user]
     scores = session.run(["scores"], {{"users": np.array([row], dtype=np.int64)}})[0][0]
 {seen}    best = np.argsort(-scores, kind="stable")[:k]
-    return [(data["item_ids"][item].item(), float(scores[item])) for item in best if scores[item] > -np.inf]
+    return [(item_ids[item], float(scores[item])) for item in best if scores[item] > -np.inf]
 
 
 print(recommend({user}))
 """,
     "rows": """\
-row_of = {{item: row for row, item in enumerate(data["item_ids"].tolist())}}
+item_ids = data["item_ids"].tolist()
+row_of = {{item: row for row, item in enumerate(item_ids)}}
 
 
 def recommend(history, k=20):
@@ -84,13 +89,14 @@ def recommend(history, k=20):
     scores = session.run(["scores"], {{"rows": row}})[0][0]
     scores[rows] = -np.inf
     best = np.argsort(-scores, kind="stable")[:k]
-    return [(data["item_ids"][item].item(), float(scores[item])) for item in best if scores[item] > -np.inf]
+    return [(item_ids[item], float(scores[item])) for item in best if scores[item] > -np.inf]
 
 
 print(recommend([{item}]))
 """,
     "histories": """\
-row_of = {{item: row for row, item in enumerate(data["item_ids"].tolist())}}
+item_ids = data["item_ids"].tolist()
+row_of = {{item: row for row, item in enumerate(item_ids)}}
 
 
 def recommend(history, k=20):  # items in the order of time, the latest last
@@ -100,7 +106,7 @@ def recommend(history, k=20):  # items in the order of time, the latest last
     scores = session.run(["scores"], {{"items": items, "lengths": lengths}})[0][0]
     scores[rows] = -np.inf
     best = np.argsort(-scores, kind="stable")[:k]
-    return [(data["item_ids"][item].item(), float(scores[item])) for item in best if scores[item] > -np.inf]
+    return [(item_ids[item], float(scores[item])) for item in best if scores[item] > -np.inf]
 
 
 print(recommend([{item}]))
@@ -108,6 +114,7 @@ print(recommend([{item}]))
 }
 _INDEX: Final = """\
 row_of = {user: row for row, user in enumerate(data["user_ids"].tolist())}
+item_ids = data["item_ids"].tolist()
 
 
 def recommend(user, k=20):
@@ -116,13 +123,14 @@ def recommend(user, k=20):
     query = data["user_vectors"][[row]].astype(np.float32)
     scores, items = index.search(query, min(index.ntotal, k + len(seen)))
     found = zip(items[0].tolist(), scores[0].tolist())
-    return [(data["item_ids"][item].item(), score) for item, score in found if item >= 0 and item not in seen][:k]
+    return [(item_ids[item], score) for item, score in found if item >= 0 and item not in seen][:k]
 
 
 print(recommend({user}))
 """
 _INDEX_OF_ITEMS: Final = """\
-row_of = {{item: row for row, item in enumerate(data["item_ids"].tolist())}}
+item_ids = data["item_ids"].tolist()
+row_of = {{item: row for row, item in enumerate(item_ids)}}
 
 
 def near(item, k=20):  # by the product of the vectors
@@ -130,7 +138,7 @@ def near(item, k=20):  # by the product of the vectors
     query = data["item_vectors"][[row]].astype(np.float32)
     scores, items = index.search(query, min(index.ntotal, k + 1))
     found = zip(items[0].tolist(), scores[0].tolist())
-    return [(data["item_ids"][other].item(), score) for other, score in found if other >= 0 and other != row][:k]
+    return [(item_ids[other], score) for other, score in found if other >= 0 and other != row][:k]
 
 
 print(near({item}))

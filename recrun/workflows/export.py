@@ -12,22 +12,18 @@ import recrun
 from recrun.config.find import read_overrides
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.entities import find_entities
-from recrun.errors import ConfigError, ExportError
-from recrun.exporting.catalogue import write_tables
-from recrun.exporting.folder import MANIFEST, SCHEMA, file_entries, made_whole, refuse_folder
-from recrun.exporting.formats import FORMATS, choose_formats, formats_for, require_packages
-from recrun.exporting.material import Material, gather
-from recrun.exporting.readme import has_unit_length, readme
+from recrun.errors import ConfigError
+from recrun.exporting.folder import made_whole, refuse_folder
+from recrun.exporting.formats import choose_formats, formats_for, require_packages
+from recrun.exporting.material import gather
+from recrun.exporting.write import write_export
 from recrun.exporting.written import IndexKind, Request
-from recrun.files import atomic_write, to_json
 from recrun.recommendation.recommender import AsOf
 from recrun.registry.user_files import short_name
 from recrun.runs.folder import RunFolder, now
 from recrun.runs.records import read_json_if_there
 from recrun.workflows.load import Loaded
 from recrun.workflows.recommender import open_recommender
-
-README = "README.md"
 
 
 @dataclass(frozen=True)
@@ -83,6 +79,8 @@ def export(
     """
     began, target, wish = perf_counter(), Path(to), wish or Wish()
     require_packages(wish.formats)
+    if wish.index != "auto" and "faiss" not in wish.formats:
+        raise ConfigError(f"--index {wish.index} has no effect without --format faiss")
     refuse_folder(target, force=wish.force)
     if "device" in read_overrides(overrides):
         raise ConfigError("device cannot be changed here: an export is computed on the CPU, for anyone to repeat")
@@ -98,75 +96,26 @@ def export(
     )
     formats = choose_formats(wish.formats, material.holds, material.model)
     require_packages(formats)
-    if wish.index != "auto" and "faiss" not in formats:
-        raise ConfigError(f"--index {wish.index} has no effect without --format faiss")
     dataset = recommender.base
     has_file = isinstance(dataset, RecDataSet)
     entities = find_entities(dataset, "item", config.item_file, config.root) if has_file else None
+    request = Request(notice, wish.index)
     with made_whole(target) as folder:
-        notice("writing the catalogue")
-        names = write_tables(material, folder, entities)
-        checks = {}
-        for name in formats:
-            notice(f"writing {name}")
-            written = _written(name, material, folder, Request(notice, wish.index))
-            names += written[0]
-            if written[1]:
-                checks[name] = written[1]
-        manifest = _manifest(material, loaded, formats, checks)
-        atomic_write(folder / README, readme(material, formats, manifest))
-        manifest["files"] = file_entries(folder, [README, *names])
-        atomic_write(folder / MANIFEST, to_json(manifest, indent=2) + "\n")
+        manifest = write_export(material, folder, formats, _about(loaded), entities=entities, request=request)
     also = [each for each in formats_for(material.holds) if each not in formats]
     return {"export": str(target), "also": also, "seconds": perf_counter() - began, **manifest}
 
 
-def _written(name: str, material: Material, folder: Path, request: Request) -> tuple[list[str], dict[str, Any]]:
-    try:
-        written = FORMATS[name].write(material, folder, request)
-    except MemoryError as error:
-        raise ExportError(f"there is not enough memory to write {name}") from error
-    return list(written.files), dict(written.checks)
-
-
-def _manifest(
-    material: Material, loaded: Loaded, formats: Sequence[str], checks: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
-    """Return what manifest.json holds besides the files; it has no path of this machine."""
-    config, base = loaded.resolved.config, material.recommender.base
-    found: dict[str, Any] = {
-        "export_schema": SCHEMA,
+def _about(loaded: Loaded) -> dict[str, Any]:
+    """Return where a model comes from, without a path of this machine."""
+    return {
         "recrun": recrun.__version__,
         "created": now(),
         **_of_run(loaded.run),
         "checkpoint": loaded.file.parent.name,
-        "model": material.model,
-        "dataset": short_name(config.dataset),
-        "data": {Path(name).name: digest for name, digest in base.hashes.items()},
-        "as_of": material.as_of,
-        "formats": list(formats),
-        "counts": {
-            "users": len(material.user_ids),
-            "items": len(material.item_ids),
-            "known_interactions": len(material.known.users_N),
-        },
-        "holds_users": material.with_users,
-        "holds_seen": material.with_seen,
-        "seen_items_are_excluded": False,
+        "dataset": short_name(loaded.resolved.config.dataset),
+        "data": {Path(name).name: digest for name, digest in loaded.coach.dataset.base.hashes.items()},
     }
-    if material.vectors is not None:
-        items_ID = material.vectors.items_ID
-        found["vectors"] = {
-            "similarity": "dot",
-            "items_have_unit_length": has_unit_length(material),
-            "dim": items_ID.shape[1],
-            "dtype": str(items_ID.dtype),
-        }
-    if material.weights is not None:
-        found["weights"] = {"entries": material.weights.n_entries, "kept_of_each_item": material.n_cut}
-    if material.network is not None and "onnx" in formats:
-        found["network"] = {"reads": material.network.reads, "outputs": list(material.network.outputs)}
-    return {**found, "checks": checks}
 
 
 def _of_run(run: RunFolder | None) -> dict[str, Any]:
