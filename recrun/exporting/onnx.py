@@ -101,8 +101,8 @@ def compare(network: ScoringNetwork, batches: list[tuple[Tensor, ...]], file: Pa
             given = {name: each.numpy() for name, each in zip(names, inputs, strict=True)}
             found = session.run(list(network.outputs), given)
             for name, one, other in zip(network.outputs, expected, found, strict=True):
-                largest[name] = max(largest[name], _largest(one.numpy()))
-                differences[name] = max(differences[name], _largest(one.numpy() - other))
+                largest[name] = float(np.maximum(largest[name], _largest(one.numpy())))
+                differences[name] = float(np.maximum(differences[name], _largest(one.numpy() - other)))
             n_rows += len(inputs[0])
             n_same += int((_best(expected[0].numpy()) == _best(found[0])).all(axis=1).sum())
     except Exception as error:  # onnxruntime raises errors of its own
