@@ -105,12 +105,6 @@ class SequenceArch(RecSysArch):
 
     def embed_histories(self, histories: CSR) -> Tensor:
         """Return the states (B, D) after histories, B rows in the order of time; 0 for empty ones."""
-
-    def network(self) -> HistoryNetwork:
-        """Return the model as a network that scores items for histories."""
-        return HistoryNetwork(self)
-
-    def _read_all(self, users_B: np.ndarray) -> Tensor:
         items_ID = self.item_vectors()
         states_BD = items_ID.new_zeros(histories.n_rows, items_ID.size(1))
         lengths_B = torch.from_numpy(np.minimum(histories.lengths, self.max_length))
@@ -119,6 +113,10 @@ class SequenceArch(RecSysArch):
             read = self.read(*(torch.from_numpy(each).to(items_ID.device) for each in (items_GL, lengths_G)))
             states_BD[rows_G.to(items_ID.device)] = read.to(states_BD.dtype)
         return states_BD
+
+    def network(self) -> HistoryNetwork:
+        """Return the model as a network that scores items for histories."""
+        return HistoryNetwork(self)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss over all predicted items, each with its own negatives.

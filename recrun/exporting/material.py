@@ -11,13 +11,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 
 from recrun.architectures.item_weights import ItemWeights
 from recrun.architectures.networks import ScoringNetwork
 from recrun.data.interactions import CSR, TIMESTAMP, chronological_order, join
 from recrun.data.splits import PARTS
 from recrun.errors import ConfigError
+from recrun.exporting.cut import Cut, cut
 from recrun.recommendation.recommender import AsOf, Recommender
 
 Array = NDArray[Any]
@@ -62,7 +62,7 @@ class Material:
         network: the model as a network; None if it cannot be one, or if that would hold users who are left out.
         with_users: whether anything of users is exported.
         with_seen: whether the known interactions are.
-        n_cut: how many weights of each item were kept; None for all.
+        was_cut: how the weights were cut; None if all were kept.
     """
 
     model: str
@@ -74,7 +74,7 @@ class Material:
     network: ScoringNetwork | None
     with_users: bool = True
     with_seen: bool = True
-    n_cut: int | None = None
+    was_cut: Cut | None = None
 
     @property
     def user_ids(self) -> Array:
@@ -114,6 +114,7 @@ def gather(
         ConfigError: `neighbors` is given, and the model has no weights between items.
     """
     own, as_of = recommender.model, recommender.as_of
+    known, was_cut = _known(recommender.base, as_of), None
     with torch.no_grad():
         found = own.vectors()
         vectors = None if found is None else Vectors(*(_numbers(each) for each in found))
@@ -127,12 +128,11 @@ def gather(
     if neighbors is not None:
         if weights is None:
             raise ConfigError(f"--neighbors has no effect: {model} has no weights between items to cut")
-        weights = ItemWeights(_largest(weights.matrix, neighbors), weights.offsets)
+        weights, was_cut = cut(weights, neighbors, known.histories(recommender.n_users))
     if vectors is not None and not with_users:
         vectors = Vectors(None, vectors.items_ID)
-    known = _known(recommender.base, as_of)
     with_seen = with_seen and with_users
-    return Material(model, recommender, as_of, known, vectors, weights, network, with_users, with_seen, n_cut=neighbors)
+    return Material(model, recommender, as_of, known, vectors, weights, network, with_users, with_seen, was_cut)
 
 
 def refuse_too_many(weights: ItemWeights, model: str) -> None:
@@ -160,19 +160,3 @@ def _known(base: Any, as_of: AsOf) -> Known:
     order = chronological_order(whole.users, whole.columns.get(TIMESTAMP))
     index: Any = slice(None) if order is None else order
     return Known(whole.users[index].astype(np.int64), whole.items[index].astype(np.int64), labels[index])
-
-
-def _largest(matrix: sparse.csr_matrix | Array, n_kept: int) -> sparse.csr_matrix:
-    """Return a matrix with the largest entries of each row by magnitude."""
-    n_rows, n_columns = matrix.shape
-    blocks = []
-    step = max(1, (1 << 24) // max(1, n_columns))
-    for start in range(0, n_rows, step):
-        block = matrix[start : start + step]
-        dense = block if isinstance(block, np.ndarray) else block.toarray()
-        kept = np.argpartition(-np.abs(dense), min(n_kept, n_columns) - 1, axis=1)[:, :n_kept]
-        cut = np.zeros_like(dense)
-        np.put_along_axis(cut, kept, np.take_along_axis(dense, kept, axis=1), axis=1)
-        blocks.append(sparse.csr_matrix(cut))
-    whole: sparse.csr_matrix = sparse.vstack(blocks, format="csr", dtype=np.float32)
-    return whole

@@ -5,10 +5,11 @@ Shapes: B rows of a batch, L items of a history, U users, I items.
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, Final
 
@@ -177,11 +178,12 @@ def _samples(material: Material, network: ScoringNetwork) -> Iterator[tuple[Tens
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep warnings and log lines of torch's exporter, which users can do nothing about, off the terminal."""
+    """Keep warnings, log lines and listings of torch's exporter, which users can do nothing about, off the terminal."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    said = io.StringIO()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(said), redirect_stderr(said):
             warnings.simplefilter("ignore")
             yield
     finally:

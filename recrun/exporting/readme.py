@@ -228,10 +228,11 @@ def _scores(material: Material) -> str:
         lines.append(f"The score of an item for a user is the dot product of their vectors.{unit}")
     if material.weights is not None:
         offsets = " and of its offset" if material.weights.offsets is not None else ""
-        cut = f" Only the {material.n_cut} largest weights of each item were kept." if material.n_cut else ""
+        cut = material.was_cut
+        kept = "" if cut is None else f" Only the {cut.kept} largest weights of each item were kept."
         lines.append(
             f"The score of an item is the sum of the weights from the user's items (rows) to it (column){offsets}."
-            f"{cut} recrun's evaluations score the users of the data by their items in train."
+            f"{kept} recrun's evaluations score the users of the data by their items in train."
         )
     lines.append("Higher is better. Items that a user already knows have scores as well: leave them out, as below.")
     return "\n".join(lines)

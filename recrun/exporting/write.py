@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,7 +46,7 @@ def write_export(
     request = request or Request()
     request.notice("writing the catalogue")
     names = write_tables(material, folder, entities)
-    checks = {}
+    checks: dict[str, Any] = {} if material.was_cut is None else {"cut": asdict(material.was_cut)}
     for name in formats:
         request.notice(f"writing {name}")
         written = _write(name, material, folder, request)
@@ -90,7 +91,8 @@ def _described(material: Material, formats: Sequence[str]) -> dict[str, Any]:
             "dtype": str(items_ID.dtype),
         }
     if material.weights is not None:
-        found["weights"] = {"entries": material.weights.n_entries, "kept_of_each_item": material.n_cut}
+        kept = None if material.was_cut is None else material.was_cut.kept
+        found["weights"] = {"entries": material.weights.n_entries, "kept_of_each_item": kept}
     if material.network is not None and "onnx" in formats:
         found["network"] = {"reads": material.network.reads, "outputs": list(material.network.outputs)}
     return found

@@ -16,11 +16,6 @@ from recrun.exporting.material import Material
 from recrun.registry import MODELS
 
 RANKING = [name for name in MODELS.names() if family_of(MODELS.describe(name)).evaluation == "ranking"]
-SETTINGS = {
-    name: ("split=leave_one_out", "max_length=8")
-    for name in RANKING
-    if family_of(MODELS.describe(name)).rows == "sequences"
-}
 
 
 def _documented(repository: Path) -> dict[str, set[str]]:
@@ -34,7 +29,7 @@ def _documented(repository: Path) -> dict[str, set[str]]:
 def test_the_docs_name_the_formats_of_every_model(
     model: str, material_of: Callable[..., Material], repository: Path
 ) -> None:
-    material = material_of(model, *SETTINGS.get(model, ()))
+    material = material_of(model)
     assert set(formats_for(material.holds)) == _documented(repository)[model]
 
 

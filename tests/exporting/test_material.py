@@ -55,7 +55,13 @@ def test_the_largest_weights_of_each_item_are_kept(model: str, material_of: Call
         assert np.sort(np.abs(left[left != 0])) == pytest.approx(np.sort(np.abs(row))[::-1][: np.sum(left != 0)][::-1])
         assert np.all(left[left != 0] == row[left != 0])
         assert np.sum(left != 0) == min(3, np.sum(row != 0))
-    assert cut.n_cut == 3
+    assert cut.was_cut is not None
+    assert cut.was_cut.kept == 3
+    assert cut.was_cut.same_top_20 is not None
+    assert 0.3 < cut.was_cut.same_top_20 < 1
+    everything = material_of(model, neighbors=50)
+    assert everything.was_cut is not None
+    assert everything.was_cut.same_top_20 == 1
 
 
 def test_neighbors_of_a_model_without_weights_are_refused(material_of: Callable[..., Material]) -> None:

@@ -125,6 +125,13 @@ def _table(document: Mapping[str, Any]) -> Any:
 def _checks(checks: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return a line for each format that was compared with the model."""
     lines = []
+    if "cut" in checks:
+        found = checks["cut"]
+        same = "undefined" if found["same_top_20"] is None else f"{found['same_top_20']:.4f}"
+        lines.append(
+            f"weights: {found['kept']} of each item kept; share of the top 20 that is the same as with all: {same}, "
+            f"over {found['users']:,} users"
+        )
     if "onnx" in checks:
         found = checks["onnx"]
         lines.append(
