@@ -216,6 +216,18 @@ def test_a_trackers_package_is_imported_by_its_tracker_alone_and_only_when_it_is
     ]
 
 
+@pytest.mark.parametrize(
+    ("package", "file"), [("onnxruntime", "recrun/exporting/onnx.py"), ("faiss", "recrun/exporting/faiss.py")]
+)
+def test_a_package_for_exports_is_imported_by_its_format_alone_and_only_when_it_is_used(
+    package: str, file: str
+) -> None:
+    assert _importers(package) == {file}
+    assert not [
+        node for node in _modules()[file].body if isinstance(node, ast.Import) and node.names[0].name == package
+    ]
+
+
 def test_the_config_and_registry_rooms_import_neither_torch_nor_numpy() -> None:
     for package in ("torch", "numpy", "polars", "scipy"):
         assert not [name for name in _importers(package) if name.startswith(("recrun/config/", "recrun/registry/"))]

@@ -5,13 +5,10 @@ Shapes: B rows of a batch, L items of a history, U users, I items, D length of t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from recrun.architectures.sequence import SequenceArch
 
 
 class ScoringNetwork(nn.Module):
@@ -93,13 +90,13 @@ class HistoryNetwork(ScoringNetwork):
     An empty history gets scores of 0, as in evaluations.
 
     Args:
-        model: a model of sequences.
+        model: a model of sequences, with `max_length`, `read(items, lengths)` and `item_vectors()`.
     """
 
     reads = "histories"
     outputs = ("scores", "states")
 
-    def __init__(self, model: SequenceArch) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 

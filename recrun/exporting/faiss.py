@@ -22,7 +22,7 @@ Array = NDArray[Any]
 FILE: Final = "items.faiss"
 _FLAT_UP_TO: Final = 20_000
 """Up to so many items, all are compared: that takes well below a millisecond, and misses nothing."""
-_LINKS, _BREADTH, _SEARCHED = 32, 200, 256
+_LINKS, _BREADTH, _SEARCHED = 48, 400, 256
 """Of HNSW: links of an item, and how many items are looked at in building and in searching."""
 _PROBES: Final = 8
 """Of IVF: the share of lists that is searched, 1 / 8."""

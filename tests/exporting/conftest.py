@@ -15,11 +15,15 @@ import pytest
 import torch
 
 from recrun.architectures.closed_form import ClosedFormArch
+from recrun.config.family import family_of
 from recrun.config.resolve import resolve
 from recrun.exporting.material import Material, gather
 from recrun.recommendation.recommender import Recommender
+from recrun.registry import MODELS
 from recrun.workflows.build import build
 
+RANKING = [name for name in MODELS.names() if family_of(MODELS.describe(name)).evaluation == "ranking"]
+"""The models that rank items."""
 HOSTILE = (
     "quote \" and ' and ```",
     "line\nbreak\r\n",
@@ -60,8 +64,6 @@ asked = json.loads(open("asked.json", encoding="utf-8").read())
 open("answers.json", "w", encoding="utf-8").write(json.dumps([{function}(each) for each in asked]))
 assert not {{"recrun", "torch", "scipy"}} & set(sys.modules), sorted(sys.modules)
 """
-
-Recommend = Callable[[Material], Recommender]
 
 
 @pytest.fixture(scope="session")

@@ -8,20 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from recrun.config.family import family_of
 from recrun.errors import ConfigError
 from recrun.exporting import formats as formats_module
 from recrun.exporting.formats import FORMATS, choose_formats, formats_for, require_packages
 from recrun.exporting.material import Material
-from recrun.registry import MODELS
 
-RANKING = [name for name in MODELS.names() if family_of(MODELS.describe(name)).evaluation == "ranking"]
+from .conftest import RANKING
 
 
 def _documented(repository: Path) -> dict[str, set[str]]:
     """Return the formats of each model, as the docs have them."""
     text = (repository / "docs" / "exporting.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE)
+    table = text.partition("| models | what they consist of | formats |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| [^|]+ \| ([^|]+) \|$", table, re.MULTILINE)
     return {name: set(re.findall(r"`(\w+)`", formats)) for names, formats in rows for name in re.findall(r"\w+", names)}
 
 

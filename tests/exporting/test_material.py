@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 
 from recrun.architectures.item_weights import ItemWeights
 from recrun.errors import ConfigError
 from recrun.exporting import material as material_module
 from recrun.exporting.material import Material, refuse_too_many
+
+from .conftest import RANKING
 
 
 @pytest.mark.parametrize(("as_of", "parts"), [("valid", 1), ("test", 2), ("end", 3)])
@@ -62,6 +65,47 @@ def test_the_largest_weights_of_each_item_are_kept(model: str, material_of: Call
     everything = material_of(model, neighbors=50)
     assert everything.was_cut is not None
     assert everything.was_cut.same_top_20 == 1
+
+
+@pytest.mark.parametrize("model", RANKING)
+def test_a_network_and_weights_score_as_the_model_does(model: str, material_of: Callable[..., Material]) -> None:
+    material = material_of(model, as_of="valid")
+    own, users = material.recommender.model, torch.arange(60)
+    rows = material.known.histories(60).distinct().to_scipy(50)
+    with torch.no_grad():
+        expected = own.score(users)
+    scale = float(expected.abs().max())
+    if material.weights is not None:
+        offsets = 0 if material.weights.offsets is None else material.weights.offsets
+        product = rows @ material.weights.matrix
+        scores = np.asarray(product.toarray() if sparse.issparse(product) else product) + offsets
+        assert np.abs(scores - expected.numpy()).max() <= 1e-5 * scale
+    if material.vectors is not None:
+        assert material.vectors.users_UD is not None
+        products = material.vectors.users_UD @ material.vectors.items_ID.T
+        assert np.abs(products - expected.numpy()).max() <= 1e-5 * scale
+    if material.network is not None:
+        items, lengths = material.known.histories(60).latest(np.arange(60), 70)  # more than a model reads
+        inputs = {
+            "users": (users,),
+            "rows": (torch.from_numpy(rows.toarray()),),
+            "histories": (torch.from_numpy(items), torch.from_numpy(lengths)),
+        }
+        with torch.no_grad():
+            found = material.network(*inputs[material.network.reads])
+        scores = (found[0] if isinstance(found, tuple) else found).numpy()
+        assert np.abs(scores - expected.numpy()).max() <= 1e-5 * scale
+
+
+def test_an_empty_history_scores_nothing_and_padding_does_not_matter(material_of: Callable[..., Material]) -> None:
+    network = material_of("bert4rec").network
+    assert network is not None
+    lengths = torch.tensor([0, 3])
+    with torch.no_grad():
+        scores, states = network(torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]]), lengths)
+        padded, _ = network(torch.tensor([[0, 0, 0, 0, 0, 0], [5, 6, 7, 0, 49, 3]]), lengths)
+    assert scores[0].abs().max() == states[0].abs().max() == 0
+    assert torch.allclose(scores, padded, atol=1e-5)
 
 
 def test_neighbors_of_a_model_without_weights_are_refused(material_of: Callable[..., Material]) -> None:
