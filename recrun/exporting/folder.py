@@ -59,20 +59,29 @@ def refuse_folder(target: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def made_whole(target: Path) -> Iterator[Path]:
+def made_whole(target: Path, *, force: bool) -> Iterator[Path]:
     """Make a hidden folder beside the target, which takes its place in the end; where something fails, it is removed.
 
+    Args:
+        target: the folder, which `refuse_folder` accepts now and in the end.
+        force: whether an earlier export may be replaced.
+
     Raises:
-        ConfigError: it cannot be written.
+        ConfigError: it cannot be written, or something was put in its place meanwhile.
     """
     building = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
+    missing = [each for each in building.parents if not each.exists()]
     try:
         building.mkdir(parents=True)
         yield building
         _flush(building)
+        refuse_folder(target, force=force)
         _put(building, target)
     except BaseException as error:
         shutil.rmtree(building, ignore_errors=True)
+        with suppress(OSError):
+            for each in missing:
+                each.rmdir()
         if isinstance(error, OSError):
             raise ConfigError(f"--to {target}: it cannot be written: {error.strerror or error}") from error
         raise

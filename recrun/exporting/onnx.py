@@ -147,7 +147,7 @@ def _export(network: ScoringNetwork, example: tuple[Tensor, ...], folder: Path) 
         except ExportError:
             raise
         except Exception as error:  # torch, onnxscript and onnx raise errors of their own
-            raise ExportError(f"torch cannot export the network to ONNX: {_line(error)}") from error
+            raise ExportError(f"torch {torch.__version__} cannot export the network to ONNX: {_line(error)}") from error
     return tuple(sorted(each.name for each in folder.glob(f"{FILE}*")))
 
 

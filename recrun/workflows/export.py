@@ -86,6 +86,8 @@ def export(
         raise ConfigError("device cannot be changed here: an export is computed on the CPU, for anyone to repeat")
     notice("loading the model and its data")
     recommender, loaded = open_recommender(path, [*overrides, "device=cpu"], as_of=wish.as_of, trust=trust)
+    if loaded.run is not None and target.resolve().is_relative_to(loaded.run.path.resolve()):
+        raise ConfigError(f"--to {target}: it lies in the folder of the run, which holds files of the run only")
     config = loaded.resolved.config
     material = gather(
         recommender,
@@ -100,7 +102,7 @@ def export(
     has_file = isinstance(dataset, RecDataSet)
     entities = find_entities(dataset, "item", config.item_file, config.root) if has_file else None
     request = Request(notice, wish.index)
-    with made_whole(target) as folder:
+    with made_whole(target, force=wish.force) as folder:
         manifest = write_export(material, folder, formats, _about(loaded), entities=entities, request=request)
     also = [each for each in formats_for(material.holds) if each not in formats]
     return {"export": str(target), "also": also, "seconds": perf_counter() - began, **manifest}

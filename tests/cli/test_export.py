@@ -149,6 +149,27 @@ def test_what_has_no_effect_is_refused_before_anything_is_written(
     assert list(done.folder.iterdir()) == []
 
 
+def test_a_run_folder_takes_no_export(factors: Path, recrun: Callable[..., Outcome]) -> None:
+    done = recrun("export", str(factors), "--to", str(factors / "exported"))
+    assert done.code == 2
+    assert "it lies in the folder of the run" in done.err
+    assert not (factors / "exported").exists()
+
+
+def test_a_model_that_predicts_labels_is_refused(tmp_path: Path, recrun: Callable[..., Outcome]) -> None:
+    run = _train_labels(tmp_path)
+    done = recrun("export", str(run), "--to", "out")
+    assert done.code == 2
+    assert "predicts labels" in done.err
+
+
+def _train_labels(folder: Path) -> Path:
+    with pytest.raises(SystemExit) as exit:
+        main(["train", "lr", "epochs=1", "n_rows=4000", "device=cpu", "verbose=0", "--runs", str(folder / "runs")])
+    assert exit.value.code in (0, None)
+    return (folder / "runs" / "latest").resolve()
+
+
 def test_a_model_that_does_not_fit_is_refused(linear: Path, recrun: Callable[..., Outcome]) -> None:
     done = recrun("export", str(linear), "--to", "out", "--format", "faiss")
     assert done.code == 2

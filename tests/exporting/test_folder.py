@@ -13,14 +13,14 @@ from recrun.exporting.folder import file_entries, made_whole, refuse_folder
 
 
 def _make(folder: Path, text: str = "first") -> None:
-    with made_whole(folder) as building:
+    with made_whole(folder, force=True) as building:
         (building / "data").write_text(text)
         manifest = {"export_schema": 1, "files": file_entries(building, ["data"])}
         (building / "manifest.json").write_text(json.dumps(manifest))
 
 
 def _make_half(folder: Path, error: BaseException) -> None:
-    with made_whole(folder) as building:
+    with made_whole(folder, force=True) as building:
         (building / "data").write_text("half")
         raise error
 
@@ -38,7 +38,7 @@ def test_a_new_or_empty_folder_is_taken(place: str, tmp_path: Path) -> None:
 
 def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        _make_half(tmp_path / "new", KeyboardInterrupt())
+        _make_half(tmp_path / "deep" / "new", KeyboardInterrupt())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -70,6 +70,20 @@ def test_what_is_no_export_is_never_replaced(tmp_path: Path) -> None:
     (other / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match=r"besides an export the folder holds notes\.txt"):
         refuse_folder(other, force=True)
+
+
+def _make_beside(target: Path) -> None:
+    with made_whole(target, force=True) as building:
+        (building / "data").write_text("new")
+        target.mkdir()
+        (target / "thesis.tex").write_text("years of work")
+
+
+def test_what_is_put_in_its_place_meanwhile_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds files, and no export"):
+        _make_beside(tmp_path / "out")
+    assert (tmp_path / "out" / "thesis.tex").read_text() == "years of work"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_links_files_and_missing_places_are_refused(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_model_that_torch_cannot_export_is_one_error(tmp_path: Path, capfd: py
             return self.users_UD if users.sum() > 3 else self.items_ID
 
     network = Untraceable(torch.zeros(5, 2), torch.zeros(3, 2))
-    with pytest.raises(ExportError, match="torch cannot export the network to ONNX: "):
+    with pytest.raises(ExportError, match=r"torch \S+ cannot export the network to ONNX: "):
         onnx._export(network, (torch.arange(2),), tmp_path)
     assert capfd.readouterr() == ("", "")
 
