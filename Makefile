@@ -66,6 +66,19 @@ test-browser: $(VENV)/installed-dev ## run the tests of pages in Chromium, where
 	$(PIP) install --quiet --constraint constraints.txt --constraint constraints-browser.txt --editable '.[dev,browser]'
 	RECRUN_TEST_BROWSER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser
 
+# Jupyter's kernel with its debugger is 100 MB that nothing else needs.
+$(VENV)/installed-jupyter: $(VENV)/installed-dev constraints-jupyter.txt
+	$(PIP) install --quiet --constraint constraints.txt --constraint constraints-jupyter.txt ipykernel nbclient
+	@touch $@
+
+.PHONY: test-jupyter
+test-jupyter: $(VENV)/installed-jupyter ## run the tests of notebooks in a kernel of Jupyter
+	RECRUN_TEST_JUPYTER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/jupyter
+
+.PHONY: notebooks
+notebooks: $(VENV)/installed-jupyter ## execute the notebooks in examples/ and store their outputs
+	$(BIN)/python tests/jupyter/execute.py
+
 # A virtual environment of its own: what MLflow's server needs would narrow the versions of everything else.
 .PHONY: test-trackers
 test-trackers: ## run the tests with real trackers (MLflow, W&B offline, Trackio), in .venv-trackers

@@ -35,8 +35,10 @@ def random_state(device: torch.device) -> dict[str, Any]:
 def undisturbed_random_state(device: torch.device) -> Iterator[None]:
     """Restore the global generators at the end of the block; some libraries draw from them when first imported."""
     state = random_state(device)
-    yield
-    restore_random_state(state, device)
+    try:
+        yield
+    finally:
+        restore_random_state(state, device)
 
 
 def restore_random_state(state: Mapping[str, Any], device: torch.device) -> None:

@@ -17,6 +17,7 @@ SOURCES = Path(__file__).resolve().parent.parent / "recrun"
 MODELS = SOURCES.parent / "models"
 
 LINE: Final = (
+    ("version",),
     ("visible",),
     ("errors",),
     ("types",),
@@ -42,6 +43,7 @@ LINE: Final = (
     ("serving",),
     ("sweep",),
     ("compare",),
+    ("notebook",),
     ("upkeep",),
     ("cli",),
 )
@@ -119,6 +121,10 @@ def test_every_import_follows_the_line() -> None:
         if _room(importer) in step and _room(imported) != "" and step.get(_room(imported), 99) > step[_room(importer)]
     ]
     assert wrong == []
+
+
+def test_no_room_imports_the_package_itself_which_hands_on_what_lies_in_the_last_ones() -> None:
+    assert [importer for importer, imported in _edges() if imported == "recrun"] == []
 
 
 def test_the_seeds_names_only_hand_on() -> None:
@@ -233,8 +239,8 @@ def test_the_config_and_registry_rooms_import_neither_torch_nor_numpy() -> None:
         assert not [name for name in _importers(package) if name.startswith(("recrun/config/", "recrun/registry/"))]
 
 
-def test_only_the_workflows_and_the_command_line_know_how_a_run_is_built() -> None:
-    allowed = ("recrun/cli/", "recrun/workflows/")
+def test_only_the_workflows_and_what_users_call_know_how_a_run_is_built() -> None:
+    allowed = ("recrun/cli/", "recrun/notebook/", "recrun/workflows/")
     assert all(name.startswith(allowed) for name in _importers("recrun.workflows.build"))
 
 
@@ -295,7 +301,7 @@ def test_nothing_is_pickled_and_no_unsafe_loader_is_used() -> None:
                 assert not pickles, f"{name}:{node.lineno}"
 
 
-HEAVY = ("torch", "polars", "scipy", "matplotlib", "tensorboard", "rich", "numpy")
+HEAVY = ("torch", "polars", "scipy", "matplotlib", "tensorboard", "rich", "numpy", "IPython")
 
 
 @pytest.mark.parametrize(

@@ -52,3 +52,16 @@ def test_every_example_trains_by_the_command_below_it(
         with pytest.raises(SystemExit) as exit:
             main([*given, *SMALL, "-q"] if command[0] == "train" else command)
         assert not exit.value.code, command
+
+
+@pytest.mark.slow
+def test_the_page_on_notebooks_runs_from_top_to_bottom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (TOP / "docs" / "python.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        exec(compile(block, "docs/python.md", "exec"), names)
+    [printed] = re.findall(r"^    print\(error\)\n```\n\n```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert capsys.readouterr().out == printed

@@ -151,6 +151,7 @@ def test_an_sdist_holds_the_clone(repository: Path, sdist: Path) -> None:
         "constraints.txt",
         "constraints-lowest.txt",
         "constraints-browser.txt",
+        "constraints-jupyter.txt",
         "constraints-trackers.txt",
         "MANIFEST.in",
         "Dockerfile",

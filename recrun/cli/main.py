@@ -17,13 +17,13 @@ from typing import Any
 
 import click
 
-import recrun
 from recrun.cli._options import echo
 from recrun.errors import ConfigError, DownloadError, ExportError, OutputError, RecrunError, TrainingError, nearest
 from recrun.registry.user_files import raised_by_user, where_raised
 from recrun.report.terminal.streams import guarded_streams
 from recrun.training.stop_signals import Interrupts
 from recrun.training.torch_workarounds import let_threads_sleep
+from recrun.version import __version__
 from recrun.visible import on_one_line, visible
 
 _NOT_COMMANDS = {"main"}
@@ -72,7 +72,7 @@ def _modules() -> dict[str, str]:
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(recrun.__version__, message="recrun %(version)s")
+@click.version_option(__version__, message="recrun %(version)s")
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
 @click.pass_context
 def cli(context: click.Context, debug: bool) -> None:

@@ -6,13 +6,14 @@ Only the syntax is checked here; `recrun.config.parser` checks each setting, `re
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from shlex import quote
-from typing import Final
+from typing import Any, Final, TypeAlias
 
+from recrun.config.python_values import KEYWORD, read_keywords
 from recrun.config.same_settings import decides
 from recrun.config.suggestions.own_files import named_in
 from recrun.config.yaml_reader import Given, Place, Reading, overlay, read_mapping, read_value
@@ -27,12 +28,15 @@ EXTENDS: Final = "extends"
 EXPECTED: Final = "expected"
 TUNED_FOR: Final = "tuned_for"
 
+Overrides: TypeAlias = Sequence[str] | Mapping[str, Any]
+"""Settings that override those of a config: `KEY=VALUE` arguments, or Python values by key."""
+
 _IN_FILES_ONLY: Final = {
-    EXTENDS: "on the command line, name the config itself",
+    EXTENDS: "here, name the config itself",
     EXPECTED: "expected values hold for a whole config",
     TUNED_FOR: "it says for which data sets the settings there were chosen",
 }
-"""The keys that are not settings, and why `KEY=VALUE` cannot set them."""
+"""The keys that are not settings, and why arguments cannot set them."""
 
 
 def find_config(config: str | Path | None) -> Path:
@@ -121,8 +125,15 @@ def read_config(path: str | Path) -> Reading:
     return _read_chain(Path(path), ())
 
 
-def read_arguments(arguments: Sequence[str]) -> Reading:
-    """Read `KEY=VALUE` arguments; values are written as in YAML."""
+def read_settings(settings: Mapping[str, Any]) -> Reading:
+    """Read a config given as a mapping of Python values, and the configs it `extends`, from the working folder."""
+    return _with_base(read_keywords(settings), Path(), ())
+
+
+def read_arguments(arguments: Overrides) -> Reading:
+    """Read `KEY=VALUE` arguments, with values written as in YAML, or Python values by key."""
+    if isinstance(arguments, Mapping):
+        return _read_keywords(arguments)
     reading = Reading()
     for position, argument in enumerate(arguments, start=1):
         file = f"argument {position}"
@@ -143,6 +154,14 @@ def read_arguments(arguments: Sequence[str]) -> Reading:
             reading.faults += [replace(fault, key=key) for fault in faults]
             if given is not None:
                 reading.given[key] = replace(given, key_place=key_place)
+    return reading
+
+
+def _read_keywords(settings: Mapping[str, Any]) -> Reading:
+    reading = read_keywords(settings)
+    for key in [key for key in reading.given if key in _IN_FILES_ONLY]:
+        del reading.given[key]
+        reading.faults.append(KEYWORD.fault(f"belongs in a config; {_IN_FILES_ONLY[key]}", key))
     return reading
 
 
@@ -169,8 +188,8 @@ def _is_plain_text(text: str) -> bool:
     return text.startswith("%") or (bool(text) and not text.strip(",|:;&*!>@#?`- \t"))
 
 
-def read_overrides(arguments: Sequence[str]) -> dict[str, Given]:
-    """Read `KEY=VALUE` arguments.
+def read_overrides(arguments: Overrides) -> dict[str, Given]:
+    """Read `KEY=VALUE` arguments, or Python values by key.
 
     Raises:
         ConfigError: arguments that are not `KEY=VALUE`, repeat a key, or hold no YAML value; all of them are listed.
@@ -179,13 +198,22 @@ def read_overrides(arguments: Sequence[str]) -> dict[str, Given]:
 
 
 def _read_chain(path: Path, above: tuple[str, ...]) -> Reading:
-    reading = read_mapping(path)
+    return _with_base(read_mapping(path), path, (*above, os.path.realpath(path)))
+
+
+def _with_base(reading: Reading, path: Path, here: tuple[str, ...]) -> Reading:
+    """Return what was read together with what it extends.
+
+    Args:
+        reading: what was read.
+        path: its file, or the working folder for what is in none.
+        here: the files that led here, this one included.
+    """
     reading.expected = reading.given.pop(EXPECTED, None)
     reading.tuned_for = reading.given.pop(TUNED_FOR, None)
     base = reading.given.pop(EXTENDS, None)
     if base is None:
         return reading
-    here = (*above, os.path.realpath(path))
     target, fault = _base(path, base, here)
     if target is None or fault is not None:
         reading.refuse(fault or base.fault("cannot be found", EXTENDS))

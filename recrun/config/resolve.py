@@ -7,7 +7,7 @@ config is checked in a fraction of a second, and all faults are reported togethe
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from recrun.config.config import Config
 from recrun.config.draft import COMPONENTS, OF_ANY_MODEL, Choice, Facts, choose, parser_of
 from recrun.config.expected import Expected, note_of_other_data, read_expected, read_tuned_for, unmeasured
 from recrun.config.family import Family, family_of
-from recrun.config.find import find_config, read_arguments, read_config
+from recrun.config.find import Overrides, find_config, read_arguments, read_config, read_settings
 from recrun.config.inherited import (
     drop_early_stop,
     drop_inapplicable,
@@ -45,6 +45,9 @@ from recrun.registry.modules import parse_file
 from recrun.registry.read_source import registrations
 from recrun.registry.registry import Registry
 from recrun.registry.user_files import is_file_reference
+
+OF_MAPPING: Final = "settings"
+"""The path of a config that is a mapping, in no file."""
 
 _PATHS: Final = ("path", "train_path", "valid_path", "test_path")
 """The settings that name files of data."""
@@ -87,13 +90,13 @@ class Resolved:
         return {parameter.name: self.config[parameter.name] for parameter in self.components[setting].parameters}
 
 
-def resolve(config: str | Path | None, overrides: Sequence[str] = ()) -> Resolved:
+def resolve(config: str | Path | Mapping[str, Any] | None, overrides: Overrides = ()) -> Resolved:
     """Find, read and check a config.
 
     Args:
         config: an existing path, else the stem of a bundled config (`bprmf`, `gowalla/bprmf`); None for `recrun.yaml`
-            in the working folder, else the bundled `bprmf`.
-        overrides: `KEY=VALUE` arguments, which override the file.
+            in the working folder, else the bundled `bprmf`. Or a mapping, in place of a file.
+        overrides: `KEY=VALUE` arguments, or Python values by key, which override the file.
 
     Raises:
         ConfigError: with every fault found.
@@ -110,11 +113,11 @@ def resolve_given(given: Mapping[str, Given], path: str) -> Resolved:
     return _check(Reading(dict(given)), path)
 
 
-def read(config: str | Path | None, overrides: Sequence[str] = ()) -> tuple[Reading, str]:
+def read(config: str | Path | Mapping[str, Any] | None, overrides: Overrides = ()) -> tuple[Reading, str]:
     """Read a config and overrides without checking them; return them and the path. Arguments as for `resolve`."""
     try:
-        path = str(find_config(config))
-        reading = read_config(path)
+        path = OF_MAPPING if isinstance(config, Mapping) else str(find_config(config))
+        reading = read_settings(config) if isinstance(config, Mapping) else read_config(path)
     except ConfigError as error:
         path, reading = str(config), Reading({}, error.faults, complete=False)
     arguments = read_arguments(overrides)

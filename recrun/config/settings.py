@@ -159,6 +159,9 @@ OF_EVALUATION: Final = (
 )
 """The settings that an evaluation may change: how and where it is made, not what was trained."""
 
+OF_USE: Final = ("root", "device", "threads", "eval_memory")
+"""The settings that may change when a model is put to use: where the data is, and where and how to compute."""
+
 USUAL_REPORTERS: Final = ("live", "log", "events", "summary")
 """The reporters of every run, in the order in which they are created and notified; those that `track` names follow."""
 

@@ -5,7 +5,7 @@ Shapes: T users to recommend to, U all users of the data, N pairs of a user and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -96,6 +96,38 @@ def new_users(recommender: Recommender, path: Path, *, skip_unknown: bool = Fals
     return Targets(table.users.names[told], np.arange(len(told)), CSR(*histories.rows(told)), notes)
 
 
+def told_users(
+    recommender: Recommender, histories: Mapping[Any, Sequence[Any]], *, skip_unknown: bool = False
+) -> Targets:
+    """Return users whose histories are told; whether the data knows them does not matter.
+
+    Args:
+        recommender: knows the items.
+        histories: the original ids of each user's items, in the order of time.
+        skip_unknown: as for `new_users`.
+
+    Raises:
+        ConfigError: items are not known, or a user has none.
+    """
+    empty = [str(user) for user, items in histories.items() if not len(items)]
+    if empty or not histories:
+        whose = f"the history of {empty[0]} is empty" if empty else "there is no history"
+        raise ConfigError(f"{whose}: expected the items of each user, as {{user: [item, ...]}}")
+    rows = np.repeat(np.arange(len(histories)), [len(items) for items in histories.values()])
+    place_of, notes = _places(
+        recommender.items, [item for each in histories.values() for item in each], "", skip_unknown
+    )
+    kept = place_of >= 0
+    known = CSR.from_pairs(rows[kept], place_of[kept], len(histories), sort=False, unique=False)
+    told = np.flatnonzero(known.lengths)
+    if len(told) < len(histories):
+        notes.append(f"{len(histories) - len(told):,} users are left out: none of their items is known")
+    if not len(told):
+        raise ConfigError("no user has an item that is known")
+    names = np.asarray(list(histories))
+    return Targets(names[told], np.arange(len(told)), CSR(*known.rows(told)), notes)
+
+
 def excluded_pairs(
     recommender: Recommender, targets: Targets, exclude: Sequence[str], *, skip_unknown: bool = False
 ) -> tuple[CSR | None, Ints | None, list[str]]:
@@ -136,14 +168,23 @@ def excluded_pairs(
     return pairs, np.unique(np.concatenate(barred)) if barred else None, notes
 
 
-def others_than(recommender: Recommender, wanted: Path, *, skip_unknown: bool = False) -> tuple[Ints, list[str]]:
-    """Return the items that a file does not list, ascending, and notes: all but those may be recommended.
+def others_than(
+    recommender: Recommender, wanted: Sequence[Any] | NDArray[Any] | Path, *, skip_unknown: bool = False
+) -> tuple[Ints, list[str]]:
+    """Return the items that are not wanted, ascending, and notes: all but those may be recommended.
+
+    Args:
+        recommender: knows the items.
+        wanted: original ids, or a file that lists them.
+        skip_unknown: leave out items that are not known, instead of refusing them.
 
     Raises:
         ConfigError: ids are not known, or there are none.
         DataError: the file cannot be read.
     """
-    places, notes = find_all(recommender.items, read_ids(wanted, "item"), f"{wanted}: ", skip_unknown=skip_unknown)
+    ids = read_ids(wanted, "item") if isinstance(wanted, Path) else wanted
+    where = f"{wanted}: " if isinstance(wanted, Path) else ""
+    places, notes = find_all(recommender.items, ids, where, skip_unknown=skip_unknown)
     is_other = np.ones(recommender.n_items, dtype=bool)
     is_other[places] = False
     return np.flatnonzero(is_other), notes

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
-from recrun.config.find import read_overrides
+from recrun.config.find import Overrides, read_overrides
 from recrun.config.resolve import Resolved, resolve
 from recrun.config.same_settings import FREE, refused_changes
 from recrun.errors import CheckpointError, ConfigError
@@ -15,12 +14,13 @@ from recrun.runs.provenance import refuse_strange_code
 from recrun.runs.records import read_json
 
 
-def resolve_run(run: RunFolder, overrides: Sequence[str] = (), *, trust: bool = False) -> Resolved:
+def resolve_run(run: RunFolder, overrides: Overrides = (), *, trust: bool = False) -> Resolved:
     """Resolve the config of a run in order to continue it.
 
     Args:
         run: the run.
-        overrides: `KEY=VALUE` for settings that do not affect results (`FREE`), or a larger number of `epochs`.
+        overrides: `KEY=VALUE`, or Python values by key, for settings that do not affect results (`FREE`), or a larger
+            number of `epochs`.
         trust: whether code of the user's own that the run names may be run although it was not run here before.
 
     Raises:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from recrun.config.find import read_overrides
+from recrun.config.find import Overrides, read_overrides
 from recrun.config.parser import Parser
 from recrun.errors import ConfigError, RecrunError, RegistryError
 from recrun.files import open_to_append
@@ -104,12 +104,12 @@ class Engine(ABC):
         """End all running jobs at once."""
 
 
-def choose_engine(name: str, settings: Sequence[str] = ()) -> Callable[[int, Sequence[int]], Engine]:
+def choose_engine(name: str, settings: Overrides = ()) -> Callable[[int, Sequence[int]], Engine]:
     """Check an engine and its settings, and return a factory `(jobs, inherited) -> Engine`.
 
     Args:
         name: a registered name, or `path/to/file.py:Name`.
-        settings: `KEY=VALUE` for the engine's own settings.
+        settings: `KEY=VALUE`, or Python values by key, for the engine's own settings.
 
     Raises:
         RegistryError: there is no such engine, or it is not a complete `Engine`.

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from recrun.config.resolve import Resolved, resolve
@@ -39,7 +40,9 @@ _NOT_SWEPT: Final = {
     "track_project": "does not change results; give one value",
     "verbose": "does not change results; give one value",
 }
-Resolver = Callable[[str | None, Sequence[str]], Resolved]
+Base = str | Path | Mapping[str, Any] | None
+"""The config that all trials share, as `recrun.config.resolve.resolve` takes it."""
+Resolver = Callable[[Base, Sequence[str]], Resolved]
 """`resolve(config, overrides)`; raises a ConfigError that holds every fault."""
 
 
@@ -97,7 +100,7 @@ class Plan:
         return len(self.points) < len(self.trials)
 
 
-def plan_sweep(config: str | None, arguments: Sequence[str], *, resolver: Resolver = resolve) -> Plan:
+def plan_sweep(config: Base, arguments: Sequence[str], *, resolver: Resolver = resolve) -> Plan:
     """Read a sweep's arguments and check the config of every trial.
 
     Args:
@@ -155,7 +158,7 @@ def _may_ship_validation(config: Mapping[str, Any]) -> bool:
     return config.get("valid_path") is not None or dataset not in DATASETS
 
 
-def _data_settings(grid: Grid, config: str | None, resolver: Resolver) -> list[str]:
+def _data_settings(grid: Grid, config: Base, resolver: Resolver) -> list[str]:
     """Return the data set's own settings; none if the first trial has faults, which are reported later."""
     try:
         components = resolver(config, _arguments(_accepted(grid, next(iter(grid))))).components
@@ -173,9 +176,7 @@ def _refusals(grid: Grid) -> list[Fault]:
     ]
 
 
-def _resolve_all(
-    grid: Grid, config: str | None, resolver: Resolver, *, chooses: bool
-) -> tuple[list[Resolved], list[Fault]]:
+def _resolve_all(grid: Grid, config: Base, resolver: Resolver, *, chooses: bool) -> tuple[list[Resolved], list[Fault]]:
     """Resolve every trial; return the results, and every fault once, at the argument where the user can fix it."""
     trials: list[Resolved] = []
     where: dict[Fault, list[tuple[Value, ...]]] = {}

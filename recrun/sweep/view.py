@@ -150,6 +150,17 @@ def _repeated(ledger: Ledger) -> str:
 
 def progress_table(ledger: Ledger) -> TextTable:
     """Return the progress table: all trials, or if there are many, those around the running ones."""
+    (trial, *axes, status, time_taken, value, cause), cells, best, counts = progress_cells(ledger)
+    columns: list[str | Field]
+    columns = [trial, *axes, status, Field(time_taken, 1), value, Field(cause, 2, wraps=True)]
+    return table(None, columns, cells, best, caption=counts)
+
+
+def progress_cells(ledger: Ledger) -> tuple[list[str], list[list[Any]], int | None, str]:
+    """Return the headings of the progress table, its rows, the position of the best one, and how many trials are how.
+
+    The columns are the trial, its values on the axes, its status, the time taken, its value, and its cause.
+    """
     criterion = ledger.plan.which4best
     rows = list(shown_rows(ledger.rows))
     now = time.monotonic()
@@ -162,14 +173,10 @@ def progress_table(ledger: Ledger) -> TextTable:
         elapsed = "" if seconds is None else clock(seconds)
         cells.append([*_point_cells(row, ledger), row.status, elapsed, value, row.cause or ""])
     best = next((position for position, row in enumerate(rows) if row.trial.index == ledger.best), None)
-    head = f"{ledger.split} {short_name(criterion)}"
+    heads = ["trial", *ledger.plan.axes, "status", "time", f"{ledger.split} {short_name(criterion)}", "cause"]
     states = [row.status for row in ledger.rows]
-    counts = [
-        f"{states.count(state)} {state}" for state in (DONE, RUNNING, FAILED, INTERRUPTED, PENDING) if state in states
-    ]
-    columns: tuple[str | Field, ...]
-    columns = ("trial", *ledger.plan.axes, "status", Field("time", 1), head, Field("cause", 2, wraps=True))
-    return table(None, columns, cells, best, caption=", ".join(counts))
+    order = (DONE, RUNNING, FAILED, INTERRUPTED, PENDING)
+    return heads, cells, best, ", ".join(f"{states.count(state)} {state}" for state in order if state in states)
 
 
 def shown_rows(rows: Sequence[Row]) -> Iterator[Row]:

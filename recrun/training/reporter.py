@@ -102,7 +102,9 @@ class Reporters(Reporter):
             stack.callback(self.settle)
 
 
-def make_reporters(run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None = None) -> list[Reporter]:
+def make_reporters(
+    run: RunFolder, settings: Mapping[str, Any], resumed_from: int | None = None, *, live: Reporter | None = None
+) -> list[Reporter]:
     """Return the usual reporters of a run, followed by those that `track` names.
 
     Each is created by its registered `factory(run, settings, resumed_from, **its own settings)`.
@@ -111,6 +113,7 @@ def make_reporters(run: RunFolder, settings: Mapping[str, Any], resumed_from: in
         run: the run folder.
         settings: the resolved config.
         resumed_from: the epoch from which the run continues; None for a new run.
+        live: shows the progress in place of the usual `live`.
 
     Raises:
         RegistryError: there is no such tracker, it cannot be imported, or it is no reporter.
@@ -119,6 +122,10 @@ def make_reporters(run: RunFolder, settings: Mapping[str, Any], resumed_from: in
     made: list[Reporter] = []
     with ExitStack() as stack:
         for name in (*USUAL_REPORTERS, *settings.get("track", ())):
+            if name == "live" and live is not None:
+                made.append(live)
+                stack.callback(live.close)
+                continue
             names = [parameter.name for parameter in REPORTERS.describe(name).parameters]
             own = {key: settings[key] for key in names if key in settings}
             made.append(checked("track", name, REPORTERS.get(name)(run, settings, resumed_from, **own)))

@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from types import FrameType, TracebackType
 from typing import Any, Final
 
@@ -20,6 +21,22 @@ _SIGNALS: Final[tuple[signal.Signals, ...]] = tuple(
 _GRACE_SECONDS: Final = 3.0
 _EXIT_INTERRUPTED: Final = 130
 _SHOW_CURSOR: Final = b"\x1b[?25h"
+
+
+_ENDS_PROCESS: Final = ContextVar("_ENDS_PROCESS", default=True)
+
+
+@contextmanager
+def keeping_the_process() -> Iterator[None]:
+    """Let no request to stop end the process, whose other work is not ours: that of a notebook, or of a script.
+
+    The second request then stops a long call into torch only when that returns.
+    """
+    before = _ENDS_PROCESS.set(False)
+    try:
+        yield
+    finally:
+        _ENDS_PROCESS.reset(before)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -62,7 +79,8 @@ class Interrupts(_Handlers):
     """Context manager that catches SIGINT, SIGTERM and SIGHUP.
 
     Python runs a signal's handler between two of its own instructions, so a long call into torch delays it. A separate
-    thread receives the signal at once: it notifies the user, and ends the process if the work does not stop.
+    thread receives the signal at once: it notifies the user, and ends the process if the work does not stop, except
+    within `keeping_the_process`.
 
     Args:
         notify: called once, from another thread, with the name of the first signal.
@@ -80,6 +98,7 @@ class Interrupts(_Handlers):
         self.requested = False
         self.at_once = at_once
         self._notify = notify
+        self._ends_process = _ENDS_PROCESS.get()
         self._ended = threading.Event()
         self._previous_wakeup = -1
         self._write_end = -1
@@ -123,7 +142,8 @@ class Interrupts(_Handlers):
                     continue
                 n_requests += 1
                 if n_requests > 1 or self.at_once:
-                    self._end_the_process()
+                    if self._ends_process:
+                        self._end_the_process()
                 elif self._notify is not None:
                     self._notify(signal.Signals(received[0]).name)
 
@@ -138,14 +158,21 @@ class Interrupts(_Handlers):
 
 
 class StopRequests(_Handlers):
-    """Context manager that counts SIGINT, SIGTERM and SIGHUP, for work that checks the count frequently."""
+    """Context manager that counts SIGINT, SIGTERM and SIGHUP, for work that checks the count frequently.
+
+    Outside the main thread, where Python delivers no signals, it counts none.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
         self._previous_wakeup = -1
+        self._is_entered = False
 
     def __enter__(self) -> StopRequests:
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        self._is_entered = True
         # An `Interrupts` around it would take the signals for its own, and end the process.
         self._previous_wakeup = signal.set_wakeup_fd(-1)
         self._install()
@@ -153,7 +180,8 @@ class StopRequests(_Handlers):
 
     def __exit__(self, *_: object) -> None:
         self._uninstall()
-        signal.set_wakeup_fd(self._previous_wakeup)
+        if self._is_entered:
+            signal.set_wakeup_fd(self._previous_wakeup)
 
     def _take(self, number: int) -> None:
         if number != _HANG_UP or self.count == 0:

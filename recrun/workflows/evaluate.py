@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from recrun.config.find import Overrides
 from recrun.errors import CheckpointError, ConfigError
 from recrun.evaluation.protocol import Protocol
 from recrun.metrics.per_user import PerUser
@@ -24,7 +25,7 @@ from recrun.workflows.load import load
 
 def evaluate(
     path: str | Path,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     *,
     split: str = "test",
     reporters: Sequence[Reporter] = (),
@@ -34,7 +35,7 @@ def evaluate(
 
     Args:
         path: a run folder, one of its checkpoints, or a checkpoint file.
-        overrides: `KEY=VALUE` for the settings of evaluation (`OF_EVALUATION`).
+        overrides: `KEY=VALUE`, or Python values by key, for the settings of evaluation (`OF_EVALUATION`).
         split: "valid" or "test".
         reporters: are notified of the progress.
         trust: whether code of the user's own that the checkpoint names may be run although it was not run here before.

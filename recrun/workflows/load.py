@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from recrun.config.find import read_overrides
+from recrun.config.find import Overrides, read_overrides
 from recrun.config.resolve import Resolved, resolve_given
 from recrun.config.settings import OF_EVALUATION, PROTOCOL
 from recrun.config.suggestions.keys import meant_setting
@@ -47,7 +47,7 @@ class Loaded:
 
 def load(
     path: str | Path,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     *,
     may_change: Collection[str] = OF_EVALUATION,
     trust: bool = False,
@@ -56,7 +56,7 @@ def load(
 
     Args:
         path: a run folder, one of its checkpoints, or a checkpoint file.
-        overrides: `KEY=VALUE` for settings that change nothing of what was trained.
+        overrides: `KEY=VALUE`, or Python values by key, for settings that change nothing of what was trained.
         may_change: the settings that `overrides` may name.
         trust: whether code of the user's own that the checkpoint names may be run although it was not run here before.
 
@@ -73,7 +73,7 @@ def load(
 
 
 def _resolve(
-    file: Path, content: dict[str, Any], overrides: Sequence[str], may_change: Collection[str], *, trust: bool
+    file: Path, content: dict[str, Any], overrides: Overrides, may_change: Collection[str], *, trust: bool
 ) -> Resolved:
     """Return the config in a checkpoint, with the overrides applied."""
     config = content.get("config")

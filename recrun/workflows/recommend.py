@@ -33,17 +33,17 @@ class Wish:
         histories: a file of interactions of new users, who take the place of `users`.
         k: the most items of a list.
         exclude: what is left out; see `recrun.recommendation.targets.excluded_pairs`.
-        items: a file that lists the items that may be recommended; None for all.
+        items: original ids of the items that may be recommended, or a file that lists them; None for all.
         as_of: which interactions of the data are known; see `Recommender`.
         skip_unknown: leave out ids that are not known, instead of refusing them.
         scores: whether scores are written.
     """
 
-    users: Literal["all"] | Sequence[str] | Path = "all"
+    users: Literal["all"] | Sequence[Any] | Path = "all"
     histories: Path | None = None
     k: int = 20
     exclude: Sequence[str] = ("seen",)
-    items: Path | None = None
+    items: Sequence[Any] | Path | None = None
     as_of: AsOf = "test"
     skip_unknown: bool = False
     scores: bool = True
@@ -148,6 +148,16 @@ def recommend(
         targets = new_users(recommender, wish.histories, skip_unknown=skip)
     else:
         targets = known_users(recommender, wish.users, skip_unknown=skip)
+    return lists_for(loaded, recommender, targets, wish)
+
+
+def lists_for(loaded: Loaded, recommender: Recommender, targets: Targets, wish: Wish) -> Recommendations:
+    """Return the recommendations of a loaded model for users that were found before.
+
+    Raises:
+        ConfigError, DataError: what is to be left out is not known, or nothing is left to recommend.
+    """
+    skip = wish.skip_unknown
     excluded, barred, notes = excluded_pairs(recommender, targets, wish.exclude, skip_unknown=skip)
     if wish.items is not None:
         others, more = others_than(recommender, wish.items, skip_unknown=skip)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
+from recrun.config.find import Overrides
+from recrun.config.settings import OF_USE as OF_USE
 from recrun.recommendation.recommender import AsOf, Recommender
 from recrun.workflows.load import Loaded, load
 
-OF_USE: Final = ("root", "device", "threads", "eval_memory")
-"""The settings that may change when a model is put to use: where the data is, and where and how to compute."""
-
 
 def open_recommender(
-    path: str | Path, overrides: Sequence[str] = (), *, as_of: AsOf = "test", trust: bool = False
+    path: str | Path, overrides: Overrides = (), *, as_of: AsOf = "test", trust: bool = False
 ) -> tuple[Recommender, Loaded]:
     """Load the model of a checkpoint to recommend with.
 
     Args:
         path: a run folder, one of its checkpoints, or a checkpoint file.
-        overrides: `KEY=VALUE` for the settings in `OF_USE`.
+        overrides: `KEY=VALUE`, or Python values by key, for the settings in `OF_USE`.
         as_of: which interactions are known; see `Recommender`.
         trust: whether code of the user's own that the checkpoint names may be run although it was not run here before.
 
@@ -29,7 +26,14 @@ def open_recommender(
         ConfigError: an override is not in `OF_USE`, or the model predicts labels.
     """
     loaded = load(path, overrides, may_change=OF_USE, trust=trust)
+    return recommender_of(loaded, as_of), loaded
+
+
+def recommender_of(loaded: Loaded, as_of: AsOf = "test") -> Recommender:
+    """Return what recommends with a loaded model, from what is known at some moment; see `Recommender`.
+
+    Raises:
+        ConfigError: the model predicts labels.
+    """
     config, coach = loaded.resolved.config, loaded.coach
-    base = coach.dataset.base
-    recommender = Recommender(coach.model, base, as_of=as_of, device=coach.device, memory_mb=config.eval_memory)
-    return recommender, loaded
+    return Recommender(coach.model, coach.dataset.base, as_of=as_of, device=coach.device, memory_mb=config.eval_memory)

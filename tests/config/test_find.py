@@ -172,7 +172,7 @@ def test_every_faulty_argument_is_reported() -> None:
         "argument 1: expected KEY=VALUE, found 'lr'",
         "argument 2: expected KEY=VALUE, without spaces around '=', found '=3'",
         "argument 4:1: lr: is set twice",
-        "argument 5:1: extends: belongs in a config file; on the command line, name the config itself",
+        "argument 5:1: extends: belongs in a config file; here, name the config itself",
         "argument 6:3: x: not valid YAML: while parsing a flow sequence expected ',' or ']', "
         "but got '<stream end>'; a bracket is not closed",
         "argument 7:10: monitors: anchors and aliases are not supported; write the value out",

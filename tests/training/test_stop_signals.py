@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from recrun.training.stop_signals import Interrupts, StopRequests
+from recrun.training.stop_signals import Interrupts, StopRequests, keeping_the_process
 
 
 def _wait(condition: threading.Event) -> None:
@@ -64,13 +64,13 @@ def test_other_threads_catch_no_signals() -> None:
     entered = []
 
     def work() -> None:
-        with Interrupts() as interrupts:
-            entered.append(interrupts.requested)
+        with Interrupts() as interrupts, StopRequests() as requests:
+            entered.append((interrupts.requested, requests.count))
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert entered == [False]
+    assert entered == [(False, 0)]
 
 
 def test_requests_to_stop_are_counted_and_handlers_put_back() -> None:
@@ -149,6 +149,25 @@ with Interrupts(lambda name: print("heard", name, flush=True), at_once=sys.argv[
     # One call into C that takes no notice of signals, as a long computation in torch.
     hashlib.pbkdf2_hmac("sha256", b"x", b"y", 500_000_000)
 """
+
+
+def test_the_process_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(Interrupts, "_end_the_process", lambda self: ended.set())
+
+    def stop_twice() -> None:
+        told = threading.Event()
+        with Interrupts(lambda name: told.set()):
+            os.kill(os.getpid(), signal.SIGTERM)
+            _wait(told)
+            with pytest.raises(KeyboardInterrupt):
+                _kill_myself(signal.SIGINT)
+
+    with keeping_the_process():
+        stop_twice()
+    assert not ended.is_set()
+    stop_twice()
+    _wait(ended)
 
 
 @pytest.mark.slow

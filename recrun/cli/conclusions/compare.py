@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,8 +16,6 @@ from recrun.cli.conclusions._shared import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from recrun.compare.comparison import Comparison
     from recrun.compare.entry import Split
 
@@ -70,19 +68,20 @@ def command(
         refuse_tests()
     asked = names_of_metrics(metrics)
     from recrun.compare.compare import How, compare, compare_by
+    from recrun.compare.formats.write import document, text
 
     how = How(baseline, asked, split, test, over, correction, descriptive)
     found = [compare(arguments, runs, how)] if by is None else compare_by(arguments, by, runs, how)
     if to is not None:
-        write(to, _text(found, kind))
+        write(to, text(found, kind))
         echo(f"wrote {to}", err=True)
     elif kind == "table":
         for comparison in found:
             _print(comparison)
     elif kind == "json":
-        print_json(_document(found))
+        print_json(document(found))
     else:
-        echo(_text(found, kind), nl=False)
+        echo(text(found, kind), nl=False)
     if kind != "table":
         print_notes(list(dict.fromkeys(note for comparison in found for note in comparison.notes)))
 
@@ -125,22 +124,3 @@ def _print(comparison: Comparison) -> None:
         console.print(Prose(text, "dim"))
     for note in comparison.notes:
         console.print(Prose(f"note: {note}"))
-
-
-def _document(found: Sequence[Comparison]) -> dict[str, Any]:
-    """Return a comparison as JSON, or those of several groups as {"parts": [...]}."""
-    return found[0].document() if len(found) == 1 else {"parts": [comparison.document() for comparison in found]}
-
-
-def _text(found: Sequence[Comparison], kind: str) -> str:
-    """Return comparisons as the content of a file."""
-    from recrun.compare.formats.csv import csv
-    from recrun.compare.formats.html import html
-    from recrun.compare.formats.latex import latex
-    from recrun.compare.formats.markdown import markdown
-    from recrun.files import to_json
-
-    if kind == "json":
-        return to_json(_document(found), indent=2) + "\n"
-    writers = {"md": markdown, "latex": latex, "csv": csv, "html": html}
-    return writers[kind](*found)

@@ -13,7 +13,12 @@ from recrun.report.html.page import plain_page
 
 def html(*comparisons: Comparison) -> str:
     """Return the tables of comparisons, and below them how they were made; the best values are bold."""
-    return plain_page("Comparison of runs", [part for comparison in comparisons for part in _body(comparison)])
+    return plain_page("Comparison of runs", body(*comparisons))
+
+
+def body(*comparisons: Comparison) -> list[Element]:
+    """Return what such a page holds, to be shown in another."""
+    return [part for comparison in comparisons for part in _body(comparison)]
 
 
 def _body(comparison: Comparison) -> Iterator[Element]:

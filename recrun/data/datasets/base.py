@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from recrun import __version__
 from recrun.data import cache, tags
 from recrun.data.datasets.cached import digest, from_entry, to_entry
 from recrun.data.datasets.foreign import checked_tables
@@ -30,6 +29,7 @@ from recrun.errors import DataError
 from recrun.files import sha256_file
 from recrun.registry.read_object import keyword_defaults
 from recrun.registry.user_files import is_foreign
+from recrun.version import __version__
 
 
 class RecDataSet(Source):

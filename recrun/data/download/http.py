@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from recrun import __version__
 from recrun.errors import DownloadError
+from recrun.version import __version__
 
 Progress = Callable[[int, int | None], None]
 """Called with the number of bytes received so far, and the size of the file if the server announces it."""

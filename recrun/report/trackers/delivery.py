@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import recrun
 from recrun.errors import CheckpointError, RecrunError
 from recrun.files import HeldError, atomic_write, hold, to_json
 from recrun.registry.user_files import short_name
@@ -25,6 +24,7 @@ from recrun.report.trackers.facts import About, Ending, Point, Receiver
 from recrun.runs.folder import RunFolder, folder_name
 from recrun.runs.history import lines_after
 from recrun.runs.records import read_json, read_json_if_there
+from recrun.version import __version__
 
 _LINES: Final = 200
 """The most lines of a history that are handed over at once."""
@@ -151,7 +151,7 @@ class Delivery:
             "model": settings.get("model"),
             "dataset": settings.get("dataset"),
             "recrun.run": str(self.run.path),
-            "recrun.version": recrun.__version__,
+            "recrun.version": __version__,
             "git.commit": (git or {}).get("commit"),
             "git.dirty": (git or {}).get("dirty"),
         }

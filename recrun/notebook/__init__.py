@@ -1,0 +1,1 @@
+"""Runs, sweeps and comparisons as objects of Python, for notebooks and scripts."""

@@ -1,0 +1,3 @@
+"""Hold the version of recrun."""
+
+__version__ = "0.1.0"
