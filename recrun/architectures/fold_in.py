@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from recrun.architectures.least_squares import fit_pairs
 from recrun.architectures.remembered import Remembered
@@ -35,7 +35,7 @@ class ItemSide(NamedTuple):
     ridge: float
 
 
-class FoldIn:
+class FoldIn(nn.Module):
     """Gives a new user the vector that scores the user's own items above all items, by least squares.
 
     With q_i the vectors of items, S the user's items, and i drawn from S and j from all items, the vector w minimises
@@ -47,7 +47,7 @@ class FoldIn:
     and by least squares, is as in Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM
     2008, equation 4. `benchmarks/fold_in.py` measures how near its rankings are to those of trained users.
 
-    The vectors of the items are kept until a parameter of the model changes, since those of graph models take long.
+    The vectors of the items are kept until the model is trained again, since those of graph models take long.
 
     Args:
         model: its `vectors()` are of users and items whose products are the scores.
@@ -55,7 +55,9 @@ class FoldIn:
     """
 
     def __init__(self, model: RecSysArch, *, unit: bool = False) -> None:
-        self._model, self._unit = model, unit
+        super().__init__()
+        self._of = (model,)  # in a tuple: the model holds this, and is not a part of it
+        self._unit = unit
         self._remembered: Remembered[ItemSide] = Remembered()
 
     @torch.no_grad()
@@ -74,12 +76,11 @@ class FoldIn:
         return F.normalize(users_BD, dim=-1) if self._unit else users_BD
 
     def _item_side(self) -> ItemSide:
-        if self._model.training:  # where vectors may differ each time, by dropout
-            return self._compute_items()
-        return self._remembered(self._model.parameters(), self._compute_items)
+        side: ItemSide = self._remembered(self._of[0].parameters(), self._compute_items)
+        return side
 
     def _compute_items(self) -> ItemSide:
-        vectors = self._model.vectors()
+        vectors = self._of[0].vectors()
         assert vectors is not None
         items_ID = vectors[1].detach()
         second_DD = items_ID.T @ items_ID / len(items_ID)

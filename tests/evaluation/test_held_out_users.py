@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from recrun.evaluation.protocol import Protocol
 from recrun.models.ease import EASE
 from recrun.models.ials import IALS
 from recrun.models.sasrec import SASRec
+from recrun.workflows.build import prepare
+from recrun.workflows.load import load
 
 SMALL: dict[str, Any] = {"n_users": 120, "n_items": 60, "n_interactions": 3000, "split": "new_users", "test_ratio": 0.3}
 
@@ -120,3 +124,19 @@ def test_models_of_sequences_are_given_the_earliest_items_or_take_times_as_they_
 def test_an_inherited_share_of_given_items_is_dropped_with_another_split() -> None:
     config = resolve("ml20m/ease", ["split=ratio"]).config
     assert config.get("fold_in_ratio") in (None, 0.8)
+
+
+@pytest.mark.parametrize("name", ["bprmf", "enmf", "lightgcn", "simplex", "ials"])
+def test_each_validation_is_of_the_model_as_it_is_then(tmp_path: Path, name: str) -> None:
+    options = ["dataset=Synthetic", "split=new_users", "n_users=200", "n_items=80", "n_interactions=4000", "verbose=0"]
+    options += [] if name == "ials" else ["epochs=3", "lr=0.02", "batch_size=256", "early_stop_patience=null"]
+    resolved = resolve(f"synthetic/{name}", [*options, "threads=1", "test_ratio=0.2", "valid_ratio=0.2"])
+    coach = prepare(resolved, runs=tmp_path, reporters=lambda run, resumed_from: [])
+    result = coach.fit()
+    lines = [json.loads(line) for line in (coach.run.path / "metrics.jsonl").read_text().splitlines()]
+    measured = {line["epoch"]: line["values"]["ndcg@20"] for line in lines if line["split"] == "valid"}
+    # What a fresh model, which remembers nothing, makes of the best weights.
+    fresh = load(coach.run.path).coach
+    again = fresh.score("valid", resolved.config, resolved.config.monitors)["ndcg@20"]
+    assert again == measured[result["best_epoch"]] == result["valid"]["ndcg@20"]
+    assert name == "ials" or len(set(measured.values())) == 4
