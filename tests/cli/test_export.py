@@ -127,6 +127,21 @@ def test_hostile_ids_and_the_table_of_items_arrive_whole(hostile: Path, recrun: 
             assert not {item for item, _ in found} & own
 
 
+def test_the_catalogue_has_the_table_that_a_data_set_comes_with(
+    shared_data: Path, recrun: Callable[..., Outcome]
+) -> None:
+    run = _train(Path("runs"), "popularity", "dataset=MovieLens100K", f"root={shared_data}")
+    done = recrun("export", str(run), "--to", "out", "--as-of", "test")
+    assert done.code == 0, done.err
+    items = pl.read_parquet(done.folder / "out" / "items.parquet")
+    (toy_story,) = items.filter(pl.col("item") == 1).to_dicts()
+    assert toy_story["title"] == "Toy Story (1995)"
+    assert toy_story["genres"] == ["Animation", "Children's", "Comedy"]
+    vectors = pl.read_parquet(done.folder / "out" / "item_vectors.parquet")
+    assert items["n_train"].to_list() == [int(each[0]) for each in vectors["vector"].to_list()]
+    assert (items["n_train"] <= items["n_known"]).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
