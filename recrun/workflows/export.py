@@ -8,7 +8,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import recrun
 from recrun.config.find import read_overrides
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.entities import find_entities
@@ -22,6 +21,7 @@ from recrun.recommendation.recommender import AsOf
 from recrun.registry.user_files import short_name
 from recrun.runs.folder import RunFolder, now
 from recrun.runs.records import read_json_if_there
+from recrun.version import __version__
 from recrun.workflows.load import Loaded
 from recrun.workflows.recommender import open_recommender
 
@@ -111,7 +111,7 @@ def export(
 def _about(loaded: Loaded) -> dict[str, Any]:
     """Return where a model comes from, without a path of this machine."""
     return {
-        "recrun": recrun.__version__,
+        "recrun": __version__,
         "created": now(),
         **_of_run(loaded.run),
         "checkpoint": loaded.file.parent.name,
