@@ -184,13 +184,11 @@ def _arguments(compared: Any) -> list[str]:
     Raises:
         ConfigError: something cannot be compared, or there is nothing.
     """
-    single = isinstance(compared, (Run, Sweep, str, os.PathLike))
+    single = isinstance(compared, (str, os.PathLike))
     found = []
     for each in [compared] if single else compared:
-        if isinstance(each, (Run, Sweep)):
-            found.append(near(each.path))
-        elif isinstance(each, (str, os.PathLike)):
-            found.append(os.fspath(each))
+        if isinstance(each, (str, os.PathLike)):
+            found.append(near(os.fspath(each)) if isinstance(each, (Run, Sweep)) else os.fspath(each))
         else:
             raise ConfigError(f"expected runs, sweeps, paths or conditions to compare, found a {type(each).__name__}")
     if not found:

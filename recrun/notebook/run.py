@@ -60,7 +60,7 @@ def load(path: str | Path, *, trust: bool = False, **settings: Any) -> Run:
 class Run:
     """A run: its config, its numbers and its model. Everything is read when it is asked for.
 
-    `recrun.train` and `recrun.load` make it.
+    `recrun.train` and `recrun.load` make it. It stands for its path where one is expected.
 
     Args:
         folder: the folder of the run; None for a checkpoint outside of any.
@@ -146,11 +146,7 @@ class Run:
     @property
     @worded
     def model(self) -> Any:
-        """The trained model, a torch module in evaluation mode: of the best epoch, unless a checkpoint was loaded.
-
-        Raises:
-            CheckpointError, DataError: it cannot be loaded, or the data is not what it was.
-        """
+        """The trained model, a torch module in evaluation mode: of the best epoch, unless a checkpoint was loaded."""
         return self._trained.loaded.coach.model
 
     @property
@@ -280,6 +276,9 @@ class Run:
         self._trained = TrainedModel(trained.path, trained.settings, trust=trained.trust)
         fit(resolved, run=self._own, progress=progress)
         return self
+
+    def __fspath__(self) -> str:
+        return str(self._where)
 
     def __repr__(self) -> str:
         if self._folder is None:

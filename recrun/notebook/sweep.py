@@ -133,6 +133,9 @@ class Sweep:
             raise ConfigError(Fault(f"there is no trial {trial!r}; expected 0 to {len(rows) - 1}", "trial"))
         return Run(open_run(rows[trial].run.path))
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
     def __len__(self) -> int:
         return len(self._ledger.rows)
 

@@ -216,6 +216,13 @@ def test_a_model_that_predicts_labels_has_no_lists(tmp_path: Path) -> None:
     assert "predicts labels" in _message(run.recommend)
 
 
+def test_a_run_stands_for_its_path(run: recrun.Run, small: dict[str, Any]) -> None:
+    started = recrun.train("bprmf", epochs=0, init_from=run, progress=False, **small)
+    assert started.metrics["test"] == run.metrics["test"]
+    assert recrun.load(run).metrics == run.metrics
+    assert recrun.compare([started, run], descriptive=True).groups["group"].n_unique() == 2
+
+
 def test_code_of_a_stranger_is_not_run(small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own.py").write_text(
         "from recrun.models.popularity import Popularity\n\n\nclass Own(Popularity):\n    pass\n"
