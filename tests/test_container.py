@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from recrun.config.yaml_tree import read_tree
+from recrun.importing.yaml_tree import read_tree
 
 Instruction = tuple[str, str]
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recrun.config.yaml_tree import Entry
 from recrun.errors import ConfigError, DataError
 from recrun.importing.draft import Draft
+from recrun.importing.yaml_tree import Entry
 from recrun.registry import DATASETS
 from recrun.registry.other_names import same_name
 

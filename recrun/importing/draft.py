@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from recrun.config.suggestions.keys import REMARKS, bare
-from recrun.config.yaml_tree import Entry
 from recrun.config.yaml_writer import dump_value
+from recrun.importing.yaml_tree import Entry
 
 Rule = Callable[["Draft", Entry], None]
 """What is done about a key: a rule sets settings, or refuses the entry with a reason, or skips it."""

@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from recrun.config.yaml_tree import Entry
 from recrun.errors import ConfigError, Fault
 from recrun.importing.data_files import put_files
 from recrun.importing.draft import Draft, Line, Rule, along_with, no, no_effect, only, to
@@ -17,6 +16,7 @@ from recrun.importing.elliot_models import MODELS, WITHOUT
 from recrun.importing.monitors import listed, put_criterion, put_monitors, split
 from recrun.importing.options import Found, ModelMap, Options, look_up, select, start
 from recrun.importing.searched import RATINGS, defaults_here, held_out
+from recrun.importing.yaml_tree import Entry
 
 NAME: Final = "Elliot"
 _DIFFERS: Final = {

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from recrun.config.yaml_tree import Entry
 from recrun.importing.convert import confidence, minus_one, named, numbers, one_minus, perceptron, same_layers, times
 from recrun.importing.draft import Draft, Rule, Unmapped, along_with, no, no_effect, only, to
 from recrun.importing.options import ModelMap
 from recrun.importing.searched import RATINGS, batch, least_one
+from recrun.importing.yaml_tree import Entry
 
 _USERS: Final = {"loss": "bpr", "sampler": "uniform", "n_negatives": 1, "positives": "users"}
 _XAVIER: Final = "embeddings start by Xavier's initialisation there, by a normal one with deviation init_std here"

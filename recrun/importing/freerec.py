@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from recrun.config.yaml_tree import Entry
 from recrun.errors import ConfigError, Fault
 from recrun.importing.convert import named
 from recrun.importing.data_files import put_files
@@ -19,6 +18,7 @@ from recrun.importing.draft import Draft, Rule, along_with, no_effect, only, to
 from recrun.importing.freerec_models import MODELS, WITHOUT
 from recrun.importing.monitors import put_criterion, put_monitors
 from recrun.importing.options import Found, Options, given, look_up, merged, start
+from recrun.importing.yaml_tree import Entry
 from recrun.registry import DATASETS
 
 NAME: Final = "FreeRec"

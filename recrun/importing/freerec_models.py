@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from recrun.config.yaml_tree import Entry
 from recrun.importing.convert import named, perceptron
 from recrun.importing.draft import Draft, Rule, no, only, to
 from recrun.importing.options import ModelMap
+from recrun.importing.yaml_tree import Entry
 
 _LOSSES: Final = named({"bce": "bce", "bpr": "bpr", "ce": "cross_entropy"}, "loss")
 _BATCH_TERM: Final = "the L2 term on a batch's embeddings there too, although the key is that of the optimizer"

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from recrun.config.monitor_names import kind_of
-from recrun.config.yaml_tree import Entry
 from recrun.errors import nearest
 from recrun.importing.draft import Draft
+from recrun.importing.yaml_tree import Entry
 from recrun.registry import METRICS
 from recrun.registry.other_names import same_name
 

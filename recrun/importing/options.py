@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recrun.config.yaml_reader import Place
-from recrun.config.yaml_tree import Entry
 from recrun.errors import ConfigError, Fault, nearest
 from recrun.importing.draft import Draft, Line, Rule
+from recrun.importing.yaml_tree import Entry
 
 
 @dataclass(frozen=True)

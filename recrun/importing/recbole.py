@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from recrun.config.yaml_tree import Entry
 from recrun.errors import ConfigError, Fault
 from recrun.importing.data_files import put_files
 from recrun.importing.draft import Draft, Rule, no_effect
 from recrun.importing.options import Found, ModelMap, Options, given, look_up, merged, start
 from recrun.importing.recbole_keys import ONE_NEGATIVE, ONLY_TRAINING, RULES, TRAINING
 from recrun.importing.recbole_models import MODELS, WITHOUT
+from recrun.importing.yaml_tree import Entry
 
 NAME: Final = "RecBole"
 _DEFAULT_SPLIT: Final = {"split": {"RS": [0.8, 0.1, 0.1]}, "group_by": "user", "order": "RO", "mode": "full"}

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from recrun.config.yaml_tree import Entry
 from recrun.importing.convert import condition, is_number, least, named, shares
 from recrun.importing.draft import Draft, Rule, Unmapped, along_with, no, no_effect, only, to
 from recrun.importing.monitors import listed, put_criterion, put_monitors
+from recrun.importing.yaml_tree import Entry
 
 _DIFFERS: Final = {
     "tailpercentage": "the rarest tenth of the items is the tail there, those outside the head of aplt here",

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from recrun.config.yaml_tree import Entry
 from recrun.importing.convert import is_number, named, perceptron, same_layers
 from recrun.importing.draft import Draft, Rule, along_with, no, no_effect, only, to
 from recrun.importing.options import ModelMap
+from recrun.importing.yaml_tree import Entry
 
 _XAVIER: Final = "embeddings start by Xavier's initialisation there, by a normal one with deviation init_std here"
 _NORMS: Final = "the norms of a batch's embeddings are penalised there, not their squares; choose embedding_decay anew"

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Final
 
-from recrun.config.yaml_tree import Entry, read_tree
 from recrun.errors import ConfigError
 from recrun.importing import elliot, freerec, recbole, warprec
 from recrun.importing.draft import Draft, Line
 from recrun.importing.options import Found, Options
 from recrun.importing.write import check, config_text, sweep_command
+from recrun.importing.yaml_tree import Entry, read_tree
 
 PROGRAMS: Final[Mapping[str, ModuleType]] = {
     "recbole": recbole,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from recrun.config.yaml_tree import Entry
 from recrun.importing.convert import is_number
 from recrun.importing.draft import MOST_VALUES, Draft, Rule, Unmapped, to
+from recrun.importing.yaml_tree import Entry
 
 RATINGS: Final = "interactions count 1 here; ratings weigh them there, unless they are made binary"
 """What differs in models that are computed from the matrix of ratings."""

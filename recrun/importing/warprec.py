@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from recrun.config.yaml_tree import Entry
 from recrun.errors import ConfigError, Fault
 from recrun.importing.convert import is_number
 from recrun.importing.data_files import put_files
@@ -28,6 +27,7 @@ from recrun.importing.warprec_keys import (
     WRITER,
 )
 from recrun.importing.warprec_models import MODELS, WITHOUT
+from recrun.importing.yaml_tree import Entry
 
 NAME: Final = "WarpRec"
 _SPLITS: Final = {

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from recrun.config.yaml_tree import Entry
 from recrun.importing.convert import named
 from recrun.importing.draft import Draft, Rule, along_with, no, no_effect, only, to
 from recrun.importing.monitors import listed, put_criterion, put_monitors
+from recrun.importing.yaml_tree import Entry
 
 _DIFFERS: Final = {
     "itemcoverage": "a number of items there; coverage here is the share of them",

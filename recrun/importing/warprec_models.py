@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from recrun.config.yaml_tree import Entry
 from recrun.importing.convert import confidence, is_number, named, perceptron, same_layers
 from recrun.importing.draft import Draft, Rule, along_with, no, only, to
 from recrun.importing.options import ModelMap
 from recrun.importing.searched import RATINGS, batch, least_one
+from recrun.importing.yaml_tree import Entry
 
 _XAVIER: Final = "embeddings start by Xavier's initialisation there, by a normal one with deviation init_std here"
 _DECAY: Final = "the L2 term may be scaled otherwise there; choose embedding_decay anew"

@@ -123,7 +123,7 @@ def test_no_option_is_named_that_a_command_does_not_have(commands_page: str, wor
     known = {"-h", "--help"}
     for name, command in COMMANDS.items():
         if name.split()[0] == word:
-            known |= {flag for parameter in command.params for flag in parameter.opts}
+            known |= {flag for each in command.params for flag in (*each.opts, *each.secondary_opts)}
     section = _section(commands_page, word)
     assert {flag for row in _table(section) for flag in re.findall(r"`(-{1,2}[a-z-]+)", row)} <= known
     for example in re.findall(rf"^recrun {word} .*$", section, flags=re.MULTILINE):

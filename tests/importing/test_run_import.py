@@ -12,10 +12,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recrun.config.yaml_tree import Entry, read_tree
 from recrun.errors import ConfigError
 from recrun.importing.options import Options
 from recrun.importing.run_import import PROGRAMS, import_configs
+from recrun.importing.yaml_tree import Entry, read_tree
 
 BASES: dict[str, dict[str, Any]] = {
     "recbole": {

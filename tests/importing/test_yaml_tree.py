@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from recrun.config.yaml_reader import MAX_BYTES
-from recrun.config.yaml_tree import read_tree
 from recrun.errors import ConfigError
+from recrun.importing.yaml_tree import read_tree
 
 
 def _write(folder: Path, text: str | bytes) -> Path:
