@@ -142,3 +142,14 @@ def test_joined_parts_keep_the_columns_that_all_have() -> None:
     assert (joined.users.tolist(), joined.items.tolist()) == ([1, 0, 1], [2, 3, 4])
     assert {name: values.tolist() for name, values in joined.columns.items()} == {"timestamp": [5, 9, 1]}
     assert joined.histories(2).row(1).tolist() == [4, 2]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), max_size=40))
+def test_distinct_rows_ascend_and_hold_each_item_once(pairs: list[tuple[int, int]]) -> None:
+    users, items = (np.array([pair[side] for pair in pairs], dtype=np.int64) for side in (0, 1))
+    rows = CSR.from_pairs(users, items, 5, sort=False)
+    distinct = rows.distinct()
+    assert [distinct.row(user).tolist() for user in range(5)] == [sorted(set(rows.row(user))) for user in range(5)]
+    assert distinct.distinct() is distinct
+    taken = rows.take(np.array([4, 0, 4]))
+    assert [taken.row(place).tolist() for place in range(3)] == [rows.row(user).tolist() for user in (4, 0, 4)]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from recrun.data.interactions import CSR
 from recrun.errors import ConfigError
 from recrun.models.userknn import UserKNN
 from tests.architectures.dense_neighbors import similarities, weights
@@ -58,3 +59,26 @@ def test_scores_are_the_formula_on_dense_matrices(
 def test_settings_that_do_not_go_together_are_refused(scores_of: Callable[..., Tensor]) -> None:
     with pytest.raises(ConfigError, match="shrink: measure dot has no denominator"):
         scores_of(UserKNN, [[1, 1]], measure="dot", shrink=1.0)
+
+
+@pytest.mark.parametrize("neighbors_of", ["source", "target", "both"])
+@pytest.mark.parametrize("measure", [{}, {"measure": "jaccard"}, {"measure": "asymmetric", "asymmetric_alpha": 0.2}])
+def test_a_new_user_is_compared_with_the_users_in_train(
+    data_of: Callable[..., Any], table: np.ndarray, neighbors_of: Any, measure: dict[str, Any]
+) -> None:
+    new = (np.random.default_rng(2).random((6, 20)) < 0.4).astype(np.int64)
+    data, n_neighbors = data_of(table), 4
+    model = UserKNN(data, n_neighbors=n_neighbors, neighbors_of=neighbors_of, **measure)
+    model.fit(data)
+    scores = model.score_histories(CSR.from_pairs(*np.nonzero(new), 6)).numpy()
+    among = similarities(table, **measure)  # targets in rows, sources in columns
+    whole = similarities(np.vstack([table, new]), **measure)
+    kept = whole[30:, :30].copy()
+    if neighbors_of != "target":
+        least = [row[row > 0][np.argsort(-row[row > 0])][:n_neighbors] for row in among.T]
+        bounds = np.array([row[-1] if len(row) == n_neighbors else 0 for row in least])
+        kept[kept < bounds - 1e-7] = 0
+    if neighbors_of != "source":
+        for row in kept:
+            row[np.argsort(-row, kind="stable")[n_neighbors:]] = 0
+    np.testing.assert_allclose(scores, kept @ table, rtol=1e-5, atol=1e-6)
