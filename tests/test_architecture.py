@@ -234,6 +234,11 @@ def test_a_package_for_exports_is_imported_by_its_format_alone_and_only_when_it_
     ]
 
 
+@pytest.mark.parametrize("package", ["starlette", "uvicorn", "httptools", "prometheus_client"])
+def test_the_packages_of_the_server_are_imported_by_its_room_alone(package: str) -> None:
+    assert all(name.startswith("recrun/serving/") for name in _importers(package))
+
+
 def test_the_config_and_registry_rooms_import_neither_torch_nor_numpy() -> None:
     for package in ("torch", "numpy", "polars", "scipy"):
         assert not [name for name in _importers(package) if name.startswith(("recrun/config/", "recrun/registry/"))]

@@ -28,10 +28,10 @@ from recrun.serving.served import About, Served
 TINY = ["n_users=60", "n_items=40", "n_interactions=900", "embedding_dim=8", "epochs=1", "device=cpu", "threads=1"]
 
 
-def train(runs: Path, *settings: str) -> Path:
+def train(runs: Path, *settings: str, config: str = "bprmf") -> Path:
     """Train a run in less than a second, and return its folder."""
     with pytest.raises(SystemExit) as exit:
-        main(["train", "bprmf", *TINY, "plots=false", "verbose=0", *settings, "--runs", str(runs)])
+        main(["train", config, *TINY, "plots=false", "verbose=0", *settings, "--runs", str(runs)])
     assert exit.value.code in (0, None)
     return (runs / "latest").resolve()
 
