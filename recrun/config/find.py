@@ -13,7 +13,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Final, TypeAlias
 
-from recrun.config.python_values import KEYWORD, read_keywords
+from recrun.config.given.python_values import KEYWORD, read_keywords
 from recrun.config.same_settings import decides
 from recrun.config.suggestions.own_files import named_in
 from recrun.config.yaml_reader import Given, Place, Reading, overlay, read_mapping, read_value

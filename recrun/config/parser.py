@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn
 from recrun.config.check_value import Misfit, find_registered, fit, shown, type_name
 from recrun.config.config import Config
 from recrun.config.find import from_here
-from recrun.config.script_flags import TAKEN, read_flags
+from recrun.config.given.script_flags import TAKEN, read_flags
 from recrun.config.settings import RUN, TRAINING
 from recrun.config.suggestions.keys import meant_setting
 from recrun.config.suggestions.values import meant_value

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import Final, ParamSpec, TypeVar
 
-from recrun.config.python_values import KEYWORD
+from recrun.config.given.python_values import KEYWORD
 from recrun.errors import ConfigError, Fault, RecrunError
 
 P = ParamSpec("P")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Union
 
 from recrun.config.draft import COMPONENTS, choose, parser_of
-from recrun.config.python_values import KEYWORD, Unusable, plain_value
+from recrun.config.given.python_values import KEYWORD, Unusable, plain_value
 from recrun.config.resolve import read, resolve
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import ConfigError, Fault

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from recrun.config.find import read_arguments
-from recrun.config.python_values import Unusable, plain_value, read_keywords
+from recrun.config.given.python_values import Unusable, plain_value, read_keywords
 from recrun.config.resolve import resolve
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import ConfigError
