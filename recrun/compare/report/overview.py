@@ -16,7 +16,7 @@ from recrun.report.terminal.lines import counted
 from recrun.runs.provenance import SPLIT
 
 _LONGEST = 400
-_PARTS = ("train", "valid", "test")
+_PARTS = ("train", "valid", "test", "given")
 
 
 def title_of(material: Material) -> str:
@@ -112,6 +112,8 @@ def _keys_of(split: str) -> tuple[str, ...]:
     """Return the settings that say more of a split."""
     if "fold" in split:
         return ("fold", "test_fold", "split_seed")
+    if split == "new_users":
+        return ("valid_ratio", "test_ratio", "fold_in_ratio", "fold_in_by", "split_seed")
     return () if split.startswith("leave") else ("valid_ratio", "test_ratio", "split_seed")
 
 
