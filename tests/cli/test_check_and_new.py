@@ -76,9 +76,9 @@ def test_check_says_which_rule_is_broken(recrun: Callable[..., Any]) -> None:
     outcome = recrun("check", "random")
     assert outcome.code == 1
     assert "BROKEN  better than chance: " in outcome.out
-    assert "random follows 9 of 10 rules" in outcome.out
+    assert "random follows 11 of 12 rules" in outcome.out
     document = json.loads(recrun("check", "random", "--json").out)
-    assert (document["model"], document["ok"], len(document["rules"])) == ("random", False, 10)
+    assert (document["model"], document["ok"], len(document["rules"])) == ("random", False, 12)
     broken = [rule for rule in document["rules"] if not rule["ok"]]
     assert [rule["rule"] for rule in broken] == ["better than chance"]
     assert "held-out items" in broken[0]["message"]

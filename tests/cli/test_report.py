@@ -137,4 +137,4 @@ def test_a_sweep_that_was_run_has_a_report(recrun: Callable[..., Any], tmp_path:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    assert modules_after("report", "--help", names=("torch", "numpy", "polars", "rich", "recrun.compare")) == []
+    assert modules_after("report", "--help", names=("torch", "numpy", "polars", "rich", "recrun.compare.groups")) == []

@@ -72,7 +72,7 @@ def test_a_disk_that_is_full_from_some_write_on_gives_one_line_and_keeps_the_las
     assert os.strerror(number) in line
     assert list(tmp_path.rglob("*.tmp")) == [], "no temporary file stays behind"
     if run is None:
-        assert call <= 3
+        assert call <= 5
         return
     last = run / "checkpoints/last/checkpoint.safetensors"
     assert (f"The last good checkpoint is {last.relative_to(tmp_path)}" in line) == last.exists()
