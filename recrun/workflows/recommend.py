@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +15,7 @@ from recrun.evaluation.top_lists import Lists
 from recrun.recommendation.frames import Framer, write_frames, writer_for
 from recrun.recommendation.recommender import AsOf, Recommender
 from recrun.recommendation.targets import Targets, excluded_pairs, find_all, known_users, new_users, others_than
+from recrun.runs.contents import contents_of
 from recrun.workflows.load import Loaded
 from recrun.workflows.recommender import open_recommender
 
@@ -135,11 +136,15 @@ def recommend(
         trust: whether code of the user's own that the checkpoint names may be run although it was not run here before.
 
     Raises:
-        CheckpointError, DataError, ConfigError: the model cannot be loaded, ids are not known, or no lists can be made.
+        CheckpointError, DataError, ConfigError: the model cannot be loaded, ids are not known, no lists can be made, or
+            the file to write is one that is read, or one of the run's own.
     """
     if to is not None:
         writer_for(to)
+        _refuse_to_replace(to, _files_of_wish(wish))
     recommender, loaded = open_recommender(path, overrides, as_of=wish.as_of, trust=trust)
+    if to is not None:
+        _refuse_to_replace(to, _files_of_model(loaded))
     skip = wish.skip_unknown
     if wish.histories is not None:
         model = loaded.resolved.components["model"]
@@ -149,6 +154,35 @@ def recommend(
     else:
         targets = known_users(recommender, wish.users, skip_unknown=skip)
     return lists_for(loaded, recommender, targets, wish)
+
+
+def _files_of_wish(wish: Wish) -> Iterator[tuple[str, Path]]:
+    """Yield the files that a wish names, each with what it is."""
+    for name, value in (("--users", wish.users), ("--histories", wish.histories), ("--items", wish.items)):
+        if isinstance(value, Path):
+            yield f"the file of {name}", value
+    yield from (("the file of --exclude", Path(each)) for each in wish.exclude if each not in ("seen", "none"))
+
+
+def _files_of_model(loaded: Loaded) -> Iterator[tuple[str, Path]]:
+    """Yield the files of the data, and those of the run, each with what it is."""
+    yield "the checkpoint", loaded.file
+    yield from (("a file of the data", file) for file in loaded.coach.dataset.base.files.values())
+    if loaded.run is not None:
+        yield from (("a file of the run", loaded.run.path / name) for name in contents_of(loaded.run.path, "run").files)
+
+
+def _refuse_to_replace(to: Path, files: Iterable[tuple[str, Path]]) -> None:
+    """Refuse to write over a file that is needed.
+
+    Raises:
+        ConfigError: the file to write is one of these.
+    """
+    if not to.exists():
+        return
+    for what, file in files:
+        if file.exists() and to.samefile(file):
+            raise ConfigError(f"--to {to}: it is {what}, which would be lost; name another file")
 
 
 def lists_for(loaded: Loaded, recommender: Recommender, targets: Targets, wish: Wish) -> Recommendations:

@@ -388,6 +388,37 @@ def test_a_run_that_ranks_candidates_is_said_to_rank_all_items_here(
     assert "note: the evaluations of this run rank a few candidates for each user" in outcome.err
 
 
+def test_the_data_of_the_run_is_not_written_over(recrun: Callable[..., Outcome], named: Path) -> None:
+    data = named.parents[3] / "rows.csv"
+    outcome = recrun("recommend", "--checkpoint", str(named), "--to", str(data))
+    assert outcome.code == 2
+    assert f"--to {data}: it is a file of the data, which would be lost" in outcome.err
+    assert data.read_text(encoding="utf-8") == ROWS
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "per_user/test.parquet"])
+def test_files_of_the_run_are_not_written_over(recrun: Callable[..., Outcome], factors: Path, name: str) -> None:
+    before = (factors / name).read_bytes()
+    outcome = recrun("recommend", "--checkpoint", str(factors), "--to", str(factors / name))
+    assert outcome.code == 2
+    assert "it is a file of the run, which would be lost" in outcome.err
+    assert (factors / name).read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--users", "--items", "--exclude", "--histories"])
+def test_a_file_that_is_read_is_not_written_over(
+    recrun: Callable[..., Outcome], factors: Path, tmp_path: Path, option: str
+) -> None:
+    file = tmp_path / "ids.csv"
+    file.write_text("user,item\n1,1\n", encoding="utf-8")
+    outcome = recrun(
+        "recommend", "--checkpoint", str(factors), option, str(file), "--to", str(tmp_path / "." / "ids.csv")
+    )
+    assert outcome.code == 2
+    assert f"it is the file of {option}, which would be lost" in outcome.err
+    assert file.read_text(encoding="utf-8") == "user,item\n1,1\n"
+
+
 @pytest.mark.slow
 def test_lists_of_all_users_of_gowalla_are_those_that_were_evaluated(
     recrun: Callable[..., Outcome], shared_data: Path, tmp_path: Path
