@@ -37,7 +37,7 @@ def read_ids(path: Path, kind: Kind) -> NDArray[Any]:
     Raises:
         DataError: it cannot be read, has no such column, or lists no ids.
     """
-    ending = _ending(path)
+    ending = ending_of(path)
     try:
         ids = (
             _of_parquet(path, kind)
@@ -130,6 +130,7 @@ def _position(path: Path, names: Sequence[str], kind: Kind) -> int:
     raise DataError(f"{path}: which column holds the {kind}s? Call it {kind!r}. Found: {listed(names)}")
 
 
-def _ending(path: Path) -> str:
+def ending_of(path: Path) -> str:
+    """Return the extension that tells the format of a file, in small letters, without that of a compression."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in COMPRESSIONS]
     return suffixes[-1] if suffixes else ""

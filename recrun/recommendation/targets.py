@@ -5,6 +5,8 @@ Shapes: T users to recommend to, U all users of the data, N pairs of a user and 
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recrun.data.formats.columns.names import recognised
+from recrun.data.formats.opening import open_binary
 from recrun.data.formats.told_by_name import read_by_name
 from recrun.data.interactions import CSR, TIMESTAMP, Interactions, union
 from recrun.errors import ConfigError
 from recrun.recommendation.original_ids import OriginalIds
-from recrun.recommendation.read_ids import read_ids
+from recrun.recommendation.read_ids import ending_of, read_ids
 from recrun.recommendation.recommender import Recommender
+from recrun.registry.conditions import format_told_by
 
 Ints = NDArray[np.int64]
 
@@ -239,19 +243,27 @@ def _pairs_of_file(recommender: Recommender, targets: Targets, path: Path, skip_
 
 def _lists_items_alone(path: Path) -> bool:
     """Return whether a file lists items without users: by its extension, or by the names of its columns."""
-    from recrun.data.formats.opening import open_binary
     from recrun.data.formats.polars_files import parquet_names
 
-    name = path.name.lower()
-    if name.endswith(".parquet"):
-        return not recognised("user", parquet_names(path))
-    if name.endswith((".txt", ".list")):
+    ending = ending_of(path)
+    if format_told_by(path.name) is None:
         return True
-    if not name.endswith((".csv", ".tsv")):
+    if ending == ".parquet":
+        return not recognised("user", parquet_names(path))
+    if ending not in (".csv", ".tsv", ".jsonl", ".ndjson"):
         return False
     with open_binary(path) as file:
-        first = file.readline(1 << 16).decode("utf-8-sig", errors="replace").rstrip("\r\n")
-    columns = first.split("\t" if name.endswith(".tsv") else ",")
+        first = file.readline(1 << 16).decode("utf-8-sig", errors="replace").strip()
+    if ending in (".jsonl", ".ndjson"):
+        try:
+            record = json.loads(first)
+        except (ValueError, RecursionError):
+            return False
+        if not isinstance(record, dict):
+            return isinstance(record, (int, str))
+        columns = list(record)
+    else:
+        columns = next(csv.reader([first], delimiter="\t" if ending == ".tsv" else ","), [])
     return len(columns) == 1 or (bool(recognised("item", columns)) and not recognised("user", columns))
 
 

@@ -144,7 +144,7 @@ def recommend(
         _refuse_to_replace(to, _files_of_wish(wish))
     recommender, loaded = open_recommender(path, overrides, as_of=wish.as_of, trust=trust)
     if to is not None:
-        _refuse_to_replace(to, _files_of_model(loaded))
+        _refuse_to_replace(to, _files_of_model(loaded, recommender.base))
     skip = wish.skip_unknown
     if wish.histories is not None:
         model = loaded.resolved.components["model"]
@@ -164,10 +164,10 @@ def _files_of_wish(wish: Wish) -> Iterator[tuple[str, Path]]:
     yield from (("the file of --exclude", Path(each)) for each in wish.exclude if each not in ("seen", "none"))
 
 
-def _files_of_model(loaded: Loaded) -> Iterator[tuple[str, Path]]:
+def _files_of_model(loaded: Loaded, base: Any) -> Iterator[tuple[str, Path]]:
     """Yield the files of the data, and those of the run, each with what it is."""
     yield "the checkpoint", loaded.file
-    yield from (("a file of the data", file) for file in loaded.coach.dataset.base.files.values())
+    yield from (("a file of the data", file) for file in base.files.values())
     if loaded.run is not None:
         yield from (("a file of the run", loaded.run.path / name) for name in contents_of(loaded.run.path, "run").files)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -417,6 +418,31 @@ def test_a_file_that_is_read_is_not_written_over(
     assert outcome.code == 2
     assert f"it is the file of {option}, which would be lost" in outcome.err
     assert file.read_text(encoding="utf-8") == "user,item\n1,1\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("sold_out", "1\n2\n"),
+        ("sold_out.txt.gz", "1\n2\n"),
+        ("sold_out.csv.gz", "item\n1\n2\n"),
+        ("sold_out.csv", '"item","title"\n1,"A, B"\n2,"C"\n'),
+        ("sold_out.jsonl", '{"item": 1}\n{"item": 2}\n'),
+        ("sold_out.ndjson.gz", "1\n2\n"),
+    ],
+)
+def test_items_are_left_out_for_everyone_by_any_file_that_lists_ids(
+    recrun: Callable[..., Outcome], factors: Path, tmp_path: Path, name: str, content: str
+) -> None:
+    written = content.encode()
+    (tmp_path / name).write_bytes(gzip.compress(written) if name.endswith(".gz") else written)
+    asked = ["recommend", "--checkpoint", str(factors), "--users", "1,2", "-k", "100", "--json"]
+    everything = json.loads(recrun(*asked, "--exclude", "none").out)["recommendations"]
+    outcome = recrun(*asked, "--exclude", name)
+    assert outcome.code == 0, outcome.err
+    for one, other in zip(json.loads(outcome.out)["recommendations"], everything, strict=True):
+        assert one["items"] == [item for item in other["items"] if item not in (1, 2)]
+        assert len(one["items"]) == len(other["items"]) - 2
 
 
 @pytest.mark.slow
