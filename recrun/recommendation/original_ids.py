@@ -47,7 +47,7 @@ class OriginalIds:
         if not len(values) or not len(self.ids):
             return np.full(len(values), -1, dtype=np.int64)
         if self.are_numbers:
-            values = values if values.dtype.kind in "iu" else _numbers(values)
+            values = _signed(values) if values.dtype.kind in "iu" else _numbers(values)
         else:
             values = values.astype(np.str_)
         places = np.minimum(np.searchsorted(self._sorted, values), len(self.ids) - 1)
@@ -75,6 +75,13 @@ class OriginalIds:
             named.append(f"{each!s}" + (f" (nearest: {like})" if like is not None else ""))
         more = f" and {len(unknown) - 3:,} more" if len(unknown) > 3 else ""
         return f"the data has no {self.kind} {', '.join(named)}{more}"
+
+
+def _signed(numbers: NDArray[Any]) -> NDArray[np.int64]:
+    """Return integers of any kind as those that ids are compared as; the smallest for one that is too large."""
+    too_large = numbers > np.iinfo(np.int64).max if numbers.dtype == np.uint64 else False
+    found: NDArray[np.int64] = np.where(too_large, np.iinfo(np.int64).min, numbers.astype(np.int64))
+    return found
 
 
 def _numbers(texts: NDArray[Any]) -> NDArray[np.int64]:

@@ -27,8 +27,9 @@ _JSON: Final = (".jsonl", ".ndjson")
 def read_ids(path: Path, kind: Kind) -> NDArray[Any]:
     """Return the ids that a file lists, (N,), integers or text, in its order.
 
-    A file that ends in .parquet, .csv, .tsv or .jsonl has them in the column that is named as one of users (of items),
-    such as `user` or `user_id`; one with a single column needs no such name. Any other file has one id on each line.
+    A file that ends in .parquet, .pq, .csv, .tsv or .jsonl has them in the column that is named as one of users (of
+    items), such as `user` or `user_id`; one with a single column needs no such name. Any other file has one id on each
+    line.
 
     Args:
         path: the file, plain or compressed.
@@ -133,4 +134,5 @@ def _position(path: Path, names: Sequence[str], kind: Kind) -> int:
 def ending_of(path: Path) -> str:
     """Return the extension that tells the format of a file, in small letters, without that of a compression."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in COMPRESSIONS]
-    return suffixes[-1] if suffixes else ""
+    ending = suffixes[-1] if suffixes else ""
+    return ".parquet" if ending == ".pq" else ending

@@ -102,20 +102,26 @@ class Recommendations:
             for (user,), rows in frame.group_by("user", maintain_order=True):
                 entry = {"user": user, "items": rows["item"].to_list()}
                 lists.append(entry | ({"scores": rows["score"].to_list()} if self.wish.scores else {}))
-        return {**self.head(), "notes": list(self.notes), "recommendations": lists}
+        return {**self.head(), "notes": self._notes_on(len(lists)), "recommendations": lists}
 
     def write(self, path: Path, progress: Progress | None = None) -> dict[str, Any]:
         """Write the lists to a file, and return the document of `recrun recommend --to --json`."""
-        n_rows = 0
+        n_rows = n_listed = 0
 
         def counted() -> Iterator[pl.DataFrame]:
-            nonlocal n_rows
+            nonlocal n_rows, n_listed
             for frame in self.frames(progress):
                 n_rows += len(frame)
+                n_listed += frame["user"].n_unique()
                 yield frame
 
         write_frames(path, counted())
-        return {**self.head(), "notes": list(self.notes), "to": str(path), "rows": n_rows}
+        return {**self.head(), "notes": self._notes_on(n_listed), "to": str(path), "rows": n_rows}
+
+    def _notes_on(self, n_listed: int) -> list[str]:
+        """Return the notes, with one on users for whom nothing is left."""
+        empty = len(self.targets) - n_listed
+        return [*self.notes, *([f"no item is left for {empty:,} of the users; they have no list"] if empty else [])]
 
 
 def recommend(

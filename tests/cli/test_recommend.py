@@ -445,6 +445,26 @@ def test_items_are_left_out_for_everyone_by_any_file_that_lists_ids(
         assert len(one["items"]) == len(other["items"]) - 2
 
 
+def test_nothing_is_said_of_the_file_if_quiet(recrun: Callable[..., Outcome], factors: Path) -> None:
+    outcome = recrun("recommend", "--checkpoint", str(factors), "--to", "found.csv", "-q")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    assert Path("found.csv").exists()
+
+
+@pytest.mark.parametrize("form", [("--to", "found.csv"), ("--json",), ()])
+def test_users_for_whom_nothing_is_left_are_counted(
+    recrun: Callable[..., Outcome], factors: Path, tmp_path: Path, form: tuple[str, ...]
+) -> None:
+    rows = recrun("recommend", "--checkpoint", str(factors), "--users", "1", "-k", "1", "--json", "--exclude", "none")
+    (item,) = json.loads(rows.out)["recommendations"][0]["items"]
+    (tmp_path / "one.txt").write_text(f"{item}\n", encoding="utf-8")
+    (tmp_path / "had.csv").write_text(f"user,item\n1,{item}\n", encoding="utf-8")
+    asked = ["--users", "1,2", "--items", "one.txt", "--exclude", "had.csv"]
+    outcome = recrun("recommend", "--checkpoint", str(factors), *asked, *form)
+    assert outcome.code == 0
+    assert "note: no item is left for 1 of the users; they have no list" in outcome.err
+
+
 @pytest.mark.slow
 def test_lists_of_all_users_of_gowalla_are_those_that_were_evaluated(
     recrun: Callable[..., Outcome], shared_data: Path, tmp_path: Path

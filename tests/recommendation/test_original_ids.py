@@ -17,6 +17,12 @@ def test_numbers_are_found_as_numbers_and_as_their_text() -> None:
     assert NUMBERS.find(np.array([7, 8], dtype=np.int32)).tolist() == [1, -1]
 
 
+def test_large_numbers_without_a_sign_are_found_exactly() -> None:
+    large = OriginalIds(2**62 + np.arange(4), "user")
+    wanted = np.array([2**62 + 1, 2**62 + 3, 2**62 + 4, 2**64 - 1], dtype=np.uint64)
+    assert large.find(wanted).tolist() == [1, 3, -1, -1]
+
+
 @pytest.mark.parametrize("text", ["07", "7.0", " 7", "+7", "seven", "", "7e0", "9" * 30, "٧"])
 def test_a_text_that_writes_no_plain_number_is_no_number(text: str) -> None:
     assert NUMBERS.find([text]).tolist() == [-1]

@@ -45,8 +45,9 @@ def test_compressed_lists_are_read(tmp_path: Path) -> None:
     assert read_ids(path, "item").tolist() == ["5"]
 
 
-def test_a_column_of_parquet_is_read_in_its_type(tmp_path: Path) -> None:
-    path = tmp_path / "ids.parquet"
+@pytest.mark.parametrize("name", ["ids.parquet", "ids.pq"])
+def test_a_column_of_parquet_is_read_in_its_type(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
     pl.DataFrame({"age": [1, 2], "user": [9, 8]}).write_parquet(path)
     assert read_ids(path, "user").tolist() == [9, 8]
     pl.DataFrame({"anything": ["x", "y"]}).write_parquet(path)

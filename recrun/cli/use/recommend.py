@@ -119,11 +119,13 @@ def command(
         )
     with progress_bar(stderr_console(), "ranking users", is_quiet=quiet) as progress:
         document: dict[str, Any] = found.document(progress) if to is None else found.write(Path(to), progress)
+    print_notes(document["notes"][len(found.notes) :])
     with work_done("" if to is None else f"wrote {to}"):
         if as_json:
             print_json(document)
         elif to is not None:
-            echo(f"wrote {to} ({document['rows']:,} rows, {document['users']:,} users)")
+            if not quiet:
+                echo(f"wrote {to} ({document['rows']:,} rows, {document['users']:,} users)")
         else:
             from recrun.report.terminal.recommendations import lists_table
 
