@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,10 +185,10 @@ def _refuse_to_replace(to: Path, files: Iterable[tuple[str, Path]]) -> None:
     Raises:
         ConfigError: the file to write is one of these.
     """
-    if not to.exists():
+    if not os.path.exists(to):
         return
     for what, file in files:
-        if file.exists() and to.samefile(file):
+        if os.path.exists(file) and os.path.samefile(to, file):
             raise ConfigError(f"--to {to}: it is {what}, which would be lost; name another file")
 
 

@@ -465,6 +465,18 @@ def test_users_for_whom_nothing_is_left_are_counted(
     assert "note: no item is left for 1 of the users; they have no list" in outcome.err
 
 
+@pytest.mark.parametrize("option", ["--to", "--items", "--exclude"])
+def test_a_name_that_no_file_can_have_is_one_error(
+    recrun: Callable[..., Outcome], factors: Path, tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "found.csv").touch()
+    arguments = [] if option == "--to" else ["--to", "found.csv"]
+    outcome = recrun("recommend", "--checkpoint", str(factors), option, f"{'a' * 300}.csv", *arguments)
+    assert outcome.code == 2
+    assert "File name too long" in outcome.err
+    assert "OSError" not in outcome.err
+
+
 @pytest.mark.slow
 def test_lists_of_all_users_of_gowalla_are_those_that_were_evaluated(
     recrun: Callable[..., Outcome], shared_data: Path, tmp_path: Path
