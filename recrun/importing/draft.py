@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -104,6 +104,14 @@ class Draft:
         """Note that an entry, or one element of its value, has no counterpart."""
         self.not_mapped.append(Line(entry, {}, why, item))
 
+    def refuse_others(self, section: Entry, known: Collection[str]) -> None:
+        """Note the keys of a section that nothing reads, or the section itself if it is no mapping."""
+        if section.value is not None and not isinstance(section.value, dict):
+            self.refuse(section, "expected a mapping")
+        for each in section:
+            if each.key not in known:
+                _unknown(self, each)
+
     def take_back(self, setting: str, why: str) -> None:
         """Take out a setting that the others leave no room for, and note why."""
         value = self.settings.pop(setting)
@@ -124,6 +132,11 @@ class Draft:
         """Return the value of a key of the current part: as written, else the other program's default."""
         entry = self.entries.get(key)
         return entry.value if entry is not None else self.defaults.get(key, otherwise)
+
+    def follow_section(self, section: Entry, rules: Mapping[str, Rule]) -> None:
+        """Apply the rule of each entry of a section; one that is no mapping has no counterpart."""
+        self.refuse_others(section, [entry.key for entry in section])
+        self.follow(section.entries, rules)
 
     def follow(
         self, entries: Iterable[Entry], rules: Mapping[str, Rule], defaults: Mapping[str, Any] | None = None

@@ -57,20 +57,22 @@ def read(files: Sequence[Entry], options: Options) -> Iterator[Found]:
         except ConfigError as error:
             yield Found(name, refusal=Line(entry, {}, error.faults[0].message))
             continue
-        yield Found(name, _draft(root, entry, model, options))
+        yield Found(name, _draft(files[0], entry, model, options))
 
 
-def _draft(root: Entry, written: Entry, model: ModelMap, options: Options) -> Draft:
-    draft = Draft(NAME, searches=True)
+def _draft(file: Entry, written: Entry, model: ModelMap, options: Options) -> Draft:
+    draft, [root] = Draft(NAME, searches=True), [entry for entry in file if entry.key == "experiment"]
     start(draft, model)
     draft.put(Entry(written.path, None, written.place, written.value_place), {"model": model.name})
+    draft.refuse_others(file, ("experiment",))
     draft.follow([entry for entry in root if entry.key != "models"], {**_RULES, "data_config": _data(options.data)})
     own = [entry for entry in written if entry.key not in ("meta", "early_stopping")]
     rules: dict[str, Rule] = {**_OF_MODELS, **(_OF_TRAINING if model.rows != "none" else _CLOSED), **model.keys}
     defaults = {key: value for key, value in model.defaults.items() if _unset(key, model, own)}
     draft.follow(own, rules, defaults)
+    draft.refuse_others(written, [entry.key for entry in written])
     meta = written.child("meta")
-    draft.follow(meta.entries if meta is not None else (), _META)
+    draft.follow_section(meta if meta is not None else Entry(("meta",), None), _META)
     if meta is None or meta.child("validation_metric") is None:
         _first_metric(draft, root)
     if model.rows != "none":
@@ -80,7 +82,7 @@ def _draft(root: Entry, written: Entry, model: ModelMap, options: Options) -> Dr
     if stopping is not None and model.rows == "none":
         draft.skip(stopping, "the model is not trained by gradient descent")
     elif stopping is not None:
-        draft.follow(stopping.entries, _STOPPING)
+        draft.follow_section(stopping, _STOPPING)
     return draft
 
 
@@ -163,11 +165,19 @@ def _filters(draft: Draft, entry: Entry) -> None:
     steps = entry.value if isinstance(entry.value, list) else [entry.value]
     for number, step in enumerate(steps):
         item = number if isinstance(entry.value, list) else None
-        settings, why = _filter(step if isinstance(step, dict) else {})
+        written = step if isinstance(step, dict) else {}
+        settings, why = _filter(written)
+        others = [key for key in written if key not in ("strategy", "rounds", *_read_by_filter(settings))]
+        if settings and others:
+            draft.refuse(entry, f"{', '.join(others)}: not read by this strategy", item)
         if settings:
             draft.put(entry, settings, why, item)
         else:
             draft.refuse(entry, why, item)
+
+
+def _read_by_filter(settings: Mapping[str, Any]) -> tuple[str]:
+    return ("threshold",) if "rating_threshold" in settings else ("core",)
 
 
 def _filter(step: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
@@ -201,6 +211,7 @@ def _splitting(draft: Draft, entry: Entry) -> None:
 
 def _evaluation(draft: Draft, entry: Entry) -> None:
     outer = dict(draft.entries)
+    draft.refuse_others(entry, [each.key for each in entry])
     cutoffs = listed(draft.value("top_k")) if entry.child("cutoffs") is None else []
     for each in entry:
         if each.key == "simple_metrics":
@@ -216,6 +227,7 @@ def _negatives(draft: Draft, entry: Entry) -> None:
     written = entry.value if isinstance(entry.value, dict) else {}
     if written.get("strategy") == "random" and isinstance(written.get("num_items"), int):
         draft.put(entry, {"candidates": written["num_items"]})
+        draft.refuse_others(entry, ("strategy", "num_items"))
     else:
         draft.refuse(entry, "candidates of a file are named by candidates_path, in the layout of docs/metrics.md")
 

@@ -50,6 +50,7 @@ def _negatives(draft: Draft, entry: Entry) -> None:
         draft.refuse(entry, "negatives are drawn uniformly or by popularity here")
         return
     draft.put(entry, settings)
+    draft.refuse_others(entry, ONE_NEGATIVE)
 
 
 def _batch(of_negatives: int | None) -> Rule:
@@ -80,7 +81,10 @@ def _histories(draft: Draft, entry: Entry) -> None:
 def _split(draft: Draft, entry: Entry) -> None:
     """Map how interactions are held out, and which items are ranked."""
     usual = draft.defaults["eval_args"]
-    asked = {**usual, **(entry.value if isinstance(entry.value, dict) else {})}
+    draft.refuse_others(entry, usual)
+    if not isinstance(entry.value, dict):
+        entry = Entry((entry.key,), usual)
+    asked = {**usual, **entry.value}
     if draft.value("benchmark_filename") is None:
         try:
             settings, why = _held_out(asked)
@@ -95,6 +99,10 @@ def _split(draft: Draft, entry: Entry) -> None:
 def _held_out(asked: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     split, in_time = asked["split"], asked["order"] == "TO"
     by_user = str(asked["group_by"]).lower() not in ("none", "null")
+    if asked["order"] not in ("RO", "TO"):
+        raise Unmapped("expected order: RO, at random, or order: TO, in time")
+    if str(asked["group_by"]).lower() not in ("none", "null", "user"):
+        raise Unmapped("expected group_by: user or group_by: none")
     if not isinstance(split, dict) or len(split) != 1:
         raise Unmapped("expected split: {RS: [0.8, 0.1, 0.1]} or {LS: valid_and_test}")
     [(kind, value)] = split.items()
@@ -122,15 +130,17 @@ def _candidates(draft: Draft, entry: Entry, mode: Any) -> None:
     modes = list(dict.fromkeys(map(str, mode.values()))) if isinstance(mode, dict) else [str(mode)]
     if modes == ["full"] or not modes:
         return
-    drawn = str(modes[-1])
+    drawn = str(mode.get("test", modes[-1])) if isinstance(mode, dict) else modes[-1]
+    if len(modes) > 1:
+        draft.refuse(entry, f"valid and test are ranked alike here; {drawn} is taken for both")
+    if drawn == "full":
+        return
     by = {"uni": "uniform", "pop": "popularity"}.get(drawn[:3])
     if by is None or not drawn[3:].isdecimal() or int(drawn[3:]) == 0:
         draft.refuse(entry, f"mode {drawn!r}: all items are ranked here, or candidates of them")
         return
     why = "so many items are drawn for each relevant item there, for each user here"
     draft.put(entry, {"candidates": int(drawn[3:]), "candidates_by": by}, why)
-    if len(modes) > 1:
-        draft.refuse(entry, f"valid and test are ranked alike here; {drawn} is taken for both")
 
 
 def _metrics(draft: Draft, entry: Entry) -> None:

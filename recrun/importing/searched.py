@@ -30,11 +30,14 @@ def held_out(draft: Draft, test: Entry, valid: Entry | None, names: Mapping[str,
     kind, settings = _part(draft, test, names, ratio, k)
     if kind is None:
         return
+    _refuse_others(draft, test, kind, ratio, k)
     _repeats(draft, test, kind)
     if valid is None:
         draft.put(test, {**settings, "valid_ratio": 0}, "there is no validation part, so the last epoch is the result")
         return
     other, of_valid = _part(draft, valid, names, ratio, k)
+    if other is not None:
+        _refuse_others(draft, valid, other, ratio, k)
     if other is not None and other != kind:
         text = "both parts are held out in the same way here: that of the test part"
         draft.refuse(valid, text if other in _SHARES else f"{text}, with valid_ratio 0.1 unless it is set")
@@ -47,6 +50,12 @@ def held_out(draft: Draft, test: Entry, valid: Entry | None, names: Mapping[str,
         of_all = round(share * (1 - settings["test_ratio"]), 6) if is_number(settings["test_ratio"]) else share
         draft.put(valid, {"valid_ratio": of_all}, "a share of all interactions here, of what is left there")
     draft.put(test, settings)
+
+
+def _refuse_others(draft: Draft, section: Entry, kind: str, ratio: str, k: str) -> None:
+    """Note the keys of a section that its kind of split does not read."""
+    read = {"leave": [k], "k_fold": ["folds"], "ratio": [ratio, "folds"]}.get(kind, [ratio])
+    draft.refuse_others(section, ["strategy", *read])
 
 
 def _repeats(draft: Draft, section: Entry, kind: str) -> None:

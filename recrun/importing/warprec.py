@@ -39,6 +39,8 @@ _SPLITS: Final = {
     "random_leave_k_out": "a number of each user's interactions is held out in time here, not at random",
     "timestamp_slicing": "rows after a fixed time are not held out here; split: time holds out the latest share",
 }
+_SPLITTER: Final = ("test_splitting", "validation_splitting")
+_EARLIER_SPLITTER: Final = ("strategy", "test_ratio", "val_ratio", "test_k", "val_k", "folds")
 _RANDOM: Final = "random_holdout holds out a share of all interactions there, of each user's here"
 _SHORT: Final = "users with too few interactions to hold any out are dropped there, and stay in train here"
 _BEST: Final = "without validation_splitting there is no validation part, and the last epoch is the result"
@@ -75,8 +77,8 @@ def _draft(root: Entry, written: Entry, model: ModelMap, options: Options) -> Dr
         "filtering": _filtering,
         "splitter": _splitter,
         "evaluation": _evaluation,
-        "general": lambda draft, entry: draft.follow(entry.entries, GENERAL),
-        "writer": lambda draft, entry: draft.follow(entry.entries, WRITER),
+        "general": lambda draft, entry: draft.follow_section(entry, GENERAL),
+        "writer": lambda draft, entry: draft.follow_section(entry, WRITER),
         "dashboard": _dashboard,
     }
     for entry in root:
@@ -85,6 +87,7 @@ def _draft(root: Entry, written: Entry, model: ModelMap, options: Options) -> Dr
     rules = {**(OF_TRAINING if model.rows != "none" else CLOSED), **model.keys}
     parts = ("meta", "optimization", "early_stopping")
     draft.follow([entry for entry in written if entry.key not in parts], rules, model.defaults)
+    draft.refuse_others(written, [entry.key for entry in written])
     _of_model(draft, written, model)
     ratings = root.child("reader", "rating_type")
     if ratings is not None and ratings.value == "implicit":
@@ -96,15 +99,15 @@ def _of_model(draft: Draft, written: Entry, model: ModelMap) -> None:
     """Map the sections of a model besides its own keys."""
     meta, optimization, stopping = (written.child(key) for key in ("meta", "optimization", "early_stopping"))
     if meta is not None:
-        draft.follow(meta.entries, META)
+        draft.follow_section(meta, META)
     if optimization is not None:
-        draft.follow(optimization.entries, OPTIMIZATION)
+        draft.follow_section(optimization, OPTIMIZATION)
     if stopping is None:
         return
     if model.rows == "none":
         draft.skip(stopping, "the model is not trained by gradient descent")
     else:
-        draft.follow(stopping.entries, STOPPING)
+        draft.follow_section(stopping, STOPPING)
 
 
 def _reader(data: str | None) -> Rule:
@@ -159,6 +162,7 @@ def _filtering(draft: Draft, entry: Entry) -> None:
         else:
             why = "repeated here until all users and items have enough" if step.key != "MinRating" else ""
             draft.put(step, settings, "" if step.key == "IterativeKCore" else why)
+            draft.refuse_others(step, ("min_rating",) if step.key == "MinRating" else ("min_interactions", "rounds"))
 
 
 def _splitter(draft: Draft, entry: Entry) -> None:
@@ -172,6 +176,7 @@ def _splitter(draft: Draft, entry: Entry) -> None:
     if test is None:
         draft.refuse(entry, "names no test_splitting")
         return
+    draft.refuse_others(entry, _SPLITTER if ratio == "ratio" else _EARLIER_SPLITTER)
     written = test.value if isinstance(test.value, dict) else {}
     strategy = str(written.get("strategy"))
     held_out(draft, test, valid, _SPLITS, ratio, "test_k" if ratio == "test_ratio" else "k")
@@ -198,7 +203,7 @@ def _earlier_valid(entry: Entry, shared: Any) -> Entry | None:
 
 
 def _evaluation(draft: Draft, entry: Entry) -> None:
-    draft.follow(entry.entries, EVALUATION)
+    draft.follow_section(entry, EVALUATION)
 
 
 def _dashboard(draft: Draft, entry: Entry) -> None:

@@ -192,3 +192,19 @@ def test_the_data_is_looked_for_below_the_folder_that_is_named(import_text: Impo
 def test_every_model_becomes_a_valid_config(import_text: Importer, model: str) -> None:
     config = _one(import_text("elliot", HEAD + SPLIT + METRICS + f"  models:\n    {model}: {{meta: {{verbose: 1}}}}\n"))
     assert config.draft.settings["model"] == MODELS[model].name
+
+
+def test_keys_within_a_section_that_nothing_reads_are_listed(import_text: Importer) -> None:
+    text = (
+        "kind: survey\n"
+        + HEAD
+        + METRICS
+        + "  prefiltering: {strategy: user_k_core, core: 2, threshold: 3}\n"
+        + "  negative_sampling: {strategy: random, num_items: 9, seed: 1}\n"
+        + "  splitting: {test_splitting: {strategy: temporal_hold_out, test_ratio: 0.2, leave_n_out: 1}}\n"
+        + "  models: {ItemKNN: {meta: 5, neighbors: 50}}\n"
+    )
+    found = whys(_one(import_text("elliot", text)))
+    assert set(found) == {"kind", "prefiltering", "seed", "leave_n_out", "meta"}
+    assert found["prefiltering"] == "threshold: not read by this strategy"
+    assert found["meta"] == "expected a mapping"

@@ -239,3 +239,26 @@ def test_the_published_files_of_a_known_data_set_will_do(import_one: Importer, s
     config = import_one("recbole", "model: BPR\ndataset: ml-100k\nrm_dup_inter: first\n", data=str(shared_data))
     assert _settings(config, "dataset", "duplicates") == {"dataset": "MovieLens100K", "duplicates": None}
     assert "no setting of MovieLens100K" in whys(config)["rm_dup_inter"]
+
+
+def test_keys_within_a_section_that_nothing_reads_are_listed(import_one: Importer) -> None:
+    text = BPR + (
+        "train_neg_sample_args: {distrbution: popularity, sample_num: 2}\n"
+        "eval_args: {split: {RS: [8, 1, 1]}, shuffle: false}\n"
+    )
+    config = import_one("recbole", text)
+    assert _settings(config, "sampler", "n_negatives") == {"sampler": "uniform", "n_negatives": 2}
+    assert set(whys(config)) == {"distrbution", "shuffle"}
+
+
+@pytest.mark.parametrize(
+    "written", ["full", "{split: {RS: [8, 1, 1]}, order: shuffled}", "{split: {RS: [8, 1, 1]}, group_by: item}"]
+)
+def test_an_evaluation_that_recbole_does_not_know_is_listed(import_one: Importer, written: str) -> None:
+    assert "expected" in whys(import_one("recbole", f"{BPR}eval_args: {written}\n"))["eval_args"]
+
+
+def test_the_mode_of_test_is_taken_for_valid_too(import_one: Importer) -> None:
+    config = import_one("recbole", BPR + "eval_args: {mode: {test: full, valid: uni100}}\n")
+    assert "candidates" not in config.draft.settings
+    assert whys(config) == {"eval_args": "valid and test are ranked alike here; full is taken for both"}

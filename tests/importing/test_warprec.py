@@ -136,3 +136,11 @@ def test_every_model_becomes_a_valid_config(import_text: Importer, model: str) -
     text = READER + SPLITTER + EVALUATION + _model(model, "meta: {save_model: True}")
     config = _one(import_text("warprec", text))
     assert config.draft.settings["model"] == MODELS[model].name
+
+
+def test_keys_within_a_section_that_nothing_reads_are_listed(import_text: Importer) -> None:
+    splitter = "splitter: {seed: 3, test_splitting: {strategy: temporal_holdout, ratio: 0.2, k: 1}}\n"
+    text = READER + splitter + "filtering: {UserMin: {min_interactions: 2, least: 1}}\n" + "general: 5\n"
+    found = whys(_one(import_text("warprec", text + _model("EASE", "l2: 10"))))
+    assert set(found) == {"seed", "k", "least", "general"}
+    assert found["general"] == "expected a mapping"
