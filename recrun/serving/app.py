@@ -24,7 +24,7 @@ from recrun.serving.jobs import Job, job_of
 from recrun.serving.limits import Limits
 from recrun.serving.models import Models
 from recrun.serving.monitoring import Monitoring
-from recrun.serving.refusal import Refusal
+from recrun.serving.refusal import Refusal, invalid
 from recrun.serving.requests import read_recommend, read_similar
 from recrun.serving.scorer import Scorer
 from recrun.serving.strict_json import parse
@@ -154,6 +154,8 @@ class App:
             self._log(f"{method} {path} {status} {1000 * seconds:.1f} ms {answer.n_bytes} B lists={n_lists}")
 
     async def _recommend(self, request: Request) -> Response:
+        if request.scope["query_string"]:
+            raise invalid("expected no query after /recommend: all keys belong into the body")
         job = job_of(read_recommend(parse(await self._body(request)), self._limits), self._models.current)
         return await self._ranked(request, job)
 

@@ -182,6 +182,13 @@ def test_a_wrong_request_is_refused_in_json(
     assert found[2]["content-type"] == "application/json"
 
 
+def test_keys_in_the_query_of_a_request_with_a_body_are_refused(ask: Asked, served: Served) -> None:
+    user = str(served.recommender.users.ids[0])
+    status, found, _ = ask("POST", "/recommend", {"users": [user]}, query=b"k=3")
+    assert (status, found["error"]["code"]) == (422, "invalid")
+    assert "body" in found["error"]["message"]
+
+
 def test_a_body_without_a_length_is_read_up_to_the_limit(ask: Asked) -> None:
     content = b" " * (Limits().body + 1)
     n_read = 0
