@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, Literal
 
 from recrun.config.settings import OF_USE
@@ -90,7 +91,10 @@ class TrainedModel:
         recommender, skip = self.recommender(wish.as_of), wish.skip_unknown
         if isinstance(histories, (str, Path)):
             return self._lists(new_users(recommender, Path(histories), skip_unknown=skip), wish)
-        told = histories if isinstance(histories, Mapping) else _histories_in(histories)
+        if isinstance(histories, Mapping):
+            told = {user: _history(user, items) for user, items in histories.items()}
+        else:
+            told = _histories_in(histories)
         return self._lists(told_users(recommender, told, skip_unknown=skip), wish)
 
     def similar(self, kind: Literal["item", "user"], ids: Any, k: int) -> pl.DataFrame:
@@ -143,12 +147,34 @@ def count(k: Any) -> int:
 
 
 def ids_of(wanted: Any) -> Any:
-    """Return original ids as a list, of one or several; a path stays what it is, a file that lists them."""
+    """Return original ids as a list, of one or several; a path stays what it is, a file that lists them.
+
+    Raises:
+        ConfigError: one of them is bytes, or several in one place.
+    """
     if isinstance(wanted, Path):
         return wanted
-    if isinstance(wanted, (str, int)) or not hasattr(wanted, "__iter__"):
-        return [wanted]
-    return [each.item() if type(each).__module__ == "numpy" else each for each in wanted]
+    if isinstance(wanted, (str, int, bytes)) or not hasattr(wanted, "__iter__"):
+        wanted = [wanted]
+    found = []
+    for each in wanted:
+        if hasattr(each, "__iter__") and not isinstance(each, str):
+            raise ConfigError(f"an id is a text or a number, found {shortened(each)} of type {type(each).__name__}")
+        found.append(each.item() if type(each).__module__ == "numpy" else each)
+    return found
+
+
+def _history(user: Any, items: Any) -> list[Any]:
+    """Return a user's items as a list.
+
+    Raises:
+        ConfigError: they are no list of ids.
+    """
+    if isinstance(items, (str, bytes)) or not hasattr(items, "__iter__"):
+        message = f"the history of {user}: expected a list of items, found {shortened(items)}"
+        raise ConfigError(Fault(message, "histories"))
+    found: list[Any] = ids_of(items)
+    return found
 
 
 def _histories_in(frame: Any) -> dict[Any, list[Any]]:

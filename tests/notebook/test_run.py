@@ -133,6 +133,18 @@ def test_faults_of_a_wish_name_its_arguments(run: recrun.Run) -> None:
     assert _message(run.per_user, "tset") == "split: unknown split 'tset'; did you mean 'test'? Available: test, valid"
 
 
+@pytest.mark.parametrize("users", [b"1", [[1]], [[1, 2], [3]], [b"1"], np.array([[1], [2]])])
+def test_ids_that_are_bytes_or_several_in_one_place_are_refused(run: recrun.Run, users: Any) -> None:
+    with pytest.raises(ConfigError, match="an id is a text or a number"):
+        run.recommend(users)
+
+
+@pytest.mark.parametrize("items", ["12", b"12", 3, None, [[3]]])
+def test_a_history_that_is_no_list_of_ids_is_refused(run: recrun.Run, items: Any) -> None:
+    with pytest.raises(ConfigError, match=r"expected a list of items|an id is a text or a number"):
+        run.recommend_to_new({"ada": items})
+
+
 def test_similar_items_and_users_are_those_of_the_recommender(run: recrun.Run) -> None:
     vectors = torch.nn.functional.normalize(run.model.vectors()[1].detach().double(), dim=1)
     products = vectors[3] @ vectors.T
