@@ -136,3 +136,16 @@ def test_without_interactions_the_programs_leave_nothing_out(
         set(known) & {item for item, _ in found}
         for known, found in zip(histories_of(material).values(), answers, strict=True)
     )
+
+
+@pytest.mark.slow
+def test_a_network_takes_the_least_width_that_the_readme_names(
+    material_of: Callable[..., Material], tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    write_export(material_of("gru4rec"), tmp_path, ["onnx"], ABOUT)
+    assert "L may be any number from 1 on" in (tmp_path / "README.md").read_text("utf-8")  # 0 ends the process
+    session = runtime.InferenceSession(str(tmp_path / "model.onnx"))
+    [scores] = session.run(["scores"], {"items": np.zeros((1, 1), np.int64), "lengths": np.zeros(1, np.int64)})
+    assert np.isfinite(scores).all()
