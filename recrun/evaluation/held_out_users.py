@@ -16,7 +16,7 @@ from recrun.config.family import family_of_class
 from recrun.data.interactions import CSR
 
 
-def scored_as(model: Any, dataset: Any) -> Any:
+def scored_as(model: Any, dataset: Any, known: CSR | None = None) -> Any:
     """Return what scores all users of a data set: the model, or, if users are held out, `HeldOutUsers`.
 
     A model of sequences scores them itself, by the histories that it is handed.
@@ -24,9 +24,16 @@ def scored_as(model: Any, dataset: Any) -> Any:
     Args:
         model: the model.
         dataset: the data set.
+        known: the items by which held-out users are scored, U rows; None for those that are given of them.
     """
     given = dataset.given()
-    return model if given is None or family_of_class(type(model)).histories else HeldOutUsers(model, given)
+    if given is None or family_of_class(type(model)).histories:
+        return model
+    if known is None:
+        return HeldOutUsers(model, given)
+    users_N, items_N = known.pairs()
+    of_held_out = given.lengths[users_N] > 0
+    return HeldOutUsers(model, CSR.from_pairs(users_N[of_held_out], items_N[of_held_out], known.n_rows))
 
 
 class HeldOutUsers:

@@ -151,8 +151,9 @@ _INPUTS: Final = {
     ),
     "histories": (
         "Inputs `items` int64 (B, L), the positions of each user's items in the order of time, padded on the right "
-        "with 0, and `lengths` int64 (B,), how many of them count. L may be any number from 1 on, also where "
-        "`lengths` is 0 for a user of whom nothing is known; of a longer history the latest {longest} items are read. Outputs `scores` (B, I) and `states` (B, D), whose products with the items' vectors "
+        "with 0, and `lengths` int64 (B,), how many of them count. L may be any number from 1 on, also where `lengths` "
+        "is 0 for a user of whom nothing is known; of a longer history the latest {longest} items are read. Outputs "
+        "`scores` (B, I) and `states` (B, D), whose products with the items' vectors "
         "are the scores. Anyone's history will do, also of users who are not in the data."
     ),
 }

@@ -70,7 +70,7 @@ class Recommender:
         self.users = OriginalIds(base.user_ids, "user")
         self.items = OriginalIds(base.item_ids, "item")
         self.seen: CSR = _seen(base, as_of)
-        self._scored = scored_as(self.model, base)
+        self._scored = scored_as(self.model, base, self.seen if as_of == "end" else None)
         if family.histories:
             model.take_histories(_histories(base, as_of))
 
@@ -172,6 +172,9 @@ class Recommender:
         yield from self._lists(scores, users, k, itself, None, n_ranked=self.n_users)
 
     def _cosines(self, vectors_ND: torch.Tensor) -> Scores:
+        if vectors_ND.shape[1] == 1:  # their cosines are all 1
+            name = type(self.model).__name__
+            raise ConfigError(f"{name} knows a single number of each item and user, by which none are similar")
         unit_ND = F.normalize(vectors_ND.detach().double(), dim=1)
         return ProductScores(unit_ND, unit_ND, self.device)
 

@@ -261,6 +261,47 @@ def test_at_the_end_models_read_all_that_their_users_have(
     assert all(same) if kind == "linear" else sum(same) > len(same) / 2  # the order of several test items may differ
 
 
+def test_at_the_end_held_out_users_are_scored_by_all_that_they_have(
+    recrun: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    run = _train(tmp_path / "runs", "puresvd", *SPACE, "embedding_dim=8", "split=new_users", "threads=1")
+    from recrun.workflows.load import load
+
+    base = load(run).coach.dataset.base
+    lines = ["user,item"]
+    for part in ("train", "given", "valid", "test"):
+        rows = base.interactions(part)
+        lines += [f"new-{u},{i}" for u, i in zip(base.user_ids[rows.users], base.item_ids[rows.items], strict=True)]
+    Path("new.csv").write_text("\n".join(lines) + "\n")
+    asked = ["recommend", "--checkpoint", str(run), "--json"]
+    known = json.loads(recrun(*asked, "--as-of", "end").out)["recommendations"]
+    new = {
+        entry["user"]: entry for entry in json.loads(recrun(*asked, "--histories", "new.csv").out)["recommendations"]
+    }
+    held_out = [entry for entry in known if base.given().lengths[entry["user"]]]
+    assert len(held_out) > 5
+    for entry in held_out:
+        assert new[f"new-{entry['user']}"]["scores"] == pytest.approx(entry["scores"], abs=1e-5)
+
+
+def test_a_file_that_is_called_like_a_user_is_asked_about(recrun: Callable[..., Outcome], factors: Path) -> None:
+    Path("3").write_text("7\n")
+    asked = ["recommend", "--checkpoint", str(factors), "--json", "--users"]
+    refused = recrun(*asked, "3")
+    assert refused.code == 2
+    assert "is it the file of that name, or a user?" in refused.err
+    for users, meant in (("./3", 7), ("3,", 3)):
+        (entry,) = json.loads(recrun(*asked, users).out)["recommendations"]
+        assert entry["user"] == meant
+
+
+def test_by_a_single_number_nothing_is_similar(recrun: Callable[..., Outcome], tmp_path: Path) -> None:
+    run = _train(tmp_path / "runs", "popularity", *SPACE, "threads=1")
+    outcome = recrun("similar", "--checkpoint", str(run), "--item", "3")
+    assert outcome.code == 2
+    assert "Popularity knows a single number of each item and user, by which none are similar" in outcome.err
+
+
 def test_new_users_of_a_factor_model_do_not_get_what_they_have(recrun: Callable[..., Outcome], factors: Path) -> None:
     Path("new.csv").write_text("user,item\nx,3\nx,5\ny,7\nz,900\n")
     asked = ["recommend", "--checkpoint", str(factors), "--histories", "new.csv", "-k", "40", "--json"]

@@ -143,6 +143,11 @@ def _users(text: str | None) -> Any:
     if text is None or text == "all":
         return "all"
     if os.path.isfile(text):
+        if os.sep not in text and "." not in text:
+            raise click.UsageError(
+                f"--users {text}: is it the file of that name, or a user? Write ./{text} for the file, "
+                f"{text}, (with the comma) for the user"
+            )
         return Path(text)
     if os.sep in text or text.lower().endswith((".csv", ".tsv", ".txt", ".parquet", ".jsonl")):
         raise click.UsageError(f"--users {text}: there is no such file")
