@@ -89,7 +89,7 @@ def sdist(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in FOLDERS:
         shutil.copytree(repository / name, folder / "clone" / name, ignore=shutil.ignore_patterns("__pycache__"))
     for file in repository.iterdir():
-        if file.is_file() and not file.name.startswith("."):
+        if file.is_file() and (not file.name.startswith(".") or file.name == ".dockerignore"):
             shutil.copy(file, folder / "clone")
     with tarfile.open(_build("sdist", folder / "clone", folder)) as archive:
         archive.extractall(folder / "unpacked", **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))

@@ -95,7 +95,7 @@ VALUES = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-3, 10**9)
-    | st.floats(width=32)
+    | st.floats(width=32, allow_subnormal=False)
     | st.text(max_size=8)
     | st.sampled_from(["uniform", "[1,inf)", "(4,2)", "full", "Recall@5", "a: b", "../x"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
