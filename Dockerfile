@@ -36,10 +36,10 @@ RUN command -v python3 >/dev/null \
 COPY --from=build /opt/recrun /opt/recrun
 
 # Whoever runs it (docker run --user) can write here: the working folder, the cache of prepared data, what is trusted.
-RUN mkdir -p /work/runs /work/data /home/recrun && chmod 1777 /work /work/runs /work/data /home/recrun
+RUN mkdir -p /app/runs /app/data /home/recrun && chmod 1777 /app /app/runs /app/data /home/recrun
 ENV PATH=/opt/recrun/bin:$PATH HOME=/home/recrun USER=recrun PYTHONUNBUFFERED=1
 USER 1000:1000
-WORKDIR /work
-VOLUME ["/work/runs", "/work/data"]
+WORKDIR /app
+VOLUME ["/app/runs", "/app/data"]
 ENTRYPOINT ["recrun"]
 CMD ["--help"]

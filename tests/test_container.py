@@ -61,7 +61,7 @@ def test_the_image_runs_recrun_without_rights(repository: Path) -> None:
     last = dict(stages(repository / "Dockerfile")[-1])
     assert last["USER"] == "1000:1000"
     assert last["ENTRYPOINT"] == '["recrun"]'
-    assert last["VOLUME"] == '["/work/runs", "/work/data"]'
+    assert last["VOLUME"] == '["/app/runs", "/app/data"]'
     keywords = [keyword for keyword, _ in stages(repository / "Dockerfile")[-1]]
     assert keywords.index("USER") > max(number for number, keyword in enumerate(keywords) if keyword == "RUN")
 
@@ -119,7 +119,7 @@ def test_the_workflow_covers_the_versions_of_python_that_are_promised(repository
 def test_the_steps_of_the_image_run(repository: Path, tmp_path: Path) -> None:
     """Run the steps below a folder of their own; what is installed here already is not downloaded again."""
     root = tmp_path / "root"
-    below = re.compile(r"(?<![\w.$/])/(?=(?:opt|src|work|home)\b)")
+    below = re.compile(r"(?<![\w.$/])/(?=(?:opt|src|app|home)\b)")
     variables = {"TORCH_INDEX": "", "EXTRAS": ""}
     environment = {**os.environ, **variables, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     n_run = 0
@@ -139,11 +139,11 @@ def test_the_steps_of_the_image_run(repository: Path, tmp_path: Path) -> None:
     assert n_run == 5
     small = ["n_users=60", "n_items=40", "n_interactions=700", "epochs=1", "device=cpu"]
     command = [str(root / "opt" / "recrun" / "bin" / "recrun"), "train", "bprmf", *small, "--no-plots", "-q"]
-    done = subprocess.run(command, cwd=root / "work", capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=root / "app", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert list((root / "work" / "runs").glob("bprmf/Synthetic/*/metrics.json"))
+    assert list((root / "app" / "runs").glob("bprmf/Synthetic/*/metrics.json"))
     where = [str(root / "opt" / "recrun" / "bin" / "python"), "-c", "import recrun; print(recrun.__file__)"]
-    done = subprocess.run(where, cwd=root / "work", capture_output=True, text=True, check=True)
+    done = subprocess.run(where, cwd=root / "app", capture_output=True, text=True, check=True)
     assert done.stdout.startswith(str(root / "opt"))
 
 
