@@ -58,6 +58,27 @@ def completes(what: str) -> Callable[[click.Context, click.Parameter, str], list
     return complete
 
 
+checkpoint_option = click.option(
+    "--checkpoint",
+    required=True,
+    metavar="RUN_OR_FILE",
+    shell_complete=completes("runs"),
+    help="A run folder, a checkpoint folder in it, or a checkpoint file.",
+)
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")
+
+
+def as_of_option(default: str) -> Callable[[F], F]:
+    """Return the option --as-of, with its default."""
+    return click.option(
+        "--as-of",
+        type=click.Choice(["valid", "test", "end"]),
+        default=default,
+        show_default=True,
+        help="What is known of users: what precedes valid or test, or all interactions.",
+    )
+
+
 config_arguments = click.argument(
     "arguments", nargs=-1, metavar="[CONFIG] [KEY=VALUE ...]", shell_complete=completes("config_and_settings")
 )
@@ -67,7 +88,7 @@ _LONG = 500
 
 def verbosity_options(function: F) -> F:
     """Add -q and -v, which set `verbose` to 0 and 2."""
-    function = click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")(function)
+    function = quiet_option(function)
     return click.option("-v", "--verbose", "loud", is_flag=True, help="Print more details.")(function)
 
 

@@ -46,6 +46,14 @@ class Own(RecSysArch):
 """A model as a user writes it."""
 
 
+def trained_run(runs: Path, *arguments: str) -> Path:
+    """Run `recrun train` with arguments in this process, and return the run, which is the newest of a folder."""
+    with pytest.raises(SystemExit) as exit:
+        main(["train", *arguments, "--runs", str(runs)])
+    assert exit.value.code in (0, None)
+    return (runs / "latest").resolve()
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a command left: its exit code, what it printed, and the folder it ran in."""

@@ -17,16 +17,13 @@ import pytest
 from recrun.cli.main import main
 from tests.exporting.conftest import HOSTILE, run_readme
 
-from .conftest import TINY, Outcome
+from .conftest import TINY, Outcome, trained_run
 
 SETTINGS = ["monitors=[ndcg@5]", "which4best=ndcg@5", "device=cpu", "threads=1", "verbose=0", "seed=3"]
 
 
 def _train(runs: Path, *arguments: str) -> Path:
-    with pytest.raises(SystemExit) as exit:
-        main(["train", *arguments, *SETTINGS, "--runs", str(runs)])
-    assert exit.value.code in (0, None)
-    return (runs / "latest").resolve()
+    return trained_run(runs, *arguments, *SETTINGS)
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recrun.cli.main import main
-
-from .conftest import TINY, Outcome
+from .conftest import TINY, Outcome, trained_run
 
 SETTINGS = ["monitors=[recall@5,ndcg@5,ndcg@20,coverage@5]", "which4best=ndcg@5", "device=cpu", "verbose=0", "seed=3"]
 SPACE = [each for each in TINY if not each.startswith(("embedding_dim", "batch_size"))]
@@ -27,10 +25,7 @@ ROWS = (
 
 
 def _train(runs: Path, *arguments: str) -> Path:
-    with pytest.raises(SystemExit) as exit:
-        main(["train", *arguments, *SETTINGS, "--runs", str(runs)])
-    assert exit.value.code in (0, None)
-    return (runs / "latest").resolve()
+    return trained_run(runs, *arguments, *SETTINGS)
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from recrun.cli._options import (
+    as_of_option,
     completes,
     debug_option,
     echo,
     json_option,
     print_json,
     print_notes,
+    quiet_option,
+    split_arguments,
     trust_option,
     work_done,
 )
@@ -35,13 +38,7 @@ _FORMATS = ("npz", "parquet", "safetensors", "onnx", "faiss")
     type=click.Choice(_FORMATS),
     help="Format that is written; may be repeated.  [default: parquet, or onnx for a model that is a network only]",
 )
-@click.option(
-    "--as-of",
-    type=click.Choice(["valid", "test", "end"]),
-    default="end",
-    show_default=True,
-    help="What is known of users: what precedes valid or test, or all interactions.",
-)
+@as_of_option("end")
 @click.option("--no-users", is_flag=True, help="Write nothing of users: neither ids, nor vectors, nor interactions.")
 @click.option("--no-seen", is_flag=True, help="Write no interactions of users.")
 @click.option(
@@ -57,7 +54,7 @@ _FORMATS = ("npz", "parquet", "safetensors", "onnx", "faiss")
 @click.option("--force", is_flag=True, help="Replace DIR if it holds an export and nothing else.")
 @trust_option
 @json_option
-@click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")
+@quiet_option
 @debug_option
 def command(
     run: str,
@@ -86,7 +83,6 @@ def command(
     Example:
         recrun export runs/latest --to exported --format npz --format onnx
     """
-    from recrun.cli._options import split_arguments
     from recrun.report.terminal.console import is_live, stderr_console, stdout_console
     from recrun.workflows.export import Wish, export
 

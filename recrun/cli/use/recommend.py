@@ -8,12 +8,15 @@ from typing import Any, Literal
 import click
 
 from recrun.cli._options import (
+    as_of_option,
+    checkpoint_option,
     completes,
     debug_option,
     echo,
     json_option,
     print_json,
     print_notes,
+    quiet_option,
     split_arguments,
     trust_option,
     work_done,
@@ -26,13 +29,7 @@ _MOST_SHOWN = 50
 
 @click.command("recommend")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
-@click.option(
-    "--checkpoint",
-    required=True,
-    metavar="RUN_OR_FILE",
-    shell_complete=completes("runs"),
-    help="A run folder, a checkpoint folder in it, or a checkpoint file.",
-)
+@checkpoint_option
 @click.option("--users", metavar="FILE|ID,...|all", help="Users of the data: a file that lists them, or their ids.")
 @click.option(
     "--histories", metavar="FILE", type=click.Path(), help="Interactions of new users, to recommend to these instead."
@@ -46,18 +43,12 @@ _MOST_SHOWN = 50
     help="Items that are left out: those seen before, or those of a file. May be repeated.  [default: seen]",
 )
 @click.option("--items", metavar="FILE", type=click.Path(), help="The only items that are recommended, in a file.")
-@click.option(
-    "--as-of",
-    type=click.Choice(["valid", "test", "end"]),
-    default="test",
-    show_default=True,
-    help="What is known of users: what precedes valid or test, or all interactions.",
-)
+@as_of_option("test")
 @click.option("--scores/--no-scores", default=True, help="Whether there is a column of scores.  [default: scores]")
 @click.option("--skip-unknown", is_flag=True, help="Leave out ids that the data does not have.")
 @trust_option
 @json_option
-@click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")
+@quiet_option
 @debug_option
 def command(
     overrides: tuple[str, ...],

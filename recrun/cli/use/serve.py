@@ -10,13 +10,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from recrun.cli._options import completes, echo, split_arguments, trust_option
+from recrun.cli._options import F, as_of_option, completes, echo, split_arguments, trust_option
 from recrun.errors import ConfigError
 from recrun.serving.limits import Limits
 from recrun.visible import on_one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from recrun.serving.server import Ready
+
+
+def _limit(name: str, help: str, *, least: int = 1) -> Callable[[F], F]:
+    """Return the option --max-NAME of a limit, with its default."""
+    default = getattr(Limits, name)
+    return click.option(
+        f"--max-{name}", name, type=click.IntRange(least), default=default, show_default=True, help=help
+    )
 
 
 @click.command("serve")
@@ -29,13 +39,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Port to listen at; 0 for a free one.",
 )
-@click.option(
-    "--as-of",
-    type=click.Choice(["valid", "test", "end"]),
-    default="end",
-    show_default=True,
-    help="What is known of users: what precedes valid or test, or all interactions.",
-)
+@as_of_option("end")
 @click.option(
     "--token-file",
     metavar="FILE",
@@ -52,49 +56,12 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How often to look whether RUN leads to another finished run; 0 for never.",
 )
-@click.option(
-    "--max-k", "k", type=click.IntRange(1), default=Limits.k, show_default=Limits.k, help="Most items of a list."
-)
-@click.option(
-    "--max-users",
-    "users",
-    type=click.IntRange(1),
-    default=Limits.users,
-    show_default=Limits.users,
-    help="Most users of a request.",
-)
-@click.option(
-    "--max-history",
-    "history",
-    type=click.IntRange(1),
-    default=Limits.history,
-    show_default=Limits.history,
-    help="Most items of a history.",
-)
-@click.option(
-    "--max-body",
-    "body",
-    type=click.IntRange(64),
-    default=Limits.body,
-    show_default=True,
-    help="Most bytes of a request's body.",
-)
-@click.option(
-    "--max-waiting",
-    "waiting",
-    type=click.IntRange(1),
-    default=Limits.waiting,
-    show_default=True,
-    help="Most lists that wait to be computed.",
-)
-@click.option(
-    "--max-connections",
-    "connections",
-    type=click.IntRange(1),
-    default=Limits.connections,
-    show_default=True,
-    help="Most connections at a time.",
-)
+@_limit("k", "Most items of a list.")
+@_limit("users", "Most users of a request.")
+@_limit("history", "Most items of a history.")
+@_limit("body", "Most bytes of a request's body.", least=64)
+@_limit("waiting", "Most lists that wait to be computed.")
+@_limit("connections", "Most connections at a time.")
 @click.option(
     "--timeout",
     "seconds",

@@ -7,6 +7,7 @@ from typing import Literal
 import click
 
 from recrun.cli._options import (
+    checkpoint_option,
     completes,
     debug_option,
     json_option,
@@ -19,13 +20,7 @@ from recrun.cli._options import (
 
 @click.command("similar")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE ...]", shell_complete=completes("settings"))
-@click.option(
-    "--checkpoint",
-    required=True,
-    metavar="RUN_OR_FILE",
-    shell_complete=completes("runs"),
-    help="A run folder, a checkpoint folder in it, or a checkpoint file.",
-)
+@checkpoint_option
 @click.option("--item", "items", multiple=True, metavar="ID", help="Find items similar to this one. May be repeated.")
 @click.option("--user", "users", multiple=True, metavar="ID", help="Find users similar to this one. May be repeated.")
 @click.option("-k", "k", type=click.IntRange(min=1), default=10, show_default=True, help="Entries of each list.")
