@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Final
 
+from recrun.config.trackers import is_installed
 from recrun.errors import ConfigError
 
 NEEDED: Final = ("starlette", "uvicorn", "httptools", "prometheus_client")
@@ -16,6 +16,6 @@ def require_packages() -> None:
     Raises:
         ConfigError: some are not installed.
     """
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    missing = [name for name in NEEDED if not is_installed(name)]
     if missing:
         raise ConfigError(f"serving needs {', '.join(missing)}, not installed here: pip install 'recrun[serve]'")

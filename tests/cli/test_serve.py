@@ -28,7 +28,7 @@ def refused(recrun: Callable[..., Outcome]) -> Callable[..., str]:
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(
     refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "uvicorn" else name)
+    monkeypatch.setattr(packages, "is_installed", lambda name: name != "uvicorn")
     assert refused("nowhere") == "error: serving needs uvicorn, not installed here: pip install 'recrun[serve]'\n"
 
 
