@@ -14,7 +14,7 @@ from recrun.data.datasets.source_files import EntityFile, find_file
 from recrun.data.formats.columns.names import recognised
 from recrun.data.formats.columns.sample_lines import guess_separator
 from recrun.data.formats.delimited import looks_like_header
-from recrun.data.formats.opening import COMPRESSIONS, read_binary
+from recrun.data.formats.opening import ending_of, read_binary
 from recrun.data.formats.polars_files import read_parquet_columns
 from recrun.data.formats.table import data_error
 from recrun.data.formats.values.numbers import MISSING_WORDS, is_number
@@ -85,7 +85,7 @@ def read_entities(path: Path, of: Of, file: EntityFile) -> Entities:
     Raises:
         DataError: it is not such a table, or has an id twice.
     """
-    names, rows = _read_parquet(path) if _ending(path) == ".parquet" else _read_text(path, file)
+    names, rows = _read_parquet(path) if ending_of(path) == ".parquet" else _read_text(path, file)
     bare = [re.sub(r":(token|float)(_seq)?$", "", name).strip() for name in names]
     twice = next((name for name in bare if name and bare.count(name) > 1), None)
     if twice is not None:
@@ -114,7 +114,7 @@ def _read_text(path: Path, file: EntityFile) -> tuple[list[str], list[Sequence[A
     except UnicodeDecodeError as error:
         raise data_error(path, None, f"is not text in UTF-8 (byte {error.start + 1}); convert it") from None
     first = text.split("\n", 1)[0].rstrip("\r")
-    of_tabs = _ending(path) in (".tsv", ".user", ".item") and "\t" in first
+    of_tabs = ending_of(path) in (".tsv", ".user", ".item") and "\t" in first
     separator = file.separator or ("\t" if of_tabs else guess_separator(first))
     quoted = not (file.columns or of_tabs)
     lines: list[tuple[int, list[str]]] = []
@@ -144,11 +144,6 @@ def _read_text(path: Path, file: EntityFile) -> tuple[list[str], list[Sequence[A
 def _read_parquet(path: Path) -> tuple[list[str], list[Sequence[Any]]]:
     frame = read_parquet_columns(path)
     return list(frame.columns), list(frame.iter_rows())
-
-
-def _ending(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in COMPRESSIONS]
-    return suffixes[-1] if suffixes else ""
 
 
 def _text(value: Any) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from recrun.data.formats.told_by_name import read_by_name
 from recrun.data.interactions import CSR, Interactions, union
+from recrun.data.original_ids import OriginalIds
 from recrun.data.postprocessing.mode import check_mode
 from recrun.errors import DataError
 from recrun.evaluation.candidates import Ints, among
@@ -134,7 +135,8 @@ class _Pairs:
 
     def places(self, base: Any) -> tuple[Ints, Ints]:
         """Return the internal ids of users and items, (N,) each; -1 for one that is not known."""
-        return _places(self.users, base.user_ids)[self.user_of_N], _places(self.items, base.item_ids)[self.item_of_N]
+        users, items = OriginalIds(base.user_ids, "user"), OriginalIds(base.item_ids, "item")
+        return users.find(self.users)[self.user_of_N], items.find(self.items)[self.item_of_N]
 
     @classmethod
     def of_texts(cls, users: Sequence[str], items: Sequence[str]) -> _Pairs:
@@ -183,14 +185,3 @@ def _keys(pairs: CSR, n_items: int) -> Ints:
     users_N, items_N = pairs.pairs()
     keys_N: Ints = users_N.astype(np.int64) * n_items + items_N
     return keys_N
-
-
-def _places(ids_N: NDArray[Any], known_U: NDArray[Any]) -> Ints:
-    """Return the position of each id among known ones, (N,); -1 for one that is not known."""
-    if not len(known_U) or not len(ids_N):
-        return np.full(len(ids_N), -1)
-    if (ids_N.dtype.kind in "iu") != (known_U.dtype.kind in "iu") or ids_N.dtype.kind not in "iu":
-        ids_N, known_U = ids_N.astype(np.str_), known_U.astype(np.str_)
-    order = np.argsort(known_U, kind="stable")
-    places_N = np.minimum(np.searchsorted(known_U, ids_N, sorter=order), len(known_U) - 1)
-    return np.where(known_U[order[places_N]] == ids_N, order[places_N], -1)

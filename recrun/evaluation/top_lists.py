@@ -22,7 +22,8 @@ from recrun.metrics.topk import TopK
 
 _PLACES: Final = 1 << 21
 """Ranks, over all users, that are kept at a time."""
-_NONE: Final = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
+NO_PAIRS: Final[Pairs] = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
 
 class Lists(NamedTuple):
@@ -65,7 +66,7 @@ def top_lists(
     k = max(1, min(k, n_items))
 
     def rank(users_B: NDArray[np.int64], tiler: Tiler) -> Lists:
-        return rank_block(tiler, users_B, k, _NONE if excluded is None else pairs_of(excluded, users_B), barred)
+        return rank_block(tiler, users_B, k, NO_PAIRS if excluded is None else pairs_of(excluded, users_B), barred)
 
     chunk = max(scores.rows, _PLACES // k // scores.rows * scores.rows)
     with in_blocks(rank, scores, n_items, device, memory) as ranked:
@@ -77,7 +78,7 @@ def rank_block(
     tiler: Tiler,
     users_B: NDArray[np.int64],
     k: int,
-    masked: tuple[NDArray[np.int64], NDArray[np.int64]] = _NONE,
+    masked: Pairs = NO_PAIRS,
     barred: NDArray[np.int64] | None = None,
 ) -> Lists:
     """Return the k best items of the users of one block.

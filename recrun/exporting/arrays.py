@@ -45,11 +45,3 @@ def arrays_of(material: Material) -> dict[str, Array]:
         histories = material.known.histories(len(material.user_ids))
         found |= {"seen_indptr": histories.indptr, "seen_items": histories.indices}
     return found
-
-
-def as_bytes(texts: Array) -> tuple[Array, Array]:
-    """Return texts as their UTF-8 bytes, uint8, and where each begins and the last ends, int64 (n + 1,)."""
-    encoded = [text.encode("utf-8", "surrogatepass") for text in texts.tolist()]
-    offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
-    np.cumsum([len(each) for each in encoded], out=offsets[1:])
-    return np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets

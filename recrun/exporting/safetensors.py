@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from recrun.exporting.arrays import arrays_of, as_bytes
+from recrun.data.original_ids import as_utf8
+from recrun.exporting.arrays import arrays_of
 from recrun.exporting.material import Material
 from recrun.exporting.written import Request, Written
 
@@ -32,6 +33,6 @@ def write(material: Material, folder: Path, request: Request) -> Written:
     arrays = arrays_of(material)
     for name in ("item_ids", "user_ids"):
         if name in arrays and arrays[name].dtype.kind == "U":
-            arrays[f"{name}_utf8"], arrays[f"{name}_offsets"] = as_bytes(arrays.pop(name))
+            arrays[f"{name}_utf8"], arrays[f"{name}_offsets"] = as_utf8(arrays.pop(name))
     save_file({name: np.ascontiguousarray(each) for name, each in arrays.items()}, folder / FILE)
     return Written((FILE,))

@@ -11,16 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recrun.data.interactions import CSR
-from recrun.errors import ConfigError
 from recrun.evaluation.blocks import pairs_of
 from recrun.evaluation.score_tiles import Scores, Tiler
-from recrun.evaluation.top_lists import Lists, rank_block
+from recrun.evaluation.top_lists import NO_PAIRS, Lists, Pairs, rank_block
 from recrun.recommendation.recommender import Recommender
 
 Ints = NDArray[np.int64]
-Pairs = tuple[Ints, Ints]
-
-NO_PAIRS: Pairs = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
 
 class BlockRanker:
@@ -73,12 +69,8 @@ class BlockRanker:
         Raises:
             ConfigError: the model has no vectors of users.
         """
-        scores = self._recommender.user_similarities
-        if scores is None:
-            name = type(self._recommender.model).__name__
-            raise ConfigError(f"{name} has no vectors of users, so it cannot say which users are similar")
-        itself = (np.arange(len(users)), users)
-        return self._ranked("similar users", scores, users, k, itself, n_ranked=self._recommender.n_users)
+        itself, n_users = (np.arange(len(users)), users), self._recommender.n_users
+        return self._ranked("similar users", self._recommender.user_similarities, users, k, itself, n_ranked=n_users)
 
     def seen_by(self, users: Ints) -> Pairs:
         """Return what users have seen: their places in `users` (N,), internal ids of items (N,)."""

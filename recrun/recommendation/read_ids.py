@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recrun.data.formats.columns.names import bare_name, listed, recognised
-from recrun.data.formats.opening import COMPRESSIONS, read_binary
+from recrun.data.formats.opening import ending_of, read_binary
 from recrun.data.formats.polars_files import parquet_names, read_parquet_columns
 from recrun.data.formats.table import MAX_ID_LENGTH, data_error
 from recrun.errors import DataError
 
 Kind = Literal["user", "item"]
 
+PARQUET: Final = (".parquet", ".pq")
 _TABLES: Final = {".csv": ",", ".tsv": "\t"}
 _JSON: Final = (".jsonl", ".ndjson")
 
@@ -42,7 +43,7 @@ def read_ids(path: Path, kind: Kind) -> NDArray[Any]:
     try:
         ids = (
             _of_parquet(path, kind)
-            if ending == ".parquet"
+            if ending in PARQUET
             else np.array(_of_text(path, ending, kind), dtype=np.str_).reshape(-1)
         )
     except OSError as error:
@@ -129,10 +130,3 @@ def _position(path: Path, names: Sequence[str], kind: Kind) -> int:
         several = listed([bare_name(names[i]) for i in found])
         raise DataError(f"{path}: several columns may hold the {kind}s: {several}; call only one of them {kind!r}")
     raise DataError(f"{path}: which column holds the {kind}s? Call it {kind!r}. Found: {listed(names)}")
-
-
-def ending_of(path: Path) -> str:
-    """Return the extension that tells the format of a file, in small letters, without that of a compression."""
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in COMPRESSIONS]
-    ending = suffixes[-1] if suffixes else ""
-    return ".parquet" if ending == ".pq" else ending

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from recrun.architectures.base import RecSysArch
 from recrun.config.family import family_of_class
 from recrun.data.interactions import CSR, join, union
+from recrun.data.original_ids import OriginalIds
 from recrun.errors import ConfigError
 from recrun.evaluation.held_out_users import scored_as
 from recrun.evaluation.score_tiles import ProductScores, Scores, scores_of
 from recrun.evaluation.top_lists import Lists, top_lists
-from recrun.recommendation.original_ids import OriginalIds
 
 Ints = NDArray[np.int64]
 AsOf = Literal["valid", "test", "end"]
@@ -83,7 +83,9 @@ class Recommender:
         own = getattr(type(self.model), "score_histories", RecSysArch.score_histories)
         scores_rows = own is not RecSysArch.score_histories
         if self.as_of == "end" and scores_rows and self._vectors is None:
-            return self._scores_of(NewUsers(self.model, self.seen, None), self.n_users)
+            return self.scores_of_new(self.seen)
+        if self._vectors is not None:
+            return ProductScores(*self._vectors, self.device)
         return self._scores_of(self._scored, self.n_users)
 
     @cached_property
@@ -155,9 +157,16 @@ class Recommender:
         return None if self.item_vectors is None else self._cosines(self.item_vectors)
 
     @cached_property
-    def user_similarities(self) -> Scores | None:
-        """The cosines of all pairs of users, as scores; None if the model has no vectors of users."""
-        return None if self._vectors is None else self._cosines(self._vectors[0])
+    def user_similarities(self) -> Scores:
+        """The cosines of all pairs of users, as scores.
+
+        Raises:
+            ConfigError: the model has no vectors of users.
+        """
+        if self._vectors is None:
+            name = type(self.model).__name__
+            raise ConfigError(f"{name} has no vectors of users, so it cannot say which users are similar")
+        return self._cosines(self._vectors[0])
 
     def similar_users(self, users: Ints, k: int) -> Iterator[Lists]:
         """Yield the k users most similar to each of some users, by the cosine of their vectors; lists name the users.
@@ -165,11 +174,8 @@ class Recommender:
         Raises:
             ConfigError: the model has no vectors of users.
         """
-        if self.user_similarities is None:
-            name = type(self.model).__name__
-            raise ConfigError(f"{name} has no vectors of users, so it cannot say which users are similar")
-        scores, itself = self.user_similarities, _diagonal(self.n_users)
-        yield from self._lists(scores, users, k, itself, None, n_ranked=self.n_users)
+        itself = _diagonal(self.n_users)
+        yield from self._lists(self.user_similarities, users, k, itself, None, n_ranked=self.n_users)
 
     def _cosines(self, vectors_ND: torch.Tensor) -> Scores:
         if vectors_ND.shape[1] == 1:  # their cosines are all 1
@@ -179,8 +185,6 @@ class Recommender:
         return ProductScores(unit_ND, unit_ND, self.device)
 
     def _scores_of(self, model: Any, n_users: int) -> Scores:
-        if model is self._scored and self._vectors is not None:
-            return ProductScores(*self._vectors, self.device)
         with torch.no_grad():
             return scores_of(model, n_users, self.n_items, self.device, self.memory_mb << 20)
 
@@ -225,7 +229,7 @@ class NewUsers:
 
     def score(self, users: torch.Tensor) -> torch.Tensor:
         """Return the scores (b, I) of some of the new users (b,)."""
-        found: torch.Tensor = self._model.score_histories(CSR(*self._histories.rows(users.cpu().numpy())))
+        found: torch.Tensor = self._model.score_histories(self._histories.take(users.cpu().numpy()))
         return found
 
 

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recrun.data.formats.columns.names import recognised
-from recrun.data.formats.opening import open_binary
+from recrun.data.formats.opening import ending_of, open_binary
 from recrun.data.formats.told_by_name import read_by_name
 from recrun.data.interactions import CSR, TIMESTAMP, Interactions, union
+from recrun.data.original_ids import OriginalIds
 from recrun.errors import ConfigError
-from recrun.recommendation.original_ids import OriginalIds
-from recrun.recommendation.read_ids import ending_of, read_ids
+from recrun.recommendation.read_ids import PARQUET, read_ids
 from recrun.recommendation.recommender import Recommender
 from recrun.registry.conditions import format_told_by
 
@@ -97,7 +97,7 @@ def new_users(recommender: Recommender, path: Path, *, skip_unknown: bool = Fals
         notes.append(f"{path}: {n_users - len(told):,} users are left out: none of their items is known")
     if not len(told):
         raise ConfigError(f"{path} tells the history of no user")
-    return Targets(table.users.names[told], np.arange(len(told)), CSR(*histories.rows(told)), notes)
+    return Targets(table.users.names[told], np.arange(len(told)), histories.take(told), notes)
 
 
 def told_users(
@@ -157,7 +157,7 @@ def excluded_pairs(
         if each == "none":
             continue
         if each == "seen":
-            found = recommender.seen if targets.histories is None else _sorted(targets.histories)
+            found = recommender.seen if targets.histories is None else targets.histories.distinct()
         elif _lists_items_alone(Path(each)):
             places, more = find_all(
                 recommender.items, read_ids(Path(each), "item"), f"{each}: ", skip_unknown=skip_unknown
@@ -248,7 +248,7 @@ def _lists_items_alone(path: Path) -> bool:
     ending = ending_of(path)
     if format_told_by(path.name) is None:
         return True
-    if ending == ".parquet":
+    if ending in PARQUET:
         return not recognised("user", parquet_names(path))
     if ending not in (".csv", ".tsv", ".jsonl", ".ndjson"):
         return False
@@ -265,8 +265,3 @@ def _lists_items_alone(path: Path) -> bool:
     else:
         columns = next(csv.reader([first], delimiter="\t" if ending == ".tsv" else ","), [])
     return len(columns) == 1 or (bool(recognised("item", columns)) and not recognised("user", columns))
-
-
-def _sorted(histories: CSR) -> CSR:
-    """Return the distinct items of histories, ascending."""
-    return CSR.from_pairs(*histories.pairs(), histories.n_rows)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from recrun.data.original_ids import as_utf8
 from recrun.errors import CheckpointError
 from recrun.runs.checkpoint import load_checkpoint, save_checkpoint
 from recrun.runs.folder import RunFolder
@@ -115,9 +116,8 @@ def _pack(ids: np.ndarray) -> Any:
     """Return ids as arrays that a checkpoint may hold: text as UTF-8 with the end of each."""
     if ids.dtype.kind == "i":
         return ids
-    written = [each.encode("utf-8", "surrogatepass") for each in ids.tolist()]
-    ends = np.cumsum([len(each) for each in written], dtype=np.int64)
-    return {"text": np.frombuffer(b"".join(written), dtype=np.uint8).copy(), "ends": ends}
+    text, offsets = as_utf8(ids)
+    return {"text": text.copy(), "ends": offsets[1:]}
 
 
 def _unpack(packed: Any, name: str, file: Path) -> np.ndarray:

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recrun.data.interactions import CSR
-from recrun.evaluation.top_lists import Lists
+from recrun.data.original_ids import OriginalIds
+from recrun.evaluation.top_lists import Lists, Pairs
 from recrun.files import to_json
-from recrun.recommendation.block_ranker import BlockRanker, Pairs
-from recrun.recommendation.original_ids import OriginalIds
+from recrun.recommendation.block_ranker import BlockRanker
 from recrun.serving.refusal import invalid
 from recrun.serving.requests import Id, Like, Wanted
 from recrun.serving.served import Served

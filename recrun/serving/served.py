@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from recrun.data.original_ids import OriginalIds
 from recrun.recommendation.block_ranker import BlockRanker
-from recrun.recommendation.original_ids import OriginalIds
 from recrun.recommendation.recommender import AsOf, Recommender
 from recrun.serving.refusal import Refusal
 from recrun.serving.requests import Id

@@ -40,7 +40,7 @@ class Settings:
 
     Args:
         path: the run, or a checkpoint; a link `latest` is followed whenever it changes.
-        overrides: `KEY=VALUE` for the settings in `recrun.workflows.recommender.OF_USE`.
+        overrides: `KEY=VALUE` for the settings in `recrun.config.settings.OF_USE`.
         host: the address to listen at.
         port: the port; 0 for any that is free.
         as_of: which interactions are known.

@@ -138,7 +138,7 @@ def recommend(
     Args:
         path: a run folder, one of its checkpoints, or a checkpoint file.
         wish: what is to be recommended.
-        overrides: `KEY=VALUE` for the settings in `recrun.workflows.recommender.OF_USE`.
+        overrides: `KEY=VALUE` for the settings in `recrun.config.settings.OF_USE`.
         to: the file that they will be written to, whose extension is checked before anything is loaded.
         trust: whether code of the user's own that the checkpoint names may be run although it was not run here before.
 
@@ -235,7 +235,7 @@ def similar(
         ids: original ids of items (or users).
         kind: "item" or "user".
         k: the most entries of a list.
-        overrides: `KEY=VALUE` for the settings in `recrun.workflows.recommender.OF_USE`.
+        overrides: `KEY=VALUE` for the settings in `recrun.config.settings.OF_USE`.
         skip_unknown: leave out ids that are not known, instead of refusing them.
         trust: whether code of the user's own that the checkpoint names may be run although it was not run here before.
 

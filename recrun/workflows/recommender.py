@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from recrun.config.find import Overrides
-from recrun.config.settings import OF_USE as OF_USE
+from recrun.config.settings import OF_USE
 from recrun.recommendation.recommender import AsOf, Recommender
 from recrun.workflows.load import Loaded, load
 

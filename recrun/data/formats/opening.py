@@ -48,6 +48,12 @@ COMPRESSED_WITH: Final = {
 COMPRESSIONS: Final = ("", *COMPRESSED_WITH)
 
 
+def ending_of(path: Path) -> str:
+    """Return the extension of a file in small letters, without that of a compression; "" if there is none."""
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in COMPRESSIONS]
+    return suffixes[-1] if suffixes else ""
+
+
 def check_encoding(path: Path, encoding: str) -> None:
     """Refuse what is not the name of a text encoding.
 
