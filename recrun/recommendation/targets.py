@@ -21,7 +21,7 @@ from recrun.data.formats.told_by_name import read_by_name
 from recrun.data.interactions import CSR, TIMESTAMP, Interactions, union
 from recrun.data.original_ids import OriginalIds
 from recrun.errors import ConfigError
-from recrun.recommendation.read_ids import PARQUET, read_ids
+from recrun.recommendation.read_ids import PARQUET, Kind, read_ids
 from recrun.recommendation.recommender import Recommender
 from recrun.registry.conditions import format_told_by
 
@@ -62,8 +62,7 @@ def known_users(
     """
     if isinstance(wanted, str):
         return Targets(recommender.users.ids, np.arange(recommender.n_users))
-    ids = read_ids(wanted, "user") if isinstance(wanted, Path) else np.asarray(wanted)
-    where = f"{wanted}: " if isinstance(wanted, Path) else ""
+    ids, where = _listed(wanted, "user")
     places, notes = find_all(recommender.users, ids, where, skip_unknown=skip_unknown)
     distinct = np.sort(np.unique(places, return_index=True)[1])
     if len(distinct) < len(places):
@@ -90,14 +89,8 @@ def new_users(recommender: Recommender, path: Path, *, skip_unknown: bool = Fals
     kept = items_N >= 0
     times = {name: values[kept] for name, values in table.columns.items() if name == TIMESTAMP}
     rows = Interactions(table.users.codes[kept], items_N[kept].astype(np.int32), times)
-    n_users = len(table.users.names)
-    histories = rows.histories(n_users)
-    told = np.flatnonzero(histories.lengths)
-    if len(told) < n_users:
-        notes.append(f"{path}: {n_users - len(told):,} users are left out: none of their items is known")
-    if not len(told):
-        raise ConfigError(f"{path} tells the history of no user")
-    return Targets(table.users.names[told], np.arange(len(told)), histories.take(told), notes)
+    histories = rows.histories(len(table.users.names))
+    return _told(table.users.names, histories, notes, f"{path}: ", f"{path} tells the history of no user")
 
 
 def told_users(
@@ -123,13 +116,21 @@ def told_users(
     )
     kept = place_of >= 0
     known = CSR.from_pairs(rows[kept], place_of[kept], len(histories), sort=False, unique=False)
-    told = np.flatnonzero(known.lengths)
-    if len(told) < len(histories):
-        notes.append(f"{len(histories) - len(told):,} users are left out: none of their items is known")
+    return _told(np.asarray(list(histories)), known, notes, "", "no user has an item that is known")
+
+
+def _told(names: NDArray[Any], histories: CSR, notes: list[str], where: str, nobody: str) -> Targets:
+    """Return the users whose histories hold a known item.
+
+    Raises:
+        ConfigError: there is none, as `nobody` says.
+    """
+    told = np.flatnonzero(histories.lengths)
+    if len(told) < len(names):
+        notes.append(f"{where}{len(names) - len(told):,} users are left out: none of their items is known")
     if not len(told):
-        raise ConfigError("no user has an item that is known")
-    names = np.asarray(list(histories))
-    return Targets(names[told], np.arange(len(told)), CSR(*known.rows(told)), notes)
+        raise ConfigError(nobody)
+    return Targets(names[told], np.arange(len(told)), histories.take(told), notes)
 
 
 def excluded_pairs(
@@ -159,9 +160,7 @@ def excluded_pairs(
         if each == "seen":
             found = recommender.seen if targets.histories is None else targets.histories.distinct()
         elif _lists_items_alone(Path(each)):
-            places, more = find_all(
-                recommender.items, read_ids(Path(each), "item"), f"{each}: ", skip_unknown=skip_unknown
-            )
+            places, more = find_all(recommender.items, *_listed(Path(each), "item"), skip_unknown=skip_unknown)
             barred.append(places)
             notes += more
             continue
@@ -186,12 +185,16 @@ def others_than(
         ConfigError: ids are not known, or there are none.
         DataError: the file cannot be read.
     """
-    ids = read_ids(wanted, "item") if isinstance(wanted, Path) else wanted
-    where = f"{wanted}: " if isinstance(wanted, Path) else ""
+    ids, where = _listed(wanted, "item")
     places, notes = find_all(recommender.items, ids, where, skip_unknown=skip_unknown)
     is_other = np.ones(recommender.n_items, dtype=bool)
     is_other[places] = False
     return np.flatnonzero(is_other), notes
+
+
+def _listed(wanted: Sequence[Any] | NDArray[Any] | Path, kind: Kind) -> tuple[NDArray[Any], str]:
+    """Return original ids, which a file may list, and how messages about them begin."""
+    return (read_ids(wanted, kind), f"{wanted}: ") if isinstance(wanted, Path) else (np.asarray(wanted), "")
 
 
 def find_all(
