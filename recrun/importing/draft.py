@@ -191,6 +191,18 @@ def to(setting: str, convert: Callable[[Any], Any] | None = None, why: str = "",
     return rule
 
 
+def device(cpu: Any) -> Rule:
+    """Return the rule of a device, of which one value means the CPU; others are chosen here by what there is."""
+
+    def rule(draft: Draft, entry: Entry) -> None:
+        if entry.value == cpu:
+            draft.put(entry, {"device": "cpu"})
+        else:
+            draft.skip(entry, "the device with the most free memory is taken, or the one that device names")
+
+    return rule
+
+
 def along_with(key: str) -> Rule:
     """Return the rule for a key that the rule of another key reads too."""
     return lambda draft, entry: draft.mapped.append(Line(entry, {}, f"together with {key}"))

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from recrun.errors import ConfigError, Fault
 from recrun.importing.data_files import put_files
-from recrun.importing.draft import Draft, Line, Rule, along_with, no, no_effect, only, to
+from recrun.importing.draft import Draft, Line, Rule, along_with, device, no, no_effect, only, to
 from recrun.importing.elliot_models import MODELS, WITHOUT
 from recrun.importing.monitors import listed, put_criterion, put_monitors, split
 from recrun.importing.options import Found, ModelMap, Options, look_up, select, start
@@ -232,13 +232,6 @@ def _negatives(draft: Draft, entry: Entry) -> None:
         draft.refuse(entry, "candidates of a file are named by candidates_path, in the layout of docs/metrics.md")
 
 
-def _device(draft: Draft, entry: Entry) -> None:
-    if entry.value == -1:
-        draft.put(entry, {"device": "cpu"})
-    else:
-        draft.skip(entry, "the device with the most free memory is taken, or the one that device names")
-
-
 def _criterion(draft: Draft, entry: Entry) -> None:
     monitors = draft.settings.get("monitors", [])
     cutoffs = [int(each.rpartition("@")[2]) for each in monitors if "@" in each][:1]
@@ -262,7 +255,7 @@ _RULES: Final[dict[str, Rule]] = {
     "negative_sampling": _negatives,
     "top_k": along_with("evaluation"),
     "evaluation": _evaluation,
-    "gpu": _device,
+    "gpu": device(-1),
     "random_seed": to("seed"),
     "external_models_path": no_effect("models are looked up by their names"),
     **dict.fromkeys(

@@ -14,10 +14,10 @@ from typing import Final
 from recrun.errors import ConfigError, Fault
 from recrun.importing.convert import named
 from recrun.importing.data_files import put_files
-from recrun.importing.draft import Draft, Rule, along_with, no_effect, only, to
+from recrun.importing.draft import Draft, Rule, along_with, device, no_effect, only, to
 from recrun.importing.freerec_models import MODELS, WITHOUT
 from recrun.importing.monitors import put_criterion, put_monitors
-from recrun.importing.options import Found, Options, given, look_up, merged, start
+from recrun.importing.options import Found, Options, given, last_file, look_up, merged, start, with_options
 from recrun.importing.yaml_tree import Entry
 from recrun.registry import DATASETS
 
@@ -32,16 +32,14 @@ def read(files: Sequence[Entry], options: Options) -> Iterator[Found]:
     """Yield the one model of a config, or of a grid of `freerec tune`; arguments and errors as for RecBole."""
     draft = Draft(NAME)
     entries = merged(_flattened(files, draft), draft)
-    by_key = {entry.key: entry for entry in entries}
-    if options.dataset is not None:
-        by_key["dataset"] = given("dataset", options.dataset)
+    by_key = with_options(entries, options)
     name, written = _model_of(by_key, files, options)
     model = look_up(name, MODELS, WITHOUT, NAME, written)
     start(draft, model)
     draft.put(written if written.key == "model" else Entry(("model",), name), {"model": model.name})
     by_key.pop("model", None)
     if "dataset" not in by_key:
-        raise ConfigError(Fault("names no dataset; say which: --dataset NAME", file=_file(files)))
+        raise ConfigError(Fault("names no dataset; say which: --dataset NAME", file=last_file(files)))
     usual = _OF_SEQUENCES if model.rows == "histories" else _OF_PAIRS
     defaults = {**_DEFAULTS, **usual, **model.defaults}
     defaults = {key: value for key, value in defaults.items() if key not in model.sets}
@@ -74,16 +72,11 @@ def _model_of(by_key: Mapping[str, Entry], files: Sequence[Entry], options: Opti
         entry = by_key.get(key)
         if entry is not None and (key == "model" or str(entry.value).lower() in known):
             return str(entry.value), entry
-    folders = [part for part in Path(_file(files)).absolute().parts[-4:-1] if part.lower() in known]
+    folders = [part for part in Path(last_file(files)).absolute().parts[-4:-1] if part.lower() in known]
     if not folders:
         text = f"names no model; say which: --model NAME, one of {', '.join(MODELS)}"
-        raise ConfigError(Fault(text, file=_file(files)))
+        raise ConfigError(Fault(text, file=last_file(files)))
     return folders[-1], Entry(("model",), folders[-1])
-
-
-def _file(files: Sequence[Entry]) -> str:
-    place = files[-1].place
-    return place.file if place is not None else ""
 
 
 def _dataset(data: str | None) -> Rule:
@@ -115,13 +108,6 @@ def _ranking(draft: Draft, entry: Entry) -> None:
         draft.put(entry, {"candidates": 100}, "100 items are drawn for each relevant item there, for each user here")
     else:
         draft.skip(entry, "as it is here")
-
-
-def _device(draft: Draft, entry: Entry) -> None:
-    if entry.value == "cpu":
-        draft.put(entry, {"device": "cpu"})
-    else:
-        draft.skip(entry, "the device with the most free memory is taken, or the one that device names")
 
 
 def _first_moment(draft: Draft, entry: Entry) -> None:
@@ -164,7 +150,7 @@ _RULES: Final[dict[str, Rule]] = {
     **{key: no_effect() for name in _HARMLESS for key in (name, name.upper())},
     "root": along_with("dataset"),
     "description": to("description"),
-    "device": _device,
+    "device": device("cpu"),
     "optimizer": to("optimizer", _OPTIMIZERS),
     "lr": to("lr"),
     "learning_rate": to("lr"),

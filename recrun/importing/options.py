@@ -87,6 +87,18 @@ def merged(files: Sequence[Entry], draft: Draft) -> list[Entry]:
     return list(entries.values())
 
 
+def with_options(entries: Sequence[Entry], options: Options) -> dict[str, Entry]:
+    """Return entries by key; the data set that the user names takes the place of the config's."""
+    by_key = {entry.key: entry for entry in entries}
+    return by_key if options.dataset is None else {**by_key, "dataset": given("dataset", options.dataset)}
+
+
+def last_file(files: Sequence[Entry]) -> str:
+    """Return the path of the last of several files."""
+    place = files[-1].place
+    return place.file if place is not None else ""
+
+
 def look_up(
     name: str, models: Mapping[str, ModelMap], without: Mapping[str, str], program: str, entry: Entry
 ) -> ModelMap:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from recrun.errors import ConfigError, Fault
 from recrun.importing.data_files import put_files
 from recrun.importing.draft import Draft, Rule, no_effect
-from recrun.importing.options import Found, ModelMap, Options, given, look_up, merged, start
+from recrun.importing.options import Found, ModelMap, Options, given, last_file, look_up, merged, start, with_options
 from recrun.importing.recbole_keys import ONE_NEGATIVE, ONLY_TRAINING, RULES, TRAINING
 from recrun.importing.recbole_models import MODELS, WITHOUT
 from recrun.importing.yaml_tree import Entry
@@ -31,16 +31,14 @@ def read(files: Sequence[Entry], options: Options) -> Iterator[Found]:
     """
     draft = Draft(NAME)
     entries = merged(files, draft)
-    by_key = {entry.key: entry for entry in entries}
-    if options.dataset is not None:
-        by_key["dataset"] = given("dataset", options.dataset)
+    by_key = with_options(entries, options)
     name, written = _model_of(by_key, files, options)
     model = look_up(name, MODELS, WITHOUT, NAME, written)
     start(draft, model)
     draft.put(written, {"model": model.name})
     by_key.pop("model", None)
     if "dataset" not in by_key:
-        raise ConfigError(Fault("names no dataset; say which: --dataset NAME", file=_file(files)))
+        raise ConfigError(Fault("names no dataset; say which: --dataset NAME", file=last_file(files)))
     defaults = {**_defaults(model), **model.defaults}
     rules = {**RULES, **TRAINING[model.rows], **model.keys}
     if model.rows == "none":
@@ -54,21 +52,16 @@ def _model_of(by_key: Mapping[str, Entry], files: Sequence[Entry], options: Opti
     """Return the model: of the command line, of the config, or after which the file is called."""
     written = given("model", options.model) if options.model is not None else by_key.get("model")
     if written is None:
-        stems = [Path(_file([file])).stem for file in files]
+        stems = [Path(last_file([file])).stem for file in files]
         name = next((stem for stem in stems if stem.lower() in {each.lower() for each in (*MODELS, *WITHOUT)}), None)
         written = Entry(("model",), name)
     if not isinstance(written.value, str):
         text = "names no model; say which: --model NAME"
-        raise ConfigError(written.fault(text) if written.place else Fault(text, file=_file(files)))
+        raise ConfigError(written.fault(text) if written.place else Fault(text, file=last_file(files)))
     knn = by_key.get("knn_method")
     if written.value.lower() == "itemknn" and options.model is None and knn is not None and knn.value == "user":
         return "UserKNN", written
     return written.value, written
-
-
-def _file(files: Sequence[Entry]) -> str:
-    place = files[-1].place
-    return place.file if place is not None else ""
 
 
 def _defaults(model: ModelMap) -> dict[str, Any]:

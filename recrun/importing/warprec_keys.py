@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from recrun.importing.convert import named
-from recrun.importing.draft import Draft, Rule, along_with, no, no_effect, only, to
+from recrun.importing.draft import Draft, Rule, along_with, device, no, no_effect, only, to
 from recrun.importing.monitors import listed, put_criterion, put_monitors
 from recrun.importing.yaml_tree import Entry
 
@@ -57,13 +57,6 @@ def _negatives(draft: Draft, entry: Entry) -> None:
         draft.skip(entry, "all items are ranked")
 
 
-def _device(draft: Draft, entry: Entry) -> None:
-    if entry.value == "cpu":
-        draft.put(entry, {"device": "cpu"})
-    else:
-        draft.skip(entry, "the device with the most free memory is taken, or the one that device names")
-
-
 def _monitor(draft: Draft, entry: Entry) -> None:
     if entry.value == "loss":
         draft.refuse(entry, "a run is stopped by the metric that chooses its best epoch here")
@@ -110,7 +103,7 @@ EVALUATION: Final[dict[str, Rule]] = {
     ),
 }
 GENERAL: Final[dict[str, Rule]] = {
-    "device": _device,
+    "device": device("cpu"),
     "precision": only("float32", why="models are trained in float32 or bfloat16 here, and metrics summed in float64"),
     **dict.fromkeys(("batch_size", "backend", "train_data_preparation"), _RESOURCES),
     **dict.fromkeys(("ray_verbose", "verbose", "time_report", "recommendation", "azure"), _OUTPUT),
@@ -127,7 +120,7 @@ OPTIMIZATION: Final[dict[str, Rule]] = {
     "properties": _SEARCH,
     "lr_scheduler": no("schedules here are those of recrun list, by lr_scheduler and their own settings"),
     "validation_metric": _criterion,
-    "device": _device,
+    "device": device("cpu"),
     **dict.fromkeys(
         (
             *("max_cpu_count", "cpu_per_trial", "gpu_per_trial", "multi_gpu", "num_gpus", "num_workers"),
