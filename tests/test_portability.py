@@ -20,11 +20,11 @@ HOMES: Final = {
     "fcntl": "files.py",
     "msvcrt": "files.py",
     "resource": "runs/peak_memory.py",
-    "killpg": "sweep/processes.py",
-    "pass_fds": "sweep/processes.py",
-    "start_new_session": "sweep/processes.py",
+    "killpg": "sweep/engines/processes.py",
+    "pass_fds": "sweep/engines/processes.py",
+    "start_new_session": "sweep/engines/processes.py",
     "SIGHUP": "training/stop_signals.py serving/server.py",
-    "SIGKILL": "sweep/processes.py sweep/trial_results.py",
+    "SIGKILL": "sweep/engines/processes.py sweep/trial_results.py",
     "symlink_to": "runs/new_folder.py",
     "pwrite": "",
 }
@@ -131,7 +131,7 @@ def test_a_process_of_a_trial_is_started_without_the_names_of_posix(tmp_path: Pa
 import subprocess, types
 subprocess.CREATE_NEW_PROCESS_GROUP = 0
 signal.CTRL_BREAK_EVENT = signal.SIGTERM
-from recrun.sweep import processes
+from recrun.sweep.engines import processes
 
 with open("log", "w+b") as log:
     child = processes.start([sys.executable, "-c", "print(1)"], log, os.environ, [99])

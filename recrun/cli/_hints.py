@@ -127,7 +127,7 @@ def with_sweep(error: ConfigError, command: str, config: str | None, overrides: 
         config: the config as named on the command line.
         overrides: the `KEY=VALUE` arguments.
     """
-    from recrun.sweep.arguments import parse_grid
+    from recrun.sweep.space.arguments import parse_grid
 
     several = {setting.key for setting in parse_grid(overrides)[0].axes} if command == "train" else set()
     listed = {each.partition("=")[0] for each in overrides if each.partition("=")[2].startswith("[")}

@@ -111,8 +111,8 @@ def command(
 
 def _planned(config: str | None, settings: list[str]) -> Plan:
     from recrun.config.resolve import resolve
-    from recrun.sweep.arguments import parse_grid
     from recrun.sweep.plan import plan_sweep
+    from recrun.sweep.space.arguments import parse_grid
 
     try:
         return plan_sweep(config, settings)

@@ -205,9 +205,9 @@ def sweep(
     from recrun.notebook.fitting import say_notes
     from recrun.sweep.engines import choose_engine
     from recrun.sweep.plan import plan_sweep
-    from recrun.sweep.python_axes import sweep_arguments
     from recrun.sweep.run import run_sweep
     from recrun.sweep.same_data import mixed_files
+    from recrun.sweep.space.python_axes import sweep_arguments
     from recrun.sweep.trial_results import INTERRUPTED_EXIT
 
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:

@@ -8,7 +8,7 @@ from typing import Final
 
 from recrun.errors import ConfigError
 from recrun.files import HeldError, open_regular, release, require_one_name, take
-from recrun.sweep.processes import is_alive
+from recrun.sweep.engines.processes import is_alive
 
 _MAX_HOLDER: Final = 32
 

@@ -16,8 +16,8 @@ from recrun.config.same_settings import sweep_identity
 from recrun.config.trackers import require_packages
 from recrun.errors import ConfigError, Fault, reading_order
 from recrun.registry import DATASETS
-from recrun.sweep.arguments import Grid, Setting, Value, parse_grid
 from recrun.sweep.points import Point, group, kinds_of_axes
+from recrun.sweep.space.arguments import Grid, Setting, Value, parse_grid
 from recrun.sweep.starts import missing_starts, with_absolute_argument, with_absolute_start
 
 MAX_TRIALS: Final = 10_000

@@ -9,10 +9,11 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from recrun.errors import RecrunError, TrainingError
-from recrun.sweep.engines import Engine, Job, Outcome, threads_per_job
+from recrun.sweep.engines.engine import Engine, Job, Outcome
+from recrun.sweep.engines.local import threads_per_job
+from recrun.sweep.engines.processes import ended_by
 from recrun.sweep.ledger import Ledger
 from recrun.sweep.plan import NO_TEST
-from recrun.sweep.processes import ended_by
 from recrun.sweep.row import DONE, FAILED, INTERRUPTED, PENDING, Row
 from recrun.sweep.trial_results import INTERRUPTED_EXIT, explain_failure
 from recrun.training.stop_signals import StopRequests

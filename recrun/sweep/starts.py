@@ -9,7 +9,7 @@ from typing import Any
 from recrun.config.resolve import Resolved
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import CheckpointError, Fault
-from recrun.sweep.arguments import Grid
+from recrun.sweep.space.arguments import Grid
 
 
 def missing_starts(trials: Sequence[Resolved], grid: Grid) -> Iterator[Fault]:

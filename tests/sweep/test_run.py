@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from recrun.errors import ConfigError, TrainingError
-from recrun.sweep.engines import LocalEngine, child_environment
+from recrun.sweep.engines.local import LocalEngine, child_environment
 from recrun.sweep.ledger import Ledger
 from recrun.sweep.row import Row
 from recrun.sweep.run import Listener, run_sweep, train_command

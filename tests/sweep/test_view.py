@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from recrun.sweep.engines import LocalEngine
+from recrun.sweep.engines.local import LocalEngine
 from recrun.sweep.ledger import Ledger
 from recrun.sweep.run import Listener, run_sweep
 from recrun.sweep.view import LineView, LiveView, Quiet, closing_lines, result_tables, shown_rows, view_of

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recrun.errors import Fault
-from recrun.sweep.arguments import Grid, parse_grid
+from recrun.sweep.space.arguments import Grid, parse_grid
 
 
 def texts(grid: Grid) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ import pytest
 
 from recrun.errors import ConfigError
 from recrun.sweep.plan import plan_sweep
-from recrun.sweep.python_axes import sweep_arguments
+from recrun.sweep.space.python_axes import sweep_arguments
 
 
 def test_a_list_is_an_axis_unless_the_setting_is_a_list_itself() -> None:

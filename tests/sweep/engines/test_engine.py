@@ -13,7 +13,8 @@ import pytest
 from recrun.cli.main import main
 from recrun.errors import ConfigError, RegistryError, TrainingError
 from recrun.registry import ENGINES, entry_points
-from recrun.sweep.engines import LocalEngine, choose_engine
+from recrun.sweep.engines.engine import choose_engine
+from recrun.sweep.engines.local import LocalEngine
 from recrun.sweep.ledger import Ledger
 from recrun.sweep.run import run_sweep
 

@@ -1,0 +1,97 @@
+"""Define what decides which trial is trained next and how far: the interface `Schedule`.
+
+A study is a sequence of steps. A step trains one trial, a point with one of its seeds or folds, up to an epoch.
+A schedule decides the next step from those before it, as far as their results are known, and from nothing else: not
+from the time, nor from how many trials run at once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, TypeAlias
+
+
+@dataclass(frozen=True)
+class Step:
+    """Train a trial up to an epoch.
+
+    Args:
+        point: the number of its point, counted from 0 in the order in which points begin.
+        repeat: the number of its seed or fold, counted from 0.
+        until: the epoch at which it pauses; None for its end.
+        floors: by epoch, the value below which it is stopped there; larger is better.
+    """
+
+    point: int
+    repeat: int = 0
+    until: int | None = None
+    floors: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a step has come to.
+
+    Args:
+        value: the best value of the criterion on validation up to the epoch of the step, negated where smaller is
+            better; None if it failed.
+        epoch: the epoch that was reached.
+        is_finished: whether nothing is left to train: it reached its last epoch, or stopped early.
+        was_stopped: whether its value fell below a floor.
+        curve: the value of the criterion at each evaluation up to there, by epoch, likewise negated.
+    """
+
+    value: float | None
+    epoch: int
+    is_finished: bool = False
+    was_stopped: bool = False
+    curve: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Past:
+    """A step that was decided before.
+
+    Args:
+        step: the step.
+        result: its result, or None while that is not known.
+    """
+
+    step: Step
+    result: Result | None = None
+
+
+WAIT: Final = "wait"
+"""Nothing can be decided before further results are known."""
+END: Final = "end"
+"""There is nothing left to do."""
+
+Decision: TypeAlias = "Step | str"
+"""A step, `WAIT` or `END`."""
+
+
+class Schedule(ABC):
+    """Decides the steps of a study.
+
+    Args:
+        n_repeats: how many seeds or folds each point has.
+        last_epoch: the epoch at which trials end.
+    """
+
+    adapts: ClassVar[bool] = True
+    """Whether decisions depend on results."""
+
+    def __init__(self, n_repeats: int, last_epoch: int) -> None:
+        self.n_repeats = n_repeats
+        self.last_epoch = last_epoch
+
+    @abstractmethod
+    def next(self, past: Sequence[Past], n_points: int) -> Decision:
+        """Return the next step. A step of a point that has none yet begins that point; they begin in order.
+
+        Args:
+            past: all earlier steps, in order; the results of the last ones may not be known.
+            n_points: how many points there may be.
+        """

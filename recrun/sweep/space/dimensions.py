@@ -1,0 +1,141 @@
+"""Define the space of a sweep: its dimensions, and the settings that a draw from it stands for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from recrun.config.yaml_writer import dump_value
+
+Draw: TypeAlias = Mapping[str, "int | float"]
+"""By the name of each dimension that applies: the position of an option, or a number from an interval."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Values without an order.
+
+    Args:
+        options: the settings of each option as `KEY=VALUE` texts, `({"lr": "1e-3"}, {"lr": "1e-4"})`; several keys
+            where they vary together.
+    """
+
+    options: tuple[Mapping[str, str], ...]
+
+    def settings(self, value: float) -> dict[str, str]:
+        """Return the settings of the option at a position."""
+        return dict(self.options[int(value)])
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The numbers from `low` to `high`, both included.
+
+    Args:
+        key: the setting.
+        low: the smallest value.
+        high: the largest value.
+        step: the distance between values, counted from `low`; None for any number in between.
+        log: whether values are equally likely on a logarithmic scale.
+        is_integer: whether values are integers.
+    """
+
+    key: str
+    low: float
+    high: float
+    step: float | None = None
+    log: bool = False
+    is_integer: bool = False
+
+    @property
+    def n_values(self) -> int | None:
+        """How many values there are, or None if they cannot be counted."""
+        if self.step is None:
+            return None
+        return math.floor((self.high - self.low) / self.step * (1 + 1e-12) + 1e-9) + 1
+
+    def value(self, number: float) -> float:
+        """Return the value that stands for a number between `low` and `high`: the nearest one in text that is short."""
+        if self.step is not None:
+            position = round((number - self.low) / self.step)
+            number = self.low + self.step * min(max(position, 0), (self.n_values or 1) - 1)
+        if self.is_integer:
+            return round(min(max(number, self.low), self.high))
+        return min(max(float(f"{number:.6g}"), self.low), self.high)
+
+    def at(self, share: float) -> float:
+        """Return the value at a share of the interval, from 0 to 1; equal shares are equally likely."""
+        share = min(max(share, 0.0), math.nextafter(1.0, 0.0))
+        if self.log:
+            low, high = (self.low - 0.5, self.high + 0.5) if self.is_integer else (self.low, self.high)
+            return self.value(math.exp(math.log(low) + share * (math.log(high) - math.log(low))))
+        if (count := self.n_values) is not None:
+            return self.value(self.low + (self.step or 0) * math.floor(share * count))
+        return self.value(self.low + share * (self.high - self.low))
+
+    def settings(self, value: float) -> dict[str, str]:
+        """Return the setting of a value."""
+        return {self.key: dump_value(int(value) if self.is_integer else value)}
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One thing that varies.
+
+    Args:
+        name: its key, or its keys with commas where several vary together.
+        values: what it varies over.
+        when: the dimension and the position of its option under which this one applies, or None if it always does.
+    """
+
+    name: str
+    values: Options | Interval
+    when: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Space:
+    """The dimensions of a sweep; one that depends on another comes after it."""
+
+    dimensions: tuple[Dimension, ...] = ()
+
+    def applies(self, dimension: Dimension, draw: Draw) -> bool:
+        """Return whether a dimension applies where the earlier ones are drawn as in `draw`."""
+        return dimension.when is None or draw.get(dimension.when[0]) == dimension.when[1]
+
+    def settings(self, draw: Draw) -> dict[str, str]:
+        """Return the settings that a draw stands for, as `KEY=VALUE` texts."""
+        found: dict[str, str] = {}
+        for dimension in self.dimensions:
+            if dimension.name in draw:
+                found |= dimension.values.settings(draw[dimension.name])
+        return found
+
+    @property
+    def is_countable(self) -> bool:
+        """Whether all values can be counted, so that a grid can go through them."""
+        return all(isinstance(each.values, Options) or each.values.n_values is not None for each in self.dimensions)
+
+    def grid(self) -> Iterator[dict[str, int | float]]:
+        """Yield every draw, row-major: the last dimension varies fastest."""
+        yield from self._from(0, {})
+
+    def _from(self, position: int, draw: dict[str, int | float]) -> Iterator[dict[str, int | float]]:
+        if position == len(self.dimensions):
+            yield dict(draw)
+            return
+        dimension = self.dimensions[position]
+        if not self.applies(dimension, draw):
+            yield from self._from(position + 1, draw)
+            return
+        for value in _all_values(dimension.values):
+            yield from self._from(position + 1, {**draw, dimension.name: value})
+
+
+def _all_values(values: Options | Interval) -> Iterator[int | float]:
+    if isinstance(values, Options):
+        yield from range(len(values.options))
+    else:
+        yield from (values.value(values.low + (values.step or 0) * k) for k in range(values.n_values or 0))
