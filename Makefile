@@ -87,6 +87,15 @@ test-trackers: ## run the tests with real trackers (MLflow, W&B offline, Trackio
 	  --editable '.[mlflow,wandb,trackio]' mlflow hypothesis pytest pytest-xdist
 	RECRUN_TEST_TRACKERS=1 OMP_NUM_THREADS=1 $(VENV)-trackers/bin/python -m pytest -n 2 --dist loadfile tests/trackers
 
+# Slurm is no package of Python: `apt-get install slurmctld slurmd slurm-client munge`; without it, its tests are skipped.
+$(VENV)/installed-engines: $(VENV)/installed-dev constraints-engines.txt
+	$(PIP) install --quiet --constraint constraints.txt --constraint constraints-engines.txt --editable '.[dev,ray,slurm]'
+	@touch $@
+
+.PHONY: test-engines
+test-engines: $(VENV)/installed-engines ## run studies on real engines (Slurm, Ray, this machine) that crash and are killed
+	RECRUN_TEST_ENGINES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rsP tests/engines
+
 .PHONY: check
 check: $(VENV)/installed-dev ## check format, lint and types
 	$(BIN)/ruff format --check $(SOURCES)

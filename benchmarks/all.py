@@ -39,7 +39,11 @@ SCRIPTS = (
     "list_runs",
     "compare_runs",
     "calibration",
+    "racing",
+    "pruning",
     "report_cost",
+    "search",
+    "sweep_overhead",
     "serving",
 )
 SMALL = {
@@ -59,7 +63,11 @@ SMALL = {
     "list_runs": "--runs 200 --repeats 1",
     "compare_runs": "--users 2000 --repeats 1",
     "calibration": "--nulls 200 --seeds 3",
+    "racing": "--races 50",
+    "pruning": "--epochs 9 --orders 5",
     "report_cost": "--epochs 100 --rounds 1",
+    "search": "--studies 2 --trials 15",
+    "sweep_overhead": "--trials 2 --rounds 1",
     "serving": "--seconds 1 --rounds 1",
 }
 """The arguments of each script with `--small`."""

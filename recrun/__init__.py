@@ -17,7 +17,8 @@ from recrun.version import __version__
 if TYPE_CHECKING:
     from recrun.notebook.comparison import Comparison, compare
     from recrun.notebook.run import Run, load
-    from recrun.notebook.sweep import Sweep, sweep
+    from recrun.notebook.study import sweep
+    from recrun.notebook.sweep import Sweep
     from recrun.notebook.train import train
 
 __all__ = ["Comparison", "Run", "Sweep", "__version__", "compare", "load", "sweep", "train"]
@@ -28,14 +29,14 @@ _MODULES = {
     "Run": "recrun.notebook.run",
     "load": "recrun.notebook.run",
     "Sweep": "recrun.notebook.sweep",
-    "sweep": "recrun.notebook.sweep",
+    "sweep": "recrun.notebook.study",
     "train": "recrun.notebook.train",
 }
 """Where each name is defined."""
 
 
 class _CallablePackage(ModuleType):
-    """A package that can also be called: `recrun.sweep(...)` sweeps, and `recrun.sweep.plan` is one of its modules."""
+    """A package that can also be called: `recrun.sweep(...)` sweeps, and `recrun.sweep.run` is one of its modules."""
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
         return self._function(*arguments, **settings)

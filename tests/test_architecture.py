@@ -181,7 +181,7 @@ def test_only_the_command_line_imports_click() -> None:
 
 
 def test_only_the_command_line_reports_and_the_view_of_sweeps_import_rich() -> None:
-    allowed = ("recrun/cli/", "recrun/report/terminal/", "recrun/sweep/view.py")
+    allowed = ("recrun/cli/", "recrun/report/terminal/", "recrun/sweep/view/")
     assert all(name.startswith(allowed) for name in _importers("rich"))
 
 

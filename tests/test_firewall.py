@@ -12,7 +12,7 @@ import pytest
 from recrun.cli.main import main
 from recrun.data.datasets.base import RecDataSet
 from recrun.runs.folder import RunFolder
-from recrun.sweep.plan import plan_sweep
+from recrun.sweep.planning.plan import plan_sweep
 from recrun.training.coach import Coach
 
 SMALL = ["n_users=60", "n_items=40", "n_interactions=900", "device=cpu", "threads=1", "verbose=0"]

@@ -38,9 +38,9 @@ def test_the_numbers_of_a_run_are_read_without_torch_and_polars(tmp_path: Path) 
     "imports",
     [
         "import recrun",
-        "import recrun.sweep.plan; import recrun.compare.compare; import recrun",
-        "from recrun.sweep.plan import Plan; from recrun.compare.compare import How; import recrun",
-        "import recrun; recrun.sweep; recrun.compare; import recrun.sweep.plan, recrun.compare.compare",
+        "import recrun.sweep.planning.plan; import recrun.compare.compare; import recrun",
+        "from recrun.sweep.planning.study import Plan; from recrun.compare.compare import How; import recrun",
+        "import recrun; recrun.sweep; recrun.compare; import recrun.sweep.planning.plan, recrun.compare.compare",
         "from recrun import sweep, compare; import recrun",
         "import importlib, recrun.sweep; importlib.reload(recrun.sweep); import recrun; importlib.reload(recrun)",
     ],
@@ -51,8 +51,8 @@ import importlib, sys
 for name in ("sweep", "compare"):
     package = getattr(recrun, name)
     assert package is sys.modules["recrun." + name] and callable(package)
-    assert importlib.import_module(f"recrun.{{name}}.{{dict(sweep='plan', compare='compare')[name]}}")
-from recrun.sweep.plan import plan_sweep
+    assert importlib.import_module(f"recrun.{{name}}.{{dict(sweep='planning.plan', compare='compare')[name]}}")
+from recrun.sweep.planning.plan import plan_sweep
 from recrun.compare.compare import compare_by
 try:
     recrun.sweep(lr=1)
@@ -70,7 +70,7 @@ except recrun.errors.ConfigError as error:
 
 
 def test_a_package_that_is_called_shows_the_arguments_of_its_function() -> None:
-    from recrun.notebook.sweep import sweep
+    from recrun.notebook.study import sweep
 
     assert isinstance(recrun.sweep, ModuleType)
     assert inspect.signature(recrun.sweep) == inspect.signature(sweep)
@@ -92,7 +92,7 @@ def test_a_type_checker_knows_what_the_functions_return(tmp_path: Path, reposito
     script.write_text(
         """
 import recrun
-from recrun.sweep.plan import plan_sweep
+from recrun.sweep.planning.plan import plan_sweep
 from recrun.compare.compare import How
 
 run = recrun.train("bprmf", epochs=1)

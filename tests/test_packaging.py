@@ -153,6 +153,7 @@ def test_an_sdist_holds_the_clone(repository: Path, sdist: Path) -> None:
         "constraints-browser.txt",
         "constraints-jupyter.txt",
         "constraints-trackers.txt",
+        "constraints-engines.txt",
         "MANIFEST.in",
         "Dockerfile",
         ".dockerignore",

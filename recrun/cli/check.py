@@ -51,7 +51,7 @@ def command(model: str, overrides: tuple[str, ...], as_json: bool) -> None:
     wrong = [override for override in overrides if "=" not in override]
     if wrong:
         raise click.UsageError(f"expected KEY=VALUE, found {wrong[0]!r}")
-    from recrun.config.find import read_overrides
+    from recrun.config.given.arguments import read_overrides
     from recrun.config.suggestions.own_files import explain_python
 
     if model.endswith(".py"):

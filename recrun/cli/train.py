@@ -41,6 +41,15 @@ if TYPE_CHECKING:
     help="Continue this run from its last checkpoint.",
     shell_complete=completes("runs"),
 )
+@click.option(
+    "--until",
+    type=int,
+    metavar="EPOCH",
+    help="Pause after the evaluation at this epoch, or the first later one; --resume goes on.",
+)
+@click.option(
+    "--floors", metavar="FILE", hidden=True, help="Pause below a value at an epoch, as the trials of a sweep."
+)
 @click.option("--print-config", is_flag=True, help="Print the resolved config and stop.")
 @click.option("--dry-run", is_flag=True, help="Build and check everything, print sizes and steps, and stop.")
 @click.option("--keep-latest", is_flag=True, hidden=True, help="Leave `latest` as it is, as for the trials of a sweep.")
@@ -54,6 +63,8 @@ if TYPE_CHECKING:
 def command(
     arguments: tuple[str, ...],
     resumed: str | None,
+    until: int | None,
+    floors: str | None,
     print_config: bool,
     dry_run: bool,
     keep_latest: bool,
@@ -71,7 +82,8 @@ def command(
     folder, else the bundled bprmf. KEY=VALUE overrides a setting for this run.
 
     With --resume, a run continues in its folder with its own config. KEY=VALUE may then only raise epochs, or change
-    where and how it computes (device, threads, ...).
+    where and how it computes (device, threads, ...). With --until, it pauses on the way; the numbers of a run do not
+    depend on its pauses.
 
     \b
     Example:
@@ -87,15 +99,12 @@ def command(
         raise click.UsageError("--resume continues a run in its own folder; remove --runs")
     if resumed is None and trust:
         raise click.UsageError("--trust is for --resume; a CONFIG that you name may name code")
+    from recrun.training.pause import Pause, Paused
+
+    pause = Pause.read(until, floors)
     resolved, run = _resolve(config, overrides) if resumed is None else _resolve_run(resumed, overrides, trust)
     if print_config:
-        from recrun.config.expected import dump_expected
-        from recrun.config.find import TUNED_FOR
-        from recrun.config.yaml_writer import dump_mapping
-
-        print_notes(resolved.notes)
-        tuned_for = {TUNED_FOR: list(resolved.tuned_for)} if resolved.tuned_for else {}
-        echo(dump_mapping({**resolved.config, **tuned_for}) + dump_expected(resolved.expected), nl=False)
+        _print_config(resolved)
         return
     verbose = resolved.config.verbose if verbose is None else verbose
     if verbose:
@@ -105,17 +114,40 @@ def command(
         return
     from recrun.workflows.build import prepare
 
-    result = _train(prepare(resolved, runs=runs, run=run, latest=not keep_latest, verbose=verbose), profile)
+    coach = prepare(resolved, runs=runs, run=run, latest=not keep_latest, verbose=verbose)
+    coach.pause = pause
+    try:
+        result = _train(coach, profile)
+    except Paused as paused:
+        if as_json:
+            print_json(paused.result)
+        elif verbose:
+            echo(str(paused))
+        return
     with work_done(f"the run is done: {result['run']}"):
         if as_json:
             print_json(result)
         elif verbose:
-            from recrun.report.terminal.console import stdout_console
-            from recrun.report.terminal.tables import groups_tables, result_table
+            _print_result(result)
 
-            stdout_console().print(result_table(result))
-            for split, groups in list((result.get("groups") or {}).items())[-1:]:
-                stdout_console().print(groups_tables(groups, split))
+
+def _print_result(result: dict[str, Any]) -> None:
+    from recrun.report.terminal.console import stdout_console
+    from recrun.report.terminal.tables import groups_tables, result_table
+
+    stdout_console().print(result_table(result))
+    for split, groups in list((result.get("groups") or {}).items())[-1:]:
+        stdout_console().print(groups_tables(groups, split))
+
+
+def _print_config(resolved: Resolved) -> None:
+    from recrun.config.expected import dump_expected
+    from recrun.config.find import TUNED_FOR
+    from recrun.config.yaml_writer import dump_mapping
+
+    print_notes(resolved.notes)
+    tuned_for = {TUNED_FOR: list(resolved.tuned_for)} if resolved.tuned_for else {}
+    echo(dump_mapping({**resolved.config, **tuned_for}) + dump_expected(resolved.expected), nl=False)
 
 
 def _resolve(config: str | None, overrides: list[str]) -> tuple[Resolved, None]:
@@ -140,10 +172,15 @@ def _train(coach: Coach, profile: bool) -> dict[str, Any]:
         return coach.fit()
     from recrun.report.terminal.console import stderr_console
     from recrun.report.terminal.tables import time_table
+    from recrun.training.pause import Paused
     from recrun.training.stopwatch import Stopwatch
 
     coach.stopwatch = Stopwatch(coach.device, waits=True)
-    result = coach.fit()
+    try:
+        result = coach.fit()
+    except Paused:
+        stderr_console().print(time_table(coach.stopwatch.table()))
+        raise
     stderr_console().print(time_table(coach.stopwatch.table()))
     return result
 

@@ -13,6 +13,7 @@ from recrun.cli._options import (
     json_option,
     print_json,
 )
+from recrun.errors import Fault
 
 
 @click.command("validate")
@@ -22,9 +23,9 @@ from recrun.cli._options import (
 def command(configs: tuple[str, ...], as_json: bool) -> None:
     """Check configs without running them.
 
-    Checks keys, types, ranges, names, and settings that cannot work together. Prints every fault as
-    file:line:column: key: message, and notes on what a user should know. The exit code is 2 if there is a fault. No
-    data is read.
+    Checks keys, types, ranges, names, settings that cannot work together, and what a section of a sweep varies. Prints
+    every fault as file:line:column: key: message, and notes on what a user should know. The exit code is 2 if there is
+    a fault. No data is read.
 
     \b
     Example:
@@ -49,9 +50,14 @@ def command(configs: tuple[str, ...], as_json: bool) -> None:
 
 def _report(config: str) -> dict[str, Any]:
     from recrun.config.resolve import resolve
-    from recrun.errors import ConfigError
+    from recrun.errors import ConfigError, reading_order
+    from recrun.sweep.space.check import section_faults
 
+    faults: list[Fault] = []
+    notes: list[str] = []
     try:
-        return {"ok": True, "faults": [], "notes": list(resolve(config).notes)}
+        notes = list(resolve(config).notes)
     except ConfigError as error:
-        return {"ok": False, "faults": error.faults, "notes": []}
+        faults = error.faults
+    found = sorted(dict.fromkeys([*faults, *section_faults(config)]), key=reading_order)
+    return {"ok": not found, "faults": found, "notes": [] if found else notes}

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from recrun.errors import CheckpointError, ConfigError, Fault
+from recrun.runs.folder import RunFolder
 from recrun.runs.listing import DAMAGED, describe, is_condition, meeting, read_filter
 from recrun.runs.new_folder import follow_latest
 from recrun.runs.records import has_record, read_json
+from recrun.runs.resume import is_recorded_as_done
 from recrun.runs.scan import find_folders, folders_in, runs_in
+from recrun.sweep.row import PAUSED, PRUNED
 from recrun.sweep.storage import LEDGER
 
 DONE: Final = "done"
 _LEVELS: Final = 3
 """A run lies in the folder of its data set, in that of its description, in the folder of all runs."""
+_NO_RUN: Final = "no run"
 _NAMED: Final = 5
 """A note names so many runs, and counts the others."""
 
@@ -131,7 +135,7 @@ def _dated_runs(folder: str, levels: int) -> list[tuple[float, str]]:
 
 
 def _trials(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the runs of a sweep's trials, and a note on those that have none.
+    """Return the runs of a sweep's trials, and notes on those that have none or were not trained to their end.
 
     A sweep records the paths of its runs as they were seen from the folder in which it was started; here, they are
     looked for beside the sweep, too.
@@ -142,20 +146,38 @@ def _trials(folder: Path) -> tuple[list[str], list[str]]:
     if not isinstance(trials, list) or not isinstance(before, str):
         raise damage
     root_before, root = Path(before).parent.parent, folder.resolve().parent.parent
-    found, missing = [], 0
+    found = []
+    left_out: dict[str, int] = {}
     for trial in trials:
         if not isinstance(trial, dict):
             raise damage
         run = trial.get("run")
         places = [run, str(root / os.path.relpath(run, root_before))] if isinstance(run, str) else []
         place = next((each for each in places[::-1] if _is_run(each)), None)
-        found += [] if place is None else [place]
-        missing += place is None
-    count = "1 trial" if missing == 1 else f"{missing} trials"
-    note = f"left out: {count} of {folder} {'has' if missing == 1 else 'have'} no run"
+        status = str(trial.get("status"))
+        if status in (PAUSED, PRUNED) and (place is None or not _is_done(place)):
+            left_out[status] = left_out.get(status, 0) + 1
+        elif place is None:
+            left_out[_NO_RUN] = left_out.get(_NO_RUN, 0) + 1
+        else:
+            found.append(place)
     if not found:
-        raise ConfigError(f"no trial of the sweep {folder} has a run")
-    return found, [note] if missing else []
+        raise ConfigError(f"no trial of the sweep {folder} has a run that can be compared")
+    return found, [f"left out: {_told(n, status, folder)}" for status, n in left_out.items()]
+
+
+def _told(n: int, status: str, folder: Path) -> str:
+    """Return why some trials of a sweep are left out."""
+    if n == 1:
+        return f"1 trial of {folder} {'has no run' if status == _NO_RUN else f'was {status}'}"
+    return f"{n} trials of {folder} {'have no run' if status == _NO_RUN else f'were {status}'}"
+
+
+def _is_done(path: str) -> bool:
+    try:
+        return is_recorded_as_done(RunFolder(path))
+    except CheckpointError:
+        return False
 
 
 def _is_run(path: str) -> bool:

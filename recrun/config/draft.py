@@ -10,10 +10,10 @@ from recrun.config.check_value import Misfit, find_registered, fit, misdeclared,
 from recrun.config.family import Family, family_of
 from recrun.config.find import from_here, located
 from recrun.config.parser import Parser
+from recrun.config.reading import Given, Reading
 from recrun.config.settings import RUN, TRAINING
 from recrun.config.suggestions.own_files import explain_file
 from recrun.config.trackers import choose_trackers, declare_trackers
-from recrun.config.yaml_reader import Given, Reading
 from recrun.errors import ConfigError, Fault, RegistryError, nearest
 from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, REPORTERS, SAMPLERS, SCHEDULERS
 from recrun.registry.component import Component, Parameter
@@ -96,8 +96,7 @@ class Choice:
 
     def declared(self) -> set[str]:
         """Return the names of all settings that the run has, or may have where a component is unknown."""
-        components = [*self.components.values(), *self.trackers]
-        own = [parameter for component in components for parameter in component.parameters]
+        own = [each for component in (*self.components.values(), *self.trackers) for each in component.parameters]
         return {parameter.name for parameter in (*self.settings(), *own, *self.possible())}
 
     def owner(self, key: str) -> str | None:
@@ -305,14 +304,14 @@ class Facts:
 
     def _traits(self, setting: str, default: T) -> T:
         component = self.components.get(setting)
-        if component is None:
-            return default
-        traits: T = component.traits
+        traits: T = default if component is None else component.traits
         return traits
 
     @property
     def without_validation(self) -> str | None:
         """The setting that leaves the run without validation metrics, or None if it has them."""
+        if self.values.get("train_on") == "train_valid":
+            return "train_on: train_valid"
         if self.values.get("eval_valid") is False:
             return "eval_valid: false"
         if self.values.get("valid_ratio") == 0 and not self.values.get("valid_path"):

@@ -15,7 +15,7 @@ from recrun.config.check_value import Misfit, fit, json_schema, shown, type_name
 from recrun.config.draft import Facts
 from recrun.config.find import TUNED_FOR, bundled_configs, from_here, read_config
 from recrun.config.monitor_names import LOSS, MetricName, parse_monitor
-from recrun.config.yaml_reader import Given
+from recrun.config.reading import Given
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import ConfigError, Fault, nearest
 from recrun.registry import DATASETS

@@ -1,4 +1,4 @@
-"""Find a config, and read it with the configs it extends and the `KEY=VALUE` arguments.
+"""Find a config, and read it with the configs it extends.
 
 Only the syntax is checked here; `recrun.config.parser` checks each setting, `recrun.config.resolve` the combination.
 """
@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from shlex import quote
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from recrun.config.given.python_values import KEYWORD, read_keywords
+from recrun.config.given.python_values import read_keywords
+from recrun.config.reading import Given, Reading, overlay
 from recrun.config.same_settings import decides
 from recrun.config.suggestions.own_files import named_in
-from recrun.config.yaml_reader import Given, Place, Reading, overlay, read_mapping, read_value
-from recrun.config.yaml_writer import dump_value
+from recrun.config.sweep_section import merge_sections
+from recrun.config.yaml_reader import read_mapping
 from recrun.errors import ConfigError, Fault, nearest
-from recrun.registry import REGISTRIES
 from recrun.registry.user_files import is_file_reference
 
 CONFIG_IN_FOLDER: Final = "recrun.yaml"
@@ -27,16 +26,10 @@ DEFAULT_CONFIG: Final = "bprmf"
 EXTENDS: Final = "extends"
 EXPECTED: Final = "expected"
 TUNED_FOR: Final = "tuned_for"
+SWEEP: Final = "sweep"
 
-Overrides: TypeAlias = Sequence[str] | Mapping[str, Any]
-"""Settings that override those of a config: `KEY=VALUE` arguments, or Python values by key."""
-
-_IN_FILES_ONLY: Final = {
-    EXTENDS: "here, name the config itself",
-    EXPECTED: "expected values hold for a whole config",
-    TUNED_FOR: "it says for which data sets the settings there were chosen",
-}
-"""The keys that are not settings, and why arguments cannot set them."""
+MAX_LAYERS: Final = 100
+"""From more files, a config inherits nothing."""
 
 
 def find_config(config: str | Path | None) -> Path:
@@ -130,121 +123,108 @@ def read_settings(settings: Mapping[str, Any]) -> Reading:
     return _with_base(read_keywords(settings), Path(), ())
 
 
-def read_arguments(arguments: Overrides) -> Reading:
-    """Read `KEY=VALUE` arguments, with values written as in YAML, or Python values by key."""
-    if isinstance(arguments, Mapping):
-        return _read_keywords(arguments)
-    reading = Reading()
-    for position, argument in enumerate(arguments, start=1):
-        file = f"argument {position}"
-        key, equals, text = argument.partition("=")
-        key_place, place = Place(file, None, 1), Place(file, None, len(key) + 2)
-        if not equals or not key.strip():
-            hint = ", without spaces around '='" if argument == "=" or argument.startswith("=") else ""
-            hint = f" ({argument[1:80]}=null unsets what is inherited)" if argument.startswith("~") else hint
-            reading.faults.append(
-                Fault(f"expected KEY=VALUE{hint}, found {argument[:80]!r}", file=file, suggestion=_choice_of(argument))
-            )
-        elif key in reading.given:
-            reading.faults.append(key_place.fault("is set twice", key))
-        elif key in _IN_FILES_ONLY:
-            reading.faults.append(key_place.fault(f"belongs in a config file; {_IN_FILES_ONLY[key]}", key))
-        else:
-            given, faults = read_value(dump_value(text) if _is_plain_text(text) else text, place)
-            reading.faults += [replace(fault, key=key) for fault in faults]
-            if given is not None:
-                reading.given[key] = replace(given, key_place=key_place)
-    return reading
+def _read_chain(path: Path, above: tuple[str, ...], known: dict[str, Reading] | None = None) -> Reading:
+    """Read a file and all that it extends.
 
-
-def _read_keywords(settings: Mapping[str, Any]) -> Reading:
-    reading = read_keywords(settings)
-    for key in [key for key in reading.given if key in _IN_FILES_ONLY]:
-        del reading.given[key]
-        reading.faults.append(KEYWORD.fault(f"belongs in a config; {_IN_FILES_ONLY[key]}", key))
-    return reading
-
-
-def _choice_of(name: str) -> str | None:
-    """Return the `KEY=VALUE` that chooses what a name names, or None."""
-    if name in {parameter.name for optimizer in REGISTRIES["optimizers"] for parameter in optimizer.parameters}:
-        return None  # `lr` is a model, but who writes it alone means the learning rate.
-    kinds = {
-        "model": "models",
-        "dataset": "datasets",
-        "loss": "losses",
-        "optimizer": "optimizers",
-        "sampler": "samplers",
-    }
-    return next((f"{key}={name}" for key, plural in kinds.items() if name in REGISTRIES[plural]), None)
-
-
-def _is_plain_text(text: str) -> bool:
-    """Return whether a value is text, though not in YAML.
-
-    No YAML begins with a percent sign, but a format of dates does (%d/%m/%Y). Marks alone, of which a shell has taken
-    the quotes, are separators of columns (`separator=','`); in YAML they are errors, or empty blocks.
+    Args:
+        path: the file.
+        above: the files that led to it.
+        known: what was read already, by file: several files may extend the same one.
     """
-    return text.startswith("%") or (bool(text) and not text.strip(",|:;&*!>@#?`- \t"))
+    known = {} if known is None else known
+    here = os.path.realpath(path)
+    if here not in known:
+        known[here] = _with_base(read_mapping(path), path, (*above, here), known)
+    return known[here]
 
 
-def read_overrides(arguments: Overrides) -> dict[str, Given]:
-    """Read `KEY=VALUE` arguments, or Python values by key.
-
-    Raises:
-        ConfigError: arguments that are not `KEY=VALUE`, repeat a key, or hold no YAML value; all of them are listed.
-    """
-    return read_arguments(arguments).checked()
-
-
-def _read_chain(path: Path, above: tuple[str, ...]) -> Reading:
-    return _with_base(read_mapping(path), path, (*above, os.path.realpath(path)))
-
-
-def _with_base(reading: Reading, path: Path, here: tuple[str, ...]) -> Reading:
+def _with_base(reading: Reading, path: Path, here: tuple[str, ...], known: dict[str, Reading] | None = None) -> Reading:
     """Return what was read together with what it extends.
 
     Args:
         reading: what was read.
         path: its file, or the working folder for what is in none.
         here: the files that led here, this one included.
+        known: what was read already, by file.
     """
+    known = {} if known is None else known
     reading.expected = reading.given.pop(EXPECTED, None)
     reading.tuned_for = reading.given.pop(TUNED_FOR, None)
+    reading.sweep = reading.given.pop(SWEEP, None)
     base = reading.given.pop(EXTENDS, None)
     if base is None:
         return reading
-    target, fault = _base(path, base, here)
-    if target is None or fault is not None:
-        reading.refuse(fault or base.fault("cannot be found", EXTENDS))
-        return reading
-    inherited = _read_chain(target, here)
-    return Reading(
-        overlay(inherited.given, reading.given),
-        [*reading.faults, *inherited.faults],
-        reading.complete and inherited.complete,
-        reading.expected or (None if decides(reading.given, inherited.given) else inherited.expected),
-        reading.tuned_for or inherited.tuned_for,
-    )
+    targets, faults = _bases(path, base, here)
+    for fault in faults:
+        reading.refuse(fault)
+    bases = [_read_chain(target, here, known) for target in targets]
+    n_layers = sum(1 + max((each.layer for each in below.given.values()), default=0) for below in bases)
+    if n_layers > MAX_LAYERS:
+        message = (
+            f"inherits from {n_layers} files, counted as often as they are extended; at most {MAX_LAYERS} are read"
+        )
+        reading.refuse(base.fault(message, EXTENDS))
+        bases = []
+    return _stacked(bases, reading)
 
 
-def _base(path: Path, base: Given, above: tuple[str, ...]) -> tuple[Path | None, Fault | None]:
-    """Return the file that a config extends, or the fault of the name it gives."""
-    if not isinstance(base.value, str):
-        return None, base.fault("expected the path of a YAML file, or the name of a bundled config", EXTENDS)
-    target = path.parent / base.value
+def _stacked(bases: Sequence[Reading], own: Reading) -> Reading:
+    """Return a reading together with those that it extends, of which later ones win.
+
+    Expected values hold only for the settings in the same file, so they are inherited of the last base that by itself
+    computes the same as the whole.
+    """
+    found = Reading()
+    for above in (*bases, own):
+        found = Reading(
+            overlay(found.given, above.given),
+            list(dict.fromkeys([*above.faults, *found.faults])),
+            found.complete and above.complete,
+            tuned_for=above.tuned_for or found.tuned_for,
+            sweep=merge_sections(found.sweep, above.sweep),
+        )
+    agreeing = [each for each in bases if each.expected is not None and not decides(found.given, each.given)]
+    found.expected = own.expected or (agreeing[-1].expected if agreeing else None)
+    return found
+
+
+def _bases(path: Path, base: Given, above: tuple[str, ...]) -> tuple[list[Path], list[Fault]]:
+    """Return the files that a config extends, the weakest first, and the faults of the names that it gives."""
+    names = base.value if isinstance(base.value, list) else [base.value]
+    targets: dict[str, Path] = {}
+    faults = [] if names else [base.fault("names nothing; expected a config, or several", EXTENDS)]
+    for position, name in enumerate(names):
+        item = position if isinstance(base.value, list) else None
+        target, fault = _base(path, base, name, item, above)
+        if target is not None and os.path.realpath(target) in targets:
+            fault = base.fault(f"{name!r} is listed twice; list it once", EXTENDS, item=item)
+        if fault is not None:
+            faults.append(fault)
+        elif target is not None:
+            targets[os.path.realpath(target)] = target
+    return list(targets.values()), faults
+
+
+def _base(
+    path: Path, base: Given, name: Any, item: int | None, above: tuple[str, ...]
+) -> tuple[Path | None, Fault | None]:
+    """Return the file that a config extends under a name, or the fault of the name."""
+    if not isinstance(name, str):
+        message = "expected the path of a YAML file, or the name of a bundled config"
+        return None, base.fault(message, EXTENDS, item=item)
+    target = path.parent / name
     if not os.path.exists(target):
         bundled = bundled_configs()
-        if base.value not in bundled:
-            message = f"there is no file {str(target)!r}, and no bundled config {base.value!r}"
-            return None, base.fault(message, EXTENDS, nearest(base.value, bundled))
-        target = bundled[base.value]
+        if name not in bundled:
+            message = f"there is no file {str(target)!r}, and no bundled config {name!r}"
+            return None, base.fault(message, EXTENDS, nearest(name, bundled), item)
+        target = bundled[name]
     if os.path.isdir(target):
-        return None, base.fault(f"{base.value!r} is a folder; expected a YAML file", EXTENDS)
+        return None, base.fault(f"{name!r} is a folder; expected a YAML file", EXTENDS, item=item)
     shorter = Path(os.path.normpath(target))  # without "a/../", unless a is a link
     target = shorter if os.path.realpath(shorter) == os.path.realpath(target) else target
     if os.path.realpath(target) in above:
-        return None, base.fault(f"is circular: {base.value} extends this file in turn", EXTENDS)
+        return None, base.fault(f"is circular: {name} extends this file in turn", EXTENDS, item=item)
     return target, None
 
 

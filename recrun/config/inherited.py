@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from recrun.config.draft import Choice, Facts, choose, default_of, parser_of, unsets
 from recrun.config.monitor_names import LOSS, parse_monitor
+from recrun.config.reading import Given, Reading
 from recrun.config.rules.of_evaluation import why_unfit
 from recrun.config.rules.of_models import OF_A_MODEL
-from recrun.config.yaml_reader import Given, Reading
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import Fault, RegistryError
 from recrun.registry.component import REQUIRED, Parameter
@@ -184,6 +184,25 @@ def drop_unmonitored_criterion(values: dict[str, Any], facts: Facts) -> list[str
     values["which4best"] = choices[-1]
     written = f"{_written('which4best', criterion)}{_of(criterion)}"
     return [f"{written} is not among the monitors; it is dropped, and {choices[-1]} chooses the best epoch"]
+
+
+def drop_validation(values: dict[str, Any], facts: Facts) -> list[str]:
+    """Leave the evaluation on valid out where that part is trained on, and return a note if an earlier setting asked.
+
+    Args:
+        values: the settings with a valid value; changed in place.
+        facts: what is known of the config, with the same `values`.
+    """
+    train_on, asked = facts.given.get("train_on"), facts.given.get("eval_valid")
+    if values.get("train_on") != "train_valid" or values.get("eval_valid") is not True:
+        return []
+    if asked is None:
+        values["eval_valid"] = False
+    if asked is None or train_on is None or asked.layer >= train_on.layer:
+        return []
+    values["eval_valid"] = False
+    written = f"{_written('eval_valid', asked)}{_of(asked)}"
+    return [f"{written} does not apply: train_on: train_valid leaves nothing to validate on; it is dropped"]
 
 
 def drop_early_stop(values: dict[str, Any], facts: Facts) -> list[str]:

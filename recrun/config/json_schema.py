@@ -9,9 +9,10 @@ from typing import Any, Final
 from recrun.config.check_value import FILE_REFERENCE, json_schema
 from recrun.config.draft import COMPONENTS, Choice, choose
 from recrun.config.expected import expected_schema, tuned_for_schema
-from recrun.config.find import EXPECTED, EXTENDS, TUNED_FOR
+from recrun.config.find import EXPECTED, EXTENDS, SWEEP, TUNED_FOR
 from recrun.config.monitor_names import LOSS, kind_of
 from recrun.config.resolve import read
+from recrun.config.sweep_section import section_definitions, section_schema
 from recrun.config.trackers import further_reporters
 from recrun.errors import ConfigError
 from recrun.registry import METRICS, REPORTERS
@@ -55,9 +56,13 @@ def config_schema(config: str | Path | None = None) -> dict[str, Any]:
     for name, declared in _by_name(components).items():
         properties.setdefault(name, _shared_property(declared))
     inherited = "config whose settings this one inherits: a path relative to this file, or a bundled config's name"
-    properties[EXTENDS] = {"type": "string", "description": inherited}
+    base = {"type": "string"}
+    bases = [base, {"type": "array", "items": base, "minItems": 1}]
+    settings = tuple(properties)
+    properties[EXTENDS] = {"anyOf": bases, "description": f"{inherited}; of several, the later win"}
     properties[EXPECTED] = expected_schema(_monitor(with_loss=False))
     properties[TUNED_FOR] = tuned_for_schema()
+    properties[SWEEP] = section_schema(settings)
     required = ["model", *(p.name for c in choice.components.values() for p in c.parameters if p.default is REQUIRED)]
     return {
         "$schema": _DIALECT,
@@ -66,6 +71,7 @@ def config_schema(config: str | Path | None = None) -> dict[str, Any]:
         "properties": properties,
         "anyOf": [{"required": list(dict.fromkeys(required))}, {"required": [EXTENDS]}],
         "additionalProperties": False,
+        "$defs": section_definitions(settings),
     }
 
 
@@ -110,7 +116,8 @@ def _value(parameter: Parameter) -> dict[str, Any]:
         items = [*([{"enum": further}] if further else []), FILE_REFERENCE]
         return {"type": "array", "items": {"anyOf": items}}
     elif parameter.name == "which4best":
-        schema = _monitor(with_loss=False)
+        one = _monitor(with_loss=False)
+        schema = {"anyOf": [*one["anyOf"], {"type": "array", "items": one, "minItems": 1, "uniqueItems": True}]}
     elif parameter.name == "device":
         return dict(_DEVICE)
     else:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from recrun.config.find import from_here
+from recrun.config.reading import Given
 from recrun.config.suggestions.translations import monitor_of
-from recrun.config.yaml_reader import Given
 from recrun.errors import ConfigError, Fault, RegistryError, unknown
 from recrun.registry import METRIC_KINDS, METRICS
 from recrun.registry.component import Component

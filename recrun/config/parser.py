@@ -19,10 +19,10 @@ from recrun.config.check_value import Misfit, find_registered, fit, shown, type_
 from recrun.config.config import Config
 from recrun.config.find import from_here
 from recrun.config.given.script_flags import TAKEN, read_flags
+from recrun.config.reading import Given
 from recrun.config.settings import RUN, TRAINING
 from recrun.config.suggestions.keys import meant_setting
 from recrun.config.suggestions.values import meant_value
-from recrun.config.yaml_reader import Given
 from recrun.errors import ConfigError, Fault, RegistryError, reading_order
 from recrun.registry import OPTIMIZERS, REGISTRIES
 from recrun.registry.component import REQUIRED, Parameter
@@ -310,6 +310,6 @@ def _exit_with(faults: Iterable[Fault]) -> NoReturn:
 
 
 _RESERVED: Final = frozenset(
-    [*dir(Config), *dir(Parser), "extends", "expected", "tuned_for", "help"],
+    [*dir(Config), *dir(Parser), "extends", "expected", "tuned_for", "sweep", "help"],
 )
 """Names that a setting cannot have, because they mean something else as an attribute, a key or a flag."""

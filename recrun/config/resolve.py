@@ -16,7 +16,8 @@ from recrun.config.config import Config
 from recrun.config.draft import COMPONENTS, OF_ANY_MODEL, Choice, Facts, choose, parser_of
 from recrun.config.expected import Expected, note_of_other_data, read_expected, read_tuned_for, unmeasured
 from recrun.config.family import Family, family_of
-from recrun.config.find import Overrides, find_config, read_arguments, read_config, read_settings
+from recrun.config.find import find_config, read_config, read_settings
+from recrun.config.given.arguments import Overrides, read_arguments
 from recrun.config.inherited import (
     drop_early_stop,
     drop_inapplicable,
@@ -24,20 +25,22 @@ from recrun.config.inherited import (
     drop_unfit_choices,
     drop_unfit_monitors,
     drop_unmonitored_criterion,
+    drop_validation,
     explain_misfits,
     overruled_defaults,
     take_back,
 )
 from recrun.config.monitor_names import kind_of, settle
 from recrun.config.parser import Parser
+from recrun.config.reading import Given, Reading, overlay
 from recrun.config.rules.contradictions import contradictions
+from recrun.config.rules.criteria import check_criteria, with_first_criterion
 from recrun.config.same_settings import decides
 from recrun.config.settings import TRAINING
 from recrun.config.suggestions.keys import REMARKS, RENAMED, bare, meant_setting, renamed
 from recrun.config.suggestions.own_files import explain_python
 from recrun.config.suggestions.translations import monitor_of, remark_on
 from recrun.config.trackers import by_todays_name
-from recrun.config.yaml_reader import Given, Reading, overlay
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, reading_order, unknown
 from recrun.registry import DATASETS, ENGINES, LOSSES, METRICS, MODELS, REGISTRIES, REPORTERS, SAMPLERS, SPLITS
 from recrun.registry.component import Component
@@ -65,6 +68,7 @@ class Resolved:
         expected: the expected values that the file lists for these settings.
         tuned_for: the data sets for which the file says that its settings were chosen.
         notes: what a user should know about the settings.
+        criteria: the metrics by which a sweep compares its points: `which4best`, or all of them where it is a list.
     """
 
     config: Config
@@ -74,6 +78,7 @@ class Resolved:
     expected: tuple[Expected, ...] = ()
     tuned_for: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    criteria: tuple[str, ...] = ()
 
     @property
     def trains(self) -> bool:
@@ -125,12 +130,13 @@ def read(config: str | Path | Mapping[str, Any] | None, overrides: Overrides = (
     given = overlay(reading.given, arguments.given)
     as_written = not decides(arguments.given, {})
     faults = reading.faults + arguments.faults
-    return Reading(given, faults, complete, reading.expected, reading.tuned_for, as_written), path
+    return Reading(given, faults, complete, reading.expected, reading.tuned_for, as_written, reading.sweep), path
 
 
 def _check(reading: Reading, path: str) -> Resolved:
     """Check what was read; the file's expected values count only if no override changes what is computed."""
-    reading, notes = drop_unfit_choices(by_todays_name(reading))
+    reading, several = with_first_criterion(by_todays_name(reading))
+    reading, notes = drop_unfit_choices(reading)
     choice = choose(reading)
     reading, dropped = drop_meaningless(reading, choice)
     notes += dropped
@@ -159,8 +165,10 @@ def _check(reading: Reading, path: str) -> Resolved:
     faults += settle(values, reading.given)
     notes += drop_unfit_monitors(values, facts, reading)
     notes += drop_unmonitored_criterion(values, facts)
-    notes += drop_early_stop(values, facts)
+    notes += [*drop_validation(values, facts), *drop_early_stop(values, facts)]
     faults += contradictions(facts)
+    criteria, found, dropped = check_criteria(several, facts)
+    faults, notes = [*faults, *found], [*notes, *dropped]
     expected: dict[int, Expected] = {}
     if reading.expected is not None:
         expected, found = read_expected(reading.expected)
@@ -176,7 +184,8 @@ def _check(reading: Reading, path: str) -> Resolved:
     if reading.tuned_for is not None:
         dataset, model = choice.components["dataset"], choice.components["model"]
         notes += note_of_other_data(reading.tuned_for, tuned_for, dataset, model)
-    return Resolved(Config(values), choice.components, path, dict(reading.given), measured, tuned_for, tuple(notes))
+    given = dict(reading.given)
+    return Resolved(Config(values), choice.components, path, given, measured, tuned_for, tuple(notes), criteria)
 
 
 def _explain_key(key: str, reading: Reading, parser: Parser, choice: Choice) -> Fault:

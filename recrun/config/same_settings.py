@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from recrun.config.reading import Given
 from recrun.config.settings import RUN, TRAINING
-from recrun.config.yaml_reader import Given
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import RegistryError
 from recrun.registry import REPORTERS, SCHEDULERS
@@ -56,6 +56,9 @@ PATHS: Final = ("root", "init_from")
 
 _OF_ONE_RUN: Final = {"id": None, "resume": False}
 """Settings that concern a single run folder, with the values that a stored config has instead."""
+
+_CAME_LATER: Final = ("train_on", "stop_epoch")
+"""Settings that do not count in the identity of a sweep as long as they are as by default."""
 
 NAMES: Final = ("description", *_OF_ONE_RUN)
 """Settings that only name a run. The description is also part of the path of runs and sweeps."""
@@ -117,7 +120,9 @@ def result_identity(config: Mapping[str, Any]) -> dict[str, str]:
 
 def sweep_identity(config: Mapping[str, Any], axes: Collection[str]) -> dict[str, Any]:
     """Return the settings that identify a trial's sweep: those that affect results, and the axes of the grid."""
-    left_out = (*FREE, *settings_of_trackers(config), *_OF_ONE_RUN)
+    left_out = {*FREE, *settings_of_trackers(config), *_OF_ONE_RUN}
+    # Sweeps that were begun before there were these settings keep their folders.
+    left_out |= {key for key in _CAME_LATER if config.get(key) == _DEFAULTS[key]}
     return {key: value for key, value in config.items() if key in axes or key not in left_out}
 
 

@@ -49,9 +49,19 @@ RUN: Final[tuple[Parameter, ...]] = (
         "metrics to compute, also ./file.py:name@10; the training loss is always recorded",
     ),
     _run(
-        "which4best", str | None, None, "monitor that chooses the best epoch on validation; the last one listed if null"
+        "which4best",
+        str | None,
+        None,
+        "monitor that chooses the best epoch on validation; the last one listed if null. Of a list, the first: a sweep "
+        "compares by all",
     ),
-    _run("eval_valid", bool, True, "evaluate on the validation part"),
+    _run(
+        "train_on",
+        Literal["train", "train_valid"],
+        "train",
+        "train on the train part, or on train and valid together, without validation: the last epoch counts",
+    ),
+    _run("eval_valid", bool, True, "evaluate on the validation part; false with train_on: train_valid"),
     _run("eval_test", bool, True, "evaluate on the test part once, at the end, with the best model"),
     _run("eval_memory", PositiveInt, 512, "memory that ranking may use besides the model, in MB"),
     _run("per_user", bool, True, "keep the metrics of each user in the run folder, to compare runs by"),
@@ -111,6 +121,13 @@ TRAINING: Final[tuple[Parameter, ...]] = (
         AppliesIf("init_from is not None", "the model starts from no run"),
     ),
     _training("epochs", NonNegativeInt, 100, "epochs to train"),
+    _training(
+        "stop_epoch",
+        NonNegativeInt | None,
+        None,
+        "epoch after which training ends, with learning rates still set for all epochs; the last one if null",
+        Where("stop_epoch is None or stop_epoch <= epochs", "expected at most epochs, {epochs}, found {stop_epoch}"),
+    ),
     _training("batch_size", PositiveInt, 2048, "training rows in a batch"),
     _training("optimizer", str, "adam", "optimizer"),
     _training("lr_scheduler", str, "none", "learning-rate schedule, stepped after each epoch"),

@@ -11,9 +11,9 @@ from recrun.config.check_value import misdeclared, without_mistakes
 from recrun.config.config import Config
 from recrun.config.find import from_here
 from recrun.config.parser import Parser
+from recrun.config.reading import Given, Reading
 from recrun.config.same_settings import FORMERLY, settings_of_trackers
 from recrun.config.settings import USUAL_REPORTERS
-from recrun.config.yaml_reader import Given, Reading
 from recrun.errors import ConfigError, Fault, RegistryError, nearest, unknown
 from recrun.registry import REPORTERS
 from recrun.registry.component import Component

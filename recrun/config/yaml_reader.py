@@ -10,130 +10,20 @@ import codecs
 import errno
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
+from recrun.config.reading import Given, Place, Reading
 from recrun.config.yaml_dialect import NotYaml, compose, construct
-from recrun.errors import ConfigError, Fault
+from recrun.errors import Fault
 from recrun.files import read_regular
 
 MAX_BYTES: Final = 1 << 16
 """A larger file is refused without being parsed: it cannot be a config."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where something was written: a file with 1-based line and column, or an argument of the command line."""
-
-    file: str
-    line: int | None = None
-    column: int | None = None
-
-    def fault(self, message: str, key: str = "", suggestion: str | None = None) -> Fault:
-        """Return a fault at this place."""
-        return Fault(message, key, self.file, self.line, self.column, suggestion)
-
-
-@dataclass(frozen=True)
-class Given:
-    """A value as it was given in a file, in an argument or by a program.
-
-    Args:
-        value: the typed value.
-        place: where it was written; None when a program set it.
-        text: how a plain scalar was written (`1e-3`), for settings that are text; None for anything else.
-        key_place: where its key was written.
-        items: where the elements of a list were written.
-        within: for mappings in a list, where each key and its value were written, by (element, key).
-        layer: 0 for the config that extends no other, more for those that override it, most for the command line.
-        overrides: the value of the layer below that it replaces.
-    """
-
-    value: Any
-    place: Place | None = None
-    text: str | None = None
-    key_place: Place | None = None
-    items: tuple[Place, ...] = ()
-    within: Mapping[tuple[int, str], tuple[Place, Place]] = field(default_factory=dict)
-    layer: int = 0
-    overrides: Given | None = None
-
-    @property
-    def is_bare_argument(self) -> bool:
-        """Whether it is an argument with nothing behind the equals sign."""
-        return self.text == "" and self.place is not None and self.place.line is None
-
-    def fault(self, message: str, key: str = "", suggestion: str | None = None, item: int | None = None) -> Fault:
-        """Return a fault at the position of the value, or of one of its elements."""
-        place = self.items[item] if item is not None and item < len(self.items) else self.place
-        return place.fault(message, key, suggestion) if place else Fault(message, key, suggestion=suggestion)
-
-    def key_fault(self, message: str, key: str, suggestion: str | None = None) -> Fault:
-        """Return a fault at the position of the key."""
-        return (
-            self.key_place.fault(message, key, suggestion) if self.key_place else self.fault(message, key, suggestion)
-        )
-
-    def origin(self, key: str, given: Mapping[str, Given]) -> str:
-        """Return, for a fault of an inherited setting, where it is from and how to be rid of it; "" of any other.
-
-        Args:
-            key: the setting.
-            given: all settings, this one included.
-        """
-        latest = max(given.values(), key=lambda each: each.layer, default=self)
-        if self.layer >= latest.layer or self.place is None or latest.place is None:
-            return ""
-        written = "=" if latest.place.line is None else ": "
-        # The default data suits no model that is refused other data for what it is trained on.
-        unset = "" if key == "dataset" else f", or unset it with {key}{written}null"
-        return f" (inherited from {self.place.file}:{self.place.line}; set {key} anew{unset})"
-
-
-@dataclass
-class Reading:
-    """What could be read from a text, and the faults of the rest.
-
-    Args:
-        given: the values by key.
-        faults: everything found wrong.
-        complete: whether every key was read, so that a key missing from `given` was not written.
-        expected: the expected values of a config, which are not settings.
-        tuned_for: the data sets for which the settings of a config were chosen, which is not a setting.
-        as_written: whether the settings compute the same as the config alone, so that `expected` holds for them.
-    """
-
-    given: dict[str, Given] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-    complete: bool = True
-    expected: Given | None = None
-    tuned_for: Given | None = None
-    as_written: bool = True
-
-    def refuse(self, fault: Fault) -> None:
-        """Add a fault that left keys unread."""
-        self.faults.append(fault)
-        self.complete = False
-
-    def checked(self) -> dict[str, Given]:
-        """Return the values.
-
-        Raises:
-            ConfigError: there are faults; it holds all of them.
-        """
-        if self.faults:
-            raise ConfigError(self.faults)
-        return self.given
-
-
-def overlay(below: Mapping[str, Given], above: Mapping[str, Given]) -> dict[str, Given]:
-    """Return the settings of two layers in one; those above override those below."""
-    layer = 1 + max((each.layer for each in below.values()), default=-1)
-    return {**below, **{key: replace(each, layer=layer, overrides=below.get(key)) for key, each in above.items()}}
 
 
 def read_mapping(path: str | Path) -> Reading:
@@ -204,7 +94,18 @@ class _Text:
             for key, entry in (element.value if isinstance(element, yaml.MappingNode) else ())
             if isinstance(key, yaml.ScalarNode)
         }
-        return Given(value, self.place(node.start_mark), plain, key_place, places, within)
+        parts = dict(self._parts(node, key_place))
+        return Given(value, self.place(node.start_mark), plain, key_place, places, within, parts=parts)
+
+    def _parts(self, node: yaml.Node, key_place: Place) -> Iterator[tuple[str | int, Given]]:
+        """Yield the entries of a mapping by key, or the elements of a list by position."""
+        if isinstance(node, yaml.SequenceNode):
+            for position, element in enumerate(node.value):
+                yield position, self.given(element, key_place, [])
+        elif isinstance(node, yaml.MappingNode):
+            for key, entry in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    yield key.value, self.given(entry, self.place(key.start_mark), [])
 
 
 def _read_entries(source: _Text, reading: Reading) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from recrun.config.yaml_reader import Place
+from recrun.config.reading import Place
 from recrun.errors import ConfigError, Fault, nearest
 from recrun.importing.draft import Draft, Line, Rule
 from recrun.importing.yaml_tree import Entry

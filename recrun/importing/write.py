@@ -6,8 +6,8 @@ import shlex
 from dataclasses import replace
 from typing import Any, Final
 
+from recrun.config.reading import Given
 from recrun.config.resolve import resolve_given
-from recrun.config.yaml_reader import Given
 from recrun.config.yaml_writer import dump_mapping, dump_value
 from recrun.errors import ConfigError, Fault
 from recrun.importing.data_files import not_taken

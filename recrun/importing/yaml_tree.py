@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recrun.config.reading import Place, Reading
 from recrun.config.yaml_dialect import NotYaml, compose, construct
-from recrun.config.yaml_reader import Place, Reading, read_text, without_controls
+from recrun.config.yaml_reader import read_text, without_controls
 from recrun.errors import ConfigError, Fault
 
 

@@ -11,7 +11,9 @@ from recrun.config.find import bundled_configs
 from recrun.config.resolve import Resolved
 from recrun.notebook.display import cell_output
 from recrun.notebook.html import near
+from recrun.notebook.wording import for_python
 from recrun.runs.folder import RunFolder
+from recrun.training.pause import Pause, Paused
 from recrun.training.stop_signals import Interrupted, keeping_the_process
 from recrun.training.torch_workarounds import let_threads_sleep
 
@@ -20,7 +22,12 @@ if TYPE_CHECKING:
 
 
 def fit(
-    resolved: Resolved, *, runs: str | Path = "runs", run: RunFolder | None = None, progress: bool = True
+    resolved: Resolved,
+    *,
+    runs: str | Path = "runs",
+    run: RunFolder | None = None,
+    progress: bool = True,
+    pause: Pause | None = None,
 ) -> RunFolder:
     """Train, and return the folder of the run.
 
@@ -29,6 +36,7 @@ def fit(
         runs: the root of the run folders.
         run: the run to continue; None for a new one.
         progress: whether the progress is shown.
+        pause: when the run pauses; None for never.
 
     Raises:
         RecrunError: the run cannot be built, or fails.
@@ -51,8 +59,12 @@ def fit(
 
     with undisturbed_random_state(torch.device("cpu")), keeping_the_process():
         coach = prepare(resolved, runs=runs, run=run, reporters=reporters, latest=True, verbose=verbose)
+        coach.pause = coach.pause if pause is None else pause
         try:
             coach.fit()
+        except Paused as paused:
+            if verbose and cell_output() is None:
+                say(for_python(str(paused)))
         except Interrupted:
             path = near(coach.run.path)
             raise Interrupted(f"interrupted; continue with: recrun.load({path!r}).resume()") from None

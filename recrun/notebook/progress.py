@@ -14,7 +14,8 @@ from recrun.report.terminal.board import Board, Row, train_title
 from recrun.report.terminal.lines import counted, duration, epoch_label, facts, more_facts, number
 from recrun.runs.history import Part
 from recrun.sweep.run import Listener
-from recrun.sweep.view import opening_lines, progress_cells
+from recrun.sweep.view.opening import opening_lines
+from recrun.sweep.view.progress import progress_cells
 from recrun.training.reporter import Reporter
 from recrun.training.stopwatch import Recurring
 

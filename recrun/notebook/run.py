@@ -257,11 +257,12 @@ class Run:
         return evaluate(trained.path, {**trained.settings, **settings}, split=_checked(split), trust=trained.trust)
 
     @worded
-    def resume(self, *, progress: bool = True, **settings: Any) -> Run:
+    def resume(self, *, progress: bool = True, until: int | None = None, **settings: Any) -> Run:
         """Continue the run in this process, if there is something left to train, and return it.
 
         Args:
             progress: as for `recrun.train`.
+            until: as for `recrun.train`.
             **settings: a larger number of `epochs`, or where and how it computes, such as `device`.
 
         Raises:
@@ -270,11 +271,13 @@ class Run:
         """
         from recrun.notebook.fitting import fit
         from recrun.runs.resume import resolve_run
+        from recrun.training.pause import Pause
 
+        pause = Pause.read(until)
         trained = self._trained
         resolved = resolve_run(self._own, {**trained.settings, **settings}, trust=trained.trust)
         self._trained = TrainedModel(trained.path, trained.settings, trust=trained.trust)
-        fit(resolved, run=self._own, progress=progress)
+        fit(resolved, run=self._own, progress=progress, pause=pause)
         return self
 
     def __fspath__(self) -> str:

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recrun.errors import ConfigError, Fault, TrainingError
+from recrun.errors import ConfigError, Fault
 from recrun.notebook.html import grid, lines, markup, near
 from recrun.notebook.run import Run
-from recrun.notebook.wording import warn, worded
+from recrun.notebook.wording import worded
 from recrun.registry.user_files import short_name
 from recrun.report.terminal.lines import number
 from recrun.runs.folder import open_run
-from recrun.sweep.ledger import Ledger, as_text
+from recrun.sweep.document import as_text
+from recrun.sweep.ledger import Ledger
+from recrun.sweep.pareto import pareto_points
+from recrun.sweep.points import interval
 from recrun.sweep.row import DONE
-from recrun.training.stop_signals import Interrupted
+from recrun.sweep.view.settings import columns_of, keys_in
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from recrun.notebook.final import Final
+    from recrun.sweep.points import Standing
     from recrun.sweep.row import Row
-    from recrun.sweep.run import Listener
 
 _MOST_ROWS = 50
 """The trials that a notebook shows."""
+_NOTHING = {"reason": "it compares nothing"}
 
 
 class Sweep:
@@ -56,8 +61,9 @@ class Sweep:
     def trials(self) -> pl.DataFrame:
         """The trials, best first, those that failed last.
 
-        The columns are `trial`, the axes of the grid, `status`, the metrics on validation (on test if the sweep chooses
-        nothing), `best_epoch`, `seconds`, `run` and `cause`, which says why a trial failed.
+        The columns are `trial`, the `config` where there are several, what varies, `status`, the metrics on validation
+        (on test if the sweep chooses nothing), `best_epoch`, `reached` (the epoch at which a trial was paused or
+        pruned), `seconds`, `run` and `cause`, which says why a trial failed.
         """
         import polars as pl
 
@@ -65,10 +71,11 @@ class Sweep:
         metrics = dict.fromkeys(name for row in rows for name in ledger.numbers(row))
         columns = {
             "trial": pl.Series([row.trial.index for row in rows], dtype=pl.Int64),
-            **{key: _column([row.trial.overrides[key] for row in rows]) for key in ledger.plan.axes},
+            **{key: _column([row.trial.shown.get(key) for row in rows]) for key in columns_of(ledger)},
             "status": pl.Series([row.status for row in rows], dtype=pl.String),
             **{name: _numbers([ledger.numbers(row).get(name) for row in rows]) for name in metrics},
             "best_epoch": pl.Series([row.best_epoch for row in rows], dtype=pl.Int64),
+            **_reached([row.reached for row in rows]),
             "seconds": _numbers([row.seconds for row in rows]),
             "run": pl.Series([_path(row) for row in rows], dtype=pl.String),
             "cause": pl.Series([row.cause for row in rows], dtype=pl.String),
@@ -79,19 +86,50 @@ class Sweep:
     def points(self) -> pl.DataFrame:
         """The points of the grid, best first: the means over seeds and folds of trials that differ in these alone.
 
-        The columns are the settings of the point, `n` (how many trials are done), and for each metric its mean and its
-        standard deviation, `ndcg@20` and `ndcg@20_sd`.
+        The columns are the settings of the point, null where it does not have one, `n` (how many trials are done),
+        `reached`, the epoch up to which its trials were trained if they were paused or pruned, and for each metric its
+        mean and its standard deviation, `ndcg@20` and `ndcg@20_sd`; where points have several trials also the ends of
+        the 95 % interval of the mean, `ndcg@20_low` and `ndcg@20_high`.
+        """
+        return self._points(self._ledger.standings())
+
+    @property
+    def front(self) -> pl.DataFrame:
+        """The points on the Pareto front of several criteria, as `points` has them; the best point if there is one."""
+        plan, standings = self._ledger.plan, self._ledger.standings()
+        return self._points(pareto_points(standings, plan.criteria, plan.smaller_is_better))
+
+    @property
+    def importance(self) -> pl.DataFrame:
+        """How much each setting matters, the most important first: `setting`, `values` and `importance`.
+
+        Raises:
+            ConfigError: it is not known, and why.
         """
         import polars as pl
 
-        standings = self._ledger.standings()
+        found = self._ledger.importance
+        if found is None or "reason" in found:
+            raise ConfigError(f"the importance of settings is not known: {(found or _NOTHING)['reason']}")
+        columns = {"setting": pl.String, "values": pl.Int64, "importance": pl.Float64}
+        return pl.DataFrame({key: [each[key] for each in found["settings"]] for key in columns}, schema=columns)
+
+    def _points(self, standings: Sequence[Standing]) -> pl.DataFrame:
+        import polars as pl
+
         settings = [{**each.point.data, **each.point.choices} for each in standings]
         metrics = dict.fromkeys(name for each in standings for name in each.mean)
-        columns = {key: _column([each[key] for each in settings]) for key in settings[0]}
+        keys = keys_in(settings, columns_of(self._ledger))
+        columns = {key: _column([each.get(key) for each in settings]) for key in keys}
         columns["n"] = pl.Series([each.n_done for each in standings], dtype=pl.Int64)
+        columns |= _reached([each.reached for each in standings])
         for name in metrics:
             columns[name] = _numbers([each.mean.get(name) for each in standings])
             columns[f"{name}_sd"] = _numbers([each.sd.get(name) for each in standings])
+            if self._ledger.plan.has_repeats:
+                ends = [interval(each).get(name) for each in standings]
+                columns[f"{name}_low"] = _numbers([None if each is None else each[0] for each in ends])
+                columns[f"{name}_high"] = _numbers([None if each is None else each[1] for each in ends])
         return pl.DataFrame(columns)
 
     @property
@@ -116,9 +154,44 @@ class Sweep:
             ConfigError: nothing is chosen: the axes are seeds and folds alone, or change the data.
         """
         best = self._ledger.best_point
+        if best is None and len(self._ledger.plan.criteria) > 1:
+            raise ConfigError("no point is best by several criteria; see front, and final(point=...)")
         if best is None:
             raise ConfigError("nothing is best: the axes are seeds or folds, or change the data; see points and trials")
         return [self.run(index) for index in best.point.trials]
+
+    @worded
+    def final(
+        self,
+        *,
+        point: int | None = None,
+        train_only: bool = False,
+        again: bool = False,
+        jobs: int = 1,
+        engine: str = "local",
+        engine_settings: Mapping[str, Any] | None = None,
+        progress: bool = True,
+    ) -> Final:
+        """Train the best point on train and valid, for each of its seeds, and score test once; or continue that.
+
+        Args:
+            point: the number of another point to train.
+            train_only: train nothing, and score the runs of the point as they are.
+            again: also if there was a last step of another choice.
+            jobs: how many are trained at once.
+            engine: where they are trained.
+            engine_settings: the engine's own settings.
+            progress: whether a line is printed for each run.
+
+        Raises:
+            ConfigError: the sweep is unfinished, or chose nothing, or its point cannot be trained without validation.
+            TrainingError: a run failed.
+            KeyboardInterrupt: it was interrupted; the same call continues it.
+        """
+        from recrun.notebook.final import make_final
+
+        wish = {"point": point, "train_only": train_only, "again": again}
+        return make_final(self.path, wish, jobs, engine, engine_settings or {}, progress=progress)
 
     @worded
     def run(self, trial: int) -> Run:
@@ -145,13 +218,13 @@ class Sweep:
 
     def _repr_html_(self) -> str:
         ledger, rows = self._ledger, self._ledger.ranked()
-        axes, criterion = list(ledger.plan.axes), self.which4best
+        axes, criterion = columns_of(ledger), self.which4best
         names = dict.fromkeys(name for row in rows for name in ledger.numbers(row))
         metrics = [criterion, *(name for name in names if name != criterion)] if criterion in names else list(names)
         cells = [
             [
                 str(row.trial.index),
-                *(as_text(row.trial.overrides[key]) for key in axes),
+                *(as_text(row.trial.shown[key]) if key in row.trial.shown else "" for key in axes),
                 row.status,
                 *(number(ledger.numbers(row).get(name)) for name in metrics),
                 row.cause or "",
@@ -167,87 +240,12 @@ class Sweep:
         return markup(lines(facts), grid(heads, cells, 0 if ledger.best is not None else None))
 
 
-@worded
-def sweep(
-    config: str | Path | Mapping[str, Any] | None = None,
-    *,
-    runs: str | Path = "runs",
-    jobs: int = 1,
-    engine: str = "local",
-    engine_settings: Mapping[str, Any] | None = None,
-    progress: bool = True,
-    **settings: Any,
-) -> Sweep:
-    """Train on every point of a grid, each trial in a process of its own, and rank the trials on validation.
+def _reached(epochs: Sequence[int | None]) -> dict[str, pl.Series]:
+    """Return the column of the epochs that were reached, if any were not the last."""
+    import polars as pl
 
-    A list of values is an axis of the grid: `lr=[1e-3, 1e-4]`. For a setting that is itself a list, such as `monitors`,
-    it is a list of lists. Repeat the call to continue a sweep, or to have its results again: trials that are done are
-    not trained anew.
-
-    Args:
-        config: as for `recrun.train`.
-        runs: the folder that holds the run folders.
-        jobs: how many trials run at once.
-        engine: where trials run: a registered engine, or "./file.py:Name".
-        engine_settings: the engine's own settings.
-        progress: whether the progress is shown.
-        **settings: settings with one value for all trials, or a list of values.
-
-    Returns:
-        The sweep. If some trials failed, there is a warning, and `trials` says why.
-
-    Raises:
-        ConfigError: with every fault of the settings; nothing was started.
-        TrainingError: all trials failed.
-        KeyboardInterrupt: the sweep was interrupted; its trials have saved their state.
-    """
-    from recrun.config.resolve import resolve
-    from recrun.notebook.fitting import say_notes
-    from recrun.sweep.engines import choose_engine
-    from recrun.sweep.plan import plan_sweep
-    from recrun.sweep.run import run_sweep
-    from recrun.sweep.same_data import mixed_files
-    from recrun.sweep.space.python_axes import sweep_arguments
-    from recrun.sweep.trial_results import INTERRUPTED_EXIT
-
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise ConfigError(Fault(f"expected an integer >= 1, found {jobs!r}", "jobs"))
-    make_engine = choose_engine(engine, engine_settings or {})
-    arguments, axes = sweep_arguments(config, settings)
-    if not axes:
-        resolve(config, arguments)  # its faults come first
-        raise ConfigError("no setting has several values: give one a list, lr=[1e-3, 1e-4], or use recrun.train")
-    plan = plan_sweep(config, arguments)
-    jobs = min(jobs, len(plan.trials))
-    with Ledger(plan, Path(runs)) as ledger:
-        if progress:
-            say_notes([*plan.notes, *ledger.notes])
-        listener = _listener(plan.config_path, progress)
-        code = run_sweep(ledger, make_engine(jobs, [ledger.lock_descriptor]), jobs, listener=listener)
-    if code == INTERRUPTED_EXIT:
-        raise Interrupted("interrupted; repeat the call to continue: trials that are done are kept")
-    open_rows = [row for row in ledger.rows if row.status != DONE]
-    if len(open_rows) == len(ledger.rows):
-        raise TrainingError(
-            f"all {len(open_rows)} trials failed; trial {open_rows[0].trial.index}: {open_rows[0].cause}"
-        )
-    failed = [f"trial {row.trial.index} {row.status}: {row.cause}" for row in open_rows]
-    changed = [
-        f"{name} changed during the sweep, so not all trials are of the same data" for name in mixed_files(ledger.rows)
-    ]
-    warn([*failed, *changed])
-    return Sweep(ledger)
-
-
-def _listener(config: str, progress: bool) -> Listener:
-    from recrun.notebook.display import cell_output
-    from recrun.notebook.fitting import config_name
-    from recrun.notebook.progress import SweepView
-    from recrun.report.terminal.console import stderr_console
-    from recrun.sweep.view import view_of
-
-    output = cell_output() if progress else None
-    return view_of(stderr_console(), int(progress)) if output is None else SweepView(output, config_name(config))
+    is_there = any(epoch is not None for epoch in epochs)
+    return {"reached": pl.Series(epochs, dtype=pl.Int64)} if is_there else {}
 
 
 def _column(values: list[Any]) -> pl.Series:

@@ -18,6 +18,7 @@ def train(
     *,
     runs: str | Path = "runs",
     progress: bool = True,
+    until: int | None = None,
     **settings: Any,
 ) -> Run:
     """Train a model in this process, and evaluate its best epoch on test.
@@ -28,11 +29,13 @@ def train(
         runs: the folder that holds the run folders.
         progress: whether the progress is shown: in a notebook in the output of the cell, elsewhere on stderr. Warnings
             are shown in any case.
+        until: the run pauses after the evaluation at this epoch, or the first later one; `resume()` continues it, and
+            its numbers do not depend on its pauses. None to train to the end.
         **settings: settings, which override those of the config; `resume=True` continues an unfinished run with the
             same settings.
 
     Returns:
-        The run.
+        The run; its status is "interrupted" if it has paused.
 
     Raises:
         ConfigError: with every fault of the settings; nothing was started.
@@ -42,12 +45,14 @@ def train(
     """
     from recrun.config.resolve import resolve
     from recrun.notebook.fitting import fit
+    from recrun.training.pause import Pause
 
+    pause = Pause.read(until)
     try:
         resolved = resolve(config, settings)
     except ConfigError as error:
         raise ConfigError([_with_sweep(fault, settings) for fault in error.faults]) from None
-    return Run(fit(resolved, runs=runs, progress=progress))
+    return Run(fit(resolved, runs=runs, progress=progress, pause=pause))
 
 
 def _with_sweep(fault: Fault, settings: Mapping[str, Any]) -> Fault:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import wraps
 from typing import Final, ParamSpec, TypeVar
@@ -16,12 +16,21 @@ from recrun.errors import ConfigError, Fault, RecrunError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_OPTIONS: Final = {
+_OPTIONS: Final[Mapping[str, str | Callable[[re.Match[str]], str]]] = {
     r"--split (valid|test)": r"split='\1'",
     r"--over (users|seeds|both)": r"over='\1'",
     r"--exclude none": "exclude=None",
     r"--skip-unknown": "skip_unknown=True",
     r"--(trust|descriptive)\b": r"\1=True",
+    r"--train-only": "train_only=True",
+    r"--again": "again=True",
+    r"--(search|prune) (?!N)(\w+)": r"\1='\2'",
+    r"--(trials|add|seeds|generation|retries) (N|\d+)": r"\1=\2",
+    r"--(max|search)-(hours|epochs|seed)\b": r"\1_\2",
+    r"--(fail-fast|race)\b": lambda found: f"{found[1].replace('-', '_')}=True",
+    r"--(search|trials|add|seeds|prune|generation|timeout|retries|zip|jobs)\b": r"\1",
+    r"--until\b": "until",
+    r"--point\b": "point",
     r"--metric\b": "metrics",
     r"--(baseline|items)\b": r"\1",
     r"(?:recrun train )?--resume '([^']*)'": r"recrun.load('\1').resume()",
@@ -67,7 +76,8 @@ def worded(function: Callable[P, T]) -> Callable[P, T]:
 
 def _reworded(fault: Fault) -> Fault:
     is_argument = _ARGUMENT.fullmatch(fault.file or "") is not None
-    file, column = (KEYWORD.file, None) if is_argument else (fault.file, fault.column)
+    is_option = (fault.file or "").startswith("--")
+    file, column = (KEYWORD.file, None) if is_argument or is_option else (fault.file, fault.column)
     return replace(fault, message=for_python(fault.message), key=for_python(fault.key), file=file, column=column)
 
 

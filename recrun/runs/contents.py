@@ -36,7 +36,11 @@ _FILES: Final = {
         r"summary/(SUMMARY\.md|curves\.(png|svg)|(train|valid|test)\w[\w.]*(@\w+)?\.png|events\.out\.tfevents\.[^/]+)",
         rf"(({_FOLDERS_OF_RUN})/)?{_TEMPORARY}",
     ),
-    "sweep": (r"sweep\.json|sweep\.csv|lock", r"trials/[0-9]+\.(yaml|log)", rf"(trials/)?{_TEMPORARY}"),
+    "sweep": (
+        r"sweep\.json|sweep\.csv|final\.json|journal\.jsonl|lease\.json|lock",
+        r"trials/(final-[0-9a-f]+-)?[0-9]+\.(yaml|log|lock|run|floors\.json)",
+        rf"(trials/)?{_TEMPORARY}",
+    ),
 }
 _FOLDERS: Final = {"run": _FOLDERS_OF_RUN, "sweep": "trials"}
 _OWN_FILES: Final = {kind: re.compile("|".join(f"(?:{each})" for each in files)) for kind, files in _FILES.items()}

@@ -17,7 +17,7 @@ from recrun.runs.row_values import check_metrics, check_record, check_settings
 from recrun.runs.scan import find_folders
 
 if TYPE_CHECKING:
-    from recrun.config.yaml_reader import Place
+    from recrun.config.reading import Place
 
 DAMAGED: Final = "damaged"
 KILLED: Final = "killed"
@@ -126,7 +126,7 @@ def meeting(
         ConfigError: there are runs, and none has a key.
     """
     if rows and (filters or shown):
-        from recrun.config.yaml_reader import Place
+        from recrun.config.reading import Place
 
         keys = [(each.key, each.place) for each in filters] + [(key, Place(option)) for option, key in shown]
         _refuse_unknown(keys, rows)
@@ -144,7 +144,8 @@ def read_filter(text: str, position: int) -> Filter:
     Raises:
         ConfigError: it is not a condition.
     """
-    from recrun.config.yaml_reader import Place, read_value  # these imports take longer than listing a few runs
+    from recrun.config.reading import Place
+    from recrun.config.yaml_reader import read_value  # these imports take longer than listing a few runs
 
     match = _FILTER.fullmatch(text)
     if match is None:

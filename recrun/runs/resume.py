@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from recrun.config.find import Overrides, read_overrides
+from recrun.config.given.arguments import Overrides, read_overrides
 from recrun.config.resolve import Resolved, resolve
 from recrun.config.same_settings import FREE, refused_changes
 from recrun.errors import CheckpointError, ConfigError

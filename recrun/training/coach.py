@@ -36,7 +36,7 @@ from recrun.training.loader import n_rows
 from recrun.training.loop_state import Best, require_all
 from recrun.training.reporter import Reporter, Reporters
 from recrun.training.run_keeper import RunKeeper
-from recrun.training.run_record import protocol_entry, result_of
+from recrun.training.run_record import locked, protocol_entry, result_of
 from recrun.training.run_settings import RunSettings
 from recrun.training.schedulers import Schedule
 from recrun.training.stop_signals import Interrupts
@@ -75,15 +75,15 @@ class Coach(RunKeeper):
         Raises:
             TrainingError: the loss stopped being finite, or a monitor was never given a value.
             Interrupted: the run was asked to stop; its state is saved.
+            Paused: it has come to where `pause` has it pause; its state is saved.
+            ConfigError: it is to pause, and is done.
         """
-        with self._locked(), Interrupts(self._say_interrupted) as self._interrupts:
+        with locked(self.run, self._is_new), Interrupts(self._say_interrupted) as self._interrupts:
             finished = final_result(self.run, self.settings.epochs)
             if finished is not None and is_recorded_as_done(self.run):
-                early = " (it stopped early)" if finished.get("stopped_early") else ""
+                self.pause.refuse_done(self.run, finished["epochs"])
                 if self.cfg.get("verbose", True):
-                    done = f"the run {self.run.path} is done{early}; nothing is left to train"
-                    done += self.settings.how_to_group(finished)
-                    logging.getLogger(__name__).warning(done)
+                    logging.getLogger(__name__).warning(self.settings.done_text(self.run.path, finished))
                 return finished
             with self._recorded():
                 if finished is not None:
@@ -94,6 +94,7 @@ class Coach(RunKeeper):
                     self.validate(epoch)
                     if self._is_stale():
                         break
+                    self._pause_if_due(epoch)
                     self.train(epoch)
                     self.step(epoch)
                 self.save_checkpoint(self.state.epoch, force=True)

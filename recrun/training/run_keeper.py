@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,8 +23,9 @@ from recrun.training import checkpoint_state, devices
 from recrun.training.finite_checks import Guard
 from recrun.training.loader import Loader
 from recrun.training.loop_state import Best, Meters, TrainingState
+from recrun.training.pause import Pause, Paused
 from recrun.training.reporter import Reporter, Reporters, make_reporters
-from recrun.training.run_record import describe_run, how_to_continue, record_end
+from recrun.training.run_record import cannot_start, describe_run, how_to_continue, record_end
 from recrun.training.run_settings import RunParts, RunSettings
 from recrun.training.stop_signals import Interrupted, Interrupts
 from recrun.training.stopwatch import Recurring, Stopwatch
@@ -52,6 +53,7 @@ class RunKeeper:
     Attributes:
         notes: what a user should know about the settings; recorded with the run.
         origin: where the model's values come from, as `recrun.workflows.warm_start` records it; None if they are drawn.
+        pause: when the run pauses; never, unless it is set.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class RunKeeper:
         self.state = TrainingState()
         self.notes: list[str] = []
         self.origin: Mapping[str, Any] | None = None
+        self.pause = Pause()
         self.stopwatch = Stopwatch(self.device)
         self.reporters: Reporter = Reporters()
         self._settings: RunSettings | None = None
@@ -252,22 +255,7 @@ class RunKeeper:
         """Return the error to raise: what fails before the start is refused, what fails after it has failed."""
         if self._has_started:
             return TrainingError(str(error)) if isinstance(error, CheckpointError) else self._guard.explain(error)
-        if isinstance(error, OSError):
-            file = f": {error.filename}" if error.filename else ""
-            return CheckpointError(f"the run {self.run.path} cannot start: {error.strerror or error}{file}")
-        return error
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Lock the run; the folder of a new one that cannot be locked is removed."""
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(self.run.lock())
-            except CheckpointError:
-                if self._is_new and not self.run.is_running:
-                    self.run.remove_new()
-                raise
-            yield
+        return cannot_start(self.run, error) if isinstance(error, OSError) else error
 
     def _close_reporters(self) -> None:
         with suppress(OSError):  # Reporters write at once, so one that cannot be closed has lost nothing.
@@ -309,6 +297,12 @@ class RunKeeper:
         if not self._is_scoring_test:
             self.save_checkpoint(self.state.epoch, force=True)
         raise Interrupted(f"interrupted; continue with: {how_to_continue(self.run, self.settings)}")
+
+    def _pause_if_due(self, epoch: int) -> None:
+        reason = self.pause.reason(epoch, self.settings, self.state)
+        if reason is not None:
+            self.save_checkpoint(epoch, force=True)
+            raise Paused(self.run, self.settings, self.state, reason, how_to_continue(self.run, self.settings))
 
     def _say_interrupted(self, signal_name: str) -> None:
         with suppress(ValueError, OSError):  # They may be closed already, as the run ends.

@@ -1,8 +1,9 @@
-"""Describe a run at its start and its numbers at its end, and keep its record in run.json."""
+"""Lock a run, describe it at its start and its numbers at its end, and keep its record in run.json."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from shlex import quote
 from typing import Any
 
@@ -16,7 +17,21 @@ from recrun.runs.folder import RunFolder, now
 from recrun.runs.ids import write_ids
 from recrun.runs.provenance import code_hashes, cost, environment
 from recrun.training.loop_state import TrainingState
+from recrun.training.pause import Paused
 from recrun.training.run_settings import RunParts, RunSettings
+
+
+@contextmanager
+def locked(run: RunFolder, is_new: bool) -> Iterator[None]:
+    """Lock a run; the folder of a new one that cannot be locked is removed."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(run.lock())
+        except CheckpointError:
+            if is_new and not run.is_running:
+                run.remove_new()
+            raise
+        yield
 
 
 def describe_run(
@@ -68,7 +83,10 @@ def describe_run(
         )
     else:
         entry = {"at": now(), "epoch": resumed_from, "changes": _changes(record, document)}
-        run.update_run(resumed=[*record.get("resumed", []), entry], status="running", cause=None, ended=None)
+        forgotten = {"paused": None} if "paused" in record else {}
+        run.update_run(
+            resumed=[*record.get("resumed", []), entry], status="running", cause=None, ended=None, **forgotten
+        )
     return {
         **document,
         "epochs": settings.epochs,
@@ -149,6 +167,7 @@ def record_end(run: RunFolder, state: TrainingState, status: str, error: BaseExc
             ended=now(),
             epochs_trained=state.epoch,
             cause=None if error is None else f"{type(error).__name__}: {error}",
+            **({"paused": error.reason} if isinstance(error, Paused) else {}),
             cost=_total_cost(run.read_run()),
         )
     except (OSError, CheckpointError):
@@ -156,6 +175,12 @@ def record_end(run: RunFolder, state: TrainingState, status: str, error: BaseExc
             raise
         return False
     return True
+
+
+def cannot_start(run: RunFolder, error: OSError) -> CheckpointError:
+    """Return the error to raise for one of the file system that keeps a run from starting."""
+    file = f": {error.filename}" if error.filename else ""
+    return CheckpointError(f"the run {run.path} cannot start: {error.strerror or error}{file}")
 
 
 def how_to_continue(run: RunFolder, settings: RunSettings) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,12 @@ class RunSettings:
         if self.which4best not in self.metrics:
             monitored = ", ".join(map(str, self.metrics))
             raise ConfigError(f"which4best is {self.cfg['which4best']}, which is not among the monitors: {monitored}")
-        validates: bool = self.cfg["eval_valid"] and len(base.interactions("valid")) > 0
+        if (self.cfg.get("train_on") == "train_valid") != base.trains_on_valid:
+            message = (
+                "the data is not made for it; a script calls train_on_valid() of its data set first, and sets this"
+            )
+            raise ConfigError(Fault(message, key="train_on"))
+        validates: bool = self.cfg["eval_valid"] and not base.trains_on_valid and len(base.interactions("valid")) > 0
         faults = list(self._without_validation(parts)) if not validates else []
         if self.cfg["eval_test"] and not base.describe()["test"]:
             faults.append(Fault("the data has no test part to evaluate; set eval_test=false", key="eval_test"))
@@ -124,6 +130,11 @@ class RunSettings:
         groups = quote(f"groups=[{','.join(lacking)}]")
         command = f"recrun eval --checkpoint {quote(str(result.get('run')))} {groups}"
         return f", and its metrics stay as they are; to break them down: {command}"
+
+    def done_text(self, path: Path, result: Mapping[str, Any]) -> str:
+        """Return that a run is done, and how to have the groups that it lacks."""
+        early = " (it stopped early)" if result.get("stopped_early") else ""
+        return f"the run {path} is done{early}; nothing is left to train{self.how_to_group(result)}"
 
     def require_origin(self, origin: Mapping[str, Any] | None) -> None:
         """Check that a model that is to start from a trained run does.
@@ -157,7 +168,8 @@ class RunSettings:
     @property
     def epochs(self) -> int:
         """Epochs to train; a closed-form model has one."""
-        return 1 if self.closed_form else self.cfg["epochs"]
+        stop = self.cfg.get("stop_epoch")
+        return 1 if self.closed_form else self.cfg["epochs"] if stop is None else min(stop, self.cfg["epochs"])
 
     @property
     def closed_form(self) -> bool:

@@ -17,6 +17,7 @@ from recrun.runs.listing import describe
 from recrun.runs.provenance import SPLIT
 from recrun.runs.records import read_json
 from recrun.runs.scan import find_folders
+from recrun.sweep.final.record import FINAL
 from recrun.sweep.storage import LEDGER, SWEEPS
 from recrun.upkeep.targets import Target, trials_of
 
@@ -89,6 +90,11 @@ class Protected:
             folder = file.parent
             with suppress(CheckpointError):
                 document = read_json(file)
+                if file.name == FINAL:
+                    if _tail(folder) not in self._going_sweeps:
+                        for named in dict.fromkeys(_named(document)):
+                            self._add(named, f"the last step of the sweep {folder} names it")
+                    continue
                 if file.name != LEDGER:
                     for named in _named(document):
                         self._add(named, f"{file} names it")
@@ -100,7 +106,8 @@ class Protected:
                     )
                 for index in _best_trials(document):
                     if index in trials and _tail(folder) not in self._going_sweeps:
-                        self._add(trials[index], f"it is the best trial of the sweep {folder}")
+                        what = "on the front" if isinstance(document.get("front"), list) else "the best trial"
+                        self._add(trials[index], f"it is {what} of the sweep {folder}")
 
 
 def _tail(path: Path) -> Tail:
@@ -125,12 +132,15 @@ def _value(row: Mapping[str, Any], criterion: str) -> Iterator[tuple[float, str]
 
 
 def _best_trials(document: Mapping[str, Any]) -> list[int]:
-    """Return the indices of the trials that a ledger calls the best."""
-    best, points = document.get("best_point"), document.get("points")
-    if isinstance(best, int) and isinstance(points, list) and 0 <= best < len(points):
-        trials = points[best].get("trials") if isinstance(points[best], dict) else None
-        return [each for each in trials if isinstance(each, int)] if isinstance(trials, list) else []
-    return [document["best"]] if isinstance(document.get("best"), int) else []
+    """Return the indices of the trials that a ledger calls the best, or that are on its front."""
+    points, front = document.get("points"), document.get("front")
+    positions = [document.get("best_point"), *(front if isinstance(front, list) else [])]
+    found: list[int] = []
+    for position in positions:
+        if isinstance(position, int) and isinstance(points, list) and 0 <= position < len(points):
+            trials = points[position].get("trials") if isinstance(points[position], dict) else None
+            found += [each for each in trials if isinstance(each, int)] if isinstance(trials, list) else []
+    return found or ([document["best"]] if isinstance(document.get("best"), int) else [])
 
 
 def _named(value: Any, depth: int = 0) -> Iterator[Tail]:

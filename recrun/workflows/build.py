@@ -71,6 +71,8 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     device = devices.select(config.device)
     seed_everything(config.seed)
     dataset = _made(resolved, "dataset", config.root)
+    if config.train_on == "train_valid":
+        dataset.train_on_valid()
     Protocol.of(config).record_in(dataset.hashes)
     data = dataset.training_data()
     model = build_model(resolved, data)

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from recrun.architectures.axes import Sizes, grown
 from recrun.config.family import Family, family_of
-from recrun.config.find import bundled_configs, read_overrides
+from recrun.config.find import bundled_configs
+from recrun.config.given.arguments import read_overrides
+from recrun.config.reading import Given
 from recrun.config.resolve import Resolved, resolve, resolve_given
-from recrun.config.yaml_reader import Given
 from recrun.criterions.base import checked_loss
 from recrun.data.interactions import Interactions, TrainingData
 from recrun.evaluation.predictions import predict

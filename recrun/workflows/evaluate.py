@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recrun.config.find import Overrides
+from recrun.config.given.arguments import Overrides
 from recrun.errors import CheckpointError, ConfigError
 from recrun.evaluation.protocol import Protocol
 from recrun.metrics.per_user import PerUser
@@ -53,6 +53,8 @@ def evaluate(
     protocol, of_run = Protocol.of(resolved.config), loaded.protocol_of_run
     if not coach.dataset.base.describe()[split]:
         raise ConfigError(f"the data has no {split} part to evaluate on")
+    if split == "valid" and coach.dataset.base.trains_on_valid:
+        raise ConfigError(f"the model of {file} was trained on valid (train_on: train_valid); use --split test")
     settings = RunSettings.read(resolved.config, resolved.config.monitors, coach.model, coach.dataset.base)
     protocol.check(coach.dataset.base, [split])
     entry = _enter(run, file) if split == "test" and run is not None else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from recrun.config.find import read_overrides
+from recrun.config.given.arguments import read_overrides
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.entities import find_entities
 from recrun.errors import ConfigError

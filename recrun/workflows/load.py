@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from recrun.config.find import Overrides, read_overrides
+from recrun.config.given.arguments import Overrides, read_overrides
+from recrun.config.reading import Given
 from recrun.config.resolve import Resolved, resolve_given
 from recrun.config.settings import OF_EVALUATION, PROTOCOL
 from recrun.config.suggestions.keys import meant_setting
-from recrun.config.yaml_reader import Given
 from recrun.errors import CheckpointError, ConfigError
 from recrun.evaluation.protocol import Protocol
 from recrun.runs.checkpoint import load_checkpoint

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recrun.config.find import Overrides
+from recrun.config.given.arguments import Overrides
 from recrun.config.settings import OF_USE
+from recrun.errors import ConfigError
 from recrun.recommendation.recommender import AsOf, Recommender
 from recrun.workflows.load import Loaded, load
 
@@ -33,7 +34,10 @@ def recommender_of(loaded: Loaded, as_of: AsOf = "test") -> Recommender:
     """Return what recommends with a loaded model, from what is known at some moment; see `Recommender`.
 
     Raises:
-        ConfigError: the model predicts labels.
+        ConfigError: the model predicts labels, or was trained on interactions from after the moment.
     """
     config, coach = loaded.resolved.config, loaded.coach
+    if as_of == "valid" and coach.dataset.base.trains_on_valid:
+        known = f"the model of {loaded.file} was trained on valid (train_on: train_valid)"
+        raise ConfigError(f"{known}, and does not recommend as of before that; use as of test, or end")
     return Recommender(coach.model, coach.dataset.base, as_of=as_of, device=coach.device, memory_mb=config.eval_memory)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from recrun.config.find import read_overrides
+from recrun.config.given.arguments import read_overrides
 from recrun.config.resolve import resolve
 from recrun.config.same_settings import FREE
 from recrun.config.trackers import require_packages, untracked

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recrun.config.reading import Given
 from recrun.config.resolve import resolve_given
-from recrun.config.yaml_reader import Given
 from recrun.errors import CheckpointError, RecrunError
 from recrun.files import sha256_file
 from recrun.registry import DATASETS

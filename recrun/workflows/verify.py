@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from recrun.config.expected import KEY, Expected
-from recrun.config.find import read_overrides
+from recrun.config.given.arguments import read_overrides
 from recrun.config.resolve import Resolved, resolve
 from recrun.config.same_settings import changes_of_result
 from recrun.config.trackers import untracked

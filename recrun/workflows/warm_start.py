@@ -218,6 +218,11 @@ def _warnings(resolved: Resolved, source: Source, counts: Mapping[str, Mapping[s
             "init_from: it was trained on other rows than these; where it was trained on what is held out now, metrics "
             "are too good (parts that are cut by time, as by split=time, avoid that)"
         )
+    if source.config.get("train_on") == "train_valid" and resolved.config.eval_valid:
+        yield (
+            "init_from: it was trained on valid too (train_on: train_valid); where its valid part is that of this run, "
+            "metrics on valid are too good, and so is the choice of the epoch"
+        )
     if source.run is not None and source.run.is_running:
         yield f"init_from: {source.name} is still being trained; its model so far was taken"
 

@@ -128,3 +128,83 @@ def test_points_of_different_data_are_not_compared(tmp_path: Path) -> None:
     assert "4 points by ndcg@20 on validation, compared within each value of the data" in result.stdout
     assert "best " not in result.stdout
     assert "score " not in result.stdout
+
+
+def test_a_study_is_printed_as_a_config_and_nothing_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = ["lr=1e-4..1e-2:log", "--search", "sobol", "--trials", "3"]
+    with pytest.raises(SystemExit):
+        main(["sweep", "bprmf", *SMALL, *study, "--print-config"])
+    text = capsys.readouterr().out
+    assert text.endswith("sweep:\n  space:\n    lr: 1e-4..1e-2:log\n  search: sobol\n  trials: 3\n")
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(SystemExit):
+        main(["sweep", "study.yaml", "--print-config"])
+    assert capsys.readouterr().out == text
+    assert [each.name for each in tmp_path.iterdir()] == ["study.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["seed=1,2"], "--final: the sweep varies repeats or the data alone, so it chooses nothing to train"),
+        (
+            ["lr=1,2", "monitors=[ndcg@5,recall@5]", "which4best=[ndcg@5,recall@5]"],
+            "--final: by 2 criteria (ndcg@5, recall@5), no single point is the best",
+        ),
+    ],
+)
+def test_a_last_step_of_what_will_not_be_chosen_is_refused_before_anything_starts(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit:
+        main(["sweep", "bprmf", *arguments, "--final"])
+    assert exit.value.code == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_dry_run_times_a_short_trial_and_leaves_nothing(tmp_path: Path) -> None:
+    found = run(
+        tmp_path, "bprmf", *SMALL[:3], *SMALL[4:], "epochs=50", "lr=1e-3,1e-2", "--seeds", "3", "--dry-run", "--json"
+    )
+    assert found.returncode == 0, found.stderr
+    document = json.loads(found.stdout)
+    assert (document["n_points"], document["n_trials"], document["epochs"]) == (2, 6, 300)
+    assert (document["is_most"], document["points"]) == (True, [{"lr": 1e-3}, {"lr": 1e-2}])
+    (measured,) = document["measured"]
+    assert measured["epochs"] == 2
+    each = measured["rest"] + 50 * measured["epoch"] + 51 * measured["evaluation"]
+    assert document["seconds"] == pytest.approx(6 * each)
+    assert list(tmp_path.iterdir()) == []
+    closed = run(tmp_path, "itemknn", *SMALL[:3], "n_neighbors=5,10", "--dry-run")
+    assert closed.stdout.startswith("trials: 2 of 2 points, 0 epochs\npoint 0: n_neighbors=5\n")
+    assert "\nmeasured: trial 0 was fitted in " in closed.stdout
+    failing = run(tmp_path, "bprmf", "dataset=MovieLens100K", "root=nowhere", "lr=1,2", "--dry-run")
+    assert failing.returncode == 1
+    assert (
+        "error: a short trial of dataset=MovieLens100K root=nowhere lr=1.0 failed, so no cost is known:"
+        in failing.stderr
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_last_step_follows_the_sweep_at_once(tmp_path: Path) -> None:
+    command = ["bprmf", *SMALL, "lr=1e-3,1e-2", "--seeds", "2", "--jobs", "2", "--final", "--json"]
+    found = run(tmp_path, *command)
+    assert found.returncode == 0, found.stderr
+    document = json.loads(found.stdout)
+    assert document["final"]["status"] == "done"
+    assert document["final"]["n"] == 2
+    again = run(tmp_path, *command)
+    assert json.loads(again.stdout)["final"] == document["final"]
+    assert len(list((tmp_path / "runs" / "bprmf-final" / "Synthetic").glob("[!l]*"))) == 2

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from recrun.sweep.plan import plan_sweep
+from recrun.sweep.planning.plan import plan_sweep
 
 SMALL = [
     *("n_users=60", "n_items=40", "n_interactions=900", "max_length=8", "embedding_dim=8", "device=cpu", "threads=1"),

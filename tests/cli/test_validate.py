@@ -92,3 +92,32 @@ def test_notes_are_printed_with_the_config(recrun: Run) -> None:
     note = "the settings of a.yaml were chosen for Beauty, not for LastFM"
     assert (outcome.code, outcome.out) == (0, f"a.yaml: note: {note}\na.yaml: ok\n")
     assert json.loads(recrun("validate", "a.yaml", "--json").out)["configs"][0]["notes"] == [note]
+
+
+def test_the_section_of_a_sweep_is_checked_together_with_the_settings(recrun: Run) -> None:
+    text = (
+        "model: bprmf\nepohs: 3\nsweep:\n  trials: 0\n  search: tpe\n"
+        "  space:\n    lr: 0..1\n    optimizer: [adam, sgdd]\n"
+    )
+    recrun("validate", "bprmf").folder.joinpath("a.yaml").write_text(text)
+    outcome = recrun("validate", "a.yaml")
+    assert outcome.code == 2
+    assert outcome.out.splitlines() == [
+        "a.yaml:2:1: epohs: unknown setting; did you mean 'epochs'?",
+        "a.yaml:4:11: trials: expected an integer >= 1, found 0 (an integer)",
+        "a.yaml:7:9: lr: expected a number > 0, found 0.0 (a number)",
+        "a.yaml:8:23: optimizer: unknown optimizer 'sgdd' (available: adagrad, adam, adamw, lazy_adam, sgd, "
+        "sparse_adam); did you mean 'sgd'?",
+    ]
+
+
+def test_a_good_section_is_ok_and_training_ignores_it(recrun: Run) -> None:
+    space = "{lr: 1e-4..1e-2:log, optimizer: {adam: , sgd: {momentum: 0..0.9}}}"
+    text = f"extends: [bprmf]\nsweep: {{search: tpe, space: {space}}}\n"
+    recrun("validate", "bprmf").folder.joinpath("a.yaml").write_text(text)
+    assert recrun("validate", "a.yaml").out == "a.yaml: ok\n"
+    printed = recrun("train", "a.yaml", "--print-config").out
+    assert "sweep" not in printed
+    assert "argument 1:1: sweep: belongs in a config file; here, vary a setting with recrun sweep KEY=V1,V2" in (
+        recrun("train", "a.yaml", "sweep=3").err
+    )

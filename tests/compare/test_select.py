@@ -118,6 +118,19 @@ def test_a_sweep_stands_for_the_runs_of_its_trials(root: Path) -> None:
     assert found.notes == ["left out: 1 trial of runs/sweeps/mf-1 has no run"]
 
 
+def test_trials_that_were_pruned_are_counted_and_left_out(root: Path) -> None:
+    write_run(root, "half", record={"status": "interrupted"})
+    trials = [{"run": "runs/mf/Synthetic/b", "status": "done"}, {"run": "runs/mf/Synthetic/half", "status": "pruned"}]
+    trials += [{"run": None, "status": "pruned"}, {"run": "runs/mf/Synthetic/half", "status": "paused"}]
+    _sweep(root / "sweeps/mf-1", [*trials, {"run": "runs/mf/Synthetic/a", "status": "pruned"}])
+    found = select(["runs/sweeps/mf-1"])
+    assert [row["name"] for row in found.rows] == ["b", "a"]  # a was continued to its end by hand
+    assert found.notes == [
+        "left out: 2 trials of runs/sweeps/mf-1 were pruned",
+        "left out: 1 trial of runs/sweeps/mf-1 was paused",
+    ]
+
+
 def test_the_runs_of_a_sweep_are_found_where_both_were_moved(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

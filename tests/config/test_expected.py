@@ -110,6 +110,23 @@ def test_a_config_that_changes_nothing_inherits_it_and_one_that_does_not(tmp_pat
     assert [entry.value for entry in resolve(_file(tmp_path, own, "child.yaml")).expected] == [0.3]
 
 
+def test_of_several_bases_it_is_inherited_from_one_that_alone_computes_the_same(tmp_path: Path) -> None:
+    _file(tmp_path, f"lr: 0.1\nexpected:\n{OURS}", "one.yaml")
+    (tmp_path / "place.yaml").write_text("root: here\ntuned_for: Synthetic\n", encoding="utf-8")
+    (tmp_path / "faster.yaml").write_text("lr: 0.5\n", encoding="utf-8")
+    for bases, inherits in {
+        "[one.yaml]": True,
+        "[one.yaml, place.yaml]": True,
+        "[place.yaml, one.yaml]": True,
+        "[faster.yaml, one.yaml]": True,
+        "[one.yaml, faster.yaml]": False,
+    }.items():
+        child = resolve(_file(tmp_path, f"extends: {bases}\n", "child.yaml"))
+        assert bool(child.expected) is inherits, bases
+    child = resolve(_file(tmp_path, "extends: [place.yaml, one.yaml]\nlr: 0.2\n", "child.yaml"))
+    assert (child.expected, child.tuned_for) == ((), ("Synthetic",))
+
+
 def test_an_override_that_changes_what_is_computed_leaves_it_out(tmp_path: Path) -> None:
     file = _file(tmp_path, f"expected:\n{OURS}")
     assert resolve(file, ["device=cpu", "verbose=0"]).expected

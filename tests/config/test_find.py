@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recrun.config.find import bundled_configs, find_config, read_arguments, read_config, read_overrides
-from recrun.config.yaml_reader import Place
+from recrun.config.find import bundled_configs, find_config, read_config, read_settings
+from recrun.config.given.arguments import read_arguments, read_overrides
+from recrun.config.reading import Place
 from recrun.errors import ConfigError
 
 
@@ -105,14 +106,21 @@ def test_a_bundled_config_can_be_extended_by_name_and_a_neighbour_wins(folder: P
         ("extends: nothing.yaml", "a.yaml:1:10: extends: there is no file 'nothing.yaml', and no bundled config"),
         ("extends: bprfm", "did you mean 'bprmf'?"),
         (
-            "extends: [a.yaml]",
-            "a.yaml:1:10: extends: expected the path of a YAML file, or the name of a bundled config",
+            "extends: [bprmf, 3]",
+            "a.yaml:1:18: extends: expected the path of a YAML file, or the name of a bundled config",
         ),
         ("extends: .", "a.yaml:1:10: extends: '.' is a folder; expected a YAML file"),
         ("extends: ''", "a.yaml:1:10: extends: '' is a folder; expected a YAML file"),
         ("extends: a.yaml", "a.yaml:1:10: extends: is circular: a.yaml extends this file in turn"),
         ("extends: ../{here}/b.yaml", "b.yaml:1:10: extends: is circular: ./a.yaml extends this file in turn"),
-        ("extends: .", "is a folder; expected a YAML file"),
+        ("extends: []", "a.yaml:1:10: extends: names nothing; expected a config, or several"),
+        (
+            "extends: [bprmf, bprfm]",
+            "a.yaml:1:18: extends: there is no file 'bprfm', and no bundled config 'bprfm'; did",
+        ),
+        ("extends: [bprmf, ease, bprmf]", "a.yaml:1:24: extends: 'bprmf' is listed twice; list it once"),
+        ("extends: [bprmf, b.yaml]", "b.yaml:1:10: extends: is circular: ./a.yaml extends this file in turn"),
+        ("extends: [d.yaml, bprmf]", "d.yaml:2:5: lr: anchors"),
         ("extends: c.yaml", "c.yaml: the file is empty"),
     ],
 )
@@ -120,6 +128,7 @@ def test_what_cannot_be_extended_is_a_fault_beside_the_others(folder: Path, text
     (folder / "a.yaml").write_text(text.replace("{here}", folder.name) + "\nlr: &x 1\n")
     (folder / "b.yaml").write_text("extends: ./a.yaml\n")
     (folder / "c.yaml").write_text("")
+    (folder / "d.yaml").write_text("seed: 1\nlr: &x 1\n")
     reading = read_config("a.yaml")
     assert any(message in str(fault) for fault in reading.faults)
     assert any("anchors" in str(fault) for fault in reading.faults)
@@ -198,3 +207,55 @@ def test_a_relative_path_is_that_of_the_working_folder(folder: Path) -> None:
     (folder / "sub" / "a.yaml").write_text("seed: 1\n")
     os.chdir("sub")
     assert find_config("a.yaml") == Path("a.yaml")
+
+
+def test_of_several_bases_the_later_wins_and_the_file_over_all(folder: Path) -> None:
+    (folder / "one.yaml").write_text("model: bprmf\nseed: 1\nlr: 0.1\nepochs: 1\n")
+    (folder / "two.yaml").write_text("extends: deep.yaml\nlr: 0.2\nepochs: 2\n")
+    (folder / "deep.yaml").write_text("lr: 0.3\nbatch_size: 3\n")
+    (folder / "a.yaml").write_text("extends: [one.yaml, two.yaml]\nepochs: 4\n")
+    given = read_config("a.yaml").checked()
+    values = {key: each.value for key, each in given.items()}
+    assert values == {"model": "bprmf", "seed": 1, "lr": 0.2, "epochs": 4, "batch_size": 3}
+    assert [each.place.file for each in given.values() if each.place] == [
+        "one.yaml",
+        "one.yaml",
+        "two.yaml",
+        "a.yaml",
+        "deep.yaml",
+    ]
+    layers, each = [], given["lr"]
+    while each is not None:
+        layers.append((each.layer, each.value))
+        each = each.overrides
+    assert layers == [(2, 0.2), (1, 0.3), (0, 0.1)]
+    mapping = {"extends": ["one.yaml", "two.yaml"], "epochs": 4}
+    assert {key: each.value for key, each in read_settings(mapping).checked().items()} == values
+
+
+def test_two_bases_may_extend_the_same_file_but_not_endlessly(folder: Path) -> None:
+    (folder / "0.yaml").write_text("model: bprmf\n")
+    (folder / "1.yaml").write_text("extends: 0.yaml\nseed: 1\n")
+    for n in range(2, 40):
+        (folder / f"{n}.yaml").write_text(f"extends: [{n - 1}.yaml, {n - 2}.yaml]\nepochs: {n}\n")
+    assert {key: each.value for key, each in read_config("5.yaml").checked().items()} == {
+        "model": "bprmf",
+        "seed": 1,
+        "epochs": 5,
+    }
+    faults = _faults("39.yaml")
+    assert "inherits from" in faults[0]
+    assert faults[0].endswith("files, counted as often as they are extended; at most 100 are read")
+
+
+def test_all_faults_of_several_bases_are_found_each_in_its_file(folder: Path) -> None:
+    (folder / "one.yaml").write_text("lr: &x 1\n")
+    (folder / "two.yaml").write_text("seed: *x\n")
+    (folder / "a.yaml").write_text("extends: [one.yaml, nothing.yaml, two.yaml, 3]\nepochs: [\n")
+    assert [fault.partition(": ")[0] for fault in _faults("a.yaml")] == [
+        "a.yaml:3:1",
+        "a.yaml:1:21",
+        "a.yaml:1:45",
+        "two.yaml:1:7",
+        "one.yaml:1:5",
+    ]

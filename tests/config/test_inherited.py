@@ -425,6 +425,18 @@ def test_a_criterion_of_the_last_layer_is_never_dropped(folder: Path, overrides:
     assert _faults("a.yaml", *overrides)[0].startswith(place)
 
 
+def test_inherited_validation_is_dropped_with_a_note_where_valid_is_trained_on(folder: Path) -> None:
+    _write(folder, a="model: bprmf\ndataset: LastFM\neval_valid: true\nearly_stop_patience: 3\n")
+    resolved = resolve("a.yaml", ["train_on=train_valid"])
+    assert resolved.config.eval_valid is False
+    assert resolved.config.early_stop_patience is None
+    assert resolved.notes == (
+        "eval_valid=true of a.yaml does not apply: train_on: train_valid leaves nothing to validate on; it is dropped",
+        "early_stop_patience=3 of a.yaml does not apply: train_on: train_valid leaves no validation metric; "
+        "it is dropped",
+    )
+
+
 @pytest.mark.parametrize("cause", ["valid_ratio=0", "eval_valid=false"])
 def test_an_inherited_patience_is_dropped_with_a_note_where_there_is_no_validation(folder: Path, cause: str) -> None:
     _write(folder, a="model: bprmf\ndataset: LastFM\nearly_stop_patience: 3\n")

@@ -40,7 +40,7 @@ def test_every_bundled_config_and_its_resolved_form_are_valid(name: str, general
     for document in (_document(bundled_configs()[name]), dict(resolve(name).config)):
         assert _errors(general, document) == []
         assert _errors(own, document) == []
-    assert set(own["properties"]) == {*resolve(name).config, "extends", "expected", "tuned_for"}
+    assert set(own["properties"]) == {*resolve(name).config, "extends", "expected", "tuned_for", "sweep"}
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_every_key_says_what_it_is_and_what_it_is_without_being_set(general: dic
     every = {
         p.name
         for plural, r in REGISTRIES.items()
-        if plural not in ("metrics", "formats")
+        if plural not in ("metrics", "formats", "engines")
         for c in r
         for p in c.parameters
     }
@@ -151,3 +151,53 @@ def test_a_setting_without_default_is_required(tmp_path: Path) -> None:
     schema = config_schema(tmp_path / "a.yaml")
     assert _errors(schema, {"model": "./mine.py:Mine"}) != []
     assert _errors(schema, {"model": "./mine.py:Mine", "size": 2}) == []
+
+
+SECTION: dict[str, Any] = {
+    "search": "tpe",
+    "trials": 3,
+    "seeds": [1, 2],
+    "zip": [["lr", "batch_size"]],
+    "points": [{"lr": 0.1, "loss": "bce"}],
+    "budget": {"max_hours": 1.5},
+    "space": {
+        "lr": "1e-4..1e-2:log",
+        "dropout": {"from": 0, "to": 0.5, "step": 0.1},
+        "embedding_dim": [16, 32],
+        "epochs": None,
+        "optimizer": {"adam": {"beta2": [0.9, 0.99]}, "sgd": {"momentum": "0..0.9"}, "adamw": None},
+    },
+}
+
+
+def test_the_section_of_a_sweep_is_described(general: dict[str, Any]) -> None:
+    assert _errors(general, {"extends": ["base", "gowalla"], "sweep": SECTION}) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"serch": "tpe"},
+        {"search": "tpee"},
+        {"trials": 0},
+        {"seeds": 0},
+        {"zip": ["lr"]},
+        {"zip": ["lr", "batch_sise"]},
+        {"points": [{"lr": "fast"}]},
+        {"points": []},
+        {"budget": {"max_hour": 3}},
+        {"space": {"lrr": [1, 2]}},
+        {"space": {"lr": []}},
+        {"space": {"lr": [0.1, "fast"]}},
+        {"space": {"lr": {"from": 1}}},
+        {"space": {"optimizer": {"adam": {"beta3": [0.9]}}}},
+        {"space": {"optimizer": ["adam", "sgdd"]}},
+    ],
+)
+def test_a_mistake_in_the_section_is_marked(general: dict[str, Any], change: dict[str, Any]) -> None:
+    assert _errors(general, {"model": "bprmf", "sweep": {**SECTION, **change}}) != []
+
+
+@pytest.mark.parametrize("bases", [[], [3], "", 3])
+def test_bases_are_names(general: dict[str, Any], bases: Any) -> None:
+    assert (_errors(general, {"extends": bases}) == []) is (bases == "")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recrun.config.parser import Parser
-from recrun.config.yaml_reader import Given, Place
+from recrun.config.reading import Given, Place
 from recrun.errors import ConfigError
 from recrun.registry.component import REQUIRED, Parameter
 from recrun.types import PositiveInt

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from recrun.config.config import Config
 from recrun.config.find import bundled_configs
+from recrun.config.reading import Given
 from recrun.config.resolve import describe_anything, resolve, resolve_given
-from recrun.config.yaml_reader import Given
 from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import ConfigError, RegistryError
 
@@ -141,6 +141,30 @@ def test_the_command_line_wins_over_the_file_over_the_default() -> None:
     assert resolve("synthetic/bprmf").config.lr == 5e-3
     assert resolve("bprmf", ["lr=1"]).config.lr == 1.0
     assert resolve("bprmf").config.beta1 == 0.9
+
+
+def test_what_contradicts_training_on_valid_is_a_fault_and_validation_is_off_without_it() -> None:
+    resolved = resolve("bprmf", ["train_on=train_valid"])
+    assert resolved.config.eval_valid is False
+    assert resolve(dict(resolved.config)).config.eval_valid is False
+    assert resolve("ease", ["train_on=train_valid"]).config.train_on == "train_valid"
+    with pytest.raises(ConfigError) as error:
+        resolve(
+            "bprmf",
+            [
+                *("train_on=train_valid", "eval_valid=true", "early_stop_patience=2"),
+                *("lr_scheduler=plateau", "valid_ratio=0"),
+            ],
+        )
+    told = "but train_on: train_valid leaves none; remove one of the two"
+    assert [str(fault) for fault in error.value.faults] == [
+        "argument 1:10: train_on: there is no valid part to train on with valid_ratio: 0; remove one of the two",
+        "argument 2:12: eval_valid: nothing is left to validate on with train_on: train_valid; remove one of the two",
+        f"argument 3:21: early_stop_patience: early stopping needs a validation metric, {told}",
+        f"argument 4:14: lr_scheduler: plateau follows the validation metric, {told}",
+    ]
+    with pytest.raises(ConfigError, match="expected one of train, train_valid, found 'all'"):
+        resolve("bprmf", ["train_on=all"])
 
 
 def test_every_fault_of_the_file_and_the_overrides_is_reported_in_one_go(folder: Path) -> None:

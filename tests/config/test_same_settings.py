@@ -94,3 +94,10 @@ def test_a_free_setting_counts_where_it_is_an_axis() -> None:
 def test_a_stored_config_names_no_run() -> None:
     stored = without_run({**CONFIG, "id": "mine", "resume": True, "description": "kept"})
     assert (stored["id"], stored["resume"], stored["description"]) == (None, False, "kept")
+
+
+def test_a_sweep_that_was_begun_before_valid_could_be_trained_on_keeps_its_folder() -> None:
+    earlier = {key: value for key, value in CONFIG.items() if key not in ("train_on", "stop_epoch")}
+    assert sweep_identity(earlier, ()) == sweep_identity(CONFIG, ())
+    for change in ({"train_on": "train_valid"}, {"stop_epoch": 3}):
+        assert sweep_identity(earlier, ()) != sweep_identity({**CONFIG, **change}, ())

@@ -11,7 +11,7 @@ from recrun.config.resolve import resolve
 from recrun.config.same_settings import changes_of_result, refused_changes, sweep_identity
 from recrun.config.trackers import is_installed, known_tracker, require_packages, untracked
 from recrun.errors import ConfigError
-from recrun.sweep.plan import plan_sweep
+from recrun.sweep.planning.plan import plan_sweep
 from recrun.workflows.build import plan, prepare
 from tests.report.trackers.book import server
 

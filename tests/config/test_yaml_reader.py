@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recrun.config.yaml_reader import MAX_BYTES, Place, Reading, read_mapping, read_value
+from recrun.config.reading import Place, Reading
+from recrun.config.yaml_reader import MAX_BYTES, read_mapping, read_value
 from recrun.config.yaml_writer import dump_mapping, dump_value
 from recrun.errors import ConfigError
 
@@ -389,3 +390,16 @@ def test_no_text_raises_anything_or_makes_anything_happen(file: Path, text: str)
 def test_no_bytes_raise_anything(file: Path, content: bytes) -> None:
     reading = _read(file, content)
     assert reading.given or reading.faults
+
+
+def test_the_parts_of_a_value_keep_their_places_and_how_they_were_written(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("space:\n  lr: [1e-3, {from: 0.10}]\n  'two': null\n", encoding="utf-8")
+    space = read_mapping(tmp_path / "a.yaml").given["space"]
+    assert list(space.parts) == ["lr", "two"]
+    first, second = space.parts["lr"].parts.values()
+    assert (first.text, first.place and first.place.column) == ("1e-3", 8)
+    inner = second.parts["from"]
+    assert (inner.text, inner.value) == ("0.10", 0.1)
+    assert inner.key_place is not None
+    assert (inner.key_place.line, inner.key_place.column) == (2, 15)
+    assert (space.parts["two"].value, space.parts["two"].parts) == (None, {})

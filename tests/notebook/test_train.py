@@ -161,6 +161,33 @@ def test_an_unfinished_run_is_continued_where_it_was_interrupted(small: dict[str
     assert run.history.select(columns).equals(whole.history.select(columns))
 
 
+def test_a_run_pauses_and_goes_on_to_the_same_numbers(
+    small: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = recrun.train("bprmf", epochs=6, id="whole", progress=False, **small)
+    capsys.readouterr()
+    run = recrun.train("bprmf", epochs=6, id="b", until=np.int64(2), **small)
+    path = os.path.join("runs", "bprmf", "Synthetic", "b")
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"paused after the evaluation at epoch 2 of 6; continue with: recrun.load({path!r}).resume()"
+    assert (run.status, run.history["epoch"].max()) == ("interrupted", 2)
+    assert run.resume(until=4, progress=False).history["epoch"].max() == 4
+    assert capsys.readouterr() == ("", "")
+    assert run.resume(progress=False).metrics == whole.metrics
+    columns = ["epoch", "split", "ndcg@20", "loss", "best"]
+    assert run.history.select(columns).equals(whole.history.select(columns))
+    with pytest.raises(ConfigError, match=r"is done after 6 epochs and cannot pause; remove until, or give it more ep"):
+        run.resume(until=3)
+    assert _until_is_refused(small) == "until must be an epoch, 1 or later, found 0"
+
+
+def _until_is_refused(small: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as error:
+        recrun.train("bprmf", id="c", until=0, **small)
+    assert not Path("runs/bprmf/Synthetic/c").exists()
+    return str(error.value)
+
+
 def test_training_in_another_thread_works(small: dict[str, Any]) -> None:
     found: list[recrun.Run] = []
     thread = threading.Thread(target=lambda: found.append(recrun.train("bprmf", epochs=1, progress=False, **small)))

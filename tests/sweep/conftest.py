@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +12,15 @@ from typing import Any
 import pytest
 
 from recrun.config.config import Config
-from recrun.config.find import read_overrides
+from recrun.config.given.arguments import read_overrides
 from recrun.config.parser import Parser
 from recrun.config.resolve import Resolved
 from recrun.config.settings import RUN, TRAINING
 from recrun.registry.component import Parameter
 from recrun.sweep.ledger import Ledger, Row
-from recrun.sweep.plan import Plan, plan_sweep
+from recrun.sweep.planning.plan import plan_sweep
+from recrun.sweep.planning.request import Request
+from recrun.sweep.planning.study import Plan
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 COMPONENTS = (
@@ -40,7 +43,7 @@ def resolve_small(config: str | None, overrides: Sequence[str] = ()) -> Resolved
 @pytest.fixture
 def plan() -> Callable[..., Plan]:
     """Plan a sweep from its arguments with the small config layer."""
-    return lambda *arguments: plan_sweep(None, arguments, resolver=resolve_small)
+    return lambda *arguments, **asked: plan_sweep(None, arguments, request=Request(**asked), resolver=resolve_small)
 
 
 # A trial of its own kind: it finds its settings and its run folder as `recrun train` does, then does what the test's
@@ -88,11 +91,63 @@ def program() -> type[Program]:
     return Program
 
 
+# A trial that is trained by epochs: its value rises with the epochs, the faster the larger its lr; it pauses, goes on
+# from its checkpoint, and is trained anew without one. Before each epoch it does what the test's body says.
+_BY_EPOCHS = """
+options = json.loads(given.pop("options"))
+last = run / "checkpoints" / "last" / "checkpoint.safetensors"
+if not options["continues"]:
+    last.parent.mkdir(parents=True)
+elif not last.exists():
+    sys.exit("error: there is no checkpoint")
+def record(status):
+    (run / "run.json").write_text(json.dumps({"schema_version": 1, "status": status}))
+record("running")
+first = int(last.read_text()) + 1 if last.exists() else 1
+best = float("-inf")
+for epoch in range(1, int(given["epochs"]) + 1):
+    value = float(given["lr"]) * epoch
+    best = max(best, value)
+    if epoch < first:
+        continue
+    BODY
+    with (run / "metrics.jsonl").open("a") as lines:
+        line = {"epoch": epoch, "split": "valid", "values": {"recall@20": value}, "seconds": 0.1, "best": True}
+        lines.write(json.dumps(line) + "\\n")
+    last.write_text(str(epoch))
+    ends = epoch == int(given["epochs"])
+    if not ends and (epoch == options["until"] or best < options["floors"].get(str(epoch), float("-inf"))):
+        record("paused")
+        sys.exit(0)
+done(float(given["lr"]) * int(given["epochs"]))
+"""
+
+
+@dataclass
+class Learner(Program):
+    """Builds the command of a trial that is trained by epochs; `body` is done before each."""
+
+    def __call__(self, ledger: Ledger, row: Row) -> list[str]:
+        self.started.append(row.trial.index)
+        options = {"until": row.until, "continues": row.continues, "floors": {str(e): v for e, v in row.floors.items()}}
+        code = _PRELUDE.replace("mkdir(parents=True)", "mkdir(parents=True, exist_ok=True)") + _BY_EPOCHS.replace(
+            "BODY", self.body.replace("\n", "\n    ")
+        )
+        where = [str(ledger.config_path(row)), str(row.run.path)]
+        return [sys.executable, "-S", "-c", code, *where, *row.trial.arguments, f"options={json.dumps(options)}"]
+
+
+@pytest.fixture
+def learner() -> type[Learner]:
+    """The class that makes a command of a trial that is trained by epochs."""
+    return Learner
+
+
 @pytest.fixture
 def ledger(plan: Callable[..., Plan], tmp_path: Path) -> Callable[..., Ledger]:
     """Make the ledger of a sweep in a temporary runs folder."""
 
-    def make(*arguments: str, **_: Any) -> Ledger:
-        return Ledger(plan("which4best=recall@20", *arguments), tmp_path / "runs")
+    def make(*arguments: str, folder: str = "runs", **asked: Any) -> Ledger:
+        return Ledger(plan("which4best=recall@20", *arguments, **asked), tmp_path / folder)
 
     return make

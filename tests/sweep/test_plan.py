@@ -7,7 +7,8 @@ import pytest
 
 from recrun.config.resolve import Resolved
 from recrun.errors import ConfigError, Fault
-from recrun.sweep.plan import Plan, plan_sweep, refuse_without_validation
+from recrun.sweep.planning.plan import plan_sweep, refuse_without_validation
+from recrun.sweep.planning.study import Plan
 
 Planner = Callable[..., Plan]
 
@@ -120,6 +121,7 @@ def test_a_sweep_without_validation_is_refused(plan: Planner) -> None:
     [
         ({"dataset": "Synthetic", "valid_ratio": 0.1}, None),
         ({"dataset": "Synthetic", "valid_ratio": 0.1, "eval_valid": False}, "eval_valid"),
+        ({"dataset": "Synthetic", "valid_ratio": 0.1, "eval_valid": False, "train_on": "train_valid"}, "train_on"),
         ({"dataset": "Synthetic", "valid_ratio": 0.0}, "valid_ratio"),
         ({"dataset": "File", "valid_ratio": 0.0, "valid_path": None}, "valid_ratio"),
         ({"dataset": "File", "valid_ratio": 0.0, "valid_path": "valid.csv"}, None),

@@ -6,10 +6,10 @@ import json
 import os
 import resource
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from rich.console import Console
 from recrun.errors import ConfigError, TrainingError
 from recrun.sweep.engines.local import LocalEngine, child_environment
 from recrun.sweep.ledger import Ledger
+from recrun.sweep.locks.lease import LeaseLostError
+from recrun.sweep.locks.lock import SweepLock
 from recrun.sweep.row import Row
 from recrun.sweep.run import Listener, run_sweep, train_command
-from recrun.sweep.view import trials_table
+from recrun.sweep.view.result import trials_table
 
 MakeLedger = Callable[..., Ledger]
 LEARN = "evaluated(0, 0.1)\ndone(float(given['lr']) * 2)\n"
@@ -29,7 +31,7 @@ LEARN = "evaluated(0, 0.1)\ndone(float(given['lr']) * 2)\n"
 
 def sweep(ledger: Ledger, command: Any, jobs: int = 1, listener: Listener | None = None) -> int:
     with ledger:
-        engine = LocalEngine(jobs, inherited=[ledger.lock_descriptor])
+        engine = LocalEngine(jobs)
         return run_sweep(ledger, engine, jobs, listener=listener, command=command)
 
 
@@ -293,7 +295,7 @@ def test_the_same_sweep_is_refused_while_it_runs(ledger: MakeLedger) -> None:
         pass
 
 
-def test_the_lock_is_held_until_the_last_trial_of_a_killed_sweep_has_ended(ledger: MakeLedger, program: Any) -> None:
+def test_the_trials_of_a_killed_sweep_that_still_run_are_taken_over(ledger: MakeLedger, program: Any) -> None:
     ours = ledger("lr=1e-3,1e-2")
     go_on = ours.runs / "go on"
     body = f"(run / 'ready').touch()\nwhile not Path({str(go_on)!r}).exists(): time.sleep(0.02)\ndone(0.1)"
@@ -309,23 +311,17 @@ def test_the_lock_is_held_until_the_last_trial_of_a_killed_sweep_has_ended(ledge
             """A killed process sends nothing to its children."""
 
     ours.__enter__()
-    engine = Deaf(1, inherited=[ours.lock_descriptor])
+    engine = Deaf(1)
     with pytest.raises(Killed):
         run_sweep(ours, engine, 1, listener=Recorder(1, die), command=program(body))
     ours.__exit__()
-    with pytest.raises(ConfigError, match="already running"):
-        ledger("lr=1e-3,1e-2").__enter__()
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    (ours.folder / "lock").write_text(f"{gone.pid}\n")
-    with pytest.raises(ConfigError, match=f"still running, but process {gone.pid}, which started them, has ended"):
-        ledger("lr=1e-3,1e-2").__enter__()
-    go_on.touch()
-    while not engine.poll():
-        time.sleep(0.02)
     command = program(LEARN)
-    assert sweep(ledger("lr=1e-3,1e-2"), command) == 0
+    recorder = Recorder(1, go_on.touch)
+    again = ledger("lr=1e-3,1e-2")
+    assert sweep(again, command, listener=recorder) == 0
     assert command.started == [1]
+    assert [trial["valid"] for trial in written(again)["trials"]] == [{"recall@20": 0.1}, {"recall@20": 0.02}]
+    assert engine.poll()[0].exit_code == 0
 
 
 def test_a_failure_of_the_sweep_itself_lets_its_trials_save_and_end(ledger: MakeLedger, program: Any) -> None:
@@ -478,14 +474,14 @@ def test_a_trial_killed_between_its_numbers_and_its_end_is_continued_in_its_fold
     assert sweep(ours, program(killed + "os.kill(os.getpid(), signal.SIGKILL)")) == 3
     again = ledger("lr=1e-3,1e-2")
     with again:
-        assert [(row.status, row.lacks_end, row.run_id) for row in again.rows] == [
+        assert [(row.status, row.continues, row.run_id) for row in again.rows] == [
             ("pending", True, row.trial.id) for row in again.rows
         ]
         assert "resume=true" in train_command(again, again.rows[0])
     other = again.rows[0].run.config_file
     other.write_text(other.read_text().replace("epochs: 100", "epochs: 99"))
     with ledger("lr=1e-3,1e-2") as third:
-        assert [(row.lacks_end, row.run_id) for row in third.rows] == [
+        assert [(row.continues, row.run_id) for row in third.rows] == [
             (False, f"{third.rows[0].trial.id}-2"),
             (True, third.rows[1].trial.id),
         ]
@@ -595,3 +591,32 @@ if seed == 5: done(float("inf"))
     Console(file=text, width=150).print(trials_table(ours))
     (row,) = [line.split() for line in text.getvalue().splitlines() if line.split()[1:3] == ["0", "1"]]
     assert row[3:6] == ["done", "0.5000", "-"]
+
+
+def test_a_trial_that_is_killed_after_it_recorded_that_it_is_done_is_done(ledger: MakeLedger, program: Any) -> None:
+    ours, command = ledger("lr=1e-3,1e-2"), program(LEARN + "os.kill(os.getpid(), signal.SIGKILL)")
+    assert sweep(ours, command) == 0
+    assert statuses(ours) == ["done", "done"]
+
+
+def test_a_sweep_that_another_process_took_over_ends_and_leaves_its_trials_and_files_alone(
+    ledger: MakeLedger, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = ledger("seed=1,2")
+    lease = ours.folder / "lease.json"
+
+    def lose() -> None:
+        theirs = {**json.loads(lease.read_text()), "token": "theirs", "host": "elsewhere", "machine": "elsewhere"}
+        lease.write_text(json.dumps(theirs))
+
+    monkeypatch.setattr("recrun.sweep.ledger.SweepLock", partial(SweepLock, interval=0.1))
+    engine, command = LocalEngine(1), program("(run / 'ready').touch()\ntime.sleep(1.5)\ndone(0.1)")
+    with ours, pytest.raises(LeaseLostError, match=r"another process took over the sweep .* on elsewhere\)"):
+        run_sweep(ours, engine, 1, listener=Recorder(1, lose), command=command)
+    assert statuses(ours)[1] == "pending"
+    assert json.loads(lease.read_text())["token"] == "theirs"
+    until = time.monotonic() + 10
+    while not (ended := engine.poll()):  # it goes on to its end
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert ended[0].exit_code == 0

@@ -13,7 +13,7 @@ import pytest
 from recrun.config.config import Config
 from recrun.files import sha256_file
 from recrun.runs.folder import RunFolder
-from recrun.sweep.plan import Trial
+from recrun.sweep.planning.study import Trial
 from recrun.sweep.row import DONE, FAILED, Row
 from recrun.sweep.same_data import DataFiles, mixed_files
 

@@ -11,7 +11,8 @@ import pytest
 from recrun.config.resolve import resolve
 from recrun.errors import ConfigError
 from recrun.runs.new_folder import have_latest_follow
-from recrun.sweep.plan import Plan, plan_sweep
+from recrun.sweep.planning.plan import plan_sweep
+from recrun.sweep.planning.study import Plan
 from recrun.workflows.build import prepare
 
 SMALL = ["n_users=40", "n_items=30", "n_interactions=400", "epochs=1", "embedding_dim=4", "device=cpu", "threads=1"]

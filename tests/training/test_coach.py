@@ -221,6 +221,26 @@ def test_the_command_that_continues_a_run_is_quoted_for_a_shell(tmp_path: Path) 
     assert how_to_continue(coach.run, coach.settings) == f"recrun train --resume '{folder}/{coach.run.path.name}'"
 
 
+@pytest.mark.parametrize("scheduler", ["none", "cosine"])
+def test_a_run_that_ends_at_a_stop_epoch_has_the_course_of_one_of_all_epochs(tmp_path: Path, scheduler: str) -> None:
+    whole, _ = _prepare(tmp_path, "epochs=6", f"lr_scheduler={scheduler}")
+    whole.fit()
+    coach, _ = _prepare(tmp_path, "epochs=6", "stop_epoch=4", f"lr_scheduler={scheduler}")
+    result = coach.fit()
+    assert result["epochs"] == 4
+    assert result["stopped_early"] is False
+
+    def course(of: Coach) -> list[Any]:
+        lines = [json.loads(line) for line in of.run.metrics_lines_file.read_text().splitlines()]
+        return [(line["split"], line["epoch"], line["values"]) for line in lines if line["split"] != "test"]
+
+    assert course(coach) == [line for line in course(whole) if line[1] <= 4]
+    again, _ = _prepare(tmp_path, "epochs=6", "stop_epoch=4", f"lr_scheduler={scheduler}", run=coach.run)
+    assert again.fit() == result
+    with pytest.raises(ConfigError, match="stop_epoch: expected at most epochs, 6, found 7"):
+        resolve("bprmf", ["epochs=6", "stop_epoch=7"])
+
+
 def test_early_stopping_counts_evaluations(tmp_path: Path) -> None:
     coach, recorder = _prepare(tmp_path, "lr=1e-9", "epochs=50", "early_stop_patience=3", "eval_freq=2")
     result = coach.fit()

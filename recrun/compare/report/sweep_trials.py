@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from recrun.compare.groups import settings_of_data
 from recrun.config.monitor_names import is_error
 from recrun.errors import CheckpointError
+from recrun.registry.user_files import short_name
 from recrun.report.html.scale import number_of
+from recrun.report.terminal.lines import number as shown
 from recrun.runs.records import read_json
+from recrun.sweep.final.record import read_final
 from recrun.sweep.points import DATA, REPEATS
+from recrun.sweep.row import DONE, PAUSED, PRUNED
 from recrun.sweep.storage import LEDGER
 
 
@@ -24,10 +28,10 @@ class Trial:
     Args:
         index: its number.
         overrides: the values of the axes.
-        status: pending, running, done, failed or interrupted.
-        value: the criterion; None if it has none.
+        status: pending, running, done, failed, interrupted, paused or pruned.
+        value: the criterion; None if it was not trained to its end.
         seconds: how long it took; None if that is not known.
-        cause: why it failed; "" if it did not.
+        cause: why it failed, or how far it came if it was paused or pruned; "" of others.
     """
 
     index: int
@@ -43,7 +47,7 @@ class Point:
     """The finished trials that differ in seeds or folds alone.
 
     Args:
-        choices: the values of the other axes.
+        choices: the values of the other axes; one that depends on another may be absent.
         trials: the trials.
         value: the mean of the criterion.
         seconds: the mean of their times; None if one is not known.
@@ -67,6 +71,8 @@ class Sweep:
         axes: what varies, repetitions left out.
         of_data: the axes that change the data; their trials do not compare.
         falls: whether smaller values of the criterion are better.
+        importance: what it has recorded of the importance of its settings, unchecked.
+        finals: its last steps, as of `recrun.sweep.final.record.read_final`.
     """
 
     folder: str
@@ -76,6 +82,8 @@ class Sweep:
     axes: tuple[str, ...]
     of_data: tuple[str, ...]
     falls: bool
+    finals: tuple[Mapping[str, Any], ...] = ()
+    importance: Mapping[str, Any] = field(default_factory=dict)
 
     def finished(self) -> list[Trial]:
         """Return the trials that have a value."""
@@ -85,16 +93,19 @@ class Sweep:
         """Return the points that have finished trials, best first."""
         found: dict[str, list[Trial]] = {}
         for trial in self.finished():
-            found.setdefault(repr([trial.overrides.get(axis) for axis in self.axes]), []).append(trial)
+            found.setdefault(repr(self.choices(trial)), []).append(trial)
         points = [self._point(trials) for trials in found.values()]
         return sorted(points, key=lambda point: point.value if self.falls else -point.value)
 
+    def choices(self, trial: Trial) -> dict[str, Any]:
+        """Return the values of a trial on the axes that it has."""
+        return {axis: trial.overrides[axis] for axis in self.axes if axis in trial.overrides}
+
     def _point(self, trials: Sequence[Trial]) -> Point:
-        choices = {axis: trials[0].overrides.get(axis) for axis in self.axes}
         seconds = [trial.seconds for trial in trials if trial.seconds is not None]
         mean = statistics.fmean(seconds) if len(seconds) == len(trials) else None
         value = statistics.fmean(trial.value for trial in trials if trial.value is not None)
-        return Point(choices, tuple(trials), value, mean)
+        return Point(self.choices(trials[0]), tuple(trials), value, mean)
 
 
 def read_sweep(folder: Path, datasets: Iterable[str]) -> Sweep:
@@ -105,7 +116,7 @@ def read_sweep(folder: Path, datasets: Iterable[str]) -> Sweep:
         datasets: the data sets of its runs, whose own settings change the data.
 
     Raises:
-        CheckpointError: its sweep.json is damaged.
+        CheckpointError: its sweep.json or final.json is damaged.
     """
     file = folder / LEDGER
     document = read_json(file)
@@ -117,22 +128,42 @@ def read_sweep(folder: Path, datasets: Iterable[str]) -> Sweep:
     # A sweep that chooses nothing is scored on test.
     is_tested = any(isinstance(each.get("test"), dict) for each in listed)
     split = "test" if is_tested else "valid"
-    trials = tuple(_trial(index, each, split, criterion) for index, each in enumerate(listed))
+    has_several = len({repr(each.get("config")) for each in listed}) > 1
+    trials = tuple(_trial(place, each, split, criterion, has_several=has_several) for place, each in enumerate(listed))
     axes = dict.fromkeys(axis for trial in trials for axis in trial.overrides)
-    varied = [axis for axis in axes if len({repr(trial.overrides.get(axis)) for trial in trials}) > 1]
+    varied = [axis for axis in axes if len({repr(trial.overrides.get(axis, ...)) for trial in trials}) > 1]
     varied = [axis for axis in varied if axis not in REPEATS]
     of_data = [axis for axis in varied if axis in {*DATA, *settings_of_data(datasets)}]
-    return Sweep(str(folder), criterion, split, trials, tuple(varied), tuple(of_data), is_error(criterion))
+    finals = tuple(read_final(folder).get("finals", ()))
+    recorded = document.get("importance")
+    return Sweep(
+        folder=str(folder),
+        criterion=criterion,
+        split=split,
+        trials=trials,
+        axes=tuple(varied),
+        of_data=tuple(of_data),
+        falls=is_error(criterion),
+        finals=finals,
+        importance=recorded if isinstance(recorded, dict) else {},
+    )
 
 
-def _trial(index: int, document: Mapping[str, Any], split: str, criterion: str) -> Trial:
-    values, cause = document.get(split), document.get("cause")
+def _trial(place: int, document: Mapping[str, Any], split: str, criterion: str, *, has_several: bool) -> Trial:
+    """Return a trial of a sweep, with its config as an axis where there are several."""
+    values, cause, number = document.get(split), document.get("cause"), document.get("trial")
     value = number_of(values.get(criterion)) if isinstance(values, dict) else None
+    status, reached = str(document.get("status")), document.get("reached")
+    text = cause if isinstance(cause, str) else ""
+    if type(reached) is int and status in (PAUSED, PRUNED):
+        known = "" if value is None else f", with {short_name(criterion)} {shown(value)}"
+        text = f"trained to epoch {reached}{known}"
+    config = {"config": str(document.get("config"))} if has_several else {}
     return Trial(
-        index=index,
-        overrides=document["overrides"],
-        status=str(document.get("status")),
-        value=value if document.get("status") == "done" else None,
+        index=number if type(number) is int else place,
+        overrides={**config, **document["overrides"]},
+        status=status,
+        value=value if status == DONE else None,
         seconds=number_of(document.get("seconds")),
-        cause=cause if isinstance(cause, str) else "",
+        cause=text,
     )

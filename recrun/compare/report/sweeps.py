@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recrun.compare.formats.figures import Figures
+from recrun.compare.report.best_points import best_share, recorded
+from recrun.compare.report.forest import by_forest
+from recrun.compare.report.last_step import last_step
 from recrun.compare.report.limits import Limits, cut
 from recrun.compare.report.sweep_trials import Point, Sweep, Trial
 from recrun.registry.user_files import short_name
 from recrun.report.html.charts import bars
 from recrun.report.html.element import Element, element
-from recrun.report.html.plots import N_SHADES, Spot, Track, described, parallel, spots
+from recrun.report.html.plots import ABSENT, N_SHADES, Spot, Track, described, parallel, spots
 from recrun.report.html.table import Cell, numeric, table
 from recrun.report.terminal.lines import counted
-from recrun.sweep.importance import importance
+from recrun.sweep.importance.crossed import Importance, are_crossed, importance
 
 _MOST_AXES = 12
 
@@ -45,12 +48,14 @@ def sweep_parts(sweep: Sweep, place: int, limits: Limits) -> list[Element]:
         found += [element("h3", "Slices: the criterion along each axis"), element("div", *slices, class_="figures")]
         left_out = cut(len(axes), len(sweep.axes), "axes")
         found += [element("p", left_out)] if left_out else []
-    elif not axes:
+    elif axes:
+        found += recorded(sweep, place)
+    else:
         found.append(element("p", "Its trials differ in repetitions alone, such as seeds: there are no axes to show."))
     unfinished = [trial for trial in sweep.trials if trial.value is None]
     if unfinished:
         found.append(_unfinished(unfinished, place, limits))
-    return found
+    return [*found, *last_step(sweep.finals, place)]
 
 
 def _summary(sweep: Sweep, points: Sequence[Point]) -> str:
@@ -85,7 +90,7 @@ def _parallel(sweep: Sweep, points: Sequence[Point], axes: Sequence[str], place:
     name, figures = short_name(sweep.criterion), _form(points)
     tracks = [
         Track(
-            values=[*(_of_axis(point.choices[axis]) for axis in axes), point.value],
+            values=[*(_value(point, axis) for axis in axes), point.value],
             shade=N_SHADES - 1 - rank * N_SHADES // len(shown),
             is_best=rank == 0 and not sweep.of_data,
             tip=_tip(sweep, point, figures),
@@ -109,20 +114,26 @@ def _spread(points: Sequence[Point], most: int) -> Sequence[Point]:
     return [points[len(points) * place // most] for place in range(most)]
 
 
+def _value(point: Point, axis: str) -> Any:
+    return _of_axis(point.choices[axis]) if axis in point.choices else ABSENT
+
+
 def _of_axis(value: Any) -> Any:
     """Return a value as an axis takes it: a number, or a text."""
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else described(value)
 
 
 def _slice(sweep: Sweep, points: Sequence[Point], axis: str, id: str, limits: Limits) -> Element:
-    shown, figures = _spread(points, limits.trials), _form(points)
+    having = [point for point in points if axis in point.choices]
+    shown, figures = _spread(having, limits.trials), _form(points)
     drawn = [Spot(_of_axis(point.choices[axis]), point.value, 0, _tip(sweep, point, figures)) for point in shown]
     drawn.sort(key=lambda spot: (isinstance(spot.x, str), spot.x if isinstance(spot.x, str) else 0))
     name = short_name(sweep.criterion)
     description = f"{name} of {len(shown)} points over the values of {axis}."
-    return spots(
-        id, axis, description, (axis, name), drawn, note=cut(len(shown), len(points), "points, evenly by rank")
-    )
+    lacking = len(points) - len(having)
+    notes = [cut(len(shown), len(having), "points, evenly by rank")]
+    notes += [f"{counted(lacking, 'point')} without {axis} left out" if lacking else ""]
+    return spots(id, axis, description, (axis, name), drawn, note="; ".join(filter(None, notes)))
 
 
 def _importance(sweep: Sweep, place: int) -> list[Element]:
@@ -130,11 +141,15 @@ def _importance(sweep: Sweep, place: int) -> list[Element]:
     head = element("h3", "Importance of the axes")
     if sweep.of_data:
         return [head, element("p", f"Not computed: {', '.join(sweep.of_data)} changes the data.")]
+    points = sweep.points()
+    best = [*best_share(sweep, points, place), *recorded(sweep, place)]
     trials = sweep.finished()
-    settings = [{axis: trial.overrides.get(axis) for axis in sweep.axes} for trial in trials]
-    found = importance(settings, [trial.value for trial in trials if trial.value is not None])
+    settings = [sweep.choices(trial) for trial in trials]
+    found: Importance | str = "the axes are not crossed"
+    if are_crossed([point.choices for point in points]):
+        found = importance(settings, [trial.value for trial in trials if trial.value is not None])
     if isinstance(found, str):
-        return [head, element("p", f"Not computed: {found}.")]
+        return [head, *by_forest(sweep, place, found), *best]
     names = [*(share.axis for share in found.shares), "rest"]
     values = [{0: share.share} for share in found.shares] + [{0: found.rest}]
     name = short_name(sweep.criterion)
@@ -157,7 +172,7 @@ def _importance(sweep: Sweep, place: int) -> list[Element]:
         "effect, if all were noise."
     )
     heads = ["axis", "levels", "share", "by chance"]
-    return [head, chart, table(f"sweep-{place}-shares", caption, heads, rows, len(rows), "axes")]
+    return [head, chart, table(f"sweep-{place}-shares", caption, heads, rows, len(rows), "axes"), *best]
 
 
 def _unfinished(trials: Sequence[Trial], place: int, limits: Limits) -> Element:
@@ -171,4 +186,6 @@ def _unfinished(trials: Sequence[Trial], place: int, limits: Limits) -> Element:
         for trial in trials
     ]
     heads = ["trial", "settings", "status", "cause"]
-    return table(f"sweep-{place}-unfinished", "Trials without a result.", heads, rows, limits.rows, "trials")
+    return table(
+        f"sweep-{place}-unfinished", "Trials that were not trained to their end.", heads, rows, limits.rows, "trials"
+    )

@@ -14,6 +14,7 @@ from recrun.registry.user_files import short_name
 from recrun.report.html.element import Element, element
 from recrun.report.html.plots import Spot, spots
 from recrun.report.html.scale import number_of
+from recrun.sweep.pareto import pareto_front
 
 _Pair = tuple[float, float]
 
@@ -58,13 +59,7 @@ def front(points: Sequence[_Pair], x_falls: bool, y_falls: bool) -> list[_Pair]:
     >>> front([(1, 0.2), (2, 0.3), (3, 0.1)], True, False)
     [(1, 0.2), (2, 0.3)]
     """
-    signs = 1 if x_falls else -1, 1 if y_falls else -1
-    costs = sorted({(signs[0] * x, signs[1] * y) for x, y in points})
-    kept: list[_Pair] = []
-    for cost in costs:
-        if not kept or cost[1] < kept[-1][1]:
-            kept.append(cost)
-    return sorted((signs[0] * x, signs[1] * y) for x, y in kept)
+    return sorted({points[position] for position in pareto_front(points, (x_falls, y_falls))})
 
 
 def _seconds(material: Material, series: int) -> float | None:

@@ -6,9 +6,10 @@ import inspect
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
-from recrun.config.yaml_reader import Given, Place, Reading
+from recrun.config.reading import Place, Reading, given_of
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import Fault
 
@@ -40,7 +41,8 @@ def read_keywords(settings: Mapping[Any, Any]) -> Reading:
             continue
         is_number = type(found) in (int, float)
         # A number may stand where text is expected, as in YAML: `id=7`.
-        reading.given[key] = Given(found, KEYWORD, dump_value(found) if is_number else None, KEYWORD)
+        text = dump_value(found) if is_number else None
+        reading.given[key] = replace(given_of(found, KEYWORD), text=text)
     return reading
 
 

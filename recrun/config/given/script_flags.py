@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from recrun.config.check_value import type_name
 from recrun.config.find import find_config, read_config
-from recrun.config.yaml_reader import Place, Reading, read_value
+from recrun.config.reading import Place, Reading
+from recrun.config.yaml_reader import read_value
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import ConfigError, Fault, nearest
 from recrun.registry.component import REQUIRED, Parameter

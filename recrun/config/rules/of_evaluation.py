@@ -10,6 +10,7 @@ from recrun.config.monitor_names import LOSS, MetricName, is_monitor, kind_of, p
 from recrun.errors import Fault, nearest
 from recrun.group_name import GroupName, GroupNameError, parse_group
 from recrun.registry import METRICS
+from recrun.registry.user_files import is_file_reference
 
 _RANKS: Final = "this run ranks items; remove it"
 
@@ -93,9 +94,22 @@ def _what_needs_validation(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(message, "lr_scheduler", cause)
 
 
+def _a_valid_part_that_is_trained_on(facts: Facts) -> Iterator[Fault]:
+    if facts.values.get("train_on") != "train_valid":
+        return
+    if facts.values.get("eval_valid") is True:
+        message = "nothing is left to validate on with train_on: train_valid; remove one of the two"
+        yield facts.fault(message, "eval_valid", "train_on")
+    is_split_here = "dataset" in facts.components and not is_file_reference(facts.components["dataset"].name)
+    if is_split_here and facts.values.get("valid_ratio") == 0 and facts.values.get("valid_path") is None:
+        message = "there is no valid part to train on with valid_ratio: 0; remove one of the two"
+        yield facts.fault(message, "train_on", "valid_ratio")
+
+
 OF_EVALUATION: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _which4best_is_a_monitor,
     _monitors_that_the_run_has,
     _groups_that_can_be_made,
     _what_needs_validation,
+    _a_valid_part_that_is_trained_on,
 )

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Final
 
-from recrun.config.yaml_reader import Given
+from recrun.config.reading import Given
 from recrun.errors import RegistryError
 from recrun.registry import FORMATS, REGISTRIES
 from recrun.registry.modules import Definition, Source, parse_file

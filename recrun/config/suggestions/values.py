@@ -8,8 +8,9 @@ import typing
 from typing import Any, Final
 
 from recrun.config.check_value import Misfit, find_registered, fit
+from recrun.config.reading import Given, Place
 from recrun.config.suggestions.translations import split_shares
-from recrun.config.yaml_reader import Given, Place, read_value
+from recrun.config.yaml_reader import read_value
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import nearest
 from recrun.registry import choices

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from recrun.data import cache, tags
-from recrun.data.datasets.cached import digest, from_entry, to_entry
+from recrun.data.datasets.cached import code_of_split, digest, from_entry, refuse_changed, states_of, to_entry
 from recrun.data.datasets.foreign import checked_tables
 from recrun.data.datasets.part_checks import refuse_torn_histories
 from recrun.data.datasets.preparation import Preparation, Prepared, prepare
@@ -25,6 +24,7 @@ from recrun.data.interactions import CSR, ITEM, RATING, TIMESTAMP, USER, WEIGHT,
 from recrun.data.postprocessing.mode import Mode, check_mode
 from recrun.data.postprocessing.source import Source
 from recrun.data.splits import GIVEN_PART
+from recrun.data.splits.together import train_and_valid
 from recrun.errors import DataError
 from recrun.files import sha256_file
 from recrun.registry.read_object import keyword_defaults
@@ -89,17 +89,18 @@ class RecDataSet(Source):
         self.name = type(self).__name__
         self.notes: list[str] = []
         preparation.check()
-        self.preparation, self.files = preparation, {}
+        self.preparation, self.files, self._root = preparation, {}, root
         prepared, self.hashes = self._load(root, preparation)
         self.user_ids, self.item_ids = prepared.user_ids, prepared.item_ids
         self.n_users, self.n_items = len(self.user_ids), len(self.item_ids)
         self._parts = prepared.parts
         self._rows: dict[str, CSR] = {}
         self._training_data: TrainingData | None = None
+        self._trained_on: Interactions | None = None
         self._shipped = dict(prepared.shipped)
         self.notes = [*prepared.notes, *self._unlike_published(), *self.notes]
-        self.fields = self._make_fields()
-        self._parts = {part: self._transform(part, rows) for part, rows in self._parts.items()}
+        self._notes_of_files = tuple(self.notes)
+        self._fit()
 
     def sources(self) -> Sequence[SourceFile]:
         """Return the files that the data set is read from: `downloads`; none for one that is generated."""
@@ -185,11 +186,34 @@ class RecDataSet(Source):
         refuse_torn_histories(self._parts, self.n_users)
 
     def training_data(self) -> TrainingData:
-        """Return everything that a model may see: fields, sizes and the train part."""
+        """Return everything that a model may see: fields, sizes and the train part, or train and valid together."""
         if self._training_data is None:
-            train = self.interactions("train")
+            train = self.interactions("train") if self._trained_on is None else self._trained_on
             self._training_data = TrainingData(self.fields, self.n_users, self.n_items, train, self.user_ids)
         return self._training_data
+
+    @property
+    def trains_on_valid(self) -> bool:
+        """Whether models are trained on train and valid together."""
+        return self._trained_on is not None
+
+    def train_on_valid(self) -> None:
+        """Train models on train and valid together. The parts themselves, and so what is evaluated, stay as they are.
+
+        Fields that are fitted are fitted on both. Must be called before `training_data`.
+
+        Raises:
+            DataError: there is no valid part.
+        """
+        if not len(self._parts["valid"]):
+            raise DataError(f"{self.name} has no valid part to train on; leave out train_on: train_valid")
+        if self.is_transformed:
+            prepared, self.hashes = self._load(self._root, self.preparation)
+            self._parts, self.notes = prepared.parts, list(self._notes_of_files)
+        self._training_data, self._trained_on = None, train_and_valid(self._parts, self.n_users)
+        if self.is_transformed:
+            self._fit()
+        self.notes.append(f"models are trained on train and valid together, {len(self._trained_on):,} rows")
 
     def describe(self) -> dict[str, Any]:
         """Return statistics: users, items, rows of each part, density, and how active users and items are."""
@@ -217,7 +241,7 @@ class RecDataSet(Source):
             return prepared, {"split": digest(prepared)}
         self.files = files = locate(self.name, self.locations(Path(root).expanduser()), sources)
         self.notes += unlike_beside(files)
-        before = _states(files)
+        before = states_of(files)
         folder = cache.entry_folder(self.name, self._made_from(files, preparation))
         entry = cache.load(folder)
         if entry is not None:
@@ -231,7 +255,7 @@ class RecDataSet(Source):
         hashes = dict(self.hashes)
         prepared = prepare(self._read(files), preparation)
         user_ids, item_ids = self.rename(files, prepared.user_ids, prepared.item_ids)
-        _refuse_changed(files, before)
+        refuse_changed(files, before)
         prepared = Prepared(prepared.parts, user_ids, item_ids, prepared.shipped, (*notes, *prepared.notes))
         hashes["split"] = digest(prepared)
         reason = cache.store(folder, to_entry(prepared, hashes))
@@ -251,7 +275,7 @@ class RecDataSet(Source):
             "files": {name: [path.suffix, sha256_file(path)] for name, path in files.items()},
             "settings": self._settings_that_count(preparation),
             "code": sha256_file(code) if code and Path(code).is_file() else "",
-            **_made_by(preparation),
+            **code_of_split(preparation),
         }
 
     def _settings_that_count(self, preparation: Preparation) -> dict[str, Any]:
@@ -267,6 +291,17 @@ class RecDataSet(Source):
         ]
         return [f"{self.name} is not as published: {', '.join(unlike)}"] if unlike else []
 
+    def _fit(self) -> None:
+        """Make the fields, and transform all parts by them."""
+        self.fields = self._make_fields()
+        self._parts = {part: self._transform(part, rows) for part, rows in self._parts.items()}
+        if self._trained_on is not None:
+            self._trained_on = train_and_valid(self._parts, self.n_users)
+
+    def _fitted_on(self) -> Interactions:
+        """Return the rows that fields are fitted on: those that models are trained on."""
+        return self._parts["train"] if self._trained_on is None else self._trained_on
+
     def _transform(self, part: str, rows: Interactions) -> Interactions:
         """Return a part as transformed by the fields, which may be fitted on train; by default unchanged."""
         return rows
@@ -281,26 +316,3 @@ class RecDataSet(Source):
         for name, values in self._parts["train"].columns.items():
             fields.append(DenseField(name, tags=known.get(name, (tags.FEATURE,)), dtype=values.dtype))
         return FieldTuple(fields)
-
-
-def _made_by(preparation: Preparation) -> dict[str, str]:
-    """Return the hash of a split's code that recrun's version does not identify: a user's own, or another package's."""
-    module = getattr(preparation.find_split().function, "__module__", "")
-    code = getattr(sys.modules.get(module), "__file__", None)
-    if module.startswith("recrun.") or code is None or not Path(code).is_file():
-        return {}
-    return {"split_code": sha256_file(code)}
-
-
-def _states(files: Mapping[str, Path]) -> dict[str, tuple[int, int, int]]:
-    """Return what changes when a file is written to or replaced: inode, size and time."""
-    states = {name: path.stat() for name, path in files.items()}
-    return {name: (state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states.items()}
-
-
-def _refuse_changed(files: Mapping[str, Path], before: Mapping[str, tuple[int, int, int]]) -> None:
-    """Refuse to use or cache files that changed while they were read."""
-    after = _states(files)
-    changed = [str(path) for name, path in files.items() if after[name] != before[name]]
-    if changed:
-        raise DataError(f"{', '.join(changed)} changed while being read; start again when it is complete")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recrun.data import cache
-from recrun.data.datasets.preparation import Prepared
+from recrun.data.datasets.preparation import Preparation, Prepared
 from recrun.data.interactions import Interactions
 from recrun.data.splits import GIVEN_PART, PARTS
+from recrun.errors import DataError
+from recrun.files import sha256_file
 
 
 def to_entry(prepared: Prepared, hashes: Mapping[str, str]) -> cache.Entry:
@@ -57,3 +61,26 @@ def digest(prepared: Prepared) -> str:
         digest.update(f"{name} {little_endian.dtype.str} {little_endian.shape}\n".encode())
         digest.update(np.ascontiguousarray(little_endian).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def code_of_split(preparation: Preparation) -> dict[str, str]:
+    """Return the hash of a split's code that recrun's version does not identify: a user's own, or another package's."""
+    module = getattr(preparation.find_split().function, "__module__", "")
+    code = getattr(sys.modules.get(module), "__file__", None)
+    if module.startswith("recrun.") or code is None or not Path(code).is_file():
+        return {}
+    return {"split_code": sha256_file(code)}
+
+
+def states_of(files: Mapping[str, Path]) -> dict[str, tuple[int, int, int]]:
+    """Return what changes when a file is written to or replaced: inode, size and time."""
+    states = {name: path.stat() for name, path in files.items()}
+    return {name: (state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states.items()}
+
+
+def refuse_changed(files: Mapping[str, Path], before: Mapping[str, tuple[int, int, int]]) -> None:
+    """Refuse to use or cache files that changed while they were read."""
+    after = states_of(files)
+    changed = [str(path) for name, path in files.items() if after[name] != before[name]]
+    if changed:
+        raise DataError(f"{', '.join(changed)} changed while being read; start again when it is complete")

@@ -276,8 +276,8 @@ class LabelledFile(OwnFiles):
         )
 
     def _make_fields(self) -> FieldTuple:
-        """Return the fields, fitted on train."""
-        wanted, train = self.settings, self._parts["train"].columns
+        """Return the fields, fitted on what models are trained on."""
+        wanted, train = self.settings, self._fitted_on().columns
         if train[LABEL].min() == train[LABEL].max():
             raise DataError(f"all labels of train are {train[LABEL][0]:g}, so there is nothing to learn")
         ids = [field for field in super()._make_fields() if field.match(tags.ID)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from recrun.config.find import read_overrides
+from recrun.config.given.arguments import read_overrides
 from recrun.config.parser import Parser
 from recrun.config.resolve import resolve
 from recrun.config.settings import RUN

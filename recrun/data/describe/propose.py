@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from recrun.config.find import read_arguments
+from recrun.config.given.arguments import read_arguments
 from recrun.config.monitor_names import parse_monitor
 from recrun.config.yaml_writer import dump_value
 from recrun.data.datasets.base import RecDataSet

@@ -50,6 +50,11 @@ class Source(Pipe):
     def histories(self, split: Mode) -> CSR:
         """Return each user's items from before a part, ordered by time."""
 
+    @property
+    def trains_on_valid(self) -> bool:
+        """Whether models are trained on train and valid together."""
+        return False
+
     def refuse_torn_histories(self) -> None:
         """Refuse data in which histories hold items from after the held-out ones, for models that read histories.
 
@@ -66,7 +71,7 @@ class Source(Pipe):
         """Return all that a model may see."""
 
     def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
-        interactions = self.interactions(check_mode(mode))
+        interactions = self._rows_of(mode)
         user, item = self.fields[USER, ID].name, self.fields[ITEM, ID].name
         others = [name for name in interactions.columns if any(field.name == name for field in self.fields)]
         for start, stop in chunks(len(interactions)):
@@ -77,4 +82,8 @@ class Source(Pipe):
             yield {name: column.reshape(len(column), -1) for name, column in batch.items()}
 
     def sizes(self, mode: Mode) -> list[int]:
-        return [stop - start for start, stop in chunks(len(self.interactions(check_mode(mode))))]
+        return [stop - start for start, stop in chunks(len(self._rows_of(mode)))]
+
+    def _rows_of(self, mode: Mode) -> Interactions:
+        """Return the rows that are streamed; for train, those that models are trained on."""
+        return self.training_data().interactions if check_mode(mode) == "train" else self.interactions(mode)

@@ -13,6 +13,8 @@ from recrun.report.html.scale import Scale, as_text, number_of
 
 N_SHADES: Final = 5
 """Shades that say how good a line is."""
+ABSENT: Final = object()
+"""The value of a line on an axis on which it has none."""
 _FEW: Final = 5
 _WIDTH_OF_TICK: Final = 44.0
 _HEIGHT_OF_TICK: Final = 14.0
@@ -33,7 +35,7 @@ class Track:
     """A line over parallel axes.
 
     Args:
-        values: its value on each of them.
+        values: its value on each of them, or `ABSENT`; the line is broken there.
         shade: how good it is, from 0 to `N_SHADES` - 1.
         is_best: whether it is the best.
         tip: what hovering over it shows.
@@ -135,17 +137,17 @@ def parallel(id: str, title: str, description: str, axes: Sequence[str], drawn: 
         title: what it shows.
         description: what can be seen.
         axes: the names of the axes.
-        drawn: the lines, each with a value on every axis.
+        drawn: the lines, each with a value for every axis.
         note: what follows the title.
     """
     top, bottom, left, right = 34.0, 256.0, 30.0, WIDTH - 70.0
     step = (right - left) / max(len(axes) - 1, 1)
     places = [left + step * position for position in range(len(axes))]
-    scales = [Axis([track.values[position] for track in drawn], bottom, top) for position in range(len(axes))]
+    columns = [[track.values[position] for track in drawn] for position in range(len(axes))]
+    scales = [Axis([value for value in column if value is not ABSENT], bottom, top) for column in columns]
     found = []
     for track in sorted(drawn, key=lambda each: (each.is_best, each.shade)):
-        pairs = zip(places, scales, track.values, strict=True)
-        path = "M" + "L".join(f"{number(x)} {number(scale(value))}" for x, scale, value in pairs)
+        path = _path(places, scales, track.values)
         kind = f"track q{track.shade}" + (" best" if track.is_best else "")
         found.append(element("path", element("title", track.tip), d=path, class_=f"mark {kind}"))
     room = max(fitting(step), 6)
@@ -156,6 +158,17 @@ def parallel(id: str, title: str, description: str, axes: Sequence[str], drawn: 
         for y, label in scale.ticks(_HEIGHT_OF_TICK):
             found += [line(x, y, x + 4, y, "axis"), text(x + 7, y + 4, label, class_="tick halo", longest=room)]
     return figure(id, title, description, 272, found, note=note)
+
+
+def _path(places: Sequence[float], scales: Sequence[Axis], values: Sequence[object]) -> str:
+    """Return the path of a line, which is broken at axes on which it has no value; a lone point is a short dash."""
+    pieces: list[list[str]] = [[]]
+    for x, scale, value in zip(places, scales, values, strict=True):
+        if value is ABSENT:
+            pieces.append([])
+        else:
+            pieces[-1].append(f"{number(x)} {number(scale(value))}")
+    return "".join("M" + "L".join(piece) + ("h4" if len(piece) == 1 else "") for piece in pieces if piece)
 
 
 def described(value: object) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Protocol
 
-from recrun.config.find import Overrides, read_overrides
+from recrun.config.given.arguments import Overrides, read_overrides
 from recrun.config.parser import Parser
 from recrun.errors import ConfigError, RecrunError, RegistryError
 from recrun.registry import ENGINES
@@ -24,12 +25,14 @@ class Job:
         command: the argument list; it is run without a shell.
         log: the file its output is appended to.
         threads: how many threads it may compute with; None lets the command decide.
+        environment: variables that the command gets besides those that the engine sets.
     """
 
     index: int
     command: Sequence[str]
     log: Path
     threads: int | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,13 @@ class Outcome:
 
     Args:
         index: the trial it belongs to.
-        exit_code: the exit code, -N when signal N killed it; None when it could not be started.
+        exit_code: the exit code, -N when signal N killed it; None when it is not known.
         seconds: wall time.
         log_offset: where in the log its output begins, in bytes.
-        error: why it could not be started.
+        error: why it has no exit code: it could not be started, or its machine was lost. Beside an exit code: what
+            ended it, where the engine knows more than the code says, such as a time limit.
+        is_adopted: whether an earlier parent started it, so that it has neither an exit code nor an error; how it ended
+            is then read from its run folder and its log.
     """
 
     index: int
@@ -49,17 +55,18 @@ class Outcome:
     seconds: float
     log_offset: int = 0
     error: str = ""
+    is_adopted: bool = False
 
 
 class Engine(ABC):
-    """The base class of engines: something that runs jobs. Derive from it and implement the five methods.
+    """The base class of engines: something that runs jobs. Derive from it and implement the five abstract methods.
 
+    The others have defaults: an engine that cannot end a single job, or find jobs of an earlier parent, says so.
     The keyword-only parameters of a constructor are the engine's settings (`--engine-setting KEY=VALUE`).
 
     Args:
         jobs: how many run at once.
-        inherited: file descriptors that local processes must inherit; the sweep's lock is then held for as long as any
-            trial runs, even if the sweep itself was killed.
+        inherited: file descriptors that local processes must inherit.
     """
 
     def __init__(self, jobs: int, inherited: Sequence[int] = ()) -> None:
@@ -86,8 +93,43 @@ class Engine(ABC):
     def kill(self) -> None:
         """End all running jobs at once."""
 
+    def stop_job(self, index: int) -> bool:
+        """Ask one job to save its state and end; return whether it was asked. By default it goes on to its end."""
+        return False
 
-def choose_engine(name: str, settings: Overrides = ()) -> Callable[[int, Sequence[int]], Engine]:
+    def kill_job(self, index: int) -> bool:
+        """End one job at once; return whether that was done. By default it goes on to its end."""
+        return False
+
+    def adopt(self, job: Job) -> bool:
+        """Take over a job that an earlier parent started, if it still runs; it is then like one started here.
+
+        Args:
+            job: the job; its log is the one it was started with, and its command is left out.
+
+        Returns:
+            Whether it still runs. By default no job is found again.
+        """
+        return False
+
+    @classmethod
+    def default_jobs(cls, **settings: Any) -> int:
+        """Return how many jobs run at once if the user does not say.
+
+        Args:
+            settings: the engine's settings.
+        """
+        return 1
+
+
+class MakeEngine(Protocol):
+    """Makes an engine whose settings are chosen."""
+
+    def __call__(self, jobs: int | None, inherited: Sequence[int] = ()) -> Engine:
+        """Return the engine; without a number of jobs it runs as many as `Engine.default_jobs` says."""
+
+
+def choose_engine(name: str, settings: Overrides = ()) -> MakeEngine:
     """Check an engine and its settings, and return a factory `(jobs, inherited) -> Engine`.
 
     Args:
@@ -112,12 +154,19 @@ def choose_engine(name: str, settings: Overrides = ()) -> Callable[[int, Sequenc
     missing = sorted(engine.__abstractmethods__)
     if missing:
         raise RegistryError(f"engine {name!r} does not implement {', '.join(missing)}")
-    return partial(_make, name, partial(engine, **values))
+
+    def make(jobs: int | None, inherited: Sequence[int] = ()) -> Engine:
+        with _named(name):
+            return engine(engine.default_jobs(**values) if jobs is None else jobs, inherited, **values)
+
+    return make
 
 
-def _make(name: str, make: Callable[..., Engine], jobs: int, inherited: Sequence[int] = ()) -> Engine:
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Name an engine that fails while it is made."""
     try:
-        return make(jobs, inherited)
+        yield
     except RecrunError:
         raise
     except Exception as error:

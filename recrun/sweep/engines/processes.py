@@ -11,6 +11,9 @@ from typing import IO, Any, Final
 
 _IS_POSIX: Final = hasattr(os, "killpg")
 
+CAN_INHERIT: Final = _IS_POSIX
+"""Whether a process can inherit a lock."""
+
 _ENDED_BY: Final = {-signal.SIGINT: "SIGINT", -signal.SIGTERM: "SIGTERM", -9: "SIGKILL", 0xC000013A: "Ctrl-Break"}
 """Exit codes of processes that ended because of a request to stop; the last is Windows' STATUS_CONTROL_C_EXIT."""
 
@@ -60,10 +63,39 @@ def kill_with_children(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is not None:
         return
     if _IS_POSIX:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        kill_group(process.pid)
     else:
         subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True, check=False)
+
+
+def take_exit_code(process: subprocess.Popen[bytes]) -> int | None:
+    """Return the exit code of a process, or None while it runs; what a failed one leaves behind is killed.
+
+    Left behind are processes of its group, such as workers that read data: they would hold memory and devices.
+    """
+    if _IS_POSIX and hasattr(os, "waitid") and process.returncode is None:
+        # Until it is waited for, its id is not given to another process.
+        try:
+            found = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:  # somebody else has waited for it
+            return process.poll()
+        if found is None:
+            return None
+        if found.si_status != 0:
+            kill_group(process.pid)
+    return process.poll()
+
+
+def request_stop_by_id(process_id: int) -> None:
+    """Ask a process that this one did not start to save its state and end."""
+    with suppress(OSError):
+        os.kill(process_id, signal.SIGTERM)
+
+
+def kill_group(process_id: int) -> None:
+    """Kill at once a process that leads its group, and the rest of the group."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process_id, signal.SIGKILL)
 
 
 def ended_by(exit_code: int) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, TypeAlias
+from typing import Final, TypeAlias
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class Schedule(ABC):
         last_epoch: the epoch at which trials end.
     """
 
-    adapts: ClassVar[bool] = True
-    """Whether decisions depend on results."""
+    adapts: bool = True
+    """Whether decisions depend on results, so that they wait for those that they may depend on."""
 
     def __init__(self, n_repeats: int, last_epoch: int) -> None:
         self.n_repeats = n_repeats
@@ -95,3 +95,28 @@ class Schedule(ABC):
             past: all earlier steps, in order; the results of the last ones may not be known.
             n_points: how many points there may be.
         """
+
+    @property
+    def reserve(self) -> int:
+        """The epochs that `finish` may need once the first step of a point is done."""
+        return (self.n_repeats - 1) * self.last_epoch
+
+    def finish(self, past: Sequence[Past]) -> Decision:
+        """Return the next step of the point that is to be completed where there are no epochs left for others.
+
+        It is the one with the most repeats that are done, and of those the one with the highest mean.
+
+        Args:
+            past: all earlier steps with their results, all of which are known.
+        """
+        latest: dict[int, dict[int, Result | None]] = {}
+        for each in past:
+            latest.setdefault(each.step.point, {})[each.step.repeat] = each.result
+        values = {
+            point: [result.value for result in results.values() if result is not None and result.value is not None]
+            for point, results in latest.items()
+            if len(results) < self.n_repeats and all(each is not None and each.is_finished for each in results.values())
+        }
+        left = [point for point, known in values.items() if len(known) == len(latest[point])]
+        best = max(left, key=lambda point: (len(values[point]), sum(values[point]), -point), default=None)
+        return END if best is None else Step(best, len(latest[best]))

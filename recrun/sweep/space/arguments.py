@@ -1,63 +1,64 @@
-"""Parse a sweep's arguments: `KEY=V1,V2` is an axis, `KEY=VALUE` a setting that all trials share.
+"""Parse a sweep's arguments: `KEY=V1,V2` and `KEY=LOW..HIGH` vary, `KEY=VALUE` is a setting that all trials share.
 
 A comma separates two values unless it stands inside `[...]`, `{...}` or quotes, so lists and quoted text are single
-values. `1..5` stands for the integers from 1 to 5. Values are kept as written text; the config layer gives them their
-types.
+values. `1..5` stands for the integers from 1 to 5 where values are listed, and for all that lies between where they are
+drawn. Values are kept as written text; the config layer gives them their types.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from recrun.config.reading import Place
 from recrun.errors import Fault
+from recrun.sweep.space.ranges import Range, Value, read_range
+from recrun.sweep.space.split_values import split
 
 MAX_VALUES: Final = 10_000
 """The most values that a range may stand for."""
 
-_CLOSING: Final = {"[": "]", "{": "}"}
-_RANGE: Final = re.compile(r"(-?\d{1,18})\.\.(-?\d{1,18})")
-
-
-@dataclass(frozen=True)
-class Value:
-    """One value as written.
-
-    Args:
-        text: the value, without surrounding whitespace.
-        column: where it begins in its argument, counted from 1.
-    """
-
-    text: str
-    column: int
-
 
 @dataclass(frozen=True)
 class Setting:
-    """One `KEY=...` argument.
+    """One `KEY=...` argument, or one key of the space of a config.
 
     Args:
         key: the setting's name.
-        values: one value, or several for an axis.
-        position: the argument's position among the `KEY=...` arguments, counted from 1.
+        values: one value, or several for an axis; those that a range stands for where they can be listed.
+        position: the argument's position among the `KEY=...` arguments, counted from 1; 0 for a key of a file.
+        range: the range that was written in place of values.
+        place: where the key was written; None for an argument.
+        branches: for a setting that chooses something, what varies under each of its values, by the value's text.
     """
 
     key: str
     values: tuple[Value, ...]
     position: int
+    range: Range | None = None
+    place: Place | None = None
+    branches: Mapping[str, tuple[Setting, ...]] = field(default_factory=dict, hash=False)
 
     @property
     def is_axis(self) -> bool:
-        """Whether the setting has several values."""
-        return len(self.values) > 1
+        """Whether the setting varies."""
+        return len(self.values) > 1 or self.range is not None or any(self.branches.values())
 
-    def fault(self, message: str, column: int | None = None) -> Fault:
-        """Return a fault at this argument."""
-        return Fault(message, key=self.key, file=_place(self.position), column=column)
+    @property
+    def where(self) -> Place:
+        """Where its key was written."""
+        return self.place or Place(place_of(self.position), None, 1)
+
+    def fault(self, message: str, at: Value | int | None = None, suggestion: str | None = None) -> Fault:
+        """Return a fault at this setting: at one of its values, at a column of the argument, or at its key."""
+        if isinstance(at, Value):
+            return at.place.fault(message, self.key, suggestion)
+        if at is None and self.place is not None:
+            return self.place.fault(message, self.key, suggestion)
+        return Fault(message, self.key, place_of(self.position), column=at, suggestion=suggestion)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Grid:
 
 
 def parse_grid(arguments: Sequence[str]) -> tuple[Grid, list[Fault]]:
-    """Read a sweep's `KEY=...` arguments.
+    """Read a sweep's `KEY=...` arguments, of which all values can be listed.
 
     Args:
         arguments: the arguments as the shell passed them.
@@ -94,125 +95,111 @@ def parse_grid(arguments: Sequence[str]) -> tuple[Grid, list[Fault]]:
     >>> [[value.text for value in trial] for trial in grid]
     [['1e-3', '[recall@10,ndcg@10]'], ['1e-4', '[recall@10,ndcg@10]']]
     """
+    settings, faults = parse_settings(arguments)
+    faults += [fault for setting in settings if (fault := unlisted(setting)) is not None]
+    return Grid(tuple(setting for setting in settings if setting.values)), faults
+
+
+def parse_settings(arguments: Sequence[str]) -> tuple[list[Setting], list[Fault]]:
+    """Read a sweep's `KEY=...` arguments, values and ranges, and return those that could be read and every fault.
+
+    Args:
+        arguments: the arguments as the shell passed them.
+
+    >>> settings, faults = parse_settings(["lr=1e-4..1e-2:log", "epochs=20"])
+    >>> settings[0].range.log, settings[1].values[0].text, faults
+    (True, '20', [])
+    """
     settings: dict[str, Setting] = {}
     faults: list[Fault] = []
     for position, argument in enumerate(arguments, start=1):
         key, equals, text = argument.partition("=")
         if not equals or not key.isidentifier():
-            faults.append(Fault(f"expected KEY=VALUE or KEY=V1,V2, found {argument!r}", file=_place(position)))
+            faults.append(Fault(f"expected KEY=VALUE or KEY=V1,V2, found {argument!r}", file=place_of(position)))
             continue
-        values, found = _read_values(text, Setting(key, (), position), len(key) + 2)
+        setting = Setting(key, (), position)
+        setting, found = _with_values(setting, text, Place(place_of(position), None, len(key) + 2))
         faults += found
         if key in settings:
             message = f"is given twice, as arguments {settings[key].position} and {position}; give it once"
-            faults.append(Setting(key, (), position).fault(message, 1))
-        elif values:
-            settings[key] = Setting(key, tuple(values), position)
-    return Grid(tuple(settings.values())), faults
+            faults.append(setting.fault(message, 1))
+        elif setting.values or setting.range is not None:
+            settings[key] = setting
+    return list(settings.values()), faults
 
 
-def _read_values(text: str, setting: Setting, first_column: int) -> tuple[list[Value], list[Fault]]:
-    """Return the values of one argument and what is wrong with them."""
-    pieces, fault = _split(text)
-    if fault is not None:
-        message, offset = fault
-        return [], [setting.fault(message, first_column + offset)]
+def unlisted(setting: Setting) -> Fault | None:
+    """Return the fault of a range whose values cannot be listed, as a grid must, or None."""
+    if setting.range is None or setting.values:
+        return None
+    count = setting.range.n_values
+    if count is not None:
+        message = f"the range {setting.range.text} has {count:,} values; at most {MAX_VALUES:,} are accepted"
+    elif setting.range.log:
+        message = "a grid cannot list a range on a logarithmic scale: write its values, or choose --search random"
+    else:
+        message = f"a grid needs to know which values: write a step ({setting.range.with_step}) or choose "
+        message += "--search random"
+    return setting.fault(message, setting.range.whole)
+
+
+def listed(setting: Setting) -> Setting:
+    """Return a setting with the values that its range stands for, where there are not too many."""
+    if setting.range is None:
+        return setting
+    count = setting.range.n_values
+    texts = () if count is None or count > MAX_VALUES else setting.range.values()
+    values = tuple(replace(setting.range.whole, text=text) for text in texts)
+    # A range of one integer is that integer.
+    return replace(setting, values=values, range=None if count == 1 else setting.range)
+
+
+def _with_values(setting: Setting, text: str, place: Place) -> tuple[Setting, list[Fault]]:
+    """Return a setting with the values, or the range, of its argument; and what is wrong with them.
+
+    Args:
+        setting: the setting.
+        text: what stands behind the equals sign.
+        place: where that begins.
+    """
+    pieces, problem = split(text)
+    first_column = place.column or 1
+    if problem is not None:
+        message, offset = problem
+        return setting, [setting.fault(message, first_column + offset)]
     values: dict[str, Value] = {}
     faults = []
     for number, (offset, piece) in enumerate(pieces, start=1):
         stripped = piece.strip()
-        value = Value(stripped, first_column + offset + len(piece) - len(piece.lstrip()))
+        column = first_column + offset + len(piece) - len(piece.lstrip())
+        value = Value(stripped, column, place.file)
         if not stripped and len(pieces) > 1:
             message = f"value {number} of {len(pieces)} is empty; write '' for empty text, null for none"
-            faults.append(setting.fault(message, value.column))
+            faults.append(setting.fault(message, value))
             continue
-        expanded, problem = _expand(stripped)
-        problem = problem or next((f"the value {text} is given twice" for text in expanded if text in values), "")
-        if problem:
-            faults.append(setting.fault(problem, value.column))
-        values |= {text: Value(text, value.column) for text in expanded if text not in values}
-    return list(values.values()), faults
-
-
-def _expand(text: str) -> tuple[list[str], str]:
-    """Return the values that a text stands for, and what is wrong with it: the integers of a range `1..5`, or itself.
-
-    >>> _expand("1..3"), _expand("0.5")
-    ((['1', '2', '3'], ''), (['0.5'], ''))
-    """
-    match = _RANGE.fullmatch(text)
-    if match is None:
-        return [text], ""
-    first, last = int(match[1]), int(match[2])
-    if last < first:
-        return [], f"the range {text} is empty: expected FIRST..LAST with FIRST <= LAST"
-    if last - first >= MAX_VALUES:
-        return [], f"the range {text} has {last - first + 1:,} values; at most {MAX_VALUES:,} are accepted"
-    return [str(value) for value in range(first, last + 1)], ""
-
-
-@dataclass
-class _Scanner:
-    """The scanner's state within a value: the open quote and the open brackets."""
-
-    quote: str = ""
-    opened_at: int = 0
-    brackets: list[tuple[str, int]] = field(default_factory=list)
-    at_start: bool = True
-
-
-def _split(text: str) -> tuple[list[tuple[int, str]], tuple[str, int] | None]:
-    """Split at the commas that separate values.
-
-    As in YAML, a quote opens quoted text only where a value begins, so the apostrophe of `it's` is plain text.
-
-    Returns:
-        The pieces with their offsets, and None; or an empty list, and a message with the offset of the fault.
-    """
-    scanner = _Scanner()
-    cuts = []
-    offset = 0
-    while offset < len(text):
-        character = text[offset]
-        if scanner.quote:
-            offset += _quoted(text, offset, scanner)
+        found, problems = read_range(value)
+        faults += [setting.fault(message, at, suggestion) for message, at, suggestion in problems]
+        if problems:
             continue
-        if character in "'\"" and scanner.at_start:
-            scanner.quote, scanner.opened_at = character, offset
-        elif character in _CLOSING:
-            scanner.brackets.append((character, offset))
-        elif character in _CLOSING.values():
-            if not scanner.brackets or _CLOSING[scanner.brackets[-1][0]] != character:
-                return [], (
-                    f"{character!r} has no matching opening bracket; put the value in quotes if it is text",
-                    offset,
-                )
-            scanner.brackets.pop()
-        elif character == "," and not scanner.brackets:
-            cuts.append(offset)
-        opens = character in ",[{" or (character == ":" and bool(scanner.brackets))
-        scanner.at_start = opens or (scanner.at_start and character.isspace())
-        offset += 1
-    if scanner.quote:
-        return [], (f"the quote {scanner.quote} is not closed", scanner.opened_at)
-    if scanner.brackets:
-        bracket, opened_at = scanner.brackets[-1]
-        return [], (f"{bracket!r} is not closed; put the value in quotes if it is text", opened_at)
-    starts = [0, *(cut + 1 for cut in cuts)]
-    return [(start, text[start:end]) for start, end in zip(starts, [*cuts, len(text)], strict=True)], None
+        if found is not None and len(pieces) == 1:
+            return listed(replace(setting, range=found)), faults
+        texts, message = ([stripped], "") if found is None else _in_a_list(found)
+        message = message or next((f"the value {text} is given twice" for text in texts if text in values), "")
+        if message:
+            faults.append(setting.fault(message, value))
+        values |= {text: replace(value, text=text) for text in texts if text not in values}
+    return replace(setting, values=tuple(values.values())), faults
 
 
-def _quoted(text: str, offset: int, scanner: _Scanner) -> int:
-    """Process the character at `offset` inside quotes; return how many characters were consumed."""
-    character = text[offset]
-    if scanner.quote == '"' and character == "\\":
-        return 2
-    if character == scanner.quote:
-        if character == "'" and text[offset + 1 : offset + 2] == "'":
-            return 2
-        scanner.quote, scanner.at_start = "", False
-    return 1
+def _in_a_list(found: Range) -> tuple[list[str], str]:
+    """Return the values of a range that stands beside others in a list, and what is wrong with it."""
+    if found.n_values is None:
+        return [], f"the range {found.text} stands beside other values, so it needs a step ({found.with_step})"
+    if found.n_values > MAX_VALUES:
+        return [], f"the range {found.text} has {found.n_values:,} values; at most {MAX_VALUES:,} are accepted"
+    return found.values(), ""
 
 
-def _place(position: int) -> str:
+def place_of(position: int) -> str:
+    """Return the name of an argument in faults."""
     return f"argument {position}"

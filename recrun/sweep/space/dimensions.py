@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from recrun.config.yaml_writer import dump_value
 
@@ -27,6 +27,10 @@ class Options:
     def settings(self, value: float) -> dict[str, str]:
         """Return the settings of the option at a position."""
         return dict(self.options[int(value)])
+
+    def contains(self, value: Any) -> bool:
+        """Return whether something is the position of an option."""
+        return type(value) is int and 0 <= value < len(self.options)
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,14 @@ class Interval:
     @property
     def n_values(self) -> int | None:
         """How many values there are, or None if they cannot be counted."""
-        if self.step is None:
-            return None
-        return math.floor((self.high - self.low) / self.step * (1 + 1e-12) + 1e-9) + 1
+        if self.low == self.high:
+            return 1
+        step = self._step
+        return None if step is None else math.floor((self.high - self.low) / step * (1 + 1e-12) + 1e-9) + 1
+
+    @property
+    def _step(self) -> float | None:
+        return 1 if self.is_integer and self.step is None else self.step
 
     def value(self, number: float) -> float:
         """Return the value that stands for a number between `low` and `high`: the nearest one in text that is short."""
@@ -72,12 +81,20 @@ class Interval:
             low, high = (self.low - 0.5, self.high + 0.5) if self.is_integer else (self.low, self.high)
             return self.value(math.exp(math.log(low) + share * (math.log(high) - math.log(low))))
         if (count := self.n_values) is not None:
-            return self.value(self.low + (self.step or 0) * math.floor(share * count))
+            return self.value(self.low + (self._step or 0) * math.floor(share * count))
         return self.value(self.low + share * (self.high - self.low))
+
+    def all_values(self) -> Iterator[float]:
+        """Yield the values in ascending order; none if they cannot be counted."""
+        yield from (self.value(self.low + (self._step or 0) * position) for position in range(self.n_values or 0))
 
     def settings(self, value: float) -> dict[str, str]:
         """Return the setting of a value."""
         return {self.key: dump_value(int(value) if self.is_integer else value)}
+
+    def contains(self, value: Any) -> bool:
+        """Return whether something is a number between the ends, of the type of the interval."""
+        return type(value) in ((int,) if self.is_integer else (int, float)) and self.low <= value <= self.high
 
 
 @dataclass(frozen=True)
@@ -113,10 +130,48 @@ class Space:
                 found |= dimension.values.settings(draw[dimension.name])
         return found
 
+    def contains(self, draw: Any) -> bool:
+        """Return whether something is a draw: a value of each dimension that applies, and no others."""
+        if not isinstance(draw, Mapping):
+            return False
+        applying = [each for each in self.dimensions if self.applies(each, draw)]
+        return draw.keys() == {each.name for each in applying} and all(
+            each.values.contains(draw[each.name]) for each in applying
+        )
+
+    def described(self) -> list[list[Any]]:
+        """Return the dimensions as lists for JSON, which differ if the spaces do."""
+        found: list[list[Any]] = []
+        for each in self.dimensions:
+            values = each.values
+            if isinstance(values, Options):
+                what: Any = [dict(option) for option in values.options]
+            else:
+                what = [values.key, values.low, values.high, values.step, values.log, values.is_integer]
+            found.append([each.name, what, each.when])
+        return found
+
     @property
     def is_countable(self) -> bool:
         """Whether all values can be counted, so that a grid can go through them."""
         return all(isinstance(each.values, Options) or each.values.n_values is not None for each in self.dimensions)
+
+    @property
+    def n_points(self) -> int | None:
+        """How many points a grid of it has, or None if they cannot be counted."""
+        return self._count(None) if self.is_countable else None
+
+    def _count(self, under: tuple[str, int] | None) -> int:
+        """Return the number of ways to draw the dimensions that depend on an option, and those that depend on these."""
+        total = 1
+        for dimension in self.dimensions:
+            if dimension.when == under:
+                if isinstance(dimension.values, Options):
+                    options = range(len(dimension.values.options))
+                    total *= sum(self._count((dimension.name, option)) for option in options)
+                else:
+                    total *= dimension.values.n_values or 1
+        return total
 
     def grid(self) -> Iterator[dict[str, int | float]]:
         """Yield every draw, row-major: the last dimension varies fastest."""
@@ -138,4 +193,4 @@ def _all_values(values: Options | Interval) -> Iterator[int | float]:
     if isinstance(values, Options):
         yield from range(len(values.options))
     else:
-        yield from (values.value(values.low + (values.step or 0) * k) for k in range(values.n_values or 0))
+        yield from values.all_values()

@@ -83,7 +83,7 @@ def _named(argv: Sequence[str], folder: str) -> Iterator[str]:
     written = words[0]
     file = os.path.join(folder, written)
     if os.path.basename(os.path.dirname(file)) == "trials":
-        written = _config_of_sweep(Path(file).parent.parent / LEDGER) or written
+        written = _config_of_sweep(Path(file).parent.parent / LEDGER, Path(file).stem) or written
         file = os.path.join(folder, written)
     bundled = bundled_configs()
     for name, path in bundled.items():
@@ -94,14 +94,26 @@ def _named(argv: Sequence[str], folder: str) -> Iterator[str]:
         yield shorter
 
 
-def _config_of_sweep(ledger: Path) -> str | None:
+def _config_of_sweep(ledger: Path, trial: str) -> str | None:
+    """Return the file of the config that a trial is of, or what that is called; None if it cannot be told.
+
+    Args:
+        ledger: the sweep.json.
+        trial: the number of the trial.
+    """
     try:
-        points = read_json(ledger).get("points")
+        document = read_json(ledger)
     except CheckpointError:
         return None
-    first = points[0] if isinstance(points, list) and points else None
-    config = first.get("config") if isinstance(first, dict) else None
-    return config if isinstance(config, str) else None
+    trials, files = document.get("trials"), document.get("configs")
+    known = [each for each in trials if isinstance(each, dict)] if isinstance(trials, list) else []
+    named = next((each.get("config") for each in known if str(each.get("trial")) == trial), None)
+    if named is None:
+        points = document.get("points")
+        first = points[0] if isinstance(points, list) and points else None
+        named = first.get("config") if isinstance(first, dict) else None
+    file = files.get(named) if isinstance(files, dict) and isinstance(named, str) else None
+    return next((each for each in (file, named) if isinstance(each, str)), None)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import json
+import math
 import os
 import re
 from dataclasses import replace
@@ -402,3 +403,102 @@ def test_of_many_points_of_a_sweep_the_best_and_others_evenly_by_rank_are_drawn(
     ranked = [point.trials[0].index for point in material.sweeps[0].points()]
     assert [int(tip.split()[1].strip(":")) for tip in tips] == [ranked[4], ranked[2], ranked[0]]
     assert "Shown are 3 of 6 points, evenly by rank." in page.text_content()
+
+
+def test_a_sweep_has_its_last_step_whatever_a_stranger_wrote_in_it(sweep: Path) -> None:
+    final = {
+        "point": 0,
+        "digest": "0123456789",
+        "settings": {"lr": 0.1, "note": "</td><script>"},
+        "chosen_by": {"metric": "ndcg@20", "by": "rank", "points": 6, "trials": 7},
+        "train_on": "train_valid",
+        "epochs": 12,
+        "n": 3,
+        "trials": [],
+        "mean": {"ndcg@20": 0.25, "<b>": "none"},
+        "sd": {"ndcg@20": 0.01},
+        "interval": {"ndcg@20": [0.2, 0.3]},
+    }
+    (sweep / "final.json").write_text(to_json({"schema": 1, "finals": [final], "earlier": []}), "utf-8")
+    text = text_of(sweep)
+    checked(text)
+    page = trees.fromstring(text)
+    first, second = rows_of(page, "sweep-1-final-1")
+    assert [value_of(cell) for cell in first[1:]] == [0.25, 0.01, 0.2, 0.3]
+    assert second[0].text == "<b>"
+    caption = page.xpath("//table[@id='sweep-1-final-1']/caption")[0].text_content()
+    assert "chosen among 6 points by ndcg@20 on validation, trained on train and valid for 12 epochs" in caption
+
+
+def test_axes_that_are_not_crossed_are_weighed_by_a_forest(sweep: Path) -> None:
+    document = json.loads((sweep / "sweep.json").read_text("utf-8"))
+    trial, trials = document["trials"][0], []
+    for number in range(24):
+        lr, momentum = 10 ** -(1 + (number * 7 % 24) / 6), {"momentum": 0.1 * (number % 5)} if number % 2 else {}
+        overrides = {"lr": lr, "optimizer": "sgd" if momentum else "adam", **momentum}
+        trials.append({**trial, "overrides": overrides, "valid": {"ndcg@20": 0.3 + 0.05 * math.log10(lr)}})
+    (sweep / "sweep.json").write_text(to_json({**document, "trials": trials}), "utf-8")
+    page = page_of(sweep)
+    rows = rows_of(page, "sweep-1-forest")
+    assert rows[0][0].text == "lr"
+    assert {row[0].text for row in rows} == {"lr", "optimizer", "momentum"}
+    assert "of the variance out of bag" in page.xpath("//table[@id='sweep-1-forest']/caption")[0].text_content()
+
+
+def test_configs_of_a_sweep_are_an_axis_and_points_may_lack_others(sweep: Path) -> None:
+    document = json.loads((sweep / "sweep.json").read_text("utf-8"))
+    trials = document["trials"]
+    for place, trial in enumerate(trials):
+        lr = trial["overrides"]["lr"]
+        trial["config"] = "bprmf" if place % 2 else "itemknn"
+        trial["overrides"] = {"lr": lr} if place % 2 else {"n_neighbors": place}
+    (sweep / "sweep.json").write_text(to_json(document), "utf-8")
+    text = text_of(sweep)
+    checked(text)
+    page = trees.fromstring(text)
+    figures = page.xpath("//figure[starts-with(@id, 'sweep-1-slice')]")
+    assert [each.xpath("./figcaption/b/text()")[0] for each in figures] == ["config", "n_neighbors", "lr"]
+    assert "3 points without lr left out" in figures[2].text_content()
+    tracks = page.xpath("//figure[@id='sweep-1-parallel']//path[contains(@class, 'track')]/@d")
+    assert len(tracks) == 6
+    assert all(track.count("M") == 2 or "L" in track for track in tracks)
+    assert "None" not in page.text_content()
+    assert "not set" not in page.text_content()
+
+
+def test_pruned_trials_are_listed_with_what_they_reached_and_count_in_what_the_sweep_recorded(sweep: Path) -> None:
+    document = json.loads((sweep / "sweep.json").read_text("utf-8"))
+    for trial in document["trials"][:3]:
+        trial.update(status="pruned", reached=3)
+    weights = [{"setting": "lr", "importance": 0.75}, {"setting": "<b>"}, 7, {"setting": 1, "importance": 1}]
+    document["importance"] = {"epoch": 3, "points": 7, "method": "forest", "r2": 0.5, "settings": weights}
+    (sweep / "sweep.json").write_text(to_json(document), "utf-8")
+    text = text_of(sweep)
+    checked(text)
+    page = trees.fromstring(text)
+    assert "7 trials (3 pruned, 3 done, 1 failed)" in page.text_content()
+    rows = rows_of(page, "sweep-1-unfinished")
+    assert [row[2].text for row in rows] == ["pruned", "pruned", "pruned", "failed"]
+    assert rows[0][3].text.startswith("trained to epoch 3, with ndcg@20 ")
+    assert [[cell.text for cell in row] for row in rows_of(page, "sweep-1-recorded")] == [["lr", "75.0%"]]
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [3, {"epoch": "3"}, {"epoch": 3, "points": 7, "settings": {}}, {"epoch": 3, "points": 7, "settings": []}],
+)
+def test_a_record_of_importance_that_is_none_is_left_out(sweep: Path, recorded: object) -> None:
+    document = json.loads((sweep / "sweep.json").read_text("utf-8"))
+    (sweep / "sweep.json").write_text(to_json({**document, "importance": recorded}), "utf-8")
+    assert rows_of(page_of(sweep), "sweep-1-recorded") == []
+
+
+def test_what_the_best_points_share_is_beside_what_all_have(sweep: Path) -> None:
+    document = json.loads((sweep / "sweep.json").read_text("utf-8"))
+    first, trials = document["trials"][0], []
+    for number in range(16):
+        overrides = {"lr": (number + 1) / 100, "optimizer": "sgd" if number % 4 else "adam"}
+        trials.append({**first, "overrides": overrides, "valid": {"ndcg@20": number / 100}})
+    (sweep / "sweep.json").write_text(to_json({**document, "trials": trials}), "utf-8")
+    rows = [[cell.text for cell in row] for row in rows_of(page_of(sweep), "sweep-1-best")]
+    assert rows == [["lr", "0.13 (0.145) 0.16", "0.01 (0.085) 0.16"], ["optimizer", "3 sgd, 1 adam", "12 sgd, 4 adam"]]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recrun.config.find import read_arguments
+from recrun.config.given.arguments import read_arguments
 from recrun.config.given.python_values import Unusable, plain_value, read_keywords
 from recrun.config.resolve import resolve
 from recrun.config.yaml_writer import dump_value

@@ -100,7 +100,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 def _sweep(ledger: Ledger, command: Any, name: str, settings: list[str]) -> str:
     """Run a small sweep on an engine; return the log of its last trial."""
     with ledger:
-        engine = choose_engine(name, settings)(1, [ledger.lock_descriptor])
+        engine = choose_engine(name, settings)(1)
         assert run_sweep(ledger, engine, 1, command=command) == 0
     return ledger.log_path(ledger.rows[-1]).read_text()
 
@@ -155,7 +155,9 @@ def test_an_unknown_engine_is_one_line_and_starts_nothing(folder: Path, capsys: 
     with pytest.raises(SystemExit) as exit:
         main(["sweep", "bprmf", "lr=1e-2,1e-3", "--engine", "lokal"])
     assert exit.value.code == 2
-    assert capsys.readouterr().err == "error: unknown engine 'lokal'; did you mean 'local'? Available: local\n"
+    assert (
+        capsys.readouterr().err == "error: unknown engine 'lokal'; did you mean 'local'? Available: local, ray, slurm\n"
+    )
     assert not (folder / "runs").exists()
 
 
@@ -233,5 +235,5 @@ class Broken(LocalEngine):
 
 def test_an_engine_that_fails_is_named(ledger: Callable[..., Ledger], program: Any) -> None:
     with ledger("lr=1e-3,1e-2") as ours, pytest.raises(TrainingError) as caught:
-        run_sweep(ours, Broken(1, [ours.lock_descriptor]), 1, command=program("pass"))
+        run_sweep(ours, Broken(1), 1, command=program("pass"))
     assert str(caught.value) == "the engine Broken failed in start(): ValueError: no queue"

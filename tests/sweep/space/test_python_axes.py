@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recrun.errors import ConfigError
-from recrun.sweep.plan import plan_sweep
+from recrun.sweep.planning.plan import plan_sweep
 from recrun.sweep.space.python_axes import sweep_arguments
 
 
@@ -67,4 +67,30 @@ def test_faults_of_lists_are_reported_with_the_others() -> None:
         "epochs: expected a number, text, true or false, None, a list or a mapping, found a value of type set",
         "lr: has no values: the list is empty",
         "batch_sise: unknown setting",
+    ]
+
+
+def test_a_list_of_criteria_is_one_value() -> None:
+    assert sweep_arguments("bprmf", {"which4best": ["ndcg@20", "recall@20"], "lr": [0.1, 0.2]}) == (
+        ["which4best=[ndcg@20, recall@20]", "lr=0.1,0.2"],
+        ["lr"],
+    )
+
+
+def test_the_text_of_a_range_is_an_axis_unless_the_setting_is_text() -> None:
+    given = {
+        "lr": "1e-4..1e-2:log",
+        "description": "1..3",
+        "embedding_dim": "16..64:16",
+        "device": "cpu",
+        "eval_test": True,
+    }
+    assert sweep_arguments("bprmf", given) == (
+        ["lr=1e-4..1e-2:log", 'description="1..3"', "embedding_dim=16..64:16", "device=cpu", "eval_test=true"],
+        ["lr", "embedding_dim"],
+    )
+    assert sweep_arguments("bprmf", {"lr": "1..2:lgo", "optimizer": ["adam", "sgd"], "momentum": "0..0.9"})[1] == [
+        "lr",
+        "optimizer",
+        "momentum",
     ]

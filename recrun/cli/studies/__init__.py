@@ -1,0 +1,1 @@
+"""Commands that train many runs: searches, and the last step after them."""

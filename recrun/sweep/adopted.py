@@ -1,0 +1,27 @@
+"""Find out how a trial ended whose exit code nobody saw, because another process had started it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from recrun.errors import CheckpointError
+from recrun.runs.folder import RunFolder
+
+_EXIT_CODES: Final = {"done": 0, "paused": 0, "interrupted": 130, "failed": 1}
+
+
+def exit_code_in(run: RunFolder) -> int | None:
+    """Return the exit code that a trial's process must have had by what its run folder says.
+
+    Args:
+        run: the run of the trial, whose process has ended.
+
+    Returns:
+        0 if it is done or paused, 130 if it was interrupted, 1 if it failed; None if the record says that it is still
+        running, or is missing or damaged: the process ended without a word, as when it is killed.
+    """
+    try:
+        status = run.read_run().get("status")
+    except (CheckpointError, OSError):
+        return None
+    return _EXIT_CODES.get(status) if isinstance(status, str) else None

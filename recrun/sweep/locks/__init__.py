@@ -1,0 +1,1 @@
+"""Who runs a sweep: a lock, which the system releases, and a lease, which holds on network disks."""

@@ -1,0 +1,1 @@
+"""From a sweep's arguments and configs to its checked trials."""

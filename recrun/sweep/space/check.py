@@ -1,0 +1,137 @@
+"""Check every value of a space in its config, one dimension at a time, before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeAlias
+
+from recrun.config.resolve import Resolved, read, resolve
+from recrun.errors import ConfigError, Fault, reading_order
+from recrun.sweep.space.build import space_of
+from recrun.sweep.space.declared import Base
+from recrun.sweep.space.dimensions import Dimension, Interval, Options
+from recrun.sweep.space.refused import refusals
+from recrun.sweep.space.section import read_section
+from recrun.sweep.space.variation import Variation, keys_of
+
+Resolver: TypeAlias = Callable[[Base, Sequence[str]], Resolved]
+"""`resolve(config, overrides)`; raises a ConfigError that holds every fault."""
+
+MAX_CHECKED: Final = 10_000
+"""The most options of a dimension that are checked."""
+
+
+def check_space(
+    config: Base, variation: Variation, *, also: Mapping[str, str] | None = None, resolver: Resolver = resolve
+) -> list[Fault]:
+    """Return every fault of the options, and of both ends of the intervals, of a space.
+
+    Each dimension is varied by itself, under the condition that it depends on, while all others keep their first value.
+    So combinations that do not fit together are found only if one of them is a first value. Two options with the same
+    meaning, such as 1e-3 and 0.001, are a fault too.
+
+    Args:
+        config: the base config.
+        variation: what varies.
+        also: further settings of all trials, as `KEY=VALUE` texts.
+        resolver: resolves and checks a config.
+    """
+    shared = {**variation.fixed, **(also or {})}
+    dimensions = {each.name: each for each in variation.space.dimensions}
+    base = _draw(dimensions, {})
+    _, of_base = _try(config, variation, {**shared, **variation.space.settings(base)}, resolver)
+    faults = list(of_base)
+    for dimension in dimensions.values():
+        seen: dict[str, str] = {}
+        for value in _values(dimension):
+            draw = _draw(dimensions, {**_condition(dimension, dimensions), dimension.name: value})
+            settings = {**shared, **variation.space.settings(draw)}
+            resolved, found = _try(config, variation, settings, resolver)
+            chosen = {key: settings[key] for key in keys_of(dimension) if key in settings}
+            faults += [each if each in of_base or each.key in chosen else _with(each, chosen) for each in found]
+            faults += _repeated(dimension, chosen, resolved, seen, variation)
+    return sorted(_first_of_each_place(faults), key=reading_order)
+
+
+def _first_of_each_place(faults: Sequence[Fault]) -> list[Fault]:
+    """Return faults without those at the place of an earlier one: the same fault, found in another combination."""
+    found: dict[tuple[object, ...], Fault] = {}
+    for each in faults:
+        place = (each.file, each.line, each.column, each.key)
+        found.setdefault(place if each.column is not None else (*place, each.message), each)
+    return list(found.values())
+
+
+def _try(
+    config: Base, variation: Variation, settings: Mapping[str, str], resolver: Resolver
+) -> tuple[Resolved | None, list[Fault]]:
+    try:
+        return resolver(config, [f"{key}={text}" for key, text in settings.items()]), []
+    except ConfigError as error:
+        return None, [variation.locate(fault, settings) for fault in error.faults]
+
+
+def _draw(dimensions: Mapping[str, Dimension], given: Mapping[str, int | float]) -> dict[str, int | float]:
+    """Return a draw with given values, and the first ones of all other dimensions that apply."""
+    draw: dict[str, int | float] = {}
+    for name, each in dimensions.items():
+        if each.when is None or draw.get(each.when[0]) == each.when[1]:
+            draw[name] = given.get(name, next(_values(each)))
+    return draw
+
+
+def _condition(dimension: Dimension, dimensions: Mapping[str, Dimension]) -> dict[str, int]:
+    """Return the options under which a dimension applies."""
+    found = {}
+    while dimension.when is not None:
+        found[dimension.when[0]] = dimension.when[1]
+        dimension = dimensions[dimension.when[0]]
+    return found
+
+
+def _values(dimension: Dimension) -> Iterator[int | float]:
+    values = dimension.values
+    if isinstance(values, Interval):
+        yield from (values.low, values.high)
+    else:
+        yield from range(min(len(values.options), MAX_CHECKED))
+
+
+def _with(fault: Fault, chosen: Mapping[str, str]) -> Fault:
+    return replace(fault, message=f"{fault.message} (with {' '.join(f'{key}={text}' for key, text in chosen.items())})")
+
+
+def _repeated(
+    dimension: Dimension,
+    chosen: Mapping[str, str],
+    resolved: Resolved | None,
+    seen: dict[str, str],
+    variation: Variation,
+) -> Iterator[Fault]:
+    """Yield the fault of an option that means the same as an earlier one."""
+    if resolved is None or not isinstance(dimension.values, Options):
+        return
+    meaning = json.dumps([resolved.config.get(key) for key in keys_of(dimension)], default=str)
+    shown: Any = ", ".join(chosen.values()) if len(chosen) == 1 else " ".join(f"{k}={v}" for k, v in chosen.items())
+    earlier = seen.setdefault(meaning, shown)
+    key = next(iter(chosen))
+    place = variation.place(key, chosen[key])
+    if earlier != shown and place is not None:
+        yield place.fault(f"the value {shown} is given twice: it is equal to {earlier}", key)
+
+
+def section_faults(config: Base) -> list[Fault]:
+    """Return every fault of the section `sweep:` of a config: of its form, and of each value in the config.
+
+    Args:
+        config: a path, the name of a bundled config, or a mapping; that it can be read is left to `resolve`.
+    """
+    reading, _ = read(config)
+    if reading.sweep is None:
+        return []
+    section, faults = read_section(reading.sweep)
+    variation, found = space_of(config, section.asked, is_grid=section.is_grid)
+    faults += [*found, *refusals(section.asked.settings, section.asked.points)]
+    return sorted(dict.fromkeys([*faults, *check_space(config, variation)]), key=reading_order)
