@@ -620,3 +620,98 @@ def test_a_sweep_that_another_process_took_over_ends_and_leaves_its_trials_and_f
         assert time.monotonic() < until
         time.sleep(0.05)
     assert ended[0].exit_code == 0
+
+
+def limited(ledger: MakeLedger, *arguments: str, **limits: Any) -> Ledger:
+    return ledger("lr=1e-3,1e-2,1e-4", *arguments, **limits)
+
+
+def test_a_trial_that_fails_is_tried_again_in_a_new_folder_as_often_as_is_asked(
+    ledger: MakeLedger, program: Any
+) -> None:
+    command = program("sys.exit('error: no') if given['lr'] == '1e-2' and run.name.count('-') < 3 else done(0.1)")
+    ours = limited(ledger, retries=2)
+    assert sweep(ours, command) == 3
+    assert command.started == [0, 1, 1, 1, 2]
+    assert [path.name for path in sorted(ours.rows[1].run.path.parent.glob(f"{ours.rows[1].trial.id}*"))] == [
+        ours.rows[1].trial.id + end for end in ("", "-2", "-3")
+    ]
+    command = program("sys.exit('error: no') if given['lr'] == '1e-2' and not run.name.endswith('-4') else done(0.1)")
+    assert sweep(limited(ledger), command) == 0
+    assert command.started == [1]
+
+
+def test_a_wrong_config_or_data_is_not_tried_again(ledger: MakeLedger, program: Any) -> None:
+    command = program("sys.exit(2)")
+    assert sweep(limited(ledger, retries=5), command) == 3
+    assert command.started == [0, 1, 2]
+
+
+def test_a_trial_that_takes_too_long_is_stopped_and_is_not_tried_again(ledger: MakeLedger, program: Any) -> None:
+    body = f"if given['lr'] != '1e-2': done(0.1); sys.exit()\n{SAVES_WHEN_ASKED}"
+    ours, command = limited(ledger, timeout=1.0, retries=2), program(body)
+    assert sweep(ours, command) == 3
+    assert command.started == [0, 1, 2]
+    assert [trial["status"] for trial in written(ours)["trials"]] == ["done", "failed", "done"]
+    assert written(ours)["trials"][1]["cause"] == "ran longer than 1 s"
+
+
+def test_a_trial_that_does_not_save_in_time_is_killed(
+    ledger: MakeLedger, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recrun.sweep.time_limits.SECONDS_TO_SAVE", 0.2)
+    body = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)"
+    begun = time.monotonic()
+    ours = ledger("seed=1,2", timeout=0.5)
+    assert sweep(ours, program(body), 2) == 3
+    assert time.monotonic() - begun < 20
+    assert {trial["cause"] for trial in written(ours)["trials"]} == {"ran longer than 0.5 s"}
+
+
+def test_a_trial_that_ends_well_while_it_is_stopped_is_done(ledger: MakeLedger, program: Any) -> None:
+    body = "signal.signal(signal.SIGTERM, lambda *_: (done(0.3), sys.exit(0)))\ntime.sleep(30)"
+    ours = ledger("seed=1,2", timeout=0.5)
+    assert sweep(ours, program(body), 2) == 0
+
+
+def test_when_the_time_is_up_trials_save_and_the_command_goes_on_later(ledger: MakeLedger, program: Any) -> None:
+    ours, command = limited(ledger, max_hours=1 / 3600), program(SAVES_WHEN_ASKED)
+    assert sweep(ours, command) == 0
+    assert command.started == [0]
+    assert statuses(ours) == ["interrupted", "pending", "pending"]
+    assert sweep(limited(ledger, max_hours=1), again := program(LEARN)) == 0
+    assert again.started == [0, 1, 2]
+
+
+def test_the_first_failure_ends_the_sweep_if_that_is_asked_for(ledger: MakeLedger, program: Any) -> None:
+    command = program("sys.exit('error: no') if given['lr'] == '1e-2' else done(0.1)")
+    ours = limited(ledger, fail_fast=True)
+    assert sweep(ours, command) == 3
+    assert command.started == [0, 1]
+    assert statuses(ours) == ["done", "failed", "pending"]
+
+
+def test_an_interrupted_trial_continues_in_its_folder_and_a_failed_one_begins_anew(
+    ledger: MakeLedger, learner: Any
+) -> None:
+    body = """
+if epoch == 3 and given["lr"] == "1e-2" and not options["continues"]: os.kill(os.getpid(), signal.SIGKILL)
+if epoch == 3 and given["lr"] == "1e-3" and run.name.count("-") < 2: record("failed"); sys.exit("error: no")
+"""
+    ours = limited(ledger, "epochs=5")
+    assert sweep(ours, learner(body)) == 3
+    assert statuses(ours) == ["failed", "failed", "done"]
+    again = limited(ledger, "epochs=5")
+    assert sweep(again, command := learner(body)) == 0
+    assert command.started == [0, 1]
+    assert [row.run_id.removeprefix(row.trial.id) for row in again.rows] == ["-2", "", ""]
+    killed = [json.loads(line)["epoch"] for line in again.rows[1].run.metrics_lines_file.read_text().splitlines()]
+    assert killed == [1, 2, 3, 4, 5]
+
+
+def test_a_killed_trial_goes_on_from_its_checkpoint_when_it_is_tried_again(ledger: MakeLedger, learner: Any) -> None:
+    body = "if epoch == 3 and not options['continues']: os.kill(os.getpid(), signal.SIGKILL)"
+    ours = limited(ledger, "epochs=5", retries=1)
+    assert sweep(ours, command := learner(body)) == 0
+    assert command.started == [0, 0, 1, 1, 2, 2]
+    assert all(row.run_id == row.trial.id for row in ours.rows)

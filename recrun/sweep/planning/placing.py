@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from recrun.errors import Fault
+from recrun.errors import Fault, nearest
 from recrun.sweep.planning.study import Texts
 from recrun.sweep.space.variation import Variation, keys_of
 
@@ -30,10 +30,17 @@ def placed(found: Mapping[Fault, Sequence[Written]], every: Sequence[Written]) -
         found: for each fault as the config layer words it, the trials that have it.
         every: all trials.
     """
-    faults = [fault for each, trials in found.items() for fault in _placed(each, trials, every)]
-    # Of several configs, some may have a setting with a similar name, which the fault then suggests.
-    suggested = {replace(fault, suggestion=None) for fault in faults if fault.suggestion is not None}
-    return [fault for fault in faults if fault not in suggested]
+    # Of several configs, each suggests a setting of its own with a similar name.
+    alike: dict[Fault, list[Fault]] = {}
+    for fault in found:
+        alike.setdefault(replace(fault, suggestion=None), []).append(fault)
+    merged: dict[Fault, list[Written]] = {}
+    for same in alike.values():
+        guesses = [fault.suggestion for fault in same if fault.suggestion is not None]
+        guess = nearest(same[0].key or "", guesses) if len(set(guesses)) > 1 else None
+        best = replace(same[0], suggestion=guess or next(iter(guesses), None))
+        merged[best] = [written for fault in same for written in found[fault]]
+    return [fault for each, trials in merged.items() for fault in _placed(each, trials, every)]
 
 
 def _placed(fault: Fault, trials: Sequence[Written], every: Sequence[Written]) -> list[Fault]:

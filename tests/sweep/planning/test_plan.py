@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from recrun.config.resolve import Resolved
 from recrun.errors import ConfigError, Fault
 from recrun.sweep.planning.plan import plan_sweep, refuse_without_validation
+from recrun.sweep.planning.request import Request
 from recrun.sweep.planning.study import Plan
 
 Planner = Callable[..., Plan]
@@ -155,3 +157,78 @@ def test_a_fault_that_only_some_trials_have_names_the_values_they_share() -> Non
 def test_plots_are_no_axis(plan: Planner) -> None:
     with pytest.raises(ConfigError, match="does not change results; give one value"):
         plan("plots=true,false")
+
+
+def test_a_setting_that_some_configs_lack_is_noted_and_one_that_none_has_is_a_fault() -> None:
+    found = plan_sweep(["bprmf", "ease"], ["lr=1e-3,1e-2", "seed=1,2"])
+    assert "lr: ease has no such setting" in found.notes
+    assert [(trial.subject, trial.overrides.get("lr")) for trial in found.trials] == [
+        ("bprmf", 1e-3), ("bprmf", 1e-3), ("bprmf", 1e-2), ("bprmf", 1e-2), ("ease", None), ("ease", None)
+    ]  # fmt: skip
+    assert [point.choices for point in found.points] == [
+        {"config": "bprmf", "lr": 1e-3}, {"config": "bprmf", "lr": 1e-2}, {"config": "ease"}
+    ]  # fmt: skip
+    with pytest.raises(ConfigError) as caught:
+        plan_sweep(["bprmf", "ease"], ["lrr=1e-3,1e-2", "epohs=3"])
+    assert [str(fault) for fault in caught.value.faults] == [
+        "argument 1:1: lrr: unknown setting; did you mean 'lr'?",
+        "argument 2:1: epohs: unknown setting; did you mean 'epochs'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"search": "tpe"}, "--search tpe: say how many points are drawn: --trials N"),
+        ({"trials": 3}, "--trials: a grid has the trials that it has; choose --search random, sobol, tpe ..."),
+        ({"add": 3}, "--add: a grid has the trials that it has; choose --search random, sobol, tpe ..."),
+        ({"search": "random", "add": 1, "trials": 2}, "--add and --trials exclude each other"),
+        ({"search": "rnadom", "trials": 2}, "unknown search 'rnadom'"),
+        ({"prune": "ahsa"}, "unknown pruner 'ahsa'"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan_sweep("bprmf", ["lr=1e-3,1e-2"], request=Request(**asked))
+    assert message in str(caught.value)
+
+
+def test_seeds_are_counted_from_that_of_the_config_and_exclude_an_axis_of_seeds() -> None:
+    base = {"model": "bprmf", "dataset": "Synthetic", "seed": 7}
+    found = plan_sweep(base, ["lr=1,2"], request=Request(seeds=3))
+    assert [trial.config["seed"] for trial in found.trials] == [7, 8, 9, 7, 8, 9]
+    with pytest.raises(ConfigError) as caught:
+        plan_sweep(base, ["lr=1,2", "seed=1,2"], request=Request(seeds=3))
+    assert str(caught.value) == "argument 2: seed: is given, and --seeds too; give one of the two"
+
+
+def test_sections_that_disagree_are_refused_until_an_option_decides(tmp_path: Path) -> None:
+    for name, trials in (("a", 3), ("b", 4)):
+        section = f"{{search: random, trials: {trials}, space: {{lr: 0.1..1.0}}}}"
+        (tmp_path / f"{name}.yaml").write_text(f"model: bprmf\ndataset: Synthetic\nsweep: {section}\n")
+    both = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    with pytest.raises(ConfigError, match=r"the sections of the configs differ \(3, 4\); say which: --trials"):
+        plan_sweep(both, [])
+    assert len(plan_sweep(both, [], request=Request(trials=2)).trials) == 4
+
+
+def test_faults_of_options_and_of_spaces_are_found_together(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan_sweep(
+            "bprmf", ["lr=1e-2..1e-4", "embedding_dim=8..x", "epohs=3"], request=Request(search="tpe", prune="ahsa")
+        )
+    text = str(caught.value)
+    for part in ("argument 1:", "argument 2:", "argument 3:", "--trials N", "unknown pruner 'ahsa'"):
+        assert part in text, text
+
+
+def test_a_study_with_more_trials_has_the_same_first_ones_in_several_lanes() -> None:
+    base = {"model": "bprmf", "dataset": "Synthetic"}
+    names = []
+    for trials in (2, 5):
+        request = Request(search="random", trials=trials, seeds=2)
+        found = plan_sweep([base, {**base, "loss": "bce"}], ["lr=1e-4..1e-2:log"], request=request)
+        names.append((found.name, [(trial.id, dict(trial.shown)) for trial in found.trials]))
+    assert names[0][0] == names[1][0]
+    assert names[1][1][:8] == names[0][1]
+    assert len({id for id, _ in names[1][1]}) == 20
