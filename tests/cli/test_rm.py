@@ -156,6 +156,15 @@ def test_a_sweep_goes_with_the_runs_of_its_trials(recrun: Callable[..., Any], ru
     assert list((runs / "sweeps").iterdir()) == []
 
 
+def test_a_run_on_the_front_of_a_sweep_is_removed_only_with_yes(recrun: Callable[..., Any], runs: Path) -> None:
+    folder = _sweep(runs, best=None)
+    document = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
+    (folder / "sweep.json").write_text(json.dumps({**document, "front": [0, 7, "x"]}), encoding="utf-8")
+    outcome = recrun("rm", str(runs / "mf/Synthetic/0123456789-0-2"))
+    assert outcome.code == 2
+    assert "it is on the front of the sweep runs/sweeps/mf-0123456789" in outcome.err
+
+
 def test_a_ledger_cannot_have_the_runs_of_others_removed(recrun: Callable[..., Any], runs: Path) -> None:
     folder = _sweep(runs, best=None)
     trials = [{"run": "runs/mf/Synthetic/mid"}, {"run": "../../mf/Synthetic/low"}, {"run": 7}, None]

@@ -174,7 +174,7 @@ def test_runs_without_test_and_unfinished_ones_are_named(train: Train) -> None:
     assert _only(tables).model == "ease"
     assert any("popularity" in note and "failed" in note for note in notes)
     assert f"left out: {run.path} has no metrics on test" in notes
-    with pytest.raises(ConfigError, match="no run has metrics on test: left out: "):
+    with pytest.raises(ConfigError, match="no run has metrics on test: runs/bprmf"):
         collect(["model=bprmf"])
 
 
@@ -270,6 +270,23 @@ def test_a_trial_comes_from_the_config_of_its_sweep(tmp_path: Path, monkeypatch:
     settings = dict(resolve("bprmf", ["lr=0.5"]).config)
     origin = origin_of(settings, ["recrun", "train", "runs/sweeps/mf-0/trials/0.yaml"], str(tmp_path))
     assert (origin.config, origin.overrides) == ("configs/bprmf.yaml", ("lr=0.5",))
+
+
+def test_a_trial_of_several_configs_comes_from_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    trials = tmp_path / "runs/sweeps/mf-0/trials"
+    trials.mkdir(parents=True)
+    (tmp_path / "mine.yaml").write_text("extends: bprmf\nlr: 0.25\n", encoding="utf-8")
+    (trials / "3.yaml").write_text("extends: bprmf\n", encoding="utf-8")
+    ledger = {
+        "configs": {"itemknn": "/lib/itemknn.yaml", "mine": "mine.yaml"},
+        "points": [{"config": "itemknn"}, {"config": "mine"}],
+        "trials": [{"trial": 0, "config": "itemknn"}, {"trial": 3, "config": "mine"}],
+    }
+    (trials.parent / "sweep.json").write_text(json.dumps(ledger), encoding="utf-8")
+    settings = dict(resolve("bprmf", ["lr=0.25"]).config)
+    origin = origin_of(settings, ["recrun", "train", "runs/sweeps/mf-0/trials/3.yaml"], str(tmp_path))
+    assert origin.config == "mine.yaml"
 
 
 # Files

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from recrun.compare.entry import Entry, read_entry
 from recrun.compare.groups import code_of
-from recrun.compare.select import select
+from recrun.compare.select import listed, select
 from recrun.config.monitor_names import is_error, parse_monitor
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import ConfigError, RecrunError, RegistryError, nearest
@@ -96,16 +96,17 @@ def collect(
 
 
 def _read(rows: Iterable[Mapping[str, Any]]) -> tuple[list[_Run], list[str]]:
-    runs, notes = [], []
+    runs, untested = [], []
     for row in rows:
         entry = read_entry(row, "test")
         if entry is None:
-            notes.append(f"left out: {row['run']} has no metrics on test")
+            untested.append(row["run"])
         else:
             runs.append(_Run(entry, read_json(Path(entry.path) / "run.json")))
     if not runs:
-        raise ConfigError(f"no run has metrics on test: {'; '.join(notes)}")
-    return runs, notes
+        raise ConfigError(f"no run has metrics on test: {listed(untested)}")
+    has = "has" if len(untested) == 1 else "have"
+    return runs, [f"left out: {listed(untested)} {has} no metrics on test"] if untested else []
 
 
 def _tables(runs: Iterable[_Run], notes: list[str]) -> list[Table]:
