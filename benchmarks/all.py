@@ -44,6 +44,7 @@ SCRIPTS = (
     "report_cost",
     "search",
     "sweep_overhead",
+    "pausing",
     "serving",
 )
 SMALL = {
@@ -68,6 +69,7 @@ SMALL = {
     "report_cost": "--epochs 100 --rounds 1",
     "search": "--studies 2 --trials 15",
     "sweep_overhead": "--trials 2 --rounds 1",
+    "pausing": "--rounds 1 --epochs 3",
     "serving": "--seconds 1 --rounds 1",
 }
 """The arguments of each script with `--small`."""

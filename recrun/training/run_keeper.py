@@ -76,6 +76,7 @@ class RunKeeper:
         self.notes: list[str] = []
         self.origin: Mapping[str, Any] | None = None
         self.pause = Pause()
+        self._is_saved = False
         self.stopwatch = Stopwatch(self.device)
         self.reporters: Reporter = Reporters()
         self._settings: RunSettings | None = None
@@ -189,6 +190,7 @@ class RunKeeper:
         if saved is not None and self.run.read_settings().get("epochs") != self.cfg["epochs"]:
             self.run.change_settings({**self.run.read_settings(), "epochs": self.cfg["epochs"]})
         self._begin_reports(None if saved is None else self.state.epoch)
+        self._is_saved = saved is not None and has_history and saved["config"]["epochs"] == self.cfg["epochs"]
         if not has_history:
             changed = f"{self.run.metrics_lines_file} was changed or cut off since the checkpoint was written"
             self.reporters.message(f"{changed}; plots lack what cannot be read of it", "warning")
@@ -208,7 +210,8 @@ class RunKeeper:
 
     def save_checkpoint(self, epoch: int, *, force: bool = False) -> None:
         """Write the last checkpoint when it is due: every `checkpoint_freq` epochs, or when forced."""
-        if self.settings.closed_form or not (force or epoch % self.cfg["checkpoint_freq"] == 0):
+        is_saved, self._is_saved = self._is_saved, False  # what was just read need not be written again
+        if self.settings.closed_form or not (force or (epoch % self.cfg["checkpoint_freq"] == 0 and not is_saved)):
             return
         self._guard.check()
         self.run.require_own()
