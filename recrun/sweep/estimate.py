@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from recrun.errors import TrainingError
 from recrun.files import atomic_write
 from recrun.report.terminal.lines import duration
 from recrun.runs.history import read_history
+from recrun.sweep.engines import processes
 from recrun.sweep.engines.local import child_environment, threads_per_job
 from recrun.sweep.planning.lanes import longest_of
 from recrun.sweep.planning.study import Plan, Trial
@@ -187,20 +187,12 @@ def _timed(plan: Plan, trial: Trial, jobs: int, requests: StopRequests) -> Measu
 def _run(command: list[str], trial: Trial, jobs: int, log: Path, requests: StopRequests) -> None:
     threads = None if trial.config.get("threads") else threads_per_job(jobs)
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=child_environment(threads),
-            start_new_session=True,
-        )
+        process = processes.start(command, output, child_environment(threads), ())
         try:
             while process.poll() is None and not requests.count:
                 time.sleep(_POLL_SECONDS)
         finally:
-            if process.poll() is None:
-                process.kill()
+            processes.kill_with_children(process)
             code = process.wait()
     if requests.count:
         raise Interrupted("interrupted; nothing was kept")
