@@ -143,13 +143,12 @@ class _Sweep:
         sequence: TrialSequence,
     ) -> None:
         self.ledger, self.engine, self.jobs, self.command = ledger, engine, jobs, command
-        self.limits = limits = ledger.plan.limits
-        self.sequence = sequence
+        self.sequence, self.limits = sequence, ledger.plan.limits
         self.running: dict[int, Row] = {}
         self.is_over_time = False
         self._served = 0
         self._has_failed = self._is_exhausted = False
-        self.time = TimeLimits(limits)
+        self.time = TimeLimits(self.limits)
 
     @property
     def stops(self) -> bool:
@@ -277,11 +276,12 @@ class _Sweep:
     def close(self, interrupted: bool) -> None:
         """Mark the trials that did not start."""
         self.ledger.is_over_time = self.is_over_time
-        if self.stops:
-            for row in self.ledger.rows:
-                if row.status == PENDING and interrupted:
-                    self.ledger.end(row, INTERRUPTED, None, None, "not started")
-        elif self._is_exhausted:
+        if interrupted:
+            self.ledger.further = self.ledger.further and INTERRUPTED
+            for row in [row for row in self.ledger.rows if row.status == PENDING]:
+                self.ledger.end(row, INTERRUPTED, None, None, "not started")
+        elif self._is_exhausted and not self.stops:
+            self.ledger.further = None
             self.sequence.close()
         if not interrupted:
             self.ledger.importance = findings(self.ledger)

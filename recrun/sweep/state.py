@@ -24,6 +24,7 @@ class State:
 
     Attributes:
         is_over_time: whether it ended because its time was up.
+        further: the status of what is still to be decided, of points not begun too; None if nothing is.
         importance: how much each setting matters, once it has ended; see `recrun.sweep.importance.findings`.
     """
 
@@ -33,6 +34,7 @@ class State:
         self.folder = runs / SWEEPS / plan.name
         self.rows: list[Row] = []
         self.is_over_time = False
+        self.further: str | None = PENDING if plan.adapts else None
         self.importance: Mapping[str, Any] | None = None
         self._by_index: dict[int, Row] = {}
         self._by_place: dict[tuple[int, int, int], Row] = {}
@@ -107,7 +109,7 @@ class State:
     @property
     def status(self) -> str:
         """The status of the sweep as a whole."""
-        found = {row.status for row in self.rows}
+        found = {row.status for row in self.rows} | ({self.further} if self.further is not None else set())
         return next((each for each in (RUNNING, PENDING, PAUSED, INTERRUPTED, FAILED) if each in found), DONE)
 
     def criteria_of(self, rows: Sequence[Row], results: Sequence[Result]) -> tuple[float, ...] | None:

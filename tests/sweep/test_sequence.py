@@ -198,3 +198,25 @@ def test_a_study_that_is_stopped_says_so_and_prunes_nothing(ledger: MakeLedger, 
     assert study(ours, learner("pass"), 1, Stops()) == 130
     assert "pruned" not in {row.status for row in ours.rows}
     assert Path(ours.folder / "journal.jsonl").exists()
+
+
+def test_a_study_that_is_stopped_when_all_that_it_began_is_done_is_not_done(ledger: MakeLedger, program: Any) -> None:
+    pytest.importorskip("optuna", reason="recrun[search] is not installed")
+
+    class Stops(Listener):
+        def ended(self, row: Any) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    asked = {"search": "tpe", "trials": 3, "generation": 2}
+    body = "evaluated(1, 0.1); done(float(given['lr']))"
+    ours = ledger("lr=1e-4..1e-1:log", **asked)
+    assert study(ours, program(body), 1, Stops()) == 130
+    assert [row.status for row in ours.rows] == ["done"]
+    written = json.loads((ours.folder / "sweep.json").read_text())
+    assert (ours.status, written["status"]) == ("interrupted", "interrupted")
+    again = ledger("lr=1e-4..1e-1:log", **asked)
+    assert study(again, command := program(body)) == 0
+    assert (command.started, again.status) == ([1, 2], "done")
+    shorter = ledger("lr=1e-4..1e-1:log", **asked)
+    assert study(shorter, command := program(body)) == 0
+    assert (command.started, shorter.status) == ([], "done")

@@ -146,8 +146,8 @@ class _Study:
         """
         states = Counter(str(trial.get("status")) for trial in self._trials)
         still = {status: n for status, n in states.items() if status not in _ENDED}
-        if still and self._document.get("status") != DONE:
-            told = ", ".join(f"{n:,} {status}" for status, n in still.items())
+        if self._document.get("status") not in (DONE, FAILED):
+            told = ", ".join(f"{n:,} {status}" for status, n in still.items()) or "not all points are drawn"
             raise ConfigError(
                 f"the sweep {self.folder} is unfinished ({told}): repeat its command first, or name a point by --point"
             )

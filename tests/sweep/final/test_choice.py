@@ -129,6 +129,14 @@ def test_a_damaged_ledger_is_refused_in_one_line(folder: Path, changes: dict[str
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("status", ["interrupted", "pending"])
+def test_a_study_with_points_that_are_still_to_be_drawn_is_refused(folder: Path, status: str) -> None:
+    _change(folder, status=status)
+    with pytest.raises(ConfigError, match=r"is unfinished \(not all points are drawn\): repeat its command first"):
+        read_choices(folder)
+    assert read_choices(folder, 0)
+
+
 def test_a_folder_without_a_sweep_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no sweep in .*: expected a folder with sweep\.json"):
         sweep_folder(tmp_path)
