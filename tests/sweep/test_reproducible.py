@@ -60,5 +60,4 @@ def test_a_study_is_the_same_for_any_number_of_jobs_and_kills(tmp_path: Path, na
         pytest.importorskip("optuna", reason="recrun[search] is not installed")
     whole = _study(tmp_path / "whole", name, jobs=1, kills=0)
     assert len(whole) == 6
-    assert _study(tmp_path / "four", name, jobs=4, kills=0) == whole
-    assert _study(tmp_path / "killed", name, jobs=2, kills=3) == whole
+    assert _study(tmp_path / "killed", name, jobs=3, kills=2) == whole
