@@ -14,6 +14,12 @@ _IS_POSIX: Final = hasattr(os, "killpg")
 CAN_INHERIT: Final = _IS_POSIX
 """Whether a process can inherit a lock."""
 
+KILLED: Final = -9
+"""The exit code of a process that was killed at once."""
+
+APART: Final[dict[str, Any]] = {"start_new_session": True} if _IS_POSIX else {}
+"""Arguments of `Popen` for a process that the terminal's Ctrl-C does not reach, where there is such a thing."""
+
 _ENDED_BY: Final = {-signal.SIGINT: "SIGINT", -signal.SIGTERM: "SIGTERM", -9: "SIGKILL", 0xC000013A: "Ctrl-Break"}
 """Exit codes of processes that ended because of a request to stop; the last is Windows' STATUS_CONTROL_C_EXIT."""
 

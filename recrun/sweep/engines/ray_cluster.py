@@ -22,6 +22,7 @@ from recrun.registry import ENGINES
 from recrun.sweep.engines import ray_task
 from recrun.sweep.engines.engine import Engine, Job, Outcome
 from recrun.sweep.engines.local import child_environment
+from recrun.sweep.engines.processes import KILLED
 from recrun.types import NonNegativeFloat, PositiveInt
 
 _PROBE_SECONDS: Final = 60.0
@@ -174,7 +175,7 @@ class RayEngine(Engine):
             exit_code, seconds, error = self._ray.get(task.reference)
         except self._ray.exceptions.RayError as problem:
             if task.is_killed:
-                return Outcome(index, -signal.SIGKILL, seconds, task.log_offset)
+                return Outcome(index, KILLED, seconds, task.log_offset)
             lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
             what = (
                 "its task failed" if isinstance(problem, self._ray.exceptions.RayTaskError) else "its worker was lost"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from recrun.errors import ConfigError
+from recrun.sweep.engines.processes import APART
 
 _SECONDS: Final = 120
 """The longest that a command of Slurm may take; its own patience with a busy controller is shorter."""
@@ -58,7 +59,7 @@ class Query:
         self._out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         command = ["squeue", "-h", "-a", "-t", "all", "-o", "%i|%j|%T", "-n", ",".join(names)]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=self._out, stderr=subprocess.DEVNULL, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=self._out, stderr=subprocess.DEVNULL, **APART
         )
 
     def is_answered(self) -> bool:
