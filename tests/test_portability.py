@@ -23,7 +23,7 @@ HOMES: Final = {
     "killpg": "sweep/engines/processes.py",
     "pass_fds": "sweep/engines/processes.py",
     "start_new_session": "sweep/engines/processes.py",
-    "SIGHUP": "training/stop_signals.py serving/server.py",
+    "SIGHUP": "training/stop_signals.py serving/server.py sweep/engines/batch_job.py",
     "SIGKILL": "sweep/engines/processes.py sweep/trial_results.py",
     "symlink_to": "runs/new_folder.py",
     "pwrite": "",

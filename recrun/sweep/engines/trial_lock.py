@@ -84,7 +84,8 @@ def write_holder(descriptor: int, holder: Holder) -> None:
     Where that fails, as on a full disk, the trial is found again but cannot be stopped by a later parent.
     """
     with suppress(OSError):
-        os.pwrite(descriptor, to_json(asdict(holder)).encode(), 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, to_json(asdict(holder)).encode())
 
 
 def read_holder(path: Path) -> Holder | None:
