@@ -144,7 +144,6 @@ class Ledger(State):
         """Record how a trial ended; status `done` without a result in its run folder counts as failed or paused."""
         before, row.continues = row.continues, False
         row.status, row.seconds, row.exit_code, row.cause = status, seconds, exit_code, cause
-        row.wall = seconds
         row.spent = seconds
         if status == DONE:
             result = read_result(row.run)

@@ -38,7 +38,6 @@ class Row:
         cause: why it failed or was interrupted.
         exit_code: of its process; -N for one that signal N killed.
         seconds: how long it took: as recorded by the run once it is done, else wall time.
-        wall: how long its last process took, with its start.
         spent: the wall time of its last process, if this command has seen it end.
         started: when it started, on the monotonic clock.
     """
@@ -60,6 +59,5 @@ class Row:
     cause: str | None = None
     exit_code: int | None = None
     seconds: float | None = None
-    wall: float | None = None
     spent: float | None = None
     started: float | None = None
