@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from recrun.sweep.row import Row
 from recrun.sweep.schedules.schedule import Result, Step
+from recrun.sweep.schedules.window import n_results_of
 from recrun.sweep.search.sampler import Told
 from recrun.sweep.step_results import result_of
 
@@ -57,7 +58,7 @@ class LaneSteps:
 
     def told(self, generation: int) -> list[Told]:
         """Return the points drawn so far with the values that a draw may depend on."""
-        n_known = max(0, len(self.steps) - generation + 1)
+        n_known = n_results_of(len(self.steps), generation)
         latest: dict[int, dict[int, Result | None]] = {point: {} for point in range(len(self.draws))}
         for number, (step, result) in enumerate(zip(self.steps, self.results, strict=True)):
             latest[step.point][step.repeat] = result if number < n_known else None
