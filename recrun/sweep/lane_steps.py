@@ -54,7 +54,7 @@ class LaneSteps:
         plan, row = self._ledger.plan, self.row(step)
         if row.is_impossible:
             return Result(None, 0, is_finished=True)
-        return result_of(row.run, plan.which4best, -1.0 if plan.smaller_is_better[0] else 1.0, step)
+        return result_of(row.run, plan.which4best, plan.sign, step)
 
     def told(self, generation: int) -> list[Told]:
         """Return the points drawn so far with the values that a draw may depend on."""

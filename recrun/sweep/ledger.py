@@ -197,8 +197,7 @@ class Ledger(State):
 
     def take_partial(self, row: Row, result: Result) -> None:
         """Take what a trial that was paused has reached; its value is that of its best evaluation so far."""
-        sign = -1.0 if self.plan.smaller_is_better[0] else 1.0
-        row.valid = None if result.value is None else {self.plan.which4best: sign * result.value}
+        row.valid = None if result.value is None else {self.plan.which4best: self.plan.sign * result.value}
         row.best_epoch = next((epoch for epoch, value in result.curve.items() if value == result.value), None)
 
     def _take(self, row: Row, result: Mapping[str, Any]) -> None:

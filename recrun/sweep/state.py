@@ -122,7 +122,6 @@ class State:
         if len(self.plan.criteria) > 1:
             found = [[self.numbers(row).get(name) for row in rows] for name in self.plan.criteria]
         else:
-            sign = -1.0 if self.plan.smaller_is_better[0] else 1.0
-            found = [[None if each.value is None else sign * each.value for each in results]]
+            found = [[None if each.value is None else self.plan.sign * each.value for each in results]]
         means = [fmean(value for value in values if value is not None) for values in found if None not in values]
         return tuple(means) if len(means) == len(found) else None

@@ -110,7 +110,7 @@ def measured_points(state: State) -> Measured:
 
 def _values(state: State, standing: Standing, epoch: int | None) -> Iterator[float]:
     """Yield the values of the trials of a point; up to an epoch, the best that each had reached by then."""
-    name, sign = state.plan.which4best, -1.0 if state.plan.smaller_is_better[0] else 1.0
+    name, sign = state.plan.which4best, state.plan.sign
     for row in map(state.row, standing.point.trials):
         value = state.numbers(row).get(name) if row.status == DONE else None
         if epoch is not None and row.status in (DONE, PAUSED, PRUNED):

@@ -146,6 +146,11 @@ class Plan:
         return self.criteria[0]
 
     @property
+    def sign(self) -> float:
+        """What a value of that metric is multiplied by so that larger is better: 1.0 or -1.0."""
+        return -1.0 if self.smaller_is_better[0] else 1.0
+
+    @property
     def adapts(self) -> bool:
         """Whether which trials there are, or how far they are trained, depends on results."""
         return any(lane.adapts for lane in self.lanes)
