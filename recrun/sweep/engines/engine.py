@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from recrun.config.given.arguments import Overrides, read_overrides
 from recrun.config.parser import Parser
@@ -33,6 +34,12 @@ class Job:
     log: Path
     threads: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    def write_command(self, log: BinaryIO) -> int:
+        """Write the command into its open log, and return where its output begins there, in bytes."""
+        log.write(f"$ {shlex.join(self.command)}\n".encode())
+        log.flush()
+        return log.tell()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -176,9 +175,7 @@ class LocalEngine(Engine):
         lock = take_trial_lock(lock_of(job.log))
         try:
             with open_to_append(job.log) as log:
-                log.write(f"$ {shlex.join(job.command)}\n".encode())
-                log.flush()
-                offset = log.tell()
+                offset = job.write_command(log)
                 inherited = self.inherited if lock is None else (*self.inherited, lock)
                 process = processes.start(job.command, log, environment, inherited)
             if lock is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shlex
 import signal
 import socket
 import threading
@@ -104,9 +103,7 @@ class RayEngine(Engine):
             self._probe(job.log.absolute().parent)
             _stop_file(job.log).unlink(missing_ok=True)
             with open_to_append(job.log) as log:
-                log.write(f"$ {shlex.join(job.command)}\n".encode())
-                log.flush()
-                offset = log.tell()
+                offset = job.write_command(log)
         except OSError as error:
             self._not_started.append(Outcome(job.index, None, 0.0, error=f"cannot be started: {error}"))
             return

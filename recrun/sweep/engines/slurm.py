@@ -136,9 +136,7 @@ class SlurmEngine(Engine):
         name = f"recrun-{job.index}-{secrets.token_hex(6)}"
         try:
             with open_to_append(job.log) as log:
-                log.write(f"$ {shlex.join(job.command)}\n".encode())
-                log.flush()
-                submitted = Submitted(name, log.tell())
+                submitted = Submitted(name, job.write_command(log))
             # A parent that is killed right here leaves a name, by which the job is found if there is one.
             write_submitted(job.log, submitted)
             id = self._submitter.submit(self._shell_command(job, name), name, job.log)
