@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Final
 
-from recrun.errors import RecrunError, TrainingError
+from recrun.errors import RecrunError
 from recrun.sweep.adopted import exit_code_in
+from recrun.sweep.engines.asking import asked, take_ended
 from recrun.sweep.engines.engine import Engine, Job, Outcome
 from recrun.sweep.engines.local import threads_per_job
 from recrun.sweep.engines.processes import ended_by
@@ -32,7 +33,6 @@ _POLL_SECONDS: Final = 0.05
 _WRONG_CONFIG: Final = 2
 """The exit code of a trial whose settings or data are wrong, which another attempt does not mend."""
 
-T = TypeVar("T")
 CommandBuilder = Callable[[Ledger, Row], Sequence[str]]
 """Builds the argument list of a trial's process."""
 
@@ -166,14 +166,14 @@ class _Sweep:
         if n_requests > self._served:
             self._served = n_requests
             listener.stopping(at_once=n_requests > 1)
-            _asked(self.engine.stop if n_requests == 1 else self.engine.kill)
+            asked(self.engine.stop if n_requests == 1 else self.engine.kill)
         self._watch_time()
         self._collect(listener)
         listener.tick()
 
     def _fill(self, listener: Listener) -> None:
         self._is_exhausted = False
-        while _asked(self.engine.has_room):
+        while asked(self.engine.has_room):
             row = self.sequence.take()
             if row is None:
                 self._is_exhausted = not self.running
@@ -185,7 +185,7 @@ class _Sweep:
         self.ledger.look_again(row)
         try:
             self.ledger.begin(row)
-            _asked(self.engine.start, self._job(row))
+            asked(self.engine.start, self._job(row))
         except BaseException:
             row.status = PENDING
             raise
@@ -200,7 +200,7 @@ class _Sweep:
         """Take over the trials that an earlier process of this sweep has started and that still run."""
         for row in self.sequence.waiting():
             log = self.ledger.log_path(row)
-            if log.exists() and _asked(self.engine.adopt, Job(row.trial.index, (), log)):
+            if log.exists() and asked(self.engine.adopt, Job(row.trial.index, (), log)):
                 self.sequence.remove(row)
                 self.ledger.take_over(row)
                 self.running[row.trial.index] = row
@@ -210,22 +210,16 @@ class _Sweep:
         """Stop what has run for too long."""
         if self.time.is_up and not self.stops:
             self.is_over_time = True
-            _asked(self.engine.stop)
+            asked(self.engine.stop)
         stopped, killed = self.time.look(self.running)
         for index in stopped:
-            _asked(self.engine.stop_job, index)
+            asked(self.engine.stop_job, index)
         for index in killed:
-            _asked(self.engine.kill_job, index)
+            asked(self.engine.kill_job, index)
 
     def _collect(self, listener: Listener) -> None:
         """Record the trials that have ended."""
-        for outcome in _asked(self.engine.poll):
-            row = self.running.pop(outcome.index, None) if isinstance(outcome, Outcome) else None
-            if row is None:
-                name = type(self.engine).__name__
-                raise TrainingError(
-                    f"the engine {name} returned from poll() what is no outcome of a running trial: {outcome}"
-                )
+        for row, outcome in take_ended(self.engine, self.running):
             is_late, was_continued = self.time.forget(row.trial.index), row.continues
             self._end(row, outcome, is_late=is_late)
             self.sequence.ended(row)
@@ -236,7 +230,7 @@ class _Sweep:
                     self.sequence.put_back(row)
                 elif self.limits.fail_fast:
                     self._has_failed = True
-                    _asked(self.engine.stop)
+                    asked(self.engine.stop)
 
     def _may_retry(self, row: Row, outcome: Outcome, was_continued: bool) -> bool:
         """Return whether a trial that failed or was interrupted is tried again.
@@ -296,8 +290,7 @@ class _Sweep:
         with suppress(Exception):
             self.engine.stop()
             while self.running and requests.count == served:
-                for outcome in self.engine.poll():
-                    row = self.running.pop(outcome.index)
+                for row, outcome in take_ended(self.engine, self.running):
                     with suppress(RecrunError):
                         self._end(row, outcome)
                 time.sleep(_POLL_SECONDS)
@@ -305,15 +298,3 @@ class _Sweep:
                 self.engine.kill()
         with suppress(RecrunError):
             self.ledger.save()
-
-
-def _asked(method: Callable[..., T], *arguments: Any) -> T:
-    """Call a method of an engine, which may be a user's own, and name it in the error if it fails."""
-    try:
-        return method(*arguments)
-    except RecrunError:
-        raise
-    except Exception as error:
-        engine = type(getattr(method, "__self__", None)).__name__
-        what = f"{type(error).__name__}: {error}"
-        raise TrainingError(f"the engine {engine} failed in {method.__name__}(): {what}") from error
