@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from recrun.errors import CheckpointError, TrainingError
+from recrun.errors import CheckpointError
 from recrun.runs.folder import now
 from recrun.sweep.adopted import exit_code_in
+from recrun.sweep.engines.asking import asked, take_ended
 from recrun.sweep.engines.engine import Engine, Job, MakeEngine, Outcome
 from recrun.sweep.engines.local import threads_per_job
 from recrun.sweep.engines.processes import ended_by
@@ -163,17 +164,14 @@ class _Work:
         running = {numbers[trial.name]: trial for trial in waiting if self._adopt(numbers[trial.name], trial, engine)}
         waiting, served = [trial for trial in waiting if numbers[trial.name] not in running], 0
         while running or (waiting and not self._requests.count):
-            while waiting and not self._requests.count and engine.has_room():
+            while waiting and not self._requests.count and asked(engine.has_room):
                 trial = waiting.pop(0)
                 running[numbers[trial.name]] = trial
                 self._start(numbers[trial.name], trial, engine)
             if self._requests.count > served:
                 served = self._requests.count
-                (engine.stop if served == 1 else engine.kill)()
-            for outcome in engine.poll():
-                ended = running.pop(outcome.index, None)
-                if ended is None:
-                    raise TrainingError(f"the engine {type(engine).__name__} returned an outcome of no running trial")
+                asked(engine.stop if served == 1 else engine.kill)
+            for ended, outcome in take_ended(engine, running):
                 self._end(ended, outcome, stopped=served > 0)
             if running:
                 time.sleep(_POLL_SECONDS)
@@ -183,7 +181,7 @@ class _Work:
 
     def _adopt(self, number: int, trial: FinalTrial, engine: Engine) -> bool:
         """Take over the process of a trial that an earlier, killed command started, if it still runs."""
-        if not engine.adopt(Job(number, (), self._log(trial))):
+        if not asked(engine.adopt, Job(number, (), self._log(trial))):
             return False
         trial.status, trial.cause = RUNNING, None
         self._tell(f"seed {trial.crowned.settings.get('seed')} still runs: {trial.run.path}")
@@ -197,9 +195,8 @@ class _Work:
         self._save()
         what = "scored on test" if trial.config is None else "continued" if trial.is_continued else "trained"
         self._tell(f"seed {trial.crowned.settings.get('seed')} is {what}: {trial.run.path}")
-        engine.start(
-            Job(number, tuple(command), self._log(trial), None if has_threads else threads_per_job(engine.jobs))
-        )
+        job = Job(number, tuple(command), self._log(trial), None if has_threads else threads_per_job(engine.jobs))
+        asked(engine.start, job)
 
     def _end(self, trial: FinalTrial, outcome: Outcome, *, stopped: bool) -> None:
         """Take what a process left; what its run holds counts, not its exit code alone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -19,9 +20,11 @@ from scipy.stats import t
 
 from recrun.cli.main import main
 from recrun.config.yaml_reader import read_mapping
-from recrun.errors import CheckpointError, ConfigError
+from recrun.errors import CheckpointError, ConfigError, TrainingError
 from recrun.runs.listing import list_runs
+from recrun.sweep.engines.local import LocalEngine
 from recrun.sweep.final.record import read_final, spread
+from recrun.sweep.final.run import Wish, run_final
 from recrun.sweep.locks.lock import SweepLock
 
 Swept = Callable[..., Path]
@@ -168,6 +171,21 @@ def test_a_failed_run_is_trained_anew_in_a_folder_of_its_own(swept: Swept, final
     assert len(commands) == 1
     assert again.finals[0]["trials"][0]["run"] == f"{run}-2"
     assert again.finals[0]["mean"] == finished.finals[0]["mean"]
+
+
+class Broken(LocalEngine):
+    """An engine that cannot start anything."""
+
+    def start(self, job: Any) -> None:
+        raise ValueError("no queue")
+
+
+def test_an_engine_that_fails_is_named_and_the_next_command_goes_on(swept: Swept, final: Make) -> None:
+    folder = swept("lr=1e-3,5e-2")
+    with pytest.raises(TrainingError, match=re.escape("the engine Broken failed in start(): ValueError: no queue")):
+        run_final(folder, Wish(), lambda jobs, inherited=(): Broken(1))
+    finished, commands = final(folder)
+    assert (finished.exit_code, len(commands)) == (0, 1)
 
 
 def test_a_sweep_that_is_running_is_refused(swept: Swept, final: Make) -> None:
