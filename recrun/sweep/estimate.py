@@ -18,7 +18,7 @@ from recrun.files import atomic_write
 from recrun.report.terminal.lines import duration
 from recrun.runs.history import read_history
 from recrun.sweep.engines import processes
-from recrun.sweep.engines.local import child_environment, threads_per_job
+from recrun.sweep.engines.local import child_environment, threads_of
 from recrun.sweep.planning.lanes import longest_of
 from recrun.sweep.planning.study import Plan, Trial
 from recrun.sweep.planning.trials import NO_TEST
@@ -185,9 +185,8 @@ def _timed(plan: Plan, trial: Trial, jobs: int, requests: StopRequests) -> Measu
 
 
 def _run(command: list[str], trial: Trial, jobs: int, log: Path, requests: StopRequests) -> None:
-    threads = None if trial.config.get("threads") else threads_per_job(jobs)
     with log.open("wb") as output:
-        process = processes.start(command, output, child_environment(threads), ())
+        process = processes.start(command, output, child_environment(threads_of(trial.config, jobs)), ())
         try:
             while process.poll() is None and not requests.count:
                 time.sleep(_POLL_SECONDS)

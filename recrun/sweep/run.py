@@ -13,7 +13,7 @@ from recrun.errors import RecrunError
 from recrun.sweep.adopted import exit_code_in
 from recrun.sweep.engines.asking import asked, take_ended
 from recrun.sweep.engines.engine import Engine, Job, Outcome
-from recrun.sweep.engines.local import threads_per_job
+from recrun.sweep.engines.local import threads_of
 from recrun.sweep.engines.processes import ended_by
 from recrun.sweep.importance.findings import findings
 from recrun.sweep.ledger import Ledger
@@ -192,9 +192,8 @@ class _Sweep:
         self.running[row.trial.index] = row
 
     def _job(self, row: Row) -> Job:
-        threads = None if row.trial.config.get("threads") else threads_per_job(self.jobs)
-        command = tuple(self.command(self.ledger, row))
-        return Job(row.trial.index, command, self.ledger.log_path(row), threads)
+        command, log = tuple(self.command(self.ledger, row)), self.ledger.log_path(row)
+        return Job(row.trial.index, command, log, threads_of(row.trial.config, self.jobs))
 
     def adopt(self, listener: Listener) -> None:
         """Take over the trials that an earlier process of this sweep has started and that still run."""

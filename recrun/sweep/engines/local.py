@@ -237,8 +237,15 @@ class LocalEngine(Engine):
         return least if least is not None and counts[least] < self._per_gpu else None
 
 
-def threads_per_job(jobs: int) -> int:
-    """Return how many threads each of `jobs` trials may use so that together they do not exceed the available cores."""
+def threads_of(config: Mapping[str, Any], jobs: int) -> int | None:
+    """Return how many threads a trial may use so that `jobs` of them do not exceed the available cores together.
+
+    Args:
+        config: its config; None is returned if that sets `threads`, and the trial decides by itself.
+        jobs: how many trials run at once.
+    """
+    if config.get("threads"):
+        return None
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS and Windows have no affinity

@@ -14,7 +14,7 @@ from recrun.runs.folder import now
 from recrun.sweep.adopted import exit_code_in
 from recrun.sweep.engines.asking import asked, take_ended
 from recrun.sweep.engines.engine import Engine, Job, MakeEngine, Outcome
-from recrun.sweep.engines.local import threads_per_job
+from recrun.sweep.engines.local import threads_of
 from recrun.sweep.engines.processes import ended_by
 from recrun.sweep.final.choice import read_choices, sweep_folder
 from recrun.sweep.final.record import document_of, read_record, write_record
@@ -190,13 +190,12 @@ class _Work:
     def _start(self, number: int, trial: FinalTrial, engine: Engine) -> None:
         config_file = self._folder / "trials" / f"{trial.name}.yaml"
         command = trial.command(self._folder.parent.parent, config_file)
-        has_threads = bool(trial.crowned.settings.get("threads"))
         trial.status, trial.cause = RUNNING, None
         self._save()
         what = "scored on test" if trial.config is None else "continued" if trial.is_continued else "trained"
         self._tell(f"seed {trial.crowned.settings.get('seed')} is {what}: {trial.run.path}")
-        job = Job(number, tuple(command), self._log(trial), None if has_threads else threads_per_job(engine.jobs))
-        asked(engine.start, job)
+        threads = threads_of(trial.crowned.settings, engine.jobs)
+        asked(engine.start, Job(number, tuple(command), self._log(trial), threads))
 
     def _end(self, trial: FinalTrial, outcome: Outcome, *, stopped: bool) -> None:
         """Take what a process left; what its run holds counts, not its exit code alone."""
