@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from recrun.errors import ConfigError
-from recrun.sweep.journal import Journal, entry_of, step_from
+from recrun.sweep.journal import entry_of, step_from
 from recrun.sweep.lane_steps import LaneSteps
 from recrun.sweep.row import DONE, ENDED, FAILED, PAUSED, PENDING, PRUNED, Row
 from recrun.sweep.schedules.schedule import Result, Step
@@ -79,19 +79,17 @@ class Adaptive(Sequence):
     """The trials of a study in the order in which its schedules decide; each decision is in the journal first.
 
     Args:
-        ledger: the sweep, with what its journal holds.
-        journal: the journal.
+        ledger: the sweep, with its journal.
         generation: from how many steps before it on, results are not known to a decision.
     """
 
-    def __init__(self, ledger: Ledger, journal: Journal, generation: int) -> None:
+    def __init__(self, ledger: Ledger, generation: int) -> None:
         self._ledger = ledger
-        self._journal = journal
         self._generation = generation
         self._lanes = [LaneSteps(number, ledger) for number in range(len(ledger.plan.lanes))]
         self._turn = 0
         self._waiting: deque[Row] = deque()
-        for entry in journal.entries:
+        for entry in ledger.journal.entries:
             if "step" in entry:
                 self._replay(entry)
         for lane in self._lanes:
@@ -156,7 +154,7 @@ class Adaptive(Sequence):
     def _begin(self, lane: LaneSteps, step: Step, draw: Mapping[str, int | float]) -> Row | None:
         """Write a decision down, and return its trial; None if nothing is left to train for it."""
         is_new = step.point == len(lane.draws)
-        self._journal.append(entry_of(lane.plan.number, len(lane.steps), step, draw if is_new else None))
+        self._ledger.journal.append(entry_of(lane.plan.number, len(lane.steps), step, draw if is_new else None))
         if is_new:
             lane.draws.append(draw)
             self._ledger.begin_point(lane.plan.number, draw)
@@ -237,4 +235,4 @@ def sequence_of(ledger: Ledger, jobs: int) -> Sequence:
         )
     if began is None:
         ledger.journal.append({"generation": asked or jobs})
-    return Adaptive(ledger, ledger.journal, began or asked or jobs)
+    return Adaptive(ledger, began or asked or jobs)
