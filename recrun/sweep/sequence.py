@@ -89,6 +89,7 @@ class Adaptive(Sequence):
         self._lanes = [LaneSteps(number, ledger) for number in range(len(ledger.plan.lanes))]
         self._turn = 0
         self._waiting: deque[Row] = deque()
+        self._must_wait = False
         for entry in ledger.journal.entries:
             if "step" in entry:
                 self._replay(entry)
@@ -124,12 +125,15 @@ class Adaptive(Sequence):
         """Return a trial whose step is decided but not carried out, or that of the next decision."""
         if self._waiting:
             return self._waiting.popleft()
+        if self._must_wait:
+            return None
         for _ in self._lanes:
             lane = self._lanes[self._turn]
             self._turn = (self._turn + 1) % len(self._lanes)
             row = self._next(lane)
             if row is not None:
                 return row
+        self._must_wait = True  # decisions depend on results alone: without a further one they would be the same
         return None
 
     def _next(self, lane: LaneSteps) -> Row | None:
@@ -180,6 +184,7 @@ class Adaptive(Sequence):
 
     def ended(self, row: Row) -> None:
         """Read the results of a trial's steps that are not known yet."""
+        self._must_wait = False
         lane = self._lanes[row.trial.lane]
         if row.status in (DONE, PAUSED):
             for number in lane.open_steps(row):
