@@ -9,7 +9,7 @@ from typing import Any, Final
 from recrun.config.check_value import Misfit, fit, shown, type_name
 from recrun.config.resolve import resolve
 from recrun.errors import ConfigError, Fault, TrainingError
-from recrun.notebook.fitting import config_name, say_notes
+from recrun.notebook.fitting import config_name, say, say_notes
 from recrun.notebook.sweep import Sweep
 from recrun.notebook.wording import warn, worded
 from recrun.sweep.engines import choose_engine
@@ -196,7 +196,7 @@ def sweep(
     make_engine = choose_engine(engine, engine_settings or {})
     plan = planned(config, settings, request, Path(runs))
     jobs = min(jobs, max(1, plan.most_at_once))
-    with Ledger(plan, Path(runs)) as ledger:
+    with Ledger(plan, Path(runs), say=say if progress else None) as ledger:
         if progress:
             say_notes([*plan.notes, *ledger.notes])
         listener = _listener(plan.config_path, progress)

@@ -25,6 +25,7 @@ from recrun.metrics.undefined import reason_in
 from recrun.sweep.attempts import Attempts, read_id
 from recrun.sweep.document import document, table
 from recrun.sweep.journal import JOURNAL, Journal
+from recrun.sweep.locks.lease import Say
 from recrun.sweep.locks.lock import SweepLock
 from recrun.sweep.planning.study import Plan
 from recrun.sweep.row import DONE, FAILED, PAUSED, PENDING, RUNNING, Row
@@ -45,13 +46,15 @@ class Ledger(State):
     Args:
         plan: the sweep.
         runs: the root of all run folders.
+        say: is given a line when taking the sweep over from another host takes some seconds.
 
     Raises:
         ConfigError: on entering, the same sweep is already running, or its folder is damaged or cannot be written.
     """
 
-    def __init__(self, plan: Plan, runs: Path) -> None:
+    def __init__(self, plan: Plan, runs: Path, *, say: Say | None = None) -> None:
         super().__init__(plan, runs)
+        self._say = say
         self.notes: list[str] = []
         self._lock: SweepLock | None = None
         self._has_begun = self._is_changed = False
@@ -59,7 +62,7 @@ class Ledger(State):
 
     def __enter__(self) -> Ledger:
         open_folder(self.folder, self.trials_folder)
-        self._lock = SweepLock(self.folder)
+        self._lock = SweepLock(self.folder, say=self._say)
         try:
             self.recover()
             self.save()

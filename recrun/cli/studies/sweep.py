@@ -109,7 +109,7 @@ def command(
         return
     jobs = engine["jobs"] if engine["jobs"] is None else min(engine["jobs"], max(1, plan.most_at_once))
     view = view_of(stderr_console(), verbose=0 if quiet else 2 if loud else 1)
-    with Ledger(plan, Path(runs)) as ledger:
+    with Ledger(plan, Path(runs), say=lambda text: echo(text, err=True)) as ledger:
         print_notes(ledger.notes)
         made = make_engine(jobs)
         exit_code = run_sweep(ledger, made, made.jobs, listener=view)

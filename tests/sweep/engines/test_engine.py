@@ -226,6 +226,26 @@ def test_an_engine_that_fails_is_named_in_one_line(
     assert exit.value.code == (2 if method == "__init__" else 1)
 
 
+def test_a_sweep_that_watches_the_lease_of_another_host_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(BROKEN, encoding="utf-8")
+    engine = ["--engine", f"{tmp_path / 'mine.py'}:Broken", "--engine-setting", "method=start"]
+    command = ["sweep", "popularity", "seed=1,2", *engine, "--runs", str(tmp_path / "runs"), "-q"]
+    with pytest.raises(SystemExit):
+        main(command)
+    capsys.readouterr()
+    (folder,) = (tmp_path / "runs" / "sweeps").iterdir()
+    lease = {"host": "elsewhere", "pid": 4242, "started": "2026-01-01T00:00:00+00:00", "beat": 7}
+    lease |= {"machine": "elsewhere its-boot", "token": "theirs", "interval": 0.1}
+    (folder / "lease.json").write_text(json.dumps(lease))
+    with pytest.raises(SystemExit):
+        main(command)
+    assert capsys.readouterr().err.startswith(
+        "note: watching for 0.3 s whether the sweep still runs elsewhere (process 4242 on elsewhere) since 2026-01-01"
+    )
+
+
 class Broken(LocalEngine):
     """An engine that cannot start anything."""
 
