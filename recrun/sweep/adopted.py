@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from recrun.errors import CheckpointError
 from recrun.runs.folder import RunFolder
+from recrun.sweep.trial_results import recorded_status
 
 _EXIT_CODES: Final = {"done": 0, "paused": 0, "interrupted": 130, "failed": 1}
 
@@ -20,8 +20,5 @@ def exit_code_in(run: RunFolder) -> int | None:
         0 if it is done or paused, 130 if it was interrupted, 1 if it failed; None if the record says that it is still
         running, or is missing or damaged: the process ended without a word, as when it is killed.
     """
-    try:
-        status = run.read_run().get("status")
-    except (CheckpointError, OSError):
-        return None
-    return _EXIT_CODES.get(status) if isinstance(status, str) else None
+    status = recorded_status(run)
+    return None if status is None else _EXIT_CODES.get(status)

@@ -8,13 +8,18 @@ from typing import Any, Final
 
 from recrun.errors import CheckpointError
 from recrun.files import read_regular
-from recrun.runs.folder import RunFolder
 from recrun.sweep.row import Row
 from recrun.sweep.same_data import DataFiles
-from recrun.sweep.trial_results import attempts_in, holds_config, lacks_only_its_end, read_result, run_folder
-
-_CAN_GO_ON: Final = ("running", "interrupted", "paused")
-"""What run.json says of a run that was killed, interrupted or paused; a failed one would fail again."""
+from recrun.sweep.trial_results import (
+    CAN_GO_ON,
+    attempt_id,
+    attempts_in,
+    holds_config,
+    lacks_only_its_end,
+    read_result,
+    recorded_status,
+    run_folder,
+)
 
 _MOST_BYTES: Final = 256
 
@@ -92,7 +97,7 @@ class Attempts:
         if not holds_config(run, row.trial.config, self._axes):
             return False
         try:
-            return _status(run) in _CAN_GO_ON and not self._files.changes(run, row.trial.config)
+            return recorded_status(run) in CAN_GO_ON and not self._files.changes(run, row.trial.config)
         except CheckpointError:
             return False
 
@@ -103,7 +108,7 @@ class Attempts:
             self._point_at(row, int(number) if run_id != row.trial.id else 1)
 
     def _point_at(self, row: Row, attempt: int) -> None:
-        row.run_id = row.trial.id if attempt == 1 else f"{row.trial.id}-{attempt}"
+        row.run_id = attempt_id(row.trial.id, attempt)
         row.run = run_folder(self._runs, row.trial.config, row.run_id)
 
 
@@ -113,7 +118,3 @@ def read_id(path: Path) -> str:
         return read_regular(path, limit=_MOST_BYTES, follow=False).decode("utf-8", errors="replace").strip()
     except OSError:
         return ""
-
-
-def _status(run: RunFolder) -> str | None:
-    return run.read_run().get("status") if run.run_file.exists() else None

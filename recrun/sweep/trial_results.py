@@ -20,6 +20,8 @@ from recrun.runs.resume import is_recorded_as_done
 
 INTERRUPTED_EXIT: Final = 130
 """The exit code of a run that was asked to stop and saved its state."""
+CAN_GO_ON: Final = ("running", "interrupted", "paused")
+"""What run.json says of a run that was killed, interrupted or paused; a failed one would fail again."""
 
 _RECENT: Final = 100
 """Lines of a history among which its latest validation is looked for."""
@@ -38,7 +40,7 @@ def run_folder(runs: Path, config: Mapping[str, Any], run_id: str) -> RunFolder:
 def attempts_in(folder: Path) -> dict[str, list[int]]:
     """Return the attempts at each trial whose runs are in a folder, in order, by the trial's id.
 
-    The run of the first attempt has the trial's id, those of further ones `<id>-2`, `<id>-3` ...
+    The run of an attempt has the id that `attempt_id` returns.
     """
     try:
         names = os.listdir(folder)
@@ -51,6 +53,20 @@ def attempts_in(folder: Path) -> dict[str, list[int]]:
         if number.isdecimal() and int(number) > 1:
             found.setdefault(id, []).append(int(number))
     return {id: sorted(attempts) for id, attempts in found.items()}
+
+
+def attempt_id(id: str, attempt: int) -> str:
+    """Return the id of the run of an attempt: that of the trial for the first, `<id>-2`, `<id>-3` ... for others."""
+    return id if attempt == 1 else f"{id}-{attempt}"
+
+
+def recorded_status(run: RunFolder) -> str | None:
+    """Return what run.json says of a run, such as "paused"; None if it is missing or damaged."""
+    try:
+        status = run.read_run().get("status")
+    except CheckpointError:
+        return None
+    return status if isinstance(status, str) else None
 
 
 def read_result(run: RunFolder) -> dict[str, Any] | None:

@@ -22,14 +22,21 @@ from recrun.runs.provenance import refuse_strange_code
 from recrun.runs.records import read_json
 from recrun.sweep.final.choice import Choice, Crowned, epochs_of
 from recrun.sweep.points import Values
-from recrun.sweep.row import DONE, FAILED, INTERRUPTED, PENDING
+from recrun.sweep.row import DONE, INTERRUPTED, PENDING
 from recrun.sweep.same_data import DataFiles
-from recrun.sweep.trial_results import attempts_in, holds_config, is_number, read_result, run_folder
+from recrun.sweep.trial_results import (
+    CAN_GO_ON,
+    attempt_id,
+    attempts_in,
+    holds_config,
+    is_number,
+    read_result,
+    recorded_status,
+    run_folder,
+)
 
 SUFFIX: Final = "-final"
 """What is added to the description of the sweep's runs."""
-_CONTINUED: Final = ("running", INTERRUPTED, "paused")
-"""The statuses, in run.json, of runs that go on from their last checkpoint; one that was killed is still `running`."""
 
 
 @dataclass
@@ -189,25 +196,17 @@ def _placed(crowned: Crowned, config: Mapping[str, Any], runs: Path, id: str) ->
     known = attempts_in(run_folder(runs, config, id).path.parent).get(id, [])
     name, found = f"final-{id}", list[FinalTrial]()
     for attempt in known:
-        run = run_folder(runs, config, id if attempt == 1 else f"{id}-{attempt}")
+        run = run_folder(runs, config, attempt_id(id, attempt))
         if not holds_config(run, config):
             continue
         if read_result(run) is not None:
             return FinalTrial(crowned, name, config, run)
-        status = _status(run)
-        if status in (*_CONTINUED, DONE):
+        if recorded_status(run) in (*CAN_GO_ON, DONE):
             found.append(FinalTrial(crowned, name, config, run, is_continued=True, status=INTERRUPTED))
     if found:
         return found[-1]
-    next_id = id if not known else f"{id}-{known[-1] + 1}"
+    next_id = attempt_id(id, known[-1] + 1 if known else 1)
     return FinalTrial(crowned, name, config, run_folder(runs, config, next_id))
-
-
-def _status(run: RunFolder) -> str:
-    try:
-        return str(run.read_run().get("status"))
-    except CheckpointError:
-        return FAILED
 
 
 def _tested(run: RunFolder) -> Values | None:
