@@ -24,6 +24,8 @@ _WITHOUT_WAITING: Final = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O
 _OPEN_TO_READ: Final = os.O_RDONLY | _WITHOUT_WAITING
 _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
 _HELD: Final = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+NO_LOCKS: Final = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""Errors of file systems that have no locks."""
 
 try:
     import fcntl

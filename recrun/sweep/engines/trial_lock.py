@@ -13,12 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from recrun.files import from_json, read_regular, require_one_name, take, to_json
+from recrun.files import NO_LOCKS, from_json, read_regular, require_one_name, take, to_json
 from recrun.sweep.engines.processes import CAN_INHERIT
 from recrun.sweep.locks.machine import this_machine
 
-_NO_LOCKS: Final = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
-"""Errors of file systems that have no locks."""
 _PATIENCE: Final = 6.0
 """Seconds in which processes that a killed trial left behind notice its end."""
 _MAX_BYTES: Final = 4096
@@ -66,7 +64,7 @@ def take_trial_lock(path: Path) -> int | None:
     try:
         descriptor = take(path, patience=_PATIENCE)
     except OSError as error:
-        if error.errno in _NO_LOCKS and not os.path.islink(path) and path.is_file():
+        if error.errno in (*NO_LOCKS, errno.EINVAL) and not os.path.islink(path) and path.is_file():
             return None
         raise
     try:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 from typing import Final
 
 from recrun.errors import ConfigError
-from recrun.files import HeldError, open_regular, release, require_one_name, take
+from recrun.files import NO_LOCKS, HeldError, open_regular, release, require_one_name, take
 from recrun.sweep.engines.processes import is_alive
 from recrun.sweep.locks.lease import INTERVAL, HeldLease, Say, already_running, read_lease
 
 _MAX_HOLDER: Final = 32
-_NO_LOCKS: Final = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
-"""Errors of file systems that have no locks; the lease alone is held there."""
 
 
 class SweepLock:
@@ -67,7 +64,7 @@ def _take_lock(path: Path) -> int | None:
     except HeldError:
         raise ConfigError(_explain_lock(path)) from None
     except OSError as error:
-        if error.errno in _NO_LOCKS:
+        if error.errno in NO_LOCKS:  # the lease alone is held there
             return None
         raise ConfigError(f"cannot lock the sweep {path.parent}: {error.strerror}") from error
     try:
