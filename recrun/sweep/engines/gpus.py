@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from recrun.errors import ConfigError
@@ -35,7 +35,7 @@ def as_list(gpus: Sequence[int | str] | int | str) -> list[str]:
     return found
 
 
-def devices(gpus: Sequence[str], environment: Mapping[str, str] | None = None) -> list[str]:
+def devices(gpus: Sequence[str]) -> list[str]:
     """Return what CUDA_VISIBLE_DEVICES must be for each of some GPUs.
 
     A number counts among the devices that this process may see: with CUDA_VISIBLE_DEVICES=2,3 the GPU 0 is device 2, as
@@ -44,12 +44,11 @@ def devices(gpus: Sequence[str], environment: Mapping[str, str] | None = None) -
 
     Args:
         gpus: numbers or UUIDs, as `as_list` returns them.
-        environment: the variables; those of this process by default.
 
     Raises:
         ConfigError: some of them are not there, or whether they are cannot be found out.
     """
-    text = (os.environ if environment is None else environment).get(VARIABLE)
+    text = os.environ.get(VARIABLE)
     known = _known_to_the_driver()
     if text is None and known is None:
         raise ConfigError(

@@ -70,8 +70,8 @@ def _entries(record: Mapping[str, Any]) -> dict[str, Any]:
     return {"final": finals[0] if len(finals) == 1 else None, "finals": finals} if finals else {}
 
 
-def write_record(folder: Path, finals: Sequence[LastStep], earlier: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Write final.json, and its entries into sweep.json; return the content.
+def write_record(folder: Path, finals: Sequence[LastStep], earlier: Sequence[Mapping[str, Any]]) -> None:
+    """Write final.json, and its entries into sweep.json.
 
     Args:
         folder: the sweep's folder, whose lock is held.
@@ -88,7 +88,6 @@ def write_record(folder: Path, finals: Sequence[LastStep], earlier: Sequence[Map
         atomic_write(folder / FINAL, to_json(record, indent=2) + "\n")
         ledger = {**read_json(folder / LEDGER), **_entries(record)}
         atomic_write(folder / LEDGER, to_json(ledger, indent=2) + "\n")
-    return record
 
 
 def document_of(final: LastStep) -> dict[str, Any]:
