@@ -200,20 +200,24 @@ class _Work:
     def _end(self, trial: FinalTrial, outcome: Outcome, *, stopped: bool) -> None:
         """Take what a process left; what its run holds counts, not its exit code alone."""
         code = exit_code_in(trial.run) if outcome.is_adopted else outcome.exit_code
-        if code == 0:
-            trial.look()
-            if trial.test is None:
-                trial.status, trial.cause = FAILED, f"ended without metrics on test in {trial.run.path}"
-        elif code is None:
-            trial.status, trial.cause = FAILED, outcome.error or "it was ended; the same command continues it"
-        elif code == INTERRUPTED_EXIT or (stopped and ended_by(code)):
-            trial.status, trial.cause = INTERRUPTED, "stopped; the same command continues it"
-        else:
-            trial.status, trial.cause = FAILED, explain_failure(code, self._log(trial), outcome.log_offset)
+        if code is None or code <= 0:
+            trial.look()  # one that was killed may have recorded before that it is done
+        if trial.is_open:
+            was_stopped = code == INTERRUPTED_EXIT or (stopped and code is not None and ended_by(code) is not None)
+            trial.status = INTERRUPTED if was_stopped else FAILED
+            trial.cause = "stopped; the same command continues it" if was_stopped else self._why(trial, outcome, code)
         self._tell(
             f"seed {trial.crowned.settings.get('seed')} {trial.status}{f': {trial.cause}' if trial.cause else ''}"
         )
         self._save()
+
+    def _why(self, trial: FinalTrial, outcome: Outcome, code: int | None) -> str:
+        """Return why a trial failed."""
+        if code is None:
+            return outcome.error or "it was ended; the same command continues it"
+        if code == 0:
+            return f"ended without metrics on test in {trial.run.path}"
+        return explain_failure(code, self._log(trial), outcome.log_offset)
 
     def _record_choices(self) -> None:
         """Record in each finished run how it was chosen, unless it is recorded."""

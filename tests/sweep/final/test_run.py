@@ -22,10 +22,12 @@ from recrun.cli.main import main
 from recrun.config.yaml_reader import read_mapping
 from recrun.errors import CheckpointError, ConfigError, TrainingError
 from recrun.runs.listing import list_runs
+from recrun.sweep.engines.engine import Outcome
 from recrun.sweep.engines.local import LocalEngine
 from recrun.sweep.final.record import read_final, spread
 from recrun.sweep.final.run import Wish, run_final
 from recrun.sweep.locks.lock import SweepLock
+from tests.sweep.final.conftest import InThisProcess
 
 Swept = Callable[..., Path]
 Make = Callable[..., Any]
@@ -186,6 +188,21 @@ def test_an_engine_that_fails_is_named_and_the_next_command_goes_on(swept: Swept
         run_final(folder, Wish(), lambda jobs, inherited=(): Broken(1))
     finished, commands = final(folder)
     assert (finished.exit_code, len(commands)) == (0, 1)
+
+
+class Killed(InThisProcess):
+    """An engine whose jobs are killed when they have done all that they had to do."""
+
+    def poll(self) -> list[Outcome]:
+        return [Outcome(each.index, -9, each.seconds) for each in super().poll()]
+
+
+@pytest.mark.parametrize("train_only", [False, True])
+def test_a_run_that_is_killed_after_it_recorded_its_metrics_is_done(swept: Swept, train_only: bool) -> None:
+    folder = swept("lr=1e-3,5e-2")
+    finished = run_final(folder, Wish(train_only=train_only), lambda jobs, inherited=(): Killed(1))
+    assert (finished.exit_code, finished.finals[0]["status"]) == (0, "done")
+    assert finished.finals[0]["trials"][0]["cause"] is None
 
 
 def test_a_sweep_that_is_running_is_refused(swept: Swept, final: Make) -> None:
