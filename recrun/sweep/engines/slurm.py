@@ -28,6 +28,8 @@ from recrun.types import NonNegativeInt, PositiveFloat, PositiveInt
 
 _HELPER: Final = Path(__file__).with_name("batch_job.py")
 _LONGEST_SIGNAL_DELAY: Final = 90
+_SECONDS_PER_FILE: Final = 0.02
+"""Seconds between two looks at the files of jobs, for each job: many looks would burden the disk that nodes share."""
 _PATIENCE: Final = 10.0
 """Seconds that the file of an ended job may take to be seen here."""
 _MISSING_PATIENCE: Final = 60.0
@@ -125,7 +127,7 @@ class SlurmEngine(Engine):
         self._running: dict[int, _Job] = {}
         self._not_started: list[Outcome] = []
         self._query: commands.Query | None = None
-        self._next_query = 0.0
+        self._next_query = self._next_look = 0.0
 
     def has_room(self) -> bool:
         """Return whether fewer than `jobs` jobs wait or run."""
@@ -172,6 +174,9 @@ class SlurmEngine(Engine):
         """Return the jobs that ended since the last call."""
         outcomes, self._not_started = self._not_started, []
         self._update_states()
+        if time.monotonic() < self._next_look:
+            return outcomes
+        self._next_look = time.monotonic() + _SECONDS_PER_FILE * len(self._running)
         for each in list(self._running.values()):
             if (outcome := self._outcome(each)) is not None:
                 del self._running[each.job.index]
