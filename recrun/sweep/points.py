@@ -111,34 +111,55 @@ def standing(
         n_done: how many are done, if not all of these.
         reached: the epoch up to which they were trained, if not to their end.
     """
+    mean, sd = mean_and_sd(results)
+    return Standing(point, len(results) if n_done is None else n_done, mean, sd, reached)
+
+
+def mean_and_sd(results: Sequence[Values]) -> tuple[dict[str, float | None], dict[str, float | None]]:
+    """Return the mean and the sample standard deviation (divided by n - 1) of each metric, in float64.
+
+    Both are None for a metric that is undefined in a result or that it lacks; the deviation also for a single result.
+
+    Args:
+        results: the metrics of each trial.
+    """
     columns = {name: [each.get(name) for each in results] for name in dict.fromkeys(chain.from_iterable(results))}
     known = {name: [value for value in values if value is not None] for name, values in columns.items()}
     is_whole = {name: len(values) == len(results) for name, values in known.items()}
     mean = {name: statistics.fmean(values) if is_whole[name] else None for name, values in known.items()}
     several = len(results) > 1
     sd = {name: statistics.stdev(values) if several and is_whole[name] else None for name, values in known.items()}
-    return Standing(point, len(results) if n_done is None else n_done, mean, sd, reached)
+    return mean, sd
 
 
 def interval(standing: Standing) -> dict[str, list[float] | None]:
+    """Return a 95 % confidence interval of each mean of a point; see `interval_of`."""
+    return interval_of(standing.mean, standing.sd, standing.n_done)
+
+
+def interval_of(mean: Values, sd: Values, n: int) -> dict[str, list[float] | None]:
     """Return a 95 % confidence interval of each mean, [low, high]; None where there is no standard deviation.
 
     The interval is mean -+ t * sd / sqrt(n) with the 97.5 % point t of Student's distribution with n - 1 degrees of
     freedom, as for a sample of trials whose values are normally distributed.
 
     *Source:* Student (1908), "The probable error of a mean", Biometrika 6 (1).
+
+    Args:
+        mean: the mean of each metric.
+        sd: its sample standard deviation.
+        n: how many trials they are of.
     """
-    n = standing.n_done
     if n < 2:
-        return dict.fromkeys(standing.mean)
+        return dict.fromkeys(mean)
     # Imported here, because it takes a tenth of a second, and most sweeps have one trial for each point.
     from scipy.special import stdtrit
 
     width = float(stdtrit(n - 1, 0.975)) / math.sqrt(n)
     found: dict[str, list[float] | None] = {}
-    for name, mean in standing.mean.items():
-        sd = standing.sd.get(name)
-        found[name] = None if mean is None or sd is None else [mean - width * sd, mean + width * sd]
+    for name, centre in mean.items():
+        spread = sd.get(name)
+        found[name] = None if centre is None or spread is None else [centre - width * spread, centre + width * spread]
     return found
 
 

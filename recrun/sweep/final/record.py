@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +10,12 @@ from recrun.errors import CheckpointError
 from recrun.files import atomic_write, to_json
 from recrun.runs.records import read_json, read_json_if_there
 from recrun.sweep.final.trials import LastStep
-from recrun.sweep.points import Values
+from recrun.sweep.points import Values, interval_of, mean_and_sd
 from recrun.sweep.row import DONE, FAILED, INTERRUPTED, PENDING, RUNNING
 from recrun.sweep.storage import LEDGER, writing
 
 FINAL: Final = "final.json"
 SCHEMA: Final = 1
-CONFIDENCE: Final = 0.95
 
 
 def read_final(folder: Path) -> dict[str, Any]:
@@ -111,26 +108,10 @@ def document_of(final: LastStep) -> dict[str, Any]:
 
 
 def spread(results: Sequence[Values]) -> dict[str, dict[str, Any]]:
-    """Return the mean, the sample standard deviation and the 95 % t interval of each metric.
-
-    The deviation divides by n - 1. With t the 0.975 quantile of Student's distribution of n - 1 degrees of freedom, the
-    interval is mean ± t sd / √n. All are None for a metric that a result lacks, or that is undefined in one; deviation
-    and interval also for a single result.
+    """Return the mean, the standard deviation and the 95 % interval of each metric, as points of a sweep have them.
 
     >>> spread([{"a": 1.0}, {"a": 3.0}])["mean"]
     {'a': 2.0}
     """
-    from scipy.stats import t
-
-    mean: dict[str, float | None] = {}
-    sd: dict[str, float | None] = {}
-    interval: dict[str, list[float] | None] = {}
-    for name in dict.fromkeys(name for each in results for name in each):
-        known = [value for each in results if (value := each.get(name)) is not None]
-        n = len(known) if len(known) == len(results) else 0
-        mean[name] = statistics.fmean(known) if n else None
-        sd[name] = statistics.stdev(known) if n > 1 else None
-        half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * statistics.stdev(known) / math.sqrt(n) if n > 1 else 0.0
-        centre = mean[name]
-        interval[name] = [centre - half, centre + half] if n > 1 and centre is not None else None
-    return {"mean": mean, "sd": sd, "interval": interval}
+    mean, sd = mean_and_sd(results)
+    return {"mean": mean, "sd": sd, "interval": interval_of(mean, sd, len(results))}
