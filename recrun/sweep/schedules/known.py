@@ -36,11 +36,6 @@ class Trial:
         return bool(self.results) and self.results[-1].value is None
 
     @property
-    def was_stopped(self) -> bool:
-        """Whether its value fell below a floor."""
-        return bool(self.results) and self.results[-1].was_stopped
-
-    @property
     def is_finished(self) -> bool:
         """Whether nothing is left to train, and it has a value."""
         return bool(self.results) and self.results[-1].is_finished and not self.has_failed
@@ -72,17 +67,21 @@ class Known:
         """The number of points that have begun."""
         return len(self.points)
 
+    def has_failed(self, point: int) -> bool:
+        """Return whether a trial of a point failed: its mean would not compare."""
+        return any(trial.has_failed for trial in self.points[point].values())
+
     def next_repeat(self, points: Iterable[int], n_repeats: int) -> Step | None:
         """Return the next trial of points that are to be trained with all their repeats; None if all have begun.
 
-        A point of which a repeat failed gets no more: its mean would not compare.
+        A point of which a trial failed gets no more.
 
         Args:
             points: the numbers of the points, in the order in which they are completed.
             n_repeats: how many repeats each has.
         """
         for point in points:
-            trials = self.points[point]
-            if len(trials) < n_repeats and not any(trial.has_failed for trial in trials.values()):
-                return Step(point, len(trials))
+            n_begun = len(self.points[point])
+            if n_begun < n_repeats and not self.has_failed(point):
+                return Step(point, n_begun)
         return None

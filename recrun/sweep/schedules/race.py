@@ -39,13 +39,13 @@ class Race(Schedule):
         """Return the next trial of the round; `WAIT` at its end for all its results."""
         known = Known(past)
         first = min(self.n_first, self.n_repeats)
-        for point, trials in enumerate(known.points):
-            if len(trials) < first and not any(trial.has_failed for trial in trials.values()):
-                return Step(point, len(trials))
+        step = known.next_repeat(range(known.n_begun), first)
+        if step is not None:
+            return step
         if known.n_begun < n_points:
             return Step(known.n_begun)
         # What a point that failed has won does not count: those that were out because of it are in again.
-        left = [p for p, trials in enumerate(known.points) if not any(trial.has_failed for trial in trials.values())]
+        left = [point for point in range(known.n_begun) if not known.has_failed(point)]
         for repeat in range(first, self.n_repeats):
             if any(known.points[point][each].is_pending for point in left for each in range(repeat)):
                 return WAIT

@@ -52,8 +52,7 @@ class Standings:
     def __init__(self, rungs: tuple[int | None, ...], known: Known) -> None:
         self.rungs = rungs
         self._trials: list[Trial] = [trials.get(0, Trial()) for trials in known.points]
-        self._level = {epoch: level for level, epoch in enumerate(rungs)}
-        self._failed = [any(trial.has_failed for trial in trials.values()) for trials in known.points]
+        self._failed = [known.has_failed(point) for point in range(known.n_begun)]
 
     def has_failed(self, point: int) -> bool:
         """Return whether a trial of a point failed, be it another than its first: the point has no mean then."""
@@ -65,7 +64,7 @@ class Standings:
 
     def was_sent(self, point: int, level: int) -> bool:
         """Return whether a step took the trial of a point to a rung."""
-        return any(self._level.get(step.until) == level for step in self._trials[point].steps)
+        return any(step.until == self.rungs[level] for step in self._trials[point].steps)
 
     def needs_no_step(self, point: int, level: int) -> bool:
         """Return whether the trial of a point was sent to a rung, or need not be because it is finished."""
@@ -80,7 +79,7 @@ class Standings:
             return None
         trial = self._trials[point]
         for step, result in zip(trial.steps, trial.results, strict=False):
-            if self._level.get(step.until) == level:
+            if step.until == self.rungs[level]:
                 return result.value
         return trial.value if trial.is_finished else None
 
