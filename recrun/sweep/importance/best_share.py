@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from recrun.sweep.importance.columns import is_number
+from recrun.sweep.importance.columns import is_number, names_of
 
 LEAST_POINTS: Final = 8
 """With fewer, the best quarter is one point."""
@@ -80,10 +80,8 @@ def what_best_share(
     order = sorted(range(len(values)), key=lambda place: values[place] if falls else -values[place])
     n_best = math.ceil(_SHARE * len(values))
     best = [settings[place] for place in order[:n_best]]
-    names = dict.fromkeys(name for each in settings for name in each)
-    found = [
-        _shared(name, best, settings) for name in names if len({repr(each.get(name, _shared)) for each in settings}) > 1
-    ]
+    varied = [name for name in names_of(settings) if len({repr(each.get(name, ...)) for each in settings}) > 1]
+    found = [_shared(name, best, settings) for name in varied]
     return BestQuarter(tuple(found), n_best, len(values)) if found else "no setting has two values"
 
 

@@ -42,15 +42,19 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def names_of(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the settings that some points have, in the order in which they are first met."""
+    return list(dict.fromkeys(name for each in settings for name in each))
+
+
 def columns_of(settings: Sequence[Mapping[str, Any]]) -> Columns:
     """Return the settings that differ between points.
 
     Args:
         settings: those of each point; a point may lack some.
     """
-    names = list(dict.fromkeys(name for each in settings for name in each))
     codes, ordered, kept = [], [], []
-    for name in names:
+    for name in names_of(settings):
         present = [each[name] for each in settings if name in each]
         is_ordered = all(is_number(value) for value in present)
         keys = {repr(value): value for value in present}

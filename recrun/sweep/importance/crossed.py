@@ -10,6 +10,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from recrun.sweep.importance.columns import is_number, names_of
+
 _MOST_LEVELS: Final = 6
 """Numbers of an axis with more values than these are put into bins."""
 _N_BINS: Final = 4
@@ -62,7 +64,7 @@ def importance(settings: Sequence[Mapping[str, Any]], values: Sequence[float]) -
     y_T = np.asarray(values, dtype=np.float64)
     if len(y_T) < 2 or not np.ptp(y_T) > 0:
         return "all trials have the same value" if len(y_T) > 1 else "there are fewer than two finished trials"
-    levels = {axis: _levels([each.get(axis) for each in settings]) for axis in _axes(settings)}
+    levels = {axis: _levels([each.get(axis) for each in settings]) for axis in names_of(settings)}
     levels = {axis: level_T for axis, level_T in levels.items() if level_T.max() > 0}
     if not levels:
         return "no axis has two values"
@@ -95,24 +97,21 @@ def are_crossed(settings: Sequence[Mapping[str, Any]]) -> bool:
     Args:
         settings: those of each point.
     """
-    axes = _axes(settings)
+    axes = names_of(settings)
     if any(len(each) < len(axes) for each in settings):
         return False
     counts = [Counter(repr(each[axis]) for each in settings) for axis in axes]
     return len(axes) == 1 or all(min(each.values()) > 1 for each in counts)
 
 
-def _axes(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(axis for each in settings for axis in each))
-
-
 def _levels(values: Sequence[Any]) -> npt.NDArray[np.int64]:
     """Return the number of each value's level; many numbers are put into bins of about as many trials."""
-    is_number = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
-    if is_number and len(set(values)) > _MOST_LEVELS:
+    if all(map(is_number, values)) and len(set(values)) > _MOST_LEVELS:
         x_T = np.asarray([float(value) for value in values])
         edges = np.unique(np.quantile(x_T, np.arange(1, _N_BINS) / _N_BINS))
         found = np.searchsorted(edges, x_T, side="left")
     else:
-        found = np.asarray([list(dict.fromkeys(map(repr, values))).index(repr(value)) for value in values])
+        texts = [repr(value) for value in values]
+        numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+        found = np.asarray([numbers[text] for text in texts])
     return np.unique(found, return_inverse=True)[1].reshape(-1).astype(np.int64)
