@@ -17,7 +17,8 @@ class GridSampler(Sampler):
 
     def __init__(self, space: Space, seed: int = 0, smaller_is_better: Sequence[bool] = (False,)) -> None:
         super().__init__(space, seed, smaller_is_better)
-        faults = [_fault(each.values) for each in space.dimensions if _is_uncountable(each.values)]
+        intervals = [each.values for each in space.dimensions if isinstance(each.values, Interval)]
+        faults = [_fault(each) for each in intervals if each.n_values is None]
         if faults:
             raise ConfigError(faults)
         self._left = space.grid()
@@ -33,12 +34,7 @@ class GridSampler(Sampler):
         return dict(self._drawn[len(told)])
 
 
-def _is_uncountable(values: object) -> bool:
-    return isinstance(values, Interval) and values.n_values is None
-
-
-def _fault(values: object) -> Fault:
-    assert isinstance(values, Interval)
+def _fault(values: Interval) -> Fault:
     written = f"{values.low:g}..{values.high:g}"
     message = f"a grid cannot go through the range {written}: give a step or a list of values, or another --search"
     return Fault(message, key=values.key)

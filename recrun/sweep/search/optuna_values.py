@@ -31,19 +31,17 @@ def distribution(values: Options | Interval) -> BaseDistribution:
 
 def suggested(trial: Trial, dimension: Dimension) -> int | float:
     """Return the value that a trial suggests for a dimension."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+    from optuna.distributions import IntDistribution
 
-    known = distribution(dimension.values)
+    values = dimension.values
+    if isinstance(values, Options):
+        return trial.suggest_categorical(dimension.name, range(len(values.options)))
+    known = distribution(values)
     number: float
-    if isinstance(known, CategoricalDistribution):
-        return int(trial.suggest_categorical(dimension.name, known.choices))  # type: ignore[arg-type]
     if isinstance(known, IntDistribution):
         number = trial.suggest_int(dimension.name, known.low, known.high, log=known.log)
     else:
-        assert isinstance(known, FloatDistribution)
-        number = trial.suggest_float(dimension.name, known.low, known.high, log=known.log)
-    values = dimension.values
-    assert isinstance(values, Interval)
+        number = trial.suggest_float(dimension.name, values.low, values.high, log=values.log)
     return values.value(values.low + (values.step or 0) * number if _is_stepped(values) else number)
 
 
