@@ -15,7 +15,6 @@ from recrun.report.terminal.lines import number
 from recrun.runs.folder import open_run
 from recrun.sweep.document import as_text
 from recrun.sweep.ledger import Ledger
-from recrun.sweep.pareto import pareto_points
 from recrun.sweep.points import interval
 from recrun.sweep.row import DONE
 from recrun.sweep.view.settings import columns_of, keys_in
@@ -96,8 +95,7 @@ class Sweep:
     @property
     def front(self) -> pl.DataFrame:
         """The points on the Pareto front of several criteria, as `points` has them; the best point if there is one."""
-        plan, standings = self._ledger.plan, self._ledger.standings()
-        return self._points(pareto_points(standings, plan.criteria, plan.smaller_is_better))
+        return self._points(self._ledger.front_of(self._ledger.standings()))
 
     @property
     def importance(self) -> pl.DataFrame:

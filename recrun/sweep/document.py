@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recrun.files import to_json
 from recrun.sweep.final.record import read_final
-from recrun.sweep.pareto import pareto_points
 from recrun.sweep.points import Standing, interval
 from recrun.sweep.row import PENDING, Row
 
@@ -47,8 +46,8 @@ def _front(state: State, standings: Sequence[Standing]) -> dict[str, Any]:
     plan = state.plan
     if len(plan.criteria) == 1:
         return {}
-    front = pareto_points(standings, plan.criteria, plan.smaller_is_better)
-    return {"criteria": list(plan.criteria), "front": [plan.points.index(each.point) for each in front]}
+    front = [plan.points.index(each.point) for each in state.front_of(standings)]
+    return {"criteria": list(plan.criteria), "front": front}
 
 
 def _trial(row: Row, state: State) -> dict[str, Any]:

@@ -137,6 +137,12 @@ def interval(standing: Standing) -> dict[str, list[float] | None]:
     return interval_of(standing.mean, standing.sd, standing.n_done)
 
 
+def half_width(standing: Standing, name: str) -> float | None:
+    """Return half the width of the interval of a mean of a point; None where it has none."""
+    ends = interval(standing).get(name)
+    return (ends[1] - ends[0]) / 2 if ends else None
+
+
 def interval_of(mean: Values, sd: Values, n: int) -> dict[str, list[float] | None]:
     """Return a 95 % confidence interval of each mean, [low, high]; None where there is no standard deviation.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from recrun.sweep.pareto import pareto_points
 from recrun.sweep.planning.study import Plan, Trial
 from recrun.sweep.points import Standing, Values, rank, standing
 from recrun.sweep.row import DONE, FAILED, INTERRUPTED, PAUSED, PENDING, PRUNED, RUNNING, Row
@@ -99,6 +100,10 @@ class State:
             return None
         first = standings[0]
         return first if first.point.choices and first.is_complete else None
+
+    def front_of(self, standings: Sequence[Standing]) -> list[Standing]:
+        """Return the points that none other beats by all criteria, in the order given."""
+        return pareto_points(standings, self.plan.criteria, self.plan.smaller_is_better)
 
     @property
     def best(self) -> int | None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from recrun.registry.user_files import short_name
 from recrun.report.terminal.lines import counted, number
-from recrun.sweep.pareto import pareto_points
 from recrun.sweep.points import Standing, interval
 from recrun.sweep.row import DONE, ENDED, PRUNED
 from recrun.sweep.view.opening import max_epochs
@@ -26,10 +25,9 @@ def closing_lines(ledger: Ledger) -> Iterator[str]:
     n_open = sum(row.status not in ENDED for row in ledger.rows)
     if best is not None:
         yield f"best    {_which(best)}: {settings_text(best.point.choices, ledger)}{_value(ledger, best)}"
-        yield from _scores(ledger, [best])
+        yield from _scores(ledger, best)
     elif len(plan.criteria) > 1:
-        front = pareto_points(ledger.standings(), plan.criteria, plan.smaller_is_better)
-        for each in front[:_MOST_LINES]:
+        for each in ledger.front_of(ledger.standings())[:_MOST_LINES]:
             numbered = f"point {plan.points.index(each.point)}, {_which(each)}"
             yield f"front   {numbered}: {settings_text({**each.point.data, **each.point.choices}, ledger)}"
     if not n_open and any(point.choices for point in plan.points) and any(row.status == DONE for row in ledger.rows):
@@ -53,11 +51,10 @@ def _value(ledger: Ledger, standing: Standing) -> str:
     return f" ({short_name(name)} {number(standing.mean[name])}, 95 % interval {number(ends[0])} to {number(ends[1])})"
 
 
-def _scores(ledger: Ledger, points: Sequence[Standing]) -> Iterator[str]:
-    """Yield the commands that score the runs of points on test."""
-    for each in points:
-        for index in each.point.trials[:_MOST_LINES]:
-            yield f"score   recrun eval --checkpoint {shlex.quote(str(ledger.row(index).run.path))} --split test"
+def _scores(ledger: Ledger, best: Standing) -> Iterator[str]:
+    """Yield the commands that score the runs of a point on test."""
+    for index in best.point.trials[:_MOST_LINES]:
+        yield f"score   recrun eval --checkpoint {shlex.quote(str(ledger.row(index).run.path))} --split test"
 
 
 def _unfinished(ledger: Ledger, n_open: int) -> Iterator[str]:

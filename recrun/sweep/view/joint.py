@@ -19,7 +19,7 @@ from recrun.report.terminal.lines import number
 from recrun.report.terminal.tables import Prose, table
 from recrun.sweep.document import as_text
 from recrun.sweep.ledger import Ledger
-from recrun.sweep.points import Standing, interval
+from recrun.sweep.points import Standing, half_width
 from recrun.sweep.view.settings import columns_of, keys_in, repeated
 
 _BEST: Final = "bold green"
@@ -62,8 +62,8 @@ def _cells(standings: Sequence[Standing], name: str, subject: str | None) -> lis
             best[group] = max(best.get(group, sign * value), sign * value)
     cells: list[Any] = []
     for group, value, each in zip(groups, values, standings, strict=True):
-        ends = interval(each).get(name)
-        text = number(value) + (f" ± {number((ends[1] - ends[0]) / 2)}" if ends else "")
+        width = half_width(each, name)
+        text = number(value) + ("" if width is None else f" ± {number(width)}")
         is_best = value is not None and sign * value == best[group] and groups.count(group) > 1
         cells.append(plain(text, style=_BEST) if is_best else text)
     return cells

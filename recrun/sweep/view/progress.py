@@ -13,7 +13,6 @@ from recrun.report.terminal.columns import Field
 from recrun.report.terminal.lines import clock, number
 from recrun.report.terminal.tables import Prose, table
 from recrun.sweep.ledger import Ledger
-from recrun.sweep.pareto import pareto_points
 from recrun.sweep.row import DONE, FAILED, INTERRUPTED, PAUSED, PENDING, PRUNED, RUNNING, Row
 from recrun.sweep.trial_results import latest_value
 from recrun.sweep.view.pace import Pace
@@ -116,8 +115,9 @@ def best_so_far(ledger: Ledger) -> str:
     """Return a line on the best point so far, or how many are on the front; "" if there is none."""
     plan = ledger.plan
     if len(plan.criteria) > 1:
-        front = pareto_points(ledger.standings(), plan.criteria, plan.smaller_is_better)
-        return f"front   {len(front)} of {sum(each.is_complete for each in ledger.standings())} points" if front else ""
+        standings = ledger.standings()
+        front = ledger.front_of(standings)
+        return f"front   {len(front)} of {sum(each.is_complete for each in standings)} points" if front else ""
     best = ledger.best_point
     if best is None:
         return ""

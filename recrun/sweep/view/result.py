@@ -13,8 +13,7 @@ from recrun.report.terminal.lines import counted, duration, number
 from recrun.report.terminal.tables import Prose, TextTable, table
 from recrun.sweep.document import as_text
 from recrun.sweep.ledger import Ledger
-from recrun.sweep.pareto import pareto_points
-from recrun.sweep.points import Standing, Values, interval
+from recrun.sweep.points import Standing, Values, half_width, interval
 from recrun.sweep.row import DONE, ENDED, PAUSED, PRUNED, Row
 from recrun.sweep.view.importance import importance_table
 from recrun.sweep.view.joint import joint_table
@@ -116,10 +115,9 @@ def points_table(ledger: Ledger) -> Group:
     Points that were not trained to their end are below the others, with the epoch that they reached. Of several
     criteria, the points of the Pareto front come first and have a star.
     """
-    plan = ledger.plan
-    front = _front(ledger)
-    standings = sorted(ledger.standings(), key=lambda each: each.point.trials not in front) if front else None
-    ranked = ledger.standings() if standings is None else standings
+    plan, standings = ledger.plan, ledger.standings()
+    front = {each.point.trials for each in ledger.front_of(standings)} if len(plan.criteria) > 1 else set()
+    ranked = sorted(standings, key=lambda each: each.point.trials not in front)
     keys = keys_in([{**each.point.data, **each.point.choices} for each in ranked], columns_of(ledger))
     metrics = _metrics(ledger, (each.mean for each in ranked))
     criteria = [name for name in plan.criteria if name in metrics]
@@ -136,7 +134,7 @@ def points_table(ledger: Ledger) -> Group:
         row += _settings({**each.point.data, **each.point.choices}, keys)
         row.append(f"{each.n_done}/{len(each.point.trials)}")
         for name in criteria:
-            row += [each.mean.get(name), *([_width(each, name), each.sd.get(name)] if plan.has_repeats else [])]
+            row += [each.mean.get(name), *([half_width(each, name), each.sd.get(name)] if plan.has_repeats else [])]
         if is_partial:
             row.append("the end" if each.is_complete else "" if each.reached is None else f"epoch {each.reached}")
         cells.append([*row, *(each.mean.get(name) for name in others)])
@@ -149,23 +147,8 @@ def points_table(ledger: Ledger) -> Group:
     return _titled(title, table(None, head, cells, best), *_more(len(ranked), "point"))
 
 
-def _front(ledger: Ledger) -> set[tuple[int, ...]]:
-    """Return the trials of the points on the Pareto front; none if there is one criterion."""
-    plan = ledger.plan
-    if len(plan.criteria) == 1:
-        return set()
-    found = pareto_points(ledger.standings(), plan.criteria, plan.smaller_is_better)
-    return {each.point.trials for each in found}
-
-
 def _settings(settings: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     return [as_text(settings[key]) if key in settings else "" for key in keys]
-
-
-def _width(standing: Standing, name: str) -> float | None:
-    """Return half the width of the interval of a mean."""
-    ends = interval(standing).get(name)
-    return (ends[1] - ends[0]) / 2 if ends else None
 
 
 def _repeats_table(ledger: Ledger, standing: Standing) -> Group:
