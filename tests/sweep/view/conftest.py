@@ -10,18 +10,36 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from recrun.sweep.engines.local import LocalEngine
 from recrun.sweep.ledger import Ledger
 from recrun.sweep.planning.plan import plan_sweep
 from recrun.sweep.planning.request import Request
 from recrun.sweep.row import DONE
+from recrun.sweep.run import Listener, run_sweep
+
+
+def console(width: int = 150, **options: Any) -> Console:
+    """Return a console whose text is kept."""
+    return Console(file=io.StringIO(), width=width, markup=False, highlight=False, emoji=False, **options)
+
+
+def text_of(screen: Console) -> str:
+    """Return what was printed on a console."""
+    assert isinstance(screen.file, io.StringIO)
+    return screen.file.getvalue()
 
 
 def lines_of(renderable: Any, width: int = 150) -> list[str]:
     """Return what a console of some width shows, without empty lines."""
-    screen = Console(file=io.StringIO(), width=width, markup=False, highlight=False, emoji=False)
+    screen = console(width)
     screen.print(renderable)
-    assert isinstance(screen.file, io.StringIO)
-    return [line.rstrip() for line in screen.file.getvalue().splitlines() if line.strip()]
+    return [line.rstrip() for line in text_of(screen).splitlines() if line.strip()]
+
+
+def sweep(ledger: Ledger, command: Any, view: Listener) -> None:
+    """Train the trials of a sweep one after another, and show it in a view."""
+    with ledger:
+        run_sweep(ledger, LocalEngine(1), 1, listener=view, command=command)
 
 
 @pytest.fixture

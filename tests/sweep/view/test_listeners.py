@@ -1,39 +1,17 @@
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from recrun.sweep.engines.local import LocalEngine
 from recrun.sweep.ledger import Ledger
-from recrun.sweep.run import Listener, run_sweep
+from recrun.sweep.run import Listener
 from recrun.sweep.view.listeners import LineView, LiveView, Quiet, view_of
+from tests.sweep.view.conftest import console, sweep, text_of
 
 MakeLedger = Callable[..., Ledger]
 BODY = "sys.exit('error: the disk is full') if given['lr'] == '1e-2' else done(float(given['lr']) * 100, auc=0.5)"
-
-
-def console(**options: Any) -> Console:
-    return Console(file=io.StringIO(), width=150, markup=False, highlight=False, emoji=False, **options)
-
-
-def text_of(console: Console) -> str:
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
-
-
-def rendered(table: Any) -> list[str]:
-    screen = console()
-    screen.print(table)
-    return [line.rstrip() for line in text_of(screen).splitlines() if line.strip()]
-
-
-def sweep(ledger: Ledger, command: Any, view: Listener) -> None:
-    with ledger:
-        run_sweep(ledger, LocalEngine(1), 1, listener=view, command=command)
 
 
 def test_plain_lines_tell_how_each_trial_starts_and_ends(ledger: MakeLedger, program: Any) -> None:

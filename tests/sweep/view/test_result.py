@@ -1,43 +1,19 @@
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from recrun.sweep.document import document
-from recrun.sweep.engines.local import LocalEngine
 from recrun.sweep.ledger import Ledger
-from recrun.sweep.run import Listener, run_sweep
 from recrun.sweep.view.closing import closing_lines
 from recrun.sweep.view.listeners import LineView, Quiet
 from recrun.sweep.view.result import result_tables
-from tests.sweep.view.conftest import fill, lines_of
+from tests.sweep.view.conftest import console, fill, lines_of, sweep, text_of
 
 MakeLedger = Callable[..., Ledger]
 BODY = "sys.exit('error: the disk is full') if given['lr'] == '1e-2' else done(float(given['lr']) * 100, auc=0.5)"
-
-
-def console(**options: Any) -> Console:
-    return Console(file=io.StringIO(), width=150, markup=False, highlight=False, emoji=False, **options)
-
-
-def text_of(console: Console) -> str:
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
-
-
-def rendered(table: Any) -> list[str]:
-    screen = console()
-    screen.print(table)
-    return [line.rstrip() for line in text_of(screen).splitlines() if line.strip()]
-
-
-def sweep(ledger: Ledger, command: Any, view: Listener) -> None:
-    with ledger:
-        run_sweep(ledger, LocalEngine(1), 1, listener=view, command=command)
 
 
 def test_the_result_is_sorted_by_validation_with_failures_and_their_causes_last(
@@ -45,7 +21,7 @@ def test_the_result_is_sorted_by_validation_with_failures_and_their_causes_last(
 ) -> None:
     ours = ledger("lr=1e-3,1e-2,5e-3", "epochs=2")
     sweep(ours, program(BODY), Quiet(console()))
-    title, head, _, *rows, cause = rendered(next(result_tables(ours)))
+    title, head, _, *rows, cause = lines_of(next(result_tables(ours)))
     assert title == "3 trials by recall@20 on validation"
     assert head.split() == ["trial", "lr", "status", "recall@20", "auc", "epoch", "time"]
     assert [row.replace("★", "").split()[:5] for row in rows] == [
@@ -81,7 +57,7 @@ def test_seeds_are_averaged_and_no_single_trial_is_best(ledger: MakeLedger, prog
         "sweep   2 lr x 3 seed = 6 trials, compared by the mean over seed of recall@20 on validation"
     )
     (points,) = result_tables(ours)
-    title, head, _, *rows = rendered(points)
+    title, head, _, *rows = lines_of(points)
     assert title == "2 points by recall@20 on validation, mean over seed"
     assert head.split() == ["lr", "done", "recall@20", "±", "95", "%", "sd"]
     assert [row.split() for row in rows] == [
@@ -122,7 +98,7 @@ def test_a_sweep_that_chooses_nothing_scores_each_trial_on_test_and_names_no_bes
     sweep(ours, program("done(float(given['seed']) / 10, auc=0.5)"), LineView(screen := console()))
     assert text_of(screen).splitlines()[1] == "sweep   2 seed = 2 trials, each scored on test: nothing is chosen"
     (shown,) = result_tables(ours)
-    title, head, _, *rows = rendered(shown)
+    title, head, _, *rows = lines_of(shown)
     assert title == "test over seed, 2 of 2 done"
     assert head.split() == ["metric", "mean", "sd", "95", "%", "interval", "1", "2"]
     assert [row.split() for row in rows] == [
