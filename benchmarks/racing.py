@@ -26,6 +26,7 @@ import numpy as np
 from _common import machine, record, table
 from scipy.special import stdtr
 
+from recrun.compare.corrections import holm
 from recrun.sweep.schedules.race import Race, survivors
 from recrun.sweep.schedules.wilcoxon import p_below
 
@@ -51,13 +52,8 @@ def by_holm(values: tuple[tuple[float, ...], ...], level: float) -> list[int]:
     error = differences.std(axis=1, ddof=1) / sqrt(array.shape[1])
     with np.errstate(divide="ignore", invalid="ignore"):
         p = 1 - stdtr(array.shape[1] - 1, differences.mean(axis=1) / error)
-    p[best] = 1.0
-    out: set[int] = set()
-    for place, point in enumerate(np.argsort(p)):
-        if point == best or p[point] * (len(values) - 1 - place) >= level:
-            break
-        out.add(int(point))
-    return [point for point in range(len(values)) if point not in out]
+    p[best] = np.nan
+    return [point for point, corrected in enumerate(holm(p)) if not corrected < level]
 
 
 def by_ranks(values: tuple[tuple[float, ...], ...], level: float) -> list[int]:
