@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from recrun.sweep.row import Row
 from recrun.sweep.schedules.schedule import Result, Step
-from recrun.sweep.schedules.window import n_results_of
+from recrun.sweep.schedules.window import Window, n_results_of
 from recrun.sweep.search.sampler import Told
 from recrun.sweep.step_results import result_of
 
@@ -58,10 +58,9 @@ class LaneSteps:
 
     def told(self, generation: int) -> list[Told]:
         """Return the points drawn so far with the values that a draw may depend on."""
-        n_known = n_results_of(len(self.steps), generation)
         latest: dict[int, dict[int, Result | None]] = {point: {} for point in range(len(self.draws))}
-        for number, (step, result) in enumerate(zip(self.steps, self.results, strict=True)):
-            latest[step.point][step.repeat] = result if number < n_known else None
+        for past in Window(self.steps, self.results, n_results_of(len(self.steps), generation)):
+            latest[past.step.point][past.step.repeat] = past.result
         return [self._told(point, results) for point, results in latest.items()]
 
     def _told(self, point: int, results: Mapping[int, Result | None]) -> Told:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,8 +22,8 @@ MakeStudy = Callable[..., Ledger]
 def study(tmp_path: Path) -> MakeStudy:
     """Make a study of 40 random points whose trials are done; the value is 0.1 plus ten times the learning rate."""
 
-    def make(*arguments: str, **request: int | str) -> Ledger:
-        plan = plan_sweep("bprmf", arguments, request=Request(**request))  # type: ignore[arg-type]
+    def make(*arguments: str, **request: Any) -> Ledger:
+        plan = plan_sweep("bprmf", arguments, request=Request(**request))
         ours = Ledger(plan, tmp_path / "runs")
         for row in ours.rows:
             row.status, row.valid = DONE, {plan.which4best: 0.1 + 10 * row.trial.overrides.get("lr", 0.0)}

@@ -113,9 +113,9 @@ def test_models_that_are_not_trained_by_epochs_run_whole_with_a_note() -> None:
 
 
 def test_points_that_are_compared_by_several_metrics_cannot_be_pruned_or_raced() -> None:
-    for given in ({"prune": "asha", "race": False}, {"prune": None, "race": True}):
+    for prune, race in (("asha", False), (None, True)):
         with pytest.raises(ConfigError, match="compares points by one metric, and which4best names 2"):
-            choose_schedule(**given, n_repeats=6, config=CONFIG, n_criteria=2)  # type: ignore[arg-type]
+            choose_schedule(prune, race, n_repeats=6, config=CONFIG, n_criteria=2)
     assert type(choose_schedule(None, False, n_repeats=6, config=CONFIG, n_criteria=2)) is Whole
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -15,9 +16,9 @@ def options(key: str, *values: str) -> Dimension:
     return Dimension(key, Options(tuple({key: value} for value in values)))
 
 
-def interval(key: str, low: float, high: float, **kwargs: float | None) -> Dimension:
+def interval(key: str, low: float, high: float, **kwargs: Any) -> Dimension:
     """Return a dimension of numbers."""
-    return Dimension(key, Interval(key, low, high, **kwargs))  # type: ignore[arg-type]
+    return Dimension(key, Interval(key, low, high, **kwargs))
 
 
 CONDITIONAL = Space(
