@@ -183,7 +183,7 @@ def _with_values(setting: Setting, text: str, place: Place) -> tuple[Setting, li
             continue
         if found is not None and len(pieces) == 1:
             return listed(replace(setting, range=found)), faults
-        texts, message = ([stripped], "") if found is None else _in_a_list(found)
+        texts, message = ([stripped], "") if found is None else in_a_list(found)
         message = message or next((f"the value {text} is given twice" for text in texts if text in values), "")
         if message:
             faults.append(setting.fault(message, value))
@@ -191,7 +191,7 @@ def _with_values(setting: Setting, text: str, place: Place) -> tuple[Setting, li
     return replace(setting, values=tuple(values.values())), faults
 
 
-def _in_a_list(found: Range) -> tuple[list[str], str]:
+def in_a_list(found: Range) -> tuple[list[str], str]:
     """Return the values of a range that stands beside others in a list, and what is wrong with it."""
     if found.n_values is None:
         return [], f"the range {found.text} stands beside other values, so it needs a step ({found.with_step})"

@@ -15,7 +15,7 @@ from recrun.config.yaml_writer import dump_value
 from recrun.errors import Fault, nearest
 from recrun.registry.component import Parameter
 from recrun.registry.user_files import is_file_reference
-from recrun.sweep.space.arguments import Setting, listed
+from recrun.sweep.space.arguments import Setting, in_a_list, listed
 from recrun.sweep.space.asked import Asked, Zip
 from recrun.sweep.space.ranges import Range, Value, read_range
 
@@ -175,10 +175,8 @@ class _Space:
             found = self._range(setting, part)
             texts = [value.text] if len(self.faults) == n_before else []
             if found is not None:
-                texts = found.values()
-                if found.n_values is None:
-                    message = f"the range {found.text} stands beside other values, so it needs a step"
-                    self.faults.append(setting.fault(f"{message} ({found.with_step})", value))
+                texts, message = in_a_list(found)
+                self.faults += [setting.fault(message, value)] if message else []
             repeated = next((text for text in texts if text in values), None)
             if repeated is not None:
                 self.faults.append(setting.fault(f"the value {repeated} is given twice", value))
@@ -265,10 +263,15 @@ def _seeds(given: Given | None, faults: list[Fault]) -> int | tuple[int, ...] | 
     """Return how many seeds there are, or which: a list, or a range of integers."""
     if given is None:
         return None
-    value, found = given.value, None
+    value = given.value
     if isinstance(value, str):
-        found, _ = read_range(value_of(given))
-        value = [int(each) for each in found.values()] if found and found.is_integral and not found.log else value
+        found, _ = read_range(replace(value_of(given), text=value))
+        if found is not None and found.is_integral and not found.log:
+            texts, message = in_a_list(found)
+            if message:
+                faults.append(given.fault(message, _SEEDS))
+                return None
+            value = [int(each) for each in texts]
     is_integer = [type(each) is int and each >= 0 for each in value] if isinstance(value, list) else []
     if type(value) is int and value >= 1:
         return value

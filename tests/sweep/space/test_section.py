@@ -147,6 +147,11 @@ def test_branches_nest_and_a_key_in_several_has_a_name_for_each(write: Write) ->
         ("sweep: {seeds: 0}", ["a.yaml:1:16: seeds: expected a number of seeds, or a list of different ones, found 0"]),
         ("sweep: {seeds: [1, 1]}", ["a.yaml:1:16: seeds: expected a number of seeds"]),
         ("sweep: {seeds: 1..2:log}", ["a.yaml:1:16: seeds: expected a number of seeds"]),
+        ("sweep: {seeds: 1.5..2}", ["a.yaml:1:16: seeds: expected a number of seeds"]),
+        (
+            "sweep: {seeds: 1..99999999}",
+            ["a.yaml:1:16: seeds: the range 1..99999999 has 99,999,999 values; at most 10,"],
+        ),
         (
             "sweep: {budget: 3}",
             ["a.yaml:1:17: budget: expected a mapping (max_hours, max_epochs, timeout, retries), f"],
@@ -163,6 +168,7 @@ def test_branches_nest_and_a_key_in_several_has_a_name_for_each(write: Write) ->
         ),
         ("sweep: {space: {lr: '0..1:log'}}", ["a.yaml:1:22: lr: a range on a logarithmic scale begins above 0"]),
         ("sweep: {space: {lr: [0..0.5, 3]}}", ["a.yaml:1:22: lr: the range 0..0.5 stands beside other values, so it"]),
+        ("sweep: {space: {lr: [1..99999999, 0]}}", ["a.yaml:1:22: lr: the range 1..99999999 has 99,999,999 values; a"]),
         ("sweep: {space: {lr: {from: 1}}}", ["a.yaml:1:21: lr: a range needs 'to'"]),
         ("sweep: {space: {lr: {from: 2, to: 1}}}", ["a.yaml:1:21: lr: the range 2..1 is empty"]),
         (
@@ -193,6 +199,10 @@ def test_every_fault_of_its_form_has_its_place(text: str, faults: list[str], wri
     assert len(found) >= len(faults)
     for expected in faults:
         assert any(each.startswith(expected) for each in found), found
+
+
+def test_seeds_may_be_a_range(write: Write) -> None:
+    assert section_of(write("extends: bprmf\nsweep: {seeds: 2..4}\n")).seeds == (2, 3, 4)
 
 
 def test_nothing_depends_on_a_setting_that_chooses_nothing(write: Write) -> None:
