@@ -140,13 +140,11 @@ def _with_draws(lane: Lane, procedure: Procedure) -> Lane:
         return replace(lane, draws=draws, n_points=len(draws))
     n_points = procedure.trials or 0
     sampler = _sampler(lane, procedure, (False,))
-    if sampler.adapts:
+    if sampler.adapts or not n_points:  # without a number, which is a fault, the ends of what varies are checked
         return replace(lane, n_points=n_points)
     told: list[Told] = []
-    for draw in iter(lambda: sampler.draw(told), None):
+    while len(told) < n_points and (draw := sampler.draw(told)) is not None:
         told.append(Told(draw))
-        if len(told) == n_points:
-            break
     return replace(lane, draws=tuple(each.draw for each in told), n_points=len(told))
 
 

@@ -12,7 +12,7 @@ from recrun.errors import ConfigError, Fault
 from recrun.sweep.limits import Limits
 from recrun.sweep.planning.procedure import Procedure
 from recrun.sweep.schedules.choose import parse_prune
-from recrun.sweep.space.arguments import Setting
+from recrun.sweep.space.arguments import MAX_VALUES, Setting
 from recrun.sweep.space.asked import Asked, Zip, overridden
 from recrun.sweep.space.declared import Base
 from recrun.sweep.space.ranges import Value
@@ -177,9 +177,12 @@ def _with_seeds(asked: Asked, request: Request, section: Section, given: Given |
         if request.seeds is not None:
             faults.append(at.fault(f"is given, and {_PLACE} too; give one of the two"))
         return asked
+    place = Place(_PLACE) if request.seeds is not None else section.places.get("seeds", Place(_PLACE))
     if isinstance(wanted, int):
+        if wanted > MAX_VALUES:
+            faults.append(place.fault(f"expected at most {MAX_VALUES:,} seeds, found {wanted:,}"))
+            return asked
         first = given.value if given is not None and type(given.value) is int and given.value >= 0 else _FIRST_SEED
         wanted = tuple(range(first, first + wanted))
-    place = Place(_PLACE) if request.seeds is not None else section.places.get("seeds", Place(_PLACE))
     values = tuple(Value(str(each), place.column, place.file, place.line) for each in wanted)
     return Asked((*asked.settings, Setting(_SEED, values, 0, place=place)), asked.zips, asked.points)

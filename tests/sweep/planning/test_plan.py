@@ -183,6 +183,7 @@ def test_a_setting_that_some_configs_lack_is_noted_and_one_that_none_has_is_a_fa
         ({"trials": 3}, "--trials: a grid has the trials that it has; choose --search random, sobol, tpe ..."),
         ({"add": 3}, "--add: a grid has the trials that it has; choose --search random, sobol, tpe ..."),
         ({"search": "random", "add": 1, "trials": 2}, "--add and --trials exclude each other"),
+        ({"seeds": 99_999_999}, "--seeds: expected at most 10,000 seeds, found 99,999,999"),
         ({"search": "rnadom", "trials": 2}, "unknown search 'rnadom'"),
         ({"prune": "ahsa"}, "unknown pruner 'ahsa'"),
     ],
@@ -212,14 +213,24 @@ def test_sections_that_disagree_are_refused_until_an_option_decides(tmp_path: Pa
     assert len(plan_sweep(both, [], request=Request(trials=2)).trials) == 4
 
 
-def test_faults_of_options_and_of_spaces_are_found_together(tmp_path: Path) -> None:
+@pytest.mark.parametrize("search", ["random", "sobol", "tpe"])
+def test_faults_of_options_and_of_spaces_are_found_together(search: str) -> None:
     with pytest.raises(ConfigError) as caught:
         plan_sweep(
-            "bprmf", ["lr=1e-2..1e-4", "embedding_dim=8..x", "epohs=3"], request=Request(search="tpe", prune="ahsa")
+            "bprmf", ["lr=1e-2..1e-4", "embedding_dim=8..x", "epohs=3"], request=Request(search=search, prune="ahsa")
         )
     text = str(caught.value)
     for part in ("argument 1:", "argument 2:", "argument 3:", "--trials N", "unknown pruner 'ahsa'"):
         assert part in text, text
+
+
+def test_a_search_without_a_number_of_points_is_refused_with_the_faults_of_its_space() -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan_sweep("bprmf", ["lr=1e-4..1e-2:log", "n_negatives=-1..3"], request=Request(search="random"))
+    assert [str(fault).partition(" (")[0] for fault in caught.value.faults] == [
+        "--search random: say how many points are drawn: --trials N",
+        "argument 2:13: n_negatives: expected an integer >= 1, found -1",
+    ]
 
 
 def test_a_study_with_more_trials_has_the_same_first_ones_in_several_lanes() -> None:
