@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recrun.errors import Fault
-from recrun.sweep.space.asked import Asked
+from recrun.sweep.space.asked import Asked, points_without
 from recrun.sweep.space.build import space_of
 from recrun.sweep.space.declared import Base, declared_settings
 from recrun.sweep.space.variation import Variation
@@ -75,7 +75,7 @@ def _without(asked: Asked, keys: set[str]) -> Asked:
     return Asked(
         tuple(each for each in asked.settings if each.key not in keys),
         tuple(each for each in zips if len(each.keys) > 1),
-        tuple({key: value for key, value in point.items() if key not in keys} for point in asked.points),
+        points_without(asked.points, keys),
     )
 
 

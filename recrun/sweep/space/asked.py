@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -85,12 +85,16 @@ def overridden(asked: Asked, settings: Sequence[Setting], zips: Sequence[Zip] = 
     given = {each.key: each for each in settings}
     own = _without(asked.settings, given)
     merged = {each.key: given.get(each.key) or own[each.key] for each in asked.settings} | given
-    points = [{key: value for key, value in point.items() if key not in given} for point in asked.points]
-    unique = {tuple((key, value.text) for key, value in point.items()): point for point in points if point}
     fixed = {each.key for each in settings if not each.is_axis}
     kept = (Zip(tuple(key for key in each.keys if key.text not in fixed)) for each in asked.zips)
     rest = tuple(zips) or tuple(each for each in kept if len(each.keys) > 1)
-    return Asked(tuple(merged.values()), rest, tuple(unique.values()))
+    return Asked(tuple(merged.values()), rest, points_without(asked.points, given))
+
+
+def points_without(points: Sequence[Mapping[str, Value]], keys: Collection[str]) -> tuple[Mapping[str, Value], ...]:
+    """Return points without some settings: those that are left, each once."""
+    kept = [{key: value for key, value in point.items() if key not in keys} for point in points]
+    return tuple({tuple((key, value.text) for key, value in point.items()): point for point in kept if point}.values())
 
 
 def _without(settings: Sequence[Setting], given: Mapping[str, Setting]) -> dict[str, Setting]:

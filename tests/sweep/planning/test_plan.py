@@ -176,6 +176,20 @@ def test_a_setting_that_some_configs_lack_is_noted_and_one_that_none_has_is_a_fa
     ]
 
 
+def test_points_that_differ_in_what_a_config_lacks_are_one_point_of_it(tmp_path: Path) -> None:
+    points = "[{n_layers: 1, lr: 0.1}, {n_layers: 2, lr: 0.1}], space: {embedding_dim: [4, 8]}"
+    (tmp_path / "a.yaml").write_text(f"model: bprmf\ndataset: Synthetic\nsweep: {{points: {points}}}\n")
+    found = plan_sweep([tmp_path / "a.yaml", {"model": "lightgcn", "dataset": "Synthetic"}], [])
+    assert [dict(trial.overrides) for trial in found.trials] == [
+        {"lr": 0.1, "embedding_dim": 4}, {"lr": 0.1, "embedding_dim": 8}, {}
+    ]  # fmt: skip
+    points = "[{n_layers: 1}, {n_layers: 2}]"
+    (tmp_path / "a.yaml").write_text(f"model: bprmf\ndataset: Synthetic\nsweep: {{points: {points}}}\n")
+    found = plan_sweep([tmp_path / "a.yaml", {"model": "lightgcn", "dataset": "Synthetic"}], ["lr=1,2"])
+    assert [trial.overrides["lr"] for trial in found.trials] == [1, 2, 1, 2]
+    assert "n_layers: a has no such setting" in found.notes
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
