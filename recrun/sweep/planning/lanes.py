@@ -15,7 +15,7 @@ from recrun.sweep.schedules.budget import budgeted
 from recrun.sweep.schedules.choose import choose_schedule, notes_on
 from recrun.sweep.search.choose import choose_sampler
 from recrun.sweep.search.sampler import Sampler, Told
-from recrun.sweep.space.dimensions import Draw, Options, Space
+from recrun.sweep.space.dimensions import Draw, Space
 from recrun.sweep.space.variation import CHOICE, OF_DATA, REPEAT
 
 MAX_TRIALS: Final = 10_000
@@ -93,30 +93,7 @@ def with_methods(
 def probes(space: Space) -> Iterator[Draw]:
     """Yield draws in which each option and each end of a range occurs, others at their first value."""
     for dimension in space.dimensions:
-        values = range(len(dimension.values.options)) if isinstance(dimension.values, Options) else None
-        ends = list(values) if values is not None else [dimension.values.low, dimension.values.high]  # type: ignore[union-attr]
-        for value in ends:
-            yield _completed(space, _needed(space, dimension.name, value))
-
-
-def _needed(space: Space, name: str, value: float) -> dict[str, int | float]:
-    """Return a value together with the options under which its dimension applies."""
-    by_name = {each.name: each for each in space.dimensions}
-    needed: dict[str, int | float] = {name: value}
-    under = by_name[name].when
-    while under is not None:
-        needed[under[0]] = under[1]
-        under = by_name[under[0]].when
-    return needed
-
-
-def _completed(space: Space, needed: Mapping[str, int | float]) -> Draw:
-    draw: dict[str, int | float] = {}
-    for dimension in space.dimensions:
-        if space.applies(dimension, draw):
-            first = 0 if isinstance(dimension.values, Options) else dimension.values.low
-            draw[dimension.name] = needed.get(dimension.name, first)
-    return draw
+        yield from space.draws_at_ends(dimension)
 
 
 def _settings_of(space: Space) -> Iterator[Texts]:

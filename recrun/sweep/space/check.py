@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from recrun.config.resolve import Resolved, read, resolve
 from recrun.errors import ConfigError, Fault, reading_order
 from recrun.sweep.space.build import space_of
 from recrun.sweep.space.declared import Base
-from recrun.sweep.space.dimensions import Dimension, Interval, Options
+from recrun.sweep.space.dimensions import Dimension, Options
 from recrun.sweep.space.refused import refusals
 from recrun.sweep.space.section import read_section
 from recrun.sweep.space.variation import Variation, keys_of
@@ -23,9 +24,7 @@ MAX_CHECKED: Final = 10_000
 """The most options of a dimension that are checked."""
 
 
-def check_space(
-    config: Base, variation: Variation, *, also: Mapping[str, str] | None = None, resolver: Resolver = resolve
-) -> list[Fault]:
+def check_space(config: Base, variation: Variation, *, resolver: Resolver = resolve) -> list[Fault]:
     """Return every fault of the options, and of both ends of the intervals, of a space.
 
     Each dimension is varied by itself, under the condition that it depends on, while all others keep their first value.
@@ -35,19 +34,15 @@ def check_space(
     Args:
         config: the base config.
         variation: what varies.
-        also: further settings of all trials, as `KEY=VALUE` texts.
         resolver: resolves and checks a config.
     """
-    shared = {**variation.fixed, **(also or {})}
-    dimensions = {each.name: each for each in variation.space.dimensions}
-    base = _draw(dimensions, {})
-    _, of_base = _try(config, variation, {**shared, **variation.space.settings(base)}, resolver)
+    space = variation.space
+    _, of_base = _try(config, variation, {**variation.fixed, **space.settings(space.first_draw())}, resolver)
     faults = list(of_base)
-    for dimension in dimensions.values():
+    for dimension in space.dimensions:
         seen: dict[str, str] = {}
-        for value in _values(dimension):
-            draw = _draw(dimensions, {**_condition(dimension, dimensions), dimension.name: value})
-            settings = {**shared, **variation.space.settings(draw)}
+        for draw in islice(space.draws_at_ends(dimension), MAX_CHECKED):
+            settings = {**variation.fixed, **space.settings(draw)}
             resolved, found = _try(config, variation, settings, resolver)
             chosen = {key: settings[key] for key in keys_of(dimension) if key in settings}
             faults += [each if each in of_base or each.key in chosen else _with(each, chosen) for each in found]
@@ -71,32 +66,6 @@ def _try(
         return resolver(config, [f"{key}={text}" for key, text in settings.items()]), []
     except ConfigError as error:
         return None, [variation.locate(fault, settings) for fault in error.faults]
-
-
-def _draw(dimensions: Mapping[str, Dimension], given: Mapping[str, int | float]) -> dict[str, int | float]:
-    """Return a draw with given values, and the first ones of all other dimensions that apply."""
-    draw: dict[str, int | float] = {}
-    for name, each in dimensions.items():
-        if each.when is None or draw.get(each.when[0]) == each.when[1]:
-            draw[name] = given.get(name, next(_values(each)))
-    return draw
-
-
-def _condition(dimension: Dimension, dimensions: Mapping[str, Dimension]) -> dict[str, int]:
-    """Return the options under which a dimension applies."""
-    found = {}
-    while dimension.when is not None:
-        found[dimension.when[0]] = dimension.when[1]
-        dimension = dimensions[dimension.when[0]]
-    return found
-
-
-def _values(dimension: Dimension) -> Iterator[int | float]:
-    values = dimension.values
-    if isinstance(values, Interval):
-        yield from (values.low, values.high)
-    else:
-        yield from range(min(len(values.options), MAX_CHECKED))
 
 
 def _with(fault: Fault, chosen: Mapping[str, str]) -> Fault:

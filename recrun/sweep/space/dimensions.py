@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -27,6 +27,14 @@ class Options:
     def settings(self, value: float) -> dict[str, str]:
         """Return the settings of the option at a position."""
         return dict(self.options[int(value)])
+
+    def all_values(self) -> Sequence[int]:
+        """Return the positions of all options, in order."""
+        return range(len(self.options))
+
+    def ends(self) -> Sequence[int]:
+        """Return the values that stand for all: without an order, each of them."""
+        return self.all_values()
 
     def contains(self, value: Any) -> bool:
         """Return whether something is the position of an option."""
@@ -88,6 +96,10 @@ class Interval:
         """Yield the values in ascending order; none if they cannot be counted."""
         yield from (self.value(self.low + (self._step or 0) * position) for position in range(self.n_values or 0))
 
+    def ends(self) -> Sequence[float]:
+        """Return the values that stand for all: the smallest and the largest."""
+        return (self.low, self.high)
+
     def settings(self, value: float) -> dict[str, str]:
         """Return the setting of a value."""
         return {self.key: dump_value(int(value) if self.is_integer else value)}
@@ -139,6 +151,26 @@ class Space:
             each.values.contains(draw[each.name]) for each in applying
         )
 
+    def first_draw(self, given: Draw | None = None) -> Draw:
+        """Return a draw with given values, and the first ones of all other dimensions that apply."""
+        known = given or {}
+        draw: dict[str, int | float] = {}
+        for dimension in self.dimensions:
+            if self.applies(dimension, draw):
+                draw[dimension.name] = known.get(dimension.name, dimension.values.ends()[0])
+        return draw
+
+    def draws_at_ends(self, dimension: Dimension) -> Iterator[Draw]:
+        """Yield draws with each option, or both ends, of a dimension, where it applies; others at their first value."""
+        by_name = {each.name: each for each in self.dimensions}
+        condition: dict[str, int] = {}
+        under = dimension.when
+        while under is not None:
+            condition[under[0]] = under[1]
+            under = by_name[under[0]].when
+        for value in dimension.values.ends():
+            yield self.first_draw({**condition, dimension.name: value})
+
     def described(self) -> list[list[Any]]:
         """Return the dimensions as lists for JSON, which differ if the spaces do."""
         found: list[list[Any]] = []
@@ -185,12 +217,5 @@ class Space:
         if not self.applies(dimension, draw):
             yield from self._from(position + 1, draw)
             return
-        for value in _all_values(dimension.values):
+        for value in dimension.values.all_values():
             yield from self._from(position + 1, {**draw, dimension.name: value})
-
-
-def _all_values(values: Options | Interval) -> Iterator[int | float]:
-    if isinstance(values, Options):
-        yield from range(len(values.options))
-    else:
-        yield from values.all_values()
