@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
-
-if TYPE_CHECKING:
-    pass
 
 _DURATIONS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 

@@ -102,17 +102,16 @@ def _settings_of(space: Space) -> Iterator[Texts]:
 
 
 def _refuse_too_many(lanes: Sequence[Lane], procedure: Procedure) -> None:
-    is_grid = procedure.search in (None, "grid")
-    counts = [(lane.space.n_points if is_grid else procedure.trials) or 0 for lane in lanes]
+    counts = [(lane.space.n_points if procedure.is_grid else procedure.trials) or 0 for lane in lanes]
     n_trials = sum(count * len(lane.repeats) for count, lane in zip(counts, lanes, strict=True))
     if n_trials > MAX_TRIALS:
-        what = "grid" if is_grid else "study"
+        what = "grid" if procedure.is_grid else "study"
         raise ConfigError(f"the {what} has {n_trials:,} trials; at most {MAX_TRIALS:,} are accepted")
 
 
 def _with_draws(lane: Lane, procedure: Procedure) -> Lane:
     """Return a lane with its points, where these do not depend on results."""
-    if procedure.search in (None, "grid") or not lane.space.dimensions:
+    if procedure.is_grid or not lane.space.dimensions:
         draws = tuple(lane.space.grid())
         return replace(lane, draws=draws, n_points=len(draws))
     n_points = procedure.trials or 0

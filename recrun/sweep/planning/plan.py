@@ -21,10 +21,10 @@ from recrun.sweep.planning.request import Request, Settled, settle
 from recrun.sweep.planning.starts import missing_starts, with_absolute_start
 from recrun.sweep.planning.study import Lane, Plan, Texts, Trial
 from recrun.sweep.planning.subjects import Subject, subjects_of
-from recrun.sweep.planning.trials import CONFIG, Resolver, TrialMaker, canonical, digest_of
+from recrun.sweep.planning.trials import CONFIG, TrialMaker, canonical, digest_of
 from recrun.sweep.search.choose import SEARCHES
 from recrun.sweep.space.arguments import parse_settings
-from recrun.sweep.space.check import check_space
+from recrun.sweep.space.check import MAX_CHECKED, Resolver, check_space
 from recrun.sweep.space.declared import Base
 from recrun.sweep.space.refused import REFUSED, refusals
 from recrun.sweep.space.variation import keys_of
@@ -59,8 +59,7 @@ def plan_sweep(
     settled = settle(bases, settings, request or Request())
     procedure, asked = settled.procedure, settled.asked
     faults += settled.faults
-    is_grid = procedure.search in (None, "grid")
-    subjects, found, notes = subjects_of(bases, asked, is_grid=is_grid)
+    subjects, found, notes = subjects_of(bases, asked, is_grid=procedure.is_grid)
     faults += found
     if len(bases) == 1 and not faults and not subjects[0].variation.space.dimensions:
         raise NothingVariesError(
@@ -69,8 +68,10 @@ def plan_sweep(
     try:
         lanes = lanes_of(subjects, procedure)
     except ConfigError as error:
-        for subject in () if procedure.search in (None, *SEARCHES) else subjects:
-            faults += check_space(subject.base, subject.variation, resolver=resolver)
+        most = 1 if procedure.search in (None, *SEARCHES) else MAX_CHECKED  # of too many trials, only the first
+        for subject in subjects:
+            found = check_space(subject.base, subject.variation, resolver=resolver, most=most)
+            faults += _independent(found, faults)
         raise ConfigError(sorted({*faults, *error.faults}, key=reading_order)) from None
     return _Planner(subjects, lanes, settled, resolver).plan(faults, notes)
 
@@ -104,6 +105,16 @@ def _may_ship_validation(config: Mapping[str, Any]) -> bool:
     return config.get("valid_path") is not None or dataset not in DATASETS
 
 
+def _independent(found: Sequence[Fault], earlier: Sequence[Fault]) -> list[Fault]:
+    """Return faults of configs that do not follow from earlier ones.
+
+    A setting that is written wrongly is left out of the configs, which may then lack something that they need; but what
+    is written elsewhere, in another argument or in a file, is wrong all the same.
+    """
+    is_left_out = any(fault.line is not None or fault.column is not None for fault in earlier)
+    return [fault for fault in found if not is_left_out or fault.line is not None or fault.column is not None]
+
+
 def _criteria_of(resolved: Resolved) -> tuple[str, ...]:
     return resolved.criteria or (resolved.config["which4best"],)
 
@@ -135,17 +146,14 @@ class _Planner:
         self.subjects = subjects
         self.lanes = lanes
         self.settled = settled
-        self.procedure = procedure = settled.procedure
+        self.procedure = settled.procedure
         self.chooses = any(lane.space.dimensions for lane in lanes)
         self.maker = TrialMaker(subjects, self.chooses, resolver)
-        self.is_grid = procedure.search in (None, "grid")
         self.entries = sorted(self._entries(), key=self._order)
 
     def plan(self, faults: list[Fault], notes: Sequence[str]) -> Plan:
         """Return the plan, or raise every fault."""
-        found = self._resolve()
-        # If an argument is faulty, faults that do not point at an argument may only be consequences of it.
-        faults += [fault for fault in found if not faults or (fault.file or "").startswith("argument ")]
+        faults += _independent(self._resolve(), faults)
         if not faults:
             faults += self._check()
         if faults:
@@ -164,7 +172,7 @@ class _Planner:
 
     def _order(self, entry: _Entry) -> tuple[int, ...]:
         """Return the place of a trial: of a grid row-major in the order of the arguments, else as points are drawn."""
-        if not self.is_grid:
+        if not self.procedure.is_grid:
             return (entry.point, entry.lane.number, entry.repeat)
         written = self.subjects[entry.lane.subject].variation.written
         places = [
@@ -256,7 +264,7 @@ class _Planner:
         else:
             numbers = list(range(len(known)))
         # A study may be extended, which must not change the names of its trials.
-        maker.n_digits = len(str(len(known) - 1)) if self.is_grid else 3
+        maker.n_digits = len(str(len(known) - 1)) if self.procedure.is_grid else 3
         found = zip(known, numbers, strict=True)
         made = [maker.trial(each.lane, each.point, each.repeat, n, each.texts, each.config) for each, n in found]
         return sorted(made, key=lambda trial: trial.index)
@@ -268,7 +276,7 @@ class _Planner:
             varied = {key for each in subject.variation.space.dimensions for key in keys_of(each)}
             entries = [entry for entry in self.entries if entry.lane.subject == number]
             for key, settings in subject.variation.written.items():
-                ranges = [each.range.text for each in settings if each.range is not None and not self.is_grid]
+                ranges = [each.range.text for each in settings if each.range is not None and not self.procedure.is_grid]
                 if key in varied and ranges:
                     axes[key] = tuple(dict.fromkeys([*axes.get(key, ()), *ranges]))
                 elif key in varied:
@@ -284,7 +292,7 @@ class _Planner:
         content: dict[str, Any] = {"axes": list(axes), **self.procedure.identity()}
         if len(self._criteria()) > 1:
             content["criteria"] = self._criteria()
-        if self.is_grid:
+        if self.procedure.is_grid:
             content["trials"] = [sweep_identity(entry.config, axes) for entry in self.entries]
         else:
             first = {entry.lane.number: entry.config for entry in reversed(self.entries)}
@@ -298,7 +306,7 @@ class _Planner:
     def _described(self) -> dict[str, Any]:
         """Return what sweep.json says of a study that is more than a grid on one config."""
         found = self.procedure.identity()
-        if self.procedure.search not in (None, "grid"):
+        if not self.procedure.is_grid:
             found["trials"] = self.procedure.trials
         if len(self.subjects) > 1:
             found["configs"] = [subject.name for subject in self.subjects]

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from recrun.sweep.space.asked import Zip
-
 
 @dataclass(frozen=True)
 class Procedure:
@@ -17,7 +15,6 @@ class Procedure:
         search: what draws the points; None for the grid.
         trials: how many points are drawn, for each config and each value of the data.
         search_seed: the seed of the draws.
-        zips: groups of settings that vary together.
         prune: what ends trials early; None for nothing.
         race: whether seeds are added only to points that are not significantly worse than the best.
         max_epochs: how many epochs all trials may train together; None for any number.
@@ -26,16 +23,20 @@ class Procedure:
     search: str | None = None
     trials: int | None = None
     search_seed: int = 0
-    zips: tuple[Zip, ...] = ()
     prune: str | None = None
     race: bool = False
     max_epochs: int | None = None
 
+    @property
+    def is_grid(self) -> bool:
+        """Whether every point is tried, in place of drawing some."""
+        return self.search in (None, "grid")
+
     def identity(self) -> dict[str, Any]:
         """Return what makes a study another one; the number of trials does not, since a study can be extended."""
         given: Mapping[str, Any] = {
-            "search": None if self.search == "grid" else self.search,
-            "search_seed": self.search_seed if self.search not in (None, "grid") else 0,
+            "search": None if self.is_grid else self.search,
+            "search_seed": 0 if self.is_grid else self.search_seed,
             "prune": self.prune,
             "race": self.race,
         }

@@ -108,7 +108,6 @@ def settle(bases: Sequence[Base], settings: Sequence[Setting], request: Request)
         prune=one.of(request.prune, lambda section: section.prune, "prune"),
         race=bool(one.of(request.race, lambda section: section.race, "race")),
         max_epochs=one.of(request.max_epochs, lambda section: section.budget.max_epochs, "max_epochs"),
-        zips=request.zips,
     )
     faults += _check(procedure, request, asked)
     limits = Limits(
@@ -148,8 +147,7 @@ def _option(name: str) -> str:
 def _check(procedure: Procedure, request: Request, asked: Sequence[Asked]) -> list[Fault]:
     """Return what does not go together."""
     faults = []
-    is_grid = procedure.search in (None, "grid")
-    if is_grid:
+    if procedure.is_grid:
         for name, value in (("--trials", request.trials), ("--add", request.add)):
             if value is not None:
                 faults.append(

@@ -163,7 +163,8 @@ class Plan:
     @property
     def n_asked(self) -> int | None:
         """How many points are to be drawn for each config and each value of the data; None of a grid."""
-        return dict(self.described.get("study", {})).get("trials")
+        procedure = self.settled.procedure
+        return None if procedure.is_grid else procedure.trials
 
     @property
     def most_at_once(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from recrun.config.config import Config
@@ -14,16 +14,13 @@ from recrun.sweep.planning.starts import with_absolute_argument, with_absolute_s
 from recrun.sweep.planning.study import Lane, Texts, Trial
 from recrun.sweep.planning.subjects import Subject
 from recrun.sweep.points import Point
-from recrun.sweep.space.declared import Base
+from recrun.sweep.space.check import Resolver
 from recrun.sweep.space.variation import keys_of
 
 NO_TEST: Final = "eval_test=false"
 """Passed to every trial of a sweep that chooses: it chooses by validation and never evaluates on test."""
 CONFIG: Final = "config"
 """What the column is called that holds the config of a trial, where there are several."""
-
-Resolver = Callable[[Base, Sequence[str]], Resolved]
-"""`resolve(config, overrides)`; raises a ConfigError that holds every fault."""
 
 
 class TrialMaker:

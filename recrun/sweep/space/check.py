@@ -24,7 +24,9 @@ MAX_CHECKED: Final = 10_000
 """The most options of a dimension that are checked."""
 
 
-def check_space(config: Base, variation: Variation, *, resolver: Resolver = resolve) -> list[Fault]:
+def check_space(
+    config: Base, variation: Variation, *, resolver: Resolver = resolve, most: int = MAX_CHECKED
+) -> list[Fault]:
     """Return every fault of the options, and of both ends of the intervals, of a space.
 
     Each dimension is varied by itself, under the condition that it depends on, while all others keep their first value.
@@ -35,13 +37,14 @@ def check_space(config: Base, variation: Variation, *, resolver: Resolver = reso
         config: the base config.
         variation: what varies.
         resolver: resolves and checks a config.
+        most: how many options of a dimension are checked at most.
     """
     space = variation.space
     _, of_base = _try(config, variation, {**variation.fixed, **space.settings(space.first_draw())}, resolver)
     faults = list(of_base)
     for dimension in space.dimensions:
         seen: dict[str, str] = {}
-        for draw in islice(space.draws_at_ends(dimension), MAX_CHECKED):
+        for draw in islice(space.draws_at_ends(dimension), most):
             settings = {**variation.fixed, **space.settings(draw)}
             resolved, found = _try(config, variation, settings, resolver)
             chosen = {key: settings[key] for key in keys_of(dimension) if key in settings}

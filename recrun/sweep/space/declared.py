@@ -67,12 +67,6 @@ def declared_settings(config: Base, asked: Asked) -> Declared:
     return Declared({name: tuple(each) for name, each in found.items()}, frozenset(data))
 
 
-def untaken(config: Base, asked: Asked) -> tuple[str, ...]:
-    """Return the settings that a sweep is asked for and that no run of a config has, whatever the sweep chooses."""
-    known = declared_settings(config, asked).types
-    return tuple(key for key in asked.keys if key not in known)
-
-
 def _selections(settings: Sequence[Setting]) -> Iterator[dict[str, str]]:
     """Yield the settings that have one value with the first of each that chooses a component, then with each other."""
     base: dict[str, str] = {}

@@ -102,10 +102,44 @@ def test_a_sweep_without_an_axis_points_to_train(plan: Planner) -> None:
     ]
 
 
+def test_faults_of_a_section_an_argument_and_an_option_come_together_with_those_of_the_config(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(
+        "model: bprmf\ndataset: Synthetic\nembeding_dim: 32\nlr: fast\n"
+        "sweep:\n  space:\n    lr: 1e-4..1e-2:lgo\n    weight_decy: [0, 1e-4]\n  trials: many\n"
+    )
+    with pytest.raises(ConfigError) as error:
+        plan_sweep(path, ["batch_size=a,5"], request=Request(search="tpe", trials=3, prune="ash"))
+    places = [(Path(fault.file or "").name, fault.line, fault.column, fault.key) for fault in error.value.faults]
+    assert places == [
+        ("", None, None, ""),
+        ("bad.yaml", 3, 1, "embeding_dim"),
+        ("bad.yaml", 4, 5, "lr"),
+        ("bad.yaml", 7, 20, "lr"),
+        ("bad.yaml", 8, 5, "weight_decy"),
+        ("bad.yaml", 9, 11, "trials"),
+        ("argument 1", None, 12, "batch_size"),
+    ]
+
+
+def test_what_a_config_lacks_is_no_fault_while_the_argument_that_gives_it_is_malformed(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("model: bprmf\ndataset: MovieLens100K\nembeding_dim: 32\n")
+    with pytest.raises(ConfigError) as error:
+        plan_sweep(path, ["root=[a", "lr=1e-3,1e-2"])
+    assert [fault.key for fault in error.value.faults] == ["embeding_dim", "root"]
+    assert "argument 1" in str(error.value)
+
+
 def test_a_grid_that_is_too_large_is_refused_before_it_is_built(plan: Planner) -> None:
     axes = [f"axis{number}=" + ",".join(map(str, range(50))) for number in range(12)]
-    (fault,) = faults_of(plan, *axes)
-    assert "at most 10,000" in fault
+    found = faults_of(plan, *axes)
+    assert found[0] == "the grid has 244,140,625,000,000,000,000 trials; at most 10,000 are accepted"
+    assert [fault.split(": ")[-1] for fault in found[1:]] == ["unknown setting"] * 12
 
 
 def test_monitors_that_change_the_criterion_need_one_criterion(plan: Planner) -> None:
