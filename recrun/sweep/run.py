@@ -219,7 +219,7 @@ class _Sweep:
     def _collect(self, listener: Listener) -> None:
         """Record the trials that have ended."""
         for row, outcome in take_ended(self.engine, self.running):
-            is_late, was_continued = self.time.forget(row.trial.index), row.continues
+            is_late, was_continued = self.time.ended(row), row.continues
             self._end(row, outcome, is_late=is_late)
             self.sequence.ended(row)
             listener.ended(row)
