@@ -15,6 +15,7 @@ from recrun.runs.new_folder import follow_latest
 from recrun.runs.records import has_record, read_json
 from recrun.runs.resume import is_recorded_as_done
 from recrun.runs.scan import find_folders, folders_in, runs_in
+from recrun.runs.status import PrunedRuns
 from recrun.sweep.row import PAUSED, PRUNED
 from recrun.sweep.storage import LEDGER
 
@@ -70,7 +71,8 @@ def select(arguments: Sequence[str], root: str | Path = "runs") -> Selection:
     paths, repeated = _without_repetitions(found)
     if repeated:
         notes.append(f"given more than once, counted once: {listed(repeated)}")
-    rows = [describe(path) for path in paths]
+    pruned = PrunedRuns()
+    rows = [describe(path, pruned) for path in paths]
     notes += [f"left out: {row['cause']}" for row in rows if row["status"] == DAMAGED]
     rows = meeting([row for row in rows if row["status"] != DAMAGED], filters)
     if not rows:

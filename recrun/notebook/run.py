@@ -95,7 +95,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """Whether the run is "done", "running", "interrupted", "failed", "killed" or "damaged"."""
+        """Whether the run is "done", "running", "interrupted", "paused", "pruned", "failed", "killed" or "damaged"."""
         return "done" if self._folder is None else str(describe(str(self._folder.path))["status"])
 
     @property

@@ -35,7 +35,7 @@ def train(
             same settings.
 
     Returns:
-        The run; its status is "interrupted" if it has paused.
+        The run; its status is "paused" if it has paused.
 
     Raises:
         ConfigError: with every fault of the settings; nothing was started.

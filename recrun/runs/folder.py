@@ -43,6 +43,7 @@ from recrun.runs.records import (
     refuse_other_names,
 )
 from recrun.runs.scan import LATEST
+from recrun.runs.status import status_in
 
 _TEMPORARY: Final = ".*.tmp"
 """The temporary files of `atomic_write`."""
@@ -275,8 +276,9 @@ def finished_record(run: RunFolder) -> dict[str, Any]:
     """
     record = run.read_run()
     if record.get("status") != "done":
-        status = record.get("status")
-        raise CheckpointError(f"the run {run.path} is not finished (status: {status}): it has no final metrics")
+        raise CheckpointError(
+            f"the run {run.path} is not finished (status: {status_in(record)}): it has no final metrics"
+        )
     read_json(run.metrics_file)
     return record
 

@@ -15,6 +15,7 @@ from recrun.files import is_held, read_regular
 from recrun.runs.records import MAX_JSON, check_schema, read_json, read_json_if_there, refuse_foreign
 from recrun.runs.row_values import check_metrics, check_record, check_settings
 from recrun.runs.scan import find_folders
+from recrun.runs.status import INTERRUPTED, PAUSED, PRUNED, PrunedRuns, status_in
 
 if TYPE_CHECKING:
     from recrun.config.reading import Place
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 DAMAGED: Final = "damaged"
 KILLED: Final = "killed"
 """The status shown for a run whose run.json says `running` although no process holds its lock."""
-_STATUSES: Final = ("running", "done", "failed", "interrupted", KILLED, DAMAGED)
+_STATUSES: Final = ("running", "done", "failed", INTERRUPTED, PAUSED, PRUNED, KILLED, DAMAGED)
 _FILTER: Final = re.compile(r"(?P<key>[A-Za-z_][\w.@-]*?)\s*(?P<sign><=|>=|!=|==|=|<|>)(?P<value>.*)", re.DOTALL)
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<": lambda one, other: one < other,
@@ -97,7 +98,8 @@ def list_runs(
         ConfigError: a condition cannot be read, or no run has a key.
     """
     filters = [read_filter(text, position) for position, text in enumerate(conditions, start=1)]
-    rows = [describe(path) for path in find_folders(root)]
+    pruned = PrunedRuns()
+    rows = [describe(path, pruned) for path in find_folders(root)]
     # What is removed while it is read is not damaged.
     rows = [row for row in rows if row["status"] != DAMAGED or os.path.lexists(row["run"])]
     sorted_by = [] if sort is None else [sort.removeprefix("-")]
@@ -162,12 +164,19 @@ def read_filter(text: str, position: int) -> Filter:
     return Filter(key, sign, given.value, text, Place(place.file, None, 1))
 
 
-def describe(path: str) -> dict[str, Any]:
-    """Return the row of a run's folder, as `recrun list runs --json` prints it; damaged runs are marked as such."""
+def describe(path: str, pruned: PrunedRuns | None = None) -> dict[str, Any]:
+    """Return the row of a run's folder, as `recrun list runs --json` prints it; damaged runs are marked as such.
+
+    Args:
+        path: the folder.
+        pruned: what is known of the sweeps of several runs, so that each is read once.
+    """
     record, settings, metrics, problem = _content(path)
-    status = DAMAGED if problem else record["status"]
+    status = DAMAGED if problem else status_in(record)
     if status == "running" and not is_held(Path(path, ".lock")):
         status = KILLED
+    elif status == PAUSED and path in (PrunedRuns() if pruned is None else pruned):
+        status = PRUNED
     ledger = record.get("test_evaluations") or ()
     return {
         "name": os.path.basename(path),

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from recrun.errors import ConfigError, TrainingError
+from recrun.runs import status
 
-SWEEPS: Final = "sweeps"
+SWEEPS: Final = status.SWEEPS
 """The folder of sweeps in that of all runs."""
-LEDGER: Final = "sweep.json"
+LEDGER: Final = status.LEDGER
 """The file of a sweep that holds every trial with its state."""
 
 

@@ -17,6 +17,7 @@ from recrun.runs.folder import RunFolder, runs_like
 from recrun.runs.history import recent_history
 from recrun.runs.records import read_json
 from recrun.runs.resume import is_recorded_as_done
+from recrun.runs.status import status_in
 
 INTERRUPTED_EXIT: Final = 130
 """The exit code of a run that was asked to stop and saved its state."""
@@ -63,7 +64,7 @@ def attempt_id(id: str, attempt: int) -> str:
 def recorded_status(run: RunFolder) -> str | None:
     """Return what run.json says of a run, such as "paused"; None if it is missing or damaged."""
     try:
-        status = run.read_run().get("status")
+        status = status_in(run.read_run())
     except CheckpointError:
         return None
     return status if isinstance(status, str) else None

@@ -17,6 +17,7 @@ from recrun.runs.listing import describe
 from recrun.runs.provenance import SPLIT
 from recrun.runs.records import read_json
 from recrun.runs.scan import find_folders
+from recrun.runs.status import PrunedRuns
 from recrun.sweep.final.record import FINAL
 from recrun.sweep.storage import LEDGER, SWEEPS
 from recrun.upkeep.targets import Target, trials_of
@@ -52,11 +53,12 @@ class Protected:
 
     def _read_runs(self, root: Path) -> None:
         groups: dict[tuple[str, str, str], list[tuple[Tail, dict[str, Any]]]] = {}
+        pruned = PrunedRuns()
         for path in find_folders(root):
             tail = _tail(Path(path))
             with suppress(CheckpointError):
                 record = read_json(f"{path}/run.json")
-                row = describe(path)
+                row = describe(path, pruned)
                 if row["status"] == "done":
                     groups.setdefault(_kind(row, record), []).append((tail, row))
                 if tail not in self._going:

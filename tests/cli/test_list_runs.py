@@ -257,6 +257,49 @@ def test_damaged_folders_are_rows_marked_damaged(recrun: Callable[..., Any], run
     assert _names(recrun("list", "runs", "lr!=7", "--json")) == ["a", "ccc", "dddd", "good"]
 
 
+def _pause(root: Path, id: str) -> RunFolder:
+    """Make a run that has paused, as `recrun train --until 2` leaves it."""
+    run = _run(root, id, status="interrupted", valid=None)
+    run.update_run(paused={"epoch": 2, "until": 2}, cause="Paused: paused after the evaluation at epoch 2 of 9")
+    return run
+
+
+def _statuses(recrun: Callable[..., Any], *words: str) -> dict[str, str]:
+    return {row["name"]: row["status"] for row in json.loads(recrun("list", "runs", *words, "--json").out)}
+
+
+def test_a_run_that_has_paused_is_told_from_one_that_was_interrupted(recrun: Callable[..., Any], runs: Path) -> None:
+    _run(runs, "stopped", status="interrupted", valid=None)
+    _pause(runs, "half")
+    assert _statuses(recrun, "status!=done") == {"dddd": "failed", "stopped": "interrupted", "half": "paused"}
+    assert _statuses(recrun, "status=paused") == {"half": "paused"}
+    assert _statuses(recrun, "status=interrupted") == {"stopped": "interrupted"}
+    _pause(runs, "more").update_run(status="interrupted", paused=None)  # it went on, and was interrupted then
+    assert _statuses(recrun, "name=more") == {"more": "interrupted"}
+
+
+def test_a_run_that_its_sweep_does_not_go_on_with_is_pruned(recrun: Callable[..., Any], runs: Path) -> None:
+    for id in ("0123456789-0", "0123456789-1", "0123456789-2-2", "9876543210-0", "lone"):
+        _pause(runs, id)
+    folder = runs / "sweeps" / "a-study-0123456789"
+    folder.mkdir(parents=True)
+    states = {"0": "paused", "1": "pruned", "2-2": "pruned"}
+    trials = [{"status": how, "run": f"elsewhere/runs/mf/Synthetic/0123456789-{id}"} for id, how in states.items()]
+    others = [None, {"status": "pruned"}, {"status": "pruned", "run": "runs/mf/Synthetic/lone"}]
+    (folder / "sweep.json").write_text(json.dumps({"trials": [*others, *trials]}), encoding="utf-8")
+    known = {"0123456789-0": "paused", "0123456789-1": "pruned", "0123456789-2-2": "pruned"}
+    assert _statuses(recrun, "status=pruned") == {id: how for id, how in known.items() if how == "pruned"}
+    assert _statuses(recrun, "status=paused") == {"0123456789-0": "paused", "9876543210-0": "paused", "lone": "paused"}
+    row = recrun("list", "runs", "name=0123456789-1").out.splitlines()[-1]
+    assert row.split()[1] == "pruned"
+    for damage in ("{half", '{"trials": 7}', "[]"):
+        (folder / "sweep.json").write_text(damage, encoding="utf-8")
+        assert set(_statuses(recrun, "cause!=null").values()) == {"paused"}
+    (folder / "sweep.json").unlink()
+    (folder / "sweep.json").symlink_to("/dev/zero")
+    assert set(_statuses(recrun, "cause!=null").values()) == {"paused"}
+
+
 def test_a_run_whose_process_died_is_called_killed(recrun: Callable[..., Any], runs: Path) -> None:
     run = _run(runs, "dead", status="running", valid=None)
     assert _names(recrun("list", "runs", "status=killed", "--json")) == ["dead"]

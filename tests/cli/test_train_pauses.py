@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from recrun.runs.folder import RunFolder
+from recrun.sweep.adopted import exit_code_in
+
 SMALL = ["synthetic/bprmf", "epochs=4", "embedding_dim=4", "device=cpu", "threads=1"]
 
 
@@ -17,7 +20,8 @@ def test_a_run_pauses_and_goes_on(recrun: Callable[..., Any]) -> None:
     text, _, command = last.partition("; continue with: ")
     assert text == "paused after the evaluation at epoch 2 of 4"
     rows = json.loads(recrun("list", "runs", "--json").out)
-    assert [row["status"] for row in rows] == ["interrupted"]
+    assert [row["status"] for row in rows] == ["paused"]
+    assert exit_code_in(RunFolder(rows[0]["run"])) == 0, "a sweep that did not see its process end"
     assert recrun(*command.split()[1:], "-q").code == 0
     rows = json.loads(recrun("list", "runs", "--json").out)
     assert [row["status"] for row in rows] == ["done"]

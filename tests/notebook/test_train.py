@@ -170,7 +170,7 @@ def test_a_run_pauses_and_goes_on_to_the_same_numbers(
     path = os.path.join("runs", "bprmf", "Synthetic", "b")
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == f"paused after the evaluation at epoch 2 of 6; continue with: recrun.load({path!r}).resume()"
-    assert (run.status, run.history["epoch"].max()) == ("interrupted", 2)
+    assert (run.status, run.history["epoch"].max()) == ("paused", 2)
     assert run.resume(until=4, progress=False).history["epoch"].max() == 4
     assert capsys.readouterr() == ("", "")
     assert run.resume(progress=False).metrics == whole.metrics

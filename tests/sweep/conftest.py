@@ -100,8 +100,8 @@ if not options["continues"]:
     last.parent.mkdir(parents=True)
 elif not last.exists():
     sys.exit("error: there is no checkpoint")
-def record(status):
-    (run / "run.json").write_text(json.dumps({"schema_version": 1, "status": status}))
+def record(status, **others):
+    (run / "run.json").write_text(json.dumps({"schema_version": 1, "status": status, **others}))
 record("running")
 first = int(last.read_text()) + 1 if last.exists() else 1
 best = float("-inf")
@@ -117,7 +117,7 @@ for epoch in range(1, int(given["epochs"]) + 1):
     last.write_text(str(epoch))
     ends = epoch == int(given["epochs"])
     if not ends and (epoch == options["until"] or best < options["floors"].get(str(epoch), float("-inf"))):
-        record("paused")
+        record("interrupted", paused={"epoch": epoch})
         sys.exit(0)
 done(float(given["lr"]) * int(given["epochs"]))
 """

@@ -13,6 +13,8 @@ from recrun.sweep.adopted import exit_code_in
     [
         ('{"schema_version": 1, "status": "done"}', 0),
         ('{"schema_version": 1, "status": "paused"}', 0),
+        ('{"schema_version": 1, "status": "interrupted", "paused": {"epoch": 2, "until": 2}}', 0),
+        ('{"schema_version": 1, "status": "interrupted", "paused": null}', 130),
         ('{"schema_version": 1, "status": "interrupted"}', 130),
         ('{"schema_version": 1, "status": "failed"}', 1),
         ('{"schema_version": 1, "status": "running"}', None),

@@ -24,6 +24,7 @@ from recrun.report.trackers.facts import About, Ending, Point, Receiver
 from recrun.runs.folder import RunFolder, folder_name
 from recrun.runs.history import lines_after
 from recrun.runs.records import read_json, read_json_if_there
+from recrun.runs.status import status_in
 from recrun.version import __version__
 
 _LINES: Final = 200
@@ -185,7 +186,7 @@ def ending_of(run: RunFolder) -> Ending | None:
         CheckpointError: run.json or metrics.json is damaged.
     """
     record = run.read_run()
-    status = record.get("status")
+    status = status_in(record)
     if status == "running":
         if run.is_running:
             return None

@@ -59,7 +59,7 @@ class Ending:
     """How a run ended.
 
     Args:
-        status: "done", "failed", "interrupted", or "killed" if nothing could be recorded any more.
+        status: "done", "failed", "interrupted", "paused", or "killed" if nothing could be recorded any more.
         cause: the error that ended it, or None.
         at: when, in ISO 8601; None if that is not recorded.
         epoch: the best epoch, None if the run is not done.
