@@ -37,8 +37,8 @@ _FILES: Final = {
         rf"(({_FOLDERS_OF_RUN})/)?{_TEMPORARY}",
     ),
     "sweep": (
-        r"sweep\.json|sweep\.csv|final\.json|journal\.jsonl|lease\.json|lock",
-        r"trials/(final-[0-9a-f]+-)?[0-9]+\.(yaml|log|lock|run|floors\.json)",
+        r"sweep\.json|sweep\.csv|final\.json|journal\.jsonl|lease\.json|\.lease-[0-9a-f]+|lock",
+        r"trials/(final-[0-9a-f]+-)?[0-9]+\.(yaml|log|lock|run|floors\.json|job|exit)",
         rf"(trials/)?{_TEMPORARY}",
     ),
 }

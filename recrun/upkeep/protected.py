@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
@@ -10,19 +11,21 @@ from typing import Any, Final
 from recrun.config.monitor_names import parse_monitor, smaller_is_better
 from recrun.errors import CheckpointError, RecrunError
 from recrun.evaluation.protocol import Protocol
-from recrun.files import is_held
 from recrun.registry.user_files import short_name
 from recrun.report.terminal.lines import number
 from recrun.runs.listing import describe
 from recrun.runs.provenance import SPLIT
-from recrun.runs.records import read_json
+from recrun.runs.records import read_json, read_json_if_there
 from recrun.runs.scan import find_folders
 from recrun.runs.status import PrunedRuns
 from recrun.sweep.final.record import FINAL
 from recrun.sweep.storage import LEDGER, SWEEPS
+from recrun.upkeep.running import RunningTrials
 from recrun.upkeep.targets import Target, trials_of
 
 _MAX_DEPTH: Final = 8
+_OF_A_TRIAL: Final = re.compile(r"([^-]+-[0-9]+)(?:-[0-9]+)?")
+"""The name of a run of a sweep, or of its last step: that of the trial, and the number of a further attempt."""
 Tail = tuple[str, ...]
 """The last three parts of a run's path, by which records and ledgers name it."""
 
@@ -40,13 +43,23 @@ class Protected:
         self._going_sweeps = {_tail(each.path) for each in targets if each.kind == "sweep"}
         self._reasons: dict[Tail, list[str]] = {}
         self.in_use: dict[Tail, str] = {}
-        """Runs of sweeps that are running now, with the reason why they cannot be removed."""
+        """Sweeps that are running, and runs of trials that are, with the reason why they cannot be removed."""
+        self._root = root
         self._read_runs(root)
         self._read_sweeps(root)
+        self._find_running(root)
 
     def reasons(self, target: Target) -> list[str]:
         """Return why the removal of a run or a sweep is to be confirmed; nothing if it is not."""
         return self._reasons.get(_tail(target.path), [])
+
+    def keeps(self, target: Target) -> list[str]:
+        """Return the runs of a sweep's last step that stay when the sweep is removed; nothing for a run."""
+        named = self._of_last_step(target.path) if target.kind == "sweep" else []
+        return [str(self._root.joinpath(*tail)) for tail in named if tail not in self._going and self._is_run(tail)]
+
+    def _is_run(self, tail: Tail) -> bool:
+        return ".." not in tail and self._root.joinpath(*tail, "run.json").is_file()
 
     def _add(self, tail: Tail, reason: str) -> None:
         self._reasons.setdefault(tail, []).append(reason)
@@ -102,14 +115,51 @@ class Protected:
                         self._add(named, f"{file} names it")
                     continue
                 trials = dict(trials_of(document))
-                if is_held(folder / "lock"):
-                    self.in_use.update(
-                        dict.fromkeys([_tail(folder), *trials.values()], f"the sweep {folder} is running")
-                    )
                 for index in _best_trials(document):
                     if index in trials and _tail(folder) not in self._going_sweeps:
                         what = "on the front" if isinstance(document.get("front"), list) else "the best trial"
                         self._add(trials[index], f"it is {what} of the sweep {folder}")
+
+    def _find_running(self, root: Path) -> None:
+        """Find which of the sweeps and runs that are to be removed run now, or may run.
+
+        A trial that is about to start, or that waits in the queue of a cluster, does not hold the lock of its run yet.
+        """
+        names: dict[str, list[Tail]] = {}
+        for tail in self._going:
+            match = _OF_A_TRIAL.fullmatch(tail[-1])
+            names.setdefault(match[1] if match else "", []).append(tail)
+        for ledger in sorted((root / SWEEPS).glob(f"*/{LEDGER}")):
+            folder = ledger.parent
+            own, last = folder.name.rpartition("-")[2], self._of_last_step(folder)
+            of_sweep = [tail for name, tails in names.items() if name.startswith(f"{own}-") for tail in tails]
+            tails = {*of_sweep, *(tail for tail in last if tail in self._going)}
+            if _tail(folder) in self._going_sweeps:
+                tails.add(_tail(folder))
+            if not tails:
+                continue
+            found = RunningTrials(folder)
+            if found.is_running:
+                self.in_use.update(dict.fromkeys(tails, f"the sweep {folder} is running"))
+            if found.holder:
+                for tail in tails:
+                    self._add(tail, f"the sweep {folder} may be running ({found.holder})")
+            for stem, reason in (*found.known.items(), *found.possible.items()):
+                is_last = stem.startswith("final-")
+                of_trial = [*names.get(f"{own}-{stem}", ()), *(last if is_last else ())]
+                for tail in tails & {*of_trial, _tail(folder)}:
+                    text = reason if tail != _tail(folder) else f"{reason.replace('its trial', 'one of its trials', 1)}"
+                    if stem in found.known:
+                        self.in_use.setdefault(tail, text)
+                    elif text not in self._reasons.get(tail, ()):
+                        self._add(tail, text)
+
+    @staticmethod
+    def _of_last_step(folder: Path) -> list[Tail]:
+        """Return the runs that the record of a sweep's last step names."""
+        with suppress(CheckpointError):
+            return list(dict.fromkeys(_named(read_json_if_there(folder / FINAL) or {})))
+        return []
 
 
 def _tail(path: Path) -> Tail:

@@ -30,11 +30,13 @@ class Item:
         target: which.
         contents: what its folder holds.
         reasons: why its removal is to be confirmed; nothing for most.
+        keeps: the runs of a sweep's last step, which stay.
     """
 
     target: Target
     contents: Contents
     reasons: list[str]
+    keeps: list[str] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
         """Return what `recrun rm --json` prints of it."""
@@ -44,6 +46,7 @@ class Item:
             "files": len(self.contents.files),
             "bytes": self.contents.size,
             "reasons": self.reasons,
+            **({"keeps": self.keeps} if self.target.kind == "sweep" else {}),
         }
 
 
@@ -87,7 +90,7 @@ def plan_removal(arguments: Sequence[str], runs: str | Path = "runs") -> list[It
         problem = protected.in_use.get(target.path.absolute().parts[-3:]) or _problem(target, contents)
         if problem:
             faults.append(Fault(f"cannot remove the {target.kind} {target.path}: {problem}"))
-        items.append(Item(target, contents, protected.reasons(target)))
+        items.append(Item(target, contents, protected.reasons(target), protected.keeps(target)))
     if faults:
         raise ConfigError(faults)
     return items

@@ -343,3 +343,106 @@ def test_runs_are_made_listed_and_removed_at_the_same_time(recrun: Callable[...,
     assert [maker.returncode for maker in makers] == [0, 0]
     assert recrun("rm", "status=failed").code == 0
     assert [path for path in (tmp_path / "runs").rglob("*") if not path.is_dir()] == []
+
+
+def test_a_run_whose_trial_is_about_to_run_is_refused_and_so_is_its_sweep(
+    recrun: Callable[..., Any], runs: Path
+) -> None:
+    folder = _sweep(runs, best=None)
+    with hold(folder / "trials/0.lock", patience=0.0):  # its parent was killed; it has not opened its run yet
+        for id in ("0123456789-0", "0123456789-0-2"):
+            outcome = recrun("rm", f"runs/mf/Synthetic/{id}", "--yes")
+            assert outcome.code == 2
+            assert outcome.err == (
+                f"error: cannot remove the run runs/mf/Synthetic/{id}: its trial is running ({folder}/trials/0.lock)\n"
+            ).replace(str(runs), "runs")
+        outcome = recrun("rm", str(folder), "--yes")
+        assert outcome.code == 2
+        assert "cannot remove the sweep runs/sweeps/mf-0123456789: one of its trials is running (" in outcome.err
+        assert len(_left(runs)) == 7
+        assert recrun("rm", "runs/mf/Synthetic/0123456789-1", "--yes").code == 0, "another trial's run"
+    assert recrun("rm", str(folder), "--yes").code == 0
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a `squeue` into PATH that prints what is in a file, and fails without it; return the file."""
+    programs, answer = tmp_path / "programs", tmp_path / "answer"
+    programs.mkdir()
+    (programs / "squeue").write_text(f"#!/bin/sh\nexec cat {answer}\n", encoding="utf-8")
+    (programs / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    return answer
+
+
+def test_a_run_whose_job_waits_in_a_queue_is_refused(recrun: Callable[..., Any], runs: Path, slurm: Path) -> None:
+    folder = _sweep(runs, best=None)
+    (folder / "trials/1.job").write_text('{"name": "recrun-1-ab", "log_offset": 0}', encoding="utf-8")
+    slurm.write_text("7|recrun-1-ab|PENDING\n", encoding="utf-8")
+    outcome = recrun("rm", "name=0123456789-1", "--yes")
+    assert outcome.code == 2
+    assert "0123456789-1: its trial waits or runs as the Slurm job recrun-1-ab\n" in outcome.err
+    assert "one of its trials waits or runs as" in recrun("rm", str(folder), "--yes").err
+    slurm.unlink()
+    outcome = recrun("rm", "name=0123456789-1")
+    assert outcome.code == 2
+    assert "0123456789-1 is removed only with --yes: " in outcome.err
+    assert "its trial may be running as the Slurm job recrun-1-ab" in outcome.err
+    slurm.write_text("7|recrun-1-ab|COMPLETED\n", encoding="utf-8")
+    assert "Slurm" not in recrun("rm", "name=0123456789-1").err
+    ended = {"name": "recrun-1-ab", "exit_code": 0, "seconds": 1.0, "was_asked": False, "error": ""}
+    (folder / "trials/1.exit").write_text(json.dumps(ended), encoding="utf-8")
+    slurm.write_text("7|recrun-1-ab|RUNNING\n", encoding="utf-8")
+    assert recrun("rm", str(folder), "--yes").code == 0, "its files of jobs are recrun's own"
+    assert _left(runs) == ["best", "failed", "low", "mid"]
+
+
+def test_a_sweep_that_may_run_on_another_host_is_removed_only_with_yes(recrun: Callable[..., Any], runs: Path) -> None:
+    folder = _sweep(runs, best=None)
+    lease = {"host": "far", "pid": 7, "started": "2026-01-01", "beat": 3, "machine": "far x", "token": "ab"}
+    (folder / "lease.json").write_text(json.dumps({**lease, "interval": 5.0}), encoding="utf-8")
+    outcome = recrun("rm", "runs/mf/Synthetic/0123456789-0")
+    assert outcome.code == 2
+    assert "the sweep runs/sweeps/mf-0123456789 may be running (process 7 on far)" in outcome.err
+    assert recrun("rm", str(folder), "--yes").code == 0
+
+
+def _final(root: Path, folder: Path, digest: str = "abcdefabcd") -> list[str]:
+    """Make the last step of a sweep, of two seeds, and return the names of its runs."""
+    names = [f"{digest}-0", f"{digest}-1"]
+    trials = [{"run": f"elsewhere/mf/Synthetic/{_run(root, id, valid=None).path.name}"} for id in names]
+    record = {"schema": 1, "sweep": "elsewhere/sweeps/mf-0123456789", "finals": [{"trials": trials}], "earlier": []}
+    (folder / "final.json").write_text(json.dumps(record), encoding="utf-8")
+    return names
+
+
+def test_the_runs_of_a_last_step_stay_without_their_sweep_and_are_named(recrun: Callable[..., Any], runs: Path) -> None:
+    folder = _sweep(runs, best=None)
+    names = _final(runs, folder)
+    line = (
+        "2 runs of the last step of runs/sweeps/mf-0123456789 stay: "
+        "runs/mf/Synthetic/abcdefabcd-0 runs/mf/Synthetic/abcdefabcd-1\n"
+    )
+    assert line in recrun("rm", str(folder), "--dry-run").out
+    planned = json.loads(recrun("rm", str(folder), "--dry-run", "--json").out)["would_remove"]
+    assert [each.get("keeps") for each in planned] == [None, None, None, [f"runs/mf/Synthetic/{id}" for id in names]]
+    together = recrun("rm", str(folder), "runs/mf/Synthetic/abcdefabcd-0", "--dry-run").out
+    assert "1 run of the last step of runs/sweeps/mf-0123456789 stay" in together
+    outcome = recrun("rm", str(folder), "--yes")
+    assert (outcome.code, line in outcome.out) == (0, True)
+    assert set(names) <= set(_left(runs))
+    assert recrun("rm", *(f"runs/mf/Synthetic/{id}" for id in names)).code == 0
+
+
+def test_the_runs_of_a_last_step_that_runs_are_refused(recrun: Callable[..., Any], runs: Path) -> None:
+    folder = _sweep(runs, best=None)
+    name, _ = _final(runs, folder)
+    for lock, reason in (
+        ("lock", "the sweep runs/sweeps/mf-0123456789 is running"),
+        ("trials/final-abc-1.lock", "its "),
+    ):
+        with hold(folder / lock, patience=0.0):
+            outcome = recrun("rm", f"name={name}", "--yes")
+            assert outcome.code == 2
+            assert f"cannot remove the run runs/mf/Synthetic/{name}: {reason}" in outcome.err
+    assert recrun("rm", f"name={name}", "--yes").code == 0

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 def command(what: tuple[str, ...], yes: bool, dry_run: bool, runs: str, as_json: bool) -> None:
     """Remove runs, and sweeps with the runs of their trials.
 
+    The runs of a sweep's last step, as of `recrun final`, stay unless they are named; a line says which.
+
     A RUN or SWEEP is a folder. CONDITIONs, as of `recrun list runs`, choose the runs that meet all of them. What is
     running, or holds files that recrun did not make, is refused, and then nothing is removed.
 
@@ -52,6 +54,7 @@ def command(what: tuple[str, ...], yes: bool, dry_run: bool, runs: str, as_json:
         print_json(_document(done.removed, dry_run=False, failed=done.failed, latest=done.latest))
     else:
         echo(f"removed {_sum(done.removed)}")
+        _say_kept(done.removed)
         for path in done.latest:
             echo(f"latest is now {path}")
     for item, cause in done.failed:
@@ -79,6 +82,7 @@ def _confirm(items: Sequence[Item]) -> None:
     for item in items:
         notes = f": {'; '.join(item.reasons)}" if item.reasons else ""
         echo(on_one_line(f"{item.target.kind} {item.target.path}{notes}"), err=True)
+    _say_kept(items, err=True)
     if not click.confirm(f"Remove {_sum(items)}?", err=True):
         echo("nothing was removed", err=True)
         sys.exit(1)
@@ -97,6 +101,17 @@ def _print_plan(items: Sequence[Item]) -> None:
     fields = [Field("kind", 2), Field("path"), Field("files", 1), Field("size"), Field("only with --yes", wraps=True)]
     stdout_console().print(table(None, fields, rows))
     echo(f"would remove {_sum(items)}")
+    _say_kept(items)
+
+
+def _say_kept(items: Sequence[Item], *, err: bool = False) -> None:
+    """Say which runs of last steps stay."""
+    from recrun.report.terminal.lines import counted
+
+    for item in items:
+        if item.keeps:
+            n, path = counted(len(item.keeps), "run"), item.target.path
+            echo(on_one_line(f"{n} of the last step of {path} stay: {' '.join(item.keeps)}"), err=err)
 
 
 def _reasons(item: Item) -> str | None:
