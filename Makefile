@@ -47,7 +47,8 @@ test: $(VENV)/installed-dev ## install with the developer's extras, and run the 
 test-slow: $(VENV)/installed-dev ## run the tests that are marked slow
 	$(PYTEST) --dist load -m slow
 
-# The lowest numpy and scipy have wheels for Python 3.10 and 3.11 only.
+# The lowest numpy and scipy have wheels for Python 3.10 and 3.11 only. The lowest engines are tested by
+# `make test-lowest LOWEST_TESTS=tests/engines RECRUN_TEST_ENGINES=1`.
 LOWEST_TESTS := tests
 .PHONY: test-lowest
 test-lowest: ## run the fast tests (LOWEST_TESTS) with the lowest versions that setup.cfg allows
@@ -55,7 +56,7 @@ test-lowest: ## run the fast tests (LOWEST_TESTS) with the lowest versions that 
 	  $$each -c 'import sys; sys.exit(sys.version_info[:2] > (3, 11))' 2>/dev/null && echo $$each && break; done); \
 	[ -n "$$python" ] || { echo "test-lowest needs Python 3.10 or 3.11" >&2; exit 1; }; \
 	$$python -m venv $(VENV)-lowest
-	$(VENV)-lowest/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-lowest.txt --editable '.[dev]'
+	$(VENV)-lowest/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-lowest.txt --editable '.[dev,ray,slurm]'
 	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest -n auto --dist loadfile -m 'not slow' $(LOWEST_TESTS)
 
 # Chromium and its driver are no packages of Python: `apt-get install chromium chromium-driver`.

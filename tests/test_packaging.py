@@ -170,6 +170,15 @@ def test_the_tests_of_an_sdist_pass(sdist: Path, python: Path, tmp_path: Path) -
     assert done.returncode == 0, done.stdout
 
 
+def test_the_lowest_versions_of_searches_and_engines_are_those_that_are_tested(repository: Path) -> None:
+    lines = (repository / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==", 1) for line in lines if "==" in line and ";" not in line)
+    extras = _metadata(repository)["options.extras_require"]
+    bounds = [line.split(">=") for extra in ("search", "ray", "slurm") for line in extras[extra].split()]
+    assert {name for name, _ in bounds} == {"cmaes", "optuna", "ray", "submitit"}
+    assert [name for name, bound in bounds if not re.fullmatch(rf"{re.escape(bound)}(\.0)*", pins[name])] == []
+
+
 def test_the_readme_of_an_index_page_has_no_relative_links(repository: Path, tmp_path: Path) -> None:
     pytest.importorskip("setuptools")
     command = [sys.executable, "setup.py", "--quiet", "--long-description"]

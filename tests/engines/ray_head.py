@@ -14,7 +14,7 @@ from pathlib import Path
 from slurm_cluster import free_port, wait_until
 
 OPTIONS = (
-    "--head --block --node-ip-address=127.0.0.1 --num-cpus=2 --include-dashboard=false --include-log-monitor=false "
+    "--head --block --node-ip-address=127.0.0.1 --num-cpus=2 --include-dashboard=false "
     "--object-store-memory=80000000 --memory=1000000000 --disable-usage-stats"
 )
 
@@ -33,7 +33,10 @@ class RayHead:
         self.address = f"127.0.0.1:{port}"
         # Without the second variable, it would listen to other machines too.
         own = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "ray.scripts.scripts", "start", *OPTIONS.split()]
+        start = [sys.executable, "-m", "ray.scripts.scripts", "start"]
+        known = subprocess.run([*start, "--help"], capture_output=True, text=True, check=False).stdout
+        saved = ["--include-log-monitor=false"] if "--include-log-monitor" in known else []  # older ones have no choice
+        command = [*start, *OPTIONS.split(), *saved]
         self._out = self.folder / "out"
         with open(self._out, "wb") as out:
             self._process = subprocess.Popen(
