@@ -163,6 +163,7 @@ class Sweep:
         self,
         *,
         point: int | None = None,
+        seeds: int | None = None,
         train_only: bool = False,
         again: bool = False,
         jobs: int = 1,
@@ -174,6 +175,7 @@ class Sweep:
 
         Args:
             point: the number of another point to train.
+            seeds: with how many seeds, in place of those that the search had.
             train_only: train nothing, and score the runs of the point as they are.
             again: also if there was a last step of another choice.
             jobs: how many are trained at once.
@@ -188,7 +190,7 @@ class Sweep:
         """
         from recrun.notebook.final import make_final
 
-        wish = {"point": point, "train_only": train_only, "again": again}
+        wish = {"point": point, "seeds": seeds, "train_only": train_only, "again": again}
         return make_final(self.path, wish, jobs, engine, engine_settings or {}, progress=progress)
 
     @worded

@@ -172,6 +172,22 @@ def test_a_last_step_of_what_will_not_be_chosen_is_refused_before_anything_start
 
 
 @pytest.mark.slow
+def test_a_last_step_of_a_front_names_its_points_where_the_sweep_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = ["lr=1e-3,5e-2", "monitors=[ndcg@5,recall@5]", "which4best=[ndcg@5,recall@5]", "-q"]
+    for more, code in ([], 0), (["--final"], 2):
+        with pytest.raises(SystemExit) as exit:
+            main(["sweep", "bprmf", *SMALL, *study, *more])
+        assert exit.value.code == code
+    error = capsys.readouterr().err
+    (folder,) = Path("runs/sweeps").iterdir()
+    (point, *_) = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))["front"]
+    assert f"name one of the front, as by 'recrun final {folder} --point {point}': point {point} (lr=" in error
+
+
+@pytest.mark.slow
 def test_a_dry_run_times_a_short_trial_and_leaves_nothing(tmp_path: Path) -> None:
     found = run(
         tmp_path, "bprmf", *SMALL[:3], *SMALL[4:], "epochs=50", "lr=1e-3,1e-2", "--seeds", "3", "--dry-run", "--json"

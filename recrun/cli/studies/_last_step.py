@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from recrun.cli._options import echo, print_notes
-from recrun.errors import ConfigError
+from recrun.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,8 +18,12 @@ if TYPE_CHECKING:
     from recrun.sweep.planning.study import Plan
 
 
-def refuse_final(plan: Plan) -> None:
+def refuse_final(plan: Plan, runs: Path) -> None:
     """Refuse a last step of a sweep that will not choose a point.
+
+    Args:
+        plan: the sweep.
+        runs: the folder of all runs.
 
     Raises:
         ConfigError: it has nothing to choose, or several criteria.
@@ -25,9 +31,17 @@ def refuse_final(plan: Plan) -> None:
     if not any(lane.space.dimensions for lane in plan.lanes) and plan.of_subject is None:
         raise ConfigError("--final: the sweep varies repeats or the data alone, so it chooses nothing to train")
     if len(plan.criteria) > 1:
+        from recrun.runs.records import read_json
+        from recrun.sweep.final.choice import read_choices
+        from recrun.sweep.storage import LEDGER, SWEEPS
+
+        folder = runs / SWEEPS / plan.name
+        with suppress(CheckpointError):  # a sweep that is damaged is refused when it is opened
+            if (folder / LEDGER).is_file() and read_json(folder / LEDGER).get("status") == "done":
+                read_choices(folder)  # it names the front
         raise ConfigError(
             f"--final: by {len(plan.criteria)} criteria ({', '.join(plan.criteria)}), no single point is the best; "
-            "choose one of the front afterwards with 'recrun final SWEEP --point N'"
+            f"leave it out, and choose one of the front afterwards with 'recrun final {quote(str(folder))} --point N'"
         )
 
 

@@ -22,6 +22,9 @@ from recrun.cli.studies._study_options import engine_options
 @click.command("final")
 @click.argument("sweep", metavar="SWEEP", shell_complete=completes("runs"))
 @click.option("--point", type=click.IntRange(min=0), metavar="N", help="This point instead of the one that was chosen.")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), metavar="N", help="Train with N seeds, more or fewer than the search had."
+)
 @click.option("--train-only", is_flag=True, help="Train nothing: score the runs of the sweep, trained on train alone.")
 @click.option("--again", is_flag=True, help="Also if there was a last step of another choice.")
 @engine_options
@@ -32,6 +35,7 @@ from recrun.cli.studies._study_options import engine_options
 def command(
     sweep: str,
     point: int | None,
+    seeds: int | None,
     train_only: bool,
     again: bool,
     engine: dict[str, Any],
@@ -55,7 +59,7 @@ def command(
     from recrun.sweep.final.run import Wish
 
     make_engine = choose_engine(engine["name"], engine["settings"])
-    finished = finish(sweep, Wish(point, train_only, again, trust), make_engine, engine["jobs"], quiet=quiet)
+    finished = finish(sweep, Wish(point, train_only, again, trust, seeds), make_engine, engine["jobs"], quiet=quiet)
     if as_json:
         print_json(finished.document())
     else:

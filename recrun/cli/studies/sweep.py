@@ -97,7 +97,7 @@ def command(
     make_engine = choose_engine(engine["name"], engine["settings"])
     plan = _planned(configs, settings, request, Path(runs))
     if with_final:
-        refuse_final(plan)
+        refuse_final(plan, Path(runs))
     print_notes(plan.notes)
     if print_config:
         from recrun.sweep.planning.print_study import printed

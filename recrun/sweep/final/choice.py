@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,8 @@ from typing import Any, Final
 from recrun.config.monitor_names import parse_monitor, smaller_is_better
 from recrun.errors import CheckpointError, ConfigError, Fault, RegistryError
 from recrun.registry import DATASETS
+from recrun.registry.user_files import short_name
+from recrun.report.terminal.lines import number as number_text
 from recrun.runs.folder import RunFolder, finished_record, open_run
 from recrun.runs.new_folder import follow_latest
 from recrun.runs.records import read_json
@@ -24,6 +27,8 @@ from recrun.sweep.trial_results import is_number
 
 _ENDED: Final = (DONE, FAILED, PRUNED)
 """The statuses of trials that nothing is left to be done of."""
+_MOST_POINTS: Final = 10
+"""The points of a front that an error names."""
 
 
 @dataclass(frozen=True)
@@ -158,10 +163,7 @@ class _Study:
             )
         criteria = self._document.get("criteria", [])
         if not isinstance(self._criterion, str) or (isinstance(criteria, list) and len(criteria) > 1):
-            raise ConfigError(
-                f"the sweep {self.folder} has several criteria, and none of its points is the best by all; name one "
-                "with --point"
-            )
+            raise ConfigError(self._front_text(criteria if isinstance(criteria, list) else []))
         groups: dict[str, list[int]] = {}
         for number in range(len(self._points)):
             groups.setdefault(self._data_of(number), []).append(number)
@@ -175,6 +177,31 @@ class _Study:
             if not known:
                 raise ConfigError(f"the sweep {self.folder} chose nothing: no point has all of its trials done")
             yield -max(known)[1]
+
+    def _front_text(self, criteria: Sequence[Any]) -> str:
+        """Return why a point must be named, which are on the front, and how one of them is."""
+        names = [name for name in criteria if isinstance(name, str)]
+        text = f"the sweep {self.folder} has several criteria, and none of its points is the best by all; name one "
+        found = self._document.get("front")
+        front = [each for each in (found if isinstance(found, list) else []) if self._is_done(each)]
+        if not front:
+            return f"{text}with --point"
+        shown = "; ".join(self._point_text(each, names) for each in front[:_MOST_POINTS])
+        more = f"; and {len(front) - _MOST_POINTS} more" if len(front) > _MOST_POINTS else ""
+        command = f"recrun final {shlex.quote(str(self.folder))} --point {front[0]}"
+        return f"{text}of the front, as by '{command}': {shown}{more}"
+
+    def _is_done(self, point: Any) -> bool:
+        """Return whether there is a point with this number, whose trials are all done."""
+        is_number = type(point) is int and 0 <= point < len(self._points)
+        return is_number and all(self._trials[each].get("status") == DONE for each in self._points[point]["trials"])
+
+    def _point_text(self, number: int, criteria: Sequence[str]) -> str:
+        point = self._points[number]
+        means = [(name, _value(point.get("mean"), name)) for name in criteria]
+        values = ", ".join(f"{short_name(name)} {number_text(value)}" for name, value in means)
+        settings = " ".join(f"{key}={value}" for key, value in point["settings"].items())
+        return f"point {number} ({settings}: {values})"
 
     def asked(self, point: int) -> int:
         """Return the point that the user asks for.

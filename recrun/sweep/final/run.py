@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from recrun.errors import CheckpointError
+from recrun.errors import CheckpointError, ConfigError, Fault
+from recrun.report.terminal.lines import counted
 from recrun.runs.folder import now
 from recrun.sweep.adopted import exit_code_in
 from recrun.sweep.engines.asking import asked, take_ended
@@ -18,6 +19,7 @@ from recrun.sweep.engines.local import threads_of
 from recrun.sweep.engines.processes import ended_by
 from recrun.sweep.final.choice import read_choices, sweep_folder
 from recrun.sweep.final.record import document_of, read_record, write_record
+from recrun.sweep.final.seeds import MOST
 from recrun.sweep.final.trials import FinalTrial, LastStep, open_trials, plan_final
 from recrun.sweep.locks.lock import SweepLock
 from recrun.sweep.row import DONE, FAILED, INTERRUPTED, RUNNING
@@ -40,12 +42,25 @@ class Wish:
         train_only: score the trials of the point on test as they are, and train nothing.
         again: make the last step of the present choice although there was one of another.
         trust: whether code of the user's own that the runs name may be run although it was not run here before.
+        seeds: with how many seeds the point is trained, in place of those that the search had.
     """
 
     point: int | None = None
     train_only: bool = False
     again: bool = False
     trust: bool = False
+    seeds: int | None = None
+
+    def check(self) -> None:
+        """Check what is asked for.
+
+        Raises:
+            ConfigError: there are no such seeds.
+        """
+        if self.seeds is not None and not (type(self.seeds) is int and 1 <= self.seeds <= MOST):
+            raise ConfigError(Fault(f"expected a number of seeds from 1 to {MOST}, found {self.seeds!r}", key="seeds"))
+        if self.seeds is not None and self.train_only:
+            raise ConfigError(Fault("train_only trains nothing, so it takes the seeds of the search", key="seeds"))
 
 
 @dataclass(frozen=True)
@@ -89,14 +104,18 @@ def run_final(
         CheckpointError: the sweep or one of its runs is damaged.
         TrainingError: the engine failed.
     """
+    wish.check()
     folder = sweep_folder(path)
     lock = SweepLock(folder, say=tell)
     try:
         record = read_record(folder)
         choices = read_choices(folder, wish.point)
         runs = folder.parent.parent
-        finals = [plan_final(each, runs, train_only=wish.train_only, trust=wish.trust) for each in choices]
         before, earlier = record["finals"], record["earlier"]
+        finals = [
+            plan_final(each, runs, train_only=wish.train_only, trust=wish.trust, n_seeds=wish.seeds, before=before)
+            for each in choices
+        ]
         has_changed = bool(before) and {each["digest"] for each in before} != {each.digest for each in finals}
         if has_changed and not wish.again:
             return _as_before(folder, finals, before)
@@ -107,7 +126,7 @@ def run_final(
             final.at = str(begun.get(final.digest) or now())
         work = _Work(folder, finals, earlier, tell or (lambda text: None))
         code = work.run(make_engine, jobs)
-        return Finished(folder, [document_of(each) for each in finals], code, [])
+        return Finished(folder, [document_of(each) for each in finals], code, list(_notes(finals)))
     finally:
         lock.release()
 
@@ -120,6 +139,13 @@ def _as_before(folder: Path, finals: Sequence[LastStep], before: Sequence[dict[s
     note = f"the last step of {at} is of another choice; now it would be {now_}, trained {how}: --again makes that one"
     code = ALL_DONE if all(each.get("status") == DONE for each in before) else SOME_FAILED
     return Finished(folder, list(before), code, [note])
+
+
+def _notes(finals: Sequence[LastStep]) -> Iterator[str]:
+    """Yield a note where more seeds were trained before than are asked for now."""
+    n_further = sum(final.n_further for final in finals)
+    if n_further:
+        yield f"{counted(n_further, 'run')} with further seeds, scored on test before, stay in the means"
 
 
 def _described(settings: Any) -> str:
@@ -228,8 +254,8 @@ class _Work:
                 "point": choice.point,
                 "settings": dict(choice.settings),
                 "chosen_by": choice.document(),
-                "best_epochs": [trial.crowned.best_epoch for trial in final.trials],
-                "runs": [str(trial.crowned.run.path) for trial in final.trials],
+                "best_epochs": [trial.best_epoch for trial in choice.trials],
+                "runs": [str(trial.run.path) for trial in choice.trials],
             }
             for trial in final.trials:
                 if trial.status == DONE:

@@ -21,6 +21,7 @@ from recrun.runs.folder import RunFolder
 from recrun.runs.provenance import refuse_strange_code
 from recrun.runs.records import read_json
 from recrun.sweep.final.choice import Choice, Crowned, epochs_of
+from recrun.sweep.final.seeds import MOST, n_seeds_with, with_seeds
 from recrun.sweep.points import Values
 from recrun.sweep.row import DONE, INTERRUPTED, PENDING
 from recrun.sweep.same_data import DataFiles
@@ -52,6 +53,7 @@ class FinalTrial:
         status: pending, running, done, failed or interrupted.
         test: the metrics on test, once done.
         cause: why it failed or was interrupted.
+        is_of_search: whether the search had a trial with its seed.
     """
 
     crowned: Crowned
@@ -62,11 +64,12 @@ class FinalTrial:
     status: str = PENDING
     test: Values | None = None
     cause: str | None = None
+    is_of_search: bool = True
 
     def document(self) -> dict[str, Any]:
         """Return what is recorded of it."""
         return {
-            "trial": self.crowned.index,
+            "trial": self.crowned.index if self.is_of_search else None,
             "seed": self.crowned.settings.get("seed"),
             "overrides": dict(self.crowned.overrides),
             "run": str(self.run.path) if self.status != PENDING else None,
@@ -107,6 +110,8 @@ class LastStep:
         epochs: for how many epochs it is trained; None if it is not trained by epochs, or only scored.
         trials: its runs.
         at: when it was begun.
+        n_seeds: how many seeds were asked for; None for those of the search.
+        n_further: how many of its runs have seeds beyond these, and are done.
     """
 
     choice: Choice
@@ -114,6 +119,8 @@ class LastStep:
     epochs: int | None
     trials: list[FinalTrial] = field(default_factory=list)
     at: str = ""
+    n_seeds: int | None = None
+    n_further: int = 0
 
     @property
     def is_trained(self) -> bool:
@@ -121,7 +128,15 @@ class LastStep:
         return self.trials[0].config is not None
 
 
-def plan_final(choice: Choice, runs: Path, *, train_only: bool, trust: bool = False) -> LastStep:
+def plan_final(
+    choice: Choice,
+    runs: Path,
+    *,
+    train_only: bool,
+    trust: bool = False,
+    n_seeds: int | None = None,
+    before: Sequence[Mapping[str, Any]] = (),
+) -> LastStep:
     """Return the last step of a choice, with what is done of it already.
 
     Args:
@@ -129,6 +144,8 @@ def plan_final(choice: Choice, runs: Path, *, train_only: bool, trust: bool = Fa
         runs: the folder of all runs.
         train_only: whether the trials of the point are only scored on test, and nothing is trained.
         trust: whether code of the user's own that the runs name may be run although it was not run here before.
+        n_seeds: how many seeds it is trained with; None for as many as it was before, or as the search had.
+        before: the last steps that there were. What they have trained is kept, whatever `n_seeds` is.
 
     Raises:
         ConfigError: it cannot be trained without validation, or its data has changed.
@@ -152,13 +169,32 @@ def plan_final(choice: Choice, runs: Path, *, train_only: bool, trust: bool = Fa
         configs = [_config(each, epochs) for each in choice.trials]
         final = LastStep(choice, _digest([sweep_identity(config, ()) for config in configs]), None)
         final.epochs = epochs if "stop_epoch" in configs[0] else None
-        final.trials = [
-            _placed(each, config, runs, f"{final.digest}-{k}")
-            for k, (each, config) in enumerate(zip(choice.trials, configs, strict=True))
-        ]
+        _add_trials(final, runs, epochs, n_seeds, [each for each in before if each["digest"] == final.digest])
     for trial in final.trials:
         trial.look()
     return final
+
+
+def _add_trials(
+    final: LastStep, runs: Path, epochs: int, n_seeds: int | None, before: Sequence[Mapping[str, Any]]
+) -> None:
+    """Add the runs that are asked for, and those with further seeds that the last step before has done.
+
+    A run that was scored on test stays in the means: seeds are not chosen by their numbers on test.
+    """
+    chosen = final.choice.trials
+    recorded = next((each.get("n_seeds") for each in before), None)
+    final.n_seeds = recorded if n_seeds is None and type(recorded) is int and 0 < recorded <= MOST else n_seeds
+    wanted = with_seeds(chosen, final.n_seeds)
+    known = n_seeds_with(chosen, (trial.get("seed") for each in before for trial in each["trials"]))
+    further = with_seeds(chosen, max(known, final.n_seeds or 0)) if known else {}
+    for number, crowned in dict(sorted({**further, **wanted}.items())).items():
+        trial = _placed(crowned, _config(crowned, epochs), runs, f"{final.digest}-{number}")
+        trial.is_of_search = number < len(chosen)
+        trial.look()
+        if number in wanted or not trial.is_open:
+            final.trials.append(trial)
+            final.n_further += number not in wanted
 
 
 def _digest(content: Any) -> str:

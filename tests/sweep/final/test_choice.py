@@ -76,6 +76,25 @@ def test_a_front_of_several_criteria_needs_a_point(folder: Path) -> None:
     assert read_choices(folder, 0)[0].criterion == "ndcg@20"
 
 
+def test_the_error_about_a_front_names_its_points_and_the_command(folder: Path) -> None:
+    criteria = ["ndcg@20", "recall@20"]
+    points = _change(folder, which4best="ndcg@20", criteria=criteria, front=[1, 0, 7, "x"], best_point=None)["points"]
+    with pytest.raises(ConfigError) as error:
+        read_choices(folder)
+    shown = [
+        f"point {n} (lr={points[n]['settings']['lr']}: ndcg@20 {points[n]['mean']['ndcg@20']:.4f}, recall@20 "
+        f"{points[n]['mean']['recall@20']:.4f})"
+        for n in (1, 0)
+    ]
+    assert str(error.value) == (
+        f"the sweep {folder} has several criteria, and none of its points is the best by all; name one of the front, "
+        f"as by 'recrun final {folder} --point 1': {shown[0]}; {shown[1]}"
+    )
+    _change(folder, points=[*points, *points[:1] * 30], front=list(range(12)))
+    with pytest.raises(ConfigError, match=r"point 9 \(lr=0.0001: .*\); and 2 more$"):
+        read_choices(folder)
+
+
 def test_a_ledger_without_a_best_point_is_ranked_by_the_mean(folder: Path) -> None:
     best = _change(folder)["best_point"]
     _change(folder, best_point=None, more={"a": 1})

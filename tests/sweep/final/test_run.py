@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import statistics
 import subprocess
@@ -162,6 +163,78 @@ def test_folds_are_trained_each_on_its_own_parts(swept: Swept, final: Make) -> N
     finished, _ = final(swept("split=k_fold", "n_folds=2", "test_fold=1,2", "lr=1e-3,5e-2"))
     folds = [_settings(trial["run"])["test_fold"] for trial in finished.finals[0]["trials"]]
     assert folds == [1, 2]
+
+
+def test_further_seeds_are_trained_and_those_that_are_done_are_kept(swept: Swept, final: Make) -> None:
+    folder = swept("lr=1e-4,5e-2", "seed=3,1")
+    first, _ = final(folder)
+    more, commands = final(folder, seeds=4)
+    assert len(commands) == 2
+    (found,) = more.finals
+    trials = found["trials"]
+    assert [trial["seed"] for trial in trials] == [3, 1, 4, 5]
+    assert [_settings(trial["run"])["seed"] for trial in trials] == [3, 1, 4, 5]
+    assert trials[:2] == first.finals[0]["trials"]
+    assert [trial["trial"] for trial in trials[2:]] == [None, None]
+    assert [trial["overrides"]["seed"] for trial in trials[2:]] == [4, 5]
+    assert (found["n"], found["n_seeds"], len({str(trial["test"]) for trial in trials})) == (4, 4, 4)
+    same = ("point", "epochs", "best_epochs", "digest", "at", "chosen_by")
+    assert {key: found[key] for key in same} == {key: first.finals[0][key] for key in same}
+    assert read_final(folder)["final"] == found
+    assert _json(folder / "final.json")["earlier"] == []
+    of = [_json(Path(trial["run"]) / "run.json")["final_of"] for trial in trials]
+    assert of == [of[0]] * 4
+    # Without the option it is the same last step; with fewer seeds, what was scored on test stays in the means.
+    assert final(folder) == (more, [])
+    fewer, commands = final(folder, seeds=1)
+    assert commands == []
+    assert fewer.finals[0]["trials"] == trials
+    assert fewer.notes == ["3 runs with further seeds, scored on test before, stay in the means"]
+    assert (final(folder)[0].finals[0]["trials"], final(folder, seeds=5)[1] == []) == (trials, False)
+
+
+def test_fewer_seeds_than_the_search_had_and_seeds_for_each_fold(swept: Swept, final: Make) -> None:
+    folder = swept("split=k_fold", "n_folds=2", "test_fold=1,2", "seed=1,2", "lr=1e-3,5e-2", "epochs=1")
+
+    def trained(**asked: Any) -> list[tuple[int, int]]:
+        finished, commands = final(folder, **asked)
+        settings = [_settings(trial["run"]) for trial in finished.finals[0]["trials"]]
+        counts.append(len(commands))
+        return sorted((each["test_fold"], each["seed"]) for each in settings)
+
+    counts: list[int] = []
+    assert trained(seeds=1) == [(1, 1), (2, 1)]
+    assert trained(seeds=3) == [(fold, seed) for fold in (1, 2) for seed in (1, 2, 3)]
+    assert trained() == [(fold, seed) for fold in (1, 2) for seed in (1, 2, 3)]
+    assert counts == [2, 4, 0]
+
+
+def test_seeds_that_were_not_begun_go_when_fewer_are_asked_for(swept: Swept, final: Make) -> None:
+    folder = swept("lr=1e-4,5e-2", "epochs=1")
+    final(folder, seeds=3)
+    record = _json(folder / "final.json")
+    third = Path(record["finals"][0]["trials"][2]["run"])
+    shutil.rmtree(third)
+    finished, commands = final(folder, seeds=2)
+    assert ([trial["seed"] for trial in finished.finals[0]["trials"]], commands, finished.notes) == ([1, 2], [], [])
+    record["finals"][0] |= {"n_seeds": 10**9}
+    record["finals"][0]["trials"] = [{**trial, "seed": 10**12} for trial in record["finals"][0]["trials"]]
+    (folder / "final.json").write_text(json.dumps(record), encoding="utf-8")
+    assert [trial["seed"] for trial in final(folder)[0].finals[0]["trials"]] == [1], "a record that cannot be"
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"seeds": 0}, "seeds: expected a number of seeds from 1 to 1000, found 0"),
+        ({"seeds": 1001}, "seeds: expected a number of seeds from 1 to 1000, found 1001"),
+        ({"seeds": 2, "train_only": True}, "seeds: train_only trains nothing, so it takes the seeds of the search"),
+    ],
+)
+def test_seeds_that_cannot_be_are_refused(asked: dict[str, Any], message: str, final: Make, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        final(tmp_path, **asked)
+    assert str(error.value) == message
 
 
 def test_a_failed_run_is_trained_anew_in_a_folder_of_its_own(swept: Swept, final: Make) -> None:
