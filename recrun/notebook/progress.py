@@ -14,6 +14,7 @@ from recrun.report.terminal.board import Board, Row, train_title
 from recrun.report.terminal.lines import counted, duration, epoch_label, facts, more_facts, number
 from recrun.runs.history import Part
 from recrun.sweep.run import Listener
+from recrun.sweep.view.elapsed import Elapsed
 from recrun.sweep.view.opening import opening_lines
 from recrun.sweep.view.progress import progress_cells
 from recrun.training.reporter import Reporter
@@ -149,6 +150,7 @@ class SweepView(Listener):
     def __init__(self, output: CellOutput, config: str) -> None:
         self._output, self._config = output, config
         self._refresh = Recurring(_REFRESH_SECONDS)
+        self._elapsed = Elapsed()
         self._request = ""
 
     def begin(self, ledger: Ledger) -> None:
@@ -167,7 +169,7 @@ class SweepView(Listener):
         self._show()
 
     def _show(self) -> None:
-        heads, rows, best, counts = progress_cells(self._ledger)
+        heads, rows, best, counts = progress_cells(self._ledger, elapsed=self._elapsed)
         texts = [[each if isinstance(each, str) else number(each) for each in row] for row in rows]
         told = [line.partition(" ") for line in opening_lines(self._ledger)]
         facts = {label: text.strip() for label, _, text in told} | {"config": self._config}

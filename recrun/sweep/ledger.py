@@ -31,6 +31,7 @@ from recrun.sweep.planning.study import Plan
 from recrun.sweep.row import DONE, FAILED, PAUSED, PENDING, RUNNING, Row
 from recrun.sweep.schedules.schedule import Result
 from recrun.sweep.state import State
+from recrun.sweep.step_results import recorded_seconds
 from recrun.sweep.storage import LEDGER, open_folder, writing
 from recrun.sweep.trial_results import INTERRUPTED_EXIT, is_number, read_result
 
@@ -202,6 +203,7 @@ class Ledger(State):
         """Take what a trial that was paused has reached; its value is that of its best evaluation so far."""
         row.valid = None if result.value is None else {self.plan.which4best: self.plan.sign * result.value}
         row.best_epoch = next((epoch for epoch, value in result.curve.items() if value == result.value), None)
+        row.seconds = recorded_seconds(row.run)
 
     def _take(self, row: Row, result: Mapping[str, Any]) -> None:
         """Read the result of a finished run into a row; without the numbers that the sweep reports it has failed.

@@ -37,7 +37,7 @@ class Row:
         best_epoch: that epoch.
         cause: why it failed or was interrupted.
         exit_code: of its process; -N for one that signal N killed.
-        seconds: how long it took: as recorded by the run once it is done, else wall time.
+        seconds: how long it took: as recorded by the run once it is done or paused, else wall time.
         spent: the wall time of its last process, if this command has seen it end.
         started: when it started, on the monotonic clock.
     """

@@ -24,6 +24,14 @@ def curve_of(run: RunFolder, metric: str) -> dict[int, float]:
     return found
 
 
+def recorded_seconds(run: RunFolder) -> float | None:
+    """Return the seconds of training and evaluation in the history of a run, as its final numbers have their total."""
+    try:
+        return float(sum(line["seconds"] for line in read_history(run.metrics_lines_file)))
+    except CheckpointError:
+        return None
+
+
 def result_of(run: RunFolder, metric: str, sign: float, step: Step) -> Result | None:
     """Return the result of a step, or None if its run has not come that far.
 

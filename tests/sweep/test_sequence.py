@@ -222,3 +222,15 @@ def test_a_study_that_is_stopped_when_all_that_it_began_is_done_is_not_done(ledg
     shorter = ledger("lr=1e-4..1e-1:log", **asked)
     assert study(shorter, command := program(body)) == 0
     assert (command.started, shorter.status) == ([], "done")
+
+
+def test_the_time_of_a_trial_that_was_paused_is_that_of_its_run_whoever_asks(ledger: MakeLedger, learner: Any) -> None:
+    arguments = ("lr=1e-3,1e-2,5e-3,2e-3", "epochs=4")
+    ours = ledger(*arguments, prune="asha:eta=2,min_epochs=1")
+    assert study(ours, learner("time.sleep(0.05)")) == 0
+    pruned = [row for row in ours.rows if row.status == "pruned"]
+    assert pruned
+    assert [row.seconds for row in pruned] == [pytest.approx(0.1 * (row.reached or 0)) for row in pruned]
+    again = ledger(*arguments, prune="asha:eta=2,min_epochs=1")
+    assert study(again, learner("pass")) == 0
+    assert [row.seconds for row in again.rows] == [row.seconds for row in ours.rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 
 from recrun.registry.user_files import short_name
@@ -14,6 +14,7 @@ from recrun.report.terminal.lines import duration, number
 from recrun.sweep.ledger import Ledger
 from recrun.sweep.row import PAUSED, PRUNED, Row
 from recrun.sweep.run import Listener
+from recrun.sweep.view.elapsed import Elapsed
 from recrun.sweep.view.opening import opening_lines
 from recrun.sweep.view.pace import Pace
 from recrun.sweep.view.progress import progress_view
@@ -87,6 +88,7 @@ class LiveView(Quiet):
     def __init__(self, console: Console, verbose: int = 1) -> None:
         super().__init__(console, verbose)
         self._live: Live | None = None
+        self._elapsed = Elapsed()
         self._next = 0.0
 
     def begin(self, ledger: Ledger) -> None:
@@ -100,9 +102,12 @@ class LiveView(Quiet):
     def tick(self) -> None:
         began = time.monotonic()
         if self._live is not None and began >= self._next:
-            self._live.update(progress_view(self.ledger, self.pace, self.console.size.height), refresh=True)
+            self._live.update(self._drawn(), refresh=True)
             now = time.monotonic()
             self._next = now + max(_REFRESH_SECONDS, (now - began) / _MOST_SHARE)
+
+    def _drawn(self) -> Group:
+        return progress_view(self.ledger, self.pace, self.console.size.height, self._elapsed)
 
     def end(self) -> None:
         if self._live is not None:

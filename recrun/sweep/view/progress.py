@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -10,11 +9,12 @@ from rich.console import Group
 
 from recrun.registry.user_files import short_name
 from recrun.report.terminal.columns import Field
-from recrun.report.terminal.lines import clock, number
+from recrun.report.terminal.lines import duration, number
 from recrun.report.terminal.tables import Prose, table
 from recrun.sweep.ledger import Ledger
 from recrun.sweep.row import DONE, FAILED, INTERRUPTED, PAUSED, PENDING, PRUNED, RUNNING, Row
 from recrun.sweep.trial_results import latest_value
+from recrun.sweep.view.elapsed import Elapsed
 from recrun.sweep.view.pace import Pace
 from recrun.sweep.view.settings import columns_of, cut, settings_text, shown
 
@@ -27,16 +27,17 @@ _BAR: Final = 30
 _ORDER: Final = (DONE, RUNNING, PAUSED, PRUNED, FAILED, INTERRUPTED, PENDING)
 
 
-def progress_view(ledger: Ledger, pace: Pace, height: int) -> Group:
+def progress_view(ledger: Ledger, pace: Pace, height: int, elapsed: Elapsed | None = None) -> Group:
     """Return what is drawn while a sweep runs.
 
     Args:
         ledger: the sweep.
         pace: its pace.
         height: the lines of the terminal.
+        elapsed: what is known of the histories of running trials.
     """
     n_rows = max(_LEAST_ROWS, min(MOST_ROWS, height - _OTHER_LINES))
-    heads, cells, best, counts = progress_cells(ledger, n_rows)
+    heads, cells, best, counts = progress_cells(ledger, n_rows, elapsed)
     n_axes = len(columns_of(ledger))
     trial, *axes, status, time_taken, value, cause = heads
     # Of many settings, the last ones are left out first; the cause of a failure is in the result too.
@@ -69,7 +70,9 @@ def bar(n_ended: int, total: int) -> str:
     return f"[{'#' * filled:{_BAR}}] {n_ended}/{total}"
 
 
-def progress_cells(ledger: Ledger, n_rows: int = MOST_ROWS) -> tuple[list[str], list[list[Any]], int | None, str]:
+def progress_cells(
+    ledger: Ledger, n_rows: int = MOST_ROWS, elapsed: Elapsed | None = None
+) -> tuple[list[str], list[list[Any]], int | None, str]:
     """Return the headings of the progress table, its rows, the position of the best one, and how many trials are how.
 
     The columns are the trial, its values on the axes, its status, the time taken, its value, and its cause.
@@ -77,20 +80,21 @@ def progress_cells(ledger: Ledger, n_rows: int = MOST_ROWS) -> tuple[list[str], 
     Args:
         ledger: the sweep.
         n_rows: how many rows there are at the most.
+        elapsed: what is known of the histories of running trials.
     """
     criterion = ledger.plan.which4best
     rows = list(shown_rows(ledger.rows, n_rows))
-    now = time.monotonic()
+    elapsed = elapsed or Elapsed()
     keys = columns_of(ledger)
     cells = []
     for row in rows:
         value = ledger.numbers(row).get(criterion)
-        seconds = row.seconds
         if row.status == RUNNING:
-            value, seconds = latest_value(row.run, criterion), now - (row.started or now)
-        elapsed = "" if seconds is None else clock(seconds)
+            value = latest_value(row.run, criterion)
+        seconds = elapsed.seconds(row)
+        taken = "" if seconds is None else duration(seconds)
         settings = [shown(row, key) for key in keys]
-        cells.append([str(row.trial.index), *settings, status_of(row), elapsed, value, row.cause or ""])
+        cells.append([str(row.trial.index), *settings, status_of(row), taken, value, row.cause or ""])
     leader = ledger.best
     best = next((position for position, row in enumerate(rows) if row.trial.index == leader), None)
     heads = ["trial", *keys, "status", "time", f"{ledger.split} {short_name(criterion)}", "cause"]

@@ -148,6 +148,31 @@ def test_pruned_points_are_below_the_finished_ones_with_the_epoch_that_they_reac
     assert list(closing_lines(ours))[-2].startswith("next    recrun final")  # pruned trials are no hindrance
 
 
+def test_time_that_is_over_is_said_with_what_is_left(ledger: MakeLedger, program: Any) -> None:
+    ours = ledger("lr=1e-3,1e-2,5e-3", max_hours=0.5 / 3600)
+    sweep(ours, program("time.sleep(1)\ndone(float(given['lr']))"), Quiet(console()))
+    *_, over, again, logs, folder = closing_lines(ours)
+    assert over == "budget  --max-hours 0.000138889 is over; repeat the command to go on for as long again"
+    assert again == "again   3 of 3 trials are not done; repeat the command to run them again"
+    assert (logs, folder) == (f"logs    {ours.trials_folder}", f"folder  {ours.folder}")
+
+
+def test_epochs_that_do_not_suffice_for_all_points_are_said(ledger: MakeLedger, learner: Any) -> None:
+    asked = {"prune": "asha:eta=2,min_epochs=1", "max_epochs": 6}
+    ours = ledger("lr=1e-3,1e-2,5e-3,2e-3,3e-3,4e-3", "epochs=4", **asked)
+    sweep(ours, learner("pass"), Quiet(console()))
+    not_begun = sum(row.reached is None and row.status == "pruned" for row in ours.rows)
+    assert not_begun > 0
+    *_, budget, _ = closing_lines(ours)
+    assert budget == (
+        f"budget  of --max-epochs 6 not enough is left: {not_begun} trials did not begin; repeat the command with more "
+        "to go on"
+    )
+    whole = ledger("lr=1e-3,1e-2,5e-3,2e-3,3e-3,4e-3", "epochs=4", folder="other", prune=asked["prune"], max_epochs=24)
+    sweep(whole, learner("pass"), Quiet(console()))
+    assert not any(line.startswith("budget") for line in closing_lines(whole))
+
+
 def test_the_points_of_a_front_come_first_and_have_a_star(study: Callable[..., Ledger]) -> None:
     both = "[ndcg@20,coverage@20]"
     ours = study("bprmf", "lr=1e-4,1e-3,1e-2", f"monitors={both}", f"which4best={both}")
