@@ -40,6 +40,40 @@ def test_both_have_a_run_and_print_nothing_between_its_results(work: Workplace) 
     assert json.loads(config)["lr"] == 0.001
 
 
+def test_a_trial_that_pauses_and_goes_on_is_one_run_with_every_epoch_once(work: Workplace) -> None:
+    work.environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{work.folder}/mlflow.db"
+    track = "track=[trackio,wandb,mlflow,tensorboard]"
+    study = [
+        "sweep",
+        "bprmf",
+        *SMALL,
+        "description=mine",
+        "epochs=4",
+        "lr=1e-3,5e-2",
+        "--prune",
+        "asha:eta=2,min_epochs=1",
+    ]
+    out, err = work.run(*study, track, "--json", "-q")
+    assert "warning" not in err
+    trials = json.loads(out)["trials"]
+    assert sorted(trial["status"] for trial in trials) == ["done", "pruned"]
+    reached = [trial.get("reached") or 4 for trial in trials]
+    assert max(reached) > min(reached)
+    once = {("train", epoch): reached.count(4) + (epoch <= min(reached)) for epoch in range(1, 5)}
+    found = _in_trackio(work)
+    assert {key: found[key] for key in once} == once
+    with closing(sqlite3.connect(work.folder / "trackio" / "mine.db")) as database:
+        assert len(database.execute("select distinct run_name from metrics").fetchall()) == 2
+    with closing(sqlite3.connect(work.folder / "mlflow.db")) as database:
+        logged = database.execute("select run_uuid, step from metrics where key = 'train/loss'").fetchall()
+        assert len(database.execute("select run_uuid from runs").fetchall()) == 2
+    assert sorted(Counter(logged).values()) == [1] * sum(reached)
+    records = [work.folder / trial["run"] / "track" / "wandb.json" for trial in trials]
+    ids = {json.loads(record.read_text(encoding="utf-8"))["id"] for record in records}
+    folders = [folder.name.rpartition("-")[2] for folder in (work.folder / "wandb").glob("offline-run-*")]
+    assert set(folders) == ids  # a folder for each part of a run
+
+
 def test_a_run_that_was_killed_goes_on_as_the_same_run(work: Workplace) -> None:
     gate, file = work.gated()
     process = work.start("train", *NAMED, SIX, f"track=[trackio,wandb,{gate}]", file, "checkpoint_freq=2")
