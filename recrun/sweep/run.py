@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from recrun.errors import RecrunError
 from recrun.sweep.adopted import exit_code_in
-from recrun.sweep.engines.asking import asked, take_ended
+from recrun.sweep.engines.asking import asked
 from recrun.sweep.engines.engine import Engine, Job, Outcome
+from recrun.sweep.engines.job_loop import JobLoop
 from recrun.sweep.engines.local import threads_of
 from recrun.sweep.engines.processes import ended_by
 from recrun.sweep.importance.findings import findings
 from recrun.sweep.ledger import Ledger
-from recrun.sweep.locks.lease import LeaseLostError
 from recrun.sweep.planning.trials import NO_TEST
 from recrun.sweep.row import DONE, FAILED, INTERRUPTED, PENDING, Row
-from recrun.sweep.sequence import Sequence as TrialSequence
 from recrun.sweep.sequence import sequence_of
 from recrun.sweep.time_limits import TimeLimits
 from recrun.sweep.trial_results import INTERRUPTED_EXIT, explain_failure, read_result
@@ -29,7 +25,6 @@ from recrun.training.stop_signals import StopRequests
 ALL_DONE: Final = 0
 SOME_FAILED: Final = 3
 
-_POLL_SECONDS: Final = 0.05
 _WRONG_CONFIG: Final = 2
 """The exit code of a trial whose settings or data are wrong, which another attempt does not mend."""
 
@@ -101,135 +96,104 @@ def run_sweep(
     Returns:
         The exit code: 0 if all are done or the time is up, 3 if some are not, 130 if interrupted.
     """
-    run = _Sweep(ledger, engine, jobs, command, sequence_of(ledger, jobs))
     listener = listener or Listener()
+    loop = _SweepLoop(ledger, engine, jobs, listener, command)
     with StopRequests() as requests:
         listener.begin(ledger)
         try:
-            run.adopt(listener)
-            while run.goes_on(requests.count):
-                ledger.require_lease()
-                run.step(listener, requests.count)
-                ledger.save_if_due()
-                if run.running:
-                    time.sleep(_POLL_SECONDS)
-        except LeaseLostError:  # the trials are another's now, and so are the files
-            raise
-        except Exception:
-            run.wind_down(requests)
-            raise
-        except BaseException:
-            engine.stop()
-            raise
+            loop.run(requests)
         finally:
             listener.end()
         interrupted = requests.count > 0 and ledger.status != DONE
-        run.close(interrupted)
+        loop.close(interrupted)
         ledger.save()
     if interrupted:
         return INTERRUPTED_EXIT
-    return ALL_DONE if ledger.status == DONE or run.is_over_time else SOME_FAILED
+    return ALL_DONE if ledger.status == DONE or ledger.is_over_time else SOME_FAILED
 
 
-class _Sweep:
-    """The state of a sweep while it runs."""
+class _SweepLoop(JobLoop[Row]):
+    """Runs the trials of a sweep in the order of its sequence, and keeps its ledger."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        engine: Engine,
-        jobs: int,
-        command: CommandBuilder,
-        sequence: TrialSequence,
-    ) -> None:
-        self.ledger, self.engine, self.jobs, self.command = ledger, engine, jobs, command
-        self.sequence, self.limits = sequence, ledger.plan.limits
-        self.running: dict[int, Row] = {}
-        self.is_over_time = False
-        self._served = 0
-        self._has_failed = self._is_exhausted = False
-        self.time = TimeLimits(self.limits)
+    def __init__(self, ledger: Ledger, engine: Engine, jobs: int, listener: Listener, command: CommandBuilder) -> None:
+        super().__init__(engine)
+        self._ledger, self._jobs, self._listener, self._command = ledger, jobs, listener, command
+        self._sequence, self._limits = sequence_of(ledger, jobs), ledger.plan.limits
+        self._time = TimeLimits(self._limits)
 
-    @property
-    def stops(self) -> bool:
-        """Whether no further trial starts."""
-        return self._served > 0 or self.is_over_time or self._has_failed
+    def waiting(self) -> list[Row]:
+        """Return the trials of the sequence that an earlier process may have started."""
+        return self._sequence.waiting()
 
-    def goes_on(self, n_requests: int) -> bool:
-        """Return whether something runs, or may start."""
-        return bool(self.running) or not (self._is_exhausted or self.stops or n_requests)
+    def take(self) -> Row | None:
+        """Return the next trial of the sequence."""
+        return self._sequence.take()
 
-    def step(self, listener: Listener, n_requests: int) -> None:
-        """Start what can start, take note of what has ended, and stop what is to be stopped."""
-        if not self.stops and not n_requests:
-            self._fill(listener)
-        if n_requests > self._served:
-            self._served = n_requests
-            listener.stopping(at_once=n_requests > 1)
-            asked(self.engine.stop if n_requests == 1 else self.engine.kill)
-        self._watch_time()
-        self._collect(listener)
-        listener.tick()
+    def known_job(self, row: Row) -> Job:
+        """Return the job of a trial without its command."""
+        return Job(row.trial.index, (), self._ledger.log_path(row))
 
-    def _fill(self, listener: Listener) -> None:
-        self._is_exhausted = False
-        while asked(self.engine.has_room):
-            row = self.sequence.take()
-            if row is None:
-                self._is_exhausted = not self.running
-                return
-            self._start(row)
-            listener.started(row)
+    def begin(self, row: Row) -> Job:
+        """Record that a trial is about to start, and return its job."""
+        self._ledger.look_again(row)
+        self._ledger.begin(row)
+        command = tuple(self._command(self._ledger, row))
+        return replace(self.known_job(row), command=command, threads=threads_of(row.trial.config, self._jobs))
 
-    def _start(self, row: Row) -> None:
-        self.ledger.look_again(row)
-        try:
-            self.ledger.begin(row)
-            asked(self.engine.start, self._job(row))
-        except BaseException:
-            row.status = PENDING
-            raise
-        self.running[row.trial.index] = row
+    def not_started(self, row: Row) -> None:
+        """Leave a trial to the next command."""
+        row.status = PENDING
 
-    def _job(self, row: Row) -> Job:
-        command, log = tuple(self.command(self.ledger, row)), self.ledger.log_path(row)
-        return Job(row.trial.index, command, log, threads_of(row.trial.config, self.jobs))
+    def adopted(self, row: Row) -> None:
+        """Record that a trial runs which an earlier process has started."""
+        self._sequence.remove(row)
+        self._ledger.take_over(row)
 
-    def adopt(self, listener: Listener) -> None:
-        """Take over the trials that an earlier process of this sweep has started and that still run."""
-        for row in self.sequence.waiting():
-            log = self.ledger.log_path(row)
-            if log.exists() and asked(self.engine.adopt, Job(row.trial.index, (), log)):
-                self.sequence.remove(row)
-                self.ledger.take_over(row)
-                self.running[row.trial.index] = row
-                listener.started(row)
+    def save(self) -> None:
+        """Write the files of the sweep."""
+        self._ledger.save()
 
-    def _watch_time(self) -> None:
+    def check(self) -> None:
+        """Raise an error if another process has taken the sweep over."""
+        self._ledger.require_lease()
+
+    def started(self, row: Row) -> None:
+        """Notify the listener."""
+        self._listener.started(row)
+
+    def stopping(self, at_once: bool) -> None:
+        """Notify the listener."""
+        self._listener.stopping(at_once)
+
+    def watch(self) -> None:
         """Stop what has run for too long."""
-        if self.time.is_up and not self.stops:
-            self.is_over_time = True
+        if self._time.is_up and not self.stops:
+            self._ledger.is_over_time = self.stops = True
             asked(self.engine.stop)
-        stopped, killed = self.time.look(self.running)
+        stopped, killed = self._time.look(self.running)
         for index in stopped:
             asked(self.engine.stop_job, index)
         for index in killed:
             asked(self.engine.kill_job, index)
 
-    def _collect(self, listener: Listener) -> None:
-        """Record the trials that have ended."""
-        for row, outcome in take_ended(self.engine, self.running):
-            is_late, was_continued = self.time.ended(row), row.continues
-            self._end(row, outcome, is_late=is_late)
-            self.sequence.ended(row)
-            listener.ended(row)
-            if row.status in (FAILED, INTERRUPTED) and not self.stops:
-                if not is_late and self._may_retry(row, outcome, was_continued):
-                    self.ledger.again(row)
-                    self.sequence.put_back(row)
-                elif self.limits.fail_fast:
-                    self._has_failed = True
-                    asked(self.engine.stop)
+    def tick(self) -> None:
+        """Notify the listener, and save what has changed."""
+        self._listener.tick()
+        self._ledger.save_if_due()
+
+    def ended(self, row: Row, outcome: Outcome) -> None:
+        """Record how a trial ended, and try it again, or stop the sweep, as its limits say."""
+        is_late, was_continued = self._time.ended(row), row.continues
+        self._record(row, outcome, is_late=is_late)
+        self._sequence.ended(row)
+        self._listener.ended(row)
+        if row.status in (FAILED, INTERRUPTED) and not self.stops:
+            if not is_late and self._may_retry(row, outcome, was_continued):
+                self._ledger.again(row)
+                self._sequence.put_back(row)
+            elif self._limits.fail_fast:
+                self.stops = True
+                asked(self.engine.stop)
 
     def _may_retry(self, row: Row, outcome: Outcome, was_continued: bool) -> bool:
         """Return whether a trial that failed or was interrupted is tried again.
@@ -239,11 +203,14 @@ class _Sweep:
         """
         code = outcome.exit_code
         if code is None or code < 0 or code == INTERRUPTED_EXIT:
-            return row.n_tries <= max(self.limits.retries, int(self.ledger.plan.adapts))
-        return was_continued or (row.n_tries <= self.limits.retries and code != _WRONG_CONFIG)
+            return row.n_tries <= max(self._limits.retries, int(self._ledger.plan.adapts))
+        return was_continued or (row.n_tries <= self._limits.retries and code != _WRONG_CONFIG)
 
-    def _end(self, row: Row, outcome: Outcome, *, is_late: bool = False) -> None:
+    def record_end(self, row: Row, outcome: Outcome) -> None:
         """Determine how a trial's process ended, and record it."""
+        self._record(row, outcome)
+
+    def _record(self, row: Row, outcome: Outcome, *, is_late: bool = False) -> None:
         code, cause = outcome.exit_code, None
         if outcome.is_adopted:
             code = exit_code_in(row.run)
@@ -253,7 +220,7 @@ class _Sweep:
         if code == 0:
             status = DONE
         elif is_late:
-            status, cause = FAILED, f"ran longer than {self.limits.timeout:g} s"
+            status, cause = FAILED, f"ran longer than {self._limits.timeout:g} s"
         elif code is None:
             status, cause = FAILED, outcome.error
         elif code == INTERRUPTED_EXIT:
@@ -263,37 +230,17 @@ class _Sweep:
             status, cause = INTERRUPTED, f"killed by {name} while stopping"
         else:
             status = FAILED
-            cause = outcome.error or explain_failure(code, self.ledger.log_path(row), outcome.log_offset)
-        self.ledger.end(row, status, outcome.seconds, code, cause)
+            cause = outcome.error or explain_failure(code, self._ledger.log_path(row), outcome.log_offset)
+        self._ledger.end(row, status, outcome.seconds, code, cause)
 
     def close(self, interrupted: bool) -> None:
         """Mark the trials that did not start."""
-        self.ledger.is_over_time = self.is_over_time
         if interrupted:
-            self.ledger.further = self.ledger.further and INTERRUPTED
-            for row in [row for row in self.ledger.rows if row.status == PENDING]:
-                self.ledger.end(row, INTERRUPTED, None, None, "not started")
-        elif self._is_exhausted and not self.stops:
-            self.ledger.further = None
-            self.sequence.close()
+            self._ledger.further = self._ledger.further and INTERRUPTED
+            for row in [row for row in self._ledger.rows if row.status == PENDING]:
+                self._ledger.end(row, INTERRUPTED, None, None, "not started")
+        elif self.is_exhausted and not self.stops:
+            self._ledger.further = None
+            self._sequence.close()
         if not interrupted:
-            self.ledger.importance = findings(self.ledger)
-
-    def wind_down(self, requests: StopRequests) -> None:
-        """Let running trials save and end after the sweep itself has failed, and record what can be recorded.
-
-        A further request to stop kills them. An engine that fails is not asked again.
-        """
-        served = requests.count
-        self._served = max(self._served, 1)
-        with suppress(Exception):
-            self.engine.stop()
-            while self.running and requests.count == served:
-                for row, outcome in take_ended(self.engine, self.running):
-                    with suppress(RecrunError):
-                        self._end(row, outcome)
-                time.sleep(_POLL_SECONDS)
-            if self.running:
-                self.engine.kill()
-        with suppress(RecrunError):
-            self.ledger.save()
+            self._ledger.importance = findings(self._ledger)

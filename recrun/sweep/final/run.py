@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +12,8 @@ from recrun.errors import CheckpointError, ConfigError, Fault
 from recrun.report.terminal.lines import counted
 from recrun.runs.folder import now
 from recrun.sweep.adopted import exit_code_in
-from recrun.sweep.engines.asking import asked, take_ended
 from recrun.sweep.engines.engine import Engine, Job, MakeEngine, Outcome
+from recrun.sweep.engines.job_loop import JobLoop
 from recrun.sweep.engines.local import threads_of
 from recrun.sweep.engines.processes import ended_by
 from recrun.sweep.final.choice import read_choices, sweep_folder
@@ -22,13 +21,12 @@ from recrun.sweep.final.record import document_of, read_record, write_record
 from recrun.sweep.final.seeds import MOST
 from recrun.sweep.final.trials import FinalTrial, LastStep, open_trials, plan_final
 from recrun.sweep.locks.lock import SweepLock
-from recrun.sweep.row import DONE, FAILED, INTERRUPTED, RUNNING
+from recrun.sweep.row import DONE, FAILED, INTERRUPTED, PENDING, RUNNING
 from recrun.sweep.trial_results import INTERRUPTED_EXIT, explain_failure
 from recrun.training.stop_signals import StopRequests
 
 ALL_DONE: Final = 0
 SOME_FAILED: Final = 3
-_POLL_SECONDS: Final = 0.05
 
 Told = Callable[[str], None]
 
@@ -124,7 +122,7 @@ def run_final(
         begun = {each["digest"]: each.get("at") for each in before}
         for final in finals:
             final.at = str(begun.get(final.digest) or now())
-        work = _Work(folder, finals, earlier, tell or (lambda text: None))
+        work = _Work(lock, folder, finals, earlier, tell or (lambda text: None))
         code = work.run(make_engine, jobs)
         return Finished(folder, [document_of(each) for each in finals], code, list(_notes(finals)))
     finally:
@@ -153,104 +151,46 @@ def _described(settings: Any) -> str:
 
 
 class _Work:
-    """Runs what is left of the last step, and keeps its record.
+    """What is left of the last step, and its record.
 
     Args:
-        folder: the sweep's folder, whose lock is held.
+        lock: the sweep's lock, which is held.
+        folder: the sweep's folder.
         finals: the last steps.
         earlier: those of other choices before.
         tell: is called with a line on each run that begins or ends.
     """
 
-    def __init__(self, folder: Path, finals: Sequence[LastStep], earlier: Sequence[Any], tell: Told) -> None:
-        self._folder, self._finals, self._earlier, self._tell = folder, finals, earlier, tell
-        self._requests = StopRequests()
+    def __init__(
+        self, lock: SweepLock, folder: Path, finals: Sequence[LastStep], earlier: Sequence[Any], tell: Told
+    ) -> None:
+        self.lock, self.folder, self.tell = lock, folder, tell
+        self._finals, self._earlier = finals, earlier
 
     def run(self, make_engine: MakeEngine, jobs: int | None) -> int:
         """Run everything that is not done, and return the exit code."""
-        self._save()
+        self.save()
         waiting = open_trials(self._finals)
-        if waiting:
-            engine = make_engine(None if jobs is None else min(jobs, len(waiting)))
-            try:
-                with self._requests:
-                    self._loop(waiting, engine)
-            except BaseException:
-                with suppress(Exception):
-                    engine.stop()
-                raise
-        self._record_choices()
-        self._save()
+        with StopRequests() as requests:
+            if waiting:
+                engine = make_engine(None if jobs is None else min(jobs, len(waiting)))
+                _FinalLoop(engine, waiting, self).run(requests)
+            self._record_choices()
+            self.save()
         if not open_trials(self._finals):
             return ALL_DONE
-        return INTERRUPTED_EXIT if self._requests.count else SOME_FAILED
+        return INTERRUPTED_EXIT if requests.count else SOME_FAILED
 
-    def _loop(self, waiting: list[FinalTrial], engine: Engine) -> None:
-        numbers = {trial.name: number for number, trial in enumerate(waiting)}
-        running = {numbers[trial.name]: trial for trial in waiting if self._adopt(numbers[trial.name], trial, engine)}
-        waiting, served = [trial for trial in waiting if numbers[trial.name] not in running], 0
-        while running or (waiting and not self._requests.count):
-            while waiting and not self._requests.count and asked(engine.has_room):
-                trial = waiting.pop(0)
-                running[numbers[trial.name]] = trial
-                self._start(numbers[trial.name], trial, engine)
-            if self._requests.count > served:
-                served = self._requests.count
-                asked(engine.stop if served == 1 else engine.kill)
-            for ended, outcome in take_ended(engine, running):
-                self._end(ended, outcome, stopped=served > 0)
-            if running:
-                time.sleep(_POLL_SECONDS)
-
-    def _log(self, trial: FinalTrial) -> Path:
-        return self._folder / "trials" / f"{trial.name}.log"
-
-    def _adopt(self, number: int, trial: FinalTrial, engine: Engine) -> bool:
-        """Take over the process of a trial that an earlier, killed command started, if it still runs."""
-        if not asked(engine.adopt, Job(number, (), self._log(trial))):
-            return False
-        trial.status, trial.cause = RUNNING, None
-        self._tell(f"seed {trial.crowned.settings.get('seed')} still runs: {trial.run.path}")
-        return True
-
-    def _start(self, number: int, trial: FinalTrial, engine: Engine) -> None:
-        config_file = self._folder / "trials" / f"{trial.name}.yaml"
-        command = trial.command(self._folder.parent.parent, config_file)
-        trial.status, trial.cause = RUNNING, None
-        self._save()
-        what = "scored on test" if trial.config is None else "continued" if trial.is_continued else "trained"
-        self._tell(f"seed {trial.crowned.settings.get('seed')} is {what}: {trial.run.path}")
-        threads = threads_of(trial.crowned.settings, engine.jobs)
-        asked(engine.start, Job(number, tuple(command), self._log(trial), threads))
-
-    def _end(self, trial: FinalTrial, outcome: Outcome, *, stopped: bool) -> None:
-        """Take what a process left; what its run holds counts, not its exit code alone."""
-        code = exit_code_in(trial.run) if outcome.is_adopted else outcome.exit_code
-        if code is None or code <= 0:
-            trial.look()  # one that was killed may have recorded before that it is done
-        if trial.is_open:
-            was_stopped = code == INTERRUPTED_EXIT or (stopped and code is not None and ended_by(code) is not None)
-            trial.status = INTERRUPTED if was_stopped else FAILED
-            trial.cause = "stopped; the same command continues it" if was_stopped else self._why(trial, outcome, code)
-        self._tell(
-            f"seed {trial.crowned.settings.get('seed')} {trial.status}{f': {trial.cause}' if trial.cause else ''}"
-        )
-        self._save()
-
-    def _why(self, trial: FinalTrial, outcome: Outcome, code: int | None) -> str:
-        """Return why a trial failed."""
-        if code is None:
-            return outcome.error or "it was ended; the same command continues it"
-        if code == 0:
-            return f"ended without metrics on test in {trial.run.path}"
-        return explain_failure(code, self._log(trial), outcome.log_offset)
+    def save(self) -> None:
+        """Write the record."""
+        write_record(self.folder, self._finals, self._earlier)
 
     def _record_choices(self) -> None:
         """Record in each finished run how it was chosen, unless it is recorded."""
         for final in self._finals:
             choice = final.choice
             content = {
-                "sweep": str(self._folder),
+                "sweep": str(self.folder),
                 "point": choice.point,
                 "settings": dict(choice.settings),
                 "chosen_by": choice.document(),
@@ -263,5 +203,80 @@ class _Work:
                         if "final_of" not in trial.run.read_run():
                             trial.run.update_run(final_of=content)
 
-    def _save(self) -> None:
-        write_record(self._folder, self._finals, self._earlier)
+
+class _FinalLoop(JobLoop[FinalTrial]):
+    """Runs the trials of the last step in their order.
+
+    Args:
+        engine: where they run.
+        trials: those that are not done.
+        work: what they belong to, with its record.
+    """
+
+    def __init__(self, engine: Engine, trials: Sequence[FinalTrial], work: _Work) -> None:
+        super().__init__(engine)
+        self._waiting, self._work = list(trials), work
+        self._numbers = {trial.name: number for number, trial in enumerate(trials)}
+
+    def waiting(self) -> list[FinalTrial]:
+        """Return the trials that an earlier process may have started."""
+        return list(self._waiting)
+
+    def take(self) -> FinalTrial | None:
+        """Return the next trial."""
+        return self._waiting.pop(0) if self._waiting else None
+
+    def known_job(self, trial: FinalTrial) -> Job:
+        """Return the job of a trial without its command."""
+        return Job(self._numbers[trial.name], (), self._work.folder / "trials" / f"{trial.name}.log")
+
+    def begin(self, trial: FinalTrial) -> Job:
+        """Record that a trial is about to start, and return its job."""
+        job, folder = self.known_job(trial), self._work.folder
+        command = trial.command(folder.parent.parent, job.log.with_suffix(".yaml"))
+        trial.status, trial.cause = RUNNING, None
+        self.save()
+        what = "scored on test" if trial.config is None else "continued" if trial.is_continued else "trained"
+        self._tell(trial, f"is {what}: {trial.run.path}")
+        return replace(job, command=tuple(command), threads=threads_of(trial.crowned.settings, self.engine.jobs))
+
+    def not_started(self, trial: FinalTrial) -> None:
+        """Leave a trial to the next command."""
+        trial.status = INTERRUPTED if trial.is_continued else PENDING
+
+    def adopted(self, trial: FinalTrial) -> None:
+        """Record that a trial runs which an earlier, killed command has started."""
+        self._waiting.remove(trial)
+        trial.status, trial.cause = RUNNING, None
+        self._tell(trial, f"still runs: {trial.run.path}")
+
+    def record_end(self, trial: FinalTrial, outcome: Outcome) -> None:
+        """Record what a process left; what its run holds counts, not its exit code alone."""
+        code = exit_code_in(trial.run) if outcome.is_adopted else outcome.exit_code
+        if code is None or code <= 0:
+            trial.look()  # one that was killed may have recorded before that it is done
+        if trial.is_open:
+            was_stopped = code == INTERRUPTED_EXIT or (self.stops and code is not None and ended_by(code) is not None)
+            trial.status = INTERRUPTED if was_stopped else FAILED
+            trial.cause = "stopped; the same command continues it" if was_stopped else self._why(trial, outcome, code)
+        self._tell(trial, f"{trial.status}{f': {trial.cause}' if trial.cause else ''}")
+        self.save()
+
+    def _why(self, trial: FinalTrial, outcome: Outcome, code: int | None) -> str:
+        """Return why a trial failed."""
+        if code is None:
+            return outcome.error or "it was ended; the same command continues it"
+        if code == 0:
+            return f"ended without metrics on test in {trial.run.path}"
+        return explain_failure(code, self.known_job(trial).log, outcome.log_offset)
+
+    def save(self) -> None:
+        """Write the record of the last step."""
+        self._work.save()
+
+    def check(self) -> None:
+        """Raise an error if another process has taken the sweep over."""
+        self._work.lock.check()
+
+    def _tell(self, trial: FinalTrial, text: str) -> None:
+        self._work.tell(f"seed {trial.crowned.settings.get('seed')} {text}")

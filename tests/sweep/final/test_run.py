@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from recrun.sweep.engines.engine import Outcome
 from recrun.sweep.engines.local import LocalEngine
 from recrun.sweep.final.record import read_final, spread
 from recrun.sweep.final.run import Wish, run_final
+from recrun.sweep.locks.lease import LeaseLostError
 from recrun.sweep.locks.lock import SweepLock
 from tests.sweep.final.conftest import InThisProcess
 
@@ -261,6 +263,53 @@ def test_an_engine_that_fails_is_named_and_the_next_command_goes_on(swept: Swept
         run_final(folder, Wish(), lambda jobs, inherited=(): Broken(1))
     finished, commands = final(folder)
     assert (finished.exit_code, len(commands)) == (0, 1)
+
+
+class BreaksLater(InThisProcess):
+    """An engine that starts one job and no other."""
+
+    def has_room(self) -> bool:
+        return True
+
+    def start(self, job: Any) -> None:
+        if self.commands:
+            raise ValueError("the queue is full")
+        super().start(job)
+
+
+def test_a_run_that_was_started_before_the_engine_failed_is_recorded_as_it_ended(swept: Swept, final: Make) -> None:
+    folder = swept("lr=1e-3,5e-2", "seed=1,2")
+    with pytest.raises(
+        TrainingError, match=r"the engine BreaksLater failed in start\(\): ValueError: the queue is full"
+    ):
+        run_final(folder, Wish(), lambda jobs, inherited=(): BreaksLater(2))
+    assert [trial["status"] for trial in _json(folder / "final.json")["finals"][0]["trials"]] == ["done", "pending"]
+    finished, commands = final(folder)
+    assert (finished.exit_code, len(commands)) == (0, 1)
+
+
+def test_a_last_step_whose_sweep_another_process_took_over_ends_and_leaves_the_files_alone(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = swept("lr=1e-3,5e-2", "seed=1,2")
+    lease = folder / "lease.json"
+    written: list[bytes] = []
+    until = time.monotonic() + 30
+
+    class Loses(InThisProcess):
+        def poll(self) -> list[Outcome]:
+            if not written:
+                theirs = {**_json(lease), "token": "theirs", "host": "elsewhere", "machine": "elsewhere"}
+                lease.write_text(json.dumps(theirs), encoding="utf-8")
+                written.append((folder / "final.json").read_bytes())
+            assert time.monotonic() < until
+            return []
+
+    monkeypatch.setattr("recrun.sweep.final.run.SweepLock", partial(SweepLock, interval=0.1))
+    with pytest.raises(LeaseLostError, match=r"another process took over the sweep .* on elsewhere\)"):
+        run_final(folder, Wish(), lambda jobs, inherited=(): Loses(1))
+    assert (folder / "final.json").read_bytes() == written[0]
+    assert _json(lease)["token"] == "theirs"
 
 
 class Killed(InThisProcess):
