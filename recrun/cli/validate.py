@@ -51,7 +51,7 @@ def command(configs: tuple[str, ...], as_json: bool) -> None:
 def _report(config: str) -> dict[str, Any]:
     from recrun.config.resolve import resolve
     from recrun.errors import ConfigError, reading_order
-    from recrun.sweep.space.check import section_faults
+    from recrun.sweep.planning.own_section import section_faults
 
     faults: list[Fault] = []
     notes: list[str] = []

@@ -27,7 +27,7 @@ def plan_extended(configs: Base | Sequence[Base], arguments: Sequence[str], requ
     Raises:
         ConfigError: as by `plan_sweep`; or there is no such study to which points could be added.
     """
-    plan = plan_sweep(configs, arguments, request=replace(request, trials=request.add) if request.add else request)
+    plan = plan_sweep(configs, arguments, request=request)
     asked = plan.n_asked
     if asked is None:
         return plan
@@ -38,9 +38,12 @@ def plan_extended(configs: Base | Sequence[Base], arguments: Sequence[str], requ
             "begin it with --trials N"
         )
     wanted = max(asked, had or 0) if request.add is None else (had or 0) + request.add
-    if wanted == asked:
-        return plan
-    return plan_sweep(configs, arguments, request=replace(request, trials=wanted, add=None))
+    if wanted != asked:
+        plan = plan_sweep(configs, arguments, request=replace(request, trials=wanted, add=None))
+    if request.trials is not None and wanted > request.trials:
+        note = f"--trials {request.trials}: the study was asked for {wanted} points before, and keeps them"
+        plan = replace(plan, notes=(*plan.notes, note))
+    return plan
 
 
 def _trials_of(ledger: Path) -> int | None:

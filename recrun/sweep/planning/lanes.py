@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
+from recrun.config.resolve import Resolved
 from recrun.errors import ConfigError
 from recrun.sweep.planning.procedure import Procedure
 from recrun.sweep.planning.study import Lane, Texts
@@ -88,6 +89,11 @@ def with_methods(
         return found, notes
     schedules = budgeted([lane.schedule for lane in found if lane.schedule is not None], procedure.max_epochs)
     return [replace(lane, schedule=schedule) for lane, schedule in zip(found, schedules, strict=True)], notes
+
+
+def criteria_of(resolved: Resolved) -> tuple[str, ...]:
+    """Return the metrics by which trials like a resolved one are compared."""
+    return resolved.criteria or (resolved.config["which4best"],)
 
 
 def probes(space: Space) -> Iterator[Draw]:

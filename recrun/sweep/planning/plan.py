@@ -15,7 +15,7 @@ from recrun.config.same_settings import sweep_identity
 from recrun.config.trackers import require_packages
 from recrun.errors import ConfigError, Fault, reading_order
 from recrun.registry import DATASETS
-from recrun.sweep.planning.lanes import lanes_of, longest_of, probes, with_methods
+from recrun.sweep.planning.lanes import criteria_of, lanes_of, longest_of, probes, with_methods
 from recrun.sweep.planning.placing import Written, placed, repeated_values
 from recrun.sweep.planning.request import Request, Settled, settle
 from recrun.sweep.planning.starts import missing_starts, with_absolute_start
@@ -62,6 +62,9 @@ def plan_sweep(
     subjects, found, notes = subjects_of(bases, asked, is_grid=procedure.is_grid)
     faults += found
     if len(bases) == 1 and not faults and not subjects[0].variation.space.dimensions:
+        found = check_space(bases[0], subjects[0].variation, resolver=resolver)
+        if found:  # perhaps the text of what was to vary, or the file cannot be read
+            raise ConfigError(found)
         raise NothingVariesError(
             "no setting has several values; write KEY=V1,V2, or use 'recrun train' for a single run"
         )
@@ -113,10 +116,6 @@ def _independent(found: Sequence[Fault], earlier: Sequence[Fault]) -> list[Fault
     """
     is_left_out = any(fault.line is not None or fault.column is not None for fault in earlier)
     return [fault for fault in found if not is_left_out or fault.line is not None or fault.column is not None]
-
-
-def _criteria_of(resolved: Resolved) -> tuple[str, ...]:
-    return resolved.criteria or (resolved.config["which4best"],)
 
 
 @dataclass
@@ -208,7 +207,7 @@ class _Planner:
             return faults
         for entry in self.entries:
             entry.resolved = with_absolute_start(entry.resolved) if entry.resolved is not None else None
-        criteria = list(dict.fromkeys(map(_criteria_of, resolved)))
+        criteria = list(dict.fromkeys(map(criteria_of, resolved)))
         if len(criteria) > 1:
             found = "; ".join(", ".join(each) for each in criteria)
             message = f"must be set: otherwise trials are compared by different criteria ({found})"
@@ -253,7 +252,7 @@ class _Planner:
 
     def _criteria(self) -> tuple[str, ...]:
         """Return the metrics by which all trials are compared."""
-        return next(_criteria_of(each.resolved) for each in self.entries if each.resolved is not None)
+        return next(criteria_of(each.resolved) for each in self.entries if each.resolved is not None)
 
     def _trials(self, lanes: Sequence[Lane]) -> list[Trial]:
         """Return the trials that are known, with their numbers."""

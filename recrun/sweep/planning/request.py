@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any
 
-from recrun.config.reading import Given, Place
+from recrun.config.reading import Given
 from recrun.config.resolve import read
 from recrun.errors import ConfigError, Fault
 from recrun.sweep.limits import Limits
+from recrun.sweep.planning.contradictions import contradictions
 from recrun.sweep.planning.procedure import Procedure
+from recrun.sweep.planning.seeds import SEED, with_seeds
 from recrun.sweep.schedules.choose import parse_prune
-from recrun.sweep.space.arguments import MAX_VALUES, Setting
-from recrun.sweep.space.asked import Asked, Zip, overridden
+from recrun.sweep.space.arguments import Setting
+from recrun.sweep.space.asked import Asked, Zip, every_setting, overridden, without
 from recrun.sweep.space.declared import Base
-from recrun.sweep.space.ranges import Value
+from recrun.sweep.space.refused import REFUSED, refusals
 from recrun.sweep.space.section import Section, read_section
-
-_SEED: Final = "seed"
-_PLACE: Final = "--seeds"
-_FIRST_SEED: Final = 1
 
 
 @dataclass(frozen=True)
@@ -90,26 +88,30 @@ def settle(bases: Sequence[Base], settings: Sequence[Setting], request: Request)
     faults: list[Fault] = []
     sections: list[Section] = []
     seeds: list[Given | None] = []
+    given = {each.key for each in settings} | {name for name, value in vars(request).items() if value is not None}
     for base in bases:
         reading, _ = read(base)  # its faults are found when trials are resolved
         section, found = read_section(reading.sweep)
         sections.append(section)
-        faults += found
-        seeds.append(reading.given.get(_SEED))
+        faults += [*found, *contradictions(section, given)]
+        faults += refusals(section.asked.settings, section.asked.points)
+        seeds.append(reading.given.get(SEED))
     asked = tuple(
-        _with_seeds(overridden(section.asked, settings, request.zips), request, section, seed, faults)
+        _with_seeds(overridden(without(section.asked, REFUSED), settings, request.zips), request, section, seed, faults)
         for section, seed in zip(sections, seeds, strict=True)
     )
     one = _Agreed(sections, faults)
     procedure = Procedure(
         search=one.of(request.search, lambda section: section.search, "search"),
-        trials=one.of(request.trials, lambda section: section.trials, "trials"),
+        trials=one.of(request.trials or request.add, lambda section: section.trials, "trials"),
         search_seed=one.of(request.search_seed, lambda section: section.search_seed, "search_seed") or 0,
         prune=one.of(request.prune, lambda section: section.prune, "prune"),
         race=bool(one.of(request.race, lambda section: section.race, "race")),
         max_epochs=one.of(request.max_epochs, lambda section: section.budget.max_epochs, "max_epochs"),
     )
-    faults += _check(procedure, request, asked)
+    if procedure.is_grid:
+        procedure = replace(procedure, trials=None)
+    faults += _check(procedure, request)
     limits = Limits(
         max_hours=one.of(request.max_hours, lambda section: section.budget.max_hours, "max_hours"),
         timeout=one.of(request.timeout, lambda section: section.budget.timeout, "timeout"),
@@ -144,7 +146,7 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _check(procedure: Procedure, request: Request, asked: Sequence[Asked]) -> list[Fault]:
+def _check(procedure: Procedure, request: Request) -> list[Fault]:
     """Return what does not go together."""
     faults = []
     if procedure.is_grid:
@@ -153,13 +155,13 @@ def _check(procedure: Procedure, request: Request, asked: Sequence[Asked]) -> li
                 faults.append(
                     Fault(f"{name}: a grid has the trials that it has; choose --search random, sobol, tpe ...")
                 )
-    elif procedure.trials is None and request.add is None:
+    elif procedure.trials is None:
         faults.append(Fault(f"--search {procedure.search}: say how many points are drawn: --trials N"))
     if request.add is not None and request.trials is not None:
         faults.append(Fault("--add and --trials exclude each other: N further points, or N in all"))
-    if procedure.prune is not None:
+    if request.prune is not None:
         try:
-            parse_prune(procedure.prune)
+            parse_prune(request.prune)
         except ConfigError as error:
             faults += error.faults
     return faults
@@ -167,20 +169,10 @@ def _check(procedure: Procedure, request: Request, asked: Sequence[Asked]) -> li
 
 def _with_seeds(asked: Asked, request: Request, section: Section, given: Given | None, faults: list[Fault]) -> Asked:
     """Return what is asked for with the seeds of each point as an axis."""
-    wanted: int | tuple[int, ...] | None = request.seeds if request.seeds is not None else section.seeds
-    if wanted is None:
-        return asked
-    at = next((each for each in asked.settings if each.key == _SEED), None)
-    if at is not None:
-        if request.seeds is not None:
-            faults.append(at.fault(f"is given, and {_PLACE} too; give one of the two"))
-        return asked
-    place = Place(_PLACE) if request.seeds is not None else section.places.get("seeds", Place(_PLACE))
-    if isinstance(wanted, int):
-        if wanted > MAX_VALUES:
-            faults.append(place.fault(f"expected at most {MAX_VALUES:,} seeds, found {wanted:,}"))
-            return asked
-        first = given.value if given is not None and type(given.value) is int and given.value >= 0 else _FIRST_SEED
-        wanted = tuple(range(first, first + wanted))
-    values = tuple(Value(str(each), place.column, place.file, place.line) for each in wanted)
-    return Asked((*asked.settings, Setting(_SEED, values, 0, place=place)), asked.zips, asked.points)
+    if request.seeds is not None:
+        if SEED in asked.keys:
+            message = "is given, and --seeds too; give one of the two"
+            at = next((each for each in every_setting(asked.settings) if each.key == SEED), None)
+            faults.append(Fault(message, SEED) if at is None else at.fault(message))
+        return with_seeds(asked, request.seeds, None, given, faults)
+    return with_seeds(asked, section.seeds, section.places.get("seeds"), given, faults)

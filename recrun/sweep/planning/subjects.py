@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from recrun.errors import Fault
-from recrun.sweep.space.asked import Asked, points_without
+from recrun.sweep.space.asked import Asked, without
 from recrun.sweep.space.build import space_of
 from recrun.sweep.space.declared import Base, declared_settings
 from recrun.sweep.space.variation import Variation
@@ -66,17 +66,7 @@ def _taken(bases: Sequence[Base], names: Sequence[str], asked: Sequence[Asked]) 
         for key in everywhere
         if key in some
     ]
-    return [_without(each, some - keys) for each, keys in zip(asked, has, strict=True)], notes
-
-
-def _without(asked: Asked, keys: set[str]) -> Asked:
-    """Return what is asked for without some settings."""
-    zips = (replace(each, keys=tuple(key for key in each.keys if key.text not in keys)) for each in asked.zips)
-    return Asked(
-        tuple(each for each in asked.settings if each.key not in keys),
-        tuple(each for each in zips if len(each.keys) > 1),
-        points_without(asked.points, keys),
-    )
+    return [without(each, some - keys) for each, keys in zip(asked, has, strict=True)], notes
 
 
 def _names(bases: Sequence[Base]) -> list[str]:

@@ -83,7 +83,7 @@ def overridden(asked: Asked, settings: Sequence[Setting], zips: Sequence[Zip] = 
         zips: the values of `--zip`.
     """
     given = {each.key: each for each in settings}
-    own = _without(asked.settings, given)
+    own = {each.key: each for each in _settings_without(asked.settings, given)}
     merged = {each.key: given.get(each.key) or own[each.key] for each in asked.settings} | given
     fixed = {each.key for each in settings if not each.is_axis}
     kept = (Zip(tuple(key for key in each.keys if key.text not in fixed)) for each in asked.zips)
@@ -93,15 +93,29 @@ def overridden(asked: Asked, settings: Sequence[Setting], zips: Sequence[Zip] = 
 
 def points_without(points: Sequence[Mapping[str, Value]], keys: Collection[str]) -> tuple[Mapping[str, Value], ...]:
     """Return points without some settings: those that are left, each once."""
+    if not any(key in keys for point in points for key in point):
+        return tuple(points)
     kept = [{key: value for key, value in point.items() if key not in keys} for point in points]
     return tuple({tuple((key, value.text) for key, value in point.items()): point for point in kept if point}.values())
 
 
-def _without(settings: Sequence[Setting], given: Mapping[str, Setting]) -> dict[str, Setting]:
-    """Return the settings that arguments do not override, by key, likewise in their branches."""
-    kept = {}
-    for each in settings:
-        if each.key not in given:
-            branches = {name: tuple(_without(branch, given).values()) for name, branch in each.branches.items()}
-            kept[each.key] = replace(each, branches=branches)
-    return kept
+def without(asked: Asked, keys: Collection[str]) -> Asked:
+    """Return what is asked for without some settings, in branches, points and zips too."""
+    zips = (replace(each, keys=tuple(key for key in each.keys if key.text not in keys)) for each in asked.zips)
+    return Asked(
+        tuple(_settings_without(asked.settings, keys)),
+        tuple(each for each in zips if len(each.keys) > 1),
+        points_without(asked.points, keys),
+    )
+
+
+def _settings_without(settings: Sequence[Setting], keys: Collection[str]) -> list[Setting]:
+    """Return settings without some of them, likewise in their branches."""
+    return [
+        replace(
+            each,
+            branches={name: tuple(_settings_without(branch, keys)) for name, branch in each.branches.items()},
+        )
+        for each in settings
+        if each.key not in keys
+    ]

@@ -8,13 +8,10 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
-from recrun.config.resolve import Resolved, read, resolve
+from recrun.config.resolve import Resolved, resolve
 from recrun.errors import ConfigError, Fault, reading_order
-from recrun.sweep.space.build import space_of
 from recrun.sweep.space.declared import Base
 from recrun.sweep.space.dimensions import Dimension, Options
-from recrun.sweep.space.refused import refusals
-from recrun.sweep.space.section import read_section
 from recrun.sweep.space.variation import Variation, keys_of
 
 Resolver: TypeAlias = Callable[[Base, Sequence[str]], Resolved]
@@ -92,18 +89,3 @@ def _repeated(
     place = variation.place(key, chosen[key])
     if earlier != shown and place is not None:
         yield place.fault(f"the value {shown} is given twice: it is equal to {earlier}", key)
-
-
-def section_faults(config: Base) -> list[Fault]:
-    """Return every fault of the section `sweep:` of a config: of its form, and of each value in the config.
-
-    Args:
-        config: a path, the name of a bundled config, or a mapping; that it can be read is left to `resolve`.
-    """
-    reading, _ = read(config)
-    if reading.sweep is None:
-        return []
-    section, faults = read_section(reading.sweep)
-    variation, found = space_of(config, section.asked, is_grid=section.is_grid)
-    faults += [*found, *refusals(section.asked.settings, section.asked.points)]
-    return sorted(dict.fromkeys([*faults, *check_space(config, variation)]), key=reading_order)

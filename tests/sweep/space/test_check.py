@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from recrun.sweep.planning.own_section import section_faults
 from recrun.sweep.space.arguments import parse_settings
 from recrun.sweep.space.asked import Asked
 from recrun.sweep.space.build import space_of
-from recrun.sweep.space.check import check_space, section_faults
+from recrun.sweep.space.check import check_space
 
 
 def faults_of(arguments: list[str], config: str = "bprmf") -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from recrun.config.sweep_section import BUDGET_KEYS, KEYS
+from recrun.sweep.planning.own_section import section_faults
 from recrun.sweep.space.arguments import parse_settings
-from recrun.sweep.space.check import section_faults
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from recrun.config.find import read_config, read_settings
 from recrun.config.resolve import resolve
 from recrun.config.yaml_writer import dump_value
+from recrun.sweep.planning.own_section import section_faults
 from recrun.sweep.space.arguments import parse_settings
 from recrun.sweep.space.asked import Asked, overridden, parse_zips
 from recrun.sweep.space.build import space_of
-from recrun.sweep.space.check import section_faults
 from recrun.sweep.space.dimensions import Dimension, Interval, Options
 from recrun.sweep.space.dump_section import dump_section
 from recrun.sweep.space.section import Budget, Section, read_section
