@@ -10,7 +10,7 @@ from typing import Any, Final
 from recrun.config.resolve import Resolved
 from recrun.errors import ConfigError
 from recrun.sweep.planning.procedure import Procedure
-from recrun.sweep.planning.study import Lane, Texts
+from recrun.sweep.planning.study import Lane
 from recrun.sweep.planning.subjects import Subject
 from recrun.sweep.schedules.budget import budgeted
 from recrun.sweep.schedules.choose import choose_schedule, notes_on
@@ -35,10 +35,10 @@ def lanes_of(subjects: Sequence[Subject], procedure: Procedure) -> list[Lane]:
     """
     lanes: list[Lane] = []
     for number, subject in enumerate(subjects):
-        repeats = tuple(_settings_of(subject.variation.part(REPEAT)))
-        space = subject.variation.part(CHOICE)
-        for data in _settings_of(subject.variation.part(OF_DATA)):
-            lanes.append(Lane(len(lanes), number, data, repeats, space))
+        seeds, data, choices = (subject.variation.part(kind) for kind in (REPEAT, OF_DATA, CHOICE))
+        repeats = tuple(seeds.settings(draw) for draw in _draws_of(seeds))
+        for draw in _draws_of(data):
+            lanes.append(Lane(len(lanes), number, data.settings(draw), repeats, choices.under(draw)))
     _refuse_too_many(lanes, procedure)
     return [_with_draws(lane, procedure) for lane in lanes]
 
@@ -102,9 +102,9 @@ def probes(space: Space) -> Iterator[Draw]:
         yield from space.draws_at_ends(dimension)
 
 
-def _settings_of(space: Space) -> Iterator[Texts]:
-    """Yield the settings of each point of a space, in order; none of any if it has no dimension."""
-    yield from islice((space.settings(draw) for draw in space.grid()), MAX_TRIALS + 1)
+def _draws_of(space: Space) -> Iterator[Draw]:
+    """Yield each point of a space, in order; one without values if it has no dimension."""
+    yield from islice(space.grid(), MAX_TRIALS + 1)
 
 
 def _refuse_too_many(lanes: Sequence[Lane], procedure: Procedure) -> None:

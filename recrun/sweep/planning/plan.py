@@ -274,7 +274,8 @@ class _Planner:
         for number, subject in enumerate(self.subjects):
             varied = {key for each in subject.variation.space.dimensions for key in keys_of(each)}
             entries = [entry for entry in self.entries if entry.lane.subject == number]
-            for key, settings in subject.variation.written.items():
+            points = dict.fromkeys((key for point in subject.variation.points for key in point), ())
+            for key, settings in (points | dict(subject.variation.written)).items():
                 ranges = [each.range.text for each in settings if each.range is not None and not self.procedure.is_grid]
                 if key in varied and ranges:
                     axes[key] = tuple(dict.fromkeys([*axes.get(key, ()), *ranges]))

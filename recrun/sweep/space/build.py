@@ -104,7 +104,21 @@ class _Builder:
         keys = tuple(dict.fromkeys(key for option in options for key in option))
         if keys:
             place = next(iter(points[0].values())).place
-            self._add(_Node(keys, Options(tuple(options)), self._kind(keys, (), place), (), place))
+            kind = self._kind(keys, (), place)
+            if kind == OF_DATA:
+                self._refuse_choices_beside_data(points)
+            self._add(_Node(keys, Options(tuple(options)), kind, (), place))
+
+    def _refuse_choices_beside_data(self, points: Sequence[Mapping[str, Value]]) -> None:
+        """Add a fault for each point on the data of an earlier one: the two would be compared, without a ranking."""
+        seen: list[dict[str, str]] = []
+        for point in points:
+            data = {key: value.text for key, value in point.items() if self._kind_of(key) == OF_DATA}
+            chosen = next((key for key in point if key not in data), None)
+            if data in seen and chosen is not None:
+                message = "is compared on the same data as in an earlier point; give it in the space, not in points"
+                self.faults.append(point[chosen].place.fault(message, chosen))
+            seen.append(data)
 
     def add_level(self, settings: Sequence[Setting], under: _Under) -> None:
         """Add the dimensions of settings, and of their branches, that apply under one condition."""
@@ -149,6 +163,8 @@ class _Builder:
         values = self._values(setting, must_list=kind != CHOICE)
         if values is None:
             return
+        if under and under[-1][0].kind == OF_DATA and len(setting.values) == 1 and setting.range is None:
+            kind = OF_DATA  # it belongs to that value of the data: there is nothing to compare
         node = _Node((setting.key,), values, kind, under, setting.where)
         is_added = self._add(node)
         for position, value in enumerate(setting.values if is_added else ()):
@@ -222,7 +238,7 @@ class _Builder:
             key = next(key for key in keys if self._kind_of(key) == OF_DATA)
             message = "changes the data, so it cannot depend on what is compared; let it vary by itself"
             self.faults.append(place.fault(message, key))
-        return OF_DATA if OF_DATA in kinds or above == OF_DATA else REPEAT if REPEAT in kinds else CHOICE
+        return OF_DATA if OF_DATA in kinds else REPEAT if REPEAT in kinds else CHOICE
 
     def _kind_of(self, key: str) -> str:
         return REPEAT if key in REPEATS else OF_DATA if key in DATA or key in self.declared.data else CHOICE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from recrun.config.yaml_writer import dump_value
@@ -133,6 +133,20 @@ class Space:
     def applies(self, dimension: Dimension, draw: Draw) -> bool:
         """Return whether a dimension applies where the earlier ones are drawn as in `draw`."""
         return dimension.when is None or draw.get(dimension.when[0]) == dimension.when[1]
+
+    def under(self, draw: Draw) -> Space:
+        """Return the dimensions that apply where dimensions of another space, on which some depend, are drawn so.
+
+        Args:
+            draw: the draw of the other space.
+        """
+        kept: dict[str, Dimension] = {}
+        for each in self.dimensions:
+            if each.when is None or each.when[0] in kept:
+                kept[each.name] = each
+            elif draw.get(each.when[0]) == each.when[1]:
+                kept[each.name] = replace(each, when=None)
+        return Space(tuple(kept.values()))
 
     def settings(self, draw: Draw) -> dict[str, str]:
         """Return the settings that a draw stands for, as `KEY=VALUE` texts."""

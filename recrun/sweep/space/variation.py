@@ -42,7 +42,7 @@ class Variation:
     points: tuple[Mapping[str, Value], ...] = ()
 
     def part(self, kind: str) -> Space:
-        """Return the dimensions of one kind; those that depend on others are of the same kind as these."""
+        """Return the dimensions of one kind; those that are compared may depend on others, that change the data."""
         return Space(tuple(each for each in self.space.dimensions if self.kinds[each.name] == kind))
 
     def keys(self, kind: str) -> tuple[str, ...]:
