@@ -56,6 +56,62 @@ def test_quiet_and_verbose_exclude_each_other(capsys: pytest.CaptureFixture[str]
     assert "exclude each other" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("hours", ["nan", "inf", "0", "-1", "two"])
+def test_a_number_of_hours_that_is_no_limit_is_refused(hours: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main(["sweep", "bprmf", "lr=1,2", f"--max-hours={hours}"])
+    assert exit.value.code == 2
+    assert f"expected a number of hours > 0, such as 8 or 0.5, found '{hours}'" in capsys.readouterr().err
+
+
+def test_the_faults_of_zips_come_together_with_all_others(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main(["sweep", "bprmf", "lr=1,x", "epohs=2", "--zip", "lr", "--prune", "ashaa"])
+    assert exit.value.code == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: --prune: unknown pruner 'ashaa'; did you mean 'asha'? Available: asha, hyperband, median, wilcoxon",
+        "error: --zip:1: expected two settings or more with commas between them, found 'lr'",
+        "error: argument 1:6: lr: expected a number > 0, found 'x' (text)",
+        "error: argument 2:1: epohs: unknown setting; did you mean 'epochs'?",
+    ]
+
+
+def test_one_config_under_two_names_is_given_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("extends: bprmf\n")
+    for other in ("./mine.yaml", str(tmp_path / "mine.yaml")):
+        with pytest.raises(SystemExit) as exit:
+            main(["sweep", "mine.yaml", "ease", other, "--seeds", "2"])
+        assert exit.value.code == 2
+        assert f"the config {other} is given twice; give it once" in capsys.readouterr().err
+
+
+def test_pairs_of_a_study_are_tried_and_points_are_added_to_it(tmp_path: Path) -> None:
+    pairs = ["lr=1e-3,1e-2,1e-1", "batch_size=64,128,256", "--zip", "lr,batch_size"]
+    command = ["bprmf", *SMALL[:4], "device=cpu", "threads=1", *pairs, "--search", "random"]
+
+    def trials(*options: str) -> list[tuple[str, float, int, str]]:
+        found = run(tmp_path, *command, *options, "--json")
+        assert found.returncode == 0, found.stderr
+        rows = json.loads(found.stdout)["trials"]
+        return [
+            (each["run"], each["overrides"]["lr"], each["overrides"]["batch_size"], each["status"]) for each in rows
+        ]
+
+    first = trials("--trials", "1")
+    longer = trials("--add", "1")
+    whole = trials("--trials", "9")
+    assert longer[:1] == first
+    assert whole[:2] == longer
+    assert len(whole) == 3
+    assert {each[1:] for each in whole} == {(1e-3, 64, "done"), (1e-2, 128, "done"), (1e-1, 256, "done")}
+    refused = run(tmp_path, "bprmf", "lr=1e-3,1e-2", "--add", "1")
+    assert refused.returncode == 2
+    assert refused.stderr == "error: --add: a grid has the trials that it has; choose --search random, sobol, tpe ...\n"
+
+
 @pytest.mark.slow
 def test_a_real_sweep_trains_ranks_skips_what_is_done_and_never_reads_test(tmp_path: Path) -> None:
     arguments = ["bprmf", "lr=1e-2,1e-3", *SMALL, "--json"]

@@ -29,6 +29,22 @@ class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         return seconds
 
 
+class Hours(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """A number of hours; `nan` and `inf`, which no limit can be, are refused."""
+
+    name = "hours"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number, or fail with what was expected."""
+        try:
+            hours = float(value)
+        except ValueError:
+            hours = 0.0
+        if not 0 < hours < float("inf"):
+            self.fail(f"expected a number of hours > 0, such as 8 or 0.5, found {str(value)!r}", param, ctx)
+        return hours
+
+
 _STUDY: Final = (
     click.option(
         "--search",
@@ -59,7 +75,7 @@ _STUDY: Final = (
         "given.",
     ),
     click.option("--search-seed", type=click.IntRange(min=0), help="Seed of the search.  [default: 0]"),
-    click.option("--max-hours", type=click.FloatRange(min=0, min_open=True), help="Start no trial after this time."),
+    click.option("--max-hours", type=Hours(), help="Start no trial after this time."),
     click.option("--max-epochs", type=click.IntRange(min=1), help="Epochs that all trials may train together."),
     click.option("--timeout", type=Duration(), help="End a trial that takes longer, such as 30m."),
     click.option("--retries", type=click.IntRange(min=0), help="Try a trial that failed so often again.  [default: 0]"),
@@ -110,13 +126,10 @@ def study_options(command: Callable[..., None]) -> Callable[..., None]:
         fail_fast: bool,
         **others: Any,
     ) -> None:
-        from recrun.errors import ConfigError
         from recrun.sweep.planning.request import Request
         from recrun.sweep.space.asked import parse_zips
 
         groups, faults = parse_zips(zips)
-        if faults:
-            raise ConfigError(faults)
         request = Request(
             search,
             trials,
@@ -132,6 +145,7 @@ def study_options(command: Callable[..., None]) -> Callable[..., None]:
             timeout,
             retries,
             fail_fast,
+            tuple(faults),
         )
         command(request=request, **others)
 

@@ -169,10 +169,21 @@ def _split(arguments: tuple[str, ...]) -> tuple[list[str | None], list[str]]:
     hint = of_scattered_words(settings if are_there and not is_apart else arguments)
     if hint is not None:
         raise click.UsageError(hint)
-    repeated = sorted({each for each in configs if configs.count(each) > 1})
-    if repeated:
-        raise click.UsageError(f"the config {repeated[0]} is given twice; give it once")
+    files = [_file_of(each) for each in configs]
+    repeated = next((each for n, each in enumerate(configs) if files[n] in files[:n]), None)
+    if repeated is not None:
+        raise click.UsageError(f"the config {repeated} is given twice; give it once")
     return [*configs] or [None], settings
+
+
+def _file_of(config: str) -> str:
+    """Return the same text for each name of a config."""
+    from recrun.config.find import find_config
+
+    try:
+        return os.path.realpath(find_config(config))
+    except ConfigError:
+        return config  # that it is not there is said with all other faults
 
 
 def _planned(configs: list[str | None], settings: list[str], request: Request, runs: Path) -> Plan:

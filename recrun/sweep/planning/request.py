@@ -40,6 +40,7 @@ class Request:
         timeout: seconds after which a trial is ended as failed.
         retries: how often a trial that failed or was killed is tried again.
         fail_fast: whether the first failure ends the sweep.
+        faults: what is wrong with options, which is said together with all other faults.
     """
 
     search: str | None = None
@@ -56,6 +57,7 @@ class Request:
     timeout: float | None = None
     retries: int | None = None
     fail_fast: bool = False
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def settle(bases: Sequence[Base], settings: Sequence[Setting], request: Request)
         settings: the settings of the arguments.
         request: the options.
     """
-    faults: list[Fault] = []
+    faults = [*request.faults]
     sections: list[Section] = []
     seeds: list[Given | None] = []
     given = {each.key for each in settings} | {name for name, value in vars(request).items() if value is not None}
