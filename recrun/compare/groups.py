@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
 from recrun.compare.entry import Entry
 from recrun.config.settings import PROTOCOL
-from recrun.errors import ConfigError, RegistryError, nearest
-from recrun.registry import DATASETS
+from recrun.errors import ConfigError, nearest
 from recrun.registry.user_files import code_named_in, is_file_reference, short_name
 from recrun.runs.provenance import SPLIT
+from recrun.sweep.points import settings_of_data
 
 _REPEATS: Final = ("seed",)
 _WITHOUT_EFFECT: Final = ("monitors", "eval_test")
@@ -171,15 +170,6 @@ def data_settings_that_differ(entries: Sequence[Entry]) -> list[str]:
     """Return which of the settings that choose and split the data differ between runs."""
     keys = ["dataset", *settings_of_data(str(entry.settings.get("dataset")) for entry in entries)]
     return [key for key in keys if len({entry.identity.get(key) for entry in entries}) > 1]
-
-
-def settings_of_data(datasets: Iterable[str]) -> list[str]:
-    """Return the settings that data sets declare, each once."""
-    found: dict[str, None] = {}
-    for dataset in dict.fromkeys(datasets):
-        with suppress(RegistryError):  # one of a file that is gone
-            found |= dict.fromkeys(parameter.name for parameter in DATASETS.describe(dataset).parameters)
-    return list(found)
 
 
 def _all_keys(identities: Iterable[Mapping[str, str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Group a sweep's trials into points, and compare points by the mean of their trials.
+"""Tell the kinds of axes apart, and compare the points of a sweep by the mean of their trials.
 
 Axes are of three kinds. A *repeat* (another seed, another fold) draws the same experiment again, so its trials are
 averaged and never ranked: the best of them would only be the luckiest. An axis that changes the *data* gives numbers of
@@ -13,11 +13,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
 from recrun.config.monitor_names import parse_monitor, smaller_is_better
+from recrun.errors import RegistryError
+from recrun.registry import DATASETS
 
 REPEATS: Final = ("seed", "split_seed", "test_fold")
 """Settings whose values draw the same experiment again."""
@@ -83,21 +86,13 @@ def kinds_of_axes(axes: Iterable[str], data_settings: Iterable[str]) -> tuple[tu
     return tuple(axis for axis in varied if axis not in changing), tuple(axis for axis in varied if axis in changing)
 
 
-def group(trials: Iterable[tuple[int, Mapping[str, Any]]], choices: Sequence[str], data: Sequence[str]) -> list[Point]:
-    """Return the points of a grid, in the order of their first trials.
-
-    Args:
-        trials: the index and the values of each trial.
-        choices: the axes that are compared.
-        data: the axes that change the data.
-    """
-    members: dict[str, tuple[Mapping[str, Any], list[int]]] = {}
-    for index, values in trials:
-        members.setdefault(repr([values[axis] for axis in (*data, *choices)]), (values, []))[1].append(index)
-    return [
-        Point({axis: values[axis] for axis in choices}, {axis: values[axis] for axis in data}, tuple(indices))
-        for values, indices in members.values()
-    ]
+def settings_of_data(datasets: Iterable[str]) -> list[str]:
+    """Return the settings that data sets declare, each once; a data set of a file that is gone has none."""
+    found: dict[str, None] = {}
+    for dataset in dict.fromkeys(datasets):
+        with suppress(RegistryError):
+            found |= dict.fromkeys(parameter.name for parameter in DATASETS.describe(dataset).parameters)
+    return list(found)
 
 
 def standing(

@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 
-from recrun.sweep.points import Point, group, kinds_of_axes, rank, standing
+from recrun.sweep.points import Point, kinds_of_axes, rank, standing
 
 DATA_SETTINGS = ["split", "test_fold", "split_seed", "test_ratio", "min_user_interactions", "path"]
 
@@ -27,24 +27,6 @@ def test_an_axis_is_a_repeat_changes_the_data_or_is_a_choice(
     axes: list[str], choices: tuple[str, ...], data: tuple[str, ...]
 ) -> None:
     assert kinds_of_axes(axes, DATA_SETTINGS) == (choices, data)
-
-
-def test_trials_that_differ_in_repeats_alone_are_one_point() -> None:
-    trials = [
-        (index, {"lr": lr, "hidden": hidden, "seed": seed})
-        for index, (lr, hidden, seed) in enumerate(
-            (lr, hidden, seed) for lr in (0.1, 0.2) for hidden in ([64], [64, 32]) for seed in (1, 2, 3)
-        )
-    ]
-    found = group(trials, ["lr", "hidden"], [])
-    assert [point.trials for point in found] == [(0, 1, 2), (3, 4, 5), (6, 7, 8), (9, 10, 11)]
-    assert found[1].choices == {"lr": 0.1, "hidden": [64, 32]}
-    assert found[0].data == {}
-
-
-def test_values_of_two_types_are_two_points() -> None:
-    trials = [(0, {"x": 1}), (1, {"x": "1"}), (2, {"x": True}), (3, {"x": None})]
-    assert [point.trials for point in group(trials, ["x"], [])] == [(0,), (1,), (2,), (3,)]
 
 
 def test_the_deviation_is_that_of_a_sample_and_one_trial_has_none() -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recrun.compare.groups import settings_of_data
 from recrun.config.monitor_names import is_error
 from recrun.errors import CheckpointError
 from recrun.registry.user_files import short_name
@@ -16,7 +15,7 @@ from recrun.report.html.scale import number_of
 from recrun.report.terminal.lines import number as shown
 from recrun.runs.records import read_json
 from recrun.sweep.final.record import read_final
-from recrun.sweep.points import DATA, REPEATS
+from recrun.sweep.points import REPEATS, kinds_of_axes, settings_of_data
 from recrun.sweep.row import DONE, PAUSED, PRUNED
 from recrun.sweep.storage import LEDGER
 
@@ -133,7 +132,7 @@ def read_sweep(folder: Path, datasets: Iterable[str]) -> Sweep:
     axes = dict.fromkeys(axis for trial in trials for axis in trial.overrides)
     varied = [axis for axis in axes if len({repr(trial.overrides.get(axis, ...)) for trial in trials}) > 1]
     varied = [axis for axis in varied if axis not in REPEATS]
-    of_data = [axis for axis in varied if axis in {*DATA, *settings_of_data(datasets)}]
+    _, of_data = kinds_of_axes(varied, settings_of_data(datasets))
     finals = tuple(read_final(folder).get("finals", ()))
     recorded = document.get("importance")
     return Sweep(
@@ -142,7 +141,7 @@ def read_sweep(folder: Path, datasets: Iterable[str]) -> Sweep:
         split=split,
         trials=trials,
         axes=tuple(varied),
-        of_data=tuple(of_data),
+        of_data=of_data,
         falls=is_error(criterion),
         finals=finals,
         importance=recorded if isinstance(recorded, dict) else {},

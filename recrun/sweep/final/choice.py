@@ -7,20 +7,19 @@ import shlex
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from recrun.config.monitor_names import parse_monitor, smaller_is_better
-from recrun.errors import CheckpointError, ConfigError, Fault, RegistryError
-from recrun.registry import DATASETS
+from recrun.errors import CheckpointError, ConfigError, Fault
 from recrun.registry.user_files import short_name
 from recrun.report.terminal.lines import number as number_text
 from recrun.runs.folder import RunFolder, finished_record, open_run
 from recrun.runs.new_folder import follow_latest
 from recrun.runs.records import read_json
-from recrun.sweep.points import kinds_of_axes
+from recrun.sweep.points import kinds_of_axes, settings_of_data
 from recrun.sweep.row import DONE, FAILED, PRUNED
 from recrun.sweep.storage import LEDGER
 from recrun.sweep.trial_results import is_number
@@ -270,11 +269,12 @@ class _Study:
     def _data_of(self, point: int) -> str:
         """Return the values of a point's settings that change the data, as text."""
         settings = self._points[point]["settings"]
-        _, data = kinds_of_axes(settings, self._settings_of_data(self._datasets()))
+        _, data = kinds_of_axes(settings, self._settings_of_data)
         return repr([(axis, settings[axis]) for axis in data])
 
-    def _datasets(self) -> Sequence[str]:
-        """Return the data sets of the trials."""
+    @cached_property
+    def _settings_of_data(self) -> list[str]:
+        """The own settings of the data sets of the trials."""
         named = {
             trial["overrides"].get("dataset") for trial in self._trials if isinstance(trial.get("overrides"), dict)
         }
@@ -282,15 +282,7 @@ class _Study:
         if not found:
             done = next((index for index, trial in enumerate(self._trials) if trial.get("status") == DONE), None)
             found = [] if done is None else [str(self._run(done).read_settings().get("dataset"))]
-        return sorted(found)
-
-    def _settings_of_data(self, datasets: Sequence[str]) -> list[str]:
-        if not hasattr(self, "_of_data"):
-            self._of_data: list[str] = []
-            for dataset in datasets:
-                with suppress(RegistryError):  # one of a file that is gone
-                    self._of_data += [parameter.name for parameter in DATASETS.describe(dataset).parameters]
-        return self._of_data
+        return settings_of_data(sorted(found))
 
 
 def _value(values: Any, metric: str) -> float | None:

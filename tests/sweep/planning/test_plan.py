@@ -35,6 +35,13 @@ def test_every_trial_has_typed_overrides_and_a_whole_config_without_test(plan: P
     assert found.trials[2].arguments == ("lr=1e-4", "hidden=[64,32]", "epochs=2")
 
 
+def test_trials_that_differ_in_repeats_alone_are_one_point(plan: Planner) -> None:
+    found = plan("lr=0.1,0.2", "hidden=[64],[64,32]", "seed=1..3").points
+    assert [point.trials for point in found] == [(0, 1, 2), (3, 4, 5), (6, 7, 8), (9, 10, 11)]
+    assert found[1].choices == {"lr": 0.1, "hidden": [64, 32]}
+    assert found[0].data == {}
+
+
 def test_the_same_sweep_has_the_same_name_however_its_values_are_written(plan: Planner) -> None:
     first = plan("lr=1e-3,1e-4", "epochs=2")
     assert plan("lr=0.001,0.0001", "epochs=2").name == first.name
