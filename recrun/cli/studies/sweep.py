@@ -115,18 +115,16 @@ def command(
         exit_code = run_sweep(ledger, made, made.jobs, listener=view)
     for name in mixed_files(ledger.rows):
         echo(f"warning: {name} changed during the sweep, so not all trials are of the same data; repeat it", err=True)
-    if not (with_final and exit_code == 0):
-        _print_results(ledger, as_json)
-        sys.exit(exit_code)
     if not as_json:
-        _print_results(ledger, as_json)
-    exit_code = make_final(ledger, make_engine, engine["jobs"], as_json=as_json, quiet=quiet)
-    if as_json:
-        _print_results(ledger, as_json)
+        _print_results(ledger, as_json=False)
+    if with_final and exit_code == 0:
+        exit_code = make_final(ledger, make_engine, engine["jobs"], as_json=as_json, quiet=quiet)
+    if as_json:  # at last, so that it has the last step
+        _print_results(ledger, as_json=True)
     sys.exit(exit_code)
 
 
-def _print_results(ledger: Ledger, as_json: bool) -> None:
+def _print_results(ledger: Ledger, *, as_json: bool) -> None:
     from recrun.report.terminal.console import stdout_console
     from recrun.sweep.document import document
     from recrun.sweep.view.closing import closing_lines
