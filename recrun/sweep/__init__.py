@@ -1,1 +1,1 @@
-"""Run sweeps: parse the grid, plan the trials, keep their states in a ledger, and run them on an engine."""
+"""Plan the trials of a study, decide which is next, run them on an engine, and keep their states in a ledger."""

@@ -1,4 +1,4 @@
-"""Find out how a trial ended whose exit code nobody saw, because another process had started it."""
+"""Tell how a trial ended from its run folder, where its exit code is not known: an earlier process had started it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _EXIT_CODES: Final = {"done": 0, "paused": 0, "interrupted": 130, "failed": 1}
 
 
 def exit_code_in(run: RunFolder) -> int | None:
-    """Return the exit code that a trial's process must have had by what its run folder says.
+    """Return the exit code of a trial's process, as its run folder implies it.
 
     Args:
         run: the run of the trial, whose process has ended.

@@ -1,4 +1,4 @@
-"""Hold the steps of one lane of a study, with what is known of them."""
+"""Hold the steps of one lane of a study, with their results as far as they are known."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class LaneSteps:
-    """What was decided in one lane of a study, and what is known of it.
+    """The steps that were decided in one lane of a study, with the results that are known.
 
     Args:
         number: the number of the lane.

@@ -1,4 +1,4 @@
-"""Decide which trial starts next: in a fixed order, or as schedules and samplers decide from what is known."""
+"""Decide which trial starts next: in a fixed order, or by schedules and samplers, from the results that are known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read what the step of a trial has come to from the history of its run."""
+"""Read the result of a step from the history of its run."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ CAN_GO_ON: Final = ("running", "interrupted", "paused")
 """What run.json says of a run that was killed, interrupted or paused; a failed one would fail again."""
 
 _RECENT: Final = 100
-"""Lines of a history among which its latest validation is looked for."""
+"""The last lines of a history, among which the latest validation is looked for."""
 _TAIL: Final = 1 << 16
 _MAX_CAUSE: Final = 500
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")

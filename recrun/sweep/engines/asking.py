@@ -1,4 +1,4 @@
-"""Ask an engine, which may be a user's own, and name it in the error where it fails."""
+"""Call an engine, which may be a user's own, and name it in the error if it fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Define what runs the commands of trials, the interface `Engine`, and choose an engine by name."""
+"""Define the interface `Engine`, which runs the commands of trials, and choose an engine by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read the files beside a trial's log that say which job of a cluster runs it, and how that ended.
+"""Read and write two files beside a trial's log: which job of a cluster runs the trial, and how that job ended.
 
 <i>.job    the job's name, and where in the log its output begins; written before the job is submitted
 <i>.exit   its exit code, written by the job itself (`recrun.sweep.engines.batch_job`)

@@ -33,7 +33,7 @@ _SECONDS_PER_FILE: Final = 0.02
 _PATIENCE: Final = 10.0
 """Seconds that the file of an ended job may take to be seen here."""
 _MISSING_PATIENCE: Final = 60.0
-"""Seconds that Slurm may not know a job that was just submitted, or forget one that ended."""
+"""Seconds in which Slurm may not know a new job yet, or may have forgotten one that ended."""
 
 
 @dataclass

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 ABSENT: Final = 0
-"""The code of a setting that a point does not have, as one that is conditional on another."""
+"""The code of a setting that a point lacks, such as a conditional one."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Say how much each setting matters where points are not crossed, as those that were drawn at random or by TPE.
+"""Compute how much each setting matters where points are not crossed, as after a random search or TPE.
 
 A forest of extremely randomised trees predicts the criterion from the settings. A setting matters as much as the
 predictions get worse when its values are exchanged between points at random. All is measured out of bag: on points that
@@ -20,7 +20,7 @@ from recrun.sweep.importance.columns import Columns, columns_of
 
 LEAST_POINTS: Final = 10
 MOST_POINTS: Final = 500
-"""Of more points, so many are drawn: the trees would be no better, and slow."""
+"""Of more points, so many are drawn: trees on all of them would be slower and no better."""
 _N_TREES: Final = 100
 _N_PERMUTATIONS: Final = 5
 _SMALLEST_SPLIT: Final = 5

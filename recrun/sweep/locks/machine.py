@@ -1,4 +1,4 @@
-"""Name this machine, to tell whether a process id that a file holds means a process here."""
+"""Name this machine. A process id in a file means a process here only if the file names this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say once, and where the user wrote it, what is wrong with the configs of many trials."""
+"""Report each fault of many trials once, at the place where the user wrote the value."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _placed(fault: Fault, trials: Sequence[Written], every: Sequence[Written]) -
 
 
 def _say_which(fault: Fault, trials: Sequence[Written], every: Sequence[Written]) -> Fault:
-    """Add to a fault that only some trials have the values that these trials share."""
+    """Add to a fault the values by which its trials differ from the others, unless its place points at them."""
     first = trials[0]
     varied = {key for each in trials for dimension in each.variation.space.dimensions for key in keys_of(dimension)}
     axes = [key for key in first.texts if key in varied]

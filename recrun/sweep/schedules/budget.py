@@ -37,7 +37,10 @@ class Budgeted(Schedule):
         self.max_epochs = max_epochs
 
     def next(self, past: Sequence[Past], n_points: int) -> Decision:
-        """Return the next step of the schedule if it fits; else `WAIT`, or what is left when all results are known."""
+        """Return the next step of the schedule if it fits, else `WAIT`.
+
+        Once all results are known, it is the last step that the epochs left still pay for.
+        """
         decision = self.schedule.next(past, n_points)
         n_kept = self._kept(past)
         if not isinstance(decision, Step) or self._fits(past, decision, n_kept):

@@ -1,4 +1,4 @@
-"""Read what is known of each trial from the steps before."""
+"""Collect, from the earlier steps, how far each trial is and what it reached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Define what decides which trial is trained next and how far: the interface `Schedule`.
+"""Define the interface `Schedule`: it decides which trial is trained next, and up to which epoch.
 
 A study is a sequence of steps. A step trains one trial, a point with one of its seeds or folds, up to an epoch.
 A schedule decides the next step from those before it, as far as their results are known, and from nothing else: not
@@ -81,7 +81,7 @@ class Schedule(ABC):
     """
 
     adapts: bool = True
-    """Whether decisions depend on results, so that they wait for those that they may depend on."""
+    """Whether decisions depend on results; if so, they wait for these."""
 
     def __init__(self, n_repeats: int, last_epoch: int) -> None:
         self.n_repeats = n_repeats
@@ -89,7 +89,7 @@ class Schedule(ABC):
 
     @abstractmethod
     def next(self, past: Sequence[Past], n_points: int) -> Decision:
-        """Return the next step. A step of a point that has none yet begins that point; they begin in order.
+        """Return the next step. The first step of a point begins it; points begin in order.
 
         Args:
             past: all earlier steps, in order; the results of the last ones may not be known.

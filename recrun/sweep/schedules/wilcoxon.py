@@ -31,7 +31,7 @@ class Wilcoxon(Schedule):
         self.p = p
 
     def next(self, past: Sequence[Past], n_points: int) -> Decision:
-        """Return the next repeat of the first point that goes on, or that of a new point."""
+        """Return the next repeat of the first point that goes on, or the first repeat of a new point."""
         known = Known(past)
         values = [_values_of(trials) for trials in known.points]
         complete = [each for each in values if len(each) == self.n_repeats]

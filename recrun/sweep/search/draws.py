@@ -16,7 +16,7 @@ Key: TypeAlias = "tuple[tuple[str, float], ...]"
 
 _ATTEMPTS: Final = 1_000
 _FEW: Final = 10_000
-"""A space with no more draws than these is gone through where a new one is hard to find."""
+"""In a space with at most so many draws, all of them are listed once a new one is hard to find."""
 
 
 def key_of(draw: Draw) -> Key:

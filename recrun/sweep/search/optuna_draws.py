@@ -1,4 +1,4 @@
-"""Draw points with the searches of Optuna, as a function of the seed and of what is told alone.
+"""Draw points with the searches of Optuna. A draw is a function of the seed and of the earlier points and values alone.
 
 Optuna's study lives in memory, for one draw: it is built from the points that recrun has recorded, in their order, and
 asked for the next one. So it makes no difference whether a sweep was killed in between, and how often. Points whose

@@ -1,4 +1,4 @@
-"""Say in Optuna's terms what a dimension varies over, and turn values from one into the other."""
+"""Translate dimensions into Optuna's distributions, and values into Optuna's and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Define what draws the points of a study: the interface `Sampler`."""
+"""Define the interface `Sampler`: it draws the points of a study."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recrun.sweep.space.dimensions import Draw, Space
 
 @dataclass(frozen=True)
 class Told:
-    """A point that was drawn, with what is known of it.
+    """A point that was drawn, with its values as far as they are known.
 
     Args:
         draw: the point.

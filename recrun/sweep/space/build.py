@@ -1,4 +1,4 @@
-"""Build the space of a sweep on one config from what it is asked to vary, and say what is wrong with that."""
+"""Build the space of a sweep on one config from the settings that are to vary, and report their faults."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Variation:
         return tuple(dict.fromkeys(found))
 
     def locate(self, fault: Fault, settings: Mapping[str, str]) -> Fault:
-        """Return a fault of a trial where the user wrote what it is about.
+        """Return a fault of a trial, placed where the user wrote the setting.
 
         Args:
             fault: a fault of `recrun.config.resolve.resolve`.
