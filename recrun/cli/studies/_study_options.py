@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, Final
 
 import click
@@ -106,48 +107,19 @@ _ENGINE: Final = (
 
 
 def study_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a study, which it takes as `request`."""
+    """Give a command the options of a study, which it takes as `request`.
+
+    But for `--zip`, the options have the names of the fields of `Request`.
+    """
 
     @functools.wraps(command)
-    def wrapped(
-        search: str | None,
-        trials: int | None,
-        add: int | None,
-        seeds: int | None,
-        zips: tuple[str, ...],
-        prune: str | None,
-        race: bool | None,
-        generation: int | None,
-        search_seed: int | None,
-        max_hours: float | None,
-        max_epochs: int | None,
-        timeout: float | None,
-        retries: int | None,
-        fail_fast: bool,
-        **others: Any,
-    ) -> None:
+    def wrapped(zips: tuple[str, ...], **given: Any) -> None:
         from recrun.sweep.planning.request import Request
         from recrun.sweep.space.asked import parse_zips
 
         groups, faults = parse_zips(zips)
-        request = Request(
-            search,
-            trials,
-            add,
-            seeds,
-            tuple(groups),
-            prune,
-            race,
-            generation,
-            search_seed,
-            max_hours,
-            max_epochs,
-            timeout,
-            retries,
-            fail_fast,
-            tuple(faults),
-        )
-        command(request=request, **others)
+        asked = {field.name: given.pop(field.name) for field in fields(Request) if field.name in given}
+        command(request=Request(zips=tuple(groups), faults=tuple(faults), **asked), **given)
 
     return _with(_STUDY, wrapped)
 
