@@ -24,7 +24,7 @@ from recrun.sweep.planning.subjects import Subject, subjects_of
 from recrun.sweep.planning.trials import CONFIG, TrialMaker, canonical, digest_of
 from recrun.sweep.search.choose import SEARCHES
 from recrun.sweep.space.arguments import parse_settings
-from recrun.sweep.space.check import MAX_CHECKED, Resolver, check_space
+from recrun.sweep.space.check import MAX_CHECKED, Resolver, check_space, repeated_points
 from recrun.sweep.space.declared import Base
 from recrun.sweep.space.refused import REFUSED, refusals
 from recrun.sweep.space.variation import keys_of
@@ -145,6 +145,7 @@ class _Planner:
         self.subjects = subjects
         self.lanes = lanes
         self.settled = settled
+        self.resolver = resolver
         self.procedure = settled.procedure
         self.chooses = any(lane.space.dimensions for lane in lanes)
         self.maker = TrialMaker(subjects, self.chooses, resolver)
@@ -215,6 +216,8 @@ class _Planner:
         same = [
             (self._written(each), {key: canonical(each.config[key]) for key in each.texts}) for each in self.entries
         ]
+        for subject in self.subjects:
+            faults += repeated_points(subject.base, subject.variation, resolver=self.resolver)
         return [*faults, *repeated_values(same)]
 
     def _build(self, notes: Sequence[str]) -> Plan:

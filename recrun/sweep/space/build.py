@@ -152,7 +152,11 @@ class _Builder:
                 self.faults.append(group.keys[0].place.fault(message))
 
     def _add_setting(self, setting: Setting, under: _Under) -> None:
-        self._check_branches(setting)
+        if setting.branches and not self.declared.chooses(setting.key) and setting.key in self.declared.types:
+            chosen = ", ".join(COMPONENTS)
+            message = f"nothing can depend on it, since it chooses nothing (these do: {chosen}); list its values"
+            self.faults.append(setting.fault(message))
+            return
         if not under and len(setting.values) == 1 and setting.range is None:
             only = setting.values[0].text
             self.fixed[setting.key] = only
@@ -194,12 +198,6 @@ class _Builder:
         options = tuple({key: value.text for key, value in zip(keys, row, strict=False)} for row in rows)
         place = group.keys[0].place
         self._add(_Node(keys, Options(options), self._kind(keys, under, place), under, place))
-
-    def _check_branches(self, setting: Setting) -> None:
-        if setting.branches and not self.declared.chooses(setting.key) and setting.key in self.declared.types:
-            chosen = ", ".join(COMPONENTS)
-            message = f"nothing can depend on it, since it chooses nothing (these do: {chosen}); list its values"
-            self.faults.append(setting.fault(message))
 
     def _values(self, setting: Setting, *, must_list: bool) -> Options | Interval | None:
         """Return what a setting varies over, or None where its fault was added."""

@@ -50,6 +50,26 @@ def check_space(
     return sorted(_first_of_each_place(faults), key=reading_order)
 
 
+def repeated_points(config: Base, variation: Variation, *, resolver: Resolver = resolve) -> list[Fault]:
+    """Return a fault for each of the settings that are tried together which means the same as an earlier one of these.
+
+    Args:
+        config: the base config.
+        variation: what varies.
+        resolver: resolves and checks a config.
+    """
+    keys = {key for point in variation.points for key in point}
+    space = variation.space
+    faults: list[Fault] = []
+    for dimension in (each for each in space.dimensions if keys and keys == {*keys_of(each)}):
+        seen: dict[str, str] = {}
+        for draw in space.draws_at_ends(dimension):
+            settings = {**variation.fixed, **space.settings(draw)}
+            chosen = {key: settings[key] for key in keys_of(dimension) if key in settings}
+            faults += _repeated(dimension, chosen, _try(config, variation, settings, resolver)[0], seen, variation)
+    return faults
+
+
 def _first_of_each_place(faults: Sequence[Fault]) -> list[Fault]:
     """Return faults without those at the place of an earlier one: the same fault, found in another combination."""
     found: dict[tuple[object, ...], Fault] = {}
@@ -83,9 +103,11 @@ def _repeated(
     if resolved is None or not isinstance(dimension.values, Options):
         return
     meaning = json.dumps([resolved.config.get(key) for key in keys_of(dimension)], default=str)
-    shown: Any = ", ".join(chosen.values()) if len(chosen) == 1 else " ".join(f"{k}={v}" for k, v in chosen.items())
+    is_one = len(keys_of(dimension)) == 1
+    shown: Any = ", ".join(chosen.values()) if is_one else " ".join(f"{k}={v}" for k, v in chosen.items())
     earlier = seen.setdefault(meaning, shown)
     key = next(iter(chosen))
-    place = variation.place(key, chosen[key])
+    point = next((each for each in variation.points if {k: value.text for k, value in each.items()} == chosen), None)
+    place = variation.place(key, chosen[key]) if point is None else point[key].place
     if earlier != shown and place is not None:
         yield place.fault(f"the value {shown} is given twice: it is equal to {earlier}", key)

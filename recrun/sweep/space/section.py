@@ -265,7 +265,10 @@ def _seeds(given: Given | None, faults: list[Fault]) -> int | tuple[int, ...] | 
         return None
     value = given.value
     if isinstance(value, str):
-        found, _ = read_range(replace(value_of(given), text=value))
+        found, problems = read_range(replace(value_of(given), text=value))
+        if problems:
+            faults += [at.place.fault(message, _SEEDS, suggestion) for message, at, suggestion in problems]
+            return None
         if found is not None and found.is_integral and not found.log:
             texts, message = in_a_list(found)
             if message:

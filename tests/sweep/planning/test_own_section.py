@@ -66,6 +66,23 @@ def faults_in(folder: Path, section: str) -> tuple[list[str], list[str]]:
             "points:\n  - {lr: 1e-3, loss: bpr}\n  - {lr: 1e-3, loss: bpr}",
             "study.yaml:6:12: points: the point lr=1e-3 loss=bpr is given twice; remove one of them",
         ),
+        (
+            "points:\n  - {lr: 1e-3, loss: bpr}\n  - {lr: 0.001, loss: bpr}",
+            "study.yaml:6:12: lr: the value lr=0.001 loss=bpr is given twice: it is equal to lr=1e-3 loss=bpr",
+        ),
+        (
+            "points:\n  - {lr: 1e-3, loss: bpr}\n  - {loss: bpr}",  # the config has this lr
+            "study.yaml:6:14: loss: the value loss=bpr is given twice: it is equal to lr=1e-3 loss=bpr",
+        ),
+        (
+            "seeds: 3..1\nspace: {lr: [1e-3, 1e-2]}",
+            "study.yaml:4:10: seeds: the range 3..1 is empty: expected FIRST..LAST with FIRST <= LAST",
+        ),
+        (
+            "space: {lr: {1e-3: {momentum: [1, 2]}, 1e-2: }}",
+            "study.yaml:4:11: lr: nothing can depend on it, since it chooses nothing (these do: model, dataset, loss, "
+            "optimizer, lr_scheduler, sampler); list its values",
+        ),
     ],
 )
 def test_a_section_that_makes_no_sense_is_refused_at_its_place_by_validation_and_by_a_sweep(
