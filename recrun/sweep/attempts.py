@@ -78,7 +78,10 @@ class Attempts:
             lacks_end = result is None and lacks_only_its_end(row.run)
             if not (result or lacks_end) or not holds_config(row.run, row.trial.config, self._axes):
                 continue
-            changes = self._files.changes(row.run, row.trial.config)
+            try:
+                changes = self._files.changes(row.run, row.trial.config)
+            except CheckpointError:
+                continue
             if changes:
                 continue
             row.was_done, row.continues = not lacks_end, lacks_end

@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from recrun.errors import CheckpointError, ConfigError
 from recrun.files import to_json
+from recrun.runs.records import read_json
 from recrun.sweep.final.record import read_final
 from recrun.sweep.points import Standing, interval
 from recrun.sweep.row import PENDING, Row
+from recrun.sweep.storage import LEDGER
 
 if TYPE_CHECKING:
     from recrun.sweep.state import State
@@ -39,6 +43,26 @@ def document(state: State) -> dict[str, Any]:
     if state.importance is not None:
         found["importance"] = dict(state.importance)
     return {**found, **plan.described, **read_final(state.folder)}
+
+
+def refuse_newer(folder: Path) -> None:
+    """Refuse to replace a `sweep.json` that a newer version of recrun wrote; a damaged one is replaced.
+
+    Args:
+        folder: the sweep's folder.
+
+    Raises:
+        ConfigError: it is of a newer version.
+    """
+    try:
+        schema = read_json(folder / LEDGER).get("schema")
+    except CheckpointError:
+        return
+    if type(schema) is int and schema > SCHEMA:
+        raise ConfigError(
+            f"{folder / LEDGER} has schema {schema}; this version of recrun writes {SCHEMA}: continue the sweep with "
+            "the version that began it, or move its folder away to begin again"
+        )
 
 
 def _front(state: State, standings: Sequence[Standing]) -> dict[str, Any]:

@@ -15,11 +15,13 @@ from recrun.errors import ConfigError, RecrunError
 from recrun.files import from_json, open_to_append, read_regular, sync_folder, to_json
 from recrun.sweep.schedules.schedule import Step
 from recrun.sweep.storage import writing
+from recrun.sweep.trial_results import is_number
 
 JOURNAL: Final = "journal.jsonl"
 """The name of the file in the folder of a sweep."""
 SCHEMA: Final = 1
 _MOST_BYTES: Final = 1 << 28
+_MOST_DIGITS: Final = 20
 
 
 class Journal:
@@ -51,7 +53,7 @@ class Journal:
                 entry = from_json(line.decode("utf-8"))
             except (ValueError, RecrunError, RecursionError):
                 entry = None
-            if not isinstance(entry, dict):
+            if not isinstance(entry, dict) or not _has_types(entry):
                 raise ConfigError(
                     f"{self._path}:{number}: is damaged; cut the file before this line to decide anew from there, or "
                     f"move the folder of the sweep away to begin again"
@@ -84,6 +86,12 @@ class Journal:
         self.entries.append(full)
 
 
+def _has_types(entry: Mapping[str, Any]) -> bool:
+    """Return whether what an entry says besides a decision has the types that it is written with."""
+    generation = entry.get("generation", 1)
+    return type(generation) is int and generation > 0 and isinstance(entry.get("given_up", ""), str)
+
+
 def _write_whole(file: int, content: bytes) -> None:
     """Write to a file without a buffer, of which the rest would be written when it is closed."""
     while content:
@@ -110,7 +118,8 @@ def step_from(entry: Mapping[str, Any]) -> Step | None:
     if floors is None:
         return Step(point, repeat, until)
     if not isinstance(floors, dict) or not all(
-        epoch.isascii() and epoch.isdecimal() and type(value) in (int, float) for epoch, value in floors.items()
+        epoch.isascii() and epoch.isdecimal() and len(epoch) < _MOST_DIGITS and is_number(value)
+        for epoch, value in floors.items()
     ):
         return None
     return Step(point, repeat, until, {int(epoch): value for epoch, value in floors.items()})

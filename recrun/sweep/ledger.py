@@ -23,7 +23,7 @@ from recrun.config.yaml_writer import dump_mapping
 from recrun.files import atomic_write, to_json
 from recrun.metrics.undefined import reason_in
 from recrun.sweep.attempts import Attempts, read_id
-from recrun.sweep.document import document, table
+from recrun.sweep.document import document, refuse_newer, table
 from recrun.sweep.journal import JOURNAL, Journal
 from recrun.sweep.locks.lease import Say
 from recrun.sweep.locks.lock import SweepLock
@@ -65,6 +65,7 @@ class Ledger(State):
         open_folder(self.folder, self.trials_folder)
         self._lock = SweepLock(self.folder, say=self._say)
         try:
+            refuse_newer(self.folder)
             self.recover()
             self.save()
         except BaseException:
@@ -146,7 +147,7 @@ class Ledger(State):
 
     def end(self, row: Row, status: str, seconds: float | None, exit_code: int | None, cause: str | None) -> None:
         """Record how a trial ended; status `done` without a result in its run folder counts as failed or paused."""
-        before, row.continues = row.continues, False
+        was_continued, row.continues = row.continues, False
         row.status, row.seconds, row.exit_code, row.cause = status, seconds, exit_code, cause
         row.spent = seconds
         if status == DONE:
@@ -156,12 +157,21 @@ class Ledger(State):
             elif row.until is not None or row.floors:
                 row.status = PAUSED
             else:
-                row.status, row.cause = FAILED, f"ended without a result in {row.run.path}"
-        elif before and _failed_itself(status, exit_code) and row.run_id not in self._given_up:
-            # What was continued cannot be: the next attempt begins anew.
+                self.record_shortfall(row, f"ended without a result in {row.run.path}")
+        elif was_continued and _failed_itself(status, exit_code):
+            self._give_up(row)
+        self._change()
+
+    def record_shortfall(self, row: Row, cause: str) -> None:
+        """Record that a trial ended well without what it was started for; its run would do so again."""
+        row.status, row.cause = FAILED, cause
+        self._give_up(row)
+
+    def _give_up(self, row: Row) -> None:
+        """Never continue the run of a trial again: its next attempt begins anew."""
+        if row.run_id not in self._given_up:
             self._given_up.add(row.run_id)
             self.journal.append({"given_up": row.run_id})
-        self._change()
 
     def look_again(self, row: Row) -> None:
         """Find out anew how a trial goes on if its run exists by now: an earlier process may have just left it."""

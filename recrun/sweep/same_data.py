@@ -20,8 +20,10 @@ def files_read(run: RunFolder) -> dict[str, str]:
     Raises:
         CheckpointError: the run is damaged.
     """
-    recorded = run.read_run().get("data")
-    return {name: digest for name, digest in (recorded or {}).items() if name != SPLIT}
+    recorded = run.read_run().get("data") or {}
+    if not isinstance(recorded, dict) or not all(isinstance(digest, str) for digest in recorded.values()):
+        raise CheckpointError(f"{run.run_file} is damaged: expected the digests of data files")
+    return {name: digest for name, digest in recorded.items() if name != SPLIT}
 
 
 def mixed_files(rows: Iterable[Row]) -> list[str]:

@@ -190,7 +190,8 @@ class Adaptive(Sequence):
             for number in lane.open_steps(row):
                 lane.results[number] = result = lane.result(lane.steps[number])
                 if result is None:
-                    row.status, row.cause = FAILED, f"ended before epoch {lane.steps[number].until} in {row.run.path}"
+                    cause = f"ended before epoch {lane.steps[number].until} in {row.run.path}"
+                    self._ledger.record_shortfall(row, cause)
                 else:
                     self._take_note(row, result)
         if row.status == FAILED:

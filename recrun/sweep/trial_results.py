@@ -149,7 +149,12 @@ def last_error(log: Path, offset: int = 0) -> str:
 
 def is_number(value: object) -> bool:
     """Return whether a value read from JSON is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
 
 
 def _last_lines(path: Path, offset: int = 0) -> Iterator[str]:

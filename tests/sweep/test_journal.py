@@ -91,3 +91,22 @@ def test_a_decision_is_read_back_as_it_was_written() -> None:
 )  # fmt: skip
 def test_a_decision_with_values_of_other_types_is_none(change: dict[str, object]) -> None:
     assert step_from({"lane": 0, "step": 0, "point": 0, "repeat": 0, **change}) is None
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b'{"given_up": ["a"]}', b'{"given_up": null}', b'{"generation": 0}', b'{"generation": "2"}',
+        b'{"generation": true}', b'{"generation": 1.5}',
+    ],
+)  # fmt: skip
+def test_an_entry_with_values_of_other_types_is_refused_with_its_line(tmp_path: Path, entry: bytes) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(LINES + entry + b"\n")
+    with pytest.raises(ConfigError, match=r"journal\.jsonl:3: is damaged; cut the file before this line"):
+        Journal(path)
+
+
+def test_floors_of_thousands_of_digits_are_no_decision() -> None:
+    for floors in ({"9" * 5000: 1.0}, {"1": 10**400}):
+        assert step_from({"lane": 0, "step": 0, "point": 0, "repeat": 0, "floors": floors}) is None
