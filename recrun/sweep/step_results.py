@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from recrun.errors import CheckpointError
+from recrun.errors import CheckpointError, ConfigError
 from recrun.runs.folder import RunFolder
 from recrun.runs.history import read_history
 from recrun.sweep.schedules.schedule import Result, Step
@@ -40,10 +41,20 @@ def result_of(run: RunFolder, metric: str, sign: float, step: Step) -> Result | 
         metric: the criterion.
         sign: 1.0, or -1.0 where smaller is better.
         step: the step.
+
+    Raises:
+        ConfigError: the run is done, but its history is lost, on which decisions depend.
     """
     curve = {epoch: sign * value for epoch, value in sorted(curve_of(run, metric).items())}
     end = _end_of(curve, step)
-    is_done = read_result(run) is not None
+    final = read_result(run)
+    is_done = final is not None
+    if not curve and final is not None and _is_evaluated(final, metric):
+        raise ConfigError(
+            f"the history of {run.path} is lost, and the study cannot decide without it: {run.metrics_lines_file} has "
+            f"no {metric} on valid; put the file back, "
+            f"or move {run.path} away to train the trial again"
+        )
     if end is None and not is_done:
         return None
     if end is None or (step.until is None and is_done):
@@ -53,6 +64,11 @@ def result_of(run: RunFolder, metric: str, sign: float, step: Step) -> Result | 
     was_stopped = value is not None and value < step.floors.get(end, float("-inf"))
     is_finished = is_done and end == max(curve, default=0)
     return Result(value, end, is_finished, was_stopped and not is_finished, known)
+
+
+def _is_evaluated(final: Mapping[str, Any], metric: str) -> bool:
+    valid = final.get("valid")
+    return isinstance(valid, dict) and is_number(valid.get(metric))
 
 
 def _end_of(curve: Mapping[int, float], step: Step) -> int | None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from recrun.errors import ConfigError
 from recrun.runs.folder import RunFolder
 from recrun.sweep.schedules.schedule import Result, Step
 from recrun.sweep.step_results import curve_of, result_of
@@ -66,3 +69,20 @@ def test_undefined_values_and_damaged_lines_are_left_out(tmp_path: Path) -> None
     assert curve_of(run, "ndcg@5") == {2: 0.4}
     assert curve_of(run, "recall@5") == {}
     assert curve_of(RunFolder(tmp_path / "nowhere"), "ndcg@5") == {}
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_text("nonsense\n")])
+def test_a_finished_run_without_its_history_is_an_error_and_not_a_trial_without_value(
+    tmp_path: Path, damage: Callable[[Path], Any]
+) -> None:
+    run = run_with(tmp_path / "run", CURVE, done=True)
+    damage(run.metrics_lines_file)
+    with pytest.raises(ConfigError, match=r"the history of .*run is lost.*move .*run away"):
+        result_of(run, "ndcg@5", 1.0, Step(0, 0, 4))
+
+
+def test_a_finished_run_whose_criterion_was_never_defined_has_no_value(tmp_path: Path) -> None:
+    run = run_with(tmp_path / "run", {1: None, 2: None}, done=True)
+    run.metrics_file.write_text(json.dumps({"status": "done", "valid": {"ndcg@5": None}}))
+    found = result_of(run, "ndcg@5", 1.0, Step(0, 0))
+    assert found == Result(None, 0, True, False, {})

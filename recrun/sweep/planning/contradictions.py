@@ -30,6 +30,11 @@ def _contradictions(section: Section) -> Iterator[tuple[str, tuple[str, ...], st
         yield "seeds", (SEED,), "is given, and the space has values of seed too; give one of the two"
     if section.trials is not None and section.is_grid:
         yield "trials", ("search",), "a grid has the trials that it has; choose search: random, sobol, tpe ..."
+    if section.search_seed is not None and section.is_grid:
+        yield "search_seed", ("search",), "a grid draws nothing; choose search: random, sobol, tpe ..."
+    if section.generation is not None and section.is_grid and not section.decides:
+        others = ("search", "prune", "race", "max_epochs")
+        yield "generation", others, "a grid whose trials all run whole depends on no results; leave it out"
     if section.prune is not None:
         try:
             parse_prune(section.prune)

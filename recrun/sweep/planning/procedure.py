@@ -32,6 +32,11 @@ class Procedure:
         """Whether every point is tried, in place of drawing some."""
         return self.search in (None, "grid")
 
+    @property
+    def decides(self) -> bool:
+        """Whether results decide how far trials are trained."""
+        return self.prune is not None or self.race or self.max_epochs is not None
+
     def identity(self) -> dict[str, Any]:
         """Return what makes a study another one; the number of trials does not, since a study can be extended."""
         given: Mapping[str, Any] = {

@@ -157,6 +157,10 @@ def _check(procedure: Procedure, request: Request) -> list[Fault]:
                 faults.append(
                     Fault(f"{name}: a grid has the trials that it has; choose --search random, sobol, tpe ...")
                 )
+        if request.search_seed is not None:
+            faults.append(Fault("--search-seed: a grid draws nothing; choose --search random, sobol, tpe ..."))
+        if request.generation is not None and not procedure.decides:
+            faults.append(Fault("--generation: a grid whose trials all run whole depends on no results; leave it out"))
     elif procedure.trials is None:
         faults.append(Fault(f"--search {procedure.search}: say how many points are drawn: --trials N"))
     if request.add is not None and request.trials is not None:

@@ -75,6 +75,11 @@ class Section:
         """Whether it asks for every value: by its search, or because it names none."""
         return self.search == "grid" or "search" not in self.places
 
+    @property
+    def decides(self) -> bool:
+        """Whether results decide how far trials are trained."""
+        return self.prune is not None or bool(self.race) or self.budget.max_epochs is not None
+
 
 def read_section(given: Given | None) -> tuple[Section, list[Fault]]:
     """Read the section of a config, and return every fault of its form.

@@ -34,6 +34,14 @@ def faults_in(folder: Path, section: str) -> tuple[list[str], list[str]]:
             "study.yaml:4:11: trials: a grid has the trials that it has; choose search: random, sobol, tpe ...",
         ),
         (
+            "search_seed: 4\nspace: {lr: [1e-3, 1e-2]}",
+            "study.yaml:4:16: search_seed: a grid draws nothing; choose search: random, sobol, tpe ...",
+        ),
+        (
+            "generation: 4\nspace: {lr: [1e-3, 1e-2]}",
+            "study.yaml:4:15: generation: a grid whose trials all run whole depends on no results; leave it out",
+        ),
+        (
             "search: grid\ntrials: 4\nspace: {lr: [1e-3, 1e-2]}",
             "study.yaml:5:11: trials: a grid has the trials that it has; choose search: random, sobol, tpe ...",
         ),

@@ -237,6 +237,11 @@ def test_points_that_differ_in_what_a_config_lacks_are_one_point_of_it(tmp_path:
         ({"search": "tpe"}, "--search tpe: say how many points are drawn: --trials N"),
         ({"trials": 3}, "--trials: a grid has the trials that it has; choose --search random, sobol, tpe ..."),
         ({"add": 3}, "--add: a grid has the trials that it has; choose --search random, sobol, tpe ..."),
+        ({"search_seed": 3}, "--search-seed: a grid draws nothing; choose --search random, sobol, tpe ..."),
+        (
+            {"generation": 3, "search": "grid"},
+            "--generation: a grid whose trials all run whole depends on no results; leave it out",
+        ),
         ({"search": "random", "add": 1, "trials": 2}, "--add and --trials exclude each other"),
         ({"seeds": 99_999_999}, "--seeds: expected at most 10,000 seeds, found 99,999,999"),
         ({"search": "rnadom", "trials": 2}, "unknown search 'rnadom'"),
