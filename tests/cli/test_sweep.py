@@ -280,3 +280,13 @@ def test_the_last_step_follows_the_sweep_at_once(tmp_path: Path) -> None:
     again = run(tmp_path, *command)
     assert json.loads(again.stdout)["final"] == document["final"]
     assert len(list((tmp_path / "runs" / "bprmf-final" / "Synthetic").glob("[!l]*"))) == 2
+
+
+def test_faults_of_the_engine_come_with_those_of_the_config_and_of_options(tmp_path: Path) -> None:
+    found = run(tmp_path, "bprmf", "lr=1e-3,0", "--engine", "slrm", "--prune", "ash")
+    assert found.returncode == 2
+    assert found.stderr.splitlines() == [
+        "error: unknown engine 'slrm'; did you mean 'slurm'? Available: local, ray, slurm",
+        "error: --prune: unknown pruner 'ash'; did you mean 'asha'? Available: asha, hyperband, median, wilcoxon",
+        "error: argument 1:9: lr: expected a number > 0, found 0 (an integer)",
+    ]

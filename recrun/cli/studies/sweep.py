@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from recrun.cli._options import (
 )
 from recrun.cli.studies._last_step import make_final, refuse_final
 from recrun.cli.studies._study_options import engine_options, study_options
-from recrun.errors import ConfigError
+from recrun.errors import ConfigError, Fault, RegistryError
 
 if TYPE_CHECKING:
     from recrun.sweep.engines.engine import MakeEngine
@@ -94,7 +95,12 @@ def command(
         raise click.UsageError("--print-config and --dry-run exclude each other")
     configs, settings = _split(arguments)
     with_verbosity([], quiet, loud)  # only the check: they set what the sweep shows, not the trials' `verbose`
-    make_engine = choose_engine(engine["name"], engine["settings"])
+    try:
+        make_engine = choose_engine(engine["name"], engine["settings"])
+    except (ConfigError, RegistryError) as error:  # said with all other faults
+        found = error.faults if isinstance(error, ConfigError) else [Fault(str(error))]
+        _planned(configs, settings, replace(request, faults=(*request.faults, *found)), Path(runs))
+        raise
     plan = _planned(configs, settings, request, Path(runs))
     if with_final:
         refuse_final(plan, Path(runs))
