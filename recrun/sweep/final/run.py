@@ -22,6 +22,7 @@ from recrun.sweep.final.seeds import MOST
 from recrun.sweep.final.trials import FinalTrial, LastStep, open_trials, plan_final
 from recrun.sweep.locks.lock import SweepLock
 from recrun.sweep.row import DONE, FAILED, INTERRUPTED, PENDING, RUNNING
+from recrun.sweep.storage import open_folder, writing
 from recrun.sweep.trial_results import INTERRUPTED_EXIT, explain_failure
 from recrun.training.stop_signals import StopRequests
 
@@ -106,6 +107,7 @@ def run_final(
     folder = sweep_folder(path)
     lock = SweepLock(folder, say=tell)
     try:
+        open_folder(folder, folder / "trials")
         record = read_record(folder)
         choices = read_choices(folder, wish.point)
         runs = folder.parent.parent
@@ -233,7 +235,8 @@ class _FinalLoop(JobLoop[FinalTrial]):
     def begin(self, trial: FinalTrial) -> Job:
         """Record that a trial is about to start, and return its job."""
         job, folder = self.known_job(trial), self._work.folder
-        command = trial.command(folder.parent.parent, job.log.with_suffix(".yaml"))
+        with writing(folder, has_begun=True):
+            command = trial.command(folder.parent.parent, job.log.with_suffix(".yaml"))
         trial.status, trial.cause = RUNNING, None
         self.save()
         what = "scored on test" if trial.config is None else "continued" if trial.is_continued else "trained"

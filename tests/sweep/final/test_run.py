@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -255,6 +256,34 @@ class Broken(LocalEngine):
 
     def start(self, job: Any) -> None:
         raise ValueError("no queue")
+
+
+def test_the_folder_of_the_trials_is_made_anew_and_nothing_strange_in_its_place_is_taken(
+    swept: Swept, final: Make
+) -> None:
+    folder = swept("lr=1e-3,5e-2")
+    shutil.rmtree(folder / "trials")
+    (folder / "trials").write_text("", encoding="utf-8")
+    with pytest.raises(ConfigError, match="trials is not a folder of a sweep; move it away"):
+        final(folder)
+    (folder / "trials").unlink()
+    finished, commands = final(folder)
+    assert (finished.exit_code, len(commands)) == (0, 1)
+
+
+def test_a_disk_that_fills_up_is_named_and_the_next_command_goes_on(
+    swept: Swept, final: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = swept("lr=1e-3,5e-2")
+
+    def full(path: Path, content: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with monkeypatch.context() as patch, pytest.raises(TrainingError, match="cannot write the sweep .* No space left"):
+        patch.setattr("recrun.sweep.final.trials.atomic_write", full)
+        final(folder)
+    finished, commands = final(folder)
+    assert (finished.exit_code, len(commands)) == (0, 1)
 
 
 def test_an_engine_that_fails_is_named_and_the_next_command_goes_on(swept: Swept, final: Make) -> None:
