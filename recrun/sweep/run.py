@@ -18,6 +18,7 @@ from recrun.sweep.ledger import Ledger
 from recrun.sweep.planning.trials import NO_TEST
 from recrun.sweep.row import DONE, FAILED, INTERRUPTED, PENDING, Row
 from recrun.sweep.sequence import sequence_of
+from recrun.sweep.storage import as_argument
 from recrun.sweep.time_limits import TimeLimits
 from recrun.sweep.trial_results import INTERRUPTED_EXIT, explain_failure, read_result
 from recrun.training.stop_signals import StopRequests
@@ -68,7 +69,7 @@ def train_command(ledger: Ledger, row: Row) -> list[str]:
     until = [] if row.until is None else ["--until", str(row.until)]
     floors = ["--floors", str(ledger.floors_path(row))] if row.floors else []
     settings = [*row.trial.arguments, *no_test, f"id={row.run_id}", *again, *no_plots, *until, *floors]
-    config = str(ledger.config_path(row))
+    config = as_argument(ledger.config_path(row))
     options = ["--runs", str(ledger.runs), "--json", "--keep-latest"]
     return [sys.executable, "-m", "recrun", "train", config, *settings, *options]
 

@@ -39,6 +39,15 @@ def open_folder(folder: Path, trials: Path) -> None:
                         raise ConfigError(f"{entry.path} is not a regular file; move it away")
 
 
+def as_argument(path: Path) -> str:
+    """Return a path as an argument of a command, which takes none that begins with a dash for an option.
+
+    >>> as_argument(Path("-runs"))
+    './-runs'
+    """
+    return f"./{path}" if str(path).startswith("-") else str(path)
+
+
 @contextmanager
 def writing(folder: Path, *, has_begun: bool) -> Iterator[None]:
     """Say in one line which file of a sweep cannot be written.

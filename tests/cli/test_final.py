@@ -61,3 +61,14 @@ def test_what_cannot_be_is_refused_before_anything_starts(
     assert exit.value.code == 2
     assert capsys.readouterr().err.startswith(message)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_folder_of_runs_whose_name_begins_with_a_dash_is_no_option(tmp_path: Path) -> None:
+    found = _run(tmp_path, "sweep", "bprmf", *SMALL, "lr=1e-4,5e-2", "--runs=-runs")
+    assert found.returncode == 0, found.stdout
+    (command,) = (line.split()[2:4] for line in found.stdout.splitlines() if line.startswith("next "))
+    assert command[0] == "final"
+    assert command[1].startswith("./-runs/sweeps/bprmf-")
+    finished = _run(tmp_path, *command)
+    assert finished.returncode == 0, finished.stdout

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from recrun.cli._options import echo, print_notes
 from recrun.errors import CheckpointError, ConfigError
+from recrun.sweep.storage import as_argument
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,9 +40,10 @@ def refuse_final(plan: Plan, runs: Path) -> None:
         with suppress(CheckpointError):  # a sweep that is damaged is refused when it is opened
             if (folder / LEDGER).is_file() and read_json(folder / LEDGER).get("status") == "done":
                 read_choices(folder)  # it names the front
+        named = quote(as_argument(folder))
         raise ConfigError(
             f"--final: by {len(plan.criteria)} criteria ({', '.join(plan.criteria)}), no single point is the best; "
-            f"leave it out, and choose one of the front afterwards with 'recrun final {quote(str(folder))} --point N'"
+            f"leave it out, and choose one of the front afterwards with 'recrun final {named} --point N'"
         )
 
 

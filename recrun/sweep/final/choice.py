@@ -21,7 +21,7 @@ from recrun.runs.new_folder import follow_latest
 from recrun.runs.records import read_json
 from recrun.sweep.points import kinds_of_axes, settings_of_data
 from recrun.sweep.row import DONE, FAILED, PRUNED
-from recrun.sweep.storage import LEDGER
+from recrun.sweep.storage import LEDGER, as_argument
 from recrun.sweep.trial_results import is_number
 
 _ENDED: Final = (DONE, FAILED, PRUNED)
@@ -187,7 +187,7 @@ class _Study:
             return f"{text}with --point"
         shown = "; ".join(self._point_text(each, names) for each in front[:_MOST_POINTS])
         more = f"; and {len(front) - _MOST_POINTS} more" if len(front) > _MOST_POINTS else ""
-        command = f"recrun final {shlex.quote(str(self.folder))} --point {front[0]}"
+        command = f"recrun final {shlex.quote(as_argument(self.folder))} --point {front[0]}"
         return f"{text}of the front, as by '{command}': {shown}{more}"
 
     def _is_done(self, point: Any) -> bool:

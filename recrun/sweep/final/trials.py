@@ -25,6 +25,7 @@ from recrun.sweep.final.seeds import MOST, n_seeds_with, with_seeds
 from recrun.sweep.points import Values
 from recrun.sweep.row import DONE, INTERRUPTED, PENDING
 from recrun.sweep.same_data import DataFiles
+from recrun.sweep.storage import as_argument
 from recrun.sweep.trial_results import (
     CAN_GO_ON,
     attempt_id,
@@ -86,7 +87,7 @@ class FinalTrial:
         atomic_write(config_file, dump_mapping(without_run(self.config)))
         again = ["resume=true"] if self.is_continued else []
         options = ["--runs", str(runs), "--json", "--keep-latest"]
-        return [*recrun, "train", str(config_file), f"id={self.run.path.name}", *again, *options]
+        return [*recrun, "train", as_argument(config_file), f"id={self.run.path.name}", *again, *options]
 
     def look(self) -> None:
         """Take what its run has reached."""

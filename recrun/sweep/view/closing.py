@@ -10,6 +10,7 @@ from recrun.registry.user_files import short_name
 from recrun.report.terminal.lines import counted, number
 from recrun.sweep.points import Standing, interval
 from recrun.sweep.row import DONE, ENDED, PRUNED
+from recrun.sweep.storage import as_argument
 from recrun.sweep.view.opening import max_epochs
 from recrun.sweep.view.settings import settings_text
 
@@ -32,7 +33,8 @@ def closing_lines(ledger: Ledger) -> Iterator[str]:
             yield f"front   {numbered}: {settings_text({**each.point.data, **each.point.choices}, ledger)}"
     if not n_open and any(point.choices for point in plan.points) and any(row.status == DONE for row in ledger.rows):
         which = " --point N" if len(plan.criteria) > 1 else ""
-        yield f"next    recrun final {shlex.quote(str(ledger.folder))}{which}  (train and valid, then test once)"
+        folder = shlex.quote(as_argument(ledger.folder))
+        yield f"next    recrun final {folder}{which}  (train and valid, then test once)"
     yield from _unfinished(ledger, n_open)
     yield f"folder  {ledger.folder}"
 

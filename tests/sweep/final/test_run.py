@@ -279,9 +279,10 @@ def test_a_disk_that_fills_up_is_named_and_the_next_command_goes_on(
     def full(path: Path, content: str) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    with monkeypatch.context() as patch, pytest.raises(TrainingError, match="cannot write the sweep .* No space left"):
+    with monkeypatch.context() as patch:
         patch.setattr("recrun.sweep.final.trials.atomic_write", full)
-        final(folder)
+        with pytest.raises(TrainingError, match=r"cannot write the sweep .*: No space left"):
+            final(folder)
     finished, commands = final(folder)
     assert (finished.exit_code, len(commands)) == (0, 1)
 
