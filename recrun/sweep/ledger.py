@@ -127,6 +127,7 @@ class Ledger(State):
 
     def begin(self, row: Row) -> None:
         """Record that a trial's process is about to start, and write its config."""
+        self.require_lease()
         with writing(self.folder, has_begun=self._has_begun):
             atomic_write(self.config_path(row), dump_mapping(without_run(row.trial.config)))
             atomic_write(self.attempt_path(row), f"{row.run_id}\n")
@@ -171,7 +172,17 @@ class Ledger(State):
         """Never continue the run of a trial again: its next attempt begins anew."""
         if row.run_id not in self._given_up:
             self._given_up.add(row.run_id)
-            self.journal.append({"given_up": row.run_id})
+            self.decide({"given_up": row.run_id})
+
+    def decide(self, entry: Mapping[str, Any]) -> None:
+        """Add an entry to the journal, before it is carried out.
+
+        Raises:
+            LeaseLostError: another process has taken the sweep over.
+            TrainingError: it cannot be written.
+        """
+        self.require_lease()
+        self.journal.append(entry)
 
     def look_again(self, row: Row) -> None:
         """Find out anew how a trial goes on if its run exists by now: an earlier process may have just left it."""
@@ -189,7 +200,9 @@ class Ledger(State):
 
         Raises:
             ConfigError, TrainingError: they cannot be written; see `recrun.sweep.storage.writing`.
+            LeaseLostError: another process has taken the sweep over.
         """
+        self.require_lease()
         begun = time.monotonic()
         with writing(self.folder, has_begun=self._has_begun):
             atomic_write(self.folder / LEDGER, to_json(document(self), indent=2) + "\n")

@@ -158,7 +158,7 @@ class Adaptive(Sequence):
     def _begin(self, lane: LaneSteps, step: Step, draw: Mapping[str, int | float]) -> Row | None:
         """Write a decision down, and return its trial; None if nothing is left to train for it."""
         is_new = step.point == len(lane.draws)
-        self._ledger.journal.append(entry_of(lane.plan.number, len(lane.steps), step, draw if is_new else None))
+        self._ledger.decide(entry_of(lane.plan.number, len(lane.steps), step, draw if is_new else None))
         if is_new:
             lane.draws.append(draw)
             self._ledger.begin_point(lane.plan.number, draw)
@@ -240,5 +240,5 @@ def sequence_of(ledger: Ledger, jobs: int) -> Sequence:
             "leave it out"
         )
     if began is None:
-        ledger.journal.append({"generation": asked or jobs})
+        ledger.decide({"generation": asked or jobs})
     return Adaptive(ledger, began or asked or jobs)

@@ -184,7 +184,8 @@ class _Work:
         return INTERRUPTED_EXIT if requests.count else SOME_FAILED
 
     def save(self) -> None:
-        """Write the record."""
+        """Write the record, which is no longer this process's to write if another has taken the sweep over."""
+        self.lock.check()
         write_record(self.folder, self._finals, self._earlier)
 
     def _record_choices(self) -> None:

@@ -99,26 +99,36 @@ class HeldLease:
         machine = this_machine()
         token = secrets.token_hex(8)
         self._lease = Lease(host_of(machine), os.getpid(), now(), 0, machine, token, interval)
+        self._is_lost = False
         self._lost_to: Lease | None = None
+        self._looking = threading.Lock()
         self._released = threading.Event()
         try:
             self._take()
         except OSError as error:
             raise ConfigError(f"cannot lock the sweep {folder}: {error.strerror or error}") from error
+        self._renewed = _clock()
         self._thread = threading.Thread(target=self._renew, name="recrun-lease", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
         """Raise an error if another process has taken the sweep over.
 
+        Just after a suspension, the thread that renews the lease may not have run yet, so the file is read here.
+
         Raises:
             LeaseLostError: one has, as after this one was suspended, or could not reach the disk, for too long.
         """
-        if self._lost_to is not None:
+        if self._is_overdue and not self._is_lost:
+            with suppress(OSError):  # while the disk is away, nothing can be written either
+                self._look()
+        if self._is_lost:
+            has_ended = self._lost_to is None
+            holder = "" if self._lost_to is None else f" {self._lost_to.holder}"
             raise LeaseLostError(
-                f"another process took over the sweep {self.path.parent} {self._lost_to.holder}, since this one did "
+                f"another process took over the sweep {self.path.parent}{holder}, since this one did "
                 f"not renew its lease for {_PATIENCE * self._lease.interval:g} s (was it suspended, or the disk not "
-                "reachable?); the sweep goes on there"
+                f"reachable?); {'it has ended by now: repeat the command' if has_ended else 'the sweep goes on there'}"
             )
 
     def release(self) -> None:
@@ -176,20 +186,44 @@ class HeldLease:
                 os.link(aside, self.path)
         aside.unlink()
 
+    @property
+    def _is_overdue(self) -> bool:
+        """Whether the lease was not renewed for so long that another process may have taken it."""
+        return _clock() - self._renewed >= _PATIENCE * self._lease.interval
+
+    def _look(self) -> None:
+        """Find out whether another process has, or had, the lease since it was last renewed.
+
+        A lease that is gone was taken and given back by another, unless it was too fresh for that: then somebody has
+        removed the file, and it is written again.
+        """
+        with self._looking:
+            content = _content(self.path)
+            found = None if content is None else _parse(content)
+            if content is None:
+                self._is_lost = self._is_lost or self._is_overdue
+            elif found is not None and found.token != self._lease.token:
+                self._is_lost, self._lost_to = True, found
+
     def _renew(self) -> None:
         while not self._released.wait(self._lease.interval):
             # While the disk is full or away, nothing is renewed; the next time shows whether that was too long.
             with suppress(OSError):
-                content = _content(self.path)
-                found = None if content is None else _parse(content)
-                if found is not None and found.token != self._lease.token:
-                    self._lost_to = found
+                self._look()
+                if self._is_lost:
                     return
                 self._lease = replace(self._lease, beat=self._lease.beat + 1)
                 atomic_write(self.path, self._as_bytes())
+                self._renewed = _clock()
 
     def _as_bytes(self) -> bytes:
         return (to_json(asdict(self._lease)) + "\n").encode()
+
+
+def _clock() -> float:
+    """Return seconds that also pass while the machine itself is suspended, where the system counts them."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)  # Linux
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 
 def already_running(folder: Path, lease: Lease | None) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -129,6 +130,49 @@ def test_a_process_that_was_suspended_for_too_long_finds_that_another_took_over(
         _check_until(lock, time.monotonic() + 10)
     lock.release()
     assert held_now(folder)["token"] == "theirs"
+
+
+SUSPENDED = """
+import os, signal, sys
+from pathlib import Path
+from recrun.errors import TrainingError
+from recrun.sweep.locks.lock import SweepLock
+lock = SweepLock(Path(sys.argv[1]), interval=0.1)
+print("held", flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
+try:
+    lock.check()
+except TrainingError as error:
+    print(error, flush=True)
+lock.release()
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="nothing is suspended here by a signal")
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_a_process_that_goes_on_after_another_took_over_knows_it_at_once(folder: Path, has_ended: bool) -> None:
+    process = subprocess.Popen([sys.executable, "-c", SUSPENDED, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+    (folder / "lease.json").unlink() if has_ended else record(folder)
+    time.sleep(4 * INTERVAL)
+    process.send_signal(signal.SIGCONT)
+    said = process.communicate(timeout=30)[0]
+    assert f"another process took over the sweep {folder}" in said
+    assert ("it has ended by now: repeat the command" if has_ended else "the sweep goes on there") in said
+    assert (folder / "lease.json").exists() is not has_ended
+
+
+def test_a_lease_that_was_just_removed_is_written_again(folder: Path) -> None:
+    lock = SweepLock(folder, interval=INTERVAL)
+    (folder / "lease.json").unlink()
+    until = time.monotonic() + 10
+    while not (folder / "lease.json").exists() and time.monotonic() < until:
+        time.sleep(INTERVAL / 5)
+    lock.check()
+    assert held_now(folder)["pid"] == os.getpid()
+    lock.release()
 
 
 def _check_until(lock: SweepLock, until: float) -> None:
