@@ -27,6 +27,7 @@ from recrun.sweep.document import document, refuse_newer, table
 from recrun.sweep.journal import JOURNAL, Journal
 from recrun.sweep.locks.lease import Say
 from recrun.sweep.locks.lock import SweepLock
+from recrun.sweep.planning.extend import refuse_extended
 from recrun.sweep.planning.study import Plan
 from recrun.sweep.row import DONE, FAILED, PAUSED, PENDING, RUNNING, Row
 from recrun.sweep.schedules.schedule import Result
@@ -50,7 +51,8 @@ class Ledger(State):
         say: is given a line when taking the sweep over from another host takes some seconds.
 
     Raises:
-        ConfigError: on entering, the same sweep is already running, or its folder is damaged or cannot be written.
+        ConfigError: on entering, the same sweep is already running, was extended since it was planned, or its folder is
+            damaged or cannot be written.
     """
 
     def __init__(self, plan: Plan, runs: Path, *, say: Say | None = None) -> None:
@@ -66,6 +68,7 @@ class Ledger(State):
         self._lock = SweepLock(self.folder, say=self._say)
         try:
             refuse_newer(self.folder)
+            refuse_extended(self.plan, self.folder)
             self.recover()
             self.save()
         except BaseException:

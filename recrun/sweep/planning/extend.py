@@ -43,7 +43,24 @@ def plan_extended(configs: Base | Sequence[Base], arguments: Sequence[str], requ
     if request.trials is not None and wanted > request.trials:
         note = f"--trials {request.trials}: the study was asked for {wanted} points before, and keeps them"
         plan = replace(plan, notes=(*plan.notes, note))
-    return plan
+    return replace(plan, n_had=wanted if request.add is None else had)
+
+
+def refuse_extended(plan: Plan, folder: Path) -> None:
+    """Refuse a plan of a study that another command has extended since: it would drop points, or not add its own.
+
+    Args:
+        plan: the plan.
+        folder: the study's folder, which is locked.
+
+    Raises:
+        ConfigError: it has more points than it had when it was planned.
+    """
+    has = _trials_of(folder / LEDGER) if plan.n_had is not None else None
+    if has is not None and plan.n_had is not None and has > plan.n_had:
+        raise ConfigError(
+            f"another command has extended the study {folder} to {has} points while this one began; repeat this one"
+        )
 
 
 def _trials_of(ledger: Path) -> int | None:

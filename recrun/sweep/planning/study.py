@@ -111,6 +111,7 @@ class Plan:
         of_subject: the name of the column that holds the config, where there are several.
         described: what sweep.json says further of the study.
         notes: what a user should know about the settings of trials.
+        n_had: how many points the study may have had before this plan; None if that was not looked at.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Plan:
     of_subject: str | None = None
     described: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    n_had: int | None = None
 
     @property
     def limits(self) -> Limits:

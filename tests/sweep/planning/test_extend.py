@@ -123,3 +123,20 @@ def test_a_damaged_ledger_is_an_error_and_not_a_study_without_points(tmp_path: P
     assert [str(ledger) in fault for fault in faults_of(tmp_path, search="random", add=1)] == [True]
     ledger.write_text('{"study": {"trials": "many"}}')
     assert faults_of(tmp_path, search="random", add=1)[0].startswith("--add: there is no study")
+
+
+@pytest.mark.parametrize("asked", [{"add": 2}, {"trials": 3}])
+def test_a_plan_of_a_study_that_another_command_has_extended_since_is_refused(
+    tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    begun(tmp_path, search="tpe", trials=3)
+    late = planned(tmp_path, search="tpe", **asked)
+    begun(tmp_path, search="tpe", add=2)
+    ledger = next(tmp_path.glob("sweeps/*/sweep.json"))
+    before = ledger.read_bytes()
+    with pytest.raises(
+        ConfigError, match=r"another command has extended the study .* to 5 points while this one began"
+    ):
+        Ledger(late, tmp_path).__enter__()
+    assert ledger.read_bytes() == before
+    begun(tmp_path, search="tpe", **asked)
