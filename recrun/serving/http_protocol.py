@@ -11,7 +11,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from recrun.serving.limits import Limits
 from recrun.serving.refusal import Refusal
@@ -35,6 +35,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     _abort: asyncio.TimerHandle | None = None
     _n_bytes_of_head = 0
     _is_ahead = False
+    _unanswered: tuple[RequestResponseCycle, ...] = ()
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -46,6 +47,10 @@ class _BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_is_complete()
         self._is_read()
+        self.pipeline.clear()
+        for cycle in self._unanswered:  # uvicorn tells this to the last request alone, not to the one being answered
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -81,6 +86,8 @@ class _BoundedProtocol(HttpToolsProtocol):
             self._is_ahead = True  # nothing is raised here: the parser would take it for bad HTTP
             return
         super().on_headers_complete()
+        open_ones = (each for each in (*self._unanswered, self.cycle) if each and not each.response_complete)
+        self._unanswered = tuple(open_ones)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(Refusal(400, "bad_request", "this is not HTTP"))

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -341,3 +342,15 @@ def _metrics(port: int) -> str:
     found = connection.getresponse().read().decode()
     connection.close()
     return found
+
+
+def test_connections_that_are_lost_while_several_requests_wait_are_no_error(run: Path) -> None:
+    body = json.dumps({"users": ["0"], "skip_unknown": True}).encode()
+    with serving(run, Limits(connections=1000)) as ready:
+        for _ in range(50):
+            with _connect(ready) as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.sendall(_post(body) * 5)
+        with _connect(ready) as connection:
+            connection.sendall(_post(body, "Connection: close"))
+            assert _answer(connection)[0] in (200, 422)
