@@ -36,7 +36,7 @@ from recrun.training.loader import n_rows
 from recrun.training.loop_state import Best, require_all
 from recrun.training.reporter import Reporter, Reporters
 from recrun.training.run_keeper import RunKeeper
-from recrun.training.run_record import locked, protocol_entry, result_of
+from recrun.training.run_record import end_test_evaluation, locked, result_of
 from recrun.training.run_settings import RunSettings
 from recrun.training.schedulers import Schedule
 from recrun.training.stop_signals import Interrupts
@@ -179,9 +179,8 @@ class Coach(RunKeeper):
         of_valid = self._best_per_user(best)
         test: dict[str, float] | None = None
         if self.cfg["eval_test"]:
-            place = self.run.begin_test_evaluation("best", by="train")
+            self.run.begin_test_evaluation("best", by="train")
             test, seconds = self._score("test", best.epoch)
-            self.run.end_test_evaluation(place, test, **protocol_entry(self.evaluator.protocol, self.dataset.base))
             self.history.append(best.epoch, "test", test, seconds)
             self.reporters.evaluated(best.epoch, "test", test, False, seconds)
         write_per_user(self.run, "valid", of_valid)
@@ -190,6 +189,7 @@ class Coach(RunKeeper):
             write_user_groups(self.run, self.settings.groupings, self.dataset.base)
         result = result_of(self.run, self.parts, self.settings, self.state, test, self.evaluator)
         self.run.write_json(self.run.metrics_file, result)
+        end_test_evaluation(self.run, result)  # last, so that test is not scored again once its record has numbers
         self.reporters.finish(result)
         self.stopwatch.book("report")
         return result
@@ -202,6 +202,7 @@ class Coach(RunKeeper):
         self.state.epoch = result["epochs"]
         self._has_begun = True
         self.run.clean()
+        end_test_evaluation(self.run, result)
         self._begin_reports(self.state.epoch)
         self.reporters.finish(result)
         return dict(result)

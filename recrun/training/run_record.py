@@ -12,7 +12,7 @@ from recrun.config.monitor_names import LOSS
 from recrun.errors import CheckpointError
 from recrun.evaluation.evaluator import Evaluator
 from recrun.evaluation.protocol import Protocol, protocol_text
-from recrun.metrics.undefined import as_nulls, undefined_entry
+from recrun.metrics.undefined import as_nulls, from_nulls, undefined_entry
 from recrun.runs.folder import RunFolder, now
 from recrun.runs.ids import write_ids
 from recrun.runs.provenance import code_hashes, cost, environment
@@ -137,6 +137,23 @@ def result_of(
         "epochs": state.epoch,
         "stopped_early": state.stopped_early,
     }
+
+
+def end_test_evaluation(run: RunFolder, result: Mapping[str, Any]) -> None:
+    """Enter the final numbers on test into the record of their evaluation, unless they are there already.
+
+    Args:
+        run: the run that evaluated test, as `RunFolder.begin_test_evaluation` recorded.
+        result: the content of its metrics.json.
+    """
+    test, ledger = result.get("test"), run.read_run().get("test_evaluations")
+    entries = ledger if isinstance(ledger, list) else []
+    open_ones = [place for place, entry in enumerate(entries) if entry.get("by") == "train"][-1:]
+    if test is None or not open_ones or entries[open_ones[0]].get("metrics") is not None:
+        return
+    values = from_nulls(test, result.get("undefined", {}).get("test", {}))
+    more = {name: result[name] for name in ("protocol",) if name in result}
+    run.end_test_evaluation(open_ones[0], values, **more)
 
 
 def protocol_entry(protocol: Protocol, base: Any) -> dict[str, Any]:

@@ -59,10 +59,10 @@ def evaluate(
     protocol.check(coach.dataset.base, [split])
     entry = _enter(run, file) if split == "test" and run is not None else None
     values = coach.score(split, settings, resolved.config.monitors, reporters)
-    if entry is not None and run is not None:
-        run.end_test_evaluation(entry, values, **protocol_entry(protocol, coach.dataset.base))
     per_user = coach.evaluator.per_user.get(split) if protocol.choice == of_run.choice else None
     kept = None if run is None else _keep_per_user(run, file, split, per_user, coach)
+    if entry is not None and run is not None:
+        run.end_test_evaluation(entry, values, **protocol_entry(protocol, coach.dataset.base))
     return {
         "run": None if run is None else str(run.path),
         "checkpoint": str(file),
