@@ -187,10 +187,7 @@ class RunFolder:
         return place
 
     def end_test_evaluation(self, place: int, values: Mapping[str, float], **more: Any) -> None:
-        """Record the metrics of a test evaluation, undefined ones as null with their reasons, and more entries.
-
-        It comes after all files of the evaluation: an entry with metrics says that nothing of it is missing.
-        """
+        """Record the metrics of a test evaluation and more entries, when everything else of it is written."""
         entry: dict[str, Any] = {"metrics": as_nulls(values), **more}
         if reasons(values):
             entry["undefined"] = reasons(values)

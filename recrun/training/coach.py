@@ -173,11 +173,10 @@ class Coach(RunKeeper):
         if best is None:
             raise TrainingError("the run ended without an evaluation")
         self._is_scoring_test = True  # From here on the model is not the one to resume from.
-        # A model just fitted in closed form is the best one; reading it back would hold a large one twice.
-        if not (self.settings.closed_form and best.epoch == self.state.epoch):
+        if not (self.settings.closed_form and best.epoch == self.state.epoch):  # one just fitted is not held twice
             self.model.load_state_dict(load_checkpoint(self.run.checkpoint_file("best"))["model"])
         of_valid = self._best_per_user(best)
-        test: dict[str, float] | None = None
+        test = None
         if self.cfg["eval_test"]:
             self.run.begin_test_evaluation("best", by="train")
             test, seconds = self._score("test", best.epoch)
@@ -189,7 +188,7 @@ class Coach(RunKeeper):
             write_user_groups(self.run, self.settings.groupings, self.dataset.base)
         result = result_of(self.run, self.parts, self.settings, self.state, test, self.evaluator)
         self.run.write_json(self.run.metrics_file, result)
-        end_test_evaluation(self.run, result)  # last, so that test is not scored again once its record has numbers
+        end_test_evaluation(self.run, result)  # last: test is not scored again once its record has numbers
         self.reporters.finish(result)
         self.stopwatch.book("report")
         return result
