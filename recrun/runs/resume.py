@@ -12,6 +12,7 @@ from recrun.errors import CheckpointError, ConfigError
 from recrun.runs.folder import RunFolder
 from recrun.runs.provenance import refuse_strange_code
 from recrun.runs.records import read_json
+from recrun.runs.row_values import check_metrics
 
 
 def resolve_run(run: RunFolder, overrides: Overrides = (), *, trust: bool = False) -> Resolved:
@@ -65,7 +66,7 @@ def final_result(run: RunFolder, epochs: int) -> dict[str, Any] | None:
         epochs: the number of epochs to train; a run that stopped early needs no more.
     """
     try:
-        result = read_json(run.metrics_file)
+        result = check_metrics(read_json(run.metrics_file), str(run.metrics_file))
     except CheckpointError:
         return None
     trained = result.get("epochs")

@@ -78,8 +78,10 @@ def check_metrics(metrics: dict[str, Any], file: str) -> dict[str, Any]:
     if seconds is not None and not (isinstance(seconds, dict) and all(map(_is_metric, seconds.values()))):
         raise _damage(file, "seconds", "an object of numbers")
     undefined = metrics.get("undefined")
-    if undefined is not None and not (isinstance(undefined, dict) and _is_setting(undefined)):
-        raise _damage(file, "undefined", "an object")
+    if undefined is not None and not (isinstance(undefined, dict) and all(map(_are_texts, undefined.values()))):
+        raise _damage(file, "undefined", "an object of reasons by split and metric")
+    if metrics.get("protocol") is not None and not isinstance(metrics["protocol"], dict):
+        raise _damage(file, "protocol", "an object")
     if metrics.get("groups") is not None:
         _check_groups(metrics["groups"], file)
     return metrics
@@ -105,6 +107,12 @@ def _is_group(group: Any) -> bool:
 
 def _are_numbers(values: Any) -> bool:
     return isinstance(values, dict) and all(map(_is_metric, values.values()))
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, dict) and all(
+        isinstance(each, str) and len(each) <= _MAX_TEXT for each in values.values()
+    )
 
 
 def _is_label(value: Any) -> bool:

@@ -148,12 +148,11 @@ def end_test_evaluation(run: RunFolder, result: Mapping[str, Any]) -> None:
     """
     test, ledger = result.get("test"), run.read_run().get("test_evaluations")
     entries = ledger if isinstance(ledger, list) else []
-    open_ones = [place for place, entry in enumerate(entries) if entry.get("by") == "train"][-1:]
-    if test is None or not open_ones or entries[open_ones[0]].get("metrics") is not None:
+    places = [n for n, entry in enumerate(entries) if isinstance(entry, dict) and entry.get("by") == "train"]
+    if test is None or not places or entries[places[-1]].get("metrics") is not None:
         return
     values = from_nulls(test, result.get("undefined", {}).get("test", {}))
-    more = {name: result[name] for name in ("protocol",) if name in result}
-    run.end_test_evaluation(open_ones[0], values, **more)
+    run.end_test_evaluation(places[-1], values, **{key: result[key] for key in ("protocol",) if key in result})
 
 
 def protocol_entry(protocol: Protocol, base: Any) -> dict[str, Any]:

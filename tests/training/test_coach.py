@@ -489,3 +489,39 @@ def test_a_run_stopped_while_test_is_scored_keeps_the_state_it_would_go_on_from(
     resumed, _ = _prepare(tmp_path, *options, run=coach.run)
     resumed.fit()
     assert _numbers(resumed.run.metrics_file) == _numbers(whole.run.metrics_file)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"test": 5},
+        {"test": {"ndcg@20": [1]}},
+        {"valid": "text"},
+        {"undefined": 3},
+        {"undefined": {"test": 3}},
+        {"undefined": {"test": {"ndcg@20": [1]}}},
+        {"protocol": 3},
+    ],
+    ids=str,
+)
+def test_final_numbers_that_are_damaged_are_made_anew(tmp_path: Path, damage: dict[str, Any]) -> None:
+    coach, _ = _prepare(tmp_path)
+    coach.fit()
+    whole = json.loads(coach.run.metrics_file.read_text(encoding="utf-8"))
+    coach.run.update_run(status="running")
+    coach.run.write_json(coach.run.metrics_file, {**whole, **damage})
+    resumed, _ = _prepare(tmp_path, run=coach.run)
+    resumed.fit()
+    found = json.loads(coach.run.metrics_file.read_text(encoding="utf-8"))
+    assert {**found, "seconds": None} == {**whole, "seconds": None}
+
+
+@pytest.mark.parametrize("ledger", [[1, "x"], 5, None, [{"by": "eval", "metrics": None}]], ids=str)
+def test_a_record_without_an_evaluation_to_end_is_left_as_it_is(tmp_path: Path, ledger: Any) -> None:
+    coach, _ = _prepare(tmp_path)
+    result = coach.fit()
+    coach.run.update_run(status="running", test_evaluations=ledger)
+    resumed, _ = _prepare(tmp_path, run=coach.run)
+    assert resumed.fit() == result
+    record = coach.run.read_run()
+    assert (record["status"], record["test_evaluations"]) == ("done", ledger)
