@@ -5,14 +5,20 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 _DURATIONS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+if TYPE_CHECKING:
+    _Number = click.ParamType[float]
+else:
+    _Number = click.ParamType  # older versions of click do not have it generic
+
+
+class Duration(_Number):
     """A time such as 90, 90s, 30m or 2h; the value is in seconds."""
 
     name = "duration"
@@ -30,7 +36,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         return seconds
 
 
-class Hours(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+class Hours(_Number):
     """A number of hours; `nan` and `inf`, which no limit can be, are refused."""
 
     name = "hours"
