@@ -5,16 +5,16 @@ Shapes: B users, L items of a history, N masked items, I items, D embedding.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recrun.architectures.attention import SelfAttention
+from recrun.architectures.attention import ACTIVATIONS, AttentionBlock, BlockForm
 from recrun.architectures.sequence import SequenceArch
 from recrun.registry import MODELS
-from recrun.types import Annotated, Fraction, PositiveFloat, PositiveInt, Where
+from recrun.types import Annotated, AppliesIf, Fraction, PositiveFloat, PositiveInt, UnitInterval, Where
 
 if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
@@ -27,10 +27,12 @@ class BERT4Rec(SequenceArch):
     Every item of a training row is masked with probability `mask_ratio`; if none was, the last item is. For ranking, a
     mask is appended to the history. The latest item always has the last position embedding.
 
-    The authors' code differs: it also drops attention probabilities, normalises the output layer, masks a fixed number
-    of items, makes several masked copies of a row and windows of a long history, and adds rows with the last item
-    masked alone. `attention_dropout` and `inner_dropout` at the rate of `dropout`, without the output layer and with
-    untied embeddings, is the model of RecBoard: torch's `TransformerEncoder` with a linear layer over the items.
+    The authors' code drops attention probabilities (`attention_dropout`), normalises the output layer (`output_norm`),
+    masks a fixed number of items (`mask_count: exact`, `most_masked`), cuts long histories into windows
+    (`sequence_rows: windows`), and adds rows with the last item masked alone (`last_only_share`). Its several masked
+    copies of a row are drawn once; here masks are drawn anew in each epoch. `attention_dropout` and `inner_dropout` at
+    the rate of `dropout`, without the output layer and with untied embeddings, is the model of RecBoard: torch's
+    `TransformerEncoder` with a linear layer over the items.
 
     *Source:* Sun, Liu, Wu, Pei, Lin, Ou, Jiang, "BERT4Rec: Sequential Recommendation with Bidirectional Encoder
     Representations from Transformer", CIKM 2019, section 3.
@@ -43,9 +45,15 @@ class BERT4Rec(SequenceArch):
         dropout: dropout rate of the embeddings and of each layer's output.
         attention_dropout: dropout rate of the attention probabilities.
         inner_dropout: dropout rate between the two layers of the network of each position.
-        output_layer: whether a layer with GELU stands between the states and the scores, as in the paper.
+        inner_dim: width of the network of each position; four times `embedding_dim` if null, as in the paper.
+        activation: function between the two layers of that network, and of the output layer.
+        output_layer: whether a layer with that function stands between the states and the scores, as in the paper.
+        output_norm: whether the output layer is normalised, as in the authors' code.
         tie_embeddings: whether items are scored by the embeddings of the history, as in the paper, or by their own.
-        mask_ratio: probability that an item of a training row is masked.
+        mask_ratio: probability that an item of a training row is masked, or the share of its items that are.
+        mask_count: "random" masks each item by itself, "exact" the same share of every row, rounded, and at least one.
+        most_masked: the most items of a row that are masked with `mask_count: exact`.
+        last_only_share: share of the rows of which the last item alone is masked.
         init_std: standard deviation of the initial embeddings.
     """
 
@@ -67,19 +75,39 @@ class BERT4Rec(SequenceArch):
         dropout: Fraction = 0.2,
         attention_dropout: Fraction = 0.0,
         inner_dropout: Fraction = 0.0,
+        inner_dim: PositiveInt | None = None,
+        activation: Literal["relu", "gelu", "silu", "tanh"] = "gelu",
         output_layer: bool = True,
+        output_norm: Annotated[bool, AppliesIf("output_layer", "there is no output layer")] = False,
         tie_embeddings: bool = True,
         mask_ratio: Fraction = 0.2,
+        mask_count: Literal["random", "exact"] = "random",
+        most_masked: Annotated[
+            PositiveInt | None, AppliesIf("mask_count == 'exact'", "it is for mask_count=exact, found {mask_count}")
+        ] = None,
+        last_only_share: UnitInterval = 0.0,
         init_std: PositiveFloat = 0.02,
     ) -> None:
         super().__init__(data, max_length)
-        self.mask_ratio = mask_ratio
+        self.mask_ratio, self.mask_count, self.most_masked = mask_ratio, mask_count, most_masked
+        self.last_only_share = last_only_share
         self.items = nn.Embedding(data.n_items + 1, embedding_dim)  # the last one is the mask
         self.positions = nn.Embedding(max_length + 1, embedding_dim)
         self.norm, self.dropout = nn.LayerNorm(embedding_dim), nn.Dropout(dropout)
-        rates = (dropout, attention_dropout, inner_dropout)
-        self.blocks = nn.ModuleList(_Block(embedding_dim, n_heads, *rates) for _ in range(n_layers))
+        form = BlockForm(
+            dim=embedding_dim,
+            n_heads=n_heads,
+            inner_dim=inner_dim or 4 * embedding_dim,
+            norm="post",
+            activation=activation,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+            inner_dropout=inner_dropout,
+        )
+        self.blocks = nn.ModuleList(AttentionBlock(form) for _ in range(n_layers))
+        self.activation = ACTIVATIONS[activation]
         self.output = nn.Linear(embedding_dim, embedding_dim) if output_layer else None
+        self.output_norm = nn.LayerNorm(embedding_dim) if output_layer and output_norm else nn.Identity()
         self.own = None if tie_embeddings else nn.Linear(embedding_dim, data.n_items, bias=False)
         self.biases = nn.Parameter(torch.zeros(data.n_items, 1))
         self.initialize(init_std)
@@ -101,13 +129,26 @@ class BERT4Rec(SequenceArch):
 
     def predict(self, items: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return the states (N, D + 1) at the masked positions of rows (B, L), and the mask (B, L)."""
-        positions_L = torch.arange(items.size(1), device=items.device)
-        is_filled_BL = positions_L < lengths[:, None]
-        is_masked_BL = (torch.rand(items.shape, device=items.device) < self.mask_ratio) & is_filled_BL
-        is_last_BL = positions_L == lengths[:, None] - 1
-        is_masked_BL |= is_last_BL & ~is_masked_BL.any(dim=1, keepdim=True)
+        is_masked_BL = self.draw_masks(lengths, items.size(1))
         states_BLD = self(items.masked_fill(is_masked_BL, self.n_items), lengths)
         return self._output_states(states_BLD[is_masked_BL]), is_masked_BL
+
+    def draw_masks(self, lengths: Tensor, width: int) -> Tensor:
+        """Return which items of rows of lengths (B,) are masked, bool (B, L); at least one of each."""
+        positions_L = torch.arange(width, device=lengths.device)
+        is_filled_BL, is_last_BL = positions_L < lengths[:, None], positions_L == lengths[:, None] - 1
+        draws_BL = torch.rand(is_filled_BL.shape, device=lengths.device)
+        if self.mask_count == "exact":
+            counts_B = (lengths * self.mask_ratio).round().clamp(min=1, max=self.most_masked)
+            ranks_BL = draws_BL.masked_fill(~is_filled_BL, torch.inf).argsort(dim=1).argsort(dim=1)
+            is_masked_BL = ranks_BL < counts_B[:, None]
+        else:
+            is_masked_BL = (draws_BL < self.mask_ratio) & is_filled_BL
+            is_masked_BL |= is_last_BL & ~is_masked_BL.any(dim=1, keepdim=True)
+        if self.last_only_share:
+            is_last_only_B1 = torch.rand(len(lengths), 1, device=lengths.device) < self.last_only_share
+            is_masked_BL = torch.where(is_last_only_B1, is_last_BL, is_masked_BL)
+        return is_masked_BL
 
     def read(self, items: Tensor, lengths: Tensor) -> Tensor:
         """Return the states (B, D + 1) at a mask appended to histories (B, L) of lengths (B,)."""
@@ -118,23 +159,5 @@ class BERT4Rec(SequenceArch):
 
     def _output_states(self, states: Tensor) -> Tensor:
         """Return the states that predict items (equation 7), with a 1 appended for the bias."""
-        states = states if self.output is None else F.gelu(self.output(states))
+        states = states if self.output is None else self.output_norm(self.activation(self.output(states)))
         return torch.cat([states, states.new_ones(len(states), 1)], dim=1)
-
-
-class _Block(nn.Module):
-    """LayerNorm(x + Dropout(g(x))), for the attention and then for the network of each position (equations 3 to 6)."""
-
-    def __init__(self, dim: int, n_heads: int, dropout: float, attention_dropout: float, inner_dropout: float) -> None:
-        super().__init__()
-        self.attention = SelfAttention(dim, n_heads, attention_dropout)
-        self.inner, self.outer = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2))
-        self.dropout, self.inner_dropout = nn.Dropout(dropout), nn.Dropout(inner_dropout)
-
-    def forward(self, states: Tensor, visible: Tensor) -> Tensor:
-        """Return the states (B, L, D) of the next layer; `visible` (B, L) marks the positions that hold items."""
-        states = self.norms[0](states + self.dropout(self.attention(states, visible)))
-        inner = self.inner_dropout(F.gelu(self.inner(states)))
-        output: Tensor = self.norms[1](states + self.dropout(self.outer(inner)))
-        return output

@@ -6,16 +6,15 @@ Shapes: B users, L items of a history, I items, D embedding.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recrun.architectures.attention import SelfAttention
+from recrun.architectures.attention import AttentionBlock, BlockForm
 from recrun.architectures.sequence import SequenceArch
 from recrun.registry import MODELS
-from recrun.types import Annotated, Fraction, PositiveFloat, PositiveInt, Where
+from recrun.types import Annotated, AppliesIf, Fraction, PositiveFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
@@ -28,11 +27,11 @@ class SASRec(SequenceArch):
     The paper's loss is `bce` with one negative for each position; `gbce` with many negatives is that of gSASRec, and
     `sampled_softmax` and `cross_entropy` work too. The latest item always has the last position embedding.
 
-    As in the paper, a block adds its input to the output for its normalised input. In the authors' code keys and values
-    come from the input as it is, the normalised input is added, attention probabilities are dropped instead of
-    attention's output, and no projection follows attention. The authors of gSASRec published their numbers on MovieLens
-    1M for such blocks with 128 dimensions, embeddings that are not scaled by their dimension, and other embeddings for
-    the scores than for the history.
+    The defaults are the paper's blocks. Its authors' code is `norm: query`, `attention_residual: query`, dropout on
+    attention probabilities instead of attention's output, and no projection after attention. The authors of gSASRec
+    published their numbers on MovieLens 1M for such blocks with `scale_embeddings: false` and `tie_embeddings: false`.
+    RecBoard's model is `norm: query` with `attention_residual: input`; that of RecBole has `norm: post`, `gelu`,
+    an `inner_dim` of its own, and normalised embeddings that are not scaled.
 
     *Source:* Kang, McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018, section III.
 
@@ -41,7 +40,19 @@ class SASRec(SequenceArch):
         embedding_dim: length of the embeddings and of all states.
         n_layers: number of blocks, each of self-attention and a feed-forward network.
         n_heads: heads of the attention, a divisor of `embedding_dim`.
+        inner_dim: width of the feed-forward networks; `embedding_dim` if null.
+        norm: what is normalised: the inputs of attention and network ("pre"), their outputs with the residual ("post"),
+            or the attention's queries and the network's input, whose residual it then is ("query").
+        attention_residual: what is added to the attention of `norm: query`: its "input", or the normalised "query".
+        activation: function between the two layers of a feed-forward network.
         dropout: dropout rate of the embeddings and of each layer's output.
+        attention_dropout: dropout rate of the attention probabilities.
+        drop_attention_output: whether dropout is on the output of the attention.
+        project_attention: whether a projection follows the attention.
+        scale_embeddings: whether embeddings are multiplied by the root of their length before positions are added.
+        norm_embeddings: whether the sum of embedding and position is normalised.
+        tie_embeddings: whether items are scored by the embeddings of the history, as in the paper, or by their own.
+        item_biases: whether each item has a bias.
         init_std: standard deviation of the initial embeddings.
     """
 
@@ -58,46 +69,58 @@ class SASRec(SequenceArch):
                 "embedding_dim % n_heads == 0", "expected a divisor of embedding_dim {embedding_dim}, found {n_heads}"
             ),
         ] = 1,
+        inner_dim: PositiveInt | None = None,
+        norm: Literal["pre", "post", "query"] = "pre",
+        attention_residual: Annotated[
+            Literal["input", "query"], AppliesIf("norm == 'query'", "it is for norm=query, found norm={norm}")
+        ] = "input",
+        activation: Literal["relu", "gelu", "silu", "tanh"] = "relu",
         dropout: Fraction = 0.2,
+        attention_dropout: Fraction = 0.0,
+        drop_attention_output: bool = True,
+        project_attention: bool = True,
+        scale_embeddings: bool = True,
+        norm_embeddings: bool = False,
+        tie_embeddings: bool = True,
+        item_biases: bool = False,
         init_std: PositiveFloat = 0.02,
     ) -> None:
         super().__init__(data, max_length)
+        form = BlockForm(
+            dim=embedding_dim,
+            n_heads=n_heads,
+            inner_dim=inner_dim or embedding_dim,
+            norm=norm,
+            attention_residual=attention_residual,
+            activation=activation,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+            inner_dropout=dropout,
+            drops_attention=drop_attention_output,
+            projects_attention=project_attention,
+        )
         self.items = nn.Embedding(data.n_items, embedding_dim)
         self.positions = nn.Embedding(max_length, embedding_dim)
+        self.scale = math.sqrt(embedding_dim) if scale_embeddings else 1.0
+        self.embedding_norm = nn.LayerNorm(embedding_dim) if norm_embeddings else nn.Identity()
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(_Block(embedding_dim, n_heads, dropout) for _ in range(n_layers))
-        self.norm = nn.LayerNorm(embedding_dim)
+        self.blocks = nn.ModuleList(AttentionBlock(form) for _ in range(n_layers))
+        self.norm = nn.LayerNorm(embedding_dim) if norm != "post" else nn.Identity()
+        self.own = None if tie_embeddings else nn.Embedding(data.n_items, embedding_dim)
+        self.biases = nn.Parameter(torch.zeros(data.n_items, 1)) if item_biases else None
         self.initialize(init_std)
 
     def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
-        """Return the states (B, L, D) after each item of histories (B, L) of lengths (B,)."""
+        """Return the states (B, L, D) after each item of histories (B, L) of lengths (B,); D + 1 with biases."""
         positions_BL = torch.arange(items.size(1), device=items.device) + (self.max_length - lengths)[:, None]
-        scale = math.sqrt(self.items.embedding_dim)
-        embedded_BLD = self.items(items) * scale + self.positions(positions_BL.clamp(max=self.max_length - 1))
-        states_BLD = self.dropout(embedded_BLD)
+        embedded_BLD = self.items(items) * self.scale + self.positions(positions_BL.clamp(max=self.max_length - 1))
+        states_BLD = self.dropout(self.embedding_norm(embedded_BLD))
         for block in self.blocks:
             states_BLD = block(states_BLD)
         normed: Tensor = self.norm(states_BLD)
-        return normed
+        return normed if self.biases is None else torch.cat([normed, torch.ones_like(normed[..., :1])], dim=-1)
 
     def item_vectors(self) -> Tensor:
-        """Return the embeddings of the items, shared with the history."""
-        return self.items.weight
-
-
-class _Block(nn.Module):
-    """x + Dropout(g(LayerNorm(x))), for the attention and then for the network of each position (equations 2 to 5)."""
-
-    def __init__(self, dim: int, n_heads: int, dropout: float) -> None:
-        super().__init__()
-        self.attention = SelfAttention(dim, n_heads)
-        self.inner, self.outer = nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2))
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Return the states (B, L, D) of the next layer."""
-        states = states + self.dropout(self.attention(self.norms[0](states)))
-        inner = self.dropout(F.relu(self.inner(self.norms[1](states))))
-        output: Tensor = states + self.dropout(self.outer(inner))
-        return output
+        """Return the vectors (I, D) of the items, those of the history or their own; (I, D + 1) with biases."""
+        vectors_ID: Tensor = (self.items if self.own is None else self.own).weight
+        return vectors_ID if self.biases is None else torch.cat([vectors_ID, self.biases], dim=1)

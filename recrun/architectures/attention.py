@@ -1,14 +1,27 @@
-"""Compute multi-head self-attention over histories.
+"""Compute multi-head self-attention over histories, and stack blocks of it in the forms that papers and code differ in.
 
-Shapes: B histories, L items of a history, D length of the vectors.
+Shapes: B histories, L items of a history, D length of the vectors, F width of the network of each position.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recrun.errors import ConfigError, Fault
+
+ACTIVATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "tanh": torch.tanh,
+}
+"""The functions between the two layers of the network of each position."""
 
 
 class SelfAttention(nn.Module):
@@ -20,31 +33,130 @@ class SelfAttention(nn.Module):
         dim: D.
         n_heads: h, a divisor of D.
         dropout: dropout rate of the probabilities, the outputs of the softmax.
+        project: whether the projection follows.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: `n_heads` is no divisor of D.
     """
 
-    def __init__(self, dim: int, n_heads: int, dropout: float = 0.0) -> None:
+    def __init__(self, dim: int, n_heads: int, dropout: float = 0.0, *, project: bool = True) -> None:
         super().__init__()
         if dim % n_heads:
             raise ConfigError(Fault(f"expected a divisor of embedding_dim {dim}, found {n_heads}", key="n_heads"))
         self.n_heads, self.dropout = n_heads, dropout
-        self.inputs, self.output = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.inputs = nn.Linear(dim, 3 * dim)
+        self.output = nn.Linear(dim, dim) if project else nn.Identity()
 
-    def forward(self, states: Tensor, visible: Tensor | None = None) -> Tensor:
+    def forward(self, states: Tensor, visible: Tensor | None = None, queries: Tensor | None = None) -> Tensor:
         """Return the mixed states (B, L, D).
 
         Args:
-            states: (B, L, D).
+            states: (B, L, D), from which keys and values are computed.
             visible: bool (B, L), the positions that all others attend to; None for causal attention, in which each
                 position attends to itself and to earlier ones.
+            queries: (B, L, D), from which queries are computed; None for `states`.
         """
         size, length, dim = states.shape
-        parts = self.inputs(states).view(size, length, 3, self.n_heads, dim // self.n_heads)
-        queries, keys, values = parts.permute(2, 0, 3, 1, 4)
+        if queries is None:
+            mapped = self.inputs(states)
+        else:
+            weight, bias = self.inputs.weight, self.inputs.bias
+            asked = F.linear(queries, weight[:dim], bias[:dim])
+            mapped = torch.cat([asked, F.linear(states, weight[dim:], bias[dim:])], dim=-1)
+        parts = mapped.view(size, length, 3, self.n_heads, dim // self.n_heads)
+        queries_BHLE, keys_BHLE, values_BHLE = parts.permute(2, 0, 3, 1, 4)
         mask = None if visible is None else visible[:, None, None, :]
         rate = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(queries, keys, values, mask, rate, is_causal=visible is None)
+        mixed = F.scaled_dot_product_attention(
+            queries_BHLE, keys_BHLE, values_BHLE, mask, rate, is_causal=visible is None
+        )
         output: Tensor = self.output(mixed.transpose(1, 2).reshape(size, length, dim))
+        return output
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockForm:
+    """How a block of self-attention and a network of each position is put together.
+
+    Args:
+        dim: D.
+        n_heads: heads of the attention, a divisor of D.
+        inner_dim: F.
+        norm: where states are normalised: "pre" before the attention and before the network, "post" after each with
+            its residual, "query" for the queries alone, and before the network, whose residual is then the normalised
+            state.
+        attention_residual: what is added to the attention of the form "query": the "input" or the normalised "query".
+        activation: the function between the two layers of the network.
+        dropout: dropout rate of the outputs of the network, and of the attention unless `drops_attention` is false.
+        attention_dropout: dropout rate of the probabilities.
+        inner_dropout: dropout rate between the two layers of the network.
+        drops_attention: whether dropout is on the output of the attention.
+        projects_attention: whether a projection follows the attention.
+    """
+
+    dim: int
+    n_heads: int
+    inner_dim: int
+    norm: Literal["pre", "post", "query"] = "pre"
+    attention_residual: Literal["input", "query"] = "input"
+    activation: Literal["relu", "gelu", "silu", "tanh"] = "relu"
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    inner_dropout: float = 0.0
+    drops_attention: bool = True
+    projects_attention: bool = True
+
+
+class AttentionBlock(nn.Module):
+    """One block of a Transformer, in one of the forms of `BlockForm`.
+
+    With A the attention, N the network W2 f(W1 x) of each position, and dropout left out:
+
+    - pre: y = x + A(LN(x)), then y + N(LN(y));
+    - post: y = LN(x + A(x)), then LN(y + N(y));
+    - query: y = x + A(LN(x); x), or LN(x) + A(LN(x); x), with keys and values from x, then z = LN(y) and z + N(z).
+
+    *Source:* "post" is Vaswani et al., NIPS 2017, section 3.1; "pre" is Kang and McAuley, ICDM 2018, section III.B;
+    "query" with the normalised query as the residual is the code of its authors, and with the input as the residual the
+    SASRec of RecBoard.
+    """
+
+    def __init__(self, form: BlockForm) -> None:
+        super().__init__()
+        self.form = form
+        self.attention = SelfAttention(form.dim, form.n_heads, form.attention_dropout, project=form.projects_attention)
+        self.inner, self.outer = nn.Linear(form.dim, form.inner_dim), nn.Linear(form.inner_dim, form.dim)
+        self.norms = nn.ModuleList(nn.LayerNorm(form.dim) for _ in range(2))
+        self.dropout, self.inner_dropout = nn.Dropout(form.dropout), nn.Dropout(form.inner_dropout)
+
+    def forward(self, states: Tensor, visible: Tensor | None = None) -> Tensor:
+        """Return the states (B, L, D) of the next layer.
+
+        Args:
+            states: (B, L, D).
+            visible: bool (B, L), the positions that hold items, for attention to both sides; None for causal attention.
+        """
+        first, second = self.norms
+        output: Tensor
+        if self.form.norm == "post":
+            states = first(states + self._attend(states, visible))
+            output = second(states + self._think(states))
+        elif self.form.norm == "query":
+            queries = first(states)
+            residual = queries if self.form.attention_residual == "query" else states
+            normed = second(residual + self._attend(states, visible, queries))
+            output = normed + self._think(normed)
+        else:
+            states = states + self._attend(first(states), visible)
+            output = states + self._think(second(states))
+        return output
+
+    def _attend(self, states: Tensor, visible: Tensor | None, queries: Tensor | None = None) -> Tensor:
+        mixed: Tensor = self.attention(states, visible, queries)
+        return self.dropout(mixed) if self.form.drops_attention else mixed
+
+    def _think(self, states: Tensor) -> Tensor:
+        """Return the output of the network of each position."""
+        inner = self.inner_dropout(ACTIVATIONS[self.form.activation](self.inner(states)))
+        output: Tensor = self.dropout(self.outer(inner))
         return output

@@ -109,3 +109,35 @@ def test_the_loss_is_over_the_masked_items(in_order: TrainingData) -> None:
     before = torch.stack([model.read(torch.tensor([row]), torch.tensor([len(row)]))[0] for row in ([3, 1], [5])])
     expected = F.cross_entropy(before @ model.item_vectors().T, torch.tensor([4, 8]))
     torch.testing.assert_close(model.training_loss(batch, CrossEntropy4Logits()), expected)
+
+
+def test_exact_counts_mask_the_rounded_share_of_each_row_up_to_the_most(in_order: TrainingData) -> None:
+    lengths = torch.randint(1, 41, (500,))
+    model = _model(in_order, max_length=40, mask_ratio=0.3, mask_count="exact", most_masked=8)  # type: ignore[arg-type]
+    is_masked = model.draw_masks(lengths, 40)
+    assert not is_masked[torch.arange(40) >= lengths[:, None]].any()
+    expected = (lengths * 0.3).round().clamp(1, 8)
+    assert torch.equal(is_masked.sum(1), expected.long())
+    places = is_masked[lengths == lengths.max()].float().mean(0)
+    assert (places > 0).float().mean() > 0.5, "not the same places in every row"
+    unbounded = _model(in_order, max_length=40, mask_ratio=0.3, mask_count="exact")  # type: ignore[arg-type]
+    assert torch.equal(unbounded.draw_masks(lengths, 40).sum(1), (lengths * 0.3).round().clamp(min=1).long())
+
+
+def test_a_share_of_the_rows_has_the_last_item_alone_masked(in_order: TrainingData) -> None:
+    lengths = torch.randint(10, 41, (1000,))
+    only = torch.arange(40) == lengths[:, None] - 1
+    for share in (0.0, 0.4, 1.0):
+        is_masked = _model(in_order, max_length=40, mask_ratio=0.5, last_only_share=share).draw_masks(lengths, 40)
+        found = (is_masked == only).all(1).float().mean()
+        assert abs(found - share) < 0.06
+
+
+def test_the_output_layer_may_be_normalised_and_use_another_function(in_order: TrainingData) -> None:
+    settings = {"output_norm": True, "activation": "relu", "inner_dim": 7}
+    model = _model(in_order, n_layers=1, **settings).eval()  # type: ignore[arg-type]
+    assert model.output is not None
+    states = torch.randn(5, 6)
+    expected = model.output_norm(F.relu(model.output(states)))
+    torch.testing.assert_close(model._output_states(states)[:, :6], expected)
+    assert model.blocks[0].inner.out_features == 7  # type: ignore[union-attr]

@@ -71,3 +71,53 @@ def test_dropout_works_in_training_only(in_order: TrainingData) -> None:
     assert not torch.equal(model(items, lengths), model(items, lengths))
     model.eval()
     assert torch.equal(model(items, lengths), model(items, lengths))
+
+
+def test_the_form_of_other_libraries_is_torchs_encoder_on_normed_embeddings_that_are_not_scaled(
+    in_order: TrainingData,
+) -> None:
+    form = {"norm": "post", "activation": "gelu", "inner_dim": 10, "norm_embeddings": True, "scale_embeddings": False}
+    model = _model(in_order, n_layers=1, n_heads=2, **form).eval()  # type: ignore[arg-type]
+    block = model.blocks[0]
+    torchs = torch.nn.TransformerEncoderLayer(6, 2, 10, activation="gelu", batch_first=True).eval()
+    names = {
+        "attention.inputs.": "self_attn.in_proj_",
+        "attention.output.": "self_attn.out_proj.",
+        "inner.": "linear1.",
+        "outer.": "linear2.",
+        "norms.0.": "norm1.",
+        "norms.1.": "norm2.",
+    }
+    state = block.state_dict()
+    torchs.load_state_dict({names[name] + kind: state[name + kind] for name in names for kind in ("weight", "bias")})
+    embedded = model.embedding_norm(model.items.weight[[3, 1, 4]] + model.positions.weight[1:])
+    with torch.no_grad():
+        last = torchs(embedded[None], src_mask=torch.ones(3, 3).triu(1).bool())[0, -1]
+        torch.testing.assert_close(model.score(torch.tensor([0]))[0], model.items.weight @ last)
+
+
+def test_the_form_of_the_authors_code_normalises_queries_and_projects_nothing(in_order: TrainingData) -> None:
+    form = {"norm": "query", "attention_residual": "query", "project_attention": False, "drop_attention_output": False}
+    model = _model(in_order, n_layers=1, **form).eval()
+    block, items = model.blocks[0], [6, 0, 7, 1]
+    states = model.items.weight[items] * 6**0.5 + model.positions.weight
+    weights, biases = block.attention.inputs.weight, block.attention.inputs.bias  # type: ignore[union-attr]
+    asked = block.norms[0](states)  # type: ignore[operator, index]
+    queries = asked @ weights[:6].T + biases[:6]  # type: ignore[index, operator]
+    keys, values = (states @ weights[6:].T + biases[6:]).chunk(2, dim=-1)  # type: ignore[index, operator]
+    products = (queries @ keys.T / 6**0.5).masked_fill(torch.ones(4, 4).triu(1).bool(), -torch.inf)
+    normed = block.norms[1](asked + products.softmax(1) @ values)  # type: ignore[operator, index]
+    states = normed + block.outer(F.relu(block.inner(normed)))  # type: ignore[operator]
+    torch.testing.assert_close(model.score(torch.tensor([3]))[0], model.items.weight @ model.norm(states)[-1])
+
+
+def test_items_may_have_vectors_and_biases_of_their_own(in_order: TrainingData) -> None:
+    model = _model(in_order, tie_embeddings=False, item_biases=True).eval()
+    assert model.own is not None
+    assert model.biases is not None
+    state = _written_out(model, [3, 1, 4])[-1]
+    expected = model.own.weight @ state + model.biases[:, 0]
+    torch.testing.assert_close(model.score(torch.tensor([0]))[0], expected)
+    fresh = SASRec(in_order, max_length=4, item_biases=True)
+    assert fresh.biases is not None
+    assert not fresh.biases.any(), "biases start at 0"
