@@ -313,11 +313,18 @@ def test_a_run_killed_at_any_write_of_its_end_has_scored_test_once(
 OF_SEQUENCES = [*(option for option in SMALL if not option.startswith("batch_size")), "batch_size=16", "dropout=0.3"]
 
 
-@pytest.mark.parametrize("name", ["sasrec", pytest.param("bert4rec", marks=slow)])
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("sasrec", []),
+        pytest.param("bert4rec", ["sequence_rows=windows", "max_length=5", "window_step=2"], marks=slow),
+        pytest.param("gru4rec", ["sequence_rows=prefixes", "max_length=4"], marks=slow),
+    ],
+)
 def test_a_model_of_sequences_that_is_killed_draws_the_same_masks_after_it(
-    server: Server, whole: Whole, tmp_path: Path, name: str
+    server: Server, whole: Whole, tmp_path: Path, name: str, more: list[str]
 ) -> None:
-    options = [*OF_SEQUENCES, "checkpoint_minutes=0.0001"]
+    options = [*OF_SEQUENCES, "checkpoint_minutes=0.0001", *more]
     expected = whole(name, *options)
     for call in (9, 16):
         runs = tmp_path / str(call)

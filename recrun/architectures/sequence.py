@@ -21,7 +21,7 @@ from torch import Tensor
 from recrun.architectures.base import Batch, RecSysArch
 from recrun.architectures.networks import HistoryNetwork
 from recrun.data.interactions import TIMESTAMP
-from recrun.data.postprocessing.sequences import LENGTH, NEGATIVE
+from recrun.data.postprocessing.sequences import LENGTH, NEGATIVE, TARGET
 from recrun.errors import DataError
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ class SequenceArch(RecSysArch):
     """Base of models that read a user's latest items and score the next one.
 
     A model defines `forward` and `item_vectors`. One that is not trained to predict the next item at each position also
-    overrides `predict`, and `read` if it reads histories differently for ranking. The setting `max_length` tells recrun
-    how much of a history to feed.
+    overrides `predict`, and `read` if it reads histories differently for ranking. One that has a single state for a
+    history is registered with `states="last"`, and trained on prefixes. The setting `max_length` tells recrun how much
+    of a history to feed.
 
     Args:
         data: the train part; its rows must have times, or an order.
@@ -63,7 +64,10 @@ class SequenceArch(RecSysArch):
 
     @abstractmethod
     def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
-        """Return the states (G, L, D) after each item of histories (G, L) of lengths (G,); arbitrary in the padding."""
+        """Return the states (G, L, D) after each item of histories (G, L) of lengths (G,); arbitrary in the padding.
+
+        A model with one state for a history returns those (G, D).
+        """
 
     @abstractmethod
     def item_vectors(self) -> Tensor:
@@ -80,8 +84,8 @@ class SequenceArch(RecSysArch):
 
     def read(self, items: Tensor, lengths: Tensor) -> Tensor:
         """Return the states (G, D) after the last item of histories (G, L)."""
-        last: Tensor = self(items, lengths)[torch.arange(len(items), device=items.device), lengths - 1]
-        return last
+        states: Tensor = self(items, lengths)
+        return states if states.dim() == 2 else states[torch.arange(len(items), device=items.device), lengths - 1]
 
     def take_histories(self, histories: CSR) -> None:
         """Set the histories to rank from: what precedes the evaluated part. Initially they are those of train.
@@ -122,9 +126,11 @@ class SequenceArch(RecSysArch):
         """Return the loss over all predicted items, each with its own negatives.
 
         Args:
-            batch: what the pipe `sequences_` yields.
+            batch: what the pipe `sequences_` yields, or `prefixes_`, of whose rows only what follows is predicted.
             criterion: the chosen loss.
         """
+        if TARGET in batch:
+            return self._loss_of_prefixes(batch, criterion)
         items_BL, negatives_BLK = batch[self.item_column], batch.get(NEGATIVE)
         states, targets, negatives = [], [], []
         for rows_G, width in similar_lengths(batch[LENGTH][:, 0]):
@@ -134,10 +140,28 @@ class SequenceArch(RecSysArch):
             targets.append(items_GL[is_target_GL])
             if negatives_BLK is not None:
                 negatives.append(negatives_BLK[rows_G, :width][is_target_GL])
-        states_ND, targets_N, items_ID = torch.cat(states), torch.cat(targets), self.item_vectors()
-        if criterion.ranks_all_items:
+        return self._loss(torch.cat(states), torch.cat(targets), torch.cat(negatives) if negatives else None, criterion)
+
+    def _loss_of_prefixes(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
+        """Return the loss over the items that follow histories (B, L): targets (B, T) with negatives (B, T, K)."""
+        targets_BT, negatives_BTK = batch[TARGET], batch.get(NEGATIVE)
+        lengths_B, states, orders = batch[LENGTH][:, 0], [], []
+        for rows_G, width in similar_lengths(lengths_B):
+            states.append(self.read(batch[self.item_column][rows_G, :width], lengths_B[rows_G]))
+            orders.append(rows_G)
+        order_B = torch.cat(orders)
+        states_ND = torch.cat(states).repeat_interleave(targets_BT.size(1), dim=0)
+        negatives_NK = None if negatives_BTK is None else negatives_BTK[order_B].flatten(0, 1)
+        return self._loss(states_ND, targets_BT[order_B].flatten(), negatives_NK, criterion)
+
+    def _loss(
+        self, states_ND: Tensor, targets_N: Tensor, negatives_NK: Tensor | None, criterion: BaseCriterion
+    ) -> Tensor:
+        """Return the loss of states that predict one item each."""
+        items_ID = self.item_vectors()
+        if criterion.ranks_all_items or negatives_NK is None:
             return criterion.from_all(states_ND @ items_ID.T, targets_N)
-        items_NK = torch.cat([targets_N[:, None], torch.cat(negatives)], dim=1)
+        items_NK = torch.cat([targets_N[:, None], negatives_NK], dim=1)
         return criterion.from_scores((F.embedding(items_NK, items_ID) @ states_ND[:, :, None]).squeeze(-1))
 
 

@@ -11,7 +11,7 @@ from recrun.config.family import Family, family_of
 from recrun.config.find import from_here, located
 from recrun.config.parser import Parser
 from recrun.config.reading import Given, Reading
-from recrun.config.settings import RUN, TRAINING
+from recrun.config.settings import OF_SEQUENCES, RUN, TRAINING
 from recrun.config.suggestions.own_files import explain_file
 from recrun.config.trackers import choose_trackers, declare_trackers
 from recrun.errors import ConfigError, Fault, RegistryError, nearest
@@ -82,12 +82,13 @@ class Choice:
 
     def settings(self) -> list[Parameter]:
         """Return the settings of the run itself, without those of its components."""
-        training = TRAINING if self.family.trains else ()
-        absent = {*self.family.without, *(() if self.samples else ("sampler",))}
-        absent |= set() if self.family.histories or "model" in self.unknown else {"shuffled_time"}
-        monitors = self.family.monitors
-        run = [replace(each, default=list(monitors)) if monitors and each.name == "monitors" else each for each in RUN]
-        return [each for each in (*run, *training) if each.name not in absent]
+        reads = self.family.histories or "model" in self.unknown
+        absent = {*self.family.without, *(() if self.samples else ("sampler",)), *(() if reads else OF_SEQUENCES)}
+        defaults: dict[str, Any] = {"monitors": list(self.family.monitors)} if self.family.monitors else {}
+        if "model" in self.components and self.components["model"].traits.states == "last":
+            defaults["sequence_rows"] = "prefixes"
+        own = (each for each in (*RUN, *(TRAINING if self.family.trains else ())) if each.name not in absent)
+        return [replace(each, default=defaults.get(each.name, each.default)) for each in own]
 
     def candidates(self) -> list[Component]:
         """Return every component that the unknown settings might mean, in the same order in every process."""

@@ -16,6 +16,7 @@ from recrun.config.monitor_names import LOSS, parse_monitor
 from recrun.config.reading import Given, Reading
 from recrun.config.rules.of_evaluation import why_unfit
 from recrun.config.rules.of_models import OF_A_MODEL
+from recrun.config.settings import OF_SEQUENCES
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import Fault, RegistryError
 from recrun.registry.component import REQUIRED, Parameter
@@ -277,7 +278,7 @@ def _reason(key: str, choice: Choice, owner: str | None) -> str:
         return f"{model}, which is fitted in closed form"
     if key in family.without or owner in family.without:
         return f"{model}, which is trained on {family.rows}"
-    if key == "shuffled_time":
+    if key in OF_SEQUENCES:
         return f"{model}, which reads no histories"
     if key == "sampler" or owner == "sampler":
         return f"loss {names.get('loss')}, which uses no sampled negatives"

@@ -36,7 +36,7 @@ from recrun.config.reading import Given, Reading, overlay
 from recrun.config.rules.contradictions import contradictions
 from recrun.config.rules.criteria import check_criteria, with_first_criterion
 from recrun.config.same_settings import decides
-from recrun.config.settings import TRAINING
+from recrun.config.settings import OF_SEQUENCES, TRAINING
 from recrun.config.suggestions.keys import REMARKS, RENAMED, bare, meant_setting, renamed
 from recrun.config.suggestions.own_files import explain_python
 from recrun.config.suggestions.translations import monitor_of, remark_on
@@ -229,7 +229,7 @@ def _of_something_else(key: str, parser: Parser, choice: Choice) -> str | None:
         return (
             f"does not apply to model {components['model'].name}, which is trained on {choice.family.rows}; remove it"
         )
-    if key == "shuffled_time" and "model" in components:
+    if key in OF_SEQUENCES and "model" in components:
         return f"does not apply to model {components['model'].name}, which reads no histories; remove it"
     if key == "sampler":
         return f"does not apply to loss {components['loss'].name}, which uses no sampled negatives; remove it"

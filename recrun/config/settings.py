@@ -144,6 +144,20 @@ TRAINING: Final[tuple[Parameter, ...]] = (
         False,
         "let a model of sequences read histories that hold items from after the held-out ones; refused if false",
     ),
+    _training(
+        "sequence_rows",
+        Literal["all_positions", "prefixes", "windows"],
+        "all_positions",
+        "rows of a model of sequences: each user's latest items, of which each is predicted; each item with those "
+        "before it, of which the last is predicted; or all items in windows",
+    ),
+    _training(
+        "window_step",
+        PositiveInt | None,
+        None,
+        "how many items a window is before the one after it; max_length if null, so that each item is predicted once",
+        AppliesIf("sequence_rows == 'windows'", "it is for sequence_rows=windows, found {sequence_rows}"),
+    ),
     _training("eval_freq", PositiveInt, 1, "epochs between evaluations"),
     _training("early_stop_patience", PositiveInt | None, None, "evaluations without improvement before training stops"),
     _training("checkpoint_freq", PositiveInt, 1, "epochs between checkpoints"),
@@ -165,6 +179,9 @@ TRAINING: Final[tuple[Parameter, ...]] = (
     ),
     _training("compile_model", bool, False, "compile the model's forward pass with torch.compile"),
 )
+
+OF_SEQUENCES: Final = ("shuffled_time", "sequence_rows", "window_step")
+"""The settings of models that read histories."""
 
 PROTOCOL: Final = ("candidates", "candidates_by", "candidates_seed", "candidates_path")
 """The settings that say which items are ranked."""

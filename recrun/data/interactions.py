@@ -189,7 +189,19 @@ class CSR:
         Returns:
             int64 (B, W), padded on the right with 0, and int64 (B,).
         """
-        stops = self.indptr[users + 1]
+        return self.before(users, self.indptr[users + 1], width)
+
+    def before(self, users: np.ndarray, stops: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the last items of the selected rows before some places, and the number of these.
+
+        Args:
+            users: row numbers, integers (B,).
+            stops: where each row is cut: places in `indices`, int64 (B,); the item there is left out.
+            width: W, the most items taken from a row.
+
+        Returns:
+            int64 (B, W), padded on the right with 0, and int64 (B,).
+        """
         lengths = np.minimum(stops - self.indptr[users], width)
         positions = np.arange(width)
         is_filled = positions < lengths[:, None]

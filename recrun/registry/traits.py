@@ -53,6 +53,8 @@ class ModelTraits(Traits):
             histories always do.
         gradients: "dense" if a step changes all rows of an embedding, "sparse" if only those of the batch, "mixed" if
             it has parameters besides embeddings.
+        states: whether a model of sequences has a state after "each" item, from the items up to it, or only one after
+            the "last" item, so that it is trained on prefixes.
         family: the attribute `family` of its class or a base class, which declares a family outside recrun (see
             `recrun.config.family`); None if recrun knows the family by the base class.
     """
@@ -64,6 +66,7 @@ class ModelTraits(Traits):
     scores: Literal["any", "cosine"] = "any"
     new_users: bool = False
     gradients: Literal["sparse", "dense", "mixed"] = "sparse"
+    states: Literal["each", "last"] = "each"
     family: Any = None
 
 

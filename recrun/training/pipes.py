@@ -71,11 +71,21 @@ def _labels(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -
 
 @register_pipe("sequences")
 def _sequences(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
-    """Return the pipe of histories with their next items, and negatives if the loss needs them; see `Sequences`."""
+    """Return the pipe of histories with their next items, and negatives if the loss needs them.
+
+    See `Sequences`, and `Prefixes` for rows whose last items alone are predicted.
+    """
     config, sampler = resolved.config, None
     if "sampler" in resolved.components:
         sampler = _sampler(resolved, data)
-    return dataset.shard_().sequences_(config.max_length + 1, sampler=sampler).tensor_().split_(config.batch_size)
+    rows = dataset.shard_()
+    if config.sequence_rows == "prefixes":
+        pipe = rows.prefixes_(config.max_length, n_targets=config.get("n_targets", 1), sampler=sampler)
+    elif config.sequence_rows == "windows":
+        pipe = rows.sequences_(config.max_length + 1, sampler=sampler, step=config.window_step or config.max_length)
+    else:
+        pipe = rows.sequences_(config.max_length + 1, sampler=sampler)
+    return pipe.tensor_().split_(config.batch_size)
 
 
 @register_pipe("interactions")

@@ -105,6 +105,80 @@ def test_a_loss_over_all_items_receives_the_right_targets(data: Any) -> None:
     assert sorted(targets[0].tolist()) == [4, 7, 9]
 
 
+class LastMean(LastItems):
+    """One state for a history: the mean of its items."""
+
+    def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
+        is_filled = torch.arange(items.size(1)) < lengths[:, None]
+        return (self.weight[items] * is_filled[..., None]).sum(1) / lengths[:, None]
+
+
+@pytest.mark.parametrize("kind", [LastItems, LastMean])
+def test_of_a_prefix_what_follows_is_predicted_and_nothing_else(data: Any, kind: type[LastItems]) -> None:
+    model = kind(data.training_data())
+    histories = {0: [5, 7, 9, *range(20, 30)], 1: [3], 2: [4, 6]}
+    items = torch.zeros(3, 13, dtype=torch.int64)
+    for row, history in histories.items():
+        items[row, : len(history)] = torch.tensor(history)
+    batch = {
+        "item": items,
+        "length": torch.tensor([[13], [1], [2]]),
+        "target": torch.tensor([[1, 2], [5, 6], [7, 8]]),
+        "negative": torch.arange(12).reshape(3, 2, 2),
+    }
+    expected = []
+    for row, history in histories.items():
+        state = model.weight[history].sum(0) if kind is LastItems else model.weight[history].mean(0)
+        for place in range(2):
+            chosen = [int(batch["target"][row, place]), *batch["negative"][row, place].tolist()]
+            expected.append(state[chosen])
+    seen: list[Tensor] = []
+
+    class Spy(BCELoss4Logits):
+        def from_scores(self, scores_NK: Tensor) -> Tensor:
+            seen.append(scores_NK)
+            return super().from_scores(scores_NK)
+
+    loss = model.training_loss(batch, Spy())
+    torch.testing.assert_close(loss, BCELoss4Logits().from_scores(torch.stack(expected)))
+    assert sorted(seen[0].tolist()) == sorted(torch.stack(expected).tolist())
+    del batch["negative"]
+    told = torch.stack(
+        [
+            model.read(items[row : row + 1, : len(history)], torch.tensor([len(history)]))[0]
+            for row, history in histories.items()
+        ]
+    )
+    logits = (told @ model.weight.T).repeat_interleave(2, 0)
+    expected_loss = torch.nn.functional.cross_entropy(logits, batch["target"].flatten())
+    torch.testing.assert_close(model.training_loss(batch, CrossEntropy4Logits()), expected_loss)
+
+
+def test_prefixes_of_a_recurrent_model_add_up_to_all_positions() -> None:
+    options = [*SMALL, "max_length=200", "dropout=0", "loss=cross_entropy", "batch_size=10000", "split=leave_one_out"]
+    losses = []
+    for rows in ("all_positions", "prefixes"):
+        coach = build(resolve("gru4rec", [*options, f"sequence_rows={rows}"]))
+        batches = list(coach.dataset.iterate("train", seed=1, epoch=0))
+        assert len(batches) == 1
+        losses.append(coach.model.training_loss(batches[0], coach.criterion))
+    torch.testing.assert_close(losses[0], losses[1])
+
+
+def test_the_rows_are_those_of_the_settings() -> None:
+    def n_rows(*options: str) -> int:
+        coach = build(resolve("gru4rec", [*SMALL, "split=leave_one_out", *options]))
+        return sum(coach.dataset.sizes("train") or ())
+
+    lengths = Synthetic(n_users=60, n_items=40, n_interactions=900, split="leave_one_out").csr("train").lengths
+    lengths = lengths[lengths >= 2]
+    assert n_rows() == len(lengths)
+    assert n_rows("sequence_rows=prefixes") == (lengths - 1).sum()
+    windows = sum(1 + -(-max(length - 5, 0) // 4) for length in lengths)
+    assert n_rows("sequence_rows=windows", "max_length=4") == windows
+    assert n_rows("sequence_rows=windows", "max_length=4", "window_step=1") > windows
+
+
 @pytest.mark.parametrize("name", ["sasrec", "gru4rec", "bert4rec"])
 def test_neither_padding_nor_the_other_histories_of_a_batch_change_a_state(name: str) -> None:
     coach = build(resolve(name, [*SMALL, "max_length=12"]))
@@ -169,12 +243,56 @@ def test_data_without_an_order_is_refused_before_anything_starts(tmp_path: Path)
         ),
         (["sampler=dns"], "sampler: sampler dns does not work with model sasrec"),
         (["loss=sampled_softmax", "logq_correction=true"], "logq_correction: does not apply to model sasrec"),
+        (["window_step=3"], "window_step: does not apply: it is for sequence_rows=windows, found all_positions"),
         (["loss=directau"], "directau compares vectors of users and items, but model sasrec has none"),
     ],
 )
 def test_what_sequences_cannot_be_trained_with_is_refused(options: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         resolve("sasrec", [*SMALL, *options])
+
+
+def test_settings_of_sequences_are_refused_elsewhere() -> None:
+    for option in ("sequence_rows=prefixes", "window_step=3"):
+        with pytest.raises(ConfigError, match="does not apply to model bprmf, which reads no histories; remove it"):
+            resolve("bprmf", [*SMALL, option])
+
+
+def test_a_model_with_one_state_for_a_history_is_trained_on_prefixes(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    text = """
+import torch
+
+from recrun.architectures.sequence import SequenceArch
+from recrun.registry import MODELS
+
+
+@MODELS.register("mean", loss="bce", gradients="mixed", states="last")
+class Mean(SequenceArch):
+    \"\"\"The mean of the embeddings of a history.\"\"\"
+
+    def __init__(self, data, *, max_length: int = 20):
+        super().__init__(data, max_length)
+        self.items = torch.nn.Embedding(data.n_items, 8)
+        self.initialize(0.1)
+
+    def forward(self, items, lengths):
+        is_filled = torch.arange(items.size(1)) < lengths[:, None]
+        return (self.items(items) * is_filled[..., None]).sum(1) / lengths[:, None]
+
+    def item_vectors(self):
+        return self.items.weight
+"""
+    file.write_text(text, encoding="utf-8")
+    options = [*SMALL, f"model={file}:Mean", "split=leave_one_out", "epochs=2"]
+    resolved = resolve(None, options)
+    assert resolved.config.sequence_rows == "prefixes"
+    prepared = prepare(resolved, runs=tmp_path / "runs")
+    assert prepared.fit()["epochs"] == 2
+    with pytest.raises(
+        ConfigError, match="Mean has a state after the last item only: expected prefixes, found windows"
+    ):
+        resolve(None, [*options, "sequence_rows=windows"])
 
 
 def test_a_number_of_heads_that_does_not_divide_is_refused() -> None:

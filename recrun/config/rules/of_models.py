@@ -74,6 +74,14 @@ def _rows_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(f"{message}; losses that do: {known}", "loss", "model")
 
 
+def _rows_that_the_model_can_read(facts: Facts) -> Iterator[Fault]:
+    rows = facts.values.get("sequence_rows")
+    if facts.model.states == "last" and facts.family.histories and rows not in (None, "prefixes"):
+        model = facts.components["model"].name
+        message = f"model {model} has a state after the last item only: expected prefixes, found {rows}"
+        yield facts.fault(message, "sequence_rows", "model")
+
+
 def _vectors_that_the_loss_compares(facts: Facts) -> Iterator[Fault]:
     if (
         facts.loss.compares_vectors
@@ -128,6 +136,7 @@ OF_A_MODEL: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _new_users_that_the_model_can_score,
     _scores_that_the_loss_can_take,
     _rows_that_the_loss_can_take,
+    _rows_that_the_model_can_read,
     _vectors_that_the_loss_compares,
     _a_loss_that_the_model_takes,
     _gradients_that_the_optimizer_takes,

@@ -129,19 +129,35 @@ class Pipe(ABC):
 
         return self._row_wise(lambda source: UniformSampling(source, num_negatives, sampler))
 
-    def sequences_(self, width: int, *, sampler: NegativeSampler | None = None) -> Pipe:
-        """Yield each user's latest train items ordered by time, one row per user, users in random order.
+    def sequences_(self, width: int, *, sampler: NegativeSampler | None = None, step: int | None = None) -> Pipe:
+        """Yield each user's latest train items ordered by time, or all of them in windows, in random order.
 
         Args:
             width: the most items in a row.
             sampler: draws negatives for each item; None for no negatives.
+            step: how many items a window is before the one after it; None for one row a user.
 
         Raises:
             DataError: the pipe does not directly follow the data set, or no user has two train items.
         """
         from recrun.data.postprocessing.sequences import Sequences
 
-        return self._row_wise(lambda source: Sequences(source, width, sampler))
+        return self._row_wise(lambda source: Sequences(source, width, sampler, step))
+
+    def prefixes_(self, width: int, *, n_targets: int = 1, sampler: NegativeSampler | None = None) -> Pipe:
+        """Yield each train item with the items of its user before it, ordered by time, in random order.
+
+        Args:
+            width: the most items before it.
+            n_targets: how many items in a row are to be predicted.
+            sampler: draws negatives for each of them; None for no negatives.
+
+        Raises:
+            DataError: the pipe does not directly follow the data set, or no user has more than `n_targets` train items.
+        """
+        from recrun.data.postprocessing.sequences import Prefixes
+
+        return self._row_wise(lambda source: Prefixes(source, width, n_targets, sampler))
 
     def negatives_for_train_(self, num_negatives: int = 1, *, sampler: NegativeSampler | None = None) -> Pipe:
         """Append negatives to the positive of each train row.

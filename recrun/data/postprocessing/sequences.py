@@ -1,7 +1,11 @@
-"""Implement `sequences_`: yield each user's latest train items ordered by time, with negatives for each."""
+"""Implement `sequences_` and `prefixes_`: yield users' train items ordered by time, with negatives.
+
+Shapes: B rows of a batch, W items of a row, T targets, K negatives.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Final
 
@@ -17,54 +21,130 @@ from recrun.errors import DataError
 from recrun.randomness import generator
 
 LENGTH: Final = "length"
+TARGET: Final = "target"
 NEGATIVE: Final = "negative"
 _LEAST: Final = 2
 """The fewest items of a history, so that one can be predicted from another."""
 
 
-class Sequences(PostProcessor):
-    """Yields every user with at least two train items once, in random order.
-
-    Columns: users (B, 1), items (B, W) padded on the right with 0, "length" (B, 1) of each history, and, if there is a
-    sampler, "negative" (B, W, K) padded likewise.
+class _Pieces(PostProcessor):
+    """Yields pieces of users' histories in random order; a piece is told by the place in the rows where it stops.
 
     Args:
         source: the data set.
-        width: W, the most items of a history that are yielded, the latest ones.
-        sampler: draws K negatives for each item; None for no negatives.
+        name: what the step is called, for messages.
+        sampler: draws negatives; None for none.
+        cells: the cells of a row, to bound the size of chunks.
     """
 
-    def __init__(self, source: Pipe, width: int, sampler: NegativeSampler | None = None) -> None:
-        draws_from(source, "sequences_")
+    def __init__(self, source: Pipe, name: str, sampler: NegativeSampler | None, cells: int) -> None:
+        draws_from(source, name)
         super().__init__(source)
         self.fields = source.fields.groupby(ID)
         data = self.base.training_data()
-        self._width, self._sampler = width, sampler
+        self._name, self._sampler = name, sampler
         self._rows = data.interactions.histories(data.n_users)
-        self._users = np.flatnonzero(self._rows.lengths >= _LEAST)
-        if not len(self._users):
-            raise DataError(f"no user has {_LEAST} train interactions, the fewest for a sequence")
+        self._chunk = chunk_rows(cells * (1 + (0 if sampler is None else sampler.n_negatives)))
+        self._stops = np.zeros(0, dtype=np.int64)
+        self._user, self._item = self.fields[USER, ID].name, self.fields[ITEM, ID].name
 
     def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
         sizes = self.sizes(mode)
         rng = generator(seed, epoch, "sequences")
-        user, item = self.fields[USER, ID].name, self.fields[ITEM, ID].name
-        order, start = rng.permutation(self._users), 0
+        order, start = rng.permutation(self._stops), 0
         for size in sizes:
-            users = order[start : start + size]
+            stops = order[start : start + size]
             start += size
-            items, lengths = self._rows.latest(users, self._width)
-            batch = {user: users[:, None], item: items, LENGTH: lengths[:, None]}
-            if self._sampler is not None:
-                negatives = np.zeros((size, self._width, self._sampler.n_negatives), dtype=np.int32)
-                is_filled = np.arange(self._width) < lengths[:, None]
-                negatives[is_filled] = self._sampler.draw(np.repeat(users, lengths), rng)
-                batch[NEGATIVE] = negatives
-            yield batch
+            # A user without items starts where the next one does: the last of them owns the item before the stop.
+            yield self._make(np.searchsorted(self._rows.indptr, stops - 1, side="right") - 1, stops, rng)
 
     def sizes(self, mode: Mode) -> list[int]:
         if check_mode(mode) != "train":
-            raise DataError(f"sequences_ serves train only; join a pipe for {mode} with wrap_")
-        n_negatives = 0 if self._sampler is None else self._sampler.n_negatives
-        limit = chunk_rows(self._width * (1 + n_negatives))
-        return [stop - start for start, stop in chunks(len(self._users), limit)]
+            raise DataError(f"{self._name} serves train only; join a pipe for {mode} with wrap_")
+        return [stop - start for start, stop in chunks(len(self._stops), self._chunk)]
+
+    @abstractmethod
+    def _make(self, users: np.ndarray, stops: np.ndarray, rng: np.random.Generator) -> Batch:
+        """Return the columns of the pieces that stop at some places (B,) of the rows of users (B,)."""
+
+
+class Sequences(_Pieces):
+    """Yields users with at least two train items, in random order: their latest items, or all in windows.
+
+    Columns: users (B, 1), items (B, W) padded on the right with 0, "length" (B, 1) of each row, and, if there is a
+    sampler, "negative" (B, W, K) padded likewise.
+
+    Windows are those of the latest W items, of the W items `step` earlier, and so on; the last one holds the first W.
+
+    *Source:* the windows are those of BERT4Rec's authors' code (Sun et al., CIKM 2019), which it calls sliding.
+
+    Args:
+        source: the data set.
+        width: W, the most items of a row.
+        sampler: draws K negatives for each item; None for no negatives.
+        step: how many items a window is before the one after it; None for one row a user, of the latest items.
+    """
+
+    def __init__(
+        self, source: Pipe, width: int, sampler: NegativeSampler | None = None, step: int | None = None
+    ) -> None:
+        super().__init__(source, "sequences_", sampler, width)
+        self._width = width
+        users = np.flatnonzero(self._rows.lengths >= _LEAST)
+        if not len(users):
+            raise DataError(f"no user has {_LEAST} train interactions, the fewest for a sequence")
+        self._stops = self._rows.indptr[users + 1]
+        if step is not None:
+            self._stops = _windows(self._rows.indptr[users], self._stops, width, step)
+
+    def _make(self, users: np.ndarray, stops: np.ndarray, rng: np.random.Generator) -> Batch:
+        items, lengths = self._rows.before(users, stops, self._width)
+        batch = {self._user: users[:, None], self._item: items, LENGTH: lengths[:, None]}
+        if self._sampler is not None:
+            negatives = np.zeros((*items.shape, self._sampler.n_negatives), dtype=np.int32)
+            is_filled = np.arange(self._width) < lengths[:, None]
+            negatives[is_filled] = self._sampler.draw(np.repeat(users, lengths), rng)
+            batch[NEGATIVE] = negatives
+        return batch
+
+
+class Prefixes(_Pieces):
+    """Yields each train item once as what follows the items before it, in random order; with T, the T items from it on.
+
+    Columns: users (B, 1), items (B, W) padded on the right with 0, "length" (B, 1) of each row, "target" (B, T), the
+    items that follow, and, if there is a sampler, "negative" (B, T, K). A user with n items has n - T rows.
+
+    *Source:* the data augmentation of Tan, Xu, Liu, DLRS 2016, section 3.1, without its dropout of items.
+
+    Args:
+        source: the data set.
+        width: W, the most items of a row.
+        n_targets: T.
+        sampler: draws K negatives for each target; None for no negatives.
+    """
+
+    def __init__(self, source: Pipe, width: int, n_targets: int = 1, sampler: NegativeSampler | None = None) -> None:
+        super().__init__(source, "prefixes_", sampler, width + n_targets)
+        self._width, self._n_targets = width, n_targets
+        starts, places = self._rows.indptr[:-1], np.arange(1, self._rows.nnz + 1)
+        self._stops = places[places - np.repeat(starts, self._rows.lengths) > n_targets]
+        if not len(self._stops):
+            raise DataError(f"no user has {1 + n_targets} train interactions, the fewest for a prefix and what follows")
+
+    def _make(self, users: np.ndarray, stops: np.ndarray, rng: np.random.Generator) -> Batch:
+        items, lengths = self._rows.before(users, stops - self._n_targets, self._width)
+        targets = self._rows.indices[stops[:, None] + np.arange(-self._n_targets, 0)].astype(np.int64)
+        batch = {self._user: users[:, None], self._item: items, LENGTH: lengths[:, None], TARGET: targets}
+        if self._sampler is not None:
+            negatives = self._sampler.draw(np.repeat(users, self._n_targets), rng)
+            batch[NEGATIVE] = negatives.reshape(*targets.shape, -1)
+        return batch
+
+
+def _windows(starts: np.ndarray, stops: np.ndarray, width: int, step: int) -> np.ndarray:
+    """Return where the windows of rows stop, int64 (N,): those that start at places (U,) and stop at others (U,)."""
+    counts = 1 + -(-np.maximum(stops - starts - width, 0) // step)
+    firsts = np.cumsum(counts) - counts
+    steps = np.arange(counts.sum()) - np.repeat(firsts, counts)
+    earliest = np.repeat(np.minimum(starts + width, stops), counts)
+    return np.asarray(np.maximum(np.repeat(stops, counts) - steps * step, earliest))

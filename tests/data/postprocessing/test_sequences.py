@@ -35,6 +35,65 @@ def test_every_user_with_two_items_comes_once_with_the_latest_of_them(data: Any)
         assert not items[length:].any()
 
 
+@pytest.mark.parametrize(("width", "step"), [(5, 5), (5, 2), (6, 1), (40, 3), (2, 7)])
+def test_windows_reach_back_from_the_latest_items_to_the_first(data: Any, width: int, step: int) -> None:
+    rows = _epoch(data.sequences_(width, step=step))
+    histories = data.training_data().interactions.histories(data.n_users)
+    expected = []
+    for user in range(data.n_users):
+        items = histories.row(user).tolist()
+        if len(items) >= 2:
+            # The windows of BERT4Rec's code: from the end in steps, and the first one.
+            begins = [*range(len(items) - width, 0, -step), 0]
+            expected += [(user, items[begin : begin + width]) for begin in begins]
+    found = [
+        (user, items[:length].tolist())
+        for user, items, length in zip(rows["user"][:, 0], rows["item"], rows["length"][:, 0], strict=True)
+    ]
+    assert sorted(found) == sorted(expected)
+    assert data.sequences_(width, step=step).split_(7).n_batches("train") == -(-len(expected) // 7)
+
+
+def test_windows_a_row_apart_predict_each_item_but_the_first_once(data: Any) -> None:
+    rows = _epoch(data.sequences_(7, step=6))
+    n_predicted = (rows["length"] - 1).sum()
+    lengths = data.training_data().interactions.histories(data.n_users).lengths
+    assert n_predicted >= (lengths[lengths >= 2] - 1).sum()
+    overlap = sum((length - 1) % 6 != 0 and length > 7 for length in lengths)
+    assert n_predicted <= (lengths[lengths >= 2] - 1).sum() + 6 * overlap
+
+
+@pytest.mark.parametrize(("width", "n_targets"), [(4, 1), (50, 1), (3, 2), (1, 3)])
+def test_each_item_comes_once_with_the_items_before_it(data: Any, width: int, n_targets: int) -> None:
+    pipe = data.prefixes_(width, n_targets=n_targets)
+    rows = _epoch(pipe)
+    histories = data.training_data().interactions.histories(data.n_users)
+    expected = []
+    for user in range(data.n_users):
+        items = histories.row(user).tolist()
+        for start in range(1, len(items) - n_targets + 1):
+            before = items[:start][-width:]
+            expected.append((user, before, items[start : start + n_targets]))
+    columns = rows["user"][:, 0], rows["item"], rows["length"][:, 0], rows["target"]
+    found = [
+        (user, items[:length].tolist(), targets.tolist()) for user, items, length, targets in zip(*columns, strict=True)
+    ]
+    assert sorted(found) == sorted(expected)
+    assert found != sorted(found), "in random order"
+    assert rows["item"].shape == (len(expected), width)
+    assert not rows["item"][np.arange(width) >= rows["length"]].any()
+    assert sum(pipe.sizes("train")) == len(expected)
+
+
+def test_each_target_of_a_prefix_has_negatives_that_its_user_has_not_seen(data: Any) -> None:
+    sampler = UniformNegatives(data.training_data(), n_negatives=3)
+    rows = _epoch(data.prefixes_(5, n_targets=2, sampler=sampler))
+    assert rows["negative"].shape == (len(rows["user"]), 2, 3)
+    seen = data.csr("train")
+    for user, negatives in zip(rows["user"][:, 0], rows["negative"], strict=True):
+        assert not np.isin(negatives, seen.row(user)).any()
+
+
 def test_each_item_has_negatives_that_its_user_has_not_seen(data: Any) -> None:
     sampler = UniformNegatives(data.training_data(), n_negatives=3)
     rows = _epoch(data.sequences_(7, sampler=sampler))
@@ -69,6 +128,8 @@ def test_the_ranks_of_several_processes_share_the_rows(data: Any, monkeypatch: p
 def test_it_serves_train_only_and_directly_behind_the_data_set(data: Any) -> None:
     with pytest.raises(DataError, match="sequences_ serves train only"):
         data.sequences_(5).n_batches("valid")
+    with pytest.raises(DataError, match="prefixes_ serves train only"):
+        data.prefixes_(5).n_batches("test")
     with pytest.raises(DataError, match="must directly follow the data set"):
         data.shuffle_().sequences_(5)
 
@@ -76,3 +137,5 @@ def test_it_serves_train_only_and_directly_behind_the_data_set(data: Any) -> Non
 def test_a_set_without_two_items_of_one_user_is_refused(make_set: Any) -> None:
     with pytest.raises(DataError, match="no user has 2 train interactions"):
         make_set([(0, 1), (1, 2)], n_users=2, n_items=3).sequences_(5)
+    with pytest.raises(DataError, match="no user has 3 train interactions, the fewest for a prefix and what follows"):
+        make_set([(0, 1), (0, 2), (1, 2)], n_users=2, n_items=3).prefixes_(5, n_targets=2)
