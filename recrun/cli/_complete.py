@@ -168,7 +168,7 @@ def _settings(
 def _values(key: str, text: str, annotation: Any) -> list[CompletionItem]:
     """Return the values of a setting that go on from what was typed of it."""
     from recrun.config.check_value import find_registered
-    from recrun.config.draft import COMPONENTS
+    from recrun.config.settings import COMPONENTS
     from recrun.registry import choices
 
     if key in ("monitors", "which4best"):

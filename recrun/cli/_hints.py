@@ -167,8 +167,7 @@ def _is_list(fault: Fault, listed: set[str]) -> bool:
 
 def _settings() -> set[str]:
     """Return the name of every setting of the run and of any registered component."""
-    from recrun.config.draft import COMPONENTS
-    from recrun.config.settings import RUN, TRAINING
+    from recrun.config.settings import COMPONENTS, RUN, TRAINING
 
     own = (each.name for registry in COMPONENTS.values() for known in registry for each in known.parameters)
     return {*own, *(each.name for each in (*RUN, *TRAINING))}

@@ -11,11 +11,11 @@ from recrun.config.family import Family, family_of
 from recrun.config.find import from_here, located
 from recrun.config.parser import Parser
 from recrun.config.reading import Given, Reading
-from recrun.config.settings import OF_SEQUENCES, RUN, TRAINING
+from recrun.config.settings import COMPONENTS, OF_SEQUENCES, RUN, TRAINING
 from recrun.config.suggestions.own_files import explain_file
 from recrun.config.trackers import choose_trackers, declare_trackers
 from recrun.errors import ConfigError, Fault, RegistryError, nearest
-from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, REGISTRIES, REPORTERS, SAMPLERS, SCHEDULERS
+from recrun.registry import REGISTRIES, REPORTERS
 from recrun.registry.component import Component, Parameter
 from recrun.registry.conditions import Settings, check_declared, strange_names
 from recrun.registry.other_names import meant_name
@@ -24,16 +24,6 @@ from recrun.registry.traits import LossTraits, ModelTraits, OptimizerTraits, Sam
 from recrun.registry.user_files import is_file_reference
 
 T = TypeVar("T")
-
-COMPONENTS: Final[dict[str, Registry]] = {
-    "model": MODELS,
-    "dataset": DATASETS,
-    "loss": LOSSES,
-    "optimizer": OPTIMIZERS,
-    "lr_scheduler": SCHEDULERS,
-    "sampler": SAMPLERS,
-}
-"""The settings that choose a component, in the order in which their own settings are declared."""
 
 _BY_POSITION: Final = {
     "model": ("data",),

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from recrun.config.check_value import FILE_REFERENCE, json_schema
-from recrun.config.draft import COMPONENTS, Choice, choose
+from recrun.config.draft import Choice, choose
 from recrun.config.expected import expected_schema, tuned_for_schema
 from recrun.config.find import EXPECTED, EXTENDS, SWEEP, TUNED_FOR
 from recrun.config.monitor_names import LOSS, kind_of
 from recrun.config.resolve import read
+from recrun.config.settings import COMPONENTS
 from recrun.config.sweep_section import section_definitions, section_schema
 from recrun.config.trackers import further_reporters
 from recrun.errors import ConfigError

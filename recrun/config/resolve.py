@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from recrun.config.config import Config
-from recrun.config.draft import COMPONENTS, OF_ANY_MODEL, Choice, Facts, choose, parser_of
+from recrun.config.draft import OF_ANY_MODEL, Choice, Facts, choose, parser_of
 from recrun.config.expected import Expected, note_of_other_data, read_expected, read_tuned_for, unmeasured
 from recrun.config.family import Family, family_of
 from recrun.config.find import find_config, read_config, read_settings
@@ -36,7 +36,7 @@ from recrun.config.reading import Given, Reading, overlay
 from recrun.config.rules.contradictions import contradictions
 from recrun.config.rules.criteria import check_criteria, with_first_criterion
 from recrun.config.same_settings import decides
-from recrun.config.settings import OF_SEQUENCES, TRAINING
+from recrun.config.settings import COMPONENTS, OF_SEQUENCES, TRAINING
 from recrun.config.suggestions.keys import REMARKS, RENAMED, bare, meant_setting, renamed
 from recrun.config.suggestions.own_files import explain_python
 from recrun.config.suggestions.translations import monitor_of, remark_on

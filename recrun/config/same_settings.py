@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from recrun.config.reading import Given
-from recrun.config.settings import RUN, TRAINING
+from recrun.config.settings import COMPONENTS, RUN, TRAINING
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import RegistryError
 from recrun.registry import REPORTERS, SCHEDULERS
@@ -163,8 +163,22 @@ def _changes(
 
 
 def _came_later(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Return whether a setting of every run is as by default now, and did not exist when the earlier run was made."""
-    return key not in before and key in _DEFAULTS and key in now and now[key] == _DEFAULTS[key]
+    """Return whether a setting is as by default now, and did not exist when the earlier run was made."""
+    if key in before or key not in now:
+        return False
+    if key in _DEFAULTS:
+        return bool(now[key] == _DEFAULTS[key])
+    same = [setting for setting in COMPONENTS if setting in before and before[setting] == now.get(setting)]
+    return any(now[key] == default for setting in same for default in _own_defaults(setting, now[setting], key))
+
+
+def _own_defaults(setting: str, name: Any, key: str) -> list[Any]:
+    """Return the default of a setting that the component of a name declares, or nothing."""
+    try:
+        parameters = COMPONENTS[setting].describe(str(name)).parameters
+    except RegistryError:
+        return []
+    return [parameter.default for parameter in parameters if parameter.name == key]
 
 
 def _as_text(key: str, value: Any) -> str:

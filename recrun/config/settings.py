@@ -11,7 +11,9 @@ from typing import Final
 
 from recrun.config.suggestions.translations import device_of
 from recrun.errors import ConfigError, Fault, nearest
+from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, SAMPLERS, SCHEDULERS
 from recrun.registry.component import Parameter
+from recrun.registry.registry import Registry
 from recrun.types import Annotated, AppliesIf, Ge, Le, Literal, NonNegativeInt, PositiveFloat, PositiveInt, Where
 
 
@@ -182,6 +184,16 @@ TRAINING: Final[tuple[Parameter, ...]] = (
 
 OF_SEQUENCES: Final = ("shuffled_time", "sequence_rows", "window_step")
 """The settings of models that read histories."""
+
+COMPONENTS: Final[dict[str, Registry]] = {
+    "model": MODELS,
+    "dataset": DATASETS,
+    "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
+    "lr_scheduler": SCHEDULERS,
+    "sampler": SAMPLERS,
+}
+"""The settings that choose a component, in the order in which their own settings are declared."""
 
 PROTOCOL: Final = ("candidates", "candidates_by", "candidates_seed", "candidates_path")
 """The settings that say which items are ranked."""

@@ -11,8 +11,8 @@ from torch import nn
 
 from recrun.architectures.base import RecSysArch, n_parameters
 from recrun.config.config import Config
-from recrun.config.draft import COMPONENTS
 from recrun.config.resolve import Resolved
+from recrun.config.settings import COMPONENTS
 from recrun.config.trackers import require_packages
 from recrun.data.interactions import TrainingData
 from recrun.errors import ConfigError, Fault

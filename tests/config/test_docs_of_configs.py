@@ -13,10 +13,9 @@ import pytest
 
 from recrun.cli.main import cli
 from recrun.config.check_value import type_name
-from recrun.config.draft import COMPONENTS
 from recrun.config.find import read_config
 from recrun.config.resolve import resolve
-from recrun.config.settings import RUN, TRAINING
+from recrun.config.settings import COMPONENTS, RUN, TRAINING
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import ConfigError
 

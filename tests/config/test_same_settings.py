@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from recrun.config.resolve import resolve
 from recrun.config.same_settings import (
     FREE,
     changes_of_result,
@@ -14,6 +15,7 @@ from recrun.config.same_settings import (
     without_run,
 )
 from recrun.config.settings import RUN, TRAINING
+from recrun.registry import MODELS
 
 CONFIG: dict[str, Any] = {parameter.name: parameter.default for parameter in (*RUN, *TRAINING)}
 
@@ -64,6 +66,19 @@ def test_a_setting_that_came_later_is_no_change_as_long_as_it_is_as_by_default()
     assert is_finished_trial(earlier, CONFIG, ())
     assert list(refused_changes(earlier, {**CONFIG, "init_from": "/runs/a"})) == ["init_from"]
     assert list(refused_changes(CONFIG, earlier)) == ["init_from", "init_match"], "only the earlier one may lack it"
+
+
+def test_a_setting_of_a_component_that_came_later_is_no_change_as_long_as_it_is_as_by_default() -> None:
+    now = dict(resolve("sasrec").config)
+    earlier = {key: value for key, value in now.items() if key not in ("dropout", "beta1")}
+    default = {parameter.name: parameter.default for parameter in MODELS.describe("sasrec").parameters}["dropout"]
+    assert refused_changes(earlier, {**now, "dropout": default}) == {}
+    assert is_finished_trial(earlier, {**now, "dropout": default}, ())
+    assert list(refused_changes(earlier, {**now, "dropout": default / 2, "beta1": 0.5})) == ["dropout", "beta1"]
+    assert list(refused_changes({**earlier, "optimizer": "adamw"}, {**now, "dropout": default})) == [
+        "optimizer",
+        "beta1",
+    ], "it is a setting of another component"
 
 
 def test_the_run_to_start_from_decides_and_is_the_same_by_whichever_path(

@@ -13,8 +13,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from recrun.config.check_value import fit, json_schema, type_name
-from recrun.config.draft import COMPONENTS
-from recrun.config.settings import RUN, TRAINING
+from recrun.config.settings import COMPONENTS, RUN, TRAINING
 from recrun.registry import REGISTRIES
 from recrun.registry.annotations import Unreadable, resolve_annotation
 from recrun.registry.component import REQUIRED, Component, Parameter

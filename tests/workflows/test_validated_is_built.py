@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pytest
 
-from recrun.config.draft import COMPONENTS
 from recrun.config.find import bundled_configs
 from recrun.config.resolve import Resolved, resolve
-from recrun.config.settings import TRAINING
+from recrun.config.settings import COMPONENTS, TRAINING
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import ConfigError, DataError
 from recrun.registry import LOSSES, OPTIMIZERS, SAMPLERS, SCHEDULERS, choices

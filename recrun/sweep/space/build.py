@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from recrun.config.draft import COMPONENTS
 from recrun.config.reading import Place
+from recrun.config.settings import COMPONENTS
 from recrun.errors import Fault, nearest
 from recrun.sweep.points import DATA, REPEATS
 from recrun.sweep.space.arguments import Setting, unlisted

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias, Union
 
 from recrun.config.check_value import find_registered
-from recrun.config.draft import COMPONENTS, choose, parser_of
+from recrun.config.draft import choose, parser_of
 from recrun.config.resolve import read
+from recrun.config.settings import COMPONENTS
 from recrun.sweep.space.arguments import Setting
 from recrun.sweep.space.asked import Asked
 

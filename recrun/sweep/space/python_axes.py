@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Annotated, Any, Final, Union
 
-from recrun.config.draft import COMPONENTS, choose, parser_of
+from recrun.config.draft import choose, parser_of
 from recrun.config.given.python_values import KEYWORD, Unusable, plain_value
 from recrun.config.resolve import read, resolve
+from recrun.config.settings import COMPONENTS
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import ConfigError, Fault
 from recrun.sweep.space.declared import Base, Declared

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from recrun.config.check_value import Misfit, fit, shown, type_name
-from recrun.config.draft import COMPONENTS
 from recrun.config.find import from_here
 from recrun.config.reading import Given, Place
+from recrun.config.settings import COMPONENTS
 from recrun.config.sweep_section import BUDGET, BUDGET_KEYS, KEY, KEYS, RANGE_KEYS, SPACE
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import Fault, nearest

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from recrun.config.draft import COMPONENTS
 from recrun.config.resolve import resolve
-from recrun.config.settings import RUN, TRAINING
+from recrun.config.settings import COMPONENTS, RUN, TRAINING
 from recrun.config.suggestions.keys import REMARKS, RENAMED
 from recrun.config.suggestions.translations import TRANSLATED
 from recrun.errors import ConfigError, Fault
