@@ -1,8 +1,9 @@
 """Build optimizers by name: those of torch, and Adam variants for sparse gradients.
 
 `lr`, `weight_decay`, `momentum`, `nesterov`, `beta1` and `beta2` have the same type and default in every optimizer that
-takes them. If torch has a fused implementation for the parameters' devices and types, it is used: the same update in
-one pass over memory, which for embedding tables is many times faster.
+takes them; the defaults of `eps` and `initial_accumulator` are torch's. If torch has a fused implementation for the
+parameters' devices and types, it is used: the same update in one pass over memory, which for embedding tables is many
+times faster.
 
 Trait `sparse`: the optimizer updates only the rows that occur in a batch, and embeddings must have sparse gradients.
 """
@@ -36,6 +37,7 @@ def adam(
     weight_decay: NonNegativeFloat = 0.0,
     beta1: Fraction = 0.9,
     beta2: Fraction = 0.999,
+    eps: PositiveFloat = 1e-8,
 ) -> Optimizer:
     """Adam: adaptive learning rates from running means of the gradient and its square.
 
@@ -48,8 +50,9 @@ def adam(
         weight_decay: L2 penalty: this times the parameter is added to its gradient.
         beta1: decay of the gradient's running mean.
         beta2: decay of the squared gradient's running mean.
+        eps: added to the root of that mean, by which steps are divided.
     """
-    return _build(torch.optim.Adam, params, lr=lr, weight_decay=weight_decay, betas=(beta1, beta2))
+    return _build(torch.optim.Adam, params, lr=lr, weight_decay=weight_decay, betas=(beta1, beta2), eps=eps)
 
 
 @OPTIMIZERS.register("adamw")
@@ -60,6 +63,7 @@ def adamw(
     weight_decay: NonNegativeFloat = 0.0,
     beta1: Fraction = 0.9,
     beta2: Fraction = 0.999,
+    eps: PositiveFloat = 1e-8,
 ) -> Optimizer:
     """AdamW: Adam with decoupled weight decay.
 
@@ -70,8 +74,9 @@ def adamw(
         weight_decay: each step multiplies parameters by 1 - lr * weight_decay.
         beta1: decay of the gradient's running mean.
         beta2: decay of the squared gradient's running mean.
+        eps: added to the root of that mean, by which steps are divided.
     """
-    return _build(torch.optim.AdamW, params, lr=lr, weight_decay=weight_decay, betas=(beta1, beta2))
+    return _build(torch.optim.AdamW, params, lr=lr, weight_decay=weight_decay, betas=(beta1, beta2), eps=eps)
 
 
 @OPTIMIZERS.register("sgd")
@@ -104,7 +109,14 @@ def sgd(
 
 
 @OPTIMIZERS.register("adagrad")
-def adagrad(params: Parameters, *, lr: PositiveFloat = 1e-3, weight_decay: NonNegativeFloat = 0.0) -> Optimizer:
+def adagrad(
+    params: Parameters,
+    *,
+    lr: PositiveFloat = 1e-3,
+    weight_decay: NonNegativeFloat = 0.0,
+    eps: PositiveFloat = 1e-10,
+    initial_accumulator: NonNegativeFloat = 0.0,
+) -> Optimizer:
     """Adagrad: learning rates divided by the root of the sum of squared gradients.
 
     *Source:* Duchi, Hazan and Singer, JMLR 12, 2011, figure 1.
@@ -112,13 +124,21 @@ def adagrad(params: Parameters, *, lr: PositiveFloat = 1e-3, weight_decay: NonNe
     Args:
         lr: learning rate; about 10 to 100 times that of adam.
         weight_decay: L2 penalty: this times the parameter is added to its gradient.
+        eps: added to the root of the sum, by which steps are divided.
+        initial_accumulator: what the sum of squared gradients starts from; 0.1 in TensorFlow.
     """
-    return _build(torch.optim.Adagrad, params, lr=lr, weight_decay=weight_decay)
+    settings = {"lr": lr, "weight_decay": weight_decay, "eps": eps, "initial_accumulator_value": initial_accumulator}
+    return _build(torch.optim.Adagrad, params, **settings)
 
 
 @OPTIMIZERS.register("sparse_adam", sparse=True)
 def sparse_adam(
-    params: Parameters, *, lr: PositiveFloat = 1e-3, beta1: Fraction = 0.9, beta2: Fraction = 0.999
+    params: Parameters,
+    *,
+    lr: PositiveFloat = 1e-3,
+    beta1: Fraction = 0.9,
+    beta2: Fraction = 0.999,
+    eps: PositiveFloat = 1e-8,
 ) -> Optimizer:
     """Adam on the rows in the batch only, with one step count for all rows (torch's SparseAdam).
 
@@ -131,8 +151,9 @@ def sparse_adam(
         lr: learning rate.
         beta1: decay of the gradient's running mean.
         beta2: decay of the squared gradient's running mean.
+        eps: added to the root of that mean, by which steps are divided.
     """
-    return _SparseAdam(params, lr=lr, betas=(beta1, beta2))
+    return _SparseAdam(params, lr=lr, betas=(beta1, beta2), eps=eps)
 
 
 @OPTIMIZERS.register("lazy_adam", sparse=True)
@@ -143,6 +164,7 @@ def lazy_adam(
     weight_decay: NonNegativeFloat = 0.0,
     beta1: Fraction = 0.9,
     beta2: Fraction = 0.999,
+    eps: PositiveFloat = 1e-8,
 ) -> Optimizer:
     """Adam on the rows in the batch only, with a step count for each row.
 
@@ -158,8 +180,9 @@ def lazy_adam(
         weight_decay: L2 penalty: this times the row is added to its gradient, when it is in the batch.
         beta1: decay of the gradient's running mean.
         beta2: decay of the squared gradient's running mean.
+        eps: added to the root of that mean, by which steps are divided.
     """
-    return without_compiler(LazyAdam)(params, lr=lr, weight_decay=weight_decay, betas=(beta1, beta2))
+    return without_compiler(LazyAdam)(params, lr=lr, weight_decay=weight_decay, betas=(beta1, beta2), eps=eps)
 
 
 class LazyAdam(Optimizer):
@@ -169,8 +192,10 @@ class LazyAdam(Optimizer):
     been updated. A scalar parameter is one row.
     """
 
-    def __init__(self, params: Parameters, *, lr: float, weight_decay: float, betas: tuple[float, float]) -> None:
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "betas": betas, "eps": 1e-8})
+    def __init__(
+        self, params: Parameters, *, lr: float, weight_decay: float, betas: tuple[float, float], eps: float = 1e-8
+    ) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "betas": betas, "eps": eps})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

@@ -28,7 +28,9 @@ SHARED: dict[str, tuple[Any, Any]] = {
     "nesterov": (bool, False),
     "beta1": (Fraction, 0.9),
     "beta2": (Fraction, 0.999),
+    "initial_accumulator": (NonNegativeFloat, 0.0),
 }
+EPS = {"adagrad": 1e-10}
 DENSE = [component.name for component in OPTIMIZERS if not component.traits.sparse]
 SPARSE = [component.name for component in OPTIMIZERS if component.traits.sparse]
 PLAIN: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
@@ -38,6 +40,14 @@ PLAIN: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
     ("sgd", torch.optim.SGD, {"momentum": 0.9}, {"momentum": 0.9}),
     ("sgd", torch.optim.SGD, {"momentum": 0.9, "nesterov": True}, {"momentum": 0.9, "nesterov": True}),
     ("adagrad", torch.optim.Adagrad, {}, {}),
+    ("adam", torch.optim.Adam, {"eps": 0.1}, {"eps": 0.1}),
+    ("adamw", torch.optim.AdamW, {"eps": 0.1}, {"eps": 0.1}),
+    (
+        "adagrad",
+        torch.optim.Adagrad,
+        {"eps": 0.1, "initial_accumulator": 0.5},
+        {"eps": 0.1, "initial_accumulator_value": 0.5},
+    ),
 ]
 ROWS, DIM = 7, 3
 
@@ -71,7 +81,8 @@ def test_shared_settings_have_one_type_and_default_everywhere() -> None:
         assert "lr" in parameters
         assert component.source
         for name, parameter in parameters.items():
-            assert (parameter.annotation, parameter.default) == SHARED[name], f"{component.name}.{name}"
+            shared = {**SHARED, "eps": (PositiveFloat, EPS.get(component.name, 1e-8))}
+            assert (parameter.annotation, parameter.default) == shared[name], f"{component.name}.{name}"
             assert parameter.help
 
 
@@ -168,7 +179,7 @@ def test_lazy_adam_is_adam_of_each_rows_own_gradients() -> None:
     parameter, grads = table(dtype=torch.float64), gradients(9, dtype=torch.float64)
     initial = parameter.detach().numpy().copy()
     batches = [[0, 3], [3, 5], [3], [0, 0, 6], [6, 3], [1], [5], [0, 1, 3], [3]]
-    optimizer = build("lazy_adam", [parameter], lr=0.1, weight_decay=0.05, beta1=0.8, beta2=0.95)
+    optimizer = build("lazy_adam", [parameter], lr=0.1, weight_decay=0.05, beta1=0.8, beta2=0.95, eps=0.1)
     train(optimizer, parameter, [sparse(rows, grad[: len(rows)]) for rows, grad in zip(batches, grads, strict=True)])
     for row in range(ROWS):
         own = [
@@ -176,8 +187,8 @@ def test_lazy_adam_is_adam_of_each_rows_own_gradients() -> None:
             for rows, grad in zip(batches, grads, strict=True)
             if row in rows
         ]
-        expected = adam_by_hand(initial[row], own, lr=0.1, weight_decay=0.05, beta1=0.8, beta2=0.95)
-        np.testing.assert_allclose(parameter.detach().numpy()[row], expected, rtol=1e-6)
+        expected = adam_by_hand(initial[row], own, lr=0.1, weight_decay=0.05, beta1=0.8, beta2=0.95, eps=0.1)
+        np.testing.assert_allclose(parameter.detach().numpy()[row], expected, rtol=1e-6, atol=1e-7)
     assert optimizer.state[parameter]["row_steps"].tolist() == [3, 2, 0, 6, 0, 2, 2]
 
 
@@ -189,13 +200,14 @@ def adam_by_hand(
     weight_decay: float,
     beta1: float,
     beta2: float,
+    eps: float,
 ) -> NDArray[np.float64]:
     mean, square = np.zeros_like(x), np.zeros_like(x)
     for t, raw in enumerate(grads, start=1):
         grad = raw + weight_decay * x
         mean = beta1 * mean + (1 - beta1) * grad
         square = beta2 * square + (1 - beta2) * grad**2
-        x = x - lr * (mean / (1 - beta1**t)) / (np.sqrt(square / (1 - beta2**t)) + 1e-8)
+        x = x - lr * (mean / (1 - beta1**t)) / (np.sqrt(square / (1 - beta2**t)) + eps)
     return x
 
 
@@ -240,6 +252,21 @@ def test_lazy_adam_calls_a_closure() -> None:
 
     first = optimizer.step(closure)
     assert optimizer.step(closure) < first
+
+
+def test_sparse_adam_is_that_of_torch_with_its_settings() -> None:
+    ours, theirs = table(), table()
+    grads = [sparse([1, 4, 1], grad[:3]) for grad in gradients(6)]
+    train(build("sparse_adam", [ours], lr=0.1, beta1=0.8, eps=0.1), ours, grads)
+    train(torch.optim.SparseAdam([theirs], lr=0.1, betas=(0.8, 0.999), eps=0.1), theirs, grads)
+    assert torch.equal(ours, theirs)
+
+
+def test_the_defaults_that_differ_are_those_of_torch() -> None:
+    for name, kind in (("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("adagrad", torch.optim.Adagrad)):
+        ours, theirs = build(name, [table()]).param_groups[0], kind([table()]).param_groups[0]
+        shared = ("eps", "initial_accumulator_value")
+        assert [ours.get(key) for key in shared] == [theirs.get(key) for key in shared]
 
 
 def test_sparse_adam_refuses_dense_gradients_by_name() -> None:
