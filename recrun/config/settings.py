@@ -132,6 +132,18 @@ TRAINING: Final[tuple[Parameter, ...]] = (
     ),
     _training("batch_size", PositiveInt, 2048, "training rows in a batch"),
     _training("optimizer", str, "adam", "optimizer"),
+    _training(
+        "accumulate",
+        PositiveInt,
+        1,
+        "batches in an optimizer step, by the mean of their gradients; the last step of an epoch may have fewer",
+    ),
+    _training(
+        "clip_norm",
+        PositiveFloat | None,
+        None,
+        "largest norm of the gradients of a step, as one vector; longer ones are scaled down; no limit if null",
+    ),
     _training("lr_scheduler", str, "none", "learning-rate schedule, stepped after each epoch"),
     _training("sampler", str, "uniform", "how negative items are drawn"),
     _training(

@@ -163,7 +163,7 @@ _RULES: Final[dict[str, Rule]] = {
     "nesterov": to("nesterov"),
     "optim_first_moment_decay": _first_moment,
     "optim_second_moment_decay": _second_moment,
-    "gradient_accumulation_steps": only(1, why="gradients are not accumulated here"),
+    "gradient_accumulation_steps": to("accumulate"),
     "monitors": _monitors,
     "which4best": _criterion,
     "eval_freq": to("eval_freq"),

@@ -218,6 +218,16 @@ def _half_precision(draft: Draft, entry: Entry) -> None:
         draft.skip(entry, "as it is here")
 
 
+def _clip_norm(draft: Draft, entry: Entry) -> None:
+    found = entry.value
+    if found is None:
+        draft.skip(entry, "as it is here")
+    elif isinstance(found, dict) and "max_norm" in found and found.get("norm_type", 2) == 2:
+        draft.put(entry, {"clip_norm": found["max_norm"]})
+    else:
+        draft.refuse(entry, "gradients are clipped by their Euclidean norm here")
+
+
 def _max_length(draft: Draft, entry: Entry) -> None:
     if draft.reads_histories:
         draft.put(entry, {"max_length": entry.value})
@@ -290,7 +300,7 @@ RULES: Final[dict[str, Rule]] = {
     "weight_decay": to("weight_decay"),
     "eval_step": to("eval_freq"),
     "stopping_step": _patience,
-    "clip_grad_norm": only(None, why="gradients are not clipped here"),
+    "clip_grad_norm": _clip_norm,
     "enable_amp": _half_precision,
     "shuffle": only(True, why="training rows are shuffled in each epoch here"),
     "require_pow": no_effect("the model has no L2 term of embeddings"),

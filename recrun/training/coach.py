@@ -38,7 +38,6 @@ from recrun.training.reporter import Reporter, Reporters
 from recrun.training.run_keeper import RunKeeper
 from recrun.training.run_record import end_test_evaluation, locked, result_of
 from recrun.training.run_settings import RunSettings
-from recrun.training.schedulers import Schedule
 from recrun.training.stop_signals import Interrupts
 
 
@@ -158,14 +157,9 @@ class Coach(RunKeeper):
 
     def step(self, epoch: int) -> None:
         """Step the schedule of the learning rate after an epoch."""
-        if self.lr_scheduler is None:
-            return
-        if isinstance(self.lr_scheduler, Schedule):
-            evaluated = self.settings.validates and self.state.evaluated == epoch
-            value = self.state.last_value if evaluated else None
-            self.lr_scheduler.step(None if value is None else self.settings.goodness(value))
-        else:  # A script's own torch scheduler.
-            self.lr_scheduler.step()
+        evaluated = self.settings.validates and self.state.evaluated == epoch
+        value = self.state.last_value if evaluated else None
+        self.steps.end_epoch(None if value is None else self.settings.goodness(value))
 
     def summary(self) -> dict[str, Any]:
         """Score test once with the best model, and write the final numbers and the summary."""
@@ -216,12 +210,12 @@ class Coach(RunKeeper):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=low_precision):
                 loss: Any = checked_loss(self.model.training_loss(batch, self.criterion), self.model, self.criterion)
             self.stopwatch.book("forward")
-            self.optimizer.zero_grad()
-            loss.backward()
+            self.steps.backward(loss)
             self.stopwatch.book("backward")
-            self.optimizer.step()
+            self.steps.step()
             self.stopwatch.book("optimizer")
             self.monitor(loss, n=n_rows(batch), mode="mean", prefix="train", pool=[LOSS])
+        self.steps.finish()
 
     def evaluate(self, prefix: str = "valid") -> None:
         """Rank all items for every user of a split (or predict all of its labels), and record every metric."""
@@ -302,6 +296,8 @@ class Coach(RunKeeper):
 
     def _undefined(self) -> dict[str, dict[str, str]]:
         """Return, by split to be evaluated, the monitors that the data leaves undefined, with the reasons."""
+        if type(self).train_per_epoch is not Coach.train_per_epoch:
+            self.steps.refuse_another_loop()
         if type(self).evaluate is not Coach.evaluate:  # What a script evaluates is not known beforehand.
             self.settings.refuse_groups("an evaluate() of your own does not break metrics down")
             return {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import nn
 
-from recrun.errors import CheckpointError, ConfigError, TrainingError
+from recrun.errors import CheckpointError, TrainingError
 from recrun.evaluation.evaluator import Evaluator
 from recrun.randomness import undisturbed_random_state
 from recrun.runs.find import resumable, run_for
@@ -26,7 +26,8 @@ from recrun.training.loop_state import Best, Meters, TrainingState
 from recrun.training.pause import Pause, Paused
 from recrun.training.reporter import Reporter, Reporters, make_reporters
 from recrun.training.run_record import cannot_start, describe_run, how_to_continue, record_end
-from recrun.training.run_settings import RunParts, RunSettings
+from recrun.training.run_settings import RunParts, RunSettings, opened
+from recrun.training.steps.optimizer_steps import OptimizerSteps
 from recrun.training.stop_signals import Interrupted, Interrupts
 from recrun.training.stopwatch import Recurring, Stopwatch
 from recrun.training.undefined_monitors import refuse_undefined
@@ -73,6 +74,7 @@ class RunKeeper:
         self.criterion, self.lr_scheduler = criterion, lr_scheduler
         self.dataloader: Any = ()
         self.state = TrainingState()
+        self.steps = OptimizerSteps(optimizer, lr_scheduler)
         self.notes: list[str] = []
         self.origin: Mapping[str, Any] | None = None
         self.pause = Pause()
@@ -96,9 +98,7 @@ class RunKeeper:
     @property
     def settings(self) -> RunSettings:
         """The settings of the run."""
-        if self._settings is None:
-            raise ConfigError("the Coach has no settings yet; call compile(cfg, monitors=[...]) first")
-        return self._settings
+        return opened(self._settings, "settings")
 
     @property
     def cfg(self) -> Mapping[str, Any]:
@@ -108,16 +108,12 @@ class RunKeeper:
     @property
     def run(self) -> RunFolder:
         """The folder of the run."""
-        if self._run is None:
-            raise ConfigError("the Coach has no run yet; call compile(cfg, monitors=[...]) first")
-        return self._run
+        return opened(self._run, "run")
 
     @property
     def history(self) -> History:
         """The measured values of the run."""
-        if self._history is None:
-            raise ConfigError("the Coach has no run yet; call compile(cfg, monitors=[...]) first")
-        return self._history
+        return opened(self._history, "run")
 
     def compile(
         self,
@@ -166,6 +162,7 @@ class RunKeeper:
             ConfigError: they cannot.
         """
         self._take(RunSettings.read(cfg, monitors, self.model).for_training(self.parts))
+        self.steps = OptimizerSteps(self.optimizer, self.lr_scheduler, self.cfg)
         refuse_undefined(self.settings, self._undefined(), is_new=is_new)
 
     def _undefined(self) -> dict[str, dict[str, str]]:
@@ -279,14 +276,15 @@ class RunKeeper:
         )
 
     def _after_step(self, step: int) -> None:
-        """Do the bookkeeping between two steps: finite numbers, reports, a due checkpoint, a request to stop."""
+        """Do the bookkeeping after a batch: finite numbers, reports; between optimizer steps, checkpoints and stops."""
         self.state.step = step
         self._guard.look()
         if self._report.is_due():
             self.reporters.step(self.state.epoch, step, self._n_steps, self.state.mean_loss)
-        self._stop_if_asked()
+        if self.steps.is_between:
+            self._stop_if_asked()
         self.stopwatch.book("bookkeeping")
-        if self._checkpoint.is_due():
+        if self.steps.is_between and self._checkpoint.is_due():
             self.save_checkpoint(self.state.epoch, force=True)
 
     def _after_block(self, split: str, done: int, total: int) -> None:

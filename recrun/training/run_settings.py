@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -19,6 +19,8 @@ from recrun.training.schedulers import Plateau
 
 if TYPE_CHECKING:
     from recrun.data.postprocessing.base import Pipe
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -183,3 +185,14 @@ class RunSettings:
     def goodness(self, value: float) -> float:
         """Return a value of `which4best`, negated if smaller is better."""
         return -value if smaller_is_better(self.which4best) else value
+
+
+def opened(part: T | None, what: str) -> T:
+    """Return what a Coach has once it is compiled.
+
+    Raises:
+        ConfigError: it is not compiled yet.
+    """
+    if part is None:
+        raise ConfigError(f"the Coach has no {what} yet; call compile(cfg, monitors=[...]) first")
+    return part

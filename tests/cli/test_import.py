@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 Run = Callable[..., Any]
-BPR = "model: BPR\ndataset: toys\nepochs: 3\nclip_grad_norm: {max_norm: 1}\n"
+BPR = "model: BPR\ndataset: toys\nepochs: 3\ntransform: mask_itemseq\n"
 TWO = """\
 reader: {local_path: a.tsv}
 models:
@@ -30,7 +30,7 @@ def test_a_config_is_written_and_every_key_is_accounted_for(recrun: Run, tmp_pat
     outcome = recrun("import", "recbole", theirs, "--to", "mine.yaml")
     assert outcome.code == 0
     assert "theirs.yaml:3: epochs: 3 -> epochs: 3" in outcome.out
-    assert "theirs.yaml:4: clip_grad_norm: {max_norm: 1}: gradients are not clipped here" in outcome.out
+    assert "theirs.yaml:4: transform: mask_itemseq: rows are not transformed here" in outcome.out
     assert "by default: learning_rate: 0.001 -> lr: 0.001" in outcome.out
     assert "wrote mine.yaml" in outcome.out
     assert recrun("validate", "mine.yaml").code == 0

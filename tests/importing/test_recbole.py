@@ -170,16 +170,26 @@ def test_neighbours_among_users_are_those_of_another_model(import_one: Importer)
     assert "epochs" in {line.entry.key for line in config.draft.no_effect}
 
 
+def test_a_limit_of_the_norm_of_gradients_is_taken_over(import_one: Importer) -> None:
+    for value, expected in (("{max_norm: 5, norm_type: 2}", 5), ("{max_norm: 0.5}", 0.5), ("null", None)):
+        config = import_one("recbole", f"{BPR}clip_grad_norm: {value}\n")
+        assert config.draft.settings.get("clip_norm") == expected
+        assert whys(config) == {}
+    assert set(whys(import_one("recbole", f"{BPR}clip_grad_norm: {{max_norm: 5, norm_type: 1}}\n"))) == {
+        "clip_grad_norm"
+    }
+
+
 def test_later_files_override_earlier_ones_and_no_key_is_lost(import_one: Importer) -> None:
-    config = import_one("recbole", f"{BPR}epochs: 7\nmy_key: 1\n", "epochs: 9\nclip_grad_norm: {max_norm: 5}\n")
+    config = import_one("recbole", f"{BPR}epochs: 7\nmy_key: 1\n", "epochs: 9\ntransform: mask_itemseq\n")
     draft = config.draft
     assert draft.settings["epochs"] == 9
-    assert set(whys(config)) == {"my_key", "clip_grad_norm"}
+    assert set(whys(config)) == {"my_key", "transform"}
     [overridden] = [line for line in draft.no_effect if line.entry.key == "epochs"]
     assert overridden.why.startswith("overridden by ")
     lines = [*draft.mapped, *draft.not_mapped, *draft.no_effect]
     written = {line.entry.key for line in lines if line.entry.place is not None}
-    assert written == {"model", "dataset", "epochs", "my_key", "clip_grad_norm"}
+    assert written == {"model", "dataset", "epochs", "my_key", "transform"}
 
 
 def test_parts_that_are_given_are_read_as_they_are(import_one: Importer) -> None:

@@ -17,6 +17,8 @@ _RENAMED: Final = {
     "beta1": "adam_beta1",
     "beta2": "adam_beta2",
     "compile_model": "torch_compile",
+    "accumulate": "accumulate_grad_batches accumulation_steps gradient_accumulation_steps grad_accum",
+    "clip_norm": "clip_grad_norm grad_clip max_grad_norm gradient_clip_val gradient_clip grad_norm",
     "contrast_temperature": "ssl_temp ssl_tau cl_temperature",
     "contrast_weight": "ssl_weight cl_rate cl_weight ssl_lambda",
     "dataset": "data dataset_name data_name",
@@ -128,9 +130,6 @@ _REMARKS: Final = {
     "a run is one process on one device; remove the key": "ddp ddp_backend world_size local_rank "
     "nproc_per_node distributed n_gpus num_gpus strategy multi_gpu master_port ip port offset nodes",
     "write dropout, the share that is dropped": "keep_prob keep_rate",
-    "gradients are not clipped; remove the key": "clip_grad_norm grad_clip max_grad_norm gradient_clip_val "
-    "gradient_clip grad_norm clip_norm",
-    "gradients are not accumulated; set batch_size": "accumulate_grad_batches gradient_accumulation_steps grad_accum",
     "values to try are given to recrun sweep, as in recrun sweep CONFIG lr=1e-3,1e-4": "hyper_opt_alg "
     "hyper_max_evals search_space param_grid grid hyperopt tune_params",
 }

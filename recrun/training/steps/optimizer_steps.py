@@ -1,0 +1,85 @@
+"""Do the optimizer steps of a run: sum the gradients of some batches, clip them, and step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from torch import Tensor
+
+from recrun.errors import ConfigError, Fault
+from recrun.training.schedulers import Schedule
+from recrun.training.steps.gradients import average_gradients, clip_gradients
+
+_DEFAULTS: Final[Mapping[str, Any]] = {"clip_norm": None, "accumulate": 1}
+"""The settings of the steps, as they are in a config that has none of them."""
+
+
+class OptimizerSteps:
+    """Does the optimizer steps of a run.
+
+    Args:
+        optimizer: None for a model in closed form.
+        lr_scheduler: the schedule of its learning rate, or a script's own one of torch; None to keep the rate.
+        cfg: the settings of the run: `clip_norm`, `accumulate`; those that are missing are as by default.
+    """
+
+    def __init__(self, optimizer: Any = None, lr_scheduler: Any = None, cfg: Mapping[str, Any] | None = None) -> None:
+        given = {key: (cfg or {}).get(key, default) for key, default in _DEFAULTS.items()}
+        self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
+        self._clip_norm: float | None = given["clip_norm"]
+        self._accumulate: int = given["accumulate"]
+        self._n_summed = 0
+        self.settings = tuple(key for key, value in given.items() if value != _DEFAULTS[key])
+
+    @property
+    def is_between(self) -> bool:
+        """Whether every gradient so far was used in a step, so that the run may be saved here."""
+        return self._n_summed == 0
+
+    def backward(self, loss: Tensor) -> None:
+        """Compute the gradients of a batch, and add them to those of the batches since the last step."""
+        if self._n_summed == 0:
+            self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._n_summed += 1
+
+    def step(self) -> None:
+        """Do a step if there are gradients of `accumulate` batches."""
+        if self._n_summed == self._accumulate:
+            self.finish()
+
+    def finish(self) -> None:
+        """Do a step if there are gradients of any batches; after the last one of an epoch they may be fewer."""
+        if self._n_summed == 0:
+            return
+        if self._n_summed > 1:
+            average_gradients(self._parameters(), self._n_summed)
+        if self._clip_norm is not None:
+            clip_gradients(self._parameters(), self._clip_norm)
+        self._optimizer.step()
+        self._n_summed = 0
+
+    def end_epoch(self, value: float | None) -> None:
+        """Step the schedule after an epoch.
+
+        Args:
+            value: how good the model is, larger is better; None if this epoch was not evaluated.
+        """
+        if isinstance(self._lr_scheduler, Schedule):
+            self._lr_scheduler.step(value)
+        elif self._lr_scheduler is not None:
+            self._lr_scheduler.step()
+
+    def refuse_another_loop(self) -> None:
+        """Check that nothing is set that a script's own `train_per_epoch` would leave out.
+
+        Raises:
+            ConfigError: something is.
+        """
+        message = "a train_per_epoch() of your own does the optimizer steps itself; remove the setting"
+        if self.settings:
+            raise ConfigError([Fault(message, key=key) for key in self.settings])
+
+    def _parameters(self) -> Iterator[Tensor]:
+        return (parameter for group in self._optimizer.param_groups for parameter in group["params"])
