@@ -144,6 +144,13 @@ TRAINING: Final[tuple[Parameter, ...]] = (
         None,
         "largest norm of the gradients of a step, as one vector; longer ones are scaled down; no limit if null",
     ),
+    _training(
+        "weight_decay_on",
+        Literal["all", "weights", "embeddings"],
+        "all",
+        "what decays by weight_decay: all parameters, all but norms and biases, or the tables of embeddings",
+        AppliesIf("weight_decay is not None and weight_decay > 0", "no weights decay"),
+    ),
     _training("lr_scheduler", str, "none", "learning-rate schedule, stepped after each epoch"),
     _training("sampler", str, "uniform", "how negative items are drawn"),
     _training(

@@ -25,6 +25,7 @@ from recrun.training import devices, torch_workarounds
 from recrun.training.coach import Coach
 from recrun.training.pipes import training_pipe
 from recrun.training.run_keeper import ReporterFactory
+from recrun.training.steps.parameter_groups import parameter_groups
 from recrun.workflows.start_source import absolute_start
 from recrun.workflows.warm_start import start_from
 
@@ -84,7 +85,7 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     optimizer_spec = resolved.components["optimizer"]
     if optimizer_spec.traits.sparse:
         _use_sparse_gradients(model)
-    optimizer = _made(resolved, "optimizer", model.parameters())
+    optimizer = _made(resolved, "optimizer", parameter_groups(model, config.get("weight_decay_on", "all")))
     scheduler = _made(resolved, "lr_scheduler", optimizer, config.epochs)
     criterion = _made(resolved, "loss")
     criterion.bind(data.n_items)
