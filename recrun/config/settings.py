@@ -14,7 +14,19 @@ from recrun.errors import ConfigError, Fault, nearest
 from recrun.registry import DATASETS, LOSSES, MODELS, OPTIMIZERS, SAMPLERS, SCHEDULERS
 from recrun.registry.component import Parameter
 from recrun.registry.registry import Registry
-from recrun.types import Annotated, AppliesIf, Ge, Le, Literal, NonNegativeInt, PositiveFloat, PositiveInt, Where
+from recrun.types import (
+    Annotated,
+    AppliesIf,
+    Ge,
+    Gt,
+    Le,
+    Literal,
+    Lt,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Where,
+)
 
 
 def _run(name: str, annotation: object, default: object, help: str, *conditions: Where | AppliesIf) -> Parameter:
@@ -143,6 +155,12 @@ TRAINING: Final[tuple[Parameter, ...]] = (
         PositiveFloat | None,
         None,
         "largest norm of the gradients of a step, as one vector; longer ones are scaled down; no limit if null",
+    ),
+    _training(
+        "ema_decay",
+        Annotated[float, Gt(0), Lt(1)] | None,
+        None,
+        "evaluate and keep an exponential moving average of the weights, with this decay at each step; none if null",
     ),
     _training(
         "weight_decay_on",

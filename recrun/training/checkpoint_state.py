@@ -1,8 +1,10 @@
 """Save the state of a run in its checkpoints, and restore it on resume.
 
-`last` is the complete state, `best` the best model on validation. They are two files, and a process can be killed after
-writing one and before writing the other. Therefore the best model that `last` refers to is kept beside a newer one
-until the next `last` is written, and a resume puts it back.
+`last` is the complete state, `best` the best model on validation. In both, the model is as it is evaluated: with the
+average of its weights, if there is one; `last` then also has the weights that are trained.
+
+They are two files, and a process can be killed after writing one and before writing the other. Therefore the best model
+that `last` refers to is kept beside a newer one until the next `last` is written, and a resume puts it back.
 """
 
 from __future__ import annotations
@@ -44,15 +46,17 @@ def save_last(
         TrainingError: it cannot be written; the message says what is left of the run.
     """
     criterion, optimizer, lr_scheduler = parts.criterion, parts.optimizer, parts.lr_scheduler
-    content = {
-        **_model_state(parts, settings),
-        "criterion": criterion.state_dict() if isinstance(criterion, nn.Module) else None,
-        "optimizer": optimizer.state_dict() if optimizer is not None else None,
-        "lr_scheduler": lr_scheduler.state_dict() if lr_scheduler is not None else None,
-        **state.state_dict(history),
-        "rng": random_state(parts.device),
-    }
-    _write(run, "last", content)
+    with parts.as_evaluated():
+        content = {
+            **_model_state(parts, settings),
+            **({} if parts.average is None else {"average": parts.average.state_dict()}),
+            "criterion": criterion.state_dict() if isinstance(criterion, nn.Module) else None,
+            "optimizer": optimizer.state_dict() if optimizer is not None else None,
+            "lr_scheduler": lr_scheduler.state_dict() if lr_scheduler is not None else None,
+            **state.state_dict(history),
+            "rng": random_state(parts.device),
+        }
+        _write(run, "last", content)
     _forget_superseded(run)
 
 
@@ -64,7 +68,8 @@ def save_best(run: RunFolder, parts: RunParts, settings: RunSettings, epoch: int
     """
     if not settings.closed_form:
         _keep_superseded(run)
-    _write(run, "best", {**_model_state(parts, settings), "epoch": epoch})
+    with parts.as_evaluated():
+        _write(run, "best", {**_model_state(parts, settings), "epoch": epoch})
 
 
 def saved_state(run: RunFolder, parts: RunParts, settings: RunSettings) -> dict[str, Any] | None:
@@ -106,6 +111,10 @@ def restore(run: RunFolder, parts: RunParts, state: TrainingState, saved: Mappin
             check_optimizer(parts.optimizer, saved["optimizer"], has_trained=has_trained)
         check_random_state(saved["rng"])
         parts.model.load_state_dict(saved["model"])
+        if ("average" in saved) != (parts.average is not None):
+            raise ValueError(f"it has {'an' if parts.average is None else 'no'} average of the weights, unlike the run")
+        if parts.average is not None:
+            parts.average.load_state_dict(saved["average"])
         for name in ("criterion", "optimizer", "lr_scheduler"):
             part = getattr(parts, name)
             if (saved[name] is None) != (part is None or not hasattr(part, "load_state_dict")):

@@ -113,7 +113,8 @@ class Coach(RunKeeper):
             if force:  # There is nothing to choose by, so the last model is kept.
                 self._keep_best(Best(epoch, None, {}))
             return
-        values, seconds = self._score("valid", epoch)
+        with self.parts.as_evaluated():
+            values, seconds = self._score("valid", epoch)
         value = values[str(settings.which4best)]
         if isinstance(value, Undefined):
             raise TrainingError(

@@ -93,7 +93,8 @@ class RunKeeper:
     @property
     def parts(self) -> RunParts:
         """What is trained, on what, by what, and where."""
-        return RunParts(self.model, self.dataset, self.criterion, self.optimizer, self.lr_scheduler, self.device)
+        trained_by = self.criterion, self.optimizer, self.lr_scheduler
+        return RunParts(self.model, self.dataset, *trained_by, self.device, self.steps.average)
 
     @property
     def settings(self) -> RunSettings:
@@ -162,7 +163,7 @@ class RunKeeper:
             ConfigError: they cannot.
         """
         self._take(RunSettings.read(cfg, monitors, self.model).for_training(self.parts))
-        self.steps = OptimizerSteps(self.optimizer, self.lr_scheduler, self.cfg)
+        self.steps = OptimizerSteps(self.optimizer, self.lr_scheduler, self.cfg, self.model)
         refuse_undefined(self.settings, self._undefined(), is_new=is_new)
 
     def _undefined(self) -> dict[str, dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
@@ -16,6 +17,7 @@ from recrun.data.groupings import make_groupings
 from recrun.errors import ConfigError, Fault
 from recrun.metrics.groups import Grouping
 from recrun.training.schedulers import Plateau
+from recrun.training.steps.weight_average import WeightAverage
 
 if TYPE_CHECKING:
     from recrun.data.postprocessing.base import Pipe
@@ -34,6 +36,7 @@ class RunParts:
         optimizer: None for a closed-form model.
         lr_scheduler: None to keep the learning rate.
         device: the device of the model.
+        average: the average of the model's weights, which is what is evaluated; None if there is none.
     """
 
     model: Any
@@ -42,6 +45,11 @@ class RunParts:
     optimizer: Any
     lr_scheduler: Any
     device: torch.device
+    average: WeightAverage | None = None
+
+    def as_evaluated(self) -> AbstractContextManager[None]:
+        """Return a context within which the model is as it is evaluated: with the average of its weights, if any."""
+        return nullcontext() if self.average is None else self.average.in_use()
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ _RENAMED: Final = {
     "stopping_step",
     "hidden_dim": "hidden_size hidden_units inner_size",
     "latent_dim": "lat_dim latent_dimension z_dim",
+    "ema_decay": "ema ema_rate use_ema model_ema_decay ema_momentum",
     "embedding_dim": "d_model dim emb_dim emb_size embed_dim embed_size embedding_size factors hidden_size "
     "hidden_units latent_dimension n_dims n_factors num_dims num_factors",
     "encoding": "file_encoding",

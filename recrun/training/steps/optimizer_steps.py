@@ -1,17 +1,18 @@
-"""Do the optimizer steps of a run: sum the gradients of some batches, clip them, and step."""
+"""Do the optimizer steps of a run: sum the gradients of some batches, clip them, step, and average the weights."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from recrun.errors import ConfigError, Fault
 from recrun.training.schedulers import Schedule
 from recrun.training.steps.gradients import average_gradients, clip_gradients
+from recrun.training.steps.weight_average import WeightAverage
 
-_DEFAULTS: Final[Mapping[str, Any]] = {"clip_norm": None, "accumulate": 1}
+_DEFAULTS: Final[Mapping[str, Any]] = {"clip_norm": None, "accumulate": 1, "ema_decay": None}
 """The settings of the steps, as they are in a config that has none of them."""
 
 
@@ -21,15 +22,28 @@ class OptimizerSteps:
     Args:
         optimizer: None for a model in closed form.
         lr_scheduler: the schedule of its learning rate, or a script's own one of torch; None to keep the rate.
-        cfg: the settings of the run: `clip_norm`, `accumulate`; those that are missing are as by default.
+        cfg: the settings of the run: `clip_norm`, `accumulate`, `ema_decay`; those that are missing are as by default.
+        model: the model whose weights are averaged.
+
+    Attributes:
+        settings: those of these settings that are not as by default.
+        average: the average of the weights; None if there is none.
     """
 
-    def __init__(self, optimizer: Any = None, lr_scheduler: Any = None, cfg: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        optimizer: Any = None,
+        lr_scheduler: Any = None,
+        cfg: Mapping[str, Any] | None = None,
+        model: nn.Module | None = None,
+    ) -> None:
         given = {key: (cfg or {}).get(key, default) for key, default in _DEFAULTS.items()}
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
         self._clip_norm: float | None = given["clip_norm"]
         self._accumulate: int = given["accumulate"]
         self._n_summed = 0
+        decay = given["ema_decay"]
+        self.average = None if decay is None or model is None else WeightAverage(model, decay)
         self.settings = tuple(key for key, value in given.items() if value != _DEFAULTS[key])
 
     @property
@@ -59,6 +73,8 @@ class OptimizerSteps:
             clip_gradients(self._parameters(), self._clip_norm)
         self._optimizer.step()
         self._n_summed = 0
+        if self.average is not None:
+            self.average.update()
 
     def end_epoch(self, value: float | None) -> None:
         """Step the schedule after an epoch.
