@@ -5,17 +5,19 @@ Shapes: B rows, F fields, D embedding, X = F D.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 
-from recrun.architectures.prediction import Batch, PredictingArch, perceptron
+from recrun.architectures.prediction import Batch, Decays, PredictingArch, hidden_layers, rates_of_layers
 from recrun.data.fields import Tokenizer
 from recrun.registry import MODELS
-from recrun.types import Annotated, Fraction, MinLen, PositiveFloat, PositiveInt
+from recrun.types import Annotated, AppliesIf, Fraction, MinLen, PositiveFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from recrun.data.interactions import TrainingData
 
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 class DCN(PredictingArch):
     """Predict a click by explicit feature crosses and a deep network in parallel.
 
-    A cross layer is x' = x_0 (x · w) + b + x. The paper's batch normalisation of the deep network is left out.
+    A cross layer is x' = x_0 (x · w) + b + x. The paper normalises the deep network by batch (`batch_norm`); FuxiCTR
+    drops units of its last hidden layer too (`dropouts`).
 
     *Source:* Wang, Fu, Fu, Wang, "Deep & Cross Network for Ad Click Predictions", ADKDD 2017, eq. 3 to 5.
 
@@ -31,8 +34,12 @@ class DCN(PredictingArch):
         embedding_dim: length of the embeddings.
         n_cross_layers: number of cross layers.
         hidden_dims: units of each hidden layer.
-        dropout: dropout rate of the hidden layers.
+        dropout: dropout rate of the hidden layers except for the last.
+        dropouts: dropout rate of each hidden layer, in place of dropout; null uses dropout.
+        batch_norm: normalise each hidden layer over the batch, between its linear part and its activation.
+        activation: activation of the hidden layers.
         init_std: standard deviation of the initial embeddings.
+        **decays: weights of the L2 terms.
     """
 
     def __init__(
@@ -42,15 +49,33 @@ class DCN(PredictingArch):
         embedding_dim: PositiveInt = 16,
         n_cross_layers: PositiveInt = 2,
         hidden_dims: Annotated[list[int], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
-        dropout: Fraction = 0.0,
+        dropout: Annotated[Fraction, AppliesIf("dropouts is None", "dropouts gives the rate of each layer")] = 0.0,
+        dropouts: Annotated[
+            list[Fraction] | None,
+            Where(
+                "dropouts is None or len(dropouts) == len(hidden_dims)",
+                "expected a rate for each of the {len(hidden_dims)} hidden layers, found {len(dropouts)}",
+            ),
+        ] = None,
+        batch_norm: Annotated[
+            bool,
+            Where(
+                "not batch_norm or batch_size > 1", "needs batches of at least 2 rows, found batch_size {batch_size}"
+            ),
+        ] = False,
+        activation: Literal["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"] = "relu",
         init_std: PositiveFloat = 0.01,
+        **decays: Unpack[Decays],
     ) -> None:
-        super().__init__(data)
+        super().__init__(data, **decays)
         width = len(self.features) * embedding_dim
         self.tokenizer = Tokenizer(self.features).embed(embedding_dim)
         self.crosses = nn.ModuleList(nn.Linear(width, 1, bias=False) for _ in range(n_cross_layers))
         self.shifts = nn.ParameterList(torch.zeros(width) for _ in range(n_cross_layers))
-        self.deep = perceptron([width, *hidden_dims], dropout)
+        rates = rates_of_layers(dropout, dropouts, len(hidden_dims))
+        if dropouts is None:
+            rates = [*rates[:-1], 0.0]
+        self.deep = hidden_layers([width, *hidden_dims], rates, batch_norm=batch_norm, activation=activation)
         self.output = nn.Linear(width + hidden_dims[-1], 1)
         self.initialize(init_std)
 
@@ -60,6 +85,5 @@ class DCN(PredictingArch):
         crossed_BX = first_BX
         for cross, shift in zip(self.crosses, self.shifts, strict=True):
             crossed_BX = first_BX * cross(crossed_BX) + shift + crossed_BX
-        deep = torch.relu(self.deep(first_BX))
-        logits: Tensor = self.output(torch.cat([crossed_BX, deep], dim=1)).squeeze(-1)
+        logits: Tensor = self.output(torch.cat([crossed_BX, self.deep(first_BX)], dim=1)).squeeze(-1)
         return logits

@@ -5,16 +5,26 @@ Shapes: B rows, F fields, D embedding.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
-from recrun.architectures.prediction import Batch, LinearTerms, PredictingArch, pairwise_products, perceptron
+from recrun.architectures.prediction import (
+    Batch,
+    Decays,
+    LinearTerms,
+    PredictingArch,
+    pairwise_products,
+    perceptron,
+    rates_of_layers,
+)
 from recrun.data.fields import Tokenizer
 from recrun.registry import MODELS
-from recrun.types import Annotated, Fraction, MinLen, PositiveFloat, PositiveInt
+from recrun.types import Annotated, AppliesIf, Fraction, MinLen, PositiveFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from recrun.data.interactions import TrainingData
 
 
@@ -29,7 +39,11 @@ class DeepFM(PredictingArch):
         embedding_dim: length of the embeddings, which both parts share.
         hidden_dims: units of each hidden layer.
         dropout: dropout rate of the hidden layers.
+        dropouts: dropout rate of each hidden layer, in place of dropout; null uses dropout.
+        batch_norm: normalise each hidden layer over the batch, between its linear part and its activation.
+        activation: activation of the hidden layers.
         init_std: standard deviation of the initial weights and embeddings.
+        **decays: weights of the L2 terms.
     """
 
     def __init__(
@@ -38,13 +52,30 @@ class DeepFM(PredictingArch):
         *,
         embedding_dim: PositiveInt = 16,
         hidden_dims: Annotated[list[int], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
-        dropout: Fraction = 0.0,
+        dropout: Annotated[Fraction, AppliesIf("dropouts is None", "dropouts gives the rate of each layer")] = 0.0,
+        dropouts: Annotated[
+            list[Fraction] | None,
+            Where(
+                "dropouts is None or len(dropouts) == len(hidden_dims)",
+                "expected a rate for each of the {len(hidden_dims)} hidden layers, found {len(dropouts)}",
+            ),
+        ] = None,
+        batch_norm: Annotated[
+            bool,
+            Where(
+                "not batch_norm or batch_size > 1", "needs batches of at least 2 rows, found batch_size {batch_size}"
+            ),
+        ] = False,
+        activation: Literal["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"] = "relu",
         init_std: PositiveFloat = 0.01,
+        **decays: Unpack[Decays],
     ) -> None:
-        super().__init__(data)
+        super().__init__(data, **decays)
         self.linear = LinearTerms(self.features)
         self.tokenizer = Tokenizer(self.features).embed(embedding_dim)
-        self.deep = perceptron([len(self.features) * embedding_dim, *hidden_dims, 1], dropout)
+        rates = rates_of_layers(dropout, dropouts, len(hidden_dims))
+        widths = [len(self.features) * embedding_dim, *hidden_dims, 1]
+        self.deep = perceptron(widths, rates, batch_norm=batch_norm, activation=activation)
         self.initialize(init_std)
 
     def forward(self, batch: Batch) -> Tensor:

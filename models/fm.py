@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from recrun.architectures.prediction import Batch, LinearTerms, PredictingArch, pairwise_products
+from recrun.architectures.prediction import Batch, Decays, LinearTerms, PredictingArch, pairwise_products
 from recrun.data.fields import Tokenizer
 from recrun.registry import MODELS
 from recrun.types import PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from recrun.data.interactions import TrainingData
 
 
@@ -27,10 +29,18 @@ class FM(PredictingArch):
     Args:
         embedding_dim: length of the embeddings.
         init_std: standard deviation of the initial weights and embeddings.
+        **decays: weights of the L2 terms.
     """
 
-    def __init__(self, data: TrainingData, *, embedding_dim: PositiveInt = 16, init_std: PositiveFloat = 0.01) -> None:
-        super().__init__(data)
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        embedding_dim: PositiveInt = 16,
+        init_std: PositiveFloat = 0.01,
+        **decays: Unpack[Decays],
+    ) -> None:
+        super().__init__(data, **decays)
         self.linear = LinearTerms(self.features)
         self.tokenizer = Tokenizer(self.features).embed(embedding_dim)
         self.initialize(init_std)

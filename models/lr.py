@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from recrun.architectures.prediction import Batch, LinearTerms, PredictingArch
+from recrun.architectures.prediction import Batch, Decays, LinearTerms, PredictingArch
 from recrun.registry import MODELS
 from recrun.types import PositiveFloat
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from recrun.data.interactions import TrainingData
 
 
@@ -26,10 +28,11 @@ class LR(PredictingArch):
 
     Args:
         init_std: standard deviation of the initial weights.
+        **decays: weights of the L2 terms.
     """
 
-    def __init__(self, data: TrainingData, *, init_std: PositiveFloat = 0.01) -> None:
-        super().__init__(data)
+    def __init__(self, data: TrainingData, *, init_std: PositiveFloat = 0.01, **decays: Unpack[Decays]) -> None:
+        super().__init__(data, **decays)
         self.linear = LinearTerms(self.features)
         self.initialize(init_std)
 
