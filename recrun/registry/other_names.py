@@ -30,6 +30,7 @@ _ELSEWHERE: Final[dict[str, dict[str, str]]] = {
         "fm": "factorizationmachine factorizationmachines",
         "deepfm": "dfm",
         "dcn": "deepcross deepcrossnetwork deepandcross deepandcrossnetwork",
+        "dcnv2": "dcn2 dcnmix deepcrossv2 deepcrossnetworkv2",
     },
     "losses": {
         "bpr": "bprloss",
