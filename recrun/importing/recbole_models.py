@@ -288,6 +288,7 @@ WITHOUT: Final = {
     **{name: f"{name} is here {here}, but {_LABELLED}" for name, here in (("LR", "lr"), ("FM", "fm"))},
     **{name: f"{name} is here {here}, but {_LABELLED}" for name, here in (("DeepFM", "deepfm"), ("DCN", "dcn"))},
     "DCNV2": f"DCNV2 is here dcnv2, but {_LABELLED}",
+    "xDeepFM": f"xDeepFM is here xdeepfm, but {_LABELLED}",
     "RecVAE": "RecVAE is not here; multvae is the nearest",
     "MultiDAE": "MultiDAE is not here; multvae is the nearest",
     "SASRecF": "SASRecF reads features of items; sasrec here reads items alone",

@@ -31,6 +31,7 @@ _ELSEWHERE: Final[dict[str, dict[str, str]]] = {
         "deepfm": "dfm",
         "dcn": "deepcross deepcrossnetwork deepandcross deepandcrossnetwork",
         "dcnv2": "dcn2 dcnmix deepcrossv2 deepcrossnetworkv2",
+        "xdeepfm": "cin xdfm",
     },
     "losses": {
         "bpr": "bprloss",
