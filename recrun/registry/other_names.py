@@ -32,6 +32,7 @@ _ELSEWHERE: Final[dict[str, dict[str, str]]] = {
         "dcn": "deepcross deepcrossnetwork deepandcross deepandcrossnetwork",
         "dcnv2": "dcn2 dcnmix deepcrossv2 deepcrossnetworkv2",
         "xdeepfm": "cin xdfm",
+        "finalmlp": "dualmlp",
     },
     "losses": {
         "bpr": "bprloss",

@@ -38,7 +38,17 @@ def _top(subject: Subject, scores: torch.Tensor, k: int = 20) -> torch.Tensor:
 
 
 def test_all_models_can_but_those_without_rows_and_those_that_predict_labels() -> None:
-    assert set(MODELS.names()) - set(ABLE) == {"neumf", "random", "lr", "fm", "deepfm", "dcn", "dcnv2", "xdeepfm"}
+    assert set(MODELS.names()) - set(ABLE) == {
+        "neumf",
+        "random",
+        "lr",
+        "fm",
+        "deepfm",
+        "dcn",
+        "dcnv2",
+        "xdeepfm",
+        "finalmlp",
+    }
 
 
 def test_a_model_that_cannot_says_which_can() -> None:
