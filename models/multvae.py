@@ -8,13 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recrun.architectures.networks import RowNetwork
 from recrun.architectures.prediction import Batch
-from recrun.architectures.whole_rows import RowsArch
-from recrun.data.user_rows import bags_of
+from recrun.architectures.whole_rows import AutoencoderArch, encode_rows, unit_rows
 from recrun.registry import MODELS
 from recrun.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt
 
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @MODELS.register("multvae", loss="multinomial", vectors=False, new_users=True, gradients="mixed")
-class MultVAE(RowsArch):
+class MultVAE(AutoencoderArch):
     """Reconstruct each user's interactions by a variational autoencoder with a multinomial likelihood.
 
     A tanh layer encodes the row, scaled to length 1 and with dropout in training, as mean and variance of the latent z;
@@ -79,12 +76,8 @@ class MultVAE(RowsArch):
 
     def encode(self, rows: CSR) -> tuple[Tensor, Tensor]:
         """Return mean and log variance, (B, Z) each, of the latent variables of rows (B, I), given as their items."""
-        items_N, starts_B = bags_of(rows, self.input_bias.device)
-        lengths_B = torch.cat([starts_B[1:], starts_B.new_tensor([len(items_N)])]) - starts_B
-        values_N = torch.repeat_interleave(lengths_B.to(self.input_bias.dtype).rsqrt(), lengths_B)
-        values_N = F.dropout(values_N, self.dropout, self.training)
-        # A row has few items, so summing their weights is cheaper than a product with the whole matrix.
-        hidden_BH = torch.tanh(self.inputs(items_N, starts_B, values_N) + self.input_bias)
+        sums_BH = encode_rows(rows, self.inputs.weight, self.dropout, training=self.training)
+        hidden_BH = torch.tanh(sums_BH + self.input_bias)
         mean_BZ, log_variance_BZ = self.latent(hidden_BH).chunk(2, dim=1)
         return mean_BZ, log_variance_BZ
 
@@ -93,20 +86,11 @@ class MultVAE(RowsArch):
         scores: Tensor = self.outputs(torch.tanh(self.hidden(latent)))
         return scores
 
-    def score(self, users: Tensor) -> Tensor:
-        """Return the scores (B, I) of all items for users (B,), at the mean of their latent variables."""
-        return self.score_histories(self.rows.of(users))
-
     def score_histories(self, histories: CSR) -> Tensor:
         """Return the scores (B, I) of all items for rows (B, I), given as their items."""
         return self.decode(self.encode(histories.distinct())[0])
 
     def score_rows(self, rows: Tensor) -> Tensor:
         """Return the scores (B, I) of all items for rows (B, I) of zeros and ones."""
-        lengths_B1 = rows.sum(dim=1, keepdim=True).clamp(min=1)
-        hidden_BH = torch.tanh((rows * lengths_B1.rsqrt()) @ self.inputs.weight + self.input_bias)
+        hidden_BH = torch.tanh(unit_rows(rows) @ self.inputs.weight + self.input_bias)
         return self.decode(self.latent(hidden_BH).chunk(2, dim=1)[0])
-
-    def network(self) -> RowNetwork:
-        """Return the model as a network that scores items for rows."""
-        return RowNetwork(self)

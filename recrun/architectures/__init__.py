@@ -5,9 +5,10 @@ from recrun.architectures.closed_form import ClosedFormArch
 from recrun.architectures.graph import GraphArch
 from recrun.architectures.prediction import PredictingArch
 from recrun.architectures.sequence import SequenceArch
-from recrun.architectures.whole_rows import RowsArch
+from recrun.architectures.whole_rows import AutoencoderArch, RowsArch
 
 __all__ = [
+    "AutoencoderArch",
     "Batch",
     "ClosedFormArch",
     "GraphArch",

@@ -244,7 +244,7 @@ MODELS: Final[dict[str, ModelMap]] = {
 WITHOUT: Final = {
     "AttributeItemKNN": "AttributeItemKNN reads features of items; itemknn here reads interactions alone",
     "AttributeUserKNN": "AttributeUserKNN reads features of items; userknn here reads interactions alone",
-    "MultiDAE": "MultiDAE is not here; multvae is the nearest",
+    "MultiDAE": "MultiDAE is multdae here; write a config from recrun show multdae",
     "MF2020": "MF2020 is not here; bprmf with loss: bce is the nearest",
     "MF2020Batch": "MF2020Batch is not here; bprmf with loss: bce is the nearest",
     "RendleMF": "RendleMF is not here; bprmf with loss: bce is the nearest",

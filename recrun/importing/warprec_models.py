@@ -234,7 +234,7 @@ MODELS: Final[dict[str, ModelMap]] = {
 }
 
 WITHOUT: Final = {
-    "MultiDAE": "MultiDAE is not here; multvae is the nearest",
+    "MultiDAE": "MultiDAE is multdae here; write a config from recrun show multdae",
     "SGL": "SGL is not here; simgcl is the nearest",
     "LightGCNpp": "LightGCNpp is not here; lightgcn is the nearest",
     "ADMMSlim": "ADMMSlim is not here; slim is the nearest",

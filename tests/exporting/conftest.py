@@ -40,6 +40,7 @@ SMALL = {
     "sasrec": ("max_length=8", "embedding_dim=8", "n_heads=2", "split=leave_one_out"),
     "gru4rec": ("max_length=8", "embedding_dim=8", "hidden_dim=12", "split=leave_one_out"),
     "bert4rec": ("max_length=8", "embedding_dim=8", "split=leave_one_out"),
+    "multdae": ("latent_dim=8",),
     "multvae": ("hidden_dim=16", "latent_dim=8"),
     "gfcf": ("embedding_dim=8",),
     "puresvd": ("embedding_dim=8",),
