@@ -17,7 +17,7 @@ _ELSEWHERE: Final[dict[str, dict[str, str]]] = {
         "userknn": "userknncf uknn useruser usercf userbased",
         "ials": "als wmf wrmf wals implicitmf implicitmfscorer alternatingleastsquares",
         "multdae": "multidae dae",
-        "multvae": "multivae multvaecf vae vaecf recvae",
+        "multvae": "multivae multvaecf vae vaecf",
         "lightgcn": "lgcn lightgcncf",
         "neumf": "ncf neucf neuralcf neuralmf",
         "puresvd": "svd truncatedsvd",
