@@ -14,7 +14,19 @@ from recrun.registry import MODELS
 from recrun.workflows.checked_subject import Subject
 
 ABLE = [each.name for each in MODELS if can_score_new_users(each)]
-BY_ROWS = ["ease", "gfcf", "itemknn", "multdae", "multvae", "popularity", "puresvd", "recvae", "rp3beta", "slim"]
+BY_ROWS = [
+    "ease",
+    "gfcf",
+    "itemknn",
+    "macridvae",
+    "multdae",
+    "multvae",
+    "popularity",
+    "puresvd",
+    "recvae",
+    "rp3beta",
+    "slim",
+]
 """Models whose scores are a function of the user's row."""
 
 
