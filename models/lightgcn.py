@@ -5,7 +5,7 @@ Shapes: B users in a batch, K negatives, U users, I items, N = U + I nodes, D em
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
@@ -34,6 +34,7 @@ class LightGCN(GraphArch):
         init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
             over B.
+        similarity: "dot" for the product of the averaged embeddings, "cosine" for their cosine.
     """
 
     def __init__(
@@ -44,15 +45,16 @@ class LightGCN(GraphArch):
         n_layers: PositiveInt = 3,
         init_std: PositiveFloat = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
+        similarity: Literal["dot", "cosine"] = "dot",
     ) -> None:
-        super().__init__(data, embedding_dim, embedding_decay)
+        super().__init__(data, embedding_dim, embedding_decay, similarity)
         self.n_layers = n_layers
         self.initialize(init_std)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the embeddings of all users and all items, averaged over the layers."""
+        """Return the embeddings of all users and all items, averaged over the layers; at unit length for the cosine."""
         layer_ND = total_ND = self.nodes()
         for _ in range(self.n_layers):
             layer_ND = self.graph(layer_ND)
             total_ND = total_ND + layer_ND
-        return self.graph.split(total_ND / (self.n_layers + 1))
+        return self.scale(self.graph.split(total_ND / (self.n_layers + 1)))

@@ -48,6 +48,7 @@ class NGCF(GraphArch):
         message_dropout: dropout rate of each layer's output.
         init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term, half the squared norms of the batch's concatenated embeddings over B.
+        similarity: "dot" for the product of the concatenated embeddings, "cosine" for their cosine.
     """
 
     degrees: Tensor
@@ -62,8 +63,9 @@ class NGCF(GraphArch):
         message_dropout: Fraction = 0.1,
         init_std: PositiveFloat = 0.1,
         embedding_decay: NonNegativeFloat = 1e-5,
+        similarity: Literal["dot", "cosine"] = "dot",
     ) -> None:
-        super().__init__(data, embedding_dim, embedding_decay)
+        super().__init__(data, embedding_dim, embedding_decay, similarity)
         self.layer, biased = layer, layer == "code"
         self.sums = nn.ModuleList(nn.Linear(embedding_dim, embedding_dim, bias=biased) for _ in range(n_layers))
         self.products = nn.ModuleList(nn.Linear(embedding_dim, embedding_dim, bias=biased) for _ in range(n_layers))
@@ -81,13 +83,16 @@ class NGCF(GraphArch):
         """Return the L2 term on the batch's concatenated embeddings."""
         if self.embedding_decay == 0:
             return 0.0
-        users_UV, items_IV = self.vectors()
+        users_UV, items_IV = self.held or self._propagate()
         squares = F.embedding(users, users_UV).square().sum() + F.embedding(items, items_IV).square().sum()
         return self.embedding_decay * 0.5 * squares / len(users)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the concatenated embeddings of all layers, of users (U, (1 + L) D) and items (I, (1 + L) D)."""
-        return self.held or self._propagate()
+        """Return the concatenated embeddings of all layers, of users (U, (1 + L) D) and items (I, (1 + L) D).
+
+        For the cosine they are scaled to unit length.
+        """
+        return self.scale(self.held or self._propagate())
 
     def _propagate(self) -> tuple[Tensor, Tensor]:
         layer_ND = self.nodes()

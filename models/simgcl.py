@@ -5,7 +5,7 @@ Shapes: B users in a batch, K negatives, U users, I items, N = U + I nodes, M no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
@@ -72,6 +72,7 @@ class SimGCL(GraphArch):
         noise: length of the noise of each node in each layer.
         init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term, the norms of the batch's propagated users and positives (see `decay`).
+        similarity: "dot" for the product of the averaged embeddings, "cosine" for their cosine.
     """
 
     def __init__(
@@ -85,8 +86,9 @@ class SimGCL(GraphArch):
         noise: NonNegativeFloat = 0.1,
         init_std: PositiveFloat = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
+        similarity: Literal["dot", "cosine"] = "dot",
     ) -> None:
-        super().__init__(data, embedding_dim, embedding_decay)
+        super().__init__(data, embedding_dim, embedding_decay, similarity)
         self.n_layers = n_layers
         self.contrast_weight, self.noise = contrast_weight, noise
         self.contrast_temperature = contrast_temperature
@@ -99,11 +101,17 @@ class SimGCL(GraphArch):
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the contrastive loss of two noisy views, and the L2 term."""
-        l2 = self.embedding_decay * decay(self.vectors(), users, items) if self.embedding_decay else 0.0
+        l2 = self.embedding_decay * decay(self._averages(), users, items) if self.embedding_decay else 0.0
         return self._contrast(users, items) + l2
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the embeddings of all users and all items, averaged over the layers, without noise."""
+        """Return the embeddings of all users and all items, averaged over the layers, without noise.
+
+        For the cosine they are scaled to unit length.
+        """
+        return self.scale(self._averages())
+
+    def _averages(self) -> tuple[Tensor, Tensor]:
         return self.held or self._propagate(noise=0.0)
 
     def _propagate(self, noise: float) -> tuple[Tensor, Tensor]:

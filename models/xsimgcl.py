@@ -5,7 +5,7 @@ Shapes: B users in a batch, K negatives, U users, I items, N = U + I nodes, D em
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +44,7 @@ class XSimGCL(GraphArch):
         noise: length of the noise of each node in each layer.
         init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term, the norms of the batch's noisy users and positives (see `simgcl.decay`).
+        similarity: "dot" for the product of the averaged embeddings, "cosine" for their cosine.
 
     Raises:
         ConfigError: `contrast_layer` is larger than `n_layers`.
@@ -64,11 +65,12 @@ class XSimGCL(GraphArch):
         noise: NonNegativeFloat = 0.2,
         init_std: PositiveFloat = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
+        similarity: Literal["dot", "cosine"] = "dot",
     ) -> None:
         if contrast_layer > n_layers:
             message = f"expected one of the {n_layers} layers, found {contrast_layer}"
             raise ConfigError(Fault(message, key="contrast_layer"))
-        super().__init__(data, embedding_dim, embedding_decay)
+        super().__init__(data, embedding_dim, embedding_decay, similarity)
         self.n_layers, self.contrast_layer = n_layers, contrast_layer
         self.contrast_weight, self.noise = contrast_weight, noise
         self.contrast_temperature = contrast_temperature
@@ -83,10 +85,16 @@ class XSimGCL(GraphArch):
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the L2 term."""
-        return self.embedding_decay * decay(self.vectors(), users, items) if self.embedding_decay else 0.0
+        return self.embedding_decay * decay(self._averages(), users, items) if self.embedding_decay else 0.0
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return all users' and items' embeddings, averaged over the layers; noisy only within `training_loss`."""
+        """Return all users' and items' embeddings, averaged over the layers; noisy only within `training_loss`.
+
+        For the cosine they are scaled to unit length.
+        """
+        return self.scale(self._averages())
+
+    def _averages(self) -> tuple[Tensor, Tensor]:
         return self.held or self.graph.split(self._propagate(noise=0.0)[0])
 
     def _propagate(self, noise: float) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -89,28 +89,43 @@ class GraphArch(RecSysArch):
     """Base of models that propagate embeddings of users and items over their graph.
 
     A model defines `vectors()`, whose products are its scores, and calls `initialize` at the end of its constructor.
-    Its L2 term is on embeddings before propagation unless it overrides `penalty`.
+    Its L2 term is on embeddings before propagation unless it overrides `penalty`. A model that offers cosines as scores
+    hands on its setting `similarity`, and returns `scale(...)` of its vectors.
 
     Args:
         data: the train part.
         embedding_dim: length of the embeddings.
         embedding_decay: weight of the L2 term of a batch: half the sum of the squared norms of its embeddings, divided
             by B.
+        similarity: "dot" for the product of the vectors, "cosine" for their cosine.
     """
 
-    def __init__(self, data: TrainingData, embedding_dim: int, embedding_decay: float) -> None:
+    def __init__(
+        self,
+        data: TrainingData,
+        embedding_dim: int,
+        embedding_decay: float,
+        similarity: Literal["dot", "cosine"] = "dot",
+    ) -> None:
         super().__init__()
         self.tokenizer = Tokenizer(data.fields.groupby(ID))
         self.tokenizer.embed(embedding_dim, ID)
         self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
         self.graph = UserItemGraph(data.matrix())
         self.embedding_decay = embedding_decay
-        self.fold_in = FoldIn(self)
+        self.similarity = similarity
+        self.fold_in = FoldIn(self, unit=similarity == "cosine")
         self.held: tuple[Tensor, Tensor] | None = None
 
     @abstractmethod
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the vectors of all users (U, V) and all items (I, V)."""
+
+    def scale(self, vectors: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return vectors of users and items as they are for the product, at unit length for the cosine."""
+        if self.similarity == "dot":
+            return vectors
+        return F.normalize(vectors[0], dim=-1), F.normalize(vectors[1], dim=-1)
 
     def embed_histories(self, histories: CSR) -> Tensor:
         """Return the vectors (B, D) of new users by `FoldIn`."""

@@ -471,7 +471,7 @@ def test_a_criterion_that_its_own_file_does_not_monitor_is_a_fault(folder: Path)
         ("enmf", "multvae", "loss=whole_data", "multinomial"),
         ("gowalla/ccl", "multvae", "loss=ccl", "multinomial"),
         ("gowalla/directau", "neumf", "loss=directau", "bce"),
-        ("gowalla/bsl", "lightgcn", "loss=bsl", "bpr"),
+        ("gowalla/bsl", "neumf", "loss=bsl", "bce"),
     ],
 )
 def test_an_inherited_loss_that_a_later_model_cannot_have_gives_way_to_that_of_the_model(

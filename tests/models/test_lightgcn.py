@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -40,6 +41,26 @@ def test_a_batch_moves_rows_that_are_not_in_it(small_data: TrainingData) -> None
     gradient = model.User.embeddings.weight.grad
     assert gradient is not None
     assert int((gradient != 0).any(1).sum()) > 1
+
+
+def test_scores_are_cosines_of_the_averaged_embeddings_if_chosen(small_data: TrainingData) -> None:
+    model = LightGCN(small_data, embedding_dim=8, similarity="cosine")
+    plain = LightGCN(small_data, embedding_dim=8)
+    plain.load_state_dict(model.state_dict())
+    users, items = plain.vectors()
+    expected = torch.cosine_similarity(users[:, None], items[None], dim=-1)
+    torch.testing.assert_close(model.score(torch.arange(40)), expected)
+    histories = small_data.csr().take(np.arange(5))
+    torch.testing.assert_close(model.embed_histories(histories).norm(dim=1), torch.ones(5))
+    assert model.score_histories(histories).abs().max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("model", ["lightgcn", "ngcf", "simgcl", "xsimgcl"])
+@pytest.mark.parametrize("loss", ["ccl", "bsl"])
+def test_losses_on_cosines_take_models_on_the_graph_with_cosines_only(model: str, loss: str) -> None:
+    assert resolve(model, [f"loss={loss}", "n_negatives=4", "similarity=cosine"]).config.loss == loss
+    with pytest.raises(ConfigError, match=f"similarity: loss {loss} needs cosine scores: expected cosine, found dot"):
+        resolve(model, [f"loss={loss}", "n_negatives=4"])
 
 
 @pytest.mark.parametrize("optimizer", ["sparse_adam", "lazy_adam"])

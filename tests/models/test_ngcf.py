@@ -59,6 +59,16 @@ def test_the_l2_term_is_on_the_concatenated_embeddings_that_are_scored(small_dat
     assert model.held is None
 
 
+def test_the_l2_term_is_of_embeddings_that_are_not_scaled_for_the_cosine(small_data: TrainingData) -> None:
+    model = NGCF(small_data, embedding_dim=8, similarity="cosine", message_dropout=0, embedding_decay=0.3)
+    plain = NGCF(small_data, embedding_dim=8, message_dropout=0, embedding_decay=0.3)
+    plain.load_state_dict(model.state_dict())
+    pairs = torch.tensor([[3], [7]]), torch.tensor([[1, 2], [5, 0]])
+    torch.testing.assert_close(model.penalty(*pairs), plain.penalty(*pairs))
+    users, items = plain.vectors()
+    torch.testing.assert_close(model(*pairs), torch.cosine_similarity(users[pairs[0]], items[pairs[1]], dim=-1))
+
+
 @pytest.mark.parametrize("value", ["codes", "norm", "true", "null", "2", "[code]"])
 def test_a_layer_that_is_neither_is_refused(value: str) -> None:
     with pytest.raises(ConfigError, match="layer: expected one of paper, code, found"):

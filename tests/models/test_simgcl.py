@@ -67,6 +67,20 @@ def test_the_l2_term_is_of_the_norms_of_propagated_users_and_positives(small_dat
         assert model.held is None
 
 
+def test_the_l2_term_and_the_contrast_are_of_vectors_that_are_not_scaled(small_data: TrainingData) -> None:
+    losses = {}
+    for similarity in ("dot", "cosine"):
+        for kind in (SimGCL, XSimGCL):
+            torch.manual_seed(3)
+            model = kind(small_data, embedding_dim=8, noise=0, embedding_decay=0.3, similarity=similarity)
+            scored = BPRLoss().from_scores(model(BATCH["user"], BATCH["item"]))
+            losses[similarity, kind.__name__] = model.training_loss(BATCH, BPRLoss()) - scored
+            if similarity == "cosine":
+                torch.testing.assert_close(model.vectors()[0].norm(dim=1), torch.ones(40))
+    for name in ("SimGCL", "XSimGCL"):
+        torch.testing.assert_close(losses["dot", name], losses["cosine", name])
+
+
 def test_the_gradient_of_the_l2_term_is_that_of_the_formula(small_data: TrainingData, adjacency: Tensor) -> None:
     model = SimGCL(small_data, embedding_dim=8, n_layers=2, contrast_weight=0, embedding_decay=1.0)
     nodes = torch.cat([model.User.embeddings.weight, model.Item.embeddings.weight]).detach().double().requires_grad_()

@@ -8,7 +8,8 @@ from typing import Final
 from recrun.config.draft import Facts
 from recrun.config.family import can_score_new_users, without_new_users
 from recrun.errors import Fault
-from recrun.registry import DATASETS, LOSSES
+from recrun.registry import DATASETS, LOSSES, MODELS
+from recrun.registry.component import Component
 
 
 def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
@@ -47,14 +48,24 @@ def _new_users_that_the_model_can_score(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(without_new_users(model.name), "split", "model")
 
 
+def _offers_cosines(model: Component) -> bool:
+    """Return whether a model's scores are cosines, or are with its setting `similarity`."""
+    return model.traits.scores == "cosine" or "similarity" in {parameter.name for parameter in model.parameters}
+
+
 def _scores_that_the_loss_can_take(facts: Facts) -> Iterator[Fault]:
+    """Yield what is wrong with the scores where the loss needs cosines.
+
+    A model with vectors offers both kinds of scores by a setting `similarity` of "dot" and "cosine"; one whose scores
+    always are cosines has the trait `scores="cosine"`. All others are refused.
+    """
     if facts.loss.scores != "cosine" or "model" not in facts.components:
         return
     model, loss = facts.components["model"].name, facts.components["loss"].name
-    if "similarity" not in {parameter.name for parameter in facts.components["model"].parameters}:
-        if facts.model.scores != "cosine":
-            message = f"loss {loss} needs cosine similarities as scores, but model {model} has other scores"
-            yield facts.fault(f"{message}; choose another loss", "loss", "model")
+    if not _offers_cosines(facts.components["model"]):
+        known = ", ".join(each.name for each in MODELS if _offers_cosines(each))
+        message = f"loss {loss} needs cosine similarities as scores, but model {model} has other scores"
+        yield facts.fault(f"{message}; choose another loss, or a model with cosines: {known}", "loss", "model")
     elif facts.has("similarity") and facts.values["similarity"] != "cosine":
         message = f"loss {loss} needs cosine scores: expected cosine, found {facts.values['similarity']}"
         yield facts.fault(f"{message}; set similarity to cosine, or choose another loss", "similarity", "loss")
