@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from recrun.architectures.graph import GraphArch
+from recrun.errors import ConfigError, Fault
 from recrun.registry import MODELS
-from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
+from recrun.types import Annotated, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
@@ -22,7 +24,11 @@ class LightGCN(GraphArch):
     """Score items by the product of user and item embeddings averaged over the layers of a linear graph convolution.
 
     With A the normalized adjacency matrix of the graph and E the embeddings of its nodes, a score is the product of two
-    rows of (E + A E + ... + A^L E) / (L + 1).
+    rows of a_0 E + a_1 A E + ... + a_L A^L E, where each a_l is 1 / (L + 1).
+
+    The defaults are the paper's. Dropout of edges is an option of the authors' code (`--dropout 1 --keepprob 0.6` is
+    an `edge_dropout` of 0.4), drawn anew for each batch and shared by the layers; so are other weights of the edges, of
+    which the paper's table 5 compares some. Dropout of users' vectors is that of `bprmf`.
 
     *Source:* He, Deng, Wang, Li, Zhang, Wang, "LightGCN: Simplifying and Powering Graph Convolution Network for
     Recommendation", SIGIR 2020, equations 3 to 8; the L2 term of equation 15 on the rows of a batch, as in its
@@ -31,10 +37,19 @@ class LightGCN(GraphArch):
     Args:
         embedding_dim: length of the embeddings.
         n_layers: L, how often embeddings are propagated.
+        layer_weights: the L + 1 weights a_0 ... a_L of the layers, such as [0, 0, 0, 1] for the last one alone; null
+            for equal weights that sum to 1.
+        normalization: the weight of a message from node m to node n, with degrees d: "symmetric" for
+            1 / sqrt(d_n d_m), "left" for 1 / d_n, "right" for 1 / d_m, "none" for 1.
+        edge_dropout: dropout rate of the messages, each direction of an edge on its own, in training.
+        embedding_dropout: dropout rate of the users' vectors in training, before they are scaled for the cosine.
         init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
             over B.
         similarity: "dot" for the product of the averaged embeddings, "cosine" for their cosine.
+
+    Raises:
+        ConfigError: `layer_weights` are not L + 1, or all 0.
     """
 
     def __init__(
@@ -43,18 +58,47 @@ class LightGCN(GraphArch):
         *,
         embedding_dim: PositiveInt = 64,
         n_layers: PositiveInt = 3,
+        layer_weights: Annotated[
+            list[NonNegativeFloat] | None,
+            Where(
+                "layer_weights is None or len(layer_weights) == n_layers + 1",
+                "expected a weight for layer 0 and each of the {n_layers} layers, {n_layers + 1} in all, found "
+                "{layer_weights}",
+            ),
+            Where("layer_weights is None or len(layer_weights) == 0 or max(layer_weights) > 0", "all are 0"),
+        ] = None,
+        normalization: Literal["symmetric", "left", "right", "none"] = "symmetric",
+        edge_dropout: Fraction = 0.0,
+        embedding_dropout: Fraction = 0.0,
         init_std: PositiveFloat = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
         similarity: Literal["dot", "cosine"] = "dot",
     ) -> None:
-        super().__init__(data, embedding_dim, embedding_decay, similarity)
-        self.n_layers = n_layers
+        if layer_weights is not None and (len(layer_weights) != n_layers + 1 or not any(layer_weights)):
+            message = f"expected {n_layers + 1} weights that are not all 0, found {layer_weights}"
+            raise ConfigError(Fault(message, key="layer_weights"))
+        super().__init__(data, embedding_dim, embedding_decay, similarity, normalization)
+        self.n_layers, self.layer_weights = n_layers, layer_weights
+        self.edge_dropout, self.embedding_dropout = edge_dropout, embedding_dropout
         self.initialize(init_std)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """Return the embeddings of all users and all items, averaged over the layers; at unit length for the cosine."""
+        """Return the averaged embeddings of all users and all items, at unit length for the cosine.
+
+        In training, edges and users' embeddings are dropped.
+        """
+        users_UD, items_ID = self.graph.split(self._average())
+        if self.embedding_dropout:
+            users_UD = F.dropout(users_UD, self.embedding_dropout, self.training)
+        return self.scale((users_UD, items_ID))
+
+    def _average(self) -> Tensor:
+        edges = self.graph.drop(self.edge_dropout) if self.edge_dropout and self.training else None
         layer_ND = total_ND = self.nodes()
-        for _ in range(self.n_layers):
-            layer_ND = self.graph(layer_ND)
-            total_ND = total_ND + layer_ND
-        return self.scale(self.graph.split(total_ND / (self.n_layers + 1)))
+        if self.layer_weights is not None:
+            total_ND = self.layer_weights[0] * layer_ND
+        for number in range(1, self.n_layers + 1):
+            layer_ND = self.graph(layer_ND, edges)
+            weighted_ND = layer_ND if self.layer_weights is None else self.layer_weights[number] * layer_ND
+            total_ND = total_ND + weighted_ND
+        return total_ND / (self.n_layers + 1) if self.layer_weights is None else total_ND

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -25,64 +25,127 @@ if TYPE_CHECKING:
     from recrun.data.interactions import CSR, TrainingData
 
 
+Normalization = Literal["symmetric", "left", "right", "none"]
+
+
+class EdgeWeights(NamedTuple):
+    """A weight for each edge in each direction."""
+
+    weights_E: Tensor
+    """The weights of the messages that a node receives, node after node."""
+    transposed_E: Tensor
+    """The weights of the messages that it sends, in the same order: those of the backward pass."""
+
+
 class UserItemGraph(nn.Module):
-    """The interactions as a graph of users and items, with edges weighted by the degrees d: d_u^-1/2 d_i^-1/2.
+    """The interactions as a graph of users and items, with edges weighted by the degrees d of their nodes.
 
     Called with node embeddings (N, D), it returns their product with the weighted adjacency matrix (N, N): for each
-    node the weighted sum of its neighbours' embeddings, 0 if it has none. The matrix is symmetric, so the backward pass
-    is the same product.
+    node the weighted sum of its neighbours' embeddings, 0 if it has none. The backward pass is the product with the
+    transposed matrix; weights are not trained.
 
-    The graph moves with the model to its device but is not part of its state: it is rebuilt from the train part.
+    The graph moves with the model to its device but is not part of its state: it is rebuilt from the train part. Edges
+    are drawn by torch's generator, whose state is part of a checkpoint.
 
     *Source:* the matrix is that of He, Deng, Wang, Li, Zhang, Wang, "LightGCN", SIGIR 2020, equation 8.
 
     Args:
         rows: the interactions (U, I), 1 where the user has interacted with the item.
+        normalization: the weight of a message from m to n: d_n^-1/2 d_m^-1/2 if "symmetric", 1 / d_n if "left" (the
+            mean of the neighbours), 1 / d_m if "right", 1 if "none".
     """
 
     neighbors: Tensor
     starts: Tensor
     weights: Tensor
+    transposed: Tensor
+    reverse: Tensor
 
-    def __init__(self, rows: csr_matrix) -> None:
+    def __init__(self, rows: csr_matrix, normalization: Normalization = "symmetric") -> None:
         super().__init__()
         self.n_users, self.n_items = rows.shape
-        columns = rows.T.tocsr()
+        numbers = csr_matrix((np.arange(rows.nnz), rows.indices, rows.indptr), shape=rows.shape)
+        columns = numbers.T.tocsr()
         neighbors_E = np.concatenate([rows.indices.astype(np.int64) + self.n_users, columns.indices])
         degrees_N = np.concatenate([np.diff(rows.indptr), np.diff(columns.indptr)])
-        roots_N = degrees_N.clip(1) ** -0.5
-        weights_E = np.repeat(roots_N, degrees_N) * roots_N[neighbors_E]
         starts_N = np.cumsum(degrees_N) - degrees_N
-        for name, array in (("neighbors", neighbors_E), ("starts", starts_N.astype(np.int64))):
-            self.register_buffer(name, torch.from_numpy(array), persistent=False)
-        self.register_buffer("weights", torch.from_numpy(weights_E.astype(np.float32)), persistent=False)
+        reverse_E = np.concatenate([np.empty(rows.nnz, dtype=np.int64), columns.data])
+        reverse_E[columns.data] = rows.nnz + np.arange(rows.nnz)
+        weights_E = _weigh(degrees_N, neighbors_E, normalization)
+        for name, array in (("neighbors", neighbors_E), ("starts", starts_N), ("reverse", reverse_E)):
+            self.register_buffer(name, torch.from_numpy(array.astype(np.int64)), persistent=False)
+        self.register_buffer("weights", torch.from_numpy(weights_E), persistent=False)
+        transposed = self.weights if normalization in ("symmetric", "none") else self.weights[self.reverse]
+        self.register_buffer("transposed", transposed, persistent=False)
 
-    def forward(self, nodes_ND: Tensor) -> Tensor:
-        """Return each node's weighted sum of its neighbours' embeddings (N, D)."""
-        product: Tensor = _SymmetricProduct.apply(nodes_ND, self)  # type: ignore[no-untyped-call]
+    def forward(self, nodes_ND: Tensor, edges: EdgeWeights | None = None) -> Tensor:
+        """Return each node's weighted sum of its neighbours' embeddings (N, D).
+
+        Args:
+            nodes_ND: the embeddings.
+            edges: other weights than those of the degrees, such as those of `drop` and `subgraph`.
+        """
+        product: Tensor = _Product.apply(nodes_ND, self, edges or EdgeWeights(self.weights, self.transposed))  # type: ignore[no-untyped-call]
         return product
 
-    def sum_neighbors(self, nodes_ND: Tensor) -> Tensor:
-        """Return the same, without a backward pass."""
+    def sum_neighbors(self, nodes_ND: Tensor, weights_E: Tensor) -> Tensor:
+        """Return the sums of the neighbours' embeddings with some weights, without a backward pass."""
         # A weighted bag of rows per node: on a CPU three to five times as fast as the sparse-dense products of torch or
         # scipy, and it sums in a fixed order on every device.
-        nodes_ND = nodes_ND.to(self.weights.dtype).contiguous()
-        return F.embedding_bag(self.neighbors, nodes_ND, self.starts, mode="sum", per_sample_weights=self.weights)
+        nodes_ND = nodes_ND.to(weights_E.dtype).contiguous()
+        return F.embedding_bag(self.neighbors, nodes_ND, self.starts, mode="sum", per_sample_weights=weights_E)
+
+    def drop(self, rate: float) -> EdgeWeights:
+        """Return the weights with each message dropped at a rate, and the others divided by 1 - rate.
+
+        The two directions of an edge are dropped independently, as in the code of LightGCN.
+        """
+        weights_E = F.dropout(self.weights, rate)
+        return EdgeWeights(weights_E, weights_E[self.reverse])
+
+    def subgraph(self, rate: float) -> EdgeWeights:
+        """Return the weights of the graph without a share of the interactions, drawn at random.
+
+        They are d_n^-1/2 d_m^-1/2 with the degrees of what is left; what is dropped weighs 0.
+        """
+        n_edges = len(self.neighbors)
+        n_interactions = n_edges // 2
+        left = torch.zeros(n_interactions, dtype=torch.int64, device=self.weights.device)
+        left[torch.randperm(n_interactions, device=left.device)[: int(n_interactions * (1 - rate))]] = 1
+        left_E = torch.cat([left, left[self.reverse[n_interactions:]]])
+        before_E = F.pad(left_E.cumsum(0), (1, 0))
+        ends_N = torch.cat([self.starts[1:], self.starts.new_tensor([n_edges])])
+        roots_N = (before_E[ends_N] - before_E[self.starts]).clamp(min=1).to(self.weights.dtype).rsqrt()
+        weights_E = left_E * roots_N.repeat_interleave(ends_N - self.starts, output_size=n_edges)
+        weights_E = weights_E * roots_N[self.neighbors]
+        return EdgeWeights(weights_E, weights_E)
 
     def split(self, nodes_ND: Tensor) -> tuple[Tensor, Tensor]:
         """Return the users' (U, D) and the items' (I, D) part of node embeddings."""
         return nodes_ND[: self.n_users], nodes_ND[self.n_users :]
 
 
-class _SymmetricProduct(torch.autograd.Function):
+def _weigh(degrees_N: np.ndarray, neighbors_E: np.ndarray, normalization: Normalization) -> np.ndarray:
+    """Return the weights (E,) of the messages that nodes receive from their neighbours."""
+    power = {"symmetric": -0.5, "left": -1.0, "right": -1.0, "none": 0.0}[normalization]
+    factors_N = degrees_N.clip(1) ** power
+    weights_E = np.ones(len(neighbors_E))
+    if normalization != "right":
+        weights_E = np.repeat(factors_N, degrees_N)
+    if normalization != "left":
+        weights_E = weights_E * factors_N[neighbors_E]
+    return weights_E.astype(np.float32)
+
+
+class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, nodes_ND: Tensor, graph: UserItemGraph) -> Tensor:
-        context.graph = graph
-        return graph.sum_neighbors(nodes_ND)
+    def forward(context: Any, nodes_ND: Tensor, graph: UserItemGraph, edges: EdgeWeights) -> Tensor:
+        context.graph, context.transposed_E = graph, edges.transposed_E
+        return graph.sum_neighbors(nodes_ND, edges.weights_E)
 
     @staticmethod
-    def backward(context: Any, gradient_ND: Tensor) -> tuple[Tensor, None]:
-        return context.graph.sum_neighbors(gradient_ND), None
+    def backward(context: Any, gradient_ND: Tensor) -> tuple[Tensor, None, None]:
+        return context.graph.sum_neighbors(gradient_ND, context.transposed_E), None, None
 
 
 class GraphArch(RecSysArch):
@@ -98,6 +161,7 @@ class GraphArch(RecSysArch):
         embedding_decay: weight of the L2 term of a batch: half the sum of the squared norms of its embeddings, divided
             by B.
         similarity: "dot" for the product of the vectors, "cosine" for their cosine.
+        normalization: how edges are weighted, see `UserItemGraph`.
     """
 
     def __init__(
@@ -106,12 +170,13 @@ class GraphArch(RecSysArch):
         embedding_dim: int,
         embedding_decay: float,
         similarity: Literal["dot", "cosine"] = "dot",
+        normalization: Normalization = "symmetric",
     ) -> None:
         super().__init__()
         self.tokenizer = Tokenizer(data.fields.groupby(ID))
         self.tokenizer.embed(embedding_dim, ID)
         self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
-        self.graph = UserItemGraph(data.matrix())
+        self.graph = UserItemGraph(data.matrix(), normalization)
         self.embedding_decay = embedding_decay
         self.similarity = similarity
         self.fold_in = FoldIn(self, unit=similarity == "cosine")

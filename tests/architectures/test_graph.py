@@ -45,6 +45,35 @@ def test_gradients_are_those_of_the_dense_product(rows: csr_matrix, adjacency: t
     torch.testing.assert_close(sparse.grad, dense.grad.float())
 
 
+def test_dropped_messages_are_missing_in_one_direction_and_the_others_are_scaled(
+    rows: csr_matrix, adjacency: torch.Tensor
+) -> None:
+    graph = UserItemGraph(rows)
+    edges, whole = graph.drop(0.25), torch.eye(50)
+    matrix = graph(whole, edges)
+    kept = matrix != 0
+    assert 0.65 < kept.sum() / (adjacency != 0).sum() < 0.85
+    assert not torch.equal(kept, kept.T)
+    torch.testing.assert_close(matrix[kept], (adjacency / 0.75).float()[kept])
+    weights, nodes = torch.randn(50, 50), whole.clone().requires_grad_()
+    (graph(nodes, edges) * weights).sum().backward()
+    assert nodes.grad is not None
+    torch.testing.assert_close(nodes.grad, matrix.T @ weights)
+
+
+def test_a_subgraph_lacks_a_share_of_the_interactions_and_has_the_weights_of_its_own_degrees(rows: csr_matrix) -> None:
+    graph = UserItemGraph(rows)
+    matrix = graph(torch.eye(50), graph.subgraph(0.3)).double()
+    assert torch.equal(matrix, matrix.T)
+    left = (matrix != 0).double()
+    assert left.sum() == 2 * int(rows.nnz * 0.7)
+    assert (left[:30, 30:] <= torch.from_numpy(rows.toarray())).all()
+    roots = left.sum(1).clamp(min=1).rsqrt()
+    torch.testing.assert_close(matrix, roots[:, None] * left * roots, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(graph(torch.eye(50), graph.subgraph(0.0)), graph(torch.eye(50)))
+    assert not torch.equal(graph.subgraph(0.3).weights_E, graph.subgraph(0.3).weights_E)
+
+
 def test_the_graph_is_no_part_of_a_models_state_and_follows_it(rows: csr_matrix) -> None:
     graph = UserItemGraph(rows)
     assert graph.state_dict() == {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -41,6 +43,64 @@ def test_a_batch_moves_rows_that_are_not_in_it(small_data: TrainingData) -> None
     gradient = model.User.embeddings.weight.grad
     assert gradient is not None
     assert int((gradient != 0).any(1).sum()) > 1
+
+
+def test_layers_have_the_weights_that_are_set(small_data: TrainingData, adjacency: Tensor) -> None:
+    model = LightGCN(small_data, embedding_dim=8, n_layers=2, layer_weights=[0.5, 0, 2])
+    nodes = torch.cat([model.User.embeddings.weight, model.Item.embeddings.weight]).double()
+    expected = 0.5 * nodes + 2 * adjacency @ adjacency @ nodes
+    torch.testing.assert_close(torch.cat(model.vectors()), expected.float())
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ("[1, 1]", "expected a weight for layer 0 and each of the 3 layers, 4 in all, found"),
+        ("[0, 0, 0, 0]", "all are 0"),
+        ("[]", "expected a weight for layer 0 and each of the 3 layers, 4 in all, found"),
+        ("[1, 1, 1, -1]", "expected a list of numbers >= 0 or null; element 4 is -1"),
+        ("last", "expected a list of numbers >= 0 or null, found"),
+    ],
+)
+def test_weights_of_layers_that_make_no_sense_are_refused(small_data: TrainingData, given: str, fault: str) -> None:
+    with pytest.raises(ConfigError, match=f"layer_weights: {fault}"):
+        resolve("lightgcn", [f"layer_weights={given}"])
+    for weights in ([1.0], [0.0] * 4):
+        with pytest.raises(ConfigError, match="expected 4 weights that are not all 0"):
+            LightGCN(small_data, layer_weights=weights)
+
+
+@pytest.mark.parametrize("normalization", ["left", "right", "none"])
+def test_edges_have_the_weights_that_are_chosen(small_data: TrainingData, normalization: Any) -> None:
+    model = LightGCN(small_data, embedding_dim=8, n_layers=2, normalization=normalization)
+    table = torch.from_numpy(small_data.matrix().toarray()).double()
+    whole = torch.cat([torch.cat([torch.zeros(40, 40), table], 1), torch.cat([table.T, torch.zeros(30, 30)], 1)])
+    inverse = torch.diag(1 / whole.sum(1).clamp(min=1))
+    matrix = {"left": inverse @ whole, "right": whole @ inverse, "none": whole}[normalization]
+    nodes = torch.cat([model.User.embeddings.weight, model.Item.embeddings.weight]).detach().double().requires_grad_()
+    expected = (nodes + matrix @ nodes + matrix @ matrix @ nodes) / 3
+    torch.testing.assert_close(torch.cat(model.vectors()), expected.float())
+    torch.cat(model.vectors()).square().sum().backward()
+    expected.square().sum().backward()
+    assert nodes.grad is not None
+    torch.testing.assert_close(model.User.embeddings.weight.grad, nodes.grad[:40].float())
+
+
+def test_edges_and_users_are_dropped_in_training_only_and_a_state_of_the_generator_repeats_it(
+    small_data: TrainingData,
+) -> None:
+    batch = {"user": torch.tensor([[3], [7]]), "item": torch.tensor([[1, 2], [5, 0]])}
+    plain = LightGCN(small_data, embedding_dim=8)
+    for settings in ({"edge_dropout": 0.4}, {"embedding_dropout": 0.4}):
+        model = LightGCN(small_data, embedding_dim=8, **settings)  # type: ignore[arg-type]
+        model.load_state_dict(plain.state_dict())
+        state = torch.get_rng_state()
+        losses = [model.training_loss(batch, BPRLoss()).item() for _ in range(2)]
+        assert losses[0] != losses[1]
+        torch.set_rng_state(state)
+        assert [model.training_loss(batch, BPRLoss()).item() for _ in range(2)] == losses
+        model.eval()
+        assert all(torch.equal(*pair) for pair in zip(model.vectors(), plain.vectors(), strict=True))
 
 
 def test_scores_are_cosines_of_the_averaged_embeddings_if_chosen(small_data: TrainingData) -> None:
