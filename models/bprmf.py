@@ -16,7 +16,7 @@ from recrun.architectures.fold_in import FoldIn
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
 from recrun.registry import MODELS
-from recrun.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from recrun.types import Annotated, AppliesIf, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from recrun.data.interactions import CSR, TrainingData
@@ -27,8 +27,8 @@ class BPRMF(RecSysArch):
     """Factorise the interaction matrix by ranking observed above sampled items (BPR).
 
     The score is the product, or the cosine, of the user's and the item's embedding. The loss can be chosen. Dropout of
-    users' embeddings is that of the code of BSL (Wu et al., ICDE 2024), where it comes before the cosine; in the code
-    of SimpleX (Mao et al., CIKM 2021), whose matrix factorisation also has it, it comes after.
+    users' embeddings comes before the cosine in the code of BSL (Wu et al., ICDE 2024), and after it in that of SimpleX
+    (Mao et al., CIKM 2021; RecZoo), so that there the scores of a training step are no cosines.
 
     *Source:* Rendle, Freudenthaler, Gantner, Schmidt-Thieme, "BPR: Bayesian Personalized Ranking from Implicit
     Feedback", UAI 2009, section 4.3.1.
@@ -38,7 +38,9 @@ class BPRMF(RecSysArch):
         init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term on the embeddings of a batch, half their squared norms over B.
         similarity: "dot" for the product of the embeddings, "cosine" for their cosine.
-        embedding_dropout: dropout rate of the users' embeddings in training, before they are scaled for the cosine.
+        embedding_dropout: dropout rate of the users' embeddings in training.
+        dropout_after_scaling: whether entries of users' vectors are dropped after they are scaled for the cosine, not
+            before.
     """
 
     def __init__(
@@ -50,6 +52,9 @@ class BPRMF(RecSysArch):
         embedding_decay: NonNegativeFloat = 0.0,
         similarity: Literal["dot", "cosine"] = "dot",
         embedding_dropout: Fraction = 0.0,
+        dropout_after_scaling: Annotated[
+            bool, AppliesIf("similarity == 'cosine' and embedding_dropout > 0", "nothing is dropped after scaling")
+        ] = False,
     ) -> None:
         super().__init__()
         self.tokenizer = Tokenizer(data.fields.groupby(ID))
@@ -58,14 +63,14 @@ class BPRMF(RecSysArch):
         self.n_items = data.n_items
         self.embedding_decay = embedding_decay
         self.similarity = similarity
-        self.embedding_dropout = embedding_dropout
+        self.embedding_dropout, self.dropout_after_scaling = embedding_dropout, dropout_after_scaling
         self._counted: tuple[Tensor, Repeated | None] | None = None
         self.fold_in = FoldIn(self, unit=similarity == "cosine")
         self.initialize(init_std)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
-        users_B1D = self._scale(self._drop(self.User.look_up(users)))
+        users_B1D = self._of_users(self.User.look_up(users))
         repeated = repeated_items(items, self.n_items)
         self._counted = (items, repeated) if self.embedding_decay else None
         if repeated is None:
@@ -88,7 +93,7 @@ class BPRMF(RecSysArch):
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the embeddings of all users and all items, at unit length for the cosine; dropped only in training."""
-        return self._scale(self._drop(self.User.embeddings.weight)), self._scale(self.Item.embeddings.weight)
+        return self._of_users(self.User.embeddings.weight), self._scale(self.Item.embeddings.weight)
 
     def embed_histories(self, histories: CSR) -> Tensor:
         """Return the vectors (B, D) of new users by `FoldIn`."""
@@ -97,6 +102,11 @@ class BPRMF(RecSysArch):
     def score_histories(self, histories: CSR) -> Tensor:
         """Return the scores (B, I) of all items for new users."""
         return self.fold_in.score(histories)
+
+    def _of_users(self, embeddings: Tensor) -> Tensor:
+        if self.dropout_after_scaling:
+            return self._drop(self._scale(embeddings))
+        return self._scale(self._drop(embeddings))
 
     def _drop(self, embeddings: Tensor) -> Tensor:
         return F.dropout(embeddings, self.embedding_dropout, self.training) if self.embedding_dropout else embeddings

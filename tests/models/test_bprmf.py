@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from recrun.architectures.few_items import repeated_items
+from recrun.config.resolve import resolve
 from recrun.criterions import BPRLoss, BSLLoss
 from recrun.data.datasets import Synthetic
+from recrun.errors import ConfigError
 from recrun.models.bprmf import BPRMF
 
 
@@ -95,3 +97,19 @@ def test_the_distinct_items_of_a_batch_are_counted_once_a_step(data: Any, monkey
         batch = {"user": torch.randint(60, (8, 1)), "item": torch.randint(40, (8, 70))}
         model.training_loss(batch, BPRLoss())
         assert len(counted) == n_steps
+
+
+def test_entries_of_users_are_dropped_after_scaling_if_chosen(data: Any) -> None:
+    model = BPRMF(data, embedding_dim=8, similarity="cosine", embedding_dropout=0.5, dropout_after_scaling=True)
+    unit = torch.nn.functional.normalize(model.User.embeddings.weight, dim=1)
+    dropped = model.vectors()[0]
+    kept = dropped != 0
+    assert 0.3 < kept.double().mean() < 0.7
+    torch.testing.assert_close(dropped[kept], 2 * unit[kept])
+    torch.testing.assert_close(model.eval().vectors()[0], unit)
+
+
+@pytest.mark.parametrize("others", [["embedding_dropout=0.1"], ["similarity=cosine"]])
+def test_where_entries_are_dropped_has_a_meaning_with_dropout_and_cosines_only(others: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"dropout_after_scaling: .*nothing is dropped after scaling"):
+        resolve("bprmf", [*others, "dropout_after_scaling=true"])
