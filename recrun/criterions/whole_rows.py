@@ -35,14 +35,16 @@ class MultinomialLoss(BaseCriterion):
 class WholeDataLoss(BaseCriterion):
     """Predict 1 for a user's items and 0, with a lower weight, for all others: weighted squared error.
 
-    Per user: Σ (1 - s)² over the user's items + c₀ Σ s² over the others. With s = u·v the sum of s² over all items is
-    u'(V'V)u, so nothing of size B x I is computed.
+    Per user: Σ (1 - s)² over the user's items + Σ c s² over the others. With s = u·v the sum of c s² over all items is
+    u'(V'CV)u with C the diagonal matrix of the weights c, so nothing of size B x I is computed. All c are c₀, unless
+    the model has a weight for each item (`weight_exponent` of enmf).
 
-    *Source:* Chen, Zhang, Zhang, Liu and Ma, ACM TOIS 38(2), 2020 (ENMF), section 4, with one weight for all negatives
-    and with the constant that the paper leaves out.
+    *Source:* Chen, Zhang, Zhang, Liu and Ma, ACM TOIS 38(2), 2020 (ENMF), section 4, with the constant that the paper
+    leaves out.
 
     Args:
-        negative_weight: c₀, the weight of an item that the user has not interacted with.
+        negative_weight: c₀, the weight of an item that the user has not interacted with; the mean of the items' weights
+            if they differ.
     """
 
     compares_vectors = True
@@ -51,7 +53,9 @@ class WholeDataLoss(BaseCriterion):
         super().__init__(reduction)
         self.negative_weight = negative_weight
 
-    def forward(self, users: Tensor, items: Tensor, places: Tensor, positives: Tensor) -> Tensor:
+    def forward(
+        self, users: Tensor, items: Tensor, places: Tensor, positives: Tensor, factors: Tensor | None = None
+    ) -> Tensor:
         """Return the loss of the vectors `users` (B, D) and `items` (I, D); terms (B,).
 
         Args:
@@ -59,9 +63,12 @@ class WholeDataLoss(BaseCriterion):
             items: vectors of all items.
             places: the row of `users` that each item belongs to, int64 (N,).
             positives: the items, int64 (N,).
+            factors: the weights of items as multiples of c₀ (I,), where they differ.
         """
         scores_N = (users[places] * items[positives]).sum(dim=1)
-        squares_B = ((users @ (items.T @ items)) * users).sum(dim=1)
-        of_positives_N = (1 - scores_N).square() - self.negative_weight * scores_N.square()
+        weighted_ID = items if factors is None else factors[:, None] * items
+        squares_B = ((users @ (items.T @ weighted_ID)) * users).sum(dim=1)
+        taken_N = scores_N.square() if factors is None else factors[positives] * scores_N.square()
+        of_positives_N = (1 - scores_N).square() - self.negative_weight * taken_N
         terms_B = (self.negative_weight * squares_B).index_add(0, places, of_positives_N)
         return self.reduce(terms_B)
