@@ -5,14 +5,14 @@ Shapes: B users in a batch, K negatives, U users, I items, N = U + I nodes, D em
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recrun.architectures.graph import GraphArch
+from recrun.architectures.graph import EdgeWeights, GraphArch
 from recrun.architectures.prediction import Batch
 from recrun.registry import MODELS
 from recrun.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
 _SLOPE: Final = 0.2
 """Slope of the leaky ReLU below 0."""
+
+
+class _Kept(NamedTuple):
+    """What node dropout leaves of a batch's graph; None for all of it."""
+
+    scale_N1: Tensor | None
+    """0 for what a node sends to all others (paper) or to itself (code), else 1 / (1 - rate)."""
+    edges: EdgeWeights | None
+
+
+_ALL: Final = _Kept(None, None)
 
 
 @MODELS.register("ngcf", loss="bpr", new_users=True, gradients="dense")
@@ -36,8 +47,9 @@ class NGCF(GraphArch):
     not for the next layer.
 
     Both have the L2 term of the authors' code, on the concatenated embeddings of the batch; in the paper it is on all
-    parameters. The code's node dropout, which is off by default there, and layers of other widths are missing. There
-    embeddings start by Xavier's uniform initialisation.
+    parameters. Node dropout is drawn for each batch and shared by the layers: the paper drops whole nodes, that is all
+    messages that they send; the code drops single entries of its matrix, self-connections included. Layers of other
+    widths are missing. In the code embeddings start by Xavier's uniform initialisation.
 
     *Source:* Wang, He, Wang, Feng, Chua, "Neural Graph Collaborative Filtering", SIGIR 2019, equations 7 to 10.
 
@@ -46,6 +58,8 @@ class NGCF(GraphArch):
         n_layers: L, how often embeddings are propagated.
         layer: "paper" for the layers of the paper, "code" for those of its authors' code.
         message_dropout: dropout rate of each layer's output.
+        node_dropout: dropout rate of nodes' messages, in training: of all messages of a node in the layer of the paper,
+            of single messages in that of the code.
         init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term, half the squared norms of the batch's concatenated embeddings over B.
         similarity: "dot" for the product of the concatenated embeddings, "cosine" for their cosine.
@@ -61,6 +75,7 @@ class NGCF(GraphArch):
         n_layers: PositiveInt = 3,
         layer: Literal["paper", "code"] = "paper",
         message_dropout: Fraction = 0.1,
+        node_dropout: Fraction = 0.0,
         init_std: PositiveFloat = 0.1,
         embedding_decay: NonNegativeFloat = 1e-5,
         similarity: Literal["dot", "cosine"] = "dot",
@@ -71,7 +86,7 @@ class NGCF(GraphArch):
         self.products = nn.ModuleList(nn.Linear(embedding_dim, embedding_dim, bias=biased) for _ in range(n_layers))
         degrees_N = np.concatenate([data.csr().lengths, data.item_counts()]).astype(np.float32)
         self.register_buffer("degrees", torch.from_numpy(degrees_N)[:, None], persistent=False)
-        self.message_dropout = message_dropout
+        self.message_dropout, self.node_dropout = message_dropout, node_dropout
         self.initialize(init_std)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
@@ -97,18 +112,25 @@ class NGCF(GraphArch):
     def _propagate(self) -> tuple[Tensor, Tensor]:
         layer_ND = self.nodes()
         layers = [layer_ND]
+        kept = self._drop_nodes() if self.node_dropout and self.training else _ALL
         for of_sums, of_products in zip(self.sums, self.products, strict=True):
-            layer_ND = self._transform(layer_ND, of_sums, of_products)
+            layer_ND = self._transform(layer_ND, of_sums, of_products, kept)
             layer_ND = F.dropout(layer_ND, self.message_dropout, self.training)
             layers.append(F.normalize(layer_ND, dim=1))
         return self.graph.split(torch.cat(layers, dim=1))
 
-    def _transform(self, layer_ND: Tensor, of_sums: nn.Module, of_products: nn.Module) -> Tensor:
+    def _drop_nodes(self) -> _Kept:
+        scale_N1 = F.dropout(torch.ones_like(self.degrees), self.node_dropout)
+        return _Kept(scale_N1, self.graph.drop(self.node_dropout) if self.layer == "code" else None)
+
+    def _transform(self, layer_ND: Tensor, of_sums: nn.Module, of_products: nn.Module, kept: _Kept) -> Tensor:
         """Return the embeddings (N, D) of the next layer."""
         if self.layer == "paper":
-            neighbors_ND = self.graph(layer_ND)
+            sent_ND = layer_ND if kept.scale_N1 is None else kept.scale_N1 * layer_ND
+            neighbors_ND = self.graph(sent_ND)
             return F.leaky_relu(of_sums(neighbors_ND + layer_ND) + of_products(neighbors_ND * layer_ND), _SLOPE)
         # The graph divides an edge by the roots of both its nodes' degrees; multiplied by these it sums neighbours.
         roots_N1 = self.degrees.sqrt()
-        means_ND = (roots_N1 * self.graph(roots_N1 * layer_ND) + layer_ND) / (self.degrees + 1)
+        own_ND = layer_ND if kept.scale_N1 is None else kept.scale_N1 * layer_ND
+        means_ND = (roots_N1 * self.graph(roots_N1 * layer_ND, kept.edges) + own_ND) / (self.degrees + 1)
         return F.leaky_relu(of_sums(means_ND), _SLOPE) + F.leaky_relu(of_products(means_ND * layer_ND), _SLOPE)

@@ -191,7 +191,15 @@ MODELS: Final[dict[str, ModelMap]] = {
             "lambda_weights": to(
                 "embedding_decay", why="the L2 term is on the embeddings before propagation there, on all layers here"
             ),
-            "node_dropout": only(0, 0.0, "()", "(0,)", "(0,0)", "(0,0,0)", why="the model here has no such dropout"),
+            "node_dropout": only(
+                0,
+                0.0,
+                "()",
+                "(0,)",
+                "(0,0)",
+                "(0,0,0)",
+                why="its kind of dropout of nodes is not that of node_dropout here",
+            ),
             "message_dropout": to("message_dropout", _one_rate),
             "normalize": only(True, why="the graph is normalised here"),
             "n_fold": _MEMORY,

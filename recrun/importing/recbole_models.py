@@ -216,7 +216,7 @@ MODELS: Final[dict[str, ModelMap]] = {
         {
             **_EMBEDDING,
             "hidden_size_list": same_layers("n_layers", "embedding_size"),
-            "node_dropout": only(0, 0.0, why=_NO_DROPOUT),
+            "node_dropout": only(0, 0.0, why="its kind of dropout of nodes is not that of node_dropout here"),
             "message_dropout": to("message_dropout"),
             "reg_weight": _decay,
             "require_pow": no_effect("the model there does not read it"),

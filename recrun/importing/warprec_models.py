@@ -126,7 +126,7 @@ MODELS: Final[dict[str, ModelMap]] = {
         {
             **_EMBEDDING,
             "weight_size": same_layers("n_layers", "embedding_size"),
-            "node_dropout": only(0, 0.0, why="the model here has no such dropout"),
+            "node_dropout": only(0, 0.0, why="its kind of dropout of nodes is not that of node_dropout here"),
             "message_dropout": to("message_dropout"),
         },
         {},

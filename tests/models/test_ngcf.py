@@ -75,6 +75,37 @@ def test_a_layer_that_is_neither_is_refused(value: str) -> None:
         resolve("ngcf", [f"layer={value}"])
 
 
+def test_nodes_are_dropped_as_in_the_paper_or_as_in_its_code(small_data: TrainingData, adjacency: Tensor) -> None:
+    table = torch.from_numpy(small_data.matrix().toarray())
+    whole = torch.cat([torch.cat([torch.eye(40), table], 1), torch.cat([table.T, torch.eye(30)], 1)]).double()
+    mean = whole / whole.sum(1, keepdim=True)
+    for layer in ("paper", "code"):
+        model = NGCF(
+            small_data, embedding_dim=8, n_layers=1, layer=layer, node_dropout=0.4, message_dropout=0, init_std=1
+        )
+        torch.manual_seed(6)
+        kept = model._drop_nodes()
+        torch.manual_seed(6)
+        vectors = torch.cat(model.vectors())[:, 8:].double()
+        nodes = torch.cat([model.User.embeddings.weight, model.Item.embeddings.weight]).double()
+        scale = torch.as_tensor(kept.scale_N1).double()
+        assert 0.4 < (scale > 0).double().mean() < 0.8
+        sums, products = model.sums[0].weight.double().T, model.products[0].weight.double().T
+        if layer == "paper":
+            met = adjacency @ (scale * nodes)
+            mixed = (met + nodes) @ sums + (met * nodes) @ products
+            output = torch.where(mixed > 0, mixed, 0.2 * mixed)
+        else:
+            entries = model.graph(torch.eye(70), kept.edges).double() / model.graph(torch.eye(70)).double()
+            matrix = mean * entries.nan_to_num(0) + torch.diag(mean.diagonal() * scale[:, 0])
+            assert int(((matrix == 0) & (mean != 0)).sum()) > 100
+            met = matrix @ nodes
+            terms = met @ sums, (met * nodes) @ products
+            output = sum(torch.where(each > 0, each, 0.2 * each) for each in terms)  # type: ignore[assignment]
+        torch.testing.assert_close(vectors, output / output.norm(dim=1, keepdim=True), atol=1e-5, rtol=1e-4)
+        assert torch.equal(model.eval().vectors()[0], model.vectors()[0])
+
+
 def test_messages_are_dropped_while_training_only(small_data: TrainingData) -> None:
     model = NGCF(small_data, embedding_dim=8, message_dropout=0.5)
     dropped = [(model.vectors()[0][:, 8:] == 0).double().mean() for _ in range(2)]
