@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recrun.architectures.attention import AttentionBlock, BlockForm
@@ -53,6 +54,7 @@ class SASRec(SequenceArch):
         norm_embeddings: whether the sum of embedding and position is normalised.
         tie_embeddings: whether items are scored by the embeddings of the history, as in the paper, or by their own.
         item_biases: whether each item has a bias.
+        similarity: whether a score is the product of state and vector, or their cosine.
         init_std: standard deviation of the initial embeddings.
     """
 
@@ -83,6 +85,10 @@ class SASRec(SequenceArch):
         norm_embeddings: bool = False,
         tie_embeddings: bool = True,
         item_biases: bool = False,
+        similarity: Annotated[
+            Literal["dot", "cosine"],
+            Where("similarity == 'dot' or not item_biases", "cosines take no biases; set item_biases to false"),
+        ] = "dot",
         init_std: PositiveFloat = 0.02,
     ) -> None:
         super().__init__(data, max_length)
@@ -107,6 +113,7 @@ class SASRec(SequenceArch):
         self.blocks = nn.ModuleList(AttentionBlock(form) for _ in range(n_layers))
         self.norm = nn.LayerNorm(embedding_dim) if norm != "post" else nn.Identity()
         self.own = None if tie_embeddings else nn.Embedding(data.n_items, embedding_dim)
+        self.similarity = similarity
         self.biases = nn.Parameter(torch.zeros(data.n_items, 1)) if item_biases else None
         self.initialize(init_std)
 
@@ -117,10 +124,13 @@ class SASRec(SequenceArch):
         states_BLD = self.dropout(self.embedding_norm(embedded_BLD))
         for block in self.blocks:
             states_BLD = block(states_BLD)
-        normed: Tensor = self.norm(states_BLD)
+        normed: Tensor = self._scale(self.norm(states_BLD))
         return normed if self.biases is None else torch.cat([normed, torch.ones_like(normed[..., :1])], dim=-1)
 
     def item_vectors(self) -> Tensor:
         """Return the vectors (I, D) of the items, those of the history or their own; (I, D + 1) with biases."""
-        vectors_ID: Tensor = (self.items if self.own is None else self.own).weight
+        vectors_ID = self._scale((self.items if self.own is None else self.own).weight)
         return vectors_ID if self.biases is None else torch.cat([vectors_ID, self.biases], dim=1)
+
+    def _scale(self, vectors: Tensor) -> Tensor:
+        return F.normalize(vectors, dim=-1) if self.similarity == "cosine" else vectors

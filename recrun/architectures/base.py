@@ -9,7 +9,7 @@ that training never saw are scored from their items by `score_histories`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from recrun.architectures.networks import ScoringNetwork, UserNetwork
 from recrun.config.family import without_new_users
 from recrun.criterions.base import wrong_loss
-from recrun.data.postprocessing.batch_negatives import CANDIDATES, LOG_Q
+from recrun.data.postprocessing.batch_negatives import CANDIDATES, LOG_Q, SEEN, SHARED
 from recrun.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from recrun.data.interactions import CSR
 
 Batch = Mapping[str, Tensor]
+
+_LOW: Final = -1e9
+"""A score whose exponential is 0 beside any other; losses with the trait `masks` take it."""
 
 
 class RecSysArch(nn.Module):
@@ -112,7 +115,8 @@ class RecSysArch(nn.Module):
 
         Args:
             batch: users (B, 1) and items (B, 1 + K) with the positive first; or only the positive, with candidates
-                (B, K, M) for the negatives: the highest scored of each M becomes a negative.
+                (B, K, M) for the negatives: the highest scored of each M becomes a negative; or with negatives (K,)
+                that the rows share, and which of them do not count.
             criterion: the chosen loss.
         """
         users, items = self.pairs(batch)
@@ -120,10 +124,14 @@ class RecSysArch(nn.Module):
             loss = criterion(*self.embed(users[:, 0], items[:, 0]))
         elif criterion.ranks_all_items:
             loss = criterion.from_all(self.score(users[:, 0]), items[:, 0])
-        elif LOG_Q in batch:
-            loss = criterion.from_corrected(self.score_pairs(users, items), batch[LOG_Q])
         else:
-            loss = criterion.from_users(self.score_pairs(users, items), users[:, 0])
+            scores = self.score_pairs(users, items)
+            if SHARED in batch:
+                scores = hide_uncounted(scores, items, batch[SEEN])
+            if LOG_Q in batch:
+                loss = criterion.from_corrected(scores, batch[LOG_Q].expand(len(scores), -1))
+            else:
+                loss = criterion.from_users(scores, users[:, 0])
         if not isinstance(loss, Tensor):
             raise wrong_loss(f"loss {type(criterion).__name__}", loss)
         total: Tensor = loss + self.penalty(users, items)
@@ -138,10 +146,15 @@ class RecSysArch(nn.Module):
         return expect_scores(self, self(users, items), items.shape)
 
     def pairs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return users (B, 1) and items (B, 1 + K), the positive first; negatives are the highest scored candidates."""
+        """Return users (B, 1) and items (B, 1 + K), the positive first.
+
+        Negatives are those of the batch, those that all rows share, or the highest scored candidates.
+        """
         users, items = batch[self.user_column], batch[self.item_column]
         if CANDIDATES in batch:
             items = torch.cat([items, self.choose_hardest(users, batch[CANDIDATES])], dim=1)
+        elif SHARED in batch:
+            items = torch.cat([items, batch[SHARED].expand(len(items), -1)], dim=1)
         return users, items
 
     @torch.no_grad()
@@ -165,6 +178,18 @@ class RecSysArch(nn.Module):
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return what is added to the loss of a batch, such as an L2 term on its embeddings; 0 by default."""
         return 0.0
+
+
+def hide_uncounted(scores: Tensor, items: Tensor, seen: Tensor) -> Tensor:
+    """Return scores in which shared negatives that do not count for a row are so low that they add nothing to a loss.
+
+    Args:
+        scores: (B, 1 + K), the positive first.
+        items: (B, 1 + K); a negative that is the positive of its row does not count.
+        seen: bool (B, K), the others that do not.
+    """
+    is_hidden = seen | (items[:, 1:] == items[:, :1])
+    return torch.cat([scores[:, :1], scores[:, 1:].masked_fill(is_hidden, _LOW)], dim=1)
 
 
 def expect_scores(model: nn.Module, scores: Any, shape: Sequence[int]) -> Tensor:

@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from recrun.architectures.base import RecSysArch
+from recrun.architectures.few_items import repeated_items
 from recrun.architectures.fold_in import FoldIn
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
@@ -216,11 +217,19 @@ class GraphArch(RecSysArch):
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
         users_UV, items_IV = self.vectors()
-        return (F.embedding(users, users_UV) * F.embedding(items, items_IV)).sum(-1)
+        repeated = repeated_items(items, self.graph.n_items)
+        if repeated is None:
+            return (F.embedding(users, users_UV) * F.embedding(items, items_IV)).sum(-1)
+        scores_BR = F.embedding(users[:, 0], users_UV) @ F.embedding(repeated.items, items_IV).T
+        return scores_BR.gather(1, repeated.positions)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the L2 term on the batch's embeddings before propagation."""
         if self.embedding_decay == 0:
             return 0.0
-        squares = self.User.look_up(users).square().sum() + self.Item.look_up(items).square().sum()
-        return self.embedding_decay * 0.5 * squares / len(users)
+        repeated = repeated_items(items, self.graph.n_items)
+        if repeated is None:
+            squares = self.Item.look_up(items).square().sum()
+        else:
+            squares = self.Item.look_up(repeated.items).square().sum(-1) @ repeated.counts
+        return self.embedding_decay * 0.5 * (self.User.look_up(users).square().sum() + squares) / len(users)

@@ -18,9 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.architectures.base import Batch, RecSysArch
+from recrun.architectures.base import Batch, RecSysArch, hide_uncounted
 from recrun.architectures.networks import HistoryNetwork
 from recrun.data.interactions import TIMESTAMP
+from recrun.data.postprocessing.batch_negatives import SEEN, SHARED
 from recrun.data.postprocessing.sequences import LENGTH, NEGATIVE, TARGET
 from recrun.errors import DataError
 
@@ -129,40 +130,38 @@ class SequenceArch(RecSysArch):
             batch: what the pipe `sequences_` yields, or `prefixes_`, of whose rows only what follows is predicted.
             criterion: the chosen loss.
         """
-        if TARGET in batch:
-            return self._loss_of_prefixes(batch, criterion)
-        items_BL, negatives_BLK = batch[self.item_column], batch.get(NEGATIVE)
-        states, targets, negatives = [], [], []
-        for rows_G, width in similar_lengths(batch[LENGTH][:, 0]):
-            items_GL = items_BL[rows_G, :width]
-            states_ND, is_target_GL = self.predict(items_GL, batch[LENGTH][rows_G, 0])
-            states.append(states_ND)
-            targets.append(items_GL[is_target_GL])
-            if negatives_BLK is not None:
-                negatives.append(negatives_BLK[rows_G, :width][is_target_GL])
-        return self._loss(torch.cat(states), torch.cat(targets), torch.cat(negatives) if negatives else None, criterion)
-
-    def _loss_of_prefixes(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
-        """Return the loss over the items that follow histories (B, L): targets (B, T) with negatives (B, T, K)."""
-        targets_BT, negatives_BTK = batch[TARGET], batch.get(NEGATIVE)
-        lengths_B, states, orders = batch[LENGTH][:, 0], [], []
-        for rows_G, width in similar_lengths(lengths_B):
-            states.append(self.read(batch[self.item_column][rows_G, :width], lengths_B[rows_G]))
-            orders.append(rows_G)
-        order_B = torch.cat(orders)
-        states_ND = torch.cat(states).repeat_interleave(targets_BT.size(1), dim=0)
-        negatives_NK = None if negatives_BTK is None else negatives_BTK[order_B].flatten(0, 1)
-        return self._loss(states_ND, targets_BT[order_B].flatten(), negatives_NK, criterion)
-
-    def _loss(
-        self, states_ND: Tensor, targets_N: Tensor, negatives_NK: Tensor | None, criterion: BaseCriterion
-    ) -> Tensor:
-        """Return the loss of states that predict one item each."""
+        states_ND, targets_N, rows_N, negatives_NK = self._prefixes(batch) if TARGET in batch else self._rows(batch)
         items_ID = self.item_vectors()
-        if criterion.ranks_all_items or negatives_NK is None:
+        if criterion.ranks_all_items:
             return criterion.from_all(states_ND @ items_ID.T, targets_N)
-        items_NK = torch.cat([targets_N[:, None], negatives_NK], dim=1)
-        return criterion.from_scores((F.embedding(items_NK, items_ID) @ states_ND[:, :, None]).squeeze(-1))
+        if SHARED not in batch:
+            items_NK = torch.cat([targets_N[:, None], torch.cat(negatives_NK)], dim=1)
+            return criterion.from_scores((F.embedding(items_NK, items_ID) @ states_ND[:, :, None]).squeeze(-1))
+        positive_N1 = (F.embedding(targets_N, items_ID) * states_ND).sum(1, keepdim=True)
+        scores = torch.cat([positive_N1, states_ND @ F.embedding(batch[SHARED], items_ID).T], dim=1)
+        items = torch.cat([targets_N[:, None], batch[SHARED].expand(len(targets_N), -1)], dim=1)
+        return criterion.from_scores(hide_uncounted(scores, items, batch[SEEN][rows_N]))
+
+    def _rows(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+        """Return states (N, D), the items (N,) they predict, the rows (N,) of these, and pieces of negatives (N, K)."""
+        parts: list[tuple[Tensor, ...]] = []
+        for rows_G, width in similar_lengths(batch[LENGTH][:, 0]):
+            items_GL = batch[self.item_column][rows_G, :width]
+            states_ND, is_target_GL = self.predict(items_GL, batch[LENGTH][rows_G, 0])
+            part = (states_ND, items_GL[is_target_GL], rows_G[is_target_GL.nonzero()[:, 0]])
+            parts.append((*part, batch[NEGATIVE][rows_G, :width][is_target_GL]) if NEGATIVE in batch else part)
+        states_ND, targets_N, rows_N, *negatives = (torch.cat(pieces) for pieces in zip(*parts, strict=True))
+        return states_ND, targets_N, rows_N, negatives
+
+    def _prefixes(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+        """Return the same for histories (B, L) that are followed by targets (B, T) with negatives (B, T, K)."""
+        lengths_B, targets_BT, parts = batch[LENGTH][:, 0], batch[TARGET], []
+        for rows_G, width in similar_lengths(lengths_B):
+            parts.append((rows_G, self.read(batch[self.item_column][rows_G, :width], lengths_B[rows_G])))
+        rows_B, states_BD = (torch.cat(pieces) for pieces in zip(*parts, strict=True))
+        negatives = [batch[NEGATIVE][rows_B].flatten(0, 1)] if NEGATIVE in batch else []
+        rows_N, states_ND = (each.repeat_interleave(targets_BT.size(1), dim=0) for each in (rows_B, states_BD))
+        return states_ND, targets_BT[rows_B].flatten(), rows_N, negatives
 
 
 def similar_lengths(lengths: Tensor, cells: int | None = None) -> Iterator[tuple[Tensor, int]]:

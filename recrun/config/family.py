@@ -49,7 +49,7 @@ class Family:
     losses: tuple[str, ...] = ()
     loss_over: Literal["items", "users"] = "items"
     vectors: bool = True
-    samplers: tuple[str, ...] = ("rows", "batch", "candidates")
+    samplers: tuple[str, ...] = ("rows", "batch", "candidates", "shared")
     corrects: bool = True
     histories: bool = False
     new_users: bool = False
@@ -67,7 +67,7 @@ SEQUENCES: Final = Family(
     rows="sequences",
     needs=("max_length",),
     vectors=False,
-    samplers=("rows",),
+    samplers=("rows", "shared"),
     corrects=False,
     histories=True,
     new_users=True,

@@ -16,7 +16,7 @@ from recrun.registry import LOSSES
 from recrun.types import NonNegativeFloat, PositiveFloat
 
 
-@LOSSES.register("ccl", scores="cosine")
+@LOSSES.register("ccl", scores="cosine", masks=True)
 class CCLLoss(BaseCriterion):
     """Pull positives to a cosine of 1 and push away negatives whose cosine exceeds a margin.
 

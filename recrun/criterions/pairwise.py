@@ -19,7 +19,7 @@ from recrun.types import NonNegativeFloat
 _EULER: Final = 0.5772156649015329
 
 
-@LOSSES.register("bpr")
+@LOSSES.register("bpr", masks=True)
 class BPRLoss(BaseCriterion):
     """Rank each positive above its sampled negatives: logistic loss of the score difference.
 
@@ -34,7 +34,7 @@ class BPRLoss(BaseCriterion):
         return self.reduce(F.softplus(neg_BK - pos_B1).view_as(neg))
 
 
-@LOSSES.register("hinge")
+@LOSSES.register("hinge", masks=True)
 class HingeLoss(BaseCriterion):
     """Rank each positive above its sampled negatives by a margin: hinge loss of the score difference.
 

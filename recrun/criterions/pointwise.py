@@ -15,7 +15,7 @@ from recrun.registry import LOSSES
 from recrun.types import UnitInterval
 
 
-@LOSSES.register("bce")
+@LOSSES.register("bce", masks=True)
 class BCELoss4Logits(BaseCriterion):
     """Classify each item as positive or negative on its own: binary cross entropy on logits.
 
@@ -32,7 +32,7 @@ class BCELoss4Logits(BaseCriterion):
         return self.reduce(F.binary_cross_entropy_with_logits(preds, targets.to(preds.dtype), reduction="none"))
 
 
-@LOSSES.register("gbce")
+@LOSSES.register("gbce", masks=True)
 class GBCELoss(BaseCriterion):
     """Classify items by binary cross entropy, corrected for the overconfidence that negative sampling causes.
 

@@ -41,7 +41,7 @@ class CrossEntropy4Logits(BaseCriterion):
         raise TrainingError("cross_entropy is over all items; for sampled negatives choose loss: sampled_softmax")
 
 
-@LOSSES.register("sampled_softmax")
+@LOSSES.register("sampled_softmax", masks=True)
 class SampledSoftmax(BaseCriterion):
     """Predict the positive among sampled negatives: cross entropy of a softmax over these items.
 
@@ -94,7 +94,7 @@ class SampledSoftmax(BaseCriterion):
         return loss
 
 
-@LOSSES.register("bsl", min_negatives=2, scores="cosine")
+@LOSSES.register("bsl", min_negatives=2, scores="cosine", masks=True)
 class BSLLoss(BaseCriterion):
     """Rank a user's positives, taken together, above a soft maximum of each row's negatives.
 

@@ -77,6 +77,8 @@ class LossTraits(Traits):
     Args:
         min_negatives: the fewest sampled negatives it works with.
         scores: "cosine" if it needs scores in [-1, 1].
+        masks: whether a negative with a very low score adds nothing to it, so that rows may share negatives of which
+            some do not count.
         trains_on: "users" if it is computed on users' whole rows, "items" if on the scores of single items.
         ranks_all_items: whether it is computed on the scores of all items (an attribute of the class).
         compares_vectors: whether it takes vectors instead of scores (an attribute of the class).
@@ -85,6 +87,7 @@ class LossTraits(Traits):
     OF_CLASS: ClassVar[tuple[str, ...]] = ("ranks_all_items", "compares_vectors")
     min_negatives: int = 1
     scores: Literal["any", "cosine"] = "any"
+    masks: bool = False
     trains_on: Literal["items", "users"] = "items"
     ranks_all_items: bool = False
     compares_vectors: bool = False
@@ -204,12 +207,12 @@ class SamplerTraits(Traits):
     """The traits of a sampler of negatives.
 
     Args:
-        draws: whether it draws for single rows, takes negatives from the batch, or draws candidates among which the
-            model chooses.
+        draws: whether it draws for single rows, takes negatives from the batch, draws candidates among which the model
+            chooses, or draws negatives that the rows of a batch share.
         min_negatives: the fewest negatives it works with.
     """
 
-    draws: Literal["rows", "batch", "candidates"] = "rows"
+    draws: Literal["rows", "batch", "candidates", "shared"] = "rows"
     min_negatives: int = 1
 
 

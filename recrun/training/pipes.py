@@ -8,8 +8,9 @@ from typing import Any, Final
 import torch
 
 from recrun.config.resolve import Resolved
-from recrun.data.postprocessing.batch_negatives import Candidates, LogProbabilities, NegativesFromBatch
+from recrun.data.postprocessing.batch_negatives import Candidates, LogProbabilities, NegativesFromBatch, SharedByBatch
 from recrun.data.postprocessing.on_device import OnDevice, fits
+from recrun.data.postprocessing.sequences import TARGET
 from recrun.data.sampling.foreign import CheckedSampler
 from recrun.errors import ConfigError, Fault, unknown
 from recrun.registry import SAMPLERS
@@ -47,13 +48,20 @@ def register_pipe(rows: str) -> Callable[[Pipe], Pipe]:
     return decorate
 
 
+_MEMBERS: Final = {
+    "rows": ("draw",),
+    "batch": ("draw_from_batch",),
+    "candidates": ("draw", "n_candidates"),
+    "shared": ("draw_shared", "find_seen"),
+}
+"""What a sampler must have, by its trait `draws`."""
+
+
 def _sampler(resolved: Resolved, data: Any) -> Any:
     """Return the sampler of negatives that a config names."""
     chosen = resolved.components["sampler"]
-    draws = "draw_from_batch" if chosen.traits.draws == "batch" else "draw"
-    more = ("n_candidates",) if chosen.traits.draws == "candidates" else ()
     made = SAMPLERS.get(chosen.name)(data, **resolved.arguments("sampler"))
-    sampler = checked("sampler", chosen.name, made, draws, *more)
+    sampler = checked("sampler", chosen.name, made, *_MEMBERS[chosen.traits.draws])
     return CheckedSampler(sampler, chosen.name, data.n_items) if is_foreign(type(sampler)) else sampler
 
 
@@ -75,9 +83,13 @@ def _sequences(resolved: Resolved, dataset: Any, data: Any, device: torch.device
 
     See `Sequences`, and `Prefixes` for rows whose last items alone are predicted.
     """
-    config, sampler = resolved.config, None
+    config = resolved.config
+    sampler: Any = None
+    shares: Any = None
     if "sampler" in resolved.components:
         sampler = _sampler(resolved, data)
+        if resolved.components["sampler"].traits.draws == "shared":
+            sampler, shares = None, sampler
     rows = dataset.shard_()
     if config.sequence_rows == "prefixes":
         pipe = rows.prefixes_(config.max_length, n_targets=config.get("n_targets", 1), sampler=sampler)
@@ -85,6 +97,9 @@ def _sequences(resolved: Resolved, dataset: Any, data: Any, device: torch.device
         pipe = rows.sequences_(config.max_length + 1, sampler=sampler, step=config.window_step or config.max_length)
     else:
         pipe = rows.sequences_(config.max_length + 1, sampler=sampler)
+    if shares is not None:
+        target = TARGET if config.sequence_rows == "prefixes" else None
+        return SharedByBatch(pipe.split_(config.batch_size), shares, target).tensor_()
     return pipe.tensor_().split_(config.batch_size)
 
 
@@ -117,6 +132,8 @@ def _interactions(resolved: Resolved, dataset: Any, data: Any, device: torch.dev
     if draws == "batch":
         pipe = NegativesFromBatch(positives.shard_().split_(config.batch_size), sampler)
         return (LogProbabilities(pipe, sampler) if correct else pipe).tensor_()
+    if draws == "shared":
+        return SharedByBatch(positives.shard_().split_(config.batch_size), sampler, logs=correct).tensor_()
     if draws == "candidates":
         return Candidates(positives, sampler).shard_().tensor_().split_(config.batch_size)
     if by_user:

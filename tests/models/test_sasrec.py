@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recrun.config.resolve import resolve
 from recrun.criterions import BCELoss4Logits, CrossEntropy4Logits, GBCELoss, SampledSoftmax
 from recrun.data.interactions import TrainingData
+from recrun.errors import ConfigError
 from recrun.models.sasrec import SASRec
 
 
@@ -121,3 +123,16 @@ def test_items_may_have_vectors_and_biases_of_their_own(in_order: TrainingData) 
     fresh = SASRec(in_order, max_length=4, item_biases=True)
     assert fresh.biases is not None
     assert not fresh.biases.any(), "biases start at 0"
+
+
+def test_scores_may_be_cosines_which_some_losses_need(in_order: TrainingData) -> None:
+    model = _model(in_order, similarity="cosine").eval()  # type: ignore[arg-type]
+    state = _written_out(model, [3, 1, 4])[-1]
+    expected = F.cosine_similarity(model.items.weight, state[None])
+    torch.testing.assert_close(model.score(torch.tensor([0]))[0], expected)
+    options = ["n_users=60", "n_items=40", "n_interactions=900", "loss=ccl"]
+    assert resolve("sasrec", [*options, "similarity=cosine"]).config.similarity == "cosine"
+    with pytest.raises(ConfigError, match="cosines take no biases"):
+        resolve("sasrec", [*options, "similarity=cosine", "item_biases=true"])
+    with pytest.raises(ConfigError, match="loss ccl needs cosine scores: expected cosine, found dot"):
+        resolve("sasrec", options)

@@ -8,10 +8,13 @@ from typing import Final
 
 from recrun.config.draft import Facts
 from recrun.errors import Fault
+from recrun.registry import LOSSES
 
 
 def _enough_negatives(facts: Facts) -> Iterator[Fault]:
     needed = facts.loss.min_negatives
+    if facts.values.get("batch_positives") is True:  # there are more than are drawn
+        needed = min(needed, 0)
     if facts.has("n_negatives") and facts.values["n_negatives"] < needed:
         found = facts.values["n_negatives"]
         message = f"loss {facts.components['loss'].name} needs at least {needed} negatives, found {found}"
@@ -23,9 +26,24 @@ def _enough_for_the_sampler(facts: Facts) -> Iterator[Fault]:
     if facts.has("n_negatives") and facts.values["n_negatives"] < needed:
         message = f"sampler {sampler} needs at least {needed} negatives, found {facts.values['n_negatives']}"
         yield facts.fault(message, "n_negatives", "sampler")
-    if facts.sampler.draws == "batch" and facts.values.get("batch_size") == 1:
+    of_batch = facts.sampler.draws == "batch" or facts.values.get("batch_positives") is True
+    if of_batch and facts.values.get("batch_size") == 1:
         message = f"sampler {sampler} takes negatives from the other rows, so a batch needs at least 2, found 1"
         yield facts.fault(message, "batch_size", "sampler")
+
+
+def _negatives_that_rows_can_share(facts: Facts) -> Iterator[Fault]:
+    if facts.sampler.draws != "shared":
+        return
+    sampler, loss = facts.components["sampler"].name, facts.components.get("loss")
+    if loss is not None and loss.traits.takes_negatives and not loss.traits.masks:
+        fitting = ", ".join(each.name for each in LOSSES if each.traits.takes_negatives and each.traits.masks)
+        message = f"some negatives of sampler {sampler} do not count for a row, which loss {loss.name} does not allow"
+        yield facts.fault(f"{message}; choose another sampler, or one of {fitting}", "sampler", "loss")
+    rows = facts.values.get("sequence_rows")
+    if facts.values.get("batch_positives") is True and rows not in (None, "prefixes"):
+        message = f"the positives of the other rows need rows with one positive: expected prefixes, found {rows}"
+        yield facts.fault(message, "sequence_rows", "batch_positives")
 
 
 def _probabilities_that_are_known(facts: Facts) -> Iterator[Fault]:
@@ -39,6 +57,9 @@ def _probabilities_that_are_known(facts: Facts) -> Iterator[Fault]:
     if draws == "batch" and facts.values.get("positives") == "users":
         message = f"logq_correction with sampler {facts.values['sampler']} expects interactions, found users"
         yield facts.fault(message, "positives", "logq_correction")
+    if facts.values.get("batch_positives") is True:
+        message = "needs the probabilities of negatives, which are not known of the positives of other rows"
+        yield facts.fault(f"{message}; set batch_positives to false", "logq_correction", "batch_positives")
     if facts.values.get("draw_on") == "device":
         message = "logq_correction works only with negatives drawn on the host: expected auto or host, found device"
         yield facts.fault(message, "draw_on", "logq_correction")
@@ -98,6 +119,7 @@ def _a_start_that_stays(facts: Facts) -> Iterator[Fault]:
 OF_TRAINING: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _enough_negatives,
     _enough_for_the_sampler,
+    _negatives_that_rows_can_share,
     _probabilities_that_are_known,
     _an_order_for_models_of_sequences,
     _held_out_after_the_history,

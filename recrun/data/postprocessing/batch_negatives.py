@@ -1,4 +1,4 @@
-"""Draw negatives from the whole batch, draw candidates for the model to choose from, and add log-probabilities.
+"""Draw negatives for or from a whole batch, draw candidates for the model to choose from, and add log-probabilities.
 
 Shapes: B rows, K negatives, M candidates for each of them.
 """
@@ -20,7 +20,11 @@ from recrun.randomness import generator
 CANDIDATES: Final = "candidates"
 """The column (B, K, M) of items from which the model chooses its K negatives."""
 LOG_Q: Final = "log_q"
-"""The column (B, K) of the log-probabilities with which negatives were drawn."""
+"""The column (B, K) of the log-probabilities with which negatives were drawn; (1, K) of shared ones."""
+SHARED: Final = "shared"
+"""The items (K,) that are negatives of all rows of a batch."""
+SEEN: Final = "seen"
+"""The column (B, K) that says which of them do not count for a row."""
 
 
 class _OfTrain(PostProcessor):
@@ -50,6 +54,28 @@ class NegativesFromBatch(_OfTrain):
         for batch in self._train(mode, seed, epoch):
             negatives = self._sampler.draw_from_batch(batch[self._user][:, 0], batch[self._item][:, 0], rng)
             yield batch | {self._item: np.concatenate((batch[self._item], negatives.astype(np.int64)), axis=1)}
+
+
+class SharedByBatch(_OfTrain):
+    """Adds the negatives that the rows of a batch share, and which of them do not count; it follows `split_`.
+
+    Args:
+        source: the pipe before it.
+        sampler: draws the negatives.
+        target: the column of the positives; None for that of the items.
+        logs: whether log-probabilities are added as well.
+    """
+
+    def __init__(self, source: Pipe, sampler: Any, target: str | None = None, *, logs: bool = False) -> None:
+        super().__init__(source, sampler)
+        self._target, self._logs = target, logs
+
+    def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
+        rng = generator(seed, epoch, "shared_negatives")
+        for batch in self._train(mode, seed, epoch):
+            shared = self._sampler.draw_shared(batch[self._target or self._item], rng)
+            batch = batch | {SHARED: shared, SEEN: self._sampler.find_seen(batch[self._user][:, 0], shared)}
+            yield batch | {LOG_Q: self._sampler.log_probability(shared)[None]} if self._logs else batch
 
 
 class Candidates(_OfTrain):

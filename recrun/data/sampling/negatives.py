@@ -21,6 +21,7 @@ import numpy as np
 from recrun.data.interactions import CSR
 from recrun.data.sampling.alias_table import AliasTable, integer_weights
 from recrun.data.sampling.foreign import drawn_items
+from recrun.data.sampling.shared import positions_of
 from recrun.data.sampling.unseen import SeenItems, UnseenItems, refuse_short_of
 from recrun.registry import SAMPLERS
 from recrun.registry.user_files import is_foreign
@@ -173,7 +174,7 @@ class InBatchNegatives:
         owners = np.repeat(np.arange(len(users)), self.n_negatives)
         items = positives[rng.integers(0, len(users), len(owners), dtype=np.int32)].astype(np.int32)
         hits = self._seen.find(users[owners], items)
-        others = UnseenItems(self._seen_positions(users, np.sort(positives)), len(users))
+        others = UnseenItems(CSR(*positions_of(self._rows, users, np.sort(positives))), len(users))
         has_others = others.mass[owners[hits]] > 0
         positions = others.draw(owners[hits[has_others]], rng)
         items[hits[has_others]] = np.sort(positives)[positions]
@@ -193,15 +194,6 @@ class InBatchNegatives:
         """
         log_q = np.log(self._counts[items] / self._mass[users][:, None])
         return np.asarray(log_q, dtype=np.float32)
-
-    def _seen_positions(self, users: np.ndarray, ordered: np.ndarray) -> CSR:
-        """Return, for each row of a batch, the positions in the sorted `ordered` whose items its user has seen."""
-        indptr, items = self._rows.rows(users)
-        first, last = (np.searchsorted(ordered, items, side=side) for side in ("left", "right"))
-        lengths = last - first
-        ends = np.cumsum(lengths)
-        positions = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - lengths), lengths)
-        return CSR(np.concatenate(([0], ends))[indptr], positions)
 
 
 @SAMPLERS.register("mixed", draws="batch", min_negatives=2)

@@ -52,7 +52,7 @@ SAMPLERS_UNDER_TEST = [
 
 
 def test_the_samplers_are_registered_with_their_settings() -> None:
-    assert SAMPLERS.names() == ["dns", "in_batch", "mixed", "popularity", "uniform"]
+    assert SAMPLERS.names() == ["dns", "in_batch", "mixed", "popularity", "shared", "uniform"]
     assert [parameter.name for parameter in SAMPLERS.describe("popularity").parameters] == ["n_negatives", "alpha"]
     assert SAMPLERS.get("uniform") is UniformNegatives
 
