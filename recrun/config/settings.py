@@ -169,7 +169,7 @@ TRAINING: Final[tuple[Parameter, ...]] = (
         "what decays by weight_decay: all parameters, all but norms and biases, or the tables of embeddings",
         AppliesIf("weight_decay is not None and weight_decay > 0", "no weights decay"),
     ),
-    _training("lr_scheduler", str, "none", "learning-rate schedule, stepped after each epoch"),
+    _training("lr_scheduler", str, "none", "learning-rate schedule, by epochs or by optimizer steps"),
     _training("sampler", str, "uniform", "how negative items are drawn"),
     _training(
         "positives",

@@ -84,7 +84,9 @@ _ELSEWHERE: Final[dict[str, dict[str, str]]] = {
         "cosine": "cosineannealing cosineannealinglr",
         "plateau": "reducelronplateau reduceonplateau",
         "none": "constant constantlr",
-        "warmup": "linear linearlr",
+        "linear": "linearlr lineardecay linearwarmup linearwithwarmup",
+        "cosine_steps": "cosinewarmup cosinewithwarmup",
+        "warmup_steps": "constantwithwarmup",
     },
     "samplers": {"uniform": "uni random", "popularity": "pop popular", "dns": "dynamic hard", "in_batch": "inbatch"},
     "splits": {

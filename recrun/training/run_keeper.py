@@ -164,6 +164,7 @@ class RunKeeper:
         """
         self._take(RunSettings.read(cfg, monitors, self.model).for_training(self.parts))
         self.steps = OptimizerSteps(self.optimizer, self.lr_scheduler, self.cfg, self.model)
+        self.steps.plan(self.dataset)
         refuse_undefined(self.settings, self._undefined(), is_new=is_new)
 
     def _undefined(self) -> dict[str, dict[str, str]]:

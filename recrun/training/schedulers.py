@@ -1,8 +1,9 @@
-"""Schedule the learning rate; the training loop steps a schedule once per epoch.
+"""Schedule the learning rate; the training loop steps a schedule once per epoch, or after each step of the optimizer.
 
-A scheduler is built by `factory(optimizer, epochs, **settings)`. Epoch e, counted from 0, is trained with the rate in
-the optimizer after e calls of `step`. Rates are computed from the base rate and e in closed form, not from the previous
-rate, so the state of a schedule is a few plain numbers and a resumed run continues exactly the same series.
+A scheduler is built by `factory(optimizer, epochs, **settings)` and returns a `Schedule`. Epoch e, counted from 0, is
+trained with the rate in the optimizer after e calls of `step`; with a `StepSchedule`, so is optimizer step t, counted
+from 0 over all epochs. Rates are computed from the base rate and e or t in closed form, not from the previous rate, so
+the state of a schedule is a few plain numbers and a resumed run continues exactly the same series.
 
 torch's schedulers are not used: its cosine and plateau multiply the previous rate, which changes the last digits of the
 rates, and all of them add `initial_lr` to the parameter groups of every checkpoint.
@@ -14,116 +15,15 @@ the number of epochs, so the epochs of a run cannot be raised later.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
 
 from torch.optim import Optimizer
 
 from recrun.errors import ConfigError, Fault
 from recrun.registry import SCHEDULERS
+from recrun.training.steps.schedule import Decay, Plateau, Schedule, StepSchedule
 from recrun.types import Annotated, Gt, Le, NonNegativeFloat, NonNegativeInt, PositiveInt, Where
 
-
-class Schedule:
-    """Set the rate of every parameter group from its base rate and the epoch.
-
-    Args:
-        optimizer: the optimizer whose rates are set; their current values are the base rates.
-        rate: function of (base rate, epoch) that returns the epoch's rate.
-    """
-
-    def __init__(self, optimizer: Optimizer, rate: Callable[[float, int], float]) -> None:
-        self._optimizer = optimizer
-        self._rate = rate
-        self._base_rates = [float(group["lr"]) for group in optimizer.param_groups]
-        self.epoch = 0
-        self._apply()
-
-    @property
-    def rates(self) -> list[float]:
-        """The current rate of each parameter group."""
-        return [float(group["lr"]) for group in self._optimizer.param_groups]
-
-    def step(self, value: float | None = None) -> None:
-        """Go on to the next epoch.
-
-        Args:
-            value: how good the model is, larger is better; only `Plateau` uses it.
-        """
-        self.epoch += 1
-        self._apply()
-
-    def _apply(self) -> None:
-        for group, base in zip(self._optimizer.param_groups, self._base_rates, strict=True):
-            group["lr"] = self._rate(base, self.epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs: plain numbers."""
-        return {"epoch": self.epoch, "base_rates": list(self._base_rates)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a state that `state_dict` returned, and set the optimizer's rates by it.
-
-        Raises:
-            ValueError: it is not of this schedule.
-        """
-        rates = state["base_rates"]
-        if len(rates) != len(self._base_rates) or not all(
-            type(rate) is float and 0 <= rate < math.inf for rate in rates
-        ):
-            raise ValueError(f"expected {len(self._base_rates)} base rates, found {rates}")
-        self.epoch, self._base_rates = _count(state["epoch"]), list(rates)
-        self._apply()
-
-
-class Plateau(Schedule):
-    """Lower the rate when the criterion for the best epoch has stopped improving.
-
-    Args:
-        optimizer: the optimizer whose rates are set.
-        gamma: factor of each reduction.
-        patience: how many values in a row may fail to improve; the next one that fails lowers the rate.
-        smallest: the rate does not go below this.
-    """
-
-    def __init__(self, optimizer: Optimizer, gamma: float, patience: int, smallest: float) -> None:
-        self._patience = patience
-        self._best = -math.inf
-        self._n_bad = 0
-        self._n_reductions = 0
-        super().__init__(optimizer, lambda base, _: max(base * gamma**self._n_reductions, min(base, smallest)))
-
-    def step(self, value: float | None = None) -> None:
-        """Go on to the next epoch.
-
-        Args:
-            value: how good the model is, larger is better (pass minus a loss), None when this epoch was not evaluated.
-                NaN is not an improvement.
-        """
-        if value is not None and value > self._best:
-            self._best, self._n_bad = float(value), 0
-        elif value is not None:
-            self._n_bad += 1
-            if self._n_bad > self._patience:
-                self._n_reductions, self._n_bad = self._n_reductions + 1, 0
-        super().step()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs: plain numbers; `best` is None before the first value."""
-        best = None if self._best == -math.inf else self._best
-        return {**super().state_dict(), "best": best, "n_bad": self._n_bad, "n_reductions": self._n_reductions}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a state that `state_dict` returned, and set the optimizer's rates by it."""
-        self._best = -math.inf if state["best"] is None else float(state["best"])
-        self._n_bad, self._n_reductions = _count(state["n_bad"]), _count(state["n_reductions"])
-        super().load_state_dict(state)
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"expected an integer >= 0, found {value!r}")
-    return value
+__all__ = ["Decay", "Plateau", "Schedule", "StepSchedule"]
 
 
 @SCHEDULERS.register("none")
@@ -195,6 +95,70 @@ def warmup(optimizer: Optimizer, epochs: int, *, warmup_epochs: NonNegativeInt =
         warmup_epochs: number of epochs below the full rate.
     """
     return Schedule(optimizer, lambda base, epoch: base * min(1.0, (epoch + 1) / (warmup_epochs + 1)))
+
+
+@SCHEDULERS.register("warmup_steps")
+def warmup_by_steps(optimizer: Optimizer, epochs: int, *, warmup_steps: NonNegativeInt = 1000) -> Schedule:
+    """Linear warmup by optimizer steps, then a constant rate: lr · min(1, t / warmup_steps) in step t, counted from 0.
+
+    Args:
+        warmup_steps: optimizer steps below the full rate.
+    """
+    return StepSchedule(optimizer, lambda base, step: base * (step / warmup_steps if step < warmup_steps else 1.0))
+
+
+@SCHEDULERS.register("linear", uses_epochs=True)
+def linear(
+    optimizer: Optimizer,
+    epochs: int,
+    *,
+    warmup_steps: NonNegativeInt = 0,
+    lr_min: Annotated[NonNegativeFloat, Where("lr_min <= lr", "expected at most lr, {lr}, found {lr_min}")] = 0.0,
+) -> Schedule:
+    """Linear warmup and linear decay by optimizer steps: lr · t / w, then lr_min + (lr - lr_min) (T - t) / (T - w).
+
+    t counts the optimizer steps of the training from 0, w is `warmup_steps`, and T how many steps all epochs have.
+
+    *Source:* Devlin, Chang, Lee and Toutanova, NAACL 2019 (BERT), appendix A.2.
+
+    Args:
+        warmup_steps: optimizer steps below the full rate; the first of them has rate 0.
+        lr_min: the rate at the end; at most the starting rate.
+
+    Raises:
+        ConfigError: `lr_min` is above the starting rate.
+    """
+    _require_below(optimizer, lr_min)
+    return Decay(optimizer, epochs, lambda base, done: lr_min + (base - lr_min) * (1 - done), warmup_steps)
+
+
+@SCHEDULERS.register("cosine_steps", uses_epochs=True)
+def cosine_by_steps(
+    optimizer: Optimizer,
+    epochs: int,
+    *,
+    warmup_steps: NonNegativeInt = 0,
+    lr_min: Annotated[NonNegativeFloat, Where("lr_min <= lr", "expected at most lr, {lr}, found {lr_min}")] = 0.0,
+) -> Schedule:
+    """Linear warmup and cosine annealing by optimizer steps.
+
+    lr · t / w, then lr_min + (lr - lr_min) (1 + cos(π (t - w) / (T - w))) / 2; t, w and T are those of `linear`.
+
+    *Source:* Loshchilov and Hutter, ICLR 2017 (SGDR), eq. 5, without restarts.
+
+    Args:
+        warmup_steps: optimizer steps below the full rate; the first of them has rate 0.
+        lr_min: the rate at the end; at most the starting rate.
+
+    Raises:
+        ConfigError: `lr_min` is above the starting rate.
+    """
+    _require_below(optimizer, lr_min)
+
+    def rate(base: float, done: float) -> float:
+        return lr_min + (base - lr_min) * (1 + math.cos(math.pi * done)) / 2
+
+    return Decay(optimizer, epochs, rate, warmup_steps)
 
 
 @SCHEDULERS.register("plateau", needs_value=True)

@@ -82,6 +82,7 @@ _RENAMED: Final = {
     "user_column": "uid_column user_col user_field user_id_field userid_column",
     "valid_path": "val_data val_file valid_data valid_file",
     "valid_ratio": "val_fraction val_frac val_ratio val_size valid_fraction valid_size validation_size",
+    "warmup_steps": "num_warmup_steps n_warmup_steps lr_warmup_steps warm_up_steps",
     "which4best": "best_metric early_stop_metric main_metric metric_for_best_model monitor_metric valid_metric "
     "val_metric validation_metric",
 }
@@ -126,7 +127,7 @@ _REMARKS: Final = {
     "filter_inter_by_user_or_item prefiltering",
     "write min_user_interactions and min_item_interactions": "k_core kcore core n_core cores min_interactions "
     "user_inter_num_interval item_inter_num_interval min_inter min_user_inter_num min_item_inter_num",
-    "write lr_scheduler: warmup, with warmup_epochs": "warmup_steps warmup_ratio num_warmup_steps lr_warmup",
+    "write lr_scheduler: linear, with warmup_steps": "warmup_ratio lr_warmup",
     "write beta1 and beta2": "betas adam_betas",
     "a run is one process on one device; remove the key": "ddp ddp_backend world_size local_rank "
     "nproc_per_node distributed n_gpus num_gpus strategy multi_gpu master_port ip port offset nodes",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from torch import Tensor, nn
 
 from recrun.errors import ConfigError, Fault
-from recrun.training.schedulers import Schedule
 from recrun.training.steps.gradients import average_gradients, clip_gradients
+from recrun.training.steps.schedule import Schedule, StepSchedule
 from recrun.training.steps.weight_average import WeightAverage
+
+if TYPE_CHECKING:
+    from recrun.data.postprocessing.base import Pipe
 
 _DEFAULTS: Final[Mapping[str, Any]] = {"clip_norm": None, "accumulate": 1, "ema_decay": None}
 """The settings of the steps, as they are in a config that has none of them."""
@@ -41,6 +45,7 @@ class OptimizerSteps:
         self._optimizer, self._lr_scheduler = optimizer, lr_scheduler
         self._clip_norm: float | None = given["clip_norm"]
         self._accumulate: int = given["accumulate"]
+        self._by_step = lr_scheduler if isinstance(lr_scheduler, StepSchedule) else None
         self._n_summed = 0
         decay = given["ema_decay"]
         self.average = None if decay is None or model is None else WeightAverage(model, decay)
@@ -50,6 +55,19 @@ class OptimizerSteps:
     def is_between(self) -> bool:
         """Whether every gradient so far was used in a step, so that the run may be saved here."""
         return self._n_summed == 0
+
+    def plan(self, pipe: Pipe) -> None:
+        """Tell a schedule by steps how many there are in an epoch.
+
+        Args:
+            pipe: the pipe of the training batches.
+
+        Raises:
+            ConfigError: this is not known, or does not fit the settings of the schedule.
+        """
+        if self._by_step is not None:
+            n_batches = pipe.n_batches("train")
+            self._by_step.plan(None if n_batches is None else math.ceil(n_batches / self._accumulate))
 
     def backward(self, loss: Tensor) -> None:
         """Compute the gradients of a batch, and add them to those of the batches since the last step."""
@@ -75,13 +93,17 @@ class OptimizerSteps:
         self._n_summed = 0
         if self.average is not None:
             self.average.update()
+        if self._by_step is not None:
+            self._by_step.step()
 
     def end_epoch(self, value: float | None) -> None:
-        """Step the schedule after an epoch.
+        """Step the schedule after an epoch, unless it is stepped after each optimizer step.
 
         Args:
             value: how good the model is, larger is better; None if this epoch was not evaluated.
         """
+        if self._by_step is not None:
+            return
         if isinstance(self._lr_scheduler, Schedule):
             self._lr_scheduler.step(value)
         elif self._lr_scheduler is not None:
@@ -94,8 +116,9 @@ class OptimizerSteps:
             ConfigError: something is.
         """
         message = "a train_per_epoch() of your own does the optimizer steps itself; remove the setting"
-        if self.settings:
-            raise ConfigError([Fault(message, key=key) for key in self.settings])
+        left_out = [*self.settings, *(() if self._by_step is None else ("lr_scheduler",))]
+        if left_out:
+            raise ConfigError([Fault(message, key=key) for key in left_out])
 
     def _parameters(self) -> Iterator[Tensor]:
         return (parameter for group in self._optimizer.param_groups for parameter in group["params"])
