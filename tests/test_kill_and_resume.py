@@ -111,6 +111,8 @@ def outcome(run: Path) -> dict[str, Any]:
         "lines": sorted([line["epoch"], line["split"], line["values"], line["best"]] for line in lines),
         "weights": {which: _bytes(state["model"]) for which, state in states.items()},
         "optimizer": _bytes(states["last"]["optimizer"]),
+        "schedule": states["last"]["lr_scheduler"],
+        "average": _bytes(states["last"].get("average")),
         "rng": _bytes(states["last"]["rng"]),
         "best": states["best"]["epoch"],
         "progress": json.dumps(progress),
@@ -257,6 +259,50 @@ def check_kills_within_an_epoch(server: Server, whole: Whole, tmp_path: Path, se
         assert code == -signal.SIGKILL, server.text()
         assert resume_until_done(server, the_run(runs), [{"at": "replace", "call": 7}]) == 1
         check(the_run(runs), expected)
+
+
+STEPS = ["accumulate=3", "clip_norm=0.05", "ema_decay=0.9"]
+FORMS = {
+    "bert": [
+        "bprmf",
+        "embedding_dim=8",
+        *STEPS,
+        "lr_scheduler=linear",
+        "warmup_steps=5",
+        "optimizer=adamw",
+        "eps=1e-6",
+    ],
+    "sparse": ["bprmf", "embedding_dim=8", *STEPS, "optimizer=lazy_adam", "lr_scheduler=cosine_steps"],
+    "groups": [*FAMILIES["neumf"], *STEPS, "weight_decay=0.1", "weight_decay_on=weights", "early_stop_patience=2"],
+    "adagrad": ["bprmf", "embedding_dim=8", "accumulate=2", "optimizer=adagrad", "initial_accumulator=0.1"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_a_run_with_steps_of_any_form_killed_within_an_epoch_resumes_to_the_same_bytes(
+    server: Server, whole: Whole, tmp_path: Path, form: str
+) -> None:
+    common = [option for option in SMALL if not option.startswith("embedding_dim")]
+    settings = [*FORMS[form], *common]
+    check_kills_within_an_epoch(server, whole, tmp_path, settings)
+    expected = whole(*settings, "checkpoint_minutes=1e-9")
+    assert (expected["average"] is None) == (form == "adagrad")
+    # Killed where the last state is one within an epoch, between two steps of the optimizer.
+    runs, size = tmp_path / "within", 2 if form == "adagrad" else 3
+    for call in range(12, 30):
+        code = server.run(
+            "train", *settings, "checkpoint_minutes=1e-9", "--runs", str(runs), die={"at": "replace", "call": call}
+        )
+        assert code == -signal.SIGKILL, server.text()
+        step = load_checkpoint(the_run(runs) / "checkpoints/last")["progress"]["step"]
+        assert step % size == 0
+        if step:
+            break
+        shutil.rmtree(runs)
+    assert step > 0
+    assert resume_until_done(server, the_run(runs), []) == 0
+    check(the_run(runs), expected)
 
 
 OF_CLICKS = [
