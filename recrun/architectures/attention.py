@@ -1,6 +1,6 @@
 """Compute multi-head self-attention over histories, and stack blocks of it in the forms that papers and code differ in.
 
-Shapes: B histories, L items of a history, D length of the vectors, F width of the network of each position.
+Shapes: B histories, L items of a history, M queries, D length of the vectors, F width of the network of each position.
 """
 
 from __future__ import annotations
@@ -48,29 +48,30 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(dim, dim) if project else nn.Identity()
 
     def forward(self, states: Tensor, visible: Tensor | None = None, queries: Tensor | None = None) -> Tensor:
-        """Return the mixed states (B, L, D).
+        """Return the mixed states (B, L, D), or (B, M, D) for M queries.
 
         Args:
             states: (B, L, D), from which keys and values are computed.
-            visible: bool (B, L), the positions that all others attend to; None for causal attention, in which each
-                position attends to itself and to earlier ones.
-            queries: (B, L, D), from which queries are computed; None for `states`.
+            visible: bool (B, L), the positions that all others attend to, or (B, M, L), those that each query attends
+                to; None for causal attention, in which each position attends to itself and to earlier ones.
+            queries: (B, M, D), from which queries are computed, M = L for causal attention; None for `states`.
         """
         size, length, dim = states.shape
         if queries is None:
-            mapped = self.inputs(states)
+            parts = self.inputs(states).view(size, length, 3, self.n_heads, dim // self.n_heads)
+            queries_BHME, keys_BHLE, values_BHLE = parts.permute(2, 0, 3, 1, 4)
         else:
             weight, bias = self.inputs.weight, self.inputs.bias
             asked = F.linear(queries, weight[:dim], bias[:dim])
-            mapped = torch.cat([asked, F.linear(states, weight[dim:], bias[dim:])], dim=-1)
-        parts = mapped.view(size, length, 3, self.n_heads, dim // self.n_heads)
-        queries_BHLE, keys_BHLE, values_BHLE = parts.permute(2, 0, 3, 1, 4)
-        mask = None if visible is None else visible[:, None, None, :]
+            queries_BHME = asked.view(size, -1, self.n_heads, dim // self.n_heads).transpose(1, 2)
+            parts = F.linear(states, weight[dim:], bias[dim:]).view(size, length, 2, self.n_heads, dim // self.n_heads)
+            keys_BHLE, values_BHLE = parts.permute(2, 0, 3, 1, 4)
+        mask = None if visible is None else visible[:, None, None, :] if visible.dim() == 2 else visible[:, None]
         rate = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(
-            queries_BHLE, keys_BHLE, values_BHLE, mask, rate, is_causal=visible is None
+            queries_BHME, keys_BHLE, values_BHLE, mask, rate, is_causal=visible is None
         )
-        output: Tensor = self.output(mixed.transpose(1, 2).reshape(size, length, dim))
+        output: Tensor = self.output(mixed.transpose(1, 2).reshape(size, -1, dim))
         return output
 
 

@@ -1,7 +1,7 @@
 """Define the base class of sequential models, which predict the next item from a user's history.
 
 Shapes: B users in a batch, G of them with histories of similar length, L items of a history, N items to predict,
-K negatives, U users, I items, D length of the vectors.
+K negatives, U users, I items, W positions, D length of the vectors.
 
 Histories are padded on the right, so causal models need no mask for the padding. Most histories are short: they are
 sorted into groups of similar length, and each group is only as wide as its longest history.
@@ -162,6 +162,21 @@ class SequenceArch(RecSysArch):
         negatives = [batch[NEGATIVE][rows_B].flatten(0, 1)] if NEGATIVE in batch else []
         rows_N, states_ND = (each.repeat_interleave(targets_BT.size(1), dim=0) for each in (rows_B, states_BD))
         return states_ND, targets_BT[rows_B].flatten(), rows_N, negatives
+
+
+def end_at_last(items: Tensor, lengths: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """Return histories with the padding on the left, so that all end at one position, and where they hold items.
+
+    Args:
+        items: (G, L), padded on the right.
+        lengths: int64 (G,), none above `width`.
+        width: W, the number of positions.
+
+    Returns:
+        items (G, W), those of the padding arbitrary; and bool (G, W).
+    """
+    places_GW = torch.arange(width, device=items.device) - (width - lengths)[:, None]
+    return items.gather(1, places_GW.clamp(min=0, max=items.size(1) - 1)), places_GW >= 0
 
 
 def similar_lengths(lengths: Tensor, cells: int | None = None) -> Iterator[tuple[Tensor, int]]:

@@ -41,6 +41,7 @@ SMALL = {
     "gru4rec": ("max_length=8", "embedding_dim=8", "hidden_dim=12", "split=leave_one_out"),
     "bert4rec": ("max_length=8", "embedding_dim=8", "split=leave_one_out"),
     "multdae": ("latent_dim=8",),
+    "bsarec": ("max_length=8", "embedding_dim=8", "split=leave_one_out"),
     "multvae": ("hidden_dim=16", "latent_dim=8"),
     "macridvae": ("embedding_dim=8", "hidden_dim=16", "n_concepts=3"),
     "recvae": ("hidden_dim=16", "latent_dim=8"),
