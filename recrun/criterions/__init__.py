@@ -13,12 +13,14 @@ from recrun.criterions.base import BaseCriterion
 from recrun.criterions.contrastive import CCLLoss, DirectAULoss
 from recrun.criterions.pairwise import BPRLoss, HingeLoss, WARPLoss
 from recrun.criterions.pointwise import BCELoss4Logits, GBCELoss, L1Loss, MSELoss
+from recrun.criterions.session import BPRMaxLoss, TOP1Loss, TOP1MaxLoss
 from recrun.criterions.softmax import BSLLoss, CrossEntropy4Logits, SampledSoftmax
 from recrun.criterions.whole_rows import MultinomialLoss, WholeDataLoss
 
 __all__ = [
     "BCELoss4Logits",
     "BPRLoss",
+    "BPRMaxLoss",
     "BSLLoss",
     "BaseCriterion",
     "CCLLoss",
@@ -30,6 +32,8 @@ __all__ = [
     "MSELoss",
     "MultinomialLoss",
     "SampledSoftmax",
+    "TOP1Loss",
+    "TOP1MaxLoss",
     "WARPLoss",
     "WholeDataLoss",
 ]

@@ -37,6 +37,9 @@ _ELSEWHERE: Final[dict[str, dict[str, str]]] = {
     },
     "losses": {
         "bpr": "bprloss",
+        "bpr_max": "bprmaxloss",
+        "top1": "top1loss",
+        "top1_max": "top1maxloss",
         "bce": "bceloss bcewithlogits bcewithlogitsloss binarycrossentropy logloss",
         "cross_entropy": "ce celoss crossentropyloss softmax softmaxloss",
         "mse": "mseloss",

@@ -13,6 +13,7 @@ from recrun.criterions import (
     BaseCriterion,
     BCELoss4Logits,
     BPRLoss,
+    BPRMaxLoss,
     BSLLoss,
     CCLLoss,
     CrossEntropy4Logits,
@@ -23,6 +24,8 @@ from recrun.criterions import (
     MSELoss,
     MultinomialLoss,
     SampledSoftmax,
+    TOP1Loss,
+    TOP1MaxLoss,
     WARPLoss,
     WholeDataLoss,
 )
@@ -220,6 +223,33 @@ def test_hinge_worked_by_hand() -> None:
     scores = torch.tensor([[1.0, 0.75, -3.0]])
     assert HingeLoss().from_scores(scores).item() == pytest.approx((0.75 + 0.0) / 2)
     assert HingeLoss(margin=0.0).from_scores(scores).item() == 0.0
+
+
+def test_top1_and_the_losses_of_a_soft_maximum_are_those_of_their_equations() -> None:
+    scores = 2 * scores_of()
+    expected: dict[str, list[float]] = {"top1": [], "top1_max": [], "bpr_max": []}
+    for pos, *negs in scores.tolist():
+        weights = [math.exp(neg) / sum(map(math.exp, negs)) for neg in negs]
+        ranks = [sigmoid(neg - pos) + sigmoid(neg**2) for neg in negs]
+        weighted = list(zip(weights, negs, strict=True))
+        expected["top1"].append(sum(ranks) / len(negs))
+        expected["top1_max"].append(sum(weight * rank for weight, rank in zip(weights, ranks, strict=True)))
+        above = sum(weight * sigmoid(pos - neg) for weight, neg in weighted)
+        expected["bpr_max"].append(-math.log(above) + 0.3 * sum(weight * neg**2 for weight, neg in weighted))
+    losses = {"top1": TOP1Loss("none"), "top1_max": TOP1MaxLoss("none")}
+    for name, loss in {**losses, "bpr_max": BPRMaxLoss("none", score_regularization=0.3)}.items():
+        torch.testing.assert_close(loss.from_scores(scores), torch.tensor(expected[name], dtype=torch.float64))
+
+
+def test_losses_of_a_soft_maximum_with_one_negative_are_those_without() -> None:
+    scores = scores_of(negatives=1)
+    torch.testing.assert_close(BPRMaxLoss(score_regularization=0.0).from_scores(scores), BPRLoss().from_scores(scores))
+    torch.testing.assert_close(TOP1MaxLoss().from_scores(scores), TOP1Loss().from_scores(scores))
+
+
+def test_bpr_max_is_finite_where_every_negative_is_far_above() -> None:
+    loss = BPRMaxLoss(score_regularization=0.0).from_scores(torch.tensor([[-500.0, 500.0, 400.0]]))
+    assert loss.item() == pytest.approx(1000, rel=1e-3)
 
 
 def test_warp_worked_by_hand() -> None:
