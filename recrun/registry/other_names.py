@@ -18,6 +18,7 @@ _ELSEWHERE: Final[dict[str, dict[str, str]]] = {
         "ials": "als wmf wrmf wals implicitmf implicitmfscorer alternatingleastsquares",
         "multdae": "multidae dae",
         "multvae": "multivae multvaecf vae vaecf",
+        "multvae": "multivae multvaecf vae vaecf recvae",
         "lightgcn": "lgcn lightgcncf",
         "neumf": "ncf neucf neuralcf neuralmf",
         "puresvd": "svd truncatedsvd",
