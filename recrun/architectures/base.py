@@ -40,6 +40,8 @@ class RecSysArch(nn.Module):
 
     user_column: ClassVar[str] = "user"
     item_column: ClassVar[str] = "item"
+    rereads_scores: ClassVar[bool] = False
+    """Whether scores are computed from earlier scores of all items, so that untrained items change those of others."""
 
     def initialize(self, std: float = 1e-2) -> None:
         """Draw embeddings from N(0, std²) and weights of linear layers by Xavier initialisation; set biases to zero.

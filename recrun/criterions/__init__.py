@@ -15,7 +15,7 @@ from recrun.criterions.pairwise import BPRLoss, HingeLoss, WARPLoss
 from recrun.criterions.pointwise import BCELoss4Logits, GBCELoss, L1Loss, MSELoss
 from recrun.criterions.session import BPRMaxLoss, TOP1Loss, TOP1MaxLoss
 from recrun.criterions.softmax import BSLLoss, CrossEntropy4Logits, SampledSoftmax
-from recrun.criterions.whole_rows import MultinomialLoss, WholeDataLoss
+from recrun.criterions.whole_rows import MultinomialLoss, RowMSELoss, WholeDataLoss
 
 __all__ = [
     "BCELoss4Logits",
@@ -31,6 +31,7 @@ __all__ = [
     "L1Loss",
     "MSELoss",
     "MultinomialLoss",
+    "RowMSELoss",
     "SampledSoftmax",
     "TOP1Loss",
     "TOP1MaxLoss",

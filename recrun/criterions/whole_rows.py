@@ -31,6 +31,24 @@ class MultinomialLoss(BaseCriterion):
         return self.forward(scores, rows)
 
 
+@LOSSES.register("row_mse", trains_on="users")
+class RowMSELoss(BaseCriterion):
+    """Predict 1 for a user's items and 0 for all others: squared error, averaged over the catalogue.
+
+    Per user: the mean of (s - x)² over all items, with x their row of zeros and ones.
+
+    *Source:* Wang, Xu, Feng, Lin, He and Chua, SIGIR 2023 (DiffRec), eq. 10, divided by the number of items.
+    """
+
+    def forward(self, scores: Tensor, rows: Tensor) -> Tensor:
+        """Return the loss of `scores` (B, I) against `rows` (B, I), 1 for the user's items; terms (B,)."""
+        return self.reduce((scores - rows).square().mean(dim=1))
+
+    def from_rows(self, scores: Tensor, rows: Tensor) -> Tensor:
+        """Return the loss, as `forward` does."""
+        return self.forward(scores, rows)
+
+
 @LOSSES.register("whole_data", trains_on="users")
 class WholeDataLoss(BaseCriterion):
     """Predict 1 for a user's items and 0, with a lower weight, for all others: weighted squared error.

@@ -23,7 +23,8 @@ def warm_start(subject: Subject) -> None:
     if not subject.family.trains or subject.family.evaluation == "predictions":
         return
     coach, resolved = subject.coach, subject.resolve()
-    data, more = coach.dataset.base.training_data(), {"user": 2, "item": 4}
+    data = coach.dataset.base.training_data()
+    more = {"user": 2, "item": 0 if coach.model.rereads_scores else 4}
     old = {"user": data.n_users, "item": data.n_items}
     new = {kind: old[kind] + more[kind] for kind in old}
     places = {kind: generator(SEED, 0, f"check {kind}").permutation(new[kind])[: old[kind]] for kind in old}

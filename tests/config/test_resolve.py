@@ -394,7 +394,7 @@ def test_losses_and_models_of_different_rows_are_refused_by_name(folder: Path) -
     ]
     assert _faults("multvae", "loss=cross_entropy") == [
         "argument 1:6: loss: model multvae is trained on users' whole rows, but loss cross_entropy does not use them; "
-        "losses that do: multinomial, whole_data"
+        "losses that do: multinomial, row_mse, whole_data"
     ]
 
 

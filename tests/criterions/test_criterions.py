@@ -23,6 +23,7 @@ from recrun.criterions import (
     L1Loss,
     MSELoss,
     MultinomialLoss,
+    RowMSELoss,
     SampledSoftmax,
     TOP1Loss,
     TOP1MaxLoss,
@@ -120,6 +121,11 @@ def test_multinomial_worked_by_hand() -> None:
     scores = torch.tensor([[math.log(2.0), math.log(3.0), 0.0], [0.0, 0.0, 0.0]])
     terms = MultinomialLoss("none")(scores, torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]))
     assert terms.tolist() == pytest.approx([math.log(6 / 2) + math.log(6 / 3), 0.0], rel=1e-6)
+
+
+def test_row_mse_is_the_mean_over_all_items() -> None:
+    terms = RowMSELoss("none")(torch.tensor([[1.0, 2.0], [0.5, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+    torch.testing.assert_close(terms, torch.tensor([2.0, 0.625]))
 
 
 def test_whole_data_is_the_weighted_squared_error_of_all_cells() -> None:

@@ -15,6 +15,7 @@ from recrun.workflows.checked_subject import Subject
 
 ABLE = [each.name for each in MODELS if can_score_new_users(each)]
 BY_ROWS = [
+    "diffrec",
     "ease",
     "gfcf",
     "itemknn",
