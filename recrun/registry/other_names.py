@@ -16,6 +16,7 @@ _ELSEWHERE: Final[dict[str, dict[str, str]]] = {
         "itemknn": "itemknncf iknn itemitem itemcf itembased itemknearestneighbors",
         "userknn": "userknncf uknn useruser usercf userbased",
         "ials": "als wmf wrmf wals implicitmf implicitmfscorer alternatingleastsquares",
+        "youtubednn": "youtubenet youtube",
         "multdae": "multidae dae",
         "multvae": "multivae multvaecf vae vaecf",
         "multvae": "multivae multvaecf vae vaecf recvae",
