@@ -36,6 +36,7 @@ _ELSEWHERE: Final[dict[str, dict[str, str]]] = {
         "dcnv2": "dcn2 dcnmix deepcrossv2 deepcrossnetworkv2",
         "xdeepfm": "cin xdfm",
         "finalmlp": "dualmlp",
+        "autoint": "autointplus",
     },
     "losses": {
         "bpr": "bprloss",

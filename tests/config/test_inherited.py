@@ -364,7 +364,7 @@ def test_what_is_printed_after_dropping_is_a_config_without_notes(folder: Path, 
     assert [note for note in again.notes if not note.startswith("shuffled_time")] == []
 
 
-@pytest.mark.parametrize("model", ["lr", "fm", "deepfm", "dcn", "dcnv2", "xdeepfm", "finalmlp"])
+@pytest.mark.parametrize("model", ["lr", "fm", "deepfm", "dcn", "dcnv2", "xdeepfm", "finalmlp", "autoint"])
 def test_an_inherited_monitor_that_the_run_cannot_have_is_dropped_with_a_note(model: str) -> None:
     resolved = resolve(model, ["dataset=LabelledFile", "path=a.csv", "sparse_columns=[x]"])
     assert resolved.config.monitors == ["auc", "logloss"]

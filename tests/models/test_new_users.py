@@ -63,6 +63,7 @@ def test_all_models_can_but_those_without_rows_and_those_that_predict_labels() -
         "dcnv2",
         "xdeepfm",
         "finalmlp",
+        "autoint",
     }
 
 
