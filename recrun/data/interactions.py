@@ -244,7 +244,8 @@ class Interactions:
     Args:
         users: internal ids, int32 (N,).
         items: internal ids, int32 (N,).
-        columns: further columns (N,) by field name: "rating" float32, "timestamp" int64 or float64, ...
+        columns: further columns (N,) by field name: "rating" float32, "timestamp" int64 or float64, ...; (N, L) of a
+            field with several categories in a row.
     """
 
     users: np.ndarray

@@ -111,6 +111,7 @@ class EmbeddedField:
         self.field = field
         self.name = field.name
         self.tags = field.tags
+        self.pooling: str | None = getattr(field, "pooling", None)
         self._embeddings: nn.Embedding | nn.Linear | None = None
 
     @property
@@ -150,8 +151,13 @@ class EmbeddedField:
             values: `(B, L)`, or any other shape.
 
         Returns:
-            `(B, L, D)`.
+            `(B, L, D)`; of a field of several categories in a row `(B, 1, D)`, the mean or the sum of those that are
+            not negative.
         """
+        if self.pooling is not None:
+            is_filled = (values >= 0).unsqueeze(-1)
+            total: Tensor = (self.embeddings(values.clamp(min=0)) * is_filled).sum(dim=1, keepdim=True)
+            return total if self.pooling == "sum" else total / is_filled.sum(dim=1, keepdim=True).clamp(min=1)
         if self.match(DENSE):
             values = values.to(self.embeddings.weight.dtype).unsqueeze(-1)
         embedded: Tensor = self.embeddings(values)

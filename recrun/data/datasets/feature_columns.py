@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -39,6 +40,7 @@ class Chosen:
         roles: the column of the label, and of users, items and times where there are some, by the role's name.
         sparse: names of columns of categories.
         dense: names of columns of numbers.
+        multi: names of columns of several categories in a row.
         origin: the file of each feature: "rows", "user" or "item".
         unused: columns that each file has and that are not read, as they are written there.
     """
@@ -48,10 +50,11 @@ class Chosen:
     dense: tuple[str, ...]
     origin: Mapping[str, str] = field(default_factory=dict)
     unused: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    multi: tuple[str, ...] = ()
 
     def of(self, origin: str) -> list[str]:
         """Return the features that one file holds."""
-        return [name for name in (*self.sparse, *self.dense) if self.origin[name] == origin]
+        return [name for name in (*self.sparse, *self.multi, *self.dense) if self.origin[name] == origin]
 
 
 def choose(
@@ -59,6 +62,7 @@ def choose(
     roles: Mapping[str, str],
     sparse: Sequence[str],
     dense: Sequence[str],
+    multi: Sequence[str] = (),
 ) -> Chosen:
     """Return which columns are read from which file.
 
@@ -67,9 +71,10 @@ def choose(
         roles: the column of each role, of those that there are.
         sparse: names of columns of categories, or patterns with * and ?, which pass over columns that have a role.
         dense: names of columns of numbers.
+        multi: names of columns of several categories in a row, or patterns.
 
     Raises:
-        DataError: a column is not there, there twice, chosen twice, or holds several values in a row.
+        DataError: a column is not there, there twice, chosen twice, or holds several values and is not of `multi`.
     """
     for role, name in roles.items():
         files["rows"].require(name, ROLES[role])
@@ -84,20 +89,22 @@ def choose(
                 origins.setdefault(name, []).append(key)
     found = {
         setting: _expand(setting, patterns, origins, roles, files)
-        for setting, patterns in (("sparse_columns", sparse), ("dense_columns", dense))
+        for setting, patterns in (("sparse_columns", sparse), ("dense_columns", dense), ("multi_columns", multi))
     }
-    both = sorted(set(found["sparse_columns"]) & set(found["dense_columns"]))
-    if both:
-        raise DataError(f"sparse_columns and dense_columns both name {', '.join(map(repr, both))}; name each once")
+    for one, other in itertools.combinations(found, 2):
+        both = sorted(set(found[one]) & set(found[other]))
+        if both:
+            raise DataError(f"{one} and {other} both name {', '.join(map(repr, both))}; name each once")
     origin: dict[str, str] = {}
-    for name in (*found["sparse_columns"], *found["dense_columns"]):
+    for name in itertools.chain(*found.values()):
         if len(origins[name]) > 1:
             places = " and ".join(str(files[key].path) for key in origins[name])
             raise DataError(f"the column {name!r} is in {places}; rename one of them")
         origin[name] = origins[name][0]
         kind = files[origin[name]].kind(name)
-        if kind.endswith("_seq"):
-            message = f"{name}:{kind} holds several values in a row, which no model takes; leave it out"
+        if kind == "float_seq" or (kind == "token_seq" and name not in found["multi_columns"]):
+            remedy = "leave it out" if kind == "float_seq" else "name it in multi_columns, with multi_separator"
+            message = f"{name}:{kind} holds several values in a row; {remedy}"
             raise data_error(files[origin[name]].path, 1, message)
         if name in ROLES:
             message = f"the column {name!r} cannot be a feature under this name; give it with {ROLES[name]}, or rename"
@@ -110,7 +117,8 @@ def choose(
         ]
         for key, file in files.items()
     }
-    return Chosen(roles, tuple(found["sparse_columns"]), tuple(found["dense_columns"]), origin, unused)
+    sparse_names, dense_names, multi_names = map(tuple, found.values())
+    return Chosen(roles, sparse_names, dense_names, origin, unused, multi_names)
 
 
 def _expand(
@@ -260,7 +268,7 @@ def several_values_note(values: pl.Series, n_categories: int) -> list[str]:
             if 2 * len(pieces) <= len(wholes):
                 share = "all" if n_joined == len(wholes) else "most"
                 told = f"{values.name}: {n_categories} categories, {share} hold {separator!r}"
-                return [f"{told}; several values in one field are not taken apart"]
+                return [f"{told}; only multi_columns takes several values in one field apart"]
     return []
 
 

@@ -42,6 +42,7 @@ from recrun.data.formats.values.dates import parse_format
 from recrun.data.formats.values.ids import ids_of
 from recrun.data.formats.values.time_column import Times, read_times
 from recrun.data.interactions import ITEM, TIMESTAMP, USER, Interactions
+from recrun.data.multi_field import NOTHING, MultiField, several
 from recrun.data.splits import PARTS
 from recrun.errors import DataError
 from recrun.registry import DATASETS
@@ -123,7 +124,7 @@ class LabelledFile(OwnFiles):
         Raises:
             DataError: files or columns are missing, or hold values of the wrong kind.
         """
-        if not (sparse_columns or dense_columns or user_column or item_column):
+        if not (sparse_columns or dense_columns or self.settings["multi_columns"] or user_column or item_column):
             raise DataError("there are no features; name them with sparse_columns and dense_columns")
         for key, column in (("user", user_column), ("item", item_column)):
             if self.settings[f"{key}_path"] is not None and column is None:
@@ -167,7 +168,7 @@ class LabelledFile(OwnFiles):
         chosen, notes, frames = Chosen({}, (), ()), [], []
         for table in tables.values():
             opened = {"rows": table, **beside}
-            chosen = choose(opened, roles, wanted["sparse_columns"], wanted["dense_columns"])
+            chosen = choose(opened, roles, wanted["sparse_columns"], wanted["dense_columns"], wanted["multi_columns"])
             frame = table.read([*roles.values(), *chosen.of("rows")], quantities=[roles[LABEL], *chosen.dense])
             notes += table.notes
             refuse_missing(frame, roles, table)
@@ -230,9 +231,13 @@ class LabelledFile(OwnFiles):
         wanted, name = self.settings, chosen.roles[LABEL]
         columns = {LABEL: labels(numbers(truths(rows[name]), fail), wanted["label_threshold"], name, fail)}
         columns |= {name: categories(rows[name]) for name in chosen.sparse}
+        columns |= {
+            name: several(rows[name], wanted["multi_separator"], partial(fail, name=name)) for name in chosen.multi
+        }
         for name in chosen.sparse:
             notes += notes_on_categories(rows[name], int(columns[name].max()) + 1)
         n_missing = {name: int((columns[name] == MISSING).sum()) for name in chosen.sparse}
+        n_missing |= {name: int((columns[name] == NOTHING).all(axis=1).sum()) for name in chosen.multi}
         for name in chosen.dense:
             columns[name] = numbers(rows[name], partial(fail, name=name))
             missing = np.isnan(columns[name])
@@ -242,7 +247,8 @@ class LabelledFile(OwnFiles):
                 told += "; set dense_na_value, or take it out of dense_columns"
                 raise fail(int(missing.argmax()), told, name)
         for kind, taken in (("sparse", "a category of their own"), ("dense", f"taken as {wanted['dense_na_value']}")):
-            found = {name: n_missing[name] for name in getattr(chosen, kind) if n_missing[name]}
+            names = chosen.dense if kind == "dense" else (*chosen.sparse, *chosen.multi)
+            found = {name: n_missing[name] for name in names if n_missing[name]}
             if found:
                 notes.append(f"missing values, {taken}: {counts_listed(found)}")
         return columns
@@ -283,7 +289,9 @@ class LabelledFile(OwnFiles):
         ids = [field for field in super()._make_fields() if field.match(tags.ID)]
         features: list[Field] = []
         for name in (name for name in train if name not in (LABEL, TIMESTAMP)):
-            if train[name].dtype.kind == "i":
+            if train[name].ndim == 2:
+                features.append(MultiField(name, pooling=wanted["multi_pooling"]).fit(train[name]))
+            elif train[name].dtype.kind == "i":
                 features.append(SparseField(name, tags=tags.FEATURE, na_value=MISSING).fit(train[name]))
             else:
                 transformer, na_value = wanted["dense_transformer"], wanted["dense_na_value"]

@@ -58,10 +58,15 @@ class OwnFiles(RecDataSet):
         ],
         "sparse_columns": [
             (
-                "sparse_columns or dense_columns or user_column or item_column",
+                "sparse_columns or dense_columns or multi_columns or user_column or item_column",
                 "there are no features; name them with sparse_columns and dense_columns",
             ),
             ("disjoint(sparse_columns, dense_columns)", "a column is in dense_columns too; name each once"),
+        ],
+        "multi_columns": [
+            ("disjoint(multi_columns, sparse_columns)", "a column is in sparse_columns too; name each once"),
+            ("disjoint(multi_columns, dense_columns)", "a column is in dense_columns too; name each once"),
+            ("label_column not in multi_columns", "{label_column} is the label, so it is no feature; take it out"),
         ],
         "split": [
             (

@@ -207,7 +207,24 @@ class WrittenColumns(Written, total=False):
 
 
 class LabelledRows(Written, Shares, total=False):
-    """Settings of labelled rows from files of a user's own."""
+    """Settings of labelled rows from files of a user's own.
+
+    Args:
+        multi_columns: columns of several categories in a row, which are taken apart; names, or patterns.
+        multi_separator: what stands between two categories of a row.
+        multi_pooling: how the embeddings of a row's categories become one: their mean or their sum.
+    """
+
+    multi_columns: Annotated[list[str], Default([])]
+    multi_separator: Annotated[
+        str,
+        Default("|"),
+        AppliesIf("multi_columns", "there are no multi_columns"),
+        Where("len(multi_separator) > 0", "expected some text, found none"),
+    ]
+    multi_pooling: Annotated[
+        Literal["mean", "sum"], Default("mean"), AppliesIf("multi_columns", "there are no multi_columns")
+    ]
 
 
 class AnyInteractions(WrittenColumns, Splitting, RatedCore, Repeats, total=False):

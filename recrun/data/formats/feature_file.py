@@ -197,7 +197,11 @@ class FeatureFile:
         frame = read_parquet_columns(self.path, names).select(names)
         nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
         if nested:
-            raise data_error(self.path, None, f"{nested[0]!r} holds several values in a row, which no model takes")
+            raise data_error(
+                self.path,
+                None,
+                f"{nested[0]!r} holds lists; write their values in text with a separator, for multi_columns",
+            )
         floats = [name for name in ids if frame.schema[name].is_float()]
         return frame.with_columns(self._whole(frame[name]) for name in floats).cast(dict.fromkeys(names, pl.String))
 

@@ -339,9 +339,8 @@ def test_several_values_in_a_field_are_noticed(tmp_path: Path, separator: str) -
     rows = [f'{k % 20},"{genres[k % 15]}",{k % 2}' for k in range(300)]
     (tmp_path / "x.csv").write_text("user,genres,label\n" + "\n".join(rows) + "\n")
     data = LabelledFile(tmp_path, path="x.csv", sparse_columns=["genres"])
-    told = (
-        f"genres: 15 categories, all hold {separator.strip(' []')!r}; several values in one field are not taken apart"
-    )
+    told = f"genres: 15 categories, all hold {separator.strip(' []')!r}; "
+    told += "only multi_columns takes several values in one field apart"
     assert told in data.notes
 
 
