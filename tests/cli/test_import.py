@@ -63,7 +63,7 @@ def test_several_models_need_a_folder_or_a_choice(recrun: Run, tmp_path: Path) -
     outcome = recrun("import", "warprec", theirs, "--to", "mine/")
     assert outcome.code == 0
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["ease.yaml", "pop.yaml"]
-    assert "SGL is not here; simgcl is the nearest" in outcome.out
+    assert "SGL is made in other ways there; write a config from recrun show sgl" in outcome.out
     assert "try its values: recrun sweep mine/ease.yaml reg_weight=1,2" in outcome.out
     assert recrun("import", "warprec", theirs, "--model", "ease", "--to", "ease.yaml").code == 0
 
