@@ -289,7 +289,6 @@ WITHOUT: Final = {
     **{name: f"{name} is here {here}, but {_LABELLED}" for name, here in (("DeepFM", "deepfm"), ("DCN", "dcn"))},
     "DCNV2": f"DCNV2 is here dcnv2, but {_LABELLED}",
     "xDeepFM": f"xDeepFM is here xdeepfm, but {_LABELLED}",
-    "RecVAE": "RecVAE is recvae here; write a config from recrun show recvae",
     "AutoInt": f"AutoInt is here autoint, but {_LABELLED}",
     "RecVAE": "RecVAE is not here; multvae is the nearest",
     "RecVAE": "RecVAE is recvae here; write a config from recrun show recvae",

@@ -235,8 +235,6 @@ MODELS: Final[dict[str, ModelMap]] = {
 
 WITHOUT: Final = {
     "MultiDAE": "MultiDAE is multdae here; write a config from recrun show multdae",
-    "SGL": "SGL is not here; simgcl is the nearest",
-    "MultiDAE": "MultiDAE is not here; multvae is the nearest",
     "SGL": "SGL is made in other ways there; write a config from recrun show sgl",
     "LightGCNpp": "LightGCNpp is not here; lightgcn is the nearest",
     "ADMMSlim": "ADMMSlim is not here; slim is the nearest",

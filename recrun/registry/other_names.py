@@ -19,7 +19,6 @@ _ELSEWHERE: Final[dict[str, dict[str, str]]] = {
         "youtubednn": "youtubenet youtube",
         "multdae": "multidae dae",
         "multvae": "multivae multvaecf vae vaecf",
-        "multvae": "multivae multvaecf vae vaecf recvae",
         "lightgcn": "lgcn lightgcncf",
         "neumf": "ncf neucf neuralcf neuralmf",
         "puresvd": "svd truncatedsvd",

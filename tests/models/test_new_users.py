@@ -28,8 +28,6 @@ BY_ROWS = [
     "rp3beta",
     "slim",
 ]
-BY_ROWS = ["ease", "gfcf", "itemknn", "multdae", "multvae", "popularity", "puresvd", "rp3beta", "slim"]
-BY_ROWS = ["ease", "gfcf", "itemknn", "multdae", "multvae", "popularity", "puresvd", "recvae", "rp3beta", "slim"]
 """Models whose scores are a function of the user's row."""
 
 
