@@ -46,7 +46,7 @@ def bash(recrun: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callabl
         ("recrun train loss=dir", ["plain directau"]),
         ("recrun train dataset=Gow", ["plain Gowalla_m1"]),
         ("recrun train optimizer=ada", ["plain adagrad", "plain adam", "plain adamw"]),
-        ("recrun train lr_scheduler=c", ["plain cosine"]),
+        ("recrun train lr_scheduler=c", ["plain cosine", "plain cosine_steps"]),
         ("recrun train sampler=d", ["plain dns"]),
         ("recrun train split=l", ["plain leave_k", "plain leave_one_out"]),
         ("recrun train device=c", ["plain cpu", "plain cuda"]),

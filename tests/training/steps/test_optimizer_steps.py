@@ -151,7 +151,17 @@ def test_settings_that_an_own_loop_would_leave_out_are_refused_together(tmp_path
     assert coach().fit()["epochs"] == 3
 
 
-@pytest.mark.parametrize("setting", ["clip_norm=1", "accumulate=2"])
+FORMS = ["accumulate=3", "clip_norm=0.05", "ema_decay=0.9", "lr_scheduler=linear", "warmup_steps=4"]
+
+
+@pytest.mark.parametrize(
+    "how", [["precision=bf16"], ["num_workers=1", "optimizer=sgd", "momentum=0.9"]], ids=["bf16", "ahead"]
+)
+def test_steps_of_all_forms_go_with_how_a_model_is_computed(tmp_path: Path, how: list[str]) -> None:
+    check_resumes(tmp_path, [*FORMS, "checkpoint_minutes=1e-9", *how], 14)
+
+
+@pytest.mark.parametrize("setting", ["clip_norm=1", "accumulate=2", "ema_decay=0.9", "lr_scheduler=linear"])
 def test_a_model_in_closed_form_has_no_steps(setting: str) -> None:
     with pytest.raises(ConfigError, match="is fitted in closed form and takes no training settings"):
         resolve("ease", [setting])
