@@ -55,6 +55,12 @@ class _LogSums(torch.autograd.Function):
         return gradient * of_queries_RD, gradient * of_keys_MD, None
 
 
+def log_sums(queries_RD: Tensor, keys_MD: Tensor, weights_R: Tensor) -> Tensor:
+    """Return Σ_r w_r log Σ_m exp(q_r · k_m); nothing of size R x M is kept. The weights are not trained."""
+    total: Tensor = _LogSums.apply(queries_RD, keys_MD, weights_R)  # type: ignore[no-untyped-call]
+    return total
+
+
 def identify(nodes_B: Tensor, queries_ND: Tensor, keys_ND: Tensor, temperature: float) -> Tensor:
     """Return the mean cross entropy of finding each node of a batch among all nodes.
 
@@ -71,8 +77,10 @@ def identify(nodes_B: Tensor, queries_ND: Tensor, keys_ND: Tensor, temperature: 
     weights_R = counts_R.to(queries_ND.dtype) / len(nodes_B)
     queries_RD = F.normalize(F.embedding(distinct_R, queries_ND), dim=1) / temperature
     keys_ND = F.normalize(keys_ND, dim=1)
-    sums: Tensor = _LogSums.apply(queries_RD, keys_ND, weights_R)  # type: ignore[no-untyped-call]
-    return sums - (weights_R * (queries_RD * F.embedding(distinct_R, keys_ND)).sum(dim=1)).sum()
+    return (
+        log_sums(queries_RD, keys_ND, weights_R)
+        - (weights_R * (queries_RD * F.embedding(distinct_R, keys_ND)).sum(dim=1)).sum()
+    )
 
 
 @MODELS.register("sgl", loss="bpr", new_users=True, gradients="dense")

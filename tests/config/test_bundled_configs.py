@@ -46,7 +46,7 @@ def test_a_config_of_a_model_names_the_source_of_its_settings(name: str) -> None
 @pytest.mark.parametrize("name", STEMS)
 def test_a_config_of_a_model_is_for_any_data_unless_it_departs_from_its_authors(name: str) -> None:
     text = bundled_configs()[name].read_text(encoding="utf-8")
-    assert ("tuned_for" in text) is (name in ("ncl", "sgl", "simgcl", "xsimgcl"))
+    assert ("tuned_for" in text) is (name in ("lightgcl", "ncl", "sgl", "simgcl", "xsimgcl"))
     assert resolve(name).config.dataset in ("Synthetic", "SyntheticClicks")
 
 
