@@ -235,6 +235,9 @@ FAMILIES = {
     "enmf": ["enmf", "embedding_dim=8"],
     "neumf": ["neumf", "embedding_dim=4", "mlp_dim=4", "n_layers=2", "dropout=0.3"],
     "simplex": ["simplex", "embedding_dim=8", "n_negatives=3"],
+    "edge_dropout": ["lightgcn", "embedding_dim=8", "edge_dropout=0.3"],
+    "subgraphs": ["sgl", "embedding_dim=8"],
+    "clusters": ["ncl", "embedding_dim=8", "n_prototypes=5", "warmup_epochs=1", "prototype_weight=0.01"],
     "dns": ["bprmf", "embedding_dim=8", "sampler=dns"],
     "in_batch": ["bprmf", "embedding_dim=8", "sampler=in_batch", "loss=sampled_softmax", "logq_correction=true"],
 }

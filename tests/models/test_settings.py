@@ -44,7 +44,7 @@ def test_a_value_out_of_bounds_is_refused(
         ("bprmf", "negative_exponent=1.22", "loss bsl"),
         ("bprmf", "positive_temperature=0.1", "loss bsl"),
         ("bprmf", "init_weight=0.01", "model enmf"),
-        ("simgcl", "edge_dropout=0.1", "model lightgcn"),
+        ("simgcl", "layer_weights=[1]", "model lightgcn"),
         ("sasrec", "tie_embeddings=false", "model bert4rec"),
         ("gru4rec", "output_layer=false", "model bert4rec"),
         ("sasrec", "attention_dropout=0.2", "model bert4rec"),
