@@ -36,7 +36,7 @@ class YoutubeDNN(RecSysArch):
     Args:
         embedding_dim: D, length of the embeddings.
         tower_layers: layers between the average and the user's vector.
-        tie_embeddings: whether scored items have the embeddings that are averaged; if not, they have their own.
+        share_embeddings: whether scored items have the embeddings that are averaged; if not, they have their own.
         similarity: "dot" for the product, "cosine" for the cosine of the vectors.
         init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term on the scored items' embeddings of a batch, half their squared norms over
@@ -49,7 +49,7 @@ class YoutubeDNN(RecSysArch):
         *,
         embedding_dim: PositiveInt = 64,
         tower_layers: NonNegativeInt = 0,
-        tie_embeddings: bool = True,
+        share_embeddings: bool = True,
         similarity: Literal["dot", "cosine"] = "dot",
         init_std: PositiveFloat = 0.01,
         embedding_decay: NonNegativeFloat = 0.0,
@@ -58,7 +58,7 @@ class YoutubeDNN(RecSysArch):
         self.rows = UserRows(data)
         self.n_users, self.similarity, self.embedding_decay = data.n_users, similarity, embedding_decay
         self.items = nn.Embedding(data.n_items, embedding_dim)
-        self.averaged = None if tie_embeddings else nn.Embedding(data.n_items, embedding_dim)
+        self.averaged = None if share_embeddings else nn.Embedding(data.n_items, embedding_dim)
         width, layers = embedding_dim, []
         for layer in reversed(range(tower_layers)):
             layers += [nn.Linear(width, embedding_dim * 2**layer), nn.ReLU()]

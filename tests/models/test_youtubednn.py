@@ -22,16 +22,16 @@ def _model(data: TrainingData, **settings: object) -> YoutubeDNN:
 
 
 @pytest.mark.parametrize("similarity", ["dot", "cosine"])
-@pytest.mark.parametrize("tie_embeddings", [True, False])
+@pytest.mark.parametrize("share_embeddings", [True, False])
 @pytest.mark.parametrize("tower_layers", [0, 2])
 def test_scores_are_products_with_the_tower_of_the_average(
-    data_of: Build, table: np.ndarray, tower_layers: int, tie_embeddings: bool, similarity: str
+    data_of: Build, table: np.ndarray, tower_layers: int, share_embeddings: bool, similarity: str
 ) -> None:
-    settings = {"tower_layers": tower_layers, "tie_embeddings": tie_embeddings, "similarity": similarity}
+    settings = {"tower_layers": tower_layers, "share_embeddings": share_embeddings, "similarity": similarity}
     model = _model(data_of(table), **settings)
     rows = torch.from_numpy(table).double()
     averaged = model.items if model.averaged is None else model.averaged
-    assert (model.averaged is None) is tie_embeddings
+    assert (model.averaged is None) is share_embeddings
     users, layers = rows @ averaged.weight / rows.sum(1, keepdim=True).clamp(min=1), list(model.tower)[::2]
     assert [each.out_features for each in layers] == ([8, 4] if tower_layers else [])
     for layer in layers:
