@@ -17,6 +17,7 @@ _ELSEWHERE: Final[dict[str, dict[str, str]]] = {
         "userknn": "userknncf uknn useruser usercf userbased",
         "ials": "als wmf wrmf wals implicitmf implicitmfscorer alternatingleastsquares",
         "youtubednn": "youtubenet youtube",
+        "cml": "collmetric collaborativemetriclearning",
         "multdae": "multidae dae",
         "multvae": "multivae multvaecf vae vaecf",
         "lightgcn": "lgcn lightgcncf",

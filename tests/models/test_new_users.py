@@ -81,7 +81,7 @@ def test_a_known_user_is_scored_the_same_as_a_new_one(subject: Subject) -> None:
     else:
         mine, known = _top(subject, scores), _top(subject, subject.scores)
         shared = (mine[:, :, None] == known[:, None, :]).any(2).double().mean()
-        assert shared > {"ials": 0.97, "userknn": 0.9, "enmf": 0.6}.get(subject.name, 0.7)
+        assert shared > {"ials": 0.97, "userknn": 0.9, "enmf": 0.6, "cml": 0.6}.get(subject.name, 0.7)
 
 
 @torch.no_grad()
