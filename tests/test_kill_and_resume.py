@@ -232,6 +232,7 @@ FAMILIES = {
     "new_users": ["multvae", "hidden_dim=8", "latent_dim=4", "kl_warmup_steps=8", "split=new_users"],
     "recvae": ["recvae", "hidden_dim=8", "latent_dim=4", "encoder_epochs=1"],
     "diffrec": ["diffrec", "latent_dim=8"],
+    "cml": ["cml", "embedding_dim=8", "n_negatives=3", "covariance_weight=1"],
     "enmf": ["enmf", "embedding_dim=8"],
     "neumf": ["neumf", "embedding_dim=4", "mlp_dim=4", "n_layers=2", "dropout=0.3"],
     "simplex": ["simplex", "embedding_dim=8", "n_negatives=3"],
