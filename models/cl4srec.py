@@ -1,0 +1,234 @@
+"""CL4SRec: self-attention trained with a contrastive loss between altered copies of a history.
+
+Shapes: B users in a batch, L items of a history, I items, D embedding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recrun.architectures.attention import AttentionBlock, BlockForm
+from recrun.architectures.prediction import Batch
+from recrun.architectures.sequence import SequenceArch, similar_lengths
+from recrun.data.postprocessing.sequences import LENGTH
+from recrun.registry import MODELS
+from recrun.types import (
+    Annotated,
+    AppliesIf,
+    Fraction,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    UnitInterval,
+    Where,
+)
+
+if TYPE_CHECKING:
+    from recrun.criterions import BaseCriterion
+    from recrun.data.interactions import TrainingData
+
+Similarity = Literal["dot", "cosine"]
+
+
+class Encoder(SequenceArch):
+    """SASRec in the form of RecBole: blocks of attention normalised with their residuals, and normalised embeddings.
+
+    Args:
+        data: the train part.
+        max_length: the most items of a history that are read.
+        n_tokens: how many embeddings there are, the items first.
+        form: the form of the blocks.
+        n_layers: number of blocks.
+        init_std: standard deviation of all initial weights.
+    """
+
+    def __init__(
+        self, data: TrainingData, max_length: int, n_tokens: int, form: BlockForm, n_layers: int, init_std: float
+    ) -> None:
+        super().__init__(data, max_length)
+        self.items, self.positions = nn.Embedding(n_tokens, form.dim), nn.Embedding(max_length, form.dim)
+        self.norm, self.dropout = nn.LayerNorm(form.dim), nn.Dropout(form.dropout)
+        self.blocks = nn.ModuleList(AttentionBlock(form) for _ in range(n_layers))
+        for module in self.modules():
+            if isinstance(module, (nn.Embedding, nn.Linear)):
+                nn.init.normal_(module.weight, std=init_std)
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+
+    def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """Return the states (B, L, D) after each item of histories (B, L) of lengths (B,)."""
+        positions_BL = torch.arange(items.size(1), device=items.device) + (self.max_length - lengths)[:, None]
+        embedded_BLD = self.items(items) + self.positions(positions_BL.clamp(max=self.max_length - 1))
+        states: Tensor = self.dropout(self.norm(embedded_BLD))
+        for block in self.blocks:
+            states = block(states)
+        return states
+
+    def item_vectors(self) -> Tensor:
+        """Return the embeddings of the items, shared with the history."""
+        return self.items.weight[: self.n_items]
+
+    def read_all(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """Return the states (B, D) after the last items of histories (B, L) of any lengths (B,) >= 1."""
+        groups = [
+            (rows_G, self.read(items[rows_G, :width], lengths[rows_G])) for rows_G, width in similar_lengths(lengths)
+        ]
+        order_B = torch.cat([rows_G for rows_G, _ in groups])
+        return torch.cat([states_GD for _, states_GD in groups])[order_B.argsort()]
+
+
+def contrast_views(first: Tensor, second: Tensor, temperature: float, similarity: Similarity) -> Tensor:
+    """Return the InfoNCE loss of two views (B, D) of B things: the cross entropy of finding each one's other view.
+
+    Each of the 2 B views is compared with all others; all but its own other view are negatives.
+    """
+    views = torch.cat([first, second])
+    if similarity == "cosine":
+        views = F.normalize(views, dim=1)
+    is_own = torch.eye(len(views), dtype=torch.bool, device=views.device)
+    logits = (views @ views.T / temperature).masked_fill(is_own, -torch.inf)
+    others = torch.arange(len(views), device=views.device).roll(len(first))
+    return F.cross_entropy(logits, others)
+
+
+def crop(items: Tensor, lengths: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Return a random run of each history (B, L), as long as a share of it rounded down, but at least one item."""
+    kept = (lengths * share).long().clamp(min=1)
+    starts = _starts(lengths - kept)
+    places = torch.arange(items.size(1), device=items.device) + starts[:, None]
+    return items.gather(1, places.clamp(max=items.size(1) - 1)), kept
+
+
+def mask(items: Tensor, lengths: Tensor, share: float, token: int) -> tuple[Tensor, Tensor]:
+    """Return histories (B, L) in which a random share of the items, rounded down, is replaced by a token."""
+    is_filled = torch.arange(items.size(1), device=items.device) < lengths[:, None]
+    draws = torch.rand(items.shape, device=items.device).masked_fill(~is_filled, torch.inf)
+    is_masked = draws.argsort(dim=1).argsort(dim=1) < (lengths * share).long()[:, None]
+    return items.masked_fill(is_masked, token), lengths
+
+
+def reorder(items: Tensor, lengths: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Return histories (B, L) in which a random run, as long as a share of the items rounded down, is shuffled."""
+    shuffled = (lengths * share).long()
+    starts = _starts(lengths - shuffled)[:, None]
+    places = torch.arange(items.size(1), device=items.device).expand(items.shape)
+    is_inside = (places >= starts) & (places < starts + shuffled[:, None])
+    # Within the run all keys are below the place of its end, and not below that of its start.
+    keys = torch.where(is_inside, starts + 0.99 * torch.rand(items.shape, device=items.device), places)
+    return items.gather(1, keys.argsort(dim=1, stable=True)), lengths
+
+
+def _starts(most: Tensor) -> Tensor:
+    """Return random integers (B,) from 0 to `most` (B,), both included."""
+    draws = (torch.rand(most.shape, device=most.device) * (most + 1)).long()
+    return torch.minimum(draws, most)
+
+
+@MODELS.register("cl4srec", loss="sampled_softmax", gradients="mixed")
+class CL4SRec(Encoder):
+    """Train SASRec with a contrastive loss between two altered copies of each history.
+
+    The copies of a history are made by two different operators of three: a run of it is cropped, some of its items are
+    masked, or a run of them is shuffled. Its states are told apart from those of all other copies in the batch:
+
+    loss + λ · mean over the 2 B copies of -log (exp(s · s⁺ / τ) / Σ exp(s · s' / τ)), with s⁺ the other copy of the
+    same history, and s' all copies but s itself.
+
+    The paper predicts each item of a history from those before it, with one negative: `sampled_softmax` and
+    `sequence_rows: all_positions`. The code of DuoRec's authors, who compare with this model, trains it on prefixes
+    with `cross_entropy`. Encoder, initialisation and dropout are those of that code, which is RecBole's SASRec; the
+    paper's temperature is 1. A history of one item is not altered.
+
+    *Source:* Xie, Sun, Liu, Wu, Gao, Zhang, Ding, Cui, "Contrastive Learning for Sequential Recommendation", ICDE 2022,
+    section III.
+
+    Args:
+        max_length: the most items of a history that are read.
+        embedding_dim: length of the embeddings and of all states.
+        n_layers: number of blocks.
+        n_heads: heads of the attention, a divisor of `embedding_dim`.
+        inner_dim: width of the network of each position; four times `embedding_dim` if null.
+        dropout: dropout rate of the embeddings and of each layer's output.
+        attention_dropout: dropout rate of the attention probabilities.
+        contrast_weight: λ, the weight of the contrastive loss; 0 for none.
+        contrast_temperature: τ.
+        contrast_similarity: "dot" for products of states, "cosine" for those of states of length 1.
+        crop_share: share of the items that a cropped history keeps.
+        mask_share: share of the items that are masked.
+        reorder_share: share of the items that are shuffled.
+        init_std: standard deviation of all initial weights.
+    """
+
+    tensor_axes: ClassVar = {"items.weight": "item+1"}
+
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        max_length: PositiveInt = 50,
+        embedding_dim: PositiveInt = 64,
+        n_layers: PositiveInt = 2,
+        n_heads: Annotated[
+            PositiveInt,
+            Where(
+                "embedding_dim % n_heads == 0", "expected a divisor of embedding_dim {embedding_dim}, found {n_heads}"
+            ),
+        ] = 2,
+        inner_dim: PositiveInt | None = None,
+        dropout: Fraction = 0.5,
+        attention_dropout: Fraction = 0.5,
+        contrast_weight: NonNegativeFloat = 0.1,
+        contrast_temperature: Annotated[PositiveFloat, AppliesIf("contrast_weight > 0", "contrast_weight is 0")] = 1.0,
+        contrast_similarity: Annotated[
+            Literal["dot", "cosine"], AppliesIf("contrast_weight > 0", "contrast_weight is 0")
+        ] = "dot",
+        crop_share: Annotated[UnitInterval, AppliesIf("contrast_weight > 0", "contrast_weight is 0")] = 0.6,
+        mask_share: Annotated[UnitInterval, AppliesIf("contrast_weight > 0", "contrast_weight is 0")] = 0.3,
+        reorder_share: Annotated[UnitInterval, AppliesIf("contrast_weight > 0", "contrast_weight is 0")] = 0.6,
+        init_std: PositiveFloat = 0.02,
+    ) -> None:
+        form = BlockForm(
+            dim=embedding_dim,
+            n_heads=n_heads,
+            inner_dim=inner_dim or 4 * embedding_dim,
+            norm="post",
+            activation="gelu",
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+        )
+        super().__init__(data, max_length, data.n_items + 1, form, n_layers, init_std)  # the last one is the mask
+        self.contrast_weight, self.contrast_temperature = contrast_weight, contrast_temperature
+        self.contrast_similarity: Similarity = contrast_similarity
+        self.crop_share, self.mask_share, self.reorder_share = crop_share, mask_share, reorder_share
+
+    def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
+        """Return the loss of a batch and the contrastive loss of its histories."""
+        loss = super().training_loss(batch, criterion)
+        if self.contrast_weight == 0:
+            return loss
+        views = self.alter(batch[self.item_column], batch[LENGTH][:, 0])
+        first, second = (self.read_all(*view) for view in views)
+        contrast = contrast_views(first, second, self.contrast_temperature, self.contrast_similarity)
+        return loss + self.contrast_weight * contrast
+
+    def alter(self, items: Tensor, lengths: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return two altered copies of histories (B, L) of lengths (B,), each by another operator."""
+        copies = [
+            crop(items, lengths, self.crop_share),
+            mask(items, lengths, self.mask_share, self.n_items),
+            reorder(items, lengths, self.reorder_share),
+        ]
+        items_3BL, lengths_3B = (torch.stack(each) for each in zip(*copies, strict=True))
+        chosen_B3 = torch.rand(len(items), 3, device=items.device).argsort(dim=1)
+        rows_B, is_single = torch.arange(len(items), device=items.device), lengths == 1
+        return [
+            (
+                torch.where(is_single[:, None], items, items_3BL[chosen_B, rows_B]),
+                torch.where(is_single, lengths, lengths_3B[chosen_B, rows_B]),
+            )
+            for chosen_B in (chosen_B3[:, 0], chosen_B3[:, 1])
+        ]
