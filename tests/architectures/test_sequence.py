@@ -181,7 +181,7 @@ def test_the_rows_are_those_of_the_settings() -> None:
 
 @pytest.mark.parametrize("name", ["sasrec", "gru4rec", "bert4rec", "bsarec", "fmlprec", "hstu"])
 @pytest.mark.parametrize("name", ["sasrec", "gru4rec", "bert4rec", "stamp"])
-@pytest.mark.parametrize("name", ["sasrec", "gru4rec", "bert4rec", "stamp", "narm", "cl4srec"])
+@pytest.mark.parametrize("name", ["sasrec", "gru4rec", "bert4rec", "stamp", "narm", "cl4srec", "duorec"])
 def test_neither_padding_nor_the_other_histories_of_a_batch_change_a_state(name: str) -> None:
     coach = build(resolve(name, [*SMALL, "max_length=12"]))
     model = coach.model.eval()
@@ -358,7 +358,7 @@ def shuffled(rows):
 """
 
 
-@pytest.mark.parametrize("model", ["sasrec", "gru4rec", "bert4rec", "bsarec", "fmlprec", "hstu", "cl4srec"])
+@pytest.mark.parametrize("model", ["sasrec", "gru4rec", "bert4rec", "bsarec", "fmlprec", "hstu", "cl4srec", "duorec"])
 @pytest.mark.parametrize("split", ["ratio", "k_fold", "cold_items"])
 def test_a_split_that_tears_time_apart_is_refused_by_name_with_the_remedy(model: str, split: str) -> None:
     with pytest.raises(ConfigError) as caught:
