@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 import torch
@@ -20,10 +20,13 @@ from torch import Tensor
 
 from recrun.architectures.base import Batch, RecSysArch, hide_uncounted
 from recrun.architectures.networks import HistoryNetwork
+from recrun.architectures.base import Batch, RecSysArch
+from recrun.architectures.networks import HistoryNetwork, ScoringNetwork
+from recrun.config.family import without_new_users
 from recrun.data.interactions import TIMESTAMP
 from recrun.data.postprocessing.batch_negatives import SEEN, SHARED
 from recrun.data.postprocessing.sequences import LENGTH, NEGATIVE, TARGET
-from recrun.errors import DataError
+from recrun.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from recrun.criterions import BaseCriterion
@@ -45,13 +48,19 @@ class SequenceArch(RecSysArch):
     history is registered with `states="last"`, and trained on prefixes. The setting `max_length` tells recrun how much
     of a history to feed.
 
+    A model with vectors of users sets `personal = True` in the body of its class and defines `personalize`. It scores
+    users of the data only; without train rows, they have the vectors that they were initialised with.
+
     Args:
         data: the train part; its rows must have times, or an order.
         max_length: the most items of a history that are read, the latest ones.
 
     Raises:
         DataError: the data has neither times nor an order of interactions.
+        ConfigError: the class defines `personalize` and is not `personal`, or the reverse.
     """
+
+    personal: ClassVar[bool] = False
 
     def __init__(self, data: TrainingData, max_length: int) -> None:
         super().__init__()
@@ -60,6 +69,9 @@ class SequenceArch(RecSysArch):
                 f"{type(self).__name__} reads interactions in the order of time, and the data has no times; for files "
                 f"of your own name their time_column, or use a format whose lines are in that order (see docs/data.md)"
             )
+        if self.personal != (type(self).personalize is not SequenceArch.personalize):
+            missing = "define personalize()" if self.personal else "set personal = True in its body"
+            raise ConfigError(f"class {type(self).__name__}: a model with vectors of users needs both; {missing}")
         self.n_items, self.max_length = data.n_items, max_length
         self.take_histories(data.interactions.histories(data.n_users))
 
@@ -88,6 +100,13 @@ class SequenceArch(RecSysArch):
         states: Tensor = self(items, lengths)
         return states if states.dim() == 2 else states[torch.arange(len(items), device=items.device), lengths - 1]
 
+    def personalize(self, states: Tensor, users: Tensor) -> Tensor:
+        """Return the states (N, D) that score items for users (N,), from the states (N, H) of their histories.
+
+        It is called for `personal` models only.
+        """
+        return states
+
     def take_histories(self, histories: CSR) -> None:
         """Set the histories to rank from: what precedes the evaluated part. Initially they are those of train.
 
@@ -98,30 +117,47 @@ class SequenceArch(RecSysArch):
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the states (U, D) after all users' histories, 0 for empty ones, and the vectors (I, D) of items."""
-        return self.embed_histories(self._histories), self.item_vectors()
+        return self._embed(self._histories, np.arange(self._histories.n_rows)), self.item_vectors()
 
     def score(self, users: Tensor) -> Tensor:
         """Return the scores (B, I) of all items for some users (B,)."""
-        return self.score_histories(self._histories.take(users.cpu().numpy()))
+        users_B = users.cpu().numpy()
+        return self._embed(self._histories.take(users_B), users_B) @ self.item_vectors().T
 
     def score_histories(self, histories: CSR) -> Tensor:
-        """Return the scores (B, I) of all items after histories, B rows in the order of time."""
+        """Return the scores (B, I) of all items after histories, B rows in the order of time.
+
+        Raises:
+            ConfigError: the model is `personal`.
+        """
         return self.embed_histories(histories) @ self.item_vectors().T
 
     def embed_histories(self, histories: CSR) -> Tensor:
-        """Return the states (B, D) after histories, B rows in the order of time; 0 for empty ones."""
+        """Return the states (B, D) after histories, B rows in the order of time; 0 for empty ones.
+
+        Raises:
+            ConfigError: the model is `personal`.
+        """
+        if self.personal:
+            raise ConfigError(without_new_users(type(self).__name__))
+        return self._embed(histories)
+
+    def _embed(self, histories: CSR, users: np.ndarray | None = None) -> Tensor:
+        """Return the states (B, D) after histories, B rows of users (B,); 0 for empty ones."""
         items_ID = self.item_vectors()
         states_BD = items_ID.new_zeros(histories.n_rows, items_ID.size(1))
         lengths_B = torch.from_numpy(np.minimum(histories.lengths, self.max_length))
         for rows_G, width in similar_lengths(lengths_B, _RANKED_CELLS):
             items_GL, lengths_G = histories.latest(rows_G.numpy(), width)
             read = self.read(*(torch.from_numpy(each).to(items_ID.device) for each in (items_GL, lengths_G)))
+            if self.personal and users is not None:
+                read = self.personalize(read, torch.from_numpy(users[rows_G.numpy()]).to(items_ID.device))
             states_BD[rows_G.to(items_ID.device)] = read.to(states_BD.dtype)
         return states_BD
 
-    def network(self) -> HistoryNetwork:
-        """Return the model as a network that scores items for histories."""
-        return HistoryNetwork(self)
+    def network(self) -> ScoringNetwork | None:
+        """Return the model as a network that scores items for histories; for users of the data if it is `personal`."""
+        return super().network() if self.personal else HistoryNetwork(self)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss over all predicted items, each with its own negatives.
@@ -131,6 +167,41 @@ class SequenceArch(RecSysArch):
             criterion: the chosen loss.
         """
         states_ND, targets_N, rows_N, negatives_NK = self._prefixes(batch) if TARGET in batch else self._rows(batch)
+        if TARGET in batch:
+            return self._loss_of_prefixes(batch, criterion)
+        items_BL, negatives_BLK = batch[self.item_column], batch.get(NEGATIVE)
+        states, targets, negatives = [], [], []
+        for rows_G, width in similar_lengths(batch[LENGTH][:, 0]):
+            items_GL = items_BL[rows_G, :width]
+            states_ND, is_target_GL = self.predict(items_GL, batch[LENGTH][rows_G, 0])
+            if self.personal:
+                users_GL = batch[self.user_column][rows_G].expand_as(is_target_GL)
+                states_ND = self.personalize(states_ND, users_GL[is_target_GL])
+            states.append(states_ND)
+            targets.append(items_GL[is_target_GL])
+            if negatives_BLK is not None:
+                negatives.append(negatives_BLK[rows_G, :width][is_target_GL])
+        return self._loss(torch.cat(states), torch.cat(targets), torch.cat(negatives) if negatives else None, criterion)
+
+    def _loss_of_prefixes(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
+        """Return the loss over the items that follow histories (B, L): targets (B, T) with negatives (B, T, K)."""
+        targets_BT, negatives_BTK = batch[TARGET], batch.get(NEGATIVE)
+        lengths_B, states, orders = batch[LENGTH][:, 0], [], []
+        for rows_G, width in similar_lengths(lengths_B):
+            states_GD = self.read(batch[self.item_column][rows_G, :width], lengths_B[rows_G])
+            if self.personal:
+                states_GD = self.personalize(states_GD, batch[self.user_column][rows_G, 0])
+            states.append(states_GD)
+            orders.append(rows_G)
+        order_B = torch.cat(orders)
+        states_ND = torch.cat(states).repeat_interleave(targets_BT.size(1), dim=0)
+        negatives_NK = None if negatives_BTK is None else negatives_BTK[order_B].flatten(0, 1)
+        return self._loss(states_ND, targets_BT[order_B].flatten(), negatives_NK, criterion)
+
+    def _loss(
+        self, states_ND: Tensor, targets_N: Tensor, negatives_NK: Tensor | None, criterion: BaseCriterion
+    ) -> Tensor:
+        """Return the loss of states that predict one item each."""
         items_ID = self.item_vectors()
         if criterion.ranks_all_items:
             return criterion.from_all(states_ND @ items_ID.T, targets_N)

@@ -36,7 +36,8 @@ class Family:
         samplers: the samplers that its pipe supports, by their trait `draws`.
         corrects: whether its pipe provides the probabilities of negatives, for `logq_correction`.
         histories: whether its models need users' histories to score items; `take_histories` receives them.
-        new_users: whether all of its models score users that training never saw, by `embed_histories`.
+        new_users: whether its models score users that training never saw, by `embed_histories`, unless they are
+            `personal`.
         check_batch_size: the batch size with which `recrun check` trains its models on small data.
     """
 
@@ -127,7 +128,7 @@ def family_of(model: Component | None) -> Family:
 
 def can_score_new_users(model: Component) -> bool:
     """Return whether a model scores users that training never saw, from their items."""
-    return bool(model.traits.new_users) or family_of(model).new_users
+    return (model.traits.new_users or family_of(model).new_users) and not model.traits.personal
 
 
 def without_new_users(name: str) -> str:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from recrun.architectures.base import RecSysArch
-from recrun.config.family import family_of_class
+from recrun.config.family import family_of_class, without_new_users
 from recrun.data.interactions import CSR
+from recrun.errors import ConfigError
 
 
 def scored_as(model: Any, dataset: Any, known: CSR | None = None) -> Any:
@@ -25,8 +26,13 @@ def scored_as(model: Any, dataset: Any, known: CSR | None = None) -> Any:
         model: the model.
         dataset: the data set.
         known: the items by which held-out users are scored, U rows; None for those that are given of them.
+
+    Raises:
+        ConfigError: users are held out, and the model has vectors of users besides their histories.
     """
     given = dataset.given()
+    if given is not None and getattr(model, "personal", False):
+        raise ConfigError(without_new_users(type(model).__name__))
     if given is None or family_of_class(type(model)).histories:
         return model
     if known is None:

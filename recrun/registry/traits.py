@@ -50,16 +50,18 @@ class ModelTraits(Traits):
         vectors: whether it has vectors of users and items.
         scores: "cosine" if its scores lie in [-1, 1].
         new_users: whether it scores users from their items alone, also users that training never saw; models that read
-            histories always do.
+            histories always do, unless they are personal.
         gradients: "dense" if a step changes all rows of an embedding, "sparse" if only those of the batch, "mixed" if
             it has parameters besides embeddings.
         states: whether a model of sequences has a state after "each" item, from the items up to it, or only one after
             the "last" item, so that it is trained on prefixes.
+        personal: an attribute of its class: whether a model of sequences has vectors of users, so that it scores no new
+            users.
         family: the attribute `family` of its class or a base class, which declares a family outside recrun (see
             `recrun.config.family`); None if recrun knows the family by the base class.
     """
 
-    OF_CLASS: ClassVar[tuple[str, ...]] = ("family",)
+    OF_CLASS: ClassVar[tuple[str, ...]] = ("family", "personal")
     loss: str = "bpr"
     losses: tuple[str, ...] = ()
     vectors: bool = True
@@ -67,6 +69,7 @@ class ModelTraits(Traits):
     new_users: bool = False
     gradients: Literal["sparse", "dense", "mixed"] = "sparse"
     states: Literal["each", "last"] = "each"
+    personal: bool = False
     family: Any = None
 
 

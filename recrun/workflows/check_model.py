@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from recrun.architectures.base import RecSysArch
+from recrun.architectures.sequence import SequenceArch
 from recrun.config.family import can_score_new_users
 from recrun.config.monitor_names import MetricName
 from recrun.data.interactions import CSR
@@ -139,9 +140,14 @@ def rows(subject: Subject) -> None:
 def new_users(subject: Subject) -> None:
     """A model that scores new users ranks for them much as for known users with the same items."""
     if not can_score_new_users(MODELS.describe(subject.name)):
+        model = subject.coach.model
+        base_class = SequenceArch if getattr(model, "personal", False) else RecSysArch
         for method in ("embed_histories", "score_histories"):
-            if getattr(type(subject.coach.model), method) is not getattr(RecSysArch, method):
-                raise Broken(f"it defines {method}(), so register it with the trait new_users=True")
+            if getattr(type(model), method) is not getattr(base_class, method):
+                cure = "register it with the trait new_users=True"
+                if base_class is SequenceArch:
+                    cure = "remove it: with personal = True a model scores no new users"
+                raise Broken(f"it defines {method}(), so {cure}")
         return
     base = subject.coach.dataset.base
     users = np.arange(min(base.n_users, _COMPARED))
