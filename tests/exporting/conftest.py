@@ -50,6 +50,7 @@ SMALL = {
     "duorec": ("max_length=8", "embedding_dim=8", "split=leave_one_out"),
     "stamp": ("max_length=8", "embedding_dim=8", "split=leave_one_out"),
     "caser": ("embedding_dim=8", "split=leave_one_out"),
+    "fpmc": ("embedding_dim=8", "split=leave_one_out"),
     "narm": ("max_length=8", "embedding_dim=8", "hidden_dim=12", "split=leave_one_out"),
     "multvae": ("hidden_dim=16", "latent_dim=8"),
     "diffrec": ("latent_dim=16",),

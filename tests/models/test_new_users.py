@@ -64,6 +64,7 @@ def test_all_models_can_but_those_without_rows_and_those_that_predict_labels() -
         "autoint",
     }
     assert set(MODELS.names()) - set(ABLE) == {"caser", "neumf", "random", "lr", "fm", "deepfm", "dcn"}
+    assert set(MODELS.names()) - set(ABLE) == {"caser", "fpmc", "neumf", "random", "lr", "fm", "deepfm", "dcn"}
 
 
 def test_a_model_that_cannot_says_which_can() -> None:
