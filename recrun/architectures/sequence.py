@@ -19,8 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recrun.architectures.base import Batch, RecSysArch, hide_uncounted
-from recrun.architectures.networks import HistoryNetwork
-from recrun.architectures.base import Batch, RecSysArch
 from recrun.architectures.networks import HistoryNetwork, ScoringNetwork
 from recrun.config.family import without_new_users
 from recrun.data.interactions import TIMESTAMP
@@ -167,41 +165,8 @@ class SequenceArch(RecSysArch):
             criterion: the chosen loss.
         """
         states_ND, targets_N, rows_N, negatives_NK = self._prefixes(batch) if TARGET in batch else self._rows(batch)
-        if TARGET in batch:
-            return self._loss_of_prefixes(batch, criterion)
-        items_BL, negatives_BLK = batch[self.item_column], batch.get(NEGATIVE)
-        states, targets, negatives = [], [], []
-        for rows_G, width in similar_lengths(batch[LENGTH][:, 0]):
-            items_GL = items_BL[rows_G, :width]
-            states_ND, is_target_GL = self.predict(items_GL, batch[LENGTH][rows_G, 0])
-            if self.personal:
-                users_GL = batch[self.user_column][rows_G].expand_as(is_target_GL)
-                states_ND = self.personalize(states_ND, users_GL[is_target_GL])
-            states.append(states_ND)
-            targets.append(items_GL[is_target_GL])
-            if negatives_BLK is not None:
-                negatives.append(negatives_BLK[rows_G, :width][is_target_GL])
-        return self._loss(torch.cat(states), torch.cat(targets), torch.cat(negatives) if negatives else None, criterion)
-
-    def _loss_of_prefixes(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
-        """Return the loss over the items that follow histories (B, L): targets (B, T) with negatives (B, T, K)."""
-        targets_BT, negatives_BTK = batch[TARGET], batch.get(NEGATIVE)
-        lengths_B, states, orders = batch[LENGTH][:, 0], [], []
-        for rows_G, width in similar_lengths(lengths_B):
-            states_GD = self.read(batch[self.item_column][rows_G, :width], lengths_B[rows_G])
-            if self.personal:
-                states_GD = self.personalize(states_GD, batch[self.user_column][rows_G, 0])
-            states.append(states_GD)
-            orders.append(rows_G)
-        order_B = torch.cat(orders)
-        states_ND = torch.cat(states).repeat_interleave(targets_BT.size(1), dim=0)
-        negatives_NK = None if negatives_BTK is None else negatives_BTK[order_B].flatten(0, 1)
-        return self._loss(states_ND, targets_BT[order_B].flatten(), negatives_NK, criterion)
-
-    def _loss(
-        self, states_ND: Tensor, targets_N: Tensor, negatives_NK: Tensor | None, criterion: BaseCriterion
-    ) -> Tensor:
-        """Return the loss of states that predict one item each."""
+        if self.personal:
+            states_ND = self.personalize(states_ND, batch[self.user_column][rows_N, 0])
         items_ID = self.item_vectors()
         if criterion.ranks_all_items:
             return criterion.from_all(states_ND @ items_ID.T, targets_N)

@@ -179,13 +179,23 @@ def test_the_rows_are_those_of_the_settings() -> None:
     assert n_rows("sequence_rows=windows", "max_length=4", "window_step=1") > windows
 
 
-@pytest.mark.parametrize("name", ["sasrec", "gru4rec", "bert4rec", "bsarec", "fmlprec", "hstu"])
-@pytest.mark.parametrize("name", ["sasrec", "gru4rec", "bert4rec", "stamp"])
-@pytest.mark.parametrize("name", ["sasrec", "gru4rec", "bert4rec", "stamp", "narm", "cl4srec", "duorec"])
-@pytest.mark.parametrize("name", ["sasrec", "gru4rec", "bert4rec", "stamp"])
-@pytest.mark.parametrize("name", ["sasrec", "gru4rec", "bert4rec", "stamp", "narm"])
-@pytest.mark.parametrize("name", ["sasrec", "gru4rec", "bert4rec", "stamp", "narm", "caser"])
-@pytest.mark.parametrize("name", ["sasrec", "gru4rec", "bert4rec", "stamp", "narm", "caser", "fpmc"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sasrec",
+        "gru4rec",
+        "bert4rec",
+        "bsarec",
+        "fmlprec",
+        "hstu",
+        "stamp",
+        "narm",
+        "cl4srec",
+        "duorec",
+        "caser",
+        "fpmc",
+    ],
+)
 def test_neither_padding_nor_the_other_histories_of_a_batch_change_a_state(name: str) -> None:
     coach = build(resolve(name, [*SMALL, "max_length=12"]))
     model = coach.model.eval()
