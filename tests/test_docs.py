@@ -167,6 +167,21 @@ def test_the_readme_names_every_component() -> None:
         assert set(table[row].split(", ")) == {component.name for component in REGISTRIES[kind]}, row
 
 
+def test_the_page_of_models_names_every_trained_model_and_its_settings_exist() -> None:
+    text = _text(TOP / "docs" / "models.md")
+    missing = [each.name for each in REGISTRIES["models"] if not re.search(rf"\b{each.name}\b", text)]
+    assert missing == ["neumf", "popularity", "random"]
+    for names, forms in re.findall(r"^\| ([a-z0-9, ]+) \| (.*?) \|", text, re.MULTILINE):
+        models = [
+            REGISTRIES["models"].describe(name) for name in names.split(", ") if name in REGISTRIES["models"].names()
+        ]
+        own = {parameter.name for model in models for parameter in model.parameters}
+        settings = set(re.findall(r"`([a-z]+_[a-z_]+)[:`]", forms))
+        elsewhere = {"sequence_rows", "rank_weight", "mean_only", "top1_max", "bpr_max", "sampled_softmax"}
+        values = {"self_attention", "user_attention"}
+        assert settings - own - elsewhere - values == set(), names
+
+
 def test_every_new_name_in_the_changelog_exists() -> None:
     text = (TOP / "CHANGELOG.md").read_text(encoding="utf-8").partition(SINCE)[0]
     table = re.findall(r"^\| `[^|]*` \| (`[^|]*) \|$", text, re.MULTILINE)
