@@ -371,6 +371,8 @@ OF_SEQUENCES = [*(option for option in SMALL if not option.startswith("batch_siz
         ("sasrec", []),
         pytest.param("bert4rec", ["sequence_rows=windows", "max_length=5", "window_step=2"], marks=slow),
         pytest.param("gru4rec", ["sequence_rows=prefixes", "max_length=4"], marks=slow),
+        pytest.param("cl4srec", [], marks=slow),
+        pytest.param("duorec", [], marks=slow),
     ],
 )
 def test_a_model_of_sequences_that_is_killed_draws_the_same_masks_after_it(

@@ -18,6 +18,7 @@ _USERS: Final = {"loss": "bpr", "sampler": "uniform", "n_negatives": 1, "positiv
 _INIT: Final = "embeddings start by a normal distribution with deviation 1e-4 there; init_std says so here"
 _XAVIER: Final = "embeddings start by Xavier's initialisation there, by a normal one with deviation init_std here"
 _NO_DROPOUT: Final = "the model here has no such dropout"
+_GELU: Final = "the function between two layers is gelu here"
 _SEEN: Final = "items that a user has seen may be drawn as negatives there, and never here"
 
 _EMBEDDING: Final[dict[str, Rule]] = {"embedding_dim": to("embedding_dim")}
@@ -178,6 +179,75 @@ MODELS: Final[dict[str, ModelMap]] = {
         {"maxlen": 50, "embedding_dim": 64, "hidden_size": 128, "emb_dropout_rate": 0.2, "num_blocks": 1},
         {"loss": "bce", "n_negatives": 1, "batch_size": 128},
         (_XAVIER, "the recurrent layers have no biases there"),
+        "histories",
+    ),
+    "BSARec": ModelMap(
+        "bsarec",
+        {
+            **_BLOCKS,
+            "hidden_dropout_rate": to("dropout"),
+            "atten_dropout_rate": to("attention_dropout"),
+            "hidden_act": only("gelu", why=_GELU),
+            "alpha": to("frequency_weight"),
+            "c": to("low_frequencies"),
+            "loss": _sequence_loss,
+        },
+        {
+            "maxlen": 50,
+            "num_heads": 1,
+            "num_blocks": 2,
+            "embedding_dim": 64,
+            "hidden_dropout_rate": 0.5,
+            "atten_dropout_rate": 0.5,
+            "alpha": 0.7,
+            "c": 5,
+            "loss": "CE",
+        },
+        {"n_negatives": 1},
+        (),
+        "histories",
+    ),
+    "FMLP-Rec": ModelMap(
+        "fmlprec",
+        {
+            **_BLOCKS,
+            "num_heads": no("does nothing there: a filter has no heads"),
+            "hidden_dropout_rate": to("dropout"),
+            "hidden_act": only("gelu", why=_GELU),
+            "loss": _sequence_loss,
+        },
+        {"maxlen": 50, "num_blocks": 2, "embedding_dim": 64, "hidden_dropout_rate": 0.5, "loss": "BPR"},
+        {"n_negatives": 1},
+        (),
+        "histories",
+    ),
+    "HSTU": ModelMap(
+        "hstu",
+        {
+            **_BLOCKS,
+            "linear_hidden_dim": to("value_dim"),
+            "attention_dim": to("attention_dim"),
+            "emb_dropout_rate": to("embedding_dropout"),
+            "hidden_dropout_rate": to("dropout"),
+            "num_negs": to("n_negatives"),
+            "temperature": to("temperature"),
+            "num_buckets": no("the model here has no biases for the time between interactions"),
+        },
+        {
+            "maxlen": 50,
+            "num_heads": 8,
+            "optimizer": "AdamW",
+            "num_blocks": 16,
+            "embedding_dim": 64,
+            "linear_hidden_dim": 8,
+            "attention_dim": 8,
+            "emb_dropout_rate": 0.0,
+            "hidden_dropout_rate": 0.0,
+            "num_negs": 512,
+            "temperature": 0.05,
+        },
+        {"loss": "sampled_softmax", "sampler": "uniform"},
+        ("attention has biases for the time between interactions there", _SEEN),
         "histories",
     ),
 }

@@ -65,6 +65,20 @@ def test_one_rate_of_bert4rec_is_three_here(import_one: Importer) -> None:
     assert _settings(config, *wanted) == wanted
 
 
+def test_models_of_prefixes_and_of_cosines_are_mapped(import_one: Importer) -> None:
+    text = RUN + "alpha: 0.3\nc: 9\natten_dropout_rate: 0.1\nbatch_size: 256\n"
+    wanted = {"frequency_weight": 0.3, "low_frequencies": 9, "attention_dropout": 0.1, "loss": "cross_entropy"}
+    config = import_one("freerec", text, model="BSARec")
+    assert _settings(config, *wanted, "n_negatives") == {**wanted, "n_negatives": None}
+    config = import_one("freerec", RUN + "num_heads: 2\nhidden_dropout_rate: 0.4\n", model="FMLP-Rec")
+    assert _settings(config, "loss", "n_negatives", "dropout") == {"loss": "bpr", "n_negatives": 1, "dropout": 0.4}
+    assert "no heads" in whys(config)["num_heads"]
+    config = import_one("freerec", RUN + "linear_hidden_dim: 4\nnum_negs: 99\nnum_buckets: 7\n", model="HSTU")
+    wanted = {"value_dim": 4, "n_negatives": 99, "temperature": 0.05, "optimizer": "adamw"}
+    assert _settings(config, *wanted) == wanted
+    assert "time" in whys(config)["num_buckets"]
+
+
 def test_widths_without_brackets_are_read(import_one: Importer) -> None:
     config = import_one("freerec", RUN + "embedding_dim: 32\nhidden_dims: 32,16,8\n", model="NeuMF")
     assert _settings(config, "mlp_dim", "n_layers") == {"mlp_dim": 32, "n_layers": 3}
