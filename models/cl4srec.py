@@ -210,7 +210,11 @@ class CL4SRec(Encoder):
         loss = super().training_loss(batch, criterion)
         if self.contrast_weight == 0:
             return loss
-        views = self.alter(batch[self.item_column], batch[LENGTH][:, 0])
+        items, lengths = batch[self.item_column], batch[LENGTH][:, 0]
+        # A row of all positions may have one more item than is read: its first is not altered.
+        shifts = (lengths - self.max_length).clamp(min=0)[:, None] + torch.arange(items.size(1), device=items.device)
+        latest = items.gather(1, shifts.clamp(max=items.size(1) - 1))
+        views = self.alter(latest[:, : self.max_length], lengths.clamp(max=self.max_length))
         first, second = (self.read_all(*view) for view in views)
         contrast = contrast_views(first, second, self.contrast_temperature, self.contrast_similarity)
         return loss + self.contrast_weight * contrast

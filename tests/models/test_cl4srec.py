@@ -75,6 +75,18 @@ def test_the_loss_is_that_of_the_items_and_the_weighted_one_of_the_copies(in_ord
     torch.testing.assert_close(loss, expected)
 
 
+def test_of_a_row_with_one_more_item_than_is_read_the_latest_are_altered(in_order: TrainingData) -> None:
+    longer = {"item": torch.tensor([[2, 6, 0, 7, 1], [3, 1, 4, 0, 0]]), "length": torch.tensor([[5], [3]])}
+    longer["negative"] = torch.zeros(2, 5, 1, dtype=torch.int64)
+    model, plain = _model(in_order, contrast_weight=1.0), _model(in_order, contrast_weight=0)
+    torch.manual_seed(11)
+    loss = model.training_loss(longer, SampledSoftmax())
+    torch.manual_seed(11)
+    copies = model.alter(torch.tensor([[6, 0, 7, 1], [3, 1, 4, 0]]), torch.tensor([4, 3]))
+    contrast = contrast_views(*(model.read_all(*copy) for copy in copies), 1.0, "dot")
+    torch.testing.assert_close(loss, plain.training_loss(longer, SampledSoftmax()) + contrast)
+
+
 def test_prefixes_are_altered_too(in_order: TrainingData) -> None:
     prefixes = {**BATCH, "target": torch.tensor([[2], [3], [2]]), "negative": torch.tensor([[[0]], [[1]], [[8]]])}
     torch.manual_seed(11)
