@@ -50,6 +50,7 @@ SMALL = {
     "duorec": ("max_length=8", "embedding_dim=8", "split=leave_one_out"),
     "caser": ("embedding_dim=8", "split=leave_one_out"),
     "fpmc": ("embedding_dim=8", "split=leave_one_out"),
+    "transrec": ("embedding_dim=8", "split=leave_one_out"),
     "multvae": ("hidden_dim=16", "latent_dim=8"),
     "diffrec": ("latent_dim=16",),
     "macridvae": ("embedding_dim=8", "hidden_dim=16", "n_concepts=3"),
