@@ -194,7 +194,6 @@ def test_the_rows_are_those_of_the_settings() -> None:
         "duorec",
         "caser",
         "fpmc",
-        "transrec",
     ],
 )
 def test_neither_padding_nor_the_other_histories_of_a_batch_change_a_state(name: str) -> None:
