@@ -67,3 +67,9 @@ def test_it_starts_with_unit_vectors_and_no_difference_between_users(in_order: T
 def test_only_the_last_item_is_read() -> None:
     with pytest.raises(ConfigError, match="max_length: expected 1, since only the last item is read; found 5"):
         resolve("transrec", ["max_length=5"])
+
+
+def test_padding_changes_no_state(in_order: TrainingData) -> None:
+    model = _model(in_order)
+    padded = model.read(torch.tensor([[3, 5], [3, 0], [8, 2]]), torch.tensor([1, 1, 1]))
+    torch.testing.assert_close(padded, model.read(torch.tensor([[3], [3], [8]]), torch.tensor([1, 1, 1])))
