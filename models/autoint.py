@@ -42,7 +42,7 @@ class AutoInt(PredictingArch):
         layer_norm: normalise each field of a layer, before the ReLU.
         scale_products: divide the products of queries and keys by the root of the length of a head.
         linear_terms: add a weight of each category, and a slope times each number.
-        hidden_dims: units of each hidden layer of the deep network; none leaves it out.
+        deep_dims: units of each hidden layer of the deep network; none leaves it out.
         dropout: dropout rate of attention and of the hidden layers.
         batch_norm: normalise each hidden layer over the batch, between its linear part and its activation.
         activation: activation of the hidden layers.
@@ -67,18 +67,18 @@ class AutoInt(PredictingArch):
         layer_norm: bool = False,
         scale_products: bool = False,
         linear_terms: bool = False,
-        hidden_dims: list[PositiveInt] = [],  # noqa: B006 - never changed
+        deep_dims: list[PositiveInt] = [],  # noqa: B006 - never changed
         dropout: Fraction = 0.0,
         batch_norm: Annotated[
             bool,
-            AppliesIf("len(hidden_dims) > 0", "there are no hidden layers"),
+            AppliesIf("len(deep_dims) > 0", "there are no hidden layers"),
             Where(
                 "not batch_norm or batch_size > 1", "needs batches of at least 2 rows, found batch_size {batch_size}"
             ),
         ] = False,
         activation: Annotated[
             Literal["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"],
-            AppliesIf("len(hidden_dims) > 0", "there are no hidden layers"),
+            AppliesIf("len(deep_dims) > 0", "there are no hidden layers"),
         ] = "relu",
         init_std: PositiveFloat = 0.01,
         **decays: Unpack[Decays],
@@ -96,9 +96,9 @@ class AutoInt(PredictingArch):
         )
         self.output = nn.Linear(len(self.features) * attention_dim, 1)
         self.linear = LinearTerms(self.features, bias=False) if linear_terms else None
-        deep_widths = [len(self.features) * embedding_dim, *hidden_dims, 1]
+        deep_widths = [len(self.features) * embedding_dim, *deep_dims, 1]
         self.deep = (
-            perceptron(deep_widths, dropout, batch_norm=batch_norm, activation=activation) if hidden_dims else None
+            perceptron(deep_widths, dropout, batch_norm=batch_norm, activation=activation) if deep_dims else None
         )
         self.initialize(init_std)
 

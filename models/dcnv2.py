@@ -55,7 +55,7 @@ class DCNv2(PredictingArch):
         n_cross_layers: PositiveInt = 2,
         low_rank: PositiveInt | None = None,
         n_experts: Annotated[PositiveInt, AppliesIf("low_rank is not None", "experts have a low_rank")] = 4,
-        hidden_dims: Annotated[list[int], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
+        hidden_dims: Annotated[list[PositiveInt], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
         dropout: Fraction = 0.0,
         batch_norm: Annotated[
             bool,

@@ -51,7 +51,7 @@ class DeepFM(PredictingArch):
         data: TrainingData,
         *,
         embedding_dim: PositiveInt = 16,
-        hidden_dims: Annotated[list[int], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
+        hidden_dims: Annotated[list[PositiveInt], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
         dropout: Annotated[Fraction, AppliesIf("dropouts is None", "dropouts gives the rate of each layer")] = 0.0,
         dropouts: Annotated[
             list[Fraction] | None,

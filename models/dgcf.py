@@ -75,9 +75,9 @@ class DGCF(GraphArch):
     embeddings start by Xavier's initialisation.
 
     Args:
-        embedding_dim: length of the embeddings, a multiple of n_factors.
+        embedding_dim: length of the embeddings, a multiple of n_intents.
         n_layers: L, how often embeddings are propagated.
-        n_factors: F, the intents.
+        n_intents: F, the intents.
         n_iterations: T, how often the weights of edges are revised in each layer.
         correlation_weight: weight of the distance correlation between intents.
         init_std: standard deviation of the initial embeddings.
@@ -94,11 +94,11 @@ class DGCF(GraphArch):
         *,
         embedding_dim: PositiveInt = 64,
         n_layers: PositiveInt = 1,
-        n_factors: Annotated[
+        n_intents: Annotated[
             PositiveInt,
             Where(
-                "embedding_dim % n_factors == 0",
-                "expected a divisor of embedding_dim {embedding_dim}, found {n_factors}",
+                "embedding_dim % n_intents == 0",
+                "expected a divisor of embedding_dim {embedding_dim}, found {n_intents}",
             ),
         ] = 4,
         n_iterations: PositiveInt = 2,
@@ -108,7 +108,7 @@ class DGCF(GraphArch):
         similarity: Literal["dot", "cosine"] = "dot",
     ) -> None:
         super().__init__(data, embedding_dim, embedding_decay, similarity)
-        self.n_layers, self.n_factors, self.n_iterations = n_layers, n_factors, n_iterations
+        self.n_layers, self.n_intents, self.n_iterations = n_layers, n_intents, n_iterations
         self.correlation_weight = correlation_weight
         degrees_N = self.graph.starts.diff(append=torch.tensor([len(self.graph.neighbors)]))
         self.register_buffer("heads", torch.arange(len(degrees_N)).repeat_interleave(degrees_N), persistent=False)
@@ -128,9 +128,9 @@ class DGCF(GraphArch):
 
     def _propagate(self) -> tuple[Tensor, Tensor]:
         layer_ND = total_ND = self.nodes()
-        logits_FE = layer_ND.new_ones(self.n_factors, len(self.heads))
+        logits_FE = layer_ND.new_ones(self.n_intents, len(self.heads))
         for number in range(self.n_layers):
-            parts = layer_ND.chunk(self.n_factors, dim=1)
+            parts = layer_ND.chunk(self.n_intents, dim=1)
             tails = [torch.tanh(F.normalize(part, dim=1)) for part in parts]
             for iteration in range(self.n_iterations):
                 weights_FE = logits_FE.softmax(dim=0)
@@ -156,13 +156,13 @@ class DGCF(GraphArch):
         return products
 
     def _correlate(self, vectors: tuple[Tensor, Tensor], n_rows: int) -> Tensor | float:
-        if self.correlation_weight == 0 or self.n_factors == 1:
+        if self.correlation_weight == 0 or self.n_intents == 1:
             return 0.0
         size = max(2, round(n_rows * self.share))
         drawn = [each[torch.randperm(len(each), device=each.device)[:size]] for each in vectors]
-        parts = torch.cat(drawn).chunk(self.n_factors, dim=1)
+        parts = torch.cat(drawn).chunk(self.n_intents, dim=1)
         total = sum((distance_correlation(*pair) for pair in pairwise(parts)), start=parts[0].new_zeros(()))
-        return self.correlation_weight * total / (self.n_factors * (self.n_factors + 1) / 2)
+        return self.correlation_weight * total / (self.n_intents * (self.n_intents + 1) / 2)
 
 
 def distance_correlation(first_MD: Tensor, second_MD: Tensor) -> Tensor:

@@ -63,7 +63,13 @@ class FinalMLP(PredictingArch):
         second_hidden_dims: Annotated[list[PositiveInt], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
         dropout: Fraction = 0.0,
         second_dropout: Fraction = 0.0,
-        n_heads: PositiveInt = 1,
+        n_heads: Annotated[
+            PositiveInt,
+            Where(
+                "last(hidden_dims) % n_heads == 0 and last(second_hidden_dims) % n_heads == 0",
+                "expected a divisor of the last of {hidden_dims} and {second_hidden_dims}, found {n_heads}",
+            ),
+        ] = 1,
         gates: bool = True,
         gate_dims: Annotated[list[PositiveInt], MinLen(1), AppliesIf("gates", "there are no gates")] = [64],  # noqa: B006 - never changed
         gate_columns: Annotated[list[str], AppliesIf("gates", "there are no gates")] = [],  # noqa: B006 - never changed

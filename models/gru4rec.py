@@ -29,13 +29,13 @@ class GRU4Rec(SequenceArch):
 
     By default, items are scored by the embeddings of the history, against the projected state and without biases. The
     authors' code scores them against the state itself, with `item_biases` and dropout on the state: either by the
-    embeddings of the history (its constrained embedding, `output: constrained`) or by vectors of their own
-    (`output: separate`), all of them starting as with `initialization: authors`. RecBoard's model has no `bias`, and
-    starts as with `initialization: recboard`.
+    embeddings of the history (its constrained embedding, `output_form: constrained`) or by vectors of their own
+    (`output_form: separate`), all of them starting as with `initialization: authors`. RecBoard's model has no `bias`,
+    and starts as with `initialization: recboard`.
 
     *Source:* Hidasi, Karatzoglou, Baltrunas, Tikk, "Session-based Recommendations with Recurrent Neural Networks", ICLR
     2016, section 3; Hidasi, Karatzoglou, "Recurrent Neural Networks with Top-k Gains for Session-based
-    Recommendations", CIKM 2018, for `output`.
+    Recommendations", CIKM 2018, for `output_form`.
 
     Args:
         max_length: the most items of a history that are read.
@@ -43,10 +43,10 @@ class GRU4Rec(SequenceArch):
         hidden_dim: length of the hidden state.
         n_layers: number of recurrent layers.
         dropout: dropout rate of the embeddings.
-        hidden_dropout: dropout rate of the states of each recurrent layer.
+        state_dropout: dropout rate of the states of each recurrent layer.
         bias: whether the recurrent layers have biases.
-        output: what items are scored by: the embeddings of the history against the state "projected" to their length,
-            or "constrained" to have it; or "separate" vectors of the length of the state.
+        output_form: what items are scored by: the embeddings of the history against the state "projected" to their
+            length, or "constrained" to have it; or "separate" vectors of the length of the state.
         item_biases: whether each item has a bias.
         initialization: the initial weights: "normal" embeddings, projections by Xavier's normal distribution, recurrent
             layers uniform by their size; those of "recboard": embeddings by Xavier's normal distribution, recurrent
@@ -64,15 +64,15 @@ class GRU4Rec(SequenceArch):
         hidden_dim: Annotated[
             PositiveInt,
             Where(
-                "output != 'constrained' or hidden_dim == embedding_dim",
-                "expected embedding_dim {embedding_dim} with output=constrained, found {hidden_dim}",
+                "output_form != 'constrained' or hidden_dim == embedding_dim",
+                "expected embedding_dim {embedding_dim} with output_form=constrained, found {hidden_dim}",
             ),
         ] = 128,
         n_layers: PositiveInt = 1,
         dropout: Fraction = 0.0,
-        hidden_dropout: Fraction = 0.0,
+        state_dropout: Fraction = 0.0,
         bias: bool = True,
-        output: Literal["projected", "constrained", "separate"] = "projected",
+        output_form: Literal["projected", "constrained", "separate"] = "projected",
         item_biases: bool = False,
         initialization: Literal["normal", "recboard", "authors"] = "normal",
         init_std: Annotated[
@@ -83,11 +83,11 @@ class GRU4Rec(SequenceArch):
         super().__init__(data, max_length)
         self.items = nn.Embedding(data.n_items, embedding_dim)
         self.dropout = nn.Dropout(dropout)
-        between = hidden_dropout if n_layers > 1 else 0.0
+        between = state_dropout if n_layers > 1 else 0.0
         self.gru = nn.GRU(embedding_dim, hidden_dim, n_layers, bias=bias, batch_first=True, dropout=between)
-        self.hidden_dropout = nn.Dropout(hidden_dropout)
-        self.output = nn.Linear(hidden_dim, embedding_dim) if output == "projected" else nn.Identity()
-        self.own = nn.Embedding(data.n_items, hidden_dim) if output == "separate" else None
+        self.state_dropout = nn.Dropout(state_dropout)
+        self.output = nn.Linear(hidden_dim, embedding_dim) if output_form == "projected" else nn.Identity()
+        self.own = nn.Embedding(data.n_items, hidden_dim) if output_form == "separate" else None
         self.biases = nn.Parameter(torch.zeros(data.n_items, 1)) if item_biases else None
         if initialization == "normal":
             self.initialize(init_std)
@@ -97,7 +97,7 @@ class GRU4Rec(SequenceArch):
     def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
         """Return the states after each item of histories (B, L), whatever their lengths (B,): (B, L, D), as items."""
         hidden_BLH, _ = self.gru(self.dropout(self.items(items)))
-        states: Tensor = self.output(self.hidden_dropout(hidden_BLH))
+        states: Tensor = self.output(self.state_dropout(hidden_BLH))
         return states if self.biases is None else torch.cat([states, torch.ones_like(states[..., :1])], dim=-1)
 
     def item_vectors(self) -> Tensor:

@@ -47,7 +47,7 @@ class NCL(GraphArch):
     of finding the centre of a node's cluster among all centres by its embedding e: prototype_weight times that of the
     user plus that of the positive item.
     The clusters of users and of items are found by k-means on E at the start of each epoch after the first
-    `warmup_epochs`, which have no such term. An epoch is counted as often as the rows trained reach the number of
+    `prototype_warmup`, which have no such term. An epoch is counted as often as the rows trained reach the number of
     interactions in train; the count and the clusters are part of a checkpoint.
 
     *Source:* Lin, Tian, Hou, Zhao, "Improving Graph Collaborative Filtering with Neighborhood-enriched Contrastive
@@ -63,7 +63,7 @@ class NCL(GraphArch):
         contrast_layer: the layer that a node is found by; even, so that it is made of nodes of the same kind.
         prototype_weight: weight of the loss with the centres of clusters, per row.
         n_prototypes: C, the clusters of users, and those of items; at most as many as there are.
-        warmup_epochs: epochs without clusters.
+        prototype_warmup: epochs without clusters.
         init_std: standard deviation of the initial embeddings.
         embedding_decay: weight of the L2 term: the norm of the matrix of the batch's users' embeddings before
             propagation, plus those of its positives and of its negatives, over B; norms are not squared.
@@ -101,7 +101,7 @@ class NCL(GraphArch):
         n_prototypes: Annotated[
             PositiveInt, AppliesIf("prototype_weight > 0", "prototype_weight is 0, so that nothing is clustered")
         ] = 2000,
-        warmup_epochs: Annotated[
+        prototype_warmup: Annotated[
             NonNegativeInt, AppliesIf("prototype_weight > 0", "prototype_weight is 0, so that nothing is clustered")
         ] = 20,
         init_std: PositiveFloat = 0.1,
@@ -112,7 +112,7 @@ class NCL(GraphArch):
         self.n_layers, self.contrast_layer = n_layers, contrast_layer
         self.contrast_temperature = contrast_temperature
         self.structure_weight, self.item_weight = structure_weight, item_weight
-        self.prototype_weight, self.warmup_epochs = prototype_weight, warmup_epochs
+        self.prototype_weight, self.prototype_warmup = prototype_weight, prototype_warmup
         self.n_interactions = max(1, data.csr().nnz)
         # What a resumed run must go on with: the rows trained, the epoch of the clusters, and the clusters.
         self.register_buffer("n_rows", torch.zeros((), dtype=torch.int64))
@@ -182,7 +182,7 @@ class NCL(GraphArch):
     @torch.no_grad()
     def _cluster_when_due(self) -> None:
         epoch = int(self.n_rows) // self.n_interactions
-        if epoch < self.warmup_epochs or epoch == int(self.clustered):
+        if epoch < self.prototype_warmup or epoch == int(self.clustered):
             return
         for kind, table in (("user", self.User), ("item", self.Item)):
             buffers = dict(self.named_buffers(recurse=False))

@@ -50,7 +50,7 @@ class XDeepFM(PredictingArch):
         *,
         embedding_dim: PositiveInt = 16,
         cross_dims: Annotated[list[PositiveInt], MinLen(1)] = [16, 16],  # noqa: B006 - never changed
-        hidden_dims: Annotated[list[int], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
+        hidden_dims: Annotated[list[PositiveInt], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
         dropout: Fraction = 0.0,
         batch_norm: Annotated[
             bool,

@@ -238,7 +238,7 @@ FAMILIES = {
     "simplex": ["simplex", "embedding_dim=8", "n_negatives=3"],
     "edge_dropout": ["lightgcn", "embedding_dim=8", "edge_dropout=0.3"],
     "subgraphs": ["sgl", "embedding_dim=8"],
-    "clusters": ["ncl", "embedding_dim=8", "n_prototypes=5", "warmup_epochs=1", "prototype_weight=0.01"],
+    "clusters": ["ncl", "embedding_dim=8", "n_prototypes=5", "prototype_warmup=1", "prototype_weight=0.01"],
     "dns": ["bprmf", "embedding_dim=8", "sampler=dns"],
     "in_batch": ["bprmf", "embedding_dim=8", "sampler=in_batch", "loss=sampled_softmax", "logq_correction=true"],
 }

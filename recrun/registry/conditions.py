@@ -41,6 +41,11 @@ def format_told_by(path: str) -> str | None:
     return next((component.name for component in FORMATS if extension in component.traits.extensions), None)
 
 
+def last(values: Sequence[Any]) -> Any:
+    """Return the last of some values."""
+    return values[-1]
+
+
 def same_file(path: str | None, other: str | None) -> bool:
     """Return whether two paths, if both are given, are the same."""
     return path is not None and path == other
@@ -88,6 +93,7 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "has_format": has_format,
     "is_encoding": is_encoding,
     "is_separator": is_separator,
+    "last": last,
     "len": len,
     "max": max,
     "min": min,

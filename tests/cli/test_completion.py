@@ -60,7 +60,7 @@ def bash(recrun: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callabl
         ("recrun train monitors=[auc,ndcg@1", ["open [auc,ndcg@10", "open [auc,ndcg@100"]),
         ("recrun train which4best=mr", ["plain mrr@10", "plain mrr@20"]),
         ("recrun train 'which4best=mrr@2", ["plain which4best=mrr@20"]),
-        ("recrun sweep bprmf loss=bpr,b", ["plain bpr,bce", "plain bpr,bsl"]),
+        ("recrun sweep bprmf loss=bpr,b", ["plain bpr,bce", "plain bpr,bpr_max", "plain bpr,bsl"]),
         ("recrun eval --checkpoint runs/latest devi", ["open device="]),
         ("recrun eval --checkpoint runs/la", ["plain runs/latest"]),
         ("recrun eval --checkpoint=runs/b", ["plain runs/bprmf/Synthetic/one", "open runs/bprmf/"]),
@@ -168,5 +168,5 @@ def test_a_real_shell_completes_the_value_of_a_setting(shell: str, tmp_path: Pat
     arguments, setup = SHELLS[shell]
     if shutil.which(arguments[0]) is None:
         pytest.skip(f"{shell} is not installed")
-    shown = _type(arguments, f"{setup}recrun trai\tbprmf mod\tlightg\t", "lightgcn", tmp_path)
-    assert "lightgcn" in shown
+    shown = _type(arguments, f"{setup}recrun trai\tbprmf mod\tultra\t", "ultragcn", tmp_path)
+    assert "ultragcn" in shown

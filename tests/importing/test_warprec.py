@@ -127,7 +127,7 @@ def test_parts_that_are_given_need_no_validation_part(import_text: Importer, tmp
 def test_a_config_without_models_is_an_error(import_text: Importer) -> None:
     with pytest.raises(ConfigError, match="expected a section models"):
         import_text("warprec", READER)
-    with pytest.raises(ConfigError, match="SGL is not here"):
+    with pytest.raises(ConfigError, match="SGL is made in other ways there"):
         import_text("warprec", READER + _model("SGL", "n_layers: 1"))
 
 

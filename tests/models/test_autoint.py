@@ -50,7 +50,7 @@ def test_a_logit_is_that_of_fields_that_attend_to_each_other(given: dict[str, bo
 
 
 def test_a_network_and_linear_terms_add_to_it() -> None:
-    model = _model(hidden_dims=[5], linear_terms=True)
+    model = _model(deep_dims=[5], linear_terms=True)
     assert model.deep is not None
     assert model.linear is not None
     embedded = embed_by_hand(model.tokenizer.embeddings)
@@ -65,7 +65,7 @@ def test_heads_divide_the_length_and_settings_of_hidden_layers_need_some() -> No
         resolve("autoint", ["attention_dim=32", "n_heads=5"])
     for setting in ("batch_norm=true", "activation=tanh"):
         with pytest.raises(ConfigError, match="there are no hidden layers"):
-            resolve("autoint", ["hidden_dims=[]", setting])
+            resolve("autoint", ["deep_dims=[]", setting])
 
 
 def test_attention_is_dropped_in_training() -> None:

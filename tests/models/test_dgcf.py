@@ -20,10 +20,10 @@ BATCH = {"user": torch.tensor([[3], [7], [3]]), "item": torch.tensor([[1, 2], [5
 def _dense(model: DGCF, nodes: Tensor, adjacency: Tensor) -> Tensor:
     """Routing on whole matrices, an entry per pair of nodes, as the authors' code."""
     edges = (adjacency != 0).double()
-    logits = [edges.clone() for _ in range(model.n_factors)]
+    logits = [edges.clone() for _ in range(model.n_intents)]
     layer, layers = nodes, [nodes]
     for _ in range(model.n_layers):
-        parts = layer.chunk(model.n_factors, 1)
+        parts = layer.chunk(model.n_intents, 1)
         for _ in range(model.n_iterations):
             powers = [torch.exp(each) * edges for each in logits]
             shares = [power / (sum(powers) + 1 - edges) for power in powers]
@@ -40,7 +40,7 @@ def _dense(model: DGCF, nodes: Tensor, adjacency: Tensor) -> Tensor:
     return torch.stack(layers).mean(0)
 
 
-@pytest.mark.parametrize("settings", [{}, {"n_layers": 2, "n_iterations": 3, "n_factors": 2}, {"n_factors": 1}])
+@pytest.mark.parametrize("settings", [{}, {"n_layers": 2, "n_iterations": 3, "n_intents": 2}, {"n_intents": 1}])
 def test_vectors_and_gradients_are_those_of_routing_on_dense_matrices(
     small_data: TrainingData, adjacency: Tensor, settings: Any
 ) -> None:
@@ -70,7 +70,7 @@ def test_distance_correlation_is_that_of_its_definition() -> None:
 
 
 def test_the_loss_has_the_l2_term_and_the_correlation_of_all_nodes(small_data: TrainingData) -> None:
-    model = DGCF(small_data, embedding_dim=8, n_factors=2, correlation_weight=0.5, embedding_decay=0.2)
+    model = DGCF(small_data, embedding_dim=8, n_intents=2, correlation_weight=0.5, embedding_decay=0.2)
     model.share = 40 / 3  # all nodes are drawn
     vectors = model.vectors()
     scored = BPRLoss().from_scores((vectors[0][BATCH["user"]] * vectors[1][BATCH["item"]]).sum(-1))
@@ -83,7 +83,7 @@ def test_the_loss_has_the_l2_term_and_the_correlation_of_all_nodes(small_data: T
 
 
 def test_the_nodes_that_are_drawn_are_repeated_by_the_state_of_torchs_generator(small_data: TrainingData) -> None:
-    model = DGCF(small_data, embedding_dim=8, n_factors=2, correlation_weight=1.0)
+    model = DGCF(small_data, embedding_dim=8, n_intents=2, correlation_weight=1.0)
     state = torch.get_rng_state()
     losses = [model.training_loss(BATCH, BPRLoss()).item() for _ in range(2)]
     torch.set_rng_state(state)
@@ -92,5 +92,5 @@ def test_the_nodes_that_are_drawn_are_repeated_by_the_state_of_torchs_generator(
 
 
 def test_embeddings_that_cannot_be_cut_are_refused() -> None:
-    with pytest.raises(ConfigError, match="n_factors: expected a divisor of embedding_dim 64, found 5"):
-        resolve("dgcf", ["n_factors=5"])
+    with pytest.raises(ConfigError, match="n_intents: expected a divisor of embedding_dim 64, found 5"):
+        resolve("dgcf", ["n_intents=5"])

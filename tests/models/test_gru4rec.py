@@ -59,13 +59,15 @@ def test_a_checkpoint_from_before_the_forms_were_settings_loads_and_its_weights_
     assert torch.equal(model.output.weight, output.weight)
 
 
-@pytest.mark.parametrize("output", ["projected", "constrained", "separate"])
+@pytest.mark.parametrize("output_form", ["projected", "constrained", "separate"])
 @pytest.mark.parametrize("item_biases", [False, True])
 def test_items_are_scored_against_the_state_as_the_settings_say(
-    in_order: TrainingData, output: Any, item_biases: bool
+    in_order: TrainingData, output_form: Any, item_biases: bool
 ) -> None:
     torch.manual_seed(4)
-    model = GRU4Rec(in_order, embedding_dim=5, hidden_dim=5, output=output, item_biases=item_biases, bias=False).eval()
+    model = GRU4Rec(
+        in_order, embedding_dim=5, hidden_dim=5, output_form=output_form, item_biases=item_biases, bias=False
+    ).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.7)
     assert not any(name.startswith("gru.bias") for name in model.state_dict())
@@ -75,7 +77,7 @@ def test_items_are_scored_against_the_state_as_the_settings_say(
     expected = items @ state
     if model.biases is not None:
         expected = expected + model.biases[:, 0]
-    assert (model.own is None, model.biases is None) == (output != "separate", not item_biases)
+    assert (model.own is None, model.biases is None) == (output_form != "separate", not item_biases)
     torch.testing.assert_close(model.score(torch.arange(1))[0], expected)
 
 
@@ -104,7 +106,7 @@ def test_hidden_dropout_is_on_the_states_of_each_layer(in_order: TrainingData, n
     torch.manual_seed(4)
     items, lengths = torch.tensor([[3, 1, 4]]), torch.tensor([3])
     model = GRU4Rec(
-        in_order, embedding_dim=5, hidden_dim=5, n_layers=n_layers, hidden_dropout=0.5, output="constrained"
+        in_order, embedding_dim=5, hidden_dim=5, n_layers=n_layers, state_dropout=0.5, output_form="constrained"
     )
     states = torch.stack([model(items, lengths)[0] for _ in range(20)])
     assert 0.3 < (states == 0).double().mean() < 0.7
@@ -116,11 +118,11 @@ def test_hidden_dropout_is_on_the_states_of_each_layer(in_order: TrainingData, n
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["output=constrained"], "hidden_dim: expected embedding_dim 64 with output=constrained, found 128"),
+        (["output_form=constrained"], "hidden_dim: expected embedding_dim 64 with output_form=constrained, found 128"),
         (["initialization=authors", "init_std=0.1"], "init_std: does not apply: it is for initialization=normal"),
-        (["output=tied"], "output: expected one of projected, constrained, separate"),
+        (["output_form=tied"], "output_form: expected one of projected, constrained, separate"),
         (["bias=1"], "bias: expected true or false"),
-        (["hidden_dropout=1"], "hidden_dropout: expected a number >= 0 and < 1"),
+        (["state_dropout=1"], "state_dropout: expected a number >= 0 and < 1"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(options: list[str], message: str) -> None:
@@ -129,7 +131,13 @@ def test_settings_that_contradict_each_other_are_refused(options: list[str], mes
 
 
 def test_the_form_of_the_authors_trains_on_their_losses() -> None:
-    form = ["output=constrained", "embedding_dim=16", "hidden_dim=16", "item_biases=true", "initialization=authors"]
+    form = [
+        "output_form=constrained",
+        "embedding_dim=16",
+        "hidden_dim=16",
+        "item_biases=true",
+        "initialization=authors",
+    ]
     small = [
         "n_users=60",
         "n_items=40",

@@ -46,7 +46,7 @@ def test_the_loss_is_that_of_the_formula_on_dense_matrices(
     for warmup in (0, 1):
         model = NCL(
             small_data, **SETTINGS, contrast_layer=contrast_layer, structure_weight=0.3, prototype_weight=0.2,
-            warmup_epochs=warmup, embedding_decay=0.3,
+            prototype_warmup=warmup, embedding_decay=0.3,
         )  # fmt: skip
         loss = model.training_loss(BATCH, BPRLoss())
         expected = _expected(model, adjacency, prototypes=warmup == 0)
@@ -59,7 +59,7 @@ def test_the_loss_is_that_of_the_formula_on_dense_matrices(
 
 
 def test_clusters_are_found_anew_in_each_epoch_after_the_first_ones(small_data: TrainingData) -> None:
-    model = NCL(small_data, **SETTINGS, warmup_epochs=1)
+    model = NCL(small_data, **SETTINGS, prototype_warmup=1)
     users = torch.arange(40).repeat(4)[:, None]
     whole = {"user": users, "item": torch.randint(30, (160, 2))}
     epochs = []
@@ -76,7 +76,7 @@ def test_a_state_goes_on_with_its_clusters(small_data: TrainingData) -> None:
     def losses(model: NCL, n_steps: int) -> list[float]:
         return [model.training_loss(BATCH, BPRLoss()).item() for _ in range(n_steps)]
 
-    settings = {**SETTINGS, "warmup_epochs": 0, "prototype_weight": 1.0}
+    settings = {**SETTINGS, "prototype_warmup": 0, "prototype_weight": 1.0}
     model, resumed = NCL(small_data, **settings), NCL(small_data, **settings)
     losses(model, 2)
     resumed.load_state_dict(model.state_dict())

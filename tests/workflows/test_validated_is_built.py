@@ -85,7 +85,7 @@ def _accepted(name: str, overrides: list[str]) -> Resolved | None:
 def test_what_is_accepted_is_built(name: str) -> None:
     draw = random.Random(name)
     n_accepted, refused = 0, []
-    for _ in range(60):
+    for _ in range(300):
         overrides = _mutated(name, draw)
         resolved = _accepted(name, overrides)
         if resolved is None:
@@ -94,7 +94,9 @@ def test_what_is_accepted_is_built(name: str) -> None:
         try:
             build(resolved)
         except (ConfigError, DataError, ValueError, TypeError) as error:
-            if "is left for train" not in str(error):  # that depends on what is drawn
+            if not any(
+                known in str(error) for known in ("is left for train", "nothing would decay")
+            ):  # known when built
                 refused.append((overrides, f"{type(error).__name__}: {error}"))
         if n_accepted == 12:
             break

@@ -13,8 +13,6 @@ from recrun.registry import LOSSES
 
 def _enough_negatives(facts: Facts) -> Iterator[Fault]:
     needed = facts.loss.min_negatives
-    if facts.values.get("batch_positives") is True:  # there are more than are drawn
-        needed = min(needed, 0)
     if facts.has("n_negatives") and facts.values["n_negatives"] < needed:
         found = facts.values["n_negatives"]
         message = f"loss {facts.components['loss'].name} needs at least {needed} negatives, found {found}"
@@ -26,10 +24,15 @@ def _enough_for_the_sampler(facts: Facts) -> Iterator[Fault]:
     if facts.has("n_negatives") and facts.values["n_negatives"] < needed:
         message = f"sampler {sampler} needs at least {needed} negatives, found {facts.values['n_negatives']}"
         yield facts.fault(message, "n_negatives", "sampler")
-    of_batch = facts.sampler.draws == "batch" or facts.values.get("batch_positives") is True
+    of_batch = facts.sampler.draws == "batch" or _takes_other_rows(facts)
     if of_batch and facts.values.get("batch_size") == 1:
         message = f"sampler {sampler} takes negatives from the other rows, so a batch needs at least 2, found 1"
         yield facts.fault(message, "batch_size", "sampler")
+
+
+def _takes_other_rows(facts: Facts) -> bool:
+    """Return whether the positives of the other rows of a batch are negatives that all its rows share."""
+    return facts.values.get("batch_positives", "none") != "none"
 
 
 def _negatives_that_rows_can_share(facts: Facts) -> Iterator[Fault]:
@@ -41,7 +44,7 @@ def _negatives_that_rows_can_share(facts: Facts) -> Iterator[Fault]:
         message = f"some negatives of sampler {sampler} do not count for a row, which loss {loss.name} does not allow"
         yield facts.fault(f"{message}; choose another sampler, or one of {fitting}", "sampler", "loss")
     rows = facts.values.get("sequence_rows")
-    if facts.values.get("batch_positives") is True and rows not in (None, "prefixes"):
+    if _takes_other_rows(facts) and rows not in (None, "prefixes"):
         message = f"the positives of the other rows need rows with one positive: expected prefixes, found {rows}"
         yield facts.fault(message, "sequence_rows", "batch_positives")
 
@@ -57,9 +60,9 @@ def _probabilities_that_are_known(facts: Facts) -> Iterator[Fault]:
     if draws == "batch" and facts.values.get("positives") == "users":
         message = f"logq_correction with sampler {facts.values['sampler']} expects interactions, found users"
         yield facts.fault(message, "positives", "logq_correction")
-    if facts.values.get("batch_positives") is True:
+    if _takes_other_rows(facts):
         message = "needs the probabilities of negatives, which are not known of the positives of other rows"
-        yield facts.fault(f"{message}; set batch_positives to false", "logq_correction", "batch_positives")
+        yield facts.fault(f"{message}; set batch_positives to none", "logq_correction", "batch_positives")
     if facts.values.get("draw_on") == "device":
         message = "logq_correction works only with negatives drawn on the host: expected auto or host, found device"
         yield facts.fault(message, "draw_on", "logq_correction")

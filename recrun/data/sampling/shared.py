@@ -5,26 +5,26 @@ Shapes: B rows of a batch, K shared negatives, I items.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from recrun.data.interactions import CSR
 from recrun.data.sampling.alias_table import AliasTable, integer_weights
 from recrun.registry import SAMPLERS
-from recrun.types import Annotated, AppliesIf, NonNegativeFloat, NonNegativeInt, Where
+from recrun.types import Annotated, AppliesIf, NonNegativeFloat, PositiveInt
 
 if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@SAMPLERS.register("shared", draws="shared", min_negatives=0)
+@SAMPLERS.register("shared", draws="shared")
 class SharedNegatives:
     """Draw the negatives of a batch once, with probability proportional to popularity^alpha, and share them.
 
     Items are drawn from all items, with repetition. A row compares its positive with those of them that are not this
     positive and, unless `seen_as_negatives`, that its user has not interacted with in train; so rows may have fewer
-    than K negatives. With `batch_positives`, the positives of all other rows of the batch are negatives too.
+    than K negatives. With `batch_positives`, the positives of all other rows of the batch are negatives too, or alone.
 
     Popularity is the number of users that have interacted with the item in train, at least 1.
 
@@ -33,9 +33,10 @@ class SharedNegatives:
 
     Args:
         data: the train part.
-        n_negatives: negatives drawn for a batch; 0 with `batch_positives` for none but those.
+        n_negatives: negatives drawn for a batch.
         alpha: how strongly popular items are preferred; 0 is uniform, 1 proportional to popularity.
-        batch_positives: whether the positives of all other rows of the batch are negatives as well.
+        batch_positives: whether the positives of all other rows of the batch are "added" to the negatives, are the
+            "only" ones, or "none" of them.
         seen_as_negatives: whether items that a row's user has interacted with in train stay its negatives.
     """
 
@@ -43,15 +44,13 @@ class SharedNegatives:
         self,
         data: TrainingData,
         *,
-        n_negatives: Annotated[
-            NonNegativeInt,
-            Where("n_negatives > 0 or batch_positives", "expected at least 1 without batch_positives, found 0"),
-        ] = 512,
-        alpha: Annotated[NonNegativeFloat, AppliesIf("n_negatives > 0", "no negatives are drawn")] = 0.0,
-        batch_positives: bool = False,
+        n_negatives: Annotated[PositiveInt, AppliesIf("batch_positives != 'only'", "no negatives are drawn")] = 512,
+        alpha: Annotated[NonNegativeFloat, AppliesIf("batch_positives != 'only'", "no negatives are drawn")] = 0.0,
+        batch_positives: Literal["none", "added", "only"] = "none",
         seen_as_negatives: bool = False,
     ) -> None:
-        self.n_negatives, self.batch_positives = n_negatives, batch_positives
+        self.n_negatives = 0 if batch_positives == "only" else n_negatives
+        self._adds_positives = batch_positives != "none"
         self._rows, self._sees = data.csr(), not seen_as_negatives
         popularity = np.maximum(data.item_counts(), 1).astype(np.float64)
         weights = integer_weights((popularity / popularity.max()) ** alpha, max(data.n_users, data.n_items))
@@ -65,7 +64,7 @@ class SharedNegatives:
             rng: the source of randomness.
         """
         drawn = self._table.draw(self.n_negatives, rng).astype(np.int64)
-        return np.concatenate((drawn, positives.reshape(-1))) if self.batch_positives else drawn
+        return np.concatenate((drawn, positives.reshape(-1))) if self._adds_positives else drawn
 
     def find_seen(self, users: np.ndarray, shared: np.ndarray) -> np.ndarray:
         """Return which of the shared negatives do not count for a user, bool `(B, K)`.

@@ -42,7 +42,7 @@ def test_items_are_drawn_in_proportion_to_a_power_of_popularity(data: TrainingDa
 
 def test_seen_items_do_not_count_for_a_user_unless_asked_for(data: TrainingData) -> None:
     users, positives = np.array([3, 7, 3, 50]), np.array([4, 5, 6, 4])
-    sampler = SharedNegatives(data, n_negatives=30, batch_positives=True)
+    sampler = SharedNegatives(data, n_negatives=30, batch_positives="added")
     shared = sampler.draw_shared(positives, generator(1, 0, "test"))
     assert shared[30:].tolist() == [4, 5, 6, 4]
     is_seen, rows = sampler.find_seen(users, shared), data.csr()
@@ -64,7 +64,7 @@ def _rows(model: torch.nn.Module, batch: dict[str, Any], *, seen_count: bool = F
 
 
 @pytest.mark.parametrize("model", ["bprmf", "lightgcn", "neumf"])
-@pytest.mark.parametrize("more", [[], ["batch_positives=true"], ["seen_as_negatives=true"]])
+@pytest.mark.parametrize("more", [[], ["batch_positives=added"], ["seen_as_negatives=true"]])
 def test_the_loss_is_over_the_negatives_that_count(model: str, more: list[str]) -> None:
     coach = build(
         resolve(
@@ -75,7 +75,7 @@ def test_the_loss_is_over_the_negatives_that_count(model: str, more: list[str]) 
         )
     )
     batch = next(iter(coach.dataset.iterate("train", seed=1, epoch=0)))
-    assert batch["shared"].shape == (20 + (50 if "batch_positives=true" in more else 0),)
+    assert batch["shared"].shape == (20 + (50 if "batch_positives=added" in more else 0),)
     coach.model.eval()
     expected = [torch.logsumexp(torch.cat(row), 0) - row[0][0] for row in _rows(coach.model, batch)]
     loss = coach.model.training_loss(batch, SampledSoftmax())
@@ -124,7 +124,7 @@ def test_sequences_share_negatives_too(rows: str) -> None:
 
 
 def test_the_other_rows_of_the_batch_alone_are_negatives(tmp_path: Path) -> None:
-    options = [*SMALL, "sampler=shared", "n_negatives=0", "batch_positives=true", "split=leave_one_out"]
+    options = [*SMALL, "sampler=shared", "batch_positives=only", "split=leave_one_out"]
     coach = build(resolve("gru4rec", [*options, "sequence_rows=prefixes", "loss=bpr"]))
     batch = next(iter(coach.dataset.iterate("train", seed=1, epoch=0)))
     assert batch["shared"].tolist() == batch["target"][:, 0].tolist()
@@ -156,11 +156,12 @@ def test_a_loss_takes_them_if_a_negative_that_is_hidden_adds_nothing(loss: str) 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["n_negatives=0"], "n_negatives: loss bpr needs at least 1 negatives, found 0"),
-        (["n_negatives=0", "batch_positives=true", "alpha=0.5"], "alpha: does not apply: no negatives are drawn"),
-        (["batch_positives=true", "batch_size=1"], "takes negatives from the other rows, so a batch needs at least 2"),
+        (["n_negatives=0"], "n_negatives: expected an integer >= 1, found 0"),
+        (["batch_positives=only"], "n_negatives: does not apply: no negatives are drawn"),
+        (["batch_positives=only", "alpha=0.5"], "alpha: does not apply: no negatives are drawn"),
+        (["batch_positives=added", "batch_size=1"], "takes negatives from the other rows, so a batch needs at least 2"),
         (
-            ["loss=sampled_softmax", "logq_correction=true", "batch_positives=true"],
+            ["loss=sampled_softmax", "logq_correction=true", "batch_positives=added"],
             "logq_correction: needs the probabilities of negatives, which are not known of the positives of other rows",
         ),
     ],
@@ -173,7 +174,7 @@ def test_what_does_not_fit_is_refused(options: list[str], message: str) -> None:
 
 
 def test_the_positives_of_other_rows_need_rows_with_one_positive() -> None:
-    options = [*SHARED, "batch_positives=true", "split=leave_one_out"]
+    options = [*SHARED, "batch_positives=added", "split=leave_one_out"]
     with pytest.raises(ConfigError, match="sequence_rows: the positives of the other rows need rows with one positive"):
         resolve("sasrec", options)
-    assert resolve("sasrec", [*options, "sequence_rows=prefixes"]).config.batch_positives is True
+    assert resolve("sasrec", [*options, "sequence_rows=prefixes"]).config.batch_positives == "added"
