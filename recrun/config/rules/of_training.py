@@ -32,7 +32,7 @@ def _enough_for_the_sampler(facts: Facts) -> Iterator[Fault]:
 
 def _takes_other_rows(facts: Facts) -> bool:
     """Return whether the positives of the other rows of a batch are negatives that all its rows share."""
-    return facts.values.get("batch_positives", "none") != "none"
+    return str(facts.values.get("batch_positives", "none")) != "none"
 
 
 def _negatives_that_rows_can_share(facts: Facts) -> Iterator[Fault]:
