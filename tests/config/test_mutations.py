@@ -19,8 +19,9 @@ from recrun.errors import ConfigError
 from recrun.registry.component import Parameter
 
 CONFIGS = bundled_configs()
-NAMES = [pytest.param(name, marks=[pytest.mark.slow] if "/" in name else []) for name in CONFIGS]
-"""The config of each model; those of single data sets, which differ from these in a few values, are marked slow."""
+OF_EACH_KIND = ("bprmf", "lightgcn", "simplex", "sasrec", "bert4rec", "multvae", "ease", "itemknn", "deepfm")
+NAMES = [pytest.param(name, marks=[] if name in OF_EACH_KIND else [pytest.mark.slow]) for name in CONFIGS]
+"""All configs; those of other models and of single data sets are marked slow."""
 
 
 @dataclass

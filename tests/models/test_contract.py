@@ -26,7 +26,15 @@ SLOW_LEARNERS = {
     ],
     "duorec": [
         *("n_interactions=1200", "n_clusters=8", "taste_strength=1", "popularity_exponent=1.2", "max_length=20"),
-        *("batch_size=64", "lr=0.01", "dropout=0.1", "attention_dropout=0.1", "init_std=0.1"),
+        *(
+            "batch_size=64",
+            "contrast_weight=0.02",
+            "n_layers=1",
+            "lr=0.01",
+            "dropout=0.1",
+            "attention_dropout=0.1",
+            "init_std=0.1",
+        ),
     ],
 }
 """Settings by which a model that learns slowly learns within a few epochs, from data with more to learn."""
