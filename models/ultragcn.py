@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.architectures.base import RecSysArch
+from recrun.architectures.base import RecSysArch, hide_uncounted
 from recrun.architectures.fold_in import FoldIn
 from recrun.architectures.prediction import Batch
 from recrun.architectures.sparse import largest_of_product
 from recrun.data.fields import Tokenizer
+from recrun.data.postprocessing.batch_negatives import SEEN, SHARED
 from recrun.data.tags import ID, ITEM, USER
 from recrun.errors import ConfigError, Fault
 from recrun.registry import LOSSES, MODELS
@@ -116,6 +117,8 @@ class UltraGCN(RecSysArch):
             raise ConfigError(Fault(message, key="loss"))
         users, items = self.pairs(batch)
         scores_BK = self(users, items)
+        if SHARED in batch:
+            scores_BK = hide_uncounted(scores_BK, items, batch[SEEN])
         constraints_BK = self.user_factors[users] * self.item_factors[items]
         of_positives_B = self.positive_weight + self.positive_constraint * constraints_BK[:, 0]
         of_negatives_BK = self.negative_base + self.negative_constraint * constraints_BK[:, 1:]

@@ -150,7 +150,8 @@ class RecSysArch(nn.Module):
     def pairs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return users (B, 1) and items (B, 1 + K), the positive first.
 
-        Negatives are those of the batch, those that all rows share, or the highest scored candidates.
+        Negatives are those of the batch, those that all rows share, or the highest scored candidates. A model that
+        computes a loss of its own from shared ones hides those that do not count by `hide_uncounted`.
         """
         users, items = batch[self.user_column], batch[self.item_column]
         if CANDIDATES in batch:

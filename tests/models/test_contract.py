@@ -24,7 +24,6 @@ SLOW_LEARNERS = {
         *("n_interactions=1200", "n_clusters=8", "taste_strength=1", "popularity_exponent=1.2", "max_length=20"),
         *("batch_size=64", "lr=0.01", "dropout=0.1", "init_std=0.1"),
     ],
-    "cl4srec": ["sequence_rows=all_positions", "loss=sampled_softmax", "n_negatives=1"],  # prefixes take a minute
     "duorec": [
         *("n_interactions=1200", "n_clusters=8", "taste_strength=1", "popularity_exponent=1.2", "max_length=20"),
         *(

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from recrun.config.resolve import resolve
-from recrun.criterions import BPRLoss, SampledSoftmax
+from recrun.criterions import BCELoss4Logits, BPRLoss, SampledSoftmax
 from recrun.data.datasets import Synthetic
 from recrun.data.interactions import TrainingData
 from recrun.data.sampling.shared import SharedNegatives
@@ -83,6 +83,25 @@ def test_the_loss_is_over_the_negatives_that_count(model: str, more: list[str]) 
     pairwise = [-F.logsigmoid(positive - negatives).sum() for positive, negatives in _rows(coach.model, batch)]
     total = torch.stack(pairwise).sum() / (50 * len(batch["shared"]))
     torch.testing.assert_close(coach.model.training_loss(batch, BPRLoss()), total)
+
+
+def test_ultragcn_which_weighs_its_terms_itself_leaves_out_what_does_not_count() -> None:
+    options = [*SHARED, "n_negatives=5", "embedding_decay=0", "item_weight=0"]
+    model, batch = _ultragcn(options)
+    before = model.training_loss(batch, BCELoss4Logits())
+    batch["seen"] = torch.ones_like(batch["seen"])
+    assert model.training_loss(batch, BCELoss4Logits()) < before
+    without, _ = _ultragcn([*options, "unobserved_weight=1e-30"])
+    torch.testing.assert_close(
+        model.training_loss(batch, BCELoss4Logits()), without.training_loss(batch, BCELoss4Logits())
+    )
+
+
+def _ultragcn(options: list[str]) -> tuple[Any, dict[str, Any]]:
+    torch.manual_seed(1)
+    last = {each.partition("=")[0]: each for each in options}
+    coach = build(resolve("ultragcn", list(last.values())))
+    return coach.model, dict(next(iter(coach.dataset.iterate("train", seed=1, epoch=0))))
 
 
 def test_the_correction_is_by_the_probabilities_of_the_draws() -> None:
