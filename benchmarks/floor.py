@@ -34,6 +34,13 @@ DATA: Final[dict[str, tuple[str, Sequence[str]]]] = {
 """The metric and the settings of each data set."""
 BASELINES: Final = ("random", "popularity")
 LONGER: Final[dict[tuple[str, str], tuple[float, int, int]]] = {
+    ("ml-100k", "cml"): (1.03, 371, 97),
+    ("ml-100k", "diffrec"): (1.42, 15, 49),
+    ("ml-100k", "duorec"): (1.01, 68, 40),
+    ("ml-100k", "hstu"): (1.03, 19, 42),
+    ("ml-100k", "macridvae"): (1.09, 16, 44),
+    ("ml-100k", "recvae"): (1.04, 40, 63),
+    ("ml-100k", "youtubednn"): (1.03, 16, 89),
     ("ml-1m", "gfcf"): (2.14, 0, 86),
     ("ml-1m", "bert4rec"): (1.09, 240, 65),
     ("ml-1m", "gru4rec"): (1.06, 298, 46),

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import pytest
 
 from recrun.config.find import bundled_configs
-from recrun.config.resolve import resolve
+from recrun.config.resolve import Resolved, resolve
 from recrun.config.settings import RUN, TRAINING
 from recrun.errors import ConfigError
 from recrun.registry.component import Parameter
@@ -59,9 +59,13 @@ def _parameters(name: str) -> list[Parameter]:
 
 
 @cache
+def _resolved() -> dict[str, Resolved]:
+    return {name: resolve(path) for name, path in CONFIGS.items()}
+
+
 def _keys_to_try(name: str) -> frozenset[str]:
     """Return the keys that a config sets, and those that no config before it has."""
-    resolved = {other: resolve(path) for other, path in CONFIGS.items()}
+    resolved = _resolved()
     before = [other for other in resolved if other < name]
     known = {key for other in before for key in resolved[other].config}
     return frozenset(resolved[name].given) | (resolved[name].config.keys() - known)
