@@ -32,7 +32,8 @@ class SASRec(SequenceArch):
     attention probabilities instead of attention's output, and no projection after attention. The authors of gSASRec
     published their numbers on MovieLens 1M for such blocks with `scale_embeddings: false` and `tie_embeddings: false`.
     RecBoard's model is `norm: query` with `attention_residual: input`; that of RecBole has `norm: post`, `gelu`,
-    an `inner_dim` of its own, and normalised embeddings that are not scaled.
+    an `inner_dim` of its own, and normalised embeddings that are not scaled, but no dropout between the two layers of
+    a feed-forward network.
 
     *Source:* Kang, McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018, section III.
 
