@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recrun.architectures.attention import ACTIVATIONS, AttentionBlock, BlockForm
+from recrun.architectures.activations import ACTIVATIONS
+from recrun.architectures.attention import AttentionBlock, BlockForm
 from recrun.architectures.sequence import SequenceArch
 from recrun.registry import MODELS
 from recrun.types import Annotated, AppliesIf, Fraction, PositiveFloat, PositiveInt, UnitInterval, Where
@@ -105,7 +106,7 @@ class BERT4Rec(SequenceArch):
             inner_dropout=inner_dropout,
         )
         self.blocks = nn.ModuleList(AttentionBlock(form) for _ in range(n_layers))
-        self.activation = ACTIVATIONS[activation]
+        self.activation = ACTIVATIONS[activation]()
         self.output = nn.Linear(embedding_dim, embedding_dim) if output_layer else None
         self.output_norm = nn.LayerNorm(embedding_dim) if output_layer and output_norm else nn.Identity()
         self.own = None if tie_embeddings else nn.Linear(embedding_dim, data.n_items, bias=False)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recrun.architectures.base import RecSysArch
-from recrun.architectures.few_items import Repeated, repeated_items
+from recrun.architectures.few_items import BatchItems
 from recrun.architectures.fold_in import FoldIn
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
@@ -60,19 +60,17 @@ class BPRMF(RecSysArch):
         self.tokenizer = Tokenizer(data.fields.groupby(ID))
         self.tokenizer.embed(embedding_dim, ID)
         self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
-        self.n_items = data.n_items
+        self.batch_items = BatchItems(data.n_items)
         self.embedding_decay = embedding_decay
         self.similarity = similarity
         self.embedding_dropout, self.dropout_after_scaling = embedding_dropout, dropout_after_scaling
-        self._counted: tuple[Tensor, Repeated | None] | None = None
         self.fold_in = FoldIn(self, unit=similarity == "cosine")
         self.initialize(init_std)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
         users_B1D = self._of_users(self.User.look_up(users))
-        repeated = repeated_items(items, self.n_items)
-        self._counted = (items, repeated) if self.embedding_decay else None
+        repeated = self.batch_items.count(items, keep=self.embedding_decay > 0)
         if repeated is None:
             return (users_B1D * self._scale(self.Item.look_up(items))).sum(-1)
         scores_BR = users_B1D.squeeze(1) @ self._scale(self.Item.look_up(repeated.items)).T
@@ -82,14 +80,8 @@ class BPRMF(RecSysArch):
         """Return the L2 term on the batch's embeddings."""
         if self.embedding_decay == 0:
             return 0.0
-        # The forward pass of the same step has already counted these items.
-        counted, self._counted = self._counted, None
-        repeated = counted[1] if counted and counted[0] is items else repeated_items(items, self.n_items)
-        if repeated is None:
-            squares = self.Item.look_up(items).square().sum()
-        else:
-            squares = self.Item.look_up(repeated.items).square().sum(-1) @ repeated.counts
-        return self.embedding_decay * 0.5 * (self.User.look_up(users).square().sum() + squares) / len(users)
+        squares = self.User.look_up(users).square().sum() + self.batch_items.sum_squares(self.Item.look_up, items)
+        return self.embedding_decay * 0.5 * squares / len(users)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the embeddings of all users and all items, at unit length for the cosine; dropped only in training."""

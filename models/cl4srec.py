@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from recrun.architectures.attention import AttentionBlock, BlockForm
 from recrun.architectures.prediction import Batch
-from recrun.architectures.sequence import SequenceArch, similar_lengths
+from recrun.architectures.sequence import SequenceArch
 from recrun.data.postprocessing.sequences import LENGTH
 from recrun.registry import MODELS
 from recrun.types import (
@@ -71,14 +71,6 @@ class Encoder(SequenceArch):
     def item_vectors(self) -> Tensor:
         """Return the embeddings of the items, shared with the history."""
         return self.items.weight[: self.n_items]
-
-    def read_all(self, items: Tensor, lengths: Tensor) -> Tensor:
-        """Return the states (B, D) after the last items of histories (B, L) of any lengths (B,) >= 1."""
-        groups = [
-            (rows_G, self.read(items[rows_G, :width], lengths[rows_G])) for rows_G, width in similar_lengths(lengths)
-        ]
-        order_B = torch.cat([rows_G for rows_G, _ in groups])
-        return torch.cat([states_GD for _, states_GD in groups])[order_B.argsort()]
 
 
 def contrast_views(first: Tensor, second: Tensor, temperature: float, similarity: Similarity) -> Tensor:

@@ -5,23 +5,14 @@ Shapes: B histories, L items of a history, M queries, D length of the vectors, F
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recrun.architectures.activations import ACTIVATIONS
 from recrun.errors import ConfigError, Fault
-
-ACTIVATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
-    "relu": F.relu,
-    "gelu": F.gelu,
-    "silu": F.silu,
-    "tanh": torch.tanh,
-}
-"""The functions between the two layers of the network of each position."""
 
 
 class SelfAttention(nn.Module):
@@ -128,6 +119,7 @@ class AttentionBlock(nn.Module):
         self.attention = SelfAttention(form.dim, form.n_heads, form.attention_dropout, project=form.projects_attention)
         self.inner, self.outer = nn.Linear(form.dim, form.inner_dim), nn.Linear(form.inner_dim, form.dim)
         self.norms = nn.ModuleList(nn.LayerNorm(form.dim) for _ in range(2))
+        self.activation = ACTIVATIONS[form.activation]()
         self.dropout, self.inner_dropout = nn.Dropout(form.dropout), nn.Dropout(form.inner_dropout)
 
     def forward(self, states: Tensor, visible: Tensor | None = None) -> Tensor:
@@ -158,6 +150,6 @@ class AttentionBlock(nn.Module):
 
     def _think(self, states: Tensor) -> Tensor:
         """Return the output of the network of each position."""
-        inner = self.inner_dropout(ACTIVATIONS[self.form.activation](self.inner(states)))
+        inner = self.inner_dropout(self.activation(self.inner(states)))
         output: Tensor = self.dropout(self.outer(inner))
         return output

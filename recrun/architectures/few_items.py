@@ -8,6 +8,7 @@ Shapes: B users in a batch, K negatives, R distinct items of the batch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import torch
@@ -48,3 +49,34 @@ def repeated_items(items: Tensor, n_items: int) -> Repeated | None:
     positions = torch.empty(n_items, dtype=torch.int64)
     positions[distinct] = torch.arange(len(distinct))
     return Repeated(distinct, positions[items], counts[distinct].to(torch.get_default_dtype()))
+
+
+class BatchItems:
+    """Counts the items of a batch for the scores and then for the L2 term of a training step, once for both.
+
+    Args:
+        n_items: number of items in the catalogue.
+    """
+
+    def __init__(self, n_items: int) -> None:
+        self._n_items = n_items
+        self._last: tuple[Tensor, Repeated | None] | None = None
+
+    def count(self, items: Tensor, *, keep: bool) -> Repeated | None:
+        """Return what `repeated_items` does for items (B, 1 + K), and keep it for `sum_squares` if that follows."""
+        repeated = repeated_items(items, self._n_items)
+        self._last = (items, repeated) if keep else None
+        return repeated
+
+    def sum_squares(self, look_up: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
+        """Return the sum of the squared norms of the embeddings of items (B, 1 + K), each as often as it occurs.
+
+        Args:
+            look_up: returns embeddings (..., D) of items (...).
+            items: (B, 1 + K).
+        """
+        last, self._last = self._last, None
+        repeated = last[1] if last is not None and last[0] is items else repeated_items(items, self._n_items)
+        if repeated is None:
+            return look_up(items).square().sum()
+        return look_up(repeated.items).square().sum(-1) @ repeated.counts

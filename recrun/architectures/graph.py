@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from recrun.architectures.base import RecSysArch
-from recrun.architectures.few_items import repeated_items
+from recrun.architectures.few_items import BatchItems
 from recrun.architectures.fold_in import FoldIn
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
@@ -179,6 +179,7 @@ class GraphArch(RecSysArch):
         self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
         self.graph = UserItemGraph(data.matrix(), normalization)
         self.embedding_decay = embedding_decay
+        self.batch_items = BatchItems(data.n_items)
         self.similarity = similarity
         self.fold_in = FoldIn(self, unit=similarity == "cosine")
         self.held: tuple[Tensor, Tensor] | None = None
@@ -217,7 +218,7 @@ class GraphArch(RecSysArch):
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
         users_UV, items_IV = self.vectors()
-        repeated = repeated_items(items, self.graph.n_items)
+        repeated = self.batch_items.count(items, keep=self.embedding_decay > 0)
         if repeated is None:
             return (F.embedding(users, users_UV) * F.embedding(items, items_IV)).sum(-1)
         scores_BR = F.embedding(users[:, 0], users_UV) @ F.embedding(repeated.items, items_IV).T
@@ -227,9 +228,5 @@ class GraphArch(RecSysArch):
         """Return the L2 term on the batch's embeddings before propagation."""
         if self.embedding_decay == 0:
             return 0.0
-        repeated = repeated_items(items, self.graph.n_items)
-        if repeated is None:
-            squares = self.Item.look_up(items).square().sum()
-        else:
-            squares = self.Item.look_up(repeated.items).square().sum(-1) @ repeated.counts
-        return self.embedding_decay * 0.5 * (self.User.look_up(users).square().sum() + squares) / len(users)
+        squares = self.User.look_up(users).square().sum() + self.batch_items.sum_squares(self.Item.look_up, items)
+        return self.embedding_decay * 0.5 * squares / len(users)

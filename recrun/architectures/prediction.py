@@ -6,12 +6,13 @@ Shapes: B rows in a batch, F fields, D embedding.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, TypedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 from torch import Tensor, nn
 
+from recrun.architectures.activations import ACTIVATIONS
 from recrun.architectures.base import Batch, RecSysArch, expect_scores
 from recrun.data.fields import FieldTuple
 from recrun.data.tags import DENSE, TARGET
@@ -24,16 +25,6 @@ if TYPE_CHECKING:
 
     from recrun.criterions import BaseCriterion
     from recrun.data.interactions import TrainingData
-
-ACTIVATIONS: Final[Mapping[str, Callable[[], nn.Module]]] = {
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-}
-"""The activations of hidden layers, by the names that settings give them."""
 
 
 class Decays(TypedDict, total=False):

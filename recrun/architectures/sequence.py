@@ -98,6 +98,14 @@ class SequenceArch(RecSysArch):
         states: Tensor = self(items, lengths)
         return states if states.dim() == 2 else states[torch.arange(len(items), device=items.device), lengths - 1]
 
+    def read_all(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """Return the states (B, D) after the last items of histories (B, L) of any lengths (B,) >= 1."""
+        groups = [
+            (rows_G, self.read(items[rows_G, :width], lengths[rows_G])) for rows_G, width in similar_lengths(lengths)
+        ]
+        order_B = torch.cat([rows_G for rows_G, _ in groups])
+        return torch.cat([states_GD for _, states_GD in groups])[order_B.argsort()]
+
     def personalize(self, states: Tensor, users: Tensor) -> Tensor:
         """Return the states (N, D) that score items for users (N,), from the states (N, H) of their histories.
 
@@ -191,13 +199,11 @@ class SequenceArch(RecSysArch):
 
     def _prefixes(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
         """Return the same for histories (B, L) that are followed by targets (B, T) with negatives (B, T, K)."""
-        lengths_B, targets_BT, parts = batch[LENGTH][:, 0], batch[TARGET], []
-        for rows_G, width in similar_lengths(lengths_B):
-            parts.append((rows_G, self.read(batch[self.item_column][rows_G, :width], lengths_B[rows_G])))
-        rows_B, states_BD = (torch.cat(pieces) for pieces in zip(*parts, strict=True))
-        negatives = [batch[NEGATIVE][rows_B].flatten(0, 1)] if NEGATIVE in batch else []
+        targets_BT, states_BD = batch[TARGET], self.read_all(batch[self.item_column], batch[LENGTH][:, 0])
+        rows_B = torch.arange(len(states_BD), device=states_BD.device)
         rows_N, states_ND = (each.repeat_interleave(targets_BT.size(1), dim=0) for each in (rows_B, states_BD))
-        return states_ND, targets_BT[rows_B].flatten(), rows_N, negatives
+        negatives = [batch[NEGATIVE].flatten(0, 1)] if NEGATIVE in batch else []
+        return states_ND, targets_BT.flatten(), rows_N, negatives
 
 
 def end_at_last(items: Tensor, lengths: Tensor, width: int) -> tuple[Tensor, Tensor]:

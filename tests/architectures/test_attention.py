@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recrun.architectures.attention import ACTIVATIONS, AttentionBlock, BlockForm, SelfAttention
+from recrun.architectures.activations import ACTIVATIONS
+from recrun.architectures.attention import AttentionBlock, BlockForm, SelfAttention
 
 DIM, WIDTH, LENGTH = 6, 10, 4
 
@@ -41,7 +42,7 @@ def _torchs(attention: SelfAttention, queries: Tensor, states: Tensor, *, projec
 
 
 def _network(block: AttentionBlock, states: Tensor, activation: str) -> Tensor:
-    hidden = ACTIVATIONS[activation](states @ block.inner.weight.T + block.inner.bias)
+    hidden = ACTIVATIONS[activation]()(states @ block.inner.weight.T + block.inner.bias)
     return hidden @ block.outer.weight.T + block.outer.bias
 
 
@@ -49,7 +50,7 @@ def _network(block: AttentionBlock, states: Tensor, activation: str) -> Tensor:
 def test_a_block_with_norms_behind_is_torchs_encoder_layer(activation: str) -> None:
     block, states = _block(norm="post", activation=activation), _states()
     torchs = nn.TransformerEncoderLayer(
-        DIM, 2, WIDTH, activation=ACTIVATIONS[activation], batch_first=True, norm_first=False
+        DIM, 2, WIDTH, activation=ACTIVATIONS[activation](), batch_first=True, norm_first=False
     ).eval()
     _load(torchs, block)
     expected = torchs(states, src_mask=torch.ones(LENGTH, LENGTH).triu(1).bool())

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from recrun.architectures.activations import ACTIVATIONS
 from recrun.architectures.prediction import (
-    ACTIVATIONS,
     BatchNorm,
     LinearTerms,
     hidden_layers,

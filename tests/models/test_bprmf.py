@@ -13,6 +13,7 @@ from recrun.criterions import BPRLoss, BSLLoss
 from recrun.data.datasets import Synthetic
 from recrun.errors import ConfigError
 from recrun.models.bprmf import BPRMF
+from recrun.models.lightgcn import LightGCN
 
 
 @pytest.fixture(scope="module")
@@ -84,15 +85,18 @@ def test_bsl_is_told_which_rows_are_of_one_user(data: Any) -> None:
     assert not torch.allclose(model.training_loss(batch, loss), loss.from_scores(scores), rtol=1e-6)
 
 
-def test_the_distinct_items_of_a_batch_are_counted_once_a_step(data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [BPRMF, LightGCN])
+def test_the_distinct_items_of_a_batch_are_counted_once_a_step(
+    data: Any, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
     counted: list[torch.Tensor] = []
 
     def count(items: torch.Tensor, n_items: int) -> Any:
         counted.append(items)
         return repeated_items(items, n_items)
 
-    monkeypatch.setattr("recrun.models.bprmf.repeated_items", count)
-    model = BPRMF(data, embedding_dim=4, embedding_decay=0.5)
+    monkeypatch.setattr("recrun.architectures.few_items.repeated_items", count)
+    model = kind(data, embedding_dim=4, embedding_decay=0.5)
     for n_steps in (1, 2):
         batch = {"user": torch.randint(60, (8, 1)), "item": torch.randint(40, (8, 70))}
         model.training_loss(batch, BPRLoss())
