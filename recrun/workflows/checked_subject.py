@@ -32,6 +32,8 @@ _DATA: Final[dict[str, dict[str, str | int]]] = {
     "predictions": {"dataset": "SyntheticClicks", "n_rows": 6000, "n_users": 60, "n_items": 40},
 }
 """The synthetic data, by the evaluation of a family."""
+_STRONG_TASTES: Final = {"n_interactions": 1200, "n_clusters": 8, "taste_strength": 1, "popularity_exponent": 1.2}
+"""Data from which models of histories, too, learn within a few epochs."""
 _CONFIGS: Final = "synthetic"
 """The folder of the bundled configs with settings for synthetic data."""
 _EPOCHS: Final = 16
@@ -76,7 +78,8 @@ class Subject:
         Raises:
             ConfigError, RegistryError: there is no such model, or it cannot take these settings.
         """
-        values = {**_DATA[self.family.evaluation], **_MACHINE, **self.quick, "seed": seed}
+        data = _DATA[self.family.evaluation] | (_STRONG_TASTES if self.family.histories else {})
+        values = {**data, **_MACHINE, **self.quick, "seed": seed}
         bundled = f"{_CONFIGS}/{self.name}"
         if bundled in bundled_configs():
             given = read_overrides(self.overrides)
