@@ -177,7 +177,7 @@ class SequenceArch(RecSysArch):
             states_ND = self.personalize(states_ND, batch[self.user_column][rows_N, 0])
         items_ID = self.item_vectors()
         if criterion.ranks_all_items:
-            return criterion.from_all(states_ND @ items_ID.T, targets_N)
+            return criterion.from_products(states_ND, items_ID, targets_N)
         if SHARED not in batch:
             items_NK = torch.cat([targets_N[:, None], torch.cat(negatives_NK)], dim=1)
             return criterion.from_scores((F.embedding(items_NK, items_ID) @ states_ND[:, :, None]).squeeze(-1))

@@ -101,6 +101,19 @@ class BaseCriterion(nn.Module):
         """
         raise TrainingError(f"{type(self).__name__} compares positives with sampled negatives, not with all items")
 
+    def from_products(self, states: Tensor, items: Tensor, positives: Tensor) -> Tensor:
+        """Return what `from_all` does for scores that are products, which a loss may compute without holding them.
+
+        Args:
+            states: (B, D) floating.
+            items: (I, D) floating, the vectors of all items.
+            positives: (B,) int64, the positive item of each row.
+
+        Raises:
+            TrainingError: the loss is not over all items.
+        """
+        return self.from_all(states @ items.T, positives)
+
     def from_rows(self, scores: Tensor, rows: Tensor) -> Tensor:
         """Return the loss of users' whole rows.
 

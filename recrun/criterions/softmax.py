@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recrun.criterions.base import BaseCriterion, Reduction, as_rows
+from recrun.criterions.softmax_of_products import softmax_loss_of_products
 from recrun.errors import TrainingError
 from recrun.registry import LOSSES
 from recrun.types import PositiveFloat
@@ -21,7 +22,8 @@ from recrun.types import PositiveFloat
 class CrossEntropy4Logits(BaseCriterion):
     """Predict the positive among all items: cross entropy of a softmax over the catalogue.
 
-    Per row: -s⁺ + log Σ exp(s) over every item. It holds B x I scores and their gradients in memory.
+    Per row: -s⁺ + log Σ exp(s) over every item. Models of histories compute it in pieces; others hold B x I scores and
+    their gradients in memory.
 
     *Source:* Liang, Krishnan, Hoffman and Jebara, WWW 2018, eq. 2, for a single item of the row.
     """
@@ -35,6 +37,14 @@ class CrossEntropy4Logits(BaseCriterion):
     def from_all(self, scores: Tensor, positives: Tensor) -> Tensor:
         """Return the loss of `scores` (B, I) and the positive item of each row `positives` (B,) int64."""
         return self.forward(scores, positives)
+
+    def from_products(self, states: Tensor, items: Tensor, positives: Tensor) -> Tensor:
+        """Return the loss of `states` (B, D) with `items` (I, D), of the positives (B,) int64, without B x I scores."""
+        in_low_precision = torch.is_autocast_enabled(states.device.type)
+        if self.reduction == "none" or in_low_precision or type(self) is not CrossEntropy4Logits:  # it may override
+            return super().from_products(states, items, positives)
+        total = softmax_loss_of_products(states, items, positives)
+        return total / len(states) if self.reduction == "mean" else total
 
     def from_scores(self, scores: Tensor) -> Tensor:
         """Raise TrainingError: over sampled negatives this loss is `sampled_softmax`."""
