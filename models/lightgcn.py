@@ -94,11 +94,5 @@ class LightGCN(GraphArch):
 
     def _average(self) -> Tensor:
         edges = self.graph.drop(self.edge_dropout) if self.edge_dropout and self.training else None
-        layer_ND = total_ND = self.nodes()
-        if self.layer_weights is not None:
-            total_ND = self.layer_weights[0] * layer_ND
-        for number in range(1, self.n_layers + 1):
-            layer_ND = self.graph(layer_ND, edges)
-            weighted_ND = layer_ND if self.layer_weights is None else self.layer_weights[number] * layer_ND
-            total_ND = total_ND + weighted_ND
-        return total_ND / (self.n_layers + 1) if self.layer_weights is None else total_ND
+        weights = self.layer_weights or [1 / (self.n_layers + 1)] * (self.n_layers + 1)
+        return self.graph.average(self.nodes(), weights, edges)

@@ -145,11 +145,8 @@ class SGL(GraphArch):
         return super().penalty(users, items) + self._contrast(users[:, 0], items[:, 0])
 
     def _propagate(self, edges: EdgeWeights | None) -> tuple[Tensor, Tensor]:
-        layer_ND = total_ND = self.nodes()
-        for _ in range(self.n_layers):
-            layer_ND = self.graph(layer_ND, edges)
-            total_ND = total_ND + layer_ND
-        return self.graph.split(total_ND / (self.n_layers + 1))
+        weights = [1 / (self.n_layers + 1)] * (self.n_layers + 1)
+        return self.graph.split(self.graph.average(self.nodes(), weights, edges))
 
     def _contrast(self, users_B: Tensor, items_B: Tensor) -> Tensor | float:
         if self.contrast_weight == 0:

@@ -115,11 +115,13 @@ class SimGCL(GraphArch):
         return self.held or self._propagate(noise=0.0)
 
     def _propagate(self, noise: float) -> tuple[Tensor, Tensor]:
+        if noise == 0:
+            return self.graph.split(self.graph.average(self.nodes(), [0.0, *[1 / self.n_layers] * self.n_layers]))
         layer_ND = self.nodes()
         total_ND = torch.zeros_like(layer_ND)
         for _ in range(self.n_layers):
             layer_ND = self.graph(layer_ND)
-            layer_ND = noisy(layer_ND, noise) if noise else layer_ND
+            layer_ND = noisy(layer_ND, noise)
             total_ND = total_ND + layer_ND
         return self.graph.split(total_ND / self.n_layers)
 

@@ -6,7 +6,7 @@ Shapes: U users, I items, N = U + I nodes (users first), E edges counted in both
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -89,6 +89,19 @@ class UserItemGraph(nn.Module):
         product: Tensor = _Product.apply(nodes_ND, self, edges or EdgeWeights(self.weights, self.transposed))  # type: ignore[no-untyped-call]
         return product
 
+    def average(self, nodes_ND: Tensor, weights: Sequence[float], edges: EdgeWeights | None = None) -> Tensor:
+        """Return the sum of w_k A^k E over the layers k = 0, 1, ... (N, D).
+
+        Forward and backward pass hold one layer at a time, and add each to the sum in place.
+
+        Args:
+            nodes_ND: E, the embeddings before propagation.
+            weights: w_k, one for each layer, that of layer 0 first.
+            edges: the weights of A, if not those of the degrees.
+        """
+        mean: Tensor = _Average.apply(nodes_ND, self, weights, edges or EdgeWeights(self.weights, self.transposed))  # type: ignore[no-untyped-call]
+        return mean
+
     def sum_neighbors(self, nodes_ND: Tensor, weights_E: Tensor) -> Tensor:
         """Return the sums of the neighbours' embeddings with some weights, without a backward pass."""
         # A weighted bag of rows per node: on a CPU three to five times as fast as the sparse-dense products of torch or
@@ -123,7 +136,8 @@ class UserItemGraph(nn.Module):
 
     def split(self, nodes_ND: Tensor) -> tuple[Tensor, Tensor]:
         """Return the users' (U, D) and the items' (I, D) part of node embeddings."""
-        return nodes_ND[: self.n_users], nodes_ND[self.n_users :]
+        users_UD, items_ID = nodes_ND.split([self.n_users, self.n_items])
+        return users_UD, items_ID
 
 
 def _weigh(degrees_N: np.ndarray, neighbors_E: np.ndarray, normalization: Normalization) -> np.ndarray:
@@ -147,6 +161,27 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, gradient_ND: Tensor) -> tuple[Tensor, None, None]:
         return context.graph.sum_neighbors(gradient_ND, context.transposed_E), None, None
+
+
+class _Average(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        context: Any, nodes_ND: Tensor, graph: UserItemGraph, weights: Sequence[float], edges: EdgeWeights
+    ) -> Tensor:
+        context.graph, context.weights, context.transposed_E = graph, weights, edges.transposed_E
+        mean_ND, layer_ND = nodes_ND * weights[0], nodes_ND
+        for weight in weights[1:]:
+            layer_ND = graph.sum_neighbors(layer_ND, edges.weights_E)
+            mean_ND.add_(layer_ND, alpha=weight)
+        return mean_ND
+
+    @staticmethod
+    def backward(context: Any, gradient_ND: Tensor) -> tuple[Tensor, None, None, None]:
+        *weights, last = context.weights  # by Horner's rule: w_0 G + A'(w_1 G + A'(w_2 G + ...))
+        sum_ND = gradient_ND * last
+        for weight in reversed(weights):
+            sum_ND = context.graph.sum_neighbors(sum_ND, context.transposed_E).add_(gradient_ND, alpha=weight)
+        return sum_ND, None, None, None
 
 
 class GraphArch(RecSysArch):

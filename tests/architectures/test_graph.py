@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
-from recrun.architectures.graph import UserItemGraph
+from recrun.architectures.graph import Normalization, UserItemGraph
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,26 @@ def test_gradients_are_those_of_the_dense_product(rows: csr_matrix, adjacency: t
     assert sparse.grad is not None
     assert dense.grad is not None
     torch.testing.assert_close(sparse.grad, dense.grad.float())
+
+
+@pytest.mark.parametrize("normalization", ["symmetric", "left"])
+@pytest.mark.parametrize("weights", [[1.0], [0.25, 0.25, 0.25, 0.25], [0.0, 2.0, 0.5]])
+def test_the_weighted_sum_of_layers_is_that_of_products_one_after_another(
+    rows: csr_matrix, weights: list[float], normalization: Normalization
+) -> None:
+    graph, random = UserItemGraph(rows, normalization), torch.Generator().manual_seed(2)
+    nodes, factors = torch.randn(50, 4, generator=random), torch.randn(50, 4, generator=random)
+    for edges in (None, graph.drop(0.4)):
+        one, other = nodes.clone().requires_grad_(), nodes.clone().requires_grad_()
+        layer, expected = other, weights[0] * other
+        for weight in weights[1:]:
+            layer = graph(layer, edges)
+            expected = expected + weight * layer
+        found = graph.average(one, weights, edges)
+        torch.testing.assert_close(found, expected)
+        (found.square() * factors).sum().backward()
+        (expected.square() * factors).sum().backward()
+        torch.testing.assert_close(one.grad, other.grad)
 
 
 def test_dropped_messages_are_missing_in_one_direction_and_the_others_are_scaled(
