@@ -136,7 +136,7 @@ class UserItemGraph(nn.Module):
 
     def split(self, nodes_ND: Tensor) -> tuple[Tensor, Tensor]:
         """Return the users' (U, D) and the items' (I, D) part of node embeddings."""
-        users_UD, items_ID = nodes_ND.split([self.n_users, self.n_items])
+        users_UD, items_ID = torch.split(nodes_ND, [self.n_users, self.n_items])
         return users_UD, items_ID
 
 
