@@ -5,16 +5,15 @@ Shapes: B users in a batch, L items of a history, I items, D embedding.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recrun.architectures.attention import AttentionBlock, BlockForm
 from recrun.architectures.prediction import Batch
-from recrun.architectures.sequence import SequenceArch
 from recrun.data.postprocessing.sequences import LENGTH
+from recrun.models.sasrec import SASRec
 from recrun.registry import MODELS
 from recrun.types import (
     Annotated,
@@ -34,43 +33,36 @@ if TYPE_CHECKING:
 Similarity = Literal["dot", "cosine"]
 
 
-class Encoder(SequenceArch):
-    """SASRec in the form of RecBole: blocks of attention normalised with their residuals, and normalised embeddings.
+class Encoder(SASRec):
+    """SASRec in the form of RecBole, whose initial weights are all drawn like the embeddings.
 
     Args:
         data: the train part.
-        max_length: the most items of a history that are read.
-        n_tokens: how many embeddings there are, the items first.
-        form: the form of the blocks.
-        n_layers: number of blocks.
-        init_std: standard deviation of all initial weights.
+        inner_dim: width of the network of each position; four times `embedding_dim` if null.
+        embedding_dim: length of the embeddings and of all states.
+        sizes: the other sizes and rates of `SASRec`.
     """
 
-    def __init__(
-        self, data: TrainingData, max_length: int, n_tokens: int, form: BlockForm, n_layers: int, init_std: float
-    ) -> None:
-        super().__init__(data, max_length)
-        self.items, self.positions = nn.Embedding(n_tokens, form.dim), nn.Embedding(max_length, form.dim)
-        self.norm, self.dropout = nn.LayerNorm(form.dim), nn.Dropout(form.dropout)
-        self.blocks = nn.ModuleList(AttentionBlock(form) for _ in range(n_layers))
+    def __init__(self, data: TrainingData, *, embedding_dim: int, inner_dim: int | None, **sizes: Any) -> None:
+        super().__init__(
+            data,
+            embedding_dim=embedding_dim,
+            inner_dim=inner_dim or 4 * embedding_dim,
+            norm="post",
+            activation="gelu",
+            drop_inner=False,
+            scale_embeddings=False,
+            norm_embeddings=True,
+            **sizes,
+        )
+
+    def initialize(self, std: float = 0.02) -> None:
+        """Draw embeddings and weights of linear layers from N(0, std²); set biases to zero."""
         for module in self.modules():
             if isinstance(module, (nn.Embedding, nn.Linear)):
-                nn.init.normal_(module.weight, std=init_std)
+                nn.init.normal_(module.weight, std=std)
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
-
-    def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
-        """Return the states (B, L, D) after each item of histories (B, L) of lengths (B,)."""
-        positions_BL = torch.arange(items.size(1), device=items.device) + (self.max_length - lengths)[:, None]
-        embedded_BLD = self.items(items) + self.positions(positions_BL.clamp(max=self.max_length - 1))
-        states: Tensor = self.dropout(self.norm(embedded_BLD))
-        for block in self.blocks:
-            states = block(states)
-        return states
-
-    def item_vectors(self) -> Tensor:
-        """Return the embeddings of the items, shared with the history."""
-        return self.items.weight[: self.n_items]
 
 
 def contrast_views(first: Tensor, second: Tensor, temperature: float, similarity: Similarity) -> Tensor:
@@ -156,6 +148,7 @@ class CL4SRec(Encoder):
     """
 
     tensor_axes: ClassVar = {"items.weight": "item+1"}
+    n_extra_tokens: ClassVar = 1  # the mask
 
     def __init__(
         self,
@@ -183,19 +176,24 @@ class CL4SRec(Encoder):
         reorder_share: Annotated[UnitInterval, AppliesIf("contrast_weight > 0", "contrast_weight is 0")] = 0.6,
         init_std: PositiveFloat = 0.02,
     ) -> None:
-        form = BlockForm(
-            dim=embedding_dim,
+        super().__init__(
+            data,
+            max_length=max_length,
+            embedding_dim=embedding_dim,
+            n_layers=n_layers,
             n_heads=n_heads,
-            inner_dim=inner_dim or 4 * embedding_dim,
-            norm="post",
-            activation="gelu",
+            inner_dim=inner_dim,
             dropout=dropout,
             attention_dropout=attention_dropout,
+            init_std=init_std,
         )
-        super().__init__(data, max_length, data.n_items + 1, form, n_layers, init_std)  # the last one is the mask
         self.contrast_weight, self.contrast_temperature = contrast_weight, contrast_temperature
         self.contrast_similarity: Similarity = contrast_similarity
         self.crop_share, self.mask_share, self.reorder_share = crop_share, mask_share, reorder_share
+
+    def item_vectors(self) -> Tensor:
+        """Return the embeddings (I, D) of the items, shared with the history."""
+        return super().item_vectors()[: self.n_items]
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch and the contrastive loss of its histories."""

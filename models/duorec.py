@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recrun.architectures.attention import BlockForm
 from recrun.architectures.prediction import Batch
 from recrun.data.postprocessing.sequences import LENGTH, TARGET
 from recrun.models.cl4srec import Encoder, Similarity, contrast_views
@@ -116,16 +115,17 @@ class DuoRec(Encoder):
         ] = "dot",
         init_std: PositiveFloat = 0.02,
     ) -> None:
-        form = BlockForm(
-            dim=embedding_dim,
+        super().__init__(
+            data,
+            max_length=max_length,
+            embedding_dim=embedding_dim,
+            n_layers=n_layers,
             n_heads=n_heads,
-            inner_dim=inner_dim or 4 * embedding_dim,
-            norm="post",
-            activation="gelu",
+            inner_dim=inner_dim,
             dropout=dropout,
             attention_dropout=attention_dropout,
+            init_std=init_std,
         )
-        super().__init__(data, max_length, data.n_items, form, n_layers, init_std)
         self.contrast_weight, self.contrast_temperature = contrast_weight, contrast_temperature
         self.contrast_similarity: Similarity = contrast_similarity
         self.same_target = SameTarget(data.interactions.histories(data.n_users), data.n_users)

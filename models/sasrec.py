@@ -6,7 +6,7 @@ Shapes: B users, L items of a history, I items, D embedding.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -32,8 +32,7 @@ class SASRec(SequenceArch):
     attention probabilities instead of attention's output, and no projection after attention. The authors of gSASRec
     published their numbers on MovieLens 1M for such blocks with `scale_embeddings: false` and `tie_embeddings: false`.
     RecBoard's model is `norm: query` with `attention_residual: input`; that of RecBole has `norm: post`, `gelu`,
-    an `inner_dim` of its own, and normalised embeddings that are not scaled, but no dropout between the two layers of
-    a feed-forward network.
+    an `inner_dim` of its own, `drop_inner: false`, and normalised embeddings that are not scaled.
 
     *Source:* Kang, McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018, section III.
 
@@ -49,6 +48,7 @@ class SASRec(SequenceArch):
         activation: function between the two layers of a feed-forward network.
         dropout: dropout rate of the embeddings and of each layer's output.
         attention_dropout: dropout rate of the attention probabilities.
+        drop_inner: whether dropout is between the two layers of a feed-forward network.
         drop_attention_output: whether dropout is on the output of the attention.
         project_attention: whether a projection follows the attention.
         scale_embeddings: whether embeddings are multiplied by the root of their length before positions are added.
@@ -58,6 +58,9 @@ class SASRec(SequenceArch):
         similarity: whether a score is the product of state and vector, or their cosine.
         init_std: standard deviation of the initial embeddings.
     """
+
+    n_extra_tokens: ClassVar[int] = 0
+    """How many embeddings follow those of the items, such as one of a mask."""
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class SASRec(SequenceArch):
         activation: Literal["relu", "gelu", "silu", "tanh"] = "relu",
         dropout: Fraction = 0.2,
         attention_dropout: Fraction = 0.0,
+        drop_inner: bool = True,
         drop_attention_output: bool = True,
         project_attention: bool = True,
         scale_embeddings: bool = True,
@@ -102,11 +106,11 @@ class SASRec(SequenceArch):
             activation=activation,
             dropout=dropout,
             attention_dropout=attention_dropout,
-            inner_dropout=dropout,
+            inner_dropout=dropout if drop_inner else 0.0,
             drops_attention=drop_attention_output,
             projects_attention=project_attention,
         )
-        self.items = nn.Embedding(data.n_items, embedding_dim)
+        self.items = nn.Embedding(data.n_items + self.n_extra_tokens, embedding_dim)
         self.positions = nn.Embedding(max_length, embedding_dim)
         self.scale = math.sqrt(embedding_dim) if scale_embeddings else 1.0
         self.embedding_norm = nn.LayerNorm(embedding_dim) if norm_embeddings else nn.Identity()

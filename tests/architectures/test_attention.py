@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recrun.architectures.activations import ACTIVATIONS
 from recrun.architectures.attention import AttentionBlock, BlockForm, SelfAttention
+from tests.architectures.torchs_layer import torchs_layer
 
 DIM, WIDTH, LENGTH = 6, 10, 4
 
@@ -49,18 +50,14 @@ def _network(block: AttentionBlock, states: Tensor, activation: str) -> Tensor:
 @pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "tanh"])
 def test_a_block_with_norms_behind_is_torchs_encoder_layer(activation: str) -> None:
     block, states = _block(norm="post", activation=activation), _states()
-    torchs = nn.TransformerEncoderLayer(
-        DIM, 2, WIDTH, activation=ACTIVATIONS[activation](), batch_first=True, norm_first=False
-    ).eval()
-    _load(torchs, block)
+    torchs = torchs_layer(block, activation=ACTIVATIONS[activation]())
     expected = torchs(states, src_mask=torch.ones(LENGTH, LENGTH).triu(1).bool())
     torch.testing.assert_close(block(states), expected)
 
 
 def test_a_block_with_norms_before_is_torchs_encoder_layer_with_norm_first() -> None:
     block, states = _block(norm="pre"), _states()
-    torchs = nn.TransformerEncoderLayer(DIM, 2, WIDTH, batch_first=True, norm_first=True).eval()
-    _load(torchs, block)
+    torchs = torchs_layer(block, norm_first=True)
     expected = torchs(states, src_mask=torch.ones(LENGTH, LENGTH).triu(1).bool())
     torch.testing.assert_close(block(states), expected)
 
@@ -100,16 +97,3 @@ def test_attention_to_both_sides_sees_no_padding() -> None:
     later = states.clone()
     later[:, 2] = 7.0
     assert not torch.allclose(block(states, visible)[:, 0], block(later, visible)[:, 0]), "it is not causal"
-
-
-def _load(torchs: nn.TransformerEncoderLayer, block: AttentionBlock) -> None:
-    names = {
-        "attention.inputs.": "self_attn.in_proj_",
-        "attention.output.": "self_attn.out_proj.",
-        "inner.": "linear1.",
-        "outer.": "linear2.",
-        "norms.0.": "norm1.",
-        "norms.1.": "norm2.",
-    }
-    state = block.state_dict()
-    torchs.load_state_dict({names[name] + kind: state[name + kind] for name in names for kind in ("weight", "bias")})

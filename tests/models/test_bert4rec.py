@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from recrun.criterions import CrossEntropy4Logits
 from recrun.data.interactions import TrainingData
 from recrun.models.bert4rec import BERT4Rec
+from tests.architectures.torchs_layer import torchs_layer
 
 
 def _model(data: TrainingData, **settings: float) -> BERT4Rec:
@@ -40,18 +41,7 @@ def test_untied_and_without_an_output_layer_it_is_torchs_encoder_with_a_linear_l
     in_order: TrainingData,
 ) -> None:
     model = _model(in_order, tie_embeddings=False, output_layer=False, n_layers=1, n_heads=2).eval()
-    block = model.blocks[0]
-    torchs = torch.nn.TransformerEncoderLayer(6, 2, 24, activation="gelu", batch_first=True).eval()
-    names = {
-        "attention.inputs.": "self_attn.in_proj_",
-        "attention.output.": "self_attn.out_proj.",
-        "inner.": "linear1.",
-        "outer.": "linear2.",
-        "norms.0.": "norm1.",
-        "norms.1.": "norm2.",
-    }
-    state = block.state_dict()
-    torchs.load_state_dict({names[name] + kind: state[name + kind] for name in names for kind in ("weight", "bias")})
+    torchs = torchs_layer(model.blocks[0], activation="gelu")
     states = model.norm(model.items.weight[[6, 0, 7, 1, 9]] + model.positions.weight)
     with torch.no_grad():
         last = torchs(states[None])[0, -1]

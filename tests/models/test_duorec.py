@@ -35,10 +35,10 @@ def _model(data: TrainingData, **settings: Any) -> DuoRec:
 
 def test_scores_are_those_of_sasrec_in_the_form_of_recbole(in_order: TrainingData) -> None:
     model = _model(in_order)
-    form = {"norm": "post", "activation": "gelu", "inner_dim": 24, "norm_embeddings": True, "scale_embeddings": False}
+    form = {"norm": "post", "activation": "gelu", "norm_embeddings": True, "scale_embeddings": False}
+    form |= {"inner_dim": 24, "dropout": 0.5, "attention_dropout": 0.5, "drop_inner": False}
     sasrec = SASRec(in_order, max_length=4, embedding_dim=6, n_heads=2, **form).eval()  # type: ignore[arg-type]
-    state = {f"embedding_{key}" if key.startswith("norm.") else key: each for key, each in model.state_dict().items()}
-    sasrec.load_state_dict(state)
+    sasrec.load_state_dict(model.state_dict())
     torch.testing.assert_close(model.score(torch.arange(6)), sasrec.score(torch.arange(6)))
 
 

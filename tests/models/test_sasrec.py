@@ -12,6 +12,7 @@ from recrun.criterions import BCELoss4Logits, CrossEntropy4Logits, GBCELoss, Sam
 from recrun.data.interactions import TrainingData
 from recrun.errors import ConfigError
 from recrun.models.sasrec import SASRec
+from tests.architectures.torchs_layer import torchs_layer
 
 
 def _model(data: TrainingData, **settings: float) -> SASRec:
@@ -75,23 +76,22 @@ def test_dropout_works_in_training_only(in_order: TrainingData) -> None:
     assert torch.equal(model(items, lengths), model(items, lengths))
 
 
+def test_the_feed_forward_networks_may_drop_nothing_inside(in_order: TrainingData) -> None:
+    items, lengths = torch.tensor([[3, 1, 4]]), torch.tensor([3])
+    for drops in (True, False):
+        model = _model(in_order, dropout=0.5, drop_inner=drops)
+        model.dropout.p = 0.0
+        for block in model.blocks:
+            block.dropout.p = 0.0  # type: ignore[union-attr]
+        assert torch.equal(model(items, lengths), model(items, lengths)) is not drops
+
+
 def test_the_form_of_other_libraries_is_torchs_encoder_on_normed_embeddings_that_are_not_scaled(
     in_order: TrainingData,
 ) -> None:
     form = {"norm": "post", "activation": "gelu", "inner_dim": 10, "norm_embeddings": True, "scale_embeddings": False}
     model = _model(in_order, n_layers=1, n_heads=2, **form).eval()  # type: ignore[arg-type]
-    block = model.blocks[0]
-    torchs = torch.nn.TransformerEncoderLayer(6, 2, 10, activation="gelu", batch_first=True).eval()
-    names = {
-        "attention.inputs.": "self_attn.in_proj_",
-        "attention.output.": "self_attn.out_proj.",
-        "inner.": "linear1.",
-        "outer.": "linear2.",
-        "norms.0.": "norm1.",
-        "norms.1.": "norm2.",
-    }
-    state = block.state_dict()
-    torchs.load_state_dict({names[name] + kind: state[name + kind] for name in names for kind in ("weight", "bias")})
+    torchs = torchs_layer(model.blocks[0], activation="gelu")
     embedded = model.embedding_norm(model.items.weight[[3, 1, 4]] + model.positions.weight[1:])
     with torch.no_grad():
         last = torchs(embedded[None], src_mask=torch.ones(3, 3).triu(1).bool())[0, -1]
