@@ -31,7 +31,7 @@ class Caser(SequenceArch):
     `n_targets` items after a history are predicted together. It scores users of the data only.
 
     *Source:* Tang, Wang, "Personalized Top-N Sequential Recommendation via Convolutional Sequence Embedding", WSDM
-    2018, section 3, eqs. 3 to 10.
+    2018, section 3.
 
     Args:
         max_length: W, the most items of a history that are read.

@@ -60,8 +60,8 @@ class DiffRec(AutoencoderArch):
     and the prediction, down to the prediction of the first step. That is the inference of all configs for clean data in
     the authors' code; corrupting the row first, and noise on the way, are not built.
 
-    *Source:* Wang, Xu, Feng, Lin, He, Chua, "Diffusion Recommender Model", SIGIR 2023, sections 3.1 to 3.4 (eqs. 1 to
-    12) with the prediction of x₀, and its authors' code (mean_type x0, noise_schedule linear-var).
+    *Source:* Wang, Xu, Feng, Lin, He, Chua, "Diffusion Recommender Model", SIGIR 2023, section 3, with the
+    prediction of x₀, and its authors' code (mean_type x0, noise_schedule linear-var).
 
     Args:
         latent_dim: units of the network's innermost layer.

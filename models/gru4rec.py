@@ -30,8 +30,9 @@ class GRU4Rec(SequenceArch):
     By default, items are scored by the embeddings of the history, against the projected state and without biases. The
     authors' code scores them against the state itself, with `item_biases` and dropout on the state: either by the
     embeddings of the history (its constrained embedding, `output_form: constrained`) or by vectors of their own
-    (`output_form: separate`), all of them starting as with `initialization: authors`. RecBoard's model has no `bias`,
-    and starts as with `initialization: recboard`.
+    (`output_form: separate`), all of them starting as with `initialization: authors`. That is the code in Theano; the
+    authors' later one in PyTorch draws the gates from another width, but in its compatibility mode. RecBoard's model
+    has no `bias`, and starts as with `initialization: recboard`.
 
     *Source:* Hidasi, Karatzoglou, Baltrunas, Tikk, "Session-based Recommendations with Recurrent Neural Networks", ICLR
     2016, section 3; Hidasi, Karatzoglou, "Recurrent Neural Networks with Top-k Gains for Session-based

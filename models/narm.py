@@ -24,10 +24,10 @@ class NARM(SequenceArch):
 
     With h_1, ..., h_t the states of a gated recurrent network, the weights are a_j = v · σ(A1 h_t + A2 h_j), which no
     softmax follows. The score of an item with embedding e is e · B [h_t, Σ a_j h_j]. There are no biases, as in the
-    paper's equations.
+    paper's equations. The authors' code normalises the weights of a history by a softmax, has biases in its recurrent
+    network, and piecewise linear functions in the place of sigmoids.
 
-    *Source:* Li, Ren, Chen, Ren, Lian, Ma, "Neural Attentive Session-based Recommendation", CIKM 2017, section 3, eqs.
-    8 to 11.
+    *Source:* Li, Ren, Chen, Ren, Lian, Ma, "Neural Attentive Session-based Recommendation", CIKM 2017, section 3.
 
     Args:
         max_length: the most items of a history that are read.

@@ -84,8 +84,8 @@ class RecVAE(AutoencoderArch):
     Parameters whose turn it is not have no gradient, so optimizers leave them and their running means as they are.
 
     *Source:* Shenbin, Alekseev, Tutubalina, Malykh, Nikolenko, "RecVAE: A New Variational Autoencoder for Top-N
-    Recommendations with Implicit Feedback", WSDM 2020, section 3 and algorithm 1; the weights of the prior and the
-    layers as in its authors' code, where the first encoder in the prior has initial values of its own, too.
+    Recommendations with Implicit Feedback", WSDM 2020, section 3; the weights of the prior and the layers as in its
+    authors' code, where the first encoder in the prior has initial values of its own, too.
 
     Args:
         hidden_dim: H, units of the encoder's layers.

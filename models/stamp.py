@@ -27,10 +27,12 @@ class STAMP(SequenceArch):
     product of its embedding with tanh(A s + a) * tanh(B x_t + b').
 
     The paper puts a sigmoid around the scores before the softmax of its loss; here they go into the loss as they are,
-    as in RecBole and RecBoard. To the sum s RecBole adds the mean m, and RecBoard the last item x_t.
+    as in the authors' code, RecBole and RecBoard. To the sum s the authors' code and RecBole add the mean m, and
+    RecBoard the last item x_t. In the authors' code there are no biases a and b', and embeddings have at most
+    length 1.
 
     *Source:* Liu, Zeng, Mokhosi, Zhang, "STAMP: Short-Term Attention/Memory Priority Model for Session-based
-    Recommendation", KDD 2018, section 3.4, eqs. 7, 8, 4, 5.
+    Recommendation", KDD 2018, section 3.
 
     Args:
         max_length: the most items of a history that are read.

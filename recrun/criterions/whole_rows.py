@@ -37,7 +37,7 @@ class RowMSELoss(BaseCriterion):
 
     Per user: the mean of (s - x)² over all items, with x their row of zeros and ones.
 
-    *Source:* Wang, Xu, Feng, Lin, He and Chua, SIGIR 2023 (DiffRec), eq. 10, divided by the number of items.
+    *Source:* Wang, Xu, Feng, Lin, He and Chua, SIGIR 2023 (DiffRec), section 3, divided by the number of items.
     """
 
     def forward(self, scores: Tensor, rows: Tensor) -> Tensor:
