@@ -57,6 +57,19 @@ class SameTarget:
         chosen = np.where(n_others == 0, own_first, chosen + n_own * (chosen >= own_first))
         return self.keys_P[chosen] % self.n_users, self.places_P[chosen]
 
+    def draw_histories(self, users: Tensor, targets: Tensor, max_length: int) -> tuple[Tensor, Tensor]:
+        """Return histories (B, L) and lengths (B,) of other users that the targets (B,) follow, drawn at random.
+
+        Args:
+            users: whose histories they are not, int64 (B,).
+            targets: the items that follow, int64 (B,).
+            max_length: L, the most items of a history, the latest ones.
+        """
+        draws_B = torch.rand(len(users), dtype=torch.float64, device=users.device)
+        found = self.draw(*(each.cpu().numpy() for each in (users, targets, draws_B)))
+        items, lengths = self.rows.before(*found, max_length)
+        return torch.from_numpy(items).to(users.device), torch.from_numpy(lengths).to(users.device)
+
 
 @MODELS.register("duorec", loss="cross_entropy", gradients="mixed", states="last")
 class DuoRec(Encoder):
@@ -140,13 +153,7 @@ class DuoRec(Encoder):
         if self.contrast_weight == 0:
             return loss
         again = self.read_all(batch[self.item_column], batch[LENGTH][:, 0])
-        same = self.read_all(*self.draw_pairs(batch[self.user_column][:, 0], batch[TARGET][:, 0]))
+        users, targets = batch[self.user_column][:, 0], batch[TARGET][:, 0]
+        same = self.read_all(*self.same_target.draw_histories(users, targets, self.max_length))
         contrast = contrast_views(again, same, self.contrast_temperature, self.contrast_similarity)
         return loss + self.contrast_weight * contrast
-
-    def draw_pairs(self, users: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return histories (B, L) and lengths (B,) of other users that the targets (B,) follow, drawn at random."""
-        draws_B = torch.rand(len(users), dtype=torch.float64, device=users.device)
-        found = self.same_target.draw(*(each.cpu().numpy() for each in (users, targets, draws_B)))
-        items, lengths = self.same_target.rows.before(*found, self.max_length)
-        return torch.from_numpy(items).to(users.device), torch.from_numpy(lengths).to(users.device)

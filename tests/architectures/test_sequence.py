@@ -192,6 +192,7 @@ def test_the_rows_are_those_of_the_settings() -> None:
         "narm",
         "cl4srec",
         "duorec",
+        "fearec",
         "caser",
         "fpmc",
     ],
@@ -372,7 +373,9 @@ def shuffled(rows):
 """
 
 
-@pytest.mark.parametrize("model", ["sasrec", "gru4rec", "bert4rec", "bsarec", "fmlprec", "hstu", "cl4srec", "duorec"])
+@pytest.mark.parametrize(
+    "model", ["sasrec", "gru4rec", "bert4rec", "bsarec", "fmlprec", "hstu", "cl4srec", "duorec", "fearec"]
+)
 @pytest.mark.parametrize("split", ["ratio", "k_fold", "cold_items"])
 def test_a_split_that_tears_time_apart_is_refused_by_name_with_the_remedy(model: str, split: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -48,6 +48,7 @@ SMALL = {
     "narm": ("max_length=8", "embedding_dim=8", "hidden_dim=12", "split=leave_one_out"),
     "cl4srec": ("max_length=8", "embedding_dim=8", "split=leave_one_out"),
     "duorec": ("max_length=8", "embedding_dim=8", "split=leave_one_out"),
+    "fearec": ("max_length=8", "embedding_dim=8", "split=leave_one_out"),
     "caser": ("embedding_dim=8", "split=leave_one_out"),
     "fpmc": ("embedding_dim=8", "split=leave_one_out"),
     "transrec": ("embedding_dim=8", "split=leave_one_out"),

@@ -15,6 +15,10 @@ SLOW_LEARNERS = {
     "recvae": ["n_clusters=8", "taste_strength=1", "popularity_exponent=1.2"],  # 4 of 16 epochs are the decoder's
     "bsarec": ["max_length=20", "batch_size=64", "dropout=0.1", "attention_dropout=0.1", "init_std=0.1"],
     "fmlprec": ["max_length=20", "batch_size=64", "dropout=0.1", "init_std=0.1"],
+    "fearec": [
+        *("max_length=20", "batch_size=64", "contrast_weight=0.02", "n_layers=1", "frequency_weight=0.5"),
+        *("dropout=0.1", "attention_dropout=0.1", "init_std=0.1"),
+    ],
     "duorec": [
         *("max_length=20", "batch_size=64", "contrast_weight=0.02", "n_layers=1"),
         *("dropout=0.1", "attention_dropout=0.1", "init_std=0.1"),

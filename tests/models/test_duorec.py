@@ -53,7 +53,7 @@ def test_the_loss_is_that_of_the_targets_and_the_weighted_one_of_the_pairs(in_or
     torch.manual_seed(11)
     loss = model.training_loss(BATCH, CrossEntropy4Logits())
     torch.manual_seed(11)
-    pairs = model.draw_pairs(BATCH["user"][:, 0], BATCH["target"][:, 0])
+    pairs = model.same_target.draw_histories(BATCH["user"][:, 0], BATCH["target"][:, 0], 4)
     states = [
         torch.stack([model.read(row[None, :n], n[None])[0] for row, n in zip(items, lengths, strict=True)])
         for items, lengths in ((BATCH["item"], BATCH["length"][:, 0]), pairs)
@@ -67,7 +67,7 @@ def test_the_states_of_a_pair_have_a_dropout_of_their_own(in_order: TrainingData
     difference = model.training_loss(alone, CrossEntropy4Logits())
     difference = difference - _model(in_order, contrast_weight=0).training_loss(alone, CrossEntropy4Logits())
     assert abs(float(difference.detach())) < 1e-5, "one pair has no other states to be told apart from"
-    pair = model.draw_pairs(alone["user"][:, 0], alone["target"][:, 0])
+    pair = model.same_target.draw_histories(alone["user"][:, 0], alone["target"][:, 0], 4)
     assert [each.tolist() for each in pair] == [[[3, 1, 0, 0]], [2]]
     model.train()
     first, second = (model.read_all(pair[0], pair[1]) for _ in range(2))
