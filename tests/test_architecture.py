@@ -23,6 +23,7 @@ LINE: Final = (
     ("types",),
     ("row_filter",),
     ("group_name",),
+    ("vector_files",),
     ("files",),
     ("memory",),
     ("randomness",),

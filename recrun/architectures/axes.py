@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 from torch import Tensor, nn
 
 from recrun.data import tags
@@ -77,7 +78,7 @@ def axes_of(model: nn.Module, data: TrainingData, build: Callable[[TrainingData]
 
 
 def grown(data: TrainingData, more: Sizes) -> TrainingData:
-    """Return train data with the same interactions and more users and items, behind those that it has."""
+    """Return train data with the same interactions and more users and items behind its own, which have vectors of 0."""
     n_users, n_items = data.n_users + more["user"], data.n_items + more["item"]
     counts = {tags.USER: n_users, tags.ITEM: n_items}
 
@@ -88,7 +89,8 @@ def grown(data: TrainingData, more: Sizes) -> TrainingData:
         return SparseField(field.name, tags=field.tags, dtype=field.dtype, transformer="none", count=count)
 
     fields = FieldTuple(larger(field) for field in data.fields)
-    return replace(data, fields=fields, n_users=n_users, n_items=n_items, user_ids=None)
+    vectors = {name: np.pad(each, ((0, more["item"]), (0, 0))) for name, each in data.item_vectors.items()}
+    return replace(data, fields=fields, n_users=n_users, n_items=n_items, user_ids=None, item_vectors=vectors)
 
 
 def _declared(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Axes]:

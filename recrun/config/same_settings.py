@@ -57,7 +57,10 @@ PATHS: Final = ("root", "init_from")
 _OF_ONE_RUN: Final = {"id": None, "resume": False}
 """Settings that concern a single run folder, with the values that a stored config has instead."""
 
-_CAME_LATER: Final = ("train_on", "stop_epoch", "accumulate", "clip_norm", "ema_decay", "weight_decay_on")
+_CAME_LATER: Final = (
+    *("train_on", "item_vectors"),
+    *("stop_epoch", "accumulate", "clip_norm", "ema_decay", "weight_decay_on"),
+)
 """Settings that do not count in the identity of a sweep as long as they are as by default."""
 
 NAMES: Final = ("description", *_OF_ONE_RUN)

@@ -48,6 +48,12 @@ RUN: Final[tuple[Parameter, ...]] = (
     ),
     _run("root", str, "data", "folder that holds the data sets"),
     _run("dataset", str, "Synthetic", "data set: a registered name, or ./file.py:Name"),
+    _run(
+        "item_vectors",
+        list[str],
+        [],
+        "files of vectors of the items (texts, images), below root, for models that read them: parquet or .npy",
+    ),
     _run("model", str | None, None, "model: a registered name, or ./file.py:Name"),
     _run("device", str, "auto", "auto, cpu, cuda, cuda:N, N or mps"),
     _run(

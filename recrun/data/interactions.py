@@ -283,6 +283,7 @@ class TrainingData:
         n_items: I, likewise.
         interactions: the train part.
         user_ids: the original id of each user (U,), for messages; None where they are not known.
+        item_vectors: vectors of the items by name, float32 (I, D) each; empty for models that do not read them.
     """
 
     fields: FieldTuple
@@ -290,6 +291,7 @@ class TrainingData:
     n_items: int
     interactions: Interactions
     user_ids: np.ndarray | None = None
+    item_vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def _csr(self) -> CSR:

@@ -55,8 +55,8 @@ class ModelTraits(Traits):
             it has parameters besides embeddings.
         states: whether a model of sequences has a state after "each" item, from the items up to it, or only one after
             the "last" item, so that it is trained on prefixes.
-        personal: an attribute of its class: whether a model of sequences has vectors of users, so that it scores no new
-            users.
+        item_vectors: whether it reads vectors of items, so that data without them is refused.
+        personal: an attribute of its class: whether a model of sequences has vectors of users, and scores no new ones.
         family: the attribute `family` of its class or a base class, which declares a family outside recrun (see
             `recrun.config.family`); None if recrun knows the family by the base class.
     """
@@ -69,6 +69,7 @@ class ModelTraits(Traits):
     new_users: bool = False
     gradients: Literal["sparse", "dense", "mixed"] = "sparse"
     states: Literal["each", "last"] = "each"
+    item_vectors: bool = False
     personal: bool = False
     family: Any = None
 
@@ -108,6 +109,7 @@ class DatasetTraits(Traits):
     Args:
         labelled: whether its rows are labelled, for models that predict labels.
         times: "none" if it tells neither times nor an order of interactions.
+        item_vectors: whether it brings vectors of its items itself (`own_item_vectors`).
         conditions: an attribute of the class: the conditions between its settings, as `{setting: [(condition, message),
             ...]}`, besides those that types declare; see `recrun.types.Where`.
     """
@@ -115,6 +117,7 @@ class DatasetTraits(Traits):
     OF_CLASS: ClassVar[tuple[str, ...]] = ("conditions",)
     labelled: bool = False
     times: Literal["any", "none"] = "any"
+    item_vectors: bool = False
     conditions: Any = None
 
 

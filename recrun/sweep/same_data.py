@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from recrun.data.item_vectors.match import digests
 from recrun.errors import CheckpointError, RecrunError
 from recrun.files import to_json
 from recrun.registry import DATASETS
@@ -63,10 +64,11 @@ class DataFiles:
         name = config["dataset"]
         names = [parameter.name for parameter in DATASETS.describe(name).parameters]
         settings = {key: config[key] for key in names if key in config}
-        key = to_json([name, config["root"], settings], default=str)
+        vectors = config.get("item_vectors") or []
+        key = to_json([name, config["root"], vectors, settings], default=str)
         if key not in self._hashes:
             try:
-                hashes = DATASETS.get(name)(config["root"], **settings).hashes
+                hashes = DATASETS.get(name)(config["root"], **settings).hashes | digests(vectors, config["root"])
                 self._hashes[key] = {each: digest for each, digest in hashes.items() if each != SPLIT}
             except RecrunError:  # a trial that is still to be trained will say so
                 self._hashes[key] = None

@@ -74,6 +74,8 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     dataset = _made(resolved, "dataset", config.root)
     if config.train_on == "train_valid":
         dataset.train_on_valid()
+    if resolved.components["model"].traits.item_vectors:
+        dataset.use_item_vectors(config.item_vectors)
     Protocol.of(config).record_in(dataset.hashes)
     data = dataset.training_data()
     model = build_model(resolved, data)

@@ -137,7 +137,11 @@ def renumbered(data: TrainingData, users_U: np.ndarray, items_I: np.ndarray, mor
     moved = Interactions(
         users_U[rows.users].astype(rows.users.dtype), items_I[rows.items].astype(rows.items.dtype), rows.columns
     )
-    return replace(grown(data, more), interactions=moved)
+    larger = grown(data, more)
+    vectors = {name: np.zeros_like(each) for name, each in larger.item_vectors.items()}
+    for name, each in data.item_vectors.items():
+        vectors[name][items_I] = each
+    return replace(larger, interactions=moved, item_vectors=vectors)
 
 
 def scores_of(coach: Coach, family: Family) -> Tensor:

@@ -10,6 +10,7 @@ from recrun.config.family import can_score_new_users, without_new_users
 from recrun.errors import Fault
 from recrun.registry import DATASETS, LOSSES, MODELS
 from recrun.registry.component import Component
+from recrun.vector_files import fault_of
 
 
 def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
@@ -114,6 +115,22 @@ def _a_loss_that_the_model_takes(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(message, "loss", "model")
 
 
+def _vectors_of_items_that_the_model_reads(facts: Facts) -> Iterator[Fault]:
+    paths, model, dataset = facts.values.get("item_vectors") or [], *map(facts.components.get, ("model", "dataset"))
+    fault = fault_of(paths)
+    if fault is not None:
+        yield facts.fault(fault[1], "item_vectors", item=fault[0])
+    if model is None:
+        return
+    if paths and not model.traits.item_vectors:
+        known = ", ".join(each.name for each in MODELS if each.traits.item_vectors)
+        message = f"model {model.name} reads no vectors of items; remove the setting (models that do: {known})"
+        yield facts.fault(message, "item_vectors", "model")
+    elif model.traits.item_vectors and not paths and dataset is not None and not dataset.traits.item_vectors:
+        message = f"model {model.name} reads vectors of the items, of which {dataset.name} has none; name their files, "
+        yield facts.fault(f"{message}as in item_vectors=[text.parquet]", "item_vectors", "model")
+
+
 def _gradients_that_the_optimizer_takes(facts: Facts) -> Iterator[Fault]:
     if not facts.optimizer.sparse or facts.model.gradients == "sparse":
         return
@@ -150,6 +167,7 @@ OF_A_MODEL: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _rows_that_the_model_can_read,
     _vectors_that_the_loss_compares,
     _a_loss_that_the_model_takes,
+    _vectors_of_items_that_the_model_reads,
     _gradients_that_the_optimizer_takes,
     _what_the_pipe_of_a_family_takes,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -12,24 +11,29 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from recrun.data import cache, tags
-from recrun.data.datasets.cached import code_of_split, digest, from_entry, refuse_changed, states_of, to_entry
+from recrun.data.datasets.cached import digest, from_entry, made_from, refuse_changed, states_of, to_entry
 from recrun.data.datasets.foreign import checked_tables
 from recrun.data.datasets.part_checks import refuse_torn_histories
 from recrun.data.datasets.preparation import Preparation, Prepared, prepare
-from recrun.data.datasets.settings import NewUsers
-from recrun.data.datasets.source_files import EntityFile, SourceFile, check_content, locate, unlike_beside
+from recrun.data.datasets.source_files import (
+    EntityFile,
+    SourceFile,
+    check_content,
+    locate,
+    unlike_beside,
+    unlike_published,
+)
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField
 from recrun.data.formats.table import Table
 from recrun.data.interactions import CSR, ITEM, RATING, TIMESTAMP, USER, WEIGHT, Interactions, TrainingData, join, union
+from recrun.data.item_vectors.match import own_vectors, read_item_vectors
 from recrun.data.postprocessing.mode import Mode, check_mode
 from recrun.data.postprocessing.source import Source
 from recrun.data.splits import GIVEN_PART
 from recrun.data.splits.together import train_and_valid
 from recrun.errors import DataError
-from recrun.files import sha256_file
 from recrun.registry.read_object import keyword_defaults
 from recrun.registry.user_files import is_foreign
-from recrun.version import __version__
 
 
 class RecDataSet(Source):
@@ -97,8 +101,9 @@ class RecDataSet(Source):
         self._rows: dict[str, CSR] = {}
         self._training_data: TrainingData | None = None
         self._trained_on: Interactions | None = None
+        self._item_vectors: Mapping[str, np.ndarray] = {}
         self._shipped = dict(prepared.shipped)
-        self.notes = [*prepared.notes, *self._unlike_published(), *self.notes]
+        self.notes = [*prepared.notes, *unlike_published(self.name, self._shipped, self.published), *self.notes]
         self._notes_of_files = tuple(self.notes)
         self._fit()
 
@@ -189,8 +194,28 @@ class RecDataSet(Source):
         """Return everything that a model may see: fields, sizes and the train part, or train and valid together."""
         if self._training_data is None:
             train = self.interactions("train") if self._trained_on is None else self._trained_on
-            self._training_data = TrainingData(self.fields, self.n_users, self.n_items, train, self.user_ids)
+            self._training_data = TrainingData(
+                self.fields, self.n_users, self.n_items, train, self.user_ids, self._item_vectors
+            )
         return self._training_data
+
+    def use_item_vectors(self, paths: Sequence[str] = ()) -> None:
+        """Give models vectors of items from files below `root`, or `own_item_vectors`; call it before `training_data`.
+
+        Raises:
+            DataError: a file is missing or malformed, or has no vector of an item.
+        """
+        if paths:
+            found = read_item_vectors(paths, self._root, self.item_ids)
+        else:
+            found = own_vectors(self.name, self.own_item_vectors(), self.n_items)
+        self._training_data, self._item_vectors = None, found.arrays
+        self.hashes |= found.hashes
+        self.notes += found.notes
+
+    def own_item_vectors(self) -> Mapping[str, np.ndarray]:
+        """Return vectors of the items that the data set brings itself, float32 (I, D) by name; by default none."""
+        return {}
 
     @property
     def trains_on_valid(self) -> bool:
@@ -242,7 +267,7 @@ class RecDataSet(Source):
         self.files = files = locate(self.name, self.locations(Path(root).expanduser()), sources)
         self.notes += unlike_beside(files)
         before = states_of(files)
-        folder = cache.entry_folder(self.name, self._made_from(files, preparation))
+        folder = cache.entry_folder(self.name, made_from(type(self), self.settings, files, preparation))
         entry = cache.load(folder)
         if entry is not None:
             with suppress(KeyError, TypeError, ValueError, AttributeError, IndexError):
@@ -266,30 +291,6 @@ class RecDataSet(Source):
     def _read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
         tables = self.read(files)
         return checked_tables(self.name, tables) if is_foreign(type(self)) else tables
-
-    def _made_from(self, files: Mapping[str, Path], preparation: Preparation) -> dict[str, Any]:
-        """Return what determines the prepared data: the files' bytes, the settings, and the code that reads them."""
-        code = inspect.getsourcefile(type(self))
-        return {
-            "recrun": __version__,
-            "files": {name: [path.suffix, sha256_file(path)] for name, path in files.items()},
-            "settings": self._settings_that_count(preparation),
-            "code": sha256_file(code) if code and Path(code).is_file() else "",
-            **code_of_split(preparation),
-        }
-
-    def _settings_that_count(self, preparation: Preparation) -> dict[str, Any]:
-        """Return the settings without those of held-out users, where there are none."""
-        absent = () if preparation.find_split().new_users else NewUsers.__annotations__
-        return {key: value for key, value in self.settings.items() if key not in absent}
-
-    def _unlike_published(self) -> list[str]:
-        unlike = [
-            f"{self._shipped.get(name, 0):,} {name} instead of {count:,}"
-            for name, count in self.published.items()
-            if self._shipped.get(name) != count
-        ]
-        return [f"{self.name} is not as published: {', '.join(unlike)}"] if unlike else []
 
     def _fit(self) -> None:
         """Make the fields, and transform all parts by them."""

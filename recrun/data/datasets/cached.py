@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +13,12 @@ import numpy as np
 
 from recrun.data import cache
 from recrun.data.datasets.preparation import Preparation, Prepared
+from recrun.data.datasets.settings import NewUsers
 from recrun.data.interactions import Interactions
 from recrun.data.splits import GIVEN_PART, PARTS
 from recrun.errors import DataError
 from recrun.files import sha256_file
+from recrun.version import __version__
 
 
 def to_entry(prepared: Prepared, hashes: Mapping[str, str]) -> cache.Entry:
@@ -63,7 +66,31 @@ def digest(prepared: Prepared) -> str:
     return digest.hexdigest()
 
 
-def code_of_split(preparation: Preparation) -> dict[str, str]:
+def made_from(
+    kind: type, settings: Mapping[str, Any], files: Mapping[str, Path], preparation: Preparation
+) -> dict[str, Any]:
+    """Return what determines the prepared data: the files' bytes, the settings, and the code that reads them.
+
+    Settings of held-out users are left out where there are none.
+
+    Args:
+        kind: the class of the data set.
+        settings: its settings.
+        files: the path of each file.
+        preparation: how rows are filtered and split.
+    """
+    code = inspect.getsourcefile(kind)
+    absent = () if preparation.find_split().new_users else NewUsers.__annotations__
+    return {
+        "recrun": __version__,
+        "files": {name: [path.suffix, sha256_file(path)] for name, path in files.items()},
+        "settings": {key: value for key, value in settings.items() if key not in absent},
+        "code": sha256_file(code) if code and Path(code).is_file() else "",
+        **_code_of_split(preparation),
+    }
+
+
+def _code_of_split(preparation: Preparation) -> dict[str, str]:
     """Return the hash of a split's code that recrun's version does not identify: a user's own, or another package's."""
     module = getattr(preparation.find_split().function, "__module__", "")
     code = getattr(sys.modules.get(module), "__file__", None)

@@ -225,6 +225,16 @@ def unlike_beside(paths: Mapping[str, Path]) -> list[str]:
     return notes
 
 
+def unlike_published(dataset: str, shipped: Mapping[str, int], published: Mapping[str, int]) -> list[str]:
+    """Return a note if the files do not hold as many users, items and rows as are known of the published ones."""
+    unlike = [
+        f"{shipped.get(name, 0):,} {name} instead of {count:,}"
+        for name, count in published.items()
+        if shipped.get(name) != count
+    ]
+    return [f"{dataset} is not as published: {', '.join(unlike)}"] if unlike else []
+
+
 def _hold_the_same(path: Path, other: Path) -> bool:
     try:
         return content_digests(path) == content_digests(other)

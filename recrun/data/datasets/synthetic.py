@@ -29,15 +29,17 @@ _DURATION = 2 * 365 * 86_400
 _N_TASTES = 2
 _FIRST_TASTE = 0.7
 _ROUNDS = 200
+_VECTOR_DIM = 32
 
 
-@DATASETS.register("Synthetic")
+@DATASETS.register("Synthetic", item_vectors=True)
 class Synthetic(RecDataSet):
     """Generated interactions with clusters of tastes: no download, and more to learn than popularity.
 
     Every item belongs to one of `n_clusters` and every user likes two of them. An interaction is drawn from the liked
     clusters with probability `taste_strength`, else from all items; within either by popularity. The popularity of
-    items and the activity of users follow power laws of their rank. A user meets an item once.
+    items and the activity of users follow power laws of their rank. A user meets an item once. For models that read
+    vectors of items it has some, which tell the clusters with noise.
     """
 
     def __init__(
@@ -90,15 +92,30 @@ class Synthetic(RecDataSet):
                 f"n_interactions {n_interactions} is too large: a user meets half of the items at most, so "
                 f"there is room for {n_users * max(n_items // 2, 1)}"
             )
-        rng = generator(wanted["data_seed"], 0, "synthetic")
-        counts = _activity(n_users, n_items, n_interactions, wanted["activity_exponent"], rng)
-        world = _World(wanted, rng)
+        counts, world, rng = self._world()
         users, items = world.draw(counts, rng)
         columns = {TIMESTAMP: _times(users, n_users, rng)}
         if wanted["with_ratings"]:
             columns[RATING] = world.rate(users, items, rng)
         ids = (Ids(users, np.arange(n_users, dtype=np.int64)), Ids(items, np.arange(n_items, dtype=np.int64)))
         return {WHOLE: Table(Path("Synthetic"), *ids, columns)}
+
+    def own_item_vectors(self) -> Mapping[str, np.ndarray]:
+        """Return the vectors "synthetic", float32 (I, 32): a random one of the item's cluster, and as much noise."""
+        clusters_I = self._world()[1].clusters_I[self.item_ids]
+        rng = generator(self.settings["data_seed"], 0, "synthetic vectors")
+        centres_CD = rng.standard_normal((self.settings["n_clusters"], _VECTOR_DIM), dtype=np.float32)
+        noise_ID = rng.standard_normal((self.settings["n_items"], _VECTOR_DIM), dtype=np.float32)
+        return {"synthetic": centres_CD[clusters_I] + noise_ID[self.item_ids]}
+
+    def _world(self) -> tuple[np.ndarray, _World, np.random.Generator]:
+        """Return how many interactions each user has (U,), who likes what, and the generator to go on with."""
+        wanted = self.settings
+        rng = generator(wanted["data_seed"], 0, "synthetic")
+        counts = _activity(
+            wanted["n_users"], wanted["n_items"], wanted["n_interactions"], wanted["activity_exponent"], rng
+        )
+        return counts, _World(wanted, rng), rng
 
 
 class _World:

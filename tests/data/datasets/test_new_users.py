@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recrun.data.datasets.cached import made_from
 from recrun.data.datasets.file import File
 from recrun.data.datasets.movielens import MovieLensLatestSmall
 from recrun.data.datasets.preparation import Preparation, Prepared, prepare
@@ -152,7 +153,8 @@ def test_it_is_cached_with_what_is_given_and_the_hash_covers_it(tmp_path: Path, 
 
 def test_other_splits_are_cached_as_before_there_were_held_out_users(shared_data: Path) -> None:
     data = MovieLensLatestSmall(shared_data)
-    assert not {"fold_in_ratio", "fold_in_by"} & data._settings_that_count(data.preparation).keys()
+    identity = made_from(MovieLensLatestSmall, data.settings, data.files, data.preparation)
+    assert not {"fold_in_ratio", "fold_in_by"} & identity["settings"].keys()
     assert "given" not in data.describe()
 
 
