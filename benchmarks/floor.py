@@ -13,9 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -116,22 +118,48 @@ class Outcome(NamedTuple):
 
 
 def models(data: str) -> list[str]:
-    """Return the models that can rank on a data set: those of sequences where the order is tested, none of clicks."""
+    """Return the models that can rank on a data set: those of sequences where the order is tested, none of clicks.
+
+    Those that read vectors of items do so where there are some: the genres of MovieLens 100K.
+    """
     from recrun.config.family import family_of
     from recrun.registry import MODELS
 
     families = {name: family_of(MODELS.describe(name)) for name in MODELS.names()}
     names = [name for name, family in families.items() if family.evaluation == "ranking"]
+    if data != "ml-100k":
+        names = [name for name in names if not MODELS.describe(name).traits.item_vectors]
     return [name for name in names if not families[name].histories or data != "gowalla"]
+
+
+@cache
+def genres(root: str | Path) -> str:
+    """Write the genres of the films of MovieLens 100K, 1 or 0 for each, as vectors to a new file; return its path."""
+    import polars as pl
+
+    from recrun.data.datasets import MovieLens100K
+    from recrun.data.entities import find_entities
+
+    films = find_entities(MovieLens100K(root), "item", None, root)
+    if films is None:
+        raise FileNotFoundError("there is no u.item beside the ratings of MovieLens 100K")
+    of_films = films.columns["genres"]
+    names = sorted({genre for each in of_films for genre in each})
+    vectors = [[float(name in each) for name in names] for each in of_films]
+    path = Path(tempfile.mkdtemp()) / "genres.parquet"
+    pl.DataFrame({"item": films.ids, "genres": vectors}).write_parquet(path)
+    return str(path)
 
 
 def settings(model: str, data: str, root: str | Path, threads: int | None) -> Resolved:
     """Return the bundled config of a model on a data set, with nothing else changed than what is measured."""
     from recrun.config.resolve import resolve
+    from recrun.registry import MODELS
 
     metric, chosen = DATA[data]
+    vectors = [f"item_vectors=[{genres(root)}]"] if MODELS.describe(model).traits.item_vectors else []
     measured = [f"monitors=[{metric}]", f"which4best={metric}", "verbose=0", f"threads={threads or 'null'}"]
-    return resolve(model, [*chosen, f"root={root}", *measured])
+    return resolve(model, [*chosen, f"root={root}", *vectors, *measured])
 
 
 def run(

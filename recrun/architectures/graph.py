@@ -122,11 +122,26 @@ class UserItemGraph(nn.Module):
 
         They are d_n^-1/2 d_m^-1/2 with the degrees of what is left; what is dropped weighs 0.
         """
+        n_interactions = len(self.neighbors) // 2
+        order = torch.randperm(n_interactions, device=self.weights.device)
+        return self._restricted(order[: int(n_interactions * (1 - rate))])
+
+    def prune(self, rate: float) -> EdgeWeights:
+        """Return the weights of `subgraph`, with interactions drawn to be left by their weights d_n^-1/2 d_m^-1/2.
+
+        They are drawn one after the other without replacement, so that those of nodes of high degree are left out most.
+        """
+        n_interactions = len(self.neighbors) // 2
+        # The largest of weights over exponential variables are such a draw (Efraimidis, Spirakis, 2006).
+        keys = self.weights[:n_interactions] / torch.empty_like(self.weights[:n_interactions]).exponential_()
+        return self._restricted(keys.topk(int(n_interactions * (1 - rate)), sorted=False).indices)
+
+    def _restricted(self, kept: Tensor) -> EdgeWeights:
+        """Return the weights of the graph with some interactions alone, given their positions."""
         n_edges = len(self.neighbors)
-        n_interactions = n_edges // 2
-        left = torch.zeros(n_interactions, dtype=torch.int64, device=self.weights.device)
-        left[torch.randperm(n_interactions, device=left.device)[: int(n_interactions * (1 - rate))]] = 1
-        left_E = torch.cat([left, left[self.reverse[n_interactions:]]])
+        left = torch.zeros(n_edges // 2, dtype=torch.int64, device=self.weights.device)
+        left[kept] = 1
+        left_E = torch.cat([left, left[self.reverse[n_edges // 2 :]]])
         before_E = F.pad(left_E.cumsum(0), (1, 0))
         ends_N = torch.cat([self.starts[1:], self.starts.new_tensor([n_edges])])
         roots_N = (before_E[ends_N] - before_E[self.starts]).clamp(min=1).to(self.weights.dtype).rsqrt()

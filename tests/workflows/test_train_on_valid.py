@@ -48,6 +48,14 @@ def _write_parts(folder: Path) -> list[str]:
     return ["dataset=File", f"root={folder}", "test_path=test.csv", "time_column=time"]
 
 
+def _vectors(folder: Path, model: str) -> list[str]:
+    if not MODELS.describe(model).traits.item_vectors:
+        return []
+    np.save(folder / "text.npy", np.random.default_rng(3).standard_normal((40, 6)))
+    (folder / "text.ids").write_text("\n".join(map(str, range(40))), encoding="utf-8")
+    return ["item_vectors=[text.npy]"]
+
+
 def _columns(data: Synthetic, part: Any) -> tuple[np.ndarray, np.ndarray]:
     rows = data.interactions(part)
     return rows.users, rows.items
@@ -55,7 +63,7 @@ def _columns(data: Synthetic, part: Any) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("model", RANKING)
 def test_a_model_is_the_one_trained_on_a_train_part_that_holds_both(tmp_path: Path, model: str) -> None:
-    files = _write_parts(tmp_path)
+    files = [*_write_parts(tmp_path), *_vectors(tmp_path, model)]
     joined = _coach(tmp_path / "joined", model, *files, "train_path=both.csv", "valid_ratio=0").fit()
     parts = ["train_path=train.csv", "valid_path=valid.csv"]
     found = _coach(tmp_path / "runs", model, *files, *parts, "train_on=train_valid").fit()
