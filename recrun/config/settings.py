@@ -96,6 +96,13 @@ RUN: Final[tuple[Parameter, ...]] = (
     _run("candidates_seed", NonNegativeInt, 1, "seed of the candidates, whatever the seed of the run", _DRAWN),
     _run("candidates_path", str | None, None, "file of the candidates of each user, relative to root"),
     _run(
+        "mask_seen",
+        bool,
+        True,
+        "leave the items that a user has interacted with before out of the ranking; false ranks them too, as is usual "
+        "for sessions",
+    ),
+    _run(
         "groups",
         list[str],
         [],
@@ -238,7 +245,10 @@ COMPONENTS: Final[dict[str, Registry]] = {
 }
 """The settings that choose a component, in the order in which their own settings are declared."""
 
-PROTOCOL: Final = ("candidates", "candidates_by", "candidates_seed", "candidates_path")
+CANDIDATES: Final = ("candidates", "candidates_by", "candidates_seed", "candidates_path")
+"""The settings that say which items are candidates."""
+
+PROTOCOL: Final = (*CANDIDATES, "mask_seen")
 """The settings that say which items are ranked."""
 
 OF_EVALUATION: Final = (

@@ -45,6 +45,7 @@ def evaluate_split(
     keep_users: bool = False,
     candidates: CSR | None = None,
     groupings: Sequence[Grouping] = (),
+    masks_seen: bool = True,
 ) -> Evaluation:
     """Compute metrics of a model on one split.
 
@@ -59,6 +60,7 @@ def evaluate_split(
         keep_users: whether the values of each user are wanted.
         candidates: the items that are ranked for each user; all if None.
         groupings: groups to break the metrics of rankings down by.
+        masks_seen: whether items that a user has interacted with before are left out of the ranking.
     """
     if family_of_class(type(model)).evaluation == "predictions":
         from recrun.evaluation.predictions import measure, predict
@@ -69,9 +71,11 @@ def evaluate_split(
     from recrun.evaluation.ranking import evaluate_ranking
 
     mode = check_mode(split)
+    known = base.seen(mode)
     result = evaluate_ranking(
         scored_as(model, base),
-        seen=base.seen(mode),
+        seen=known if masks_seen else CSR.empty(base.n_users),
+        known=known,
         relevant=base.csr(mode),
         n_items=base.n_items,
         metrics=metrics,
@@ -88,7 +92,9 @@ def evaluate_split(
     return Evaluation(dict(result.values), result.n_users, result.n_skipped, per_user, result.groups)
 
 
-def undefined_metrics(model: Any, base: Any, split: str, metrics: Sequence[MetricName]) -> dict[str, str]:
+def undefined_metrics(
+    model: Any, base: Any, split: str, metrics: Sequence[MetricName], *, masks_seen: bool = True
+) -> dict[str, str]:
     """Return the metrics that are undefined on a split whatever the model predicts, with the reasons.
 
     Args:
@@ -96,6 +102,7 @@ def undefined_metrics(model: Any, base: Any, split: str, metrics: Sequence[Metri
         base: the data set.
         split: "valid" or "test".
         metrics: those to compute.
+        masks_seen: whether items that a user has interacted with before are left out of the ranking.
     """
     mode = check_mode(split)
 
@@ -107,7 +114,9 @@ def undefined_metrics(model: Any, base: Any, split: str, metrics: Sequence[Metri
         judged = [metric for metric in metrics if not len(rows) or _looks_at_seen(metric)]
         if not judged:
             return {}
-        data = Evaluated(base.n_items, base.seen(mode), rows.csr(base.n_users), base)
+        known = base.seen(mode)
+        masked = known if masks_seen else CSR.empty(base.n_users)
+        data = Evaluated(base.n_items, known, rows.csr(base.n_users), base, masked=masked)
         return Totals(judged, "ranking", data).undefined()
 
     found: dict[str, str] = base.reasons(mode, find)

@@ -70,6 +70,7 @@ class Evaluator:
             keep_users=self.keeps_users,
             candidates=self.protocol.candidates(self._base, split),
             groupings=self._groupings if in_groups else (),
+            masks_seen=self.protocol.masks_seen,
         )
         if found.per_user is not None:
             self.per_user[split] = found.per_user

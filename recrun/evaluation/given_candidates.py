@@ -103,11 +103,16 @@ def without_candidates(found: Given, rows: Interactions, seen: CSR, base: Any) -
     return f"user {base.user_ids[without[0]]}{others}"
 
 
-def notes_on(found: Given, split: str, base: Any) -> Iterator[str]:
-    """Yield what a user should know of given candidates on a split."""
-    mode = check_mode(split)
-    relevant = base.csr(mode)
-    seen = base.seen(mode)
+def notes_on(found: Given, split: str, base: Any, seen: CSR) -> Iterator[str]:
+    """Yield what a user should know of given candidates on a split.
+
+    Args:
+        found: the given items.
+        split: "valid" or "test".
+        base: the data set.
+        seen: the items that are not ranked.
+    """
+    relevant = base.csr(check_mode(split))
     users_N = found.lists.pairs()[0]
     is_evaluated_U = relevant.lengths > 0
     n_seen = int((~found.others(seen, CSR.empty(base.n_users), base.n_items) & is_evaluated_U[users_N]).sum())

@@ -1,4 +1,4 @@
-"""Say which items are ranked for each user: all of them, or a few candidates beside the relevant ones.
+"""Say which items are ranked for each user: all or a few candidates, with those seen before or without them.
 
 Papers with tables of "1 + 99" rank the held-out item among 99 others. Such numbers are far higher than those of a
 ranking of all items, and may order models otherwise (Krichene and Rendle, KDD 2020, "On Sampled Metrics for Item
@@ -32,6 +32,7 @@ class Protocol:
         seed: of the draw.
         path: the file of the candidates of each user, instead.
         root: the folder to which it is relative.
+        masks_seen: whether items that a user has interacted with before are left out.
         notes: what a user should know about the candidates that were made; whoever tells them clears them.
     """
 
@@ -40,6 +41,7 @@ class Protocol:
     seed: int = 1
     path: str | None = None
     root: str = "."
+    masks_seen: bool = True
     notes: list[str] = field(default_factory=list)
     _made: dict[str, CSR] = field(default_factory=dict)
     _lists: Given | None = None
@@ -53,17 +55,18 @@ class Protocol:
             settings.get("candidates_seed", 1),
             settings.get("candidates_path"),
             settings.get("root", "."),
+            settings.get("mask_seen", True),
         )
 
     @property
     def ranks_all(self) -> bool:
-        """Whether all items are ranked."""
+        """Whether there are no candidates."""
         return self.n_drawn is None and self.path is None
 
     @property
-    def choice(self) -> tuple[int | None, str, int, str | None]:
+    def choice(self) -> tuple[int | None, str, int, str | None, bool]:
         """What tells two protocols apart, apart from the content of a file."""
-        return self.n_drawn, self.by, self.seed, self.path
+        return self.n_drawn, self.by, self.seed, self.path, self.masks_seen
 
     @property
     def file(self) -> Path:
@@ -71,7 +74,7 @@ class Protocol:
         return Path(self.root).expanduser() / str(self.path)
 
     def describe(self, hashes: Mapping[str, str]) -> dict[str, Any] | None:
-        """Return what a result says of its protocol: None where all items are ranked.
+        """Return what a result says of its protocol: None where all items but those seen are ranked.
 
         Args:
             hashes: the SHA-256 of the data's sources, among which that of a file of candidates may be (`record_in`).
@@ -79,11 +82,24 @@ class Protocol:
         Raises:
             DataError: that file cannot be read.
         """
+        found: dict[str, Any] = {} if self.masks_seen else {"mask_seen": False}
         if self.path is not None:
-            return {"candidates_path": self.path, "sha256": hashes.get(self.path) or self._digest()}
-        if self.n_drawn is None:
-            return None
-        return {"candidates": self.n_drawn, "candidates_by": self.by, "candidates_seed": self.seed}
+            found |= {"candidates_path": self.path, "sha256": hashes.get(self.path) or self._digest()}
+        elif self.n_drawn is not None:
+            found |= {"candidates": self.n_drawn, "candidates_by": self.by, "candidates_seed": self.seed}
+        return found or None
+
+    def masked(self, base: Any, split: str) -> CSR:
+        """Return the items that are not ranked for each user: those seen before, or none.
+
+        Args:
+            base: the data set.
+            split: "valid" or "test".
+        """
+        from recrun.data.interactions import CSR
+
+        found: CSR = base.seen(check_mode(split)) if self.masks_seen else CSR.empty(base.n_users)
+        return found
 
     def record_in(self, hashes: dict[str, str]) -> None:
         """Count the file of given candidates among the data's sources, so that a change of it is found.
@@ -126,7 +142,7 @@ class Protocol:
     def _missing(self, base: Any, mode: Mode, rows: Interactions) -> dict[str, str]:
         from recrun.evaluation.given_candidates import without_candidates
 
-        missing = without_candidates(self._given(base), rows, base.seen(mode), base)
+        missing = without_candidates(self._given(base), rows, self.masked(base, mode), base)
         return {} if missing is None else {"candidates": missing}
 
     def candidates(self, base: Any, split: str) -> CSR | None:
@@ -152,7 +168,7 @@ class Protocol:
             if self.path is not None:
                 found = self._given(base)
                 self._made[split] = union(found.lists, base.csr(check_mode(split)))
-                self.notes += notes_on(found, split, base)
+                self.notes += notes_on(found, split, base, self.masked(base, split))
             else:
                 self._made[split], notes = drawn(base, split, self.n_drawn or 0, self.by, self.seed)
                 self.notes += notes
@@ -168,15 +184,18 @@ class Protocol:
 
 
 def protocol_text(document: Mapping[str, Any] | None) -> str:
-    """Return a protocol, as a result describes it, in words; "" where all items are ranked.
+    """Return a protocol, as a result describes it, in words; "" where all items but those seen are ranked.
 
     >>> protocol_text({"candidates": 99, "candidates_by": "uniform", "candidates_seed": 1})
     'ranked among 99 candidates drawn uniformly (seed 1), not among all items'
     """
     if not document:
         return ""
+    also = "; items that a user has seen are ranked too" if document.get("mask_seen") is False else ""
     if document.get("candidates_path") is not None:
-        return f"ranked among the candidates of {document['candidates_path']}, not among all items"
+        return f"ranked among the candidates of {document['candidates_path']}, not among all items{also}"
+    if document.get("candidates") is None:
+        return f"ranked among all items{also}"
     drawn = {"uniform": "uniformly", "popularity": "by popularity"}.get(str(document.get("candidates_by")), "")
     by = f"drawn {drawn} (seed {document.get('candidates_seed')})"
-    return f"ranked among {document.get('candidates')} candidates {by}, not among all items"
+    return f"ranked among {document.get('candidates')} candidates {by}, not among all items{also}"

@@ -74,6 +74,7 @@ def evaluate_ranking(
     keep_users: bool = False,
     candidates: CSR | None = None,
     groupings: Sequence[Grouping] = (),
+    known: CSR | None = None,
 ) -> RankingResult:
     """Rank items for every user with relevant ones, leaving out those seen, and return every metric.
 
@@ -88,7 +89,7 @@ def evaluate_ranking(
         relevant: items to find, U rows, ascending and without duplicates.
         n_items: I.
         metrics: those that rankings can compute, such as "recall@20". "Popularity" and "novelty" count the users in
-            `seen`.
+            `known`.
         device: where to rank.
         memory_mb: memory to use besides the model, the data and what the model's `score` allocates; about 16 MB are
             used at least.
@@ -98,6 +99,7 @@ def evaluate_ranking(
         candidates: the items that are ranked for each user, U rows; all if None. A relevant item that is not among
             them is a miss.
         groupings: groups of users and of items to break the metrics down by, which changes none of them.
+        known: the items that users have interacted with before, U rows; `seen` if None.
 
     Returns:
         The metrics, in double precision; `recrun.metrics.undefined.Undefined`, which is NaN with a reason, where they
@@ -114,7 +116,7 @@ def evaluate_ranking(
     users = np.flatnonzero(relevant.lengths)
     names = metric_names(metrics)
     k = max(1, min(n_items, max((name.k or 1 for name in names), default=1)))
-    data = Evaluated(n_items, seen, relevant, dataset)
+    data = Evaluated(n_items, seen if known is None else known, relevant, dataset, masked=seen)
     groups = GroupTotals(groupings, names, data) if groupings else None
     needs_users = groups is not None and groups.needs_users
     totals = Totals(names, "ranking", data, keep_users=keep_users or needs_users)

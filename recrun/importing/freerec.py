@@ -14,7 +14,7 @@ from typing import Final
 from recrun.errors import ConfigError, Fault
 from recrun.importing.convert import named
 from recrun.importing.data_files import put_files
-from recrun.importing.draft import Draft, Rule, along_with, device, no_effect, only, to
+from recrun.importing.draft import Draft, Rule, along_with, device, no_effect, to
 from recrun.importing.freerec_models import MODELS, WITHOUT
 from recrun.importing.monitors import put_criterion, put_monitors
 from recrun.importing.options import Found, Options, given, last_file, look_up, merged, start, with_options
@@ -110,6 +110,13 @@ def _ranking(draft: Draft, entry: Entry) -> None:
         draft.skip(entry, "as it is here")
 
 
+def _retain_seen(draft: Draft, entry: Entry) -> None:
+    if entry.value is True:
+        draft.put(entry, {"mask_seen": False})
+    else:
+        draft.skip(entry, "as it is here")
+
+
 def _first_moment(draft: Draft, entry: Entry) -> None:
     name = str(draft.value("optimizer", "adam")).lower()
     draft.put(entry, {"momentum" if name == "sgd" else "beta1": entry.value})
@@ -172,5 +179,5 @@ _RULES: Final[dict[str, Rule]] = {
     "eval_test": no_effect("test is evaluated once, at the end, with the best model"),
     "seed": to("seed"),
     "ranking": _ranking,
-    "retain_seen": only(False, why="items that a user has already seen are never ranked here"),
+    "retain_seen": _retain_seen,
 }

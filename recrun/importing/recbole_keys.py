@@ -206,7 +206,7 @@ def _wandb(draft: Draft, entry: Entry) -> None:
 
 def _repeatable(draft: Draft, entry: Entry) -> None:
     if entry.value is True:
-        draft.refuse(entry, "items that a user has already seen are ranked too there, and never here")
+        draft.put(entry, {"mask_seen": False})
     else:
         draft.skip(entry, "as it is here")
 

@@ -22,7 +22,17 @@ _DATA: Final = (
 )
 _LAST: Final = (
     *("monitors", "which4best", "eval_freq", "early_stop_patience", "eval_valid", "eval_test"),
-    *("candidates", "candidates_by", "candidates_seed", "device", "precision", "track", "track_project", "seed"),
+    *(
+        "candidates",
+        "candidates_by",
+        "candidates_seed",
+        "mask_seen",
+        "device",
+        "precision",
+        "track",
+        "track_project",
+        "seed",
+    ),
 )
 _OF_SPLIT: Final = ("split", "n_held_out", "n_folds", "test_fold", "test_ratio", "split_seed", "valid_ratio")
 _AT_RANDOM: Final = ("ratio", "k_fold")

@@ -37,15 +37,15 @@ def diversity(lists: Recommended, known: Known) -> Doubles:
 def serendipity(lists: Recommended, known: Known) -> Doubles:
     """Return the share of the first k ranks that hold an unexpected hit: one that is not among the obvious k items.
 
-    The obvious items of a user are the k most popular ones that the user has not seen, of equally popular ones those
-    with the smaller ids. Over k even where there are fewer items.
+    The obvious items of a user are the k most popular ones that can be recommended, which leaves out those seen unless
+    they are ranked too; of equally popular ones those with the smaller ids. Over k even where there are fewer items.
 
     *Source:* Ge et al., RecSys 2010, and Murakami et al., JSAI 2007 workshops (LNCS 4914, 2008), with popularity as the
     primitive recommender.
     """
     rows_N, places_N = np.nonzero(lists.hits_BK)
     rank_N = known.rank_I[lists.items_BK[rows_N, places_N]]
-    indptr, seen_N = known.seen.rows(lists.users_B)
+    indptr, seen_N = known.masked.rows(lists.users_B)
     keys = np.repeat(np.arange(len(lists.users_B)), np.diff(indptr)) * known.n_items + known.rank_I[seen_N]
     keys.sort()
     # Among the unseen ones an item moves up by the user's seen items that are more popular.

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 import numpy as np
 
 from recrun.errors import RegistryError
-from recrun.metrics.per_user import SUMMED, RunningMean
+from recrun.metrics.pairs import any_pair
+from recrun.metrics.per_user import RunningMean
 from recrun.metrics.pointwise import NO_ROWS, mean_by_size, wins_of_groups
 from recrun.metrics.ranking import Array, Doubles
 from recrun.metrics.returned import one_each
@@ -51,12 +52,14 @@ class Evaluated:
 
     Args:
         n_items: I; 0 where rows are predicted.
-        seen: items that are not recommended, as compressed rows of all users (`recrun.data.interactions.CSR`): the
-            items of train, for test also those of valid. None where there are no rankings.
+        seen: items that users have interacted with before, as compressed rows of all users
+            (`recrun.data.interactions.CSR`): those of train, for test also those of valid. None where there are no
+            rankings.
         relevant: items to be found, likewise.
         dataset: the data set (`RecDataSet`: ids, fields, columns); None when only arrays were given.
         targets_N: the labels of all rows, where rows are predicted; else None.
         users_N: the users of these rows.
+        masked: items that are not recommended, likewise; None for those seen.
     """
 
     n_items: int = 0
@@ -65,6 +68,7 @@ class Evaluated:
     dataset: Any = None
     targets_N: Array | None = None
     users_N: Array | None = None
+    masked: Any = None
 
     @cached_property
     def popularity_I(self) -> Array:
@@ -257,7 +261,12 @@ class AreaUnderCurve(MeanOverUsers):
             return None
         if self.data.relevant is None:
             return self._labels_of_one_kind()
-        return super().undefined(metric) or (None if _any_pair(self.data) else self.nobody)
+        return super().undefined(metric) or self._without_pairs()
+
+    def _without_pairs(self) -> str | None:
+        data = self.data
+        masked = data.seen if data.masked is None else data.masked
+        return None if any_pair(data.relevant, masked, data.n_items) else self.nobody
 
     def _labels_of_one_kind(self) -> str | None:
         """Return what the labels of rows lack for an area; None if nothing, or if there are rankings."""
@@ -300,20 +309,3 @@ class Pointwise(MetricKind):
     def _value(metric: Metric, rows: Predictions) -> float:
         value: float = metric.compute(*(rows if metric.traits.grouped else rows[:2]))
         return value
-
-
-def _any_pair(data: Evaluated) -> bool:
-    """Return whether a user has both an unseen relevant item and another unseen one."""
-    users = np.flatnonzero(data.relevant.lengths)
-    for start in range(0, len(users), SUMMED):  # the first of these blocks nearly always has one
-        users_B = users[start : start + SUMMED]
-        keys = []
-        for rows in (data.relevant, data.seen):
-            indptr, items_N = rows.rows(users_B)
-            keys.append(np.repeat(np.arange(len(users_B)), np.diff(indptr)) * data.n_items + items_N)
-        findable_N = np.setdiff1d(keys[0], keys[1]) // data.n_items
-        n_findable_B = np.bincount(findable_N, minlength=len(users_B))
-        n_seen_B = np.bincount(np.unique(keys[1]) // data.n_items, minlength=len(users_B))
-        if ((n_findable_B > 0) & (n_findable_B + n_seen_B < data.n_items)).any():
-            return True
-    return False

@@ -55,7 +55,8 @@ class Recommended(NamedTuple):
 class Known:
     """What is known of items and users from the seen interactions; every array is computed when first asked for.
 
-    Seen are the interactions of train, for test also those of valid: those whose items are not recommended.
+    Seen are the interactions of train, for test also those of valid. Masked are those whose items are not recommended:
+    these, or none.
 
     Args:
         data: what is evaluated.
@@ -64,6 +65,7 @@ class Known:
     def __init__(self, data: Evaluated) -> None:
         self.n_items = data.n_items
         self.seen = data.seen
+        self.masked = data.seen if data.masked is None else data.masked
         self.relevant = data.relevant
         self.popularity_I: Array = data.popularity_I
         """How many users have seen each item."""

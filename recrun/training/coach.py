@@ -303,10 +303,11 @@ class Coach(RunKeeper):
             self.settings.refuse_groups("an evaluate() of your own does not break metrics down")
             return {}
         splits = [*(["valid"] if self.settings.validates else []), *(["test"] if self.cfg["eval_test"] else [])]
-        base, metrics = self.dataset.base, self.settings.metrics
-        self.evaluator.protocol.check(base, splits)
+        base, metrics, protocol = self.dataset.base, self.settings.metrics, self.evaluator.protocol
+        protocol.check(base, splits)
         try_metrics(metrics, self.settings.family.evaluation, base.n_items)
-        return {split: undefined_metrics(self.model, base, split, metrics) for split in splits}
+        masks = {"masks_seen": protocol.masks_seen}
+        return {split: undefined_metrics(self.model, base, split, metrics, **masks) for split in splits}
 
     def _is_stale(self) -> bool:
         patience = self.cfg.get("early_stop_patience")

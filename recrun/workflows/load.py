@@ -10,7 +10,7 @@ from typing import Any, Final
 from recrun.config.given.arguments import Overrides, read_overrides
 from recrun.config.reading import Given
 from recrun.config.resolve import Resolved, resolve_given
-from recrun.config.settings import OF_EVALUATION, PROTOCOL
+from recrun.config.settings import CANDIDATES, OF_EVALUATION
 from recrun.config.suggestions.keys import meant_setting
 from recrun.errors import CheckpointError, ConfigError
 from recrun.evaluation.protocol import Protocol
@@ -82,8 +82,8 @@ def _resolve(
     given = read_overrides(overrides)
     if "monitors" in given and "which4best" not in given:
         config["which4best"] = None
-    if not given.keys().isdisjoint(("candidates", "candidates_path")):  # another protocol is given as a whole
-        config = {key: value for key, value in config.items() if key not in PROTOCOL}
+    if not given.keys().isdisjoint(("candidates", "candidates_path")):  # other candidates are given as a whole
+        config = {key: value for key, value in config.items() if key not in CANDIDATES}
     named = {key: config[key] for key in _NAMING_CODE if ".py:" in str(config.get(key))}
     faults = [
         value.fault(
@@ -110,7 +110,7 @@ def _build(resolved: Resolved, file: Path, content: dict[str, Any], of_run: Prot
     except (RuntimeError, MemoryError) as error:
         raise CheckpointError(f"the model of {file} cannot be built: {last_line(error)}") from error
     before, now, protocol = dict(content["data"]), dict(coach.dataset.base.hashes), Protocol.of(resolved.config)
-    if protocol.choice != of_run.choice:
+    if protocol.path != of_run.path:
         before.pop(of_run.path, None)
         now.pop(str(protocol.path), None)
     refuse_other_data(f"the model of {file}", before, now)

@@ -209,6 +209,8 @@ def lists_for(loaded: Loaded, recommender: Recommender, targets: Targets, wish: 
 
     if not loaded.protocol_of_run.ranks_all:
         notes.append("the evaluations of this run rank a few candidates for each user; these lists rank all items")
+    if not loaded.protocol_of_run.masks_seen and "seen" in wish.exclude:
+        notes.append("the evaluations of this run rank seen items too; these lists leave them out (--exclude none)")
 
     def lists() -> Iterator[Lists]:
         if targets.histories is not None:

@@ -235,7 +235,7 @@ def test_what_is_not_ranked_of_given_lists_is_said(tmp_path: Path) -> None:
     file.write_text("\ufeff(0,10)\t20\t30\t40\n(10,0)\t0\t30\t20\t40\n(20,abc)\t30\t10\n", encoding="utf-8")
     found = given(file, base)
     assert found.notes == []
-    assert list(notes_on(found, "test", base)) == [
+    assert list(notes_on(found, "test", base, base.seen("test"))) == [
         "2 given candidates of test are not ranked: their users have seen them",
         "users of test have from 2 to 3 candidates besides the items to be found",
         "2 of 3 lines begin with a (user,item) that is not in test",

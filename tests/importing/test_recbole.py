@@ -142,8 +142,9 @@ def test_a_model_of_sequences_has_the_defaults_of_sequences(import_one: Importer
     config = import_one("recbole", "model: SASRec\ndataset: toys\ntrain_neg_sample_args: ~\n")
     wanted = {"split": "leave_one_out", "max_length": 50, "loss": "cross_entropy", "batch_size": 128, "n_heads": 2}
     assert _settings(config, *wanted) == wanted
+    assert config.draft.settings["mask_seen"] is False
     assert "n_negatives" not in config.draft.settings
-    assert {"repeatable", "inner_size", "hidden_act", "attn_dropout_prob", "train_batch_size"} == set(whys(config))
+    assert {"inner_size", "hidden_act", "attn_dropout_prob", "train_batch_size"} == set(whys(config))
     assert "item and what came before it" in " ".join(config.draft.differences)
 
 

@@ -80,6 +80,15 @@ def _groups_that_can_be_made(facts: Facts) -> Iterator[Fault]:
             yield facts.fault(f"is read for groups alone, which name no column of {of}s; add one, or remove it", key)
 
 
+def _repeats_that_can_be_found(facts: Facts) -> Iterator[Fault]:
+    """Yield a fault where items that users had before are to be found, and are not ranked."""
+    if facts.values.get("duplicates") == "all" and facts.values.get("mask_seen") is True:
+        message = (
+            "duplicates: all keeps items to be found that a user has had before, and none of these would be ranked"
+        )
+        yield facts.fault(f"{message}; set mask_seen to false", "mask_seen", "duplicates")
+
+
 def _what_needs_validation(facts: Facts) -> Iterator[Fault]:
     reason = facts.without_validation
     if reason is None:
@@ -110,6 +119,7 @@ OF_EVALUATION: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _which4best_is_a_monitor,
     _monitors_that_the_run_has,
     _groups_that_can_be_made,
+    _repeats_that_can_be_found,
     _what_needs_validation,
     _a_valid_part_that_is_trained_on,
 )

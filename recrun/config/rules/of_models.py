@@ -26,6 +26,8 @@ def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
         return
     for key in (key for key in ("candidates", "candidates_path") if facts.values.get(key) is not None):
         yield facts.fault(f"model {model.name} predicts labels and ranks nothing; remove it", key, "model")
+    if facts.values.get("mask_seen") is False:
+        yield facts.fault(f"model {model.name} predicts labels and ranks nothing; remove it", "mask_seen", "model")
     if not labelled and dataset.name in DATASETS:
         known = ", ".join(each.name for each in DATASETS if each.traits.labelled)
         message = f"model {model.name} predicts labels, but {dataset.name} has none; data sets with labels: {known}"

@@ -112,8 +112,9 @@ _REMARKS: Final = {
     "test_batch_size valid_batch_size val_batch_size per_device_eval_batch_size",
     "it is known of each metric whether more is better; remove the key": "valid_metric_bigger greater_is_better "
     "metric_bigger maximize",
-    "ranking is always over all items, and never of those seen in train; remove the key": "retain_seen ranking "
-    "repeatable eval_type eval_neg_sample_args test_neg num_eval_negatives exclude_unknowns sampled_eval "
+    "items seen before are ranked too with mask_seen: false": "retain_seen repeatable",
+    "ranking is over all items, or candidates if these are set; remove the key": "ranking "
+    "eval_type eval_neg_sample_args test_neg num_eval_negatives exclude_unknowns sampled_eval "
     "full_sort eval_mode",
     "dataset: File names its columns by user_column, item_column, rating_column, time_column": "load_col "
     "unload_col columns col_names names usecols alias_of_user_id alias_of_item_id additional_feat_suffix",

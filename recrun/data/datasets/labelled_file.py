@@ -145,7 +145,7 @@ class LabelledFile(OwnFiles):
         )
         self._beside = {key: name for key, name in (("user", user_path), ("item", item_path)) if name is not None}
         shares = {key: self.settings[key] for key in Shares.__annotations__}
-        preparation = Preparation(split=split_of(self._paths, split), duplicates="all", **shares)
+        preparation = Preparation(split=split_of(self._paths, split), duplicates="all", labelled=True, **shares)
         super().__init__(root, preparation)
 
     @classmethod

@@ -59,7 +59,8 @@ class _LightGCNText(RecDataSet):
                 resembles test more than a random share does.
             min_user_interactions: least number of interactions of a user over all parts; a k-core with the next one.
             min_item_interactions: least number of interactions of an item over all parts.
-            duplicates: which of several interactions of a user with an item is kept, the first or the last in the file.
+            duplicates: which of several interactions of a user with an item is kept, the first or the last in the
+                file; or all of them, which needs mask_seen=false.
             **preparation: how interactions are held out and which are kept.
 
         Raises:

@@ -49,8 +49,9 @@ class Preparation:
         min_user_interactions: k-core over users.
         min_item_interactions: k-core over items.
         rating_threshold: the least rating that counts as an interaction; None counts all.
-        duplicates: which one of several interactions of a user with an item is kept, "first" or "last" in time; "all"
-            where a row is an event with a label of its own.
+        duplicates: which one of several interactions of a user with an item is kept, "first" or "last" in time, or
+            "all", so that a pair may be in several parts.
+        labelled: whether a row is an event with a label of its own.
         n_held_out: for "leave_k": how many of each user's latest interactions are tested.
         n_folds: for "k_fold": how many folds there are.
         test_fold: for "k_fold": which of them is tested, from 1.
@@ -67,6 +68,7 @@ class Preparation:
     min_item_interactions: int = 0
     rating_threshold: float | None = None
     duplicates: str = "last"
+    labelled: bool = False
     n_held_out: int = 1
     n_folds: int = DEFAULT_FOLDS
     test_fold: int = 1
@@ -178,7 +180,7 @@ def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
     if not len(parts["train"]):
         raise DataError("no interaction is left for train")
     notes += [f"{part} is empty: no user has enough interactions" for part in _unfilled(parts, tables, preparation)]
-    split = "labelled rows" if preparation.duplicates == "all" else preparation.split
+    split = "labelled rows" if preparation.labelled else preparation.split
     if splits.GIVEN_PART in parts:
         notes += too_few_given(parts, len(rows.users.names))
     else:

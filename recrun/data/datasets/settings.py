@@ -142,10 +142,11 @@ class Repeats(TypedDict, total=False):
     """The setting of data in which a user may meet an item several times.
 
     Args:
-        duplicates: which of several interactions of a user with an item is kept, the first or the last in time.
+        duplicates: which of several interactions of a user with an item is kept, the first or the last in time; or all
+            of them, which needs mask_seen=false.
     """
 
-    duplicates: Annotated[Literal["first", "last"], Default("last")]
+    duplicates: Annotated[Literal["first", "last", "all"], Default("last")]
 
 
 class GivenParts(ValidShare, Core, Repeats, total=False):

@@ -64,7 +64,7 @@ class SyntheticClicks(RecDataSet):
             valid_ratio: share of each user's rows that is validated on; 0 for none.
             **shares: how many rows are held out.
         """
-        super().__init__(root, Preparation(split="ratio", duplicates="all", **shares))
+        super().__init__(root, Preparation(split="ratio", duplicates="all", labelled=True, **shares))
         self.best = self._best() if len(self._parts["test"]) else {}
         if self.best:
             reached = ", ".join(f"{name} {value:.4f}" for name, value in self.best.items())

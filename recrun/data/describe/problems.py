@@ -64,7 +64,10 @@ KINDS: Final = {
     "time-unit": (KEEP, "times in another unit than seconds"),
     "time-order": (KEEP, "times that are no dates"),
     "time-ties": (KEEP, "users whose latest interactions have one time; the one further down counts as the latest"),
-    "duplicates": (DROP, "a user's interactions with an item that it had before; one of them is kept"),
+    "duplicates": (
+        DROP,
+        "a user's interactions with an item that it had before; one is kept, or with duplicates=all each",
+    ),
     "unsorted": (KEEP, "lines of one user do not stand together; their order between users does not matter"),
     "single": (KEEP, "no user has a second interaction; is this a file of interactions?"),
     "second-line": (REFUSE, "users with a second line"),
