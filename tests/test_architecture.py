@@ -24,6 +24,7 @@ LINE: Final = (
     ("row_filter",),
     ("group_name",),
     ("vector_files",),
+    ("time_span",),
     ("files",),
     ("memory",),
     ("randomness",),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from recrun.data.export_columns import reading_settings, refuse_unreadable, text_columns, to_inter
+from recrun.data.export_columns import kept_repeats, reading_settings, refuse_unreadable, text_columns, to_inter
 from recrun.data.formats.opening import COMPRESSIONS
 from recrun.data.interactions import ITEM, RATING, TIMESTAMP, USER, WEIGHT, Interactions
 from recrun.data.original_columns import Originals, read_originals
@@ -93,7 +93,7 @@ def write_parts(dataset: RecDataSet, folder: str | Path, format: str) -> dict[st
         "files": {part: str(target / name) for part, name in names.items()},
         "rows": {part: len(rows) for part, rows in parts.items()},
         "left_out": _left_out(parts["train"], originals, format),
-        "settings": settings | ({} if "valid" in parts else {"valid_ratio": 0}),
+        "settings": settings | kept_repeats(dataset) | ({} if "valid" in parts else {"valid_ratio": 0}),
     }
 
 
@@ -131,7 +131,7 @@ def write_whole(dataset: RecDataSet, file: str | Path, format: str) -> dict[str,
         "files": {"all": str(target)},
         "rows": {"all": len(order)},
         "left_out": _left_out(parts["train"], originals, format),
-        "settings": settings,
+        "settings": settings | kept_repeats(dataset),
     }
 
 
@@ -152,6 +152,11 @@ def _building(target: Path) -> Iterator[Path]:
 def _parts(dataset: RecDataSet) -> dict[str, Interactions]:
     if dataset.is_transformed:
         raise DataError(f"{dataset.name} holds encoded categories and scaled numbers, which cannot be exported")
+    if dataset.beginnings is not None or dataset.preparation.session_gap is not None:
+        raise DataError(
+            "sessions that are made here (session_gap, or session_targets: each) cannot be exported: the files have no "
+            "such users; export the data without them"
+        )
     modes: tuple[Mode, ...] = ("train", "valid", "test")
     parts: dict[str, Interactions] = {mode: dataset.interactions(mode) for mode in modes}
     return parts if dataset.given() is None else {**parts, GIVEN_PART: dataset.interactions(GIVEN_PART)}

@@ -111,6 +111,11 @@ def reading_settings(frame: pl.DataFrame, originals: Originals, format: str) -> 
     return settings
 
 
+def kept_repeats(dataset: RecDataSet) -> dict[str, Any]:
+    """Return the setting without which repeated interactions would be dropped when they are read; {} if none are."""
+    return {"duplicates": "all"} if dataset.preparation.duplicates == "all" else {}
+
+
 def refuse_unreadable(dataset: RecDataSet, files: Mapping[str, Path], format: str, settings: Mapping[str, Any]) -> None:
     """Read written files, and make sure that they hold the parts of a data set.
 
@@ -126,11 +131,14 @@ def refuse_unreadable(dataset: RecDataSet, files: Mapping[str, Path], format: st
     remedy = "choose csv" if format == "parquet" else "choose parquet"
     try:
         tables = {part: read_table(format, path, Layout(**settings)) for part, path in files.items()}
-        whole = Preparation(test_ratio=0.0, valid_ratio=0.0)
+        repeats = kept_repeats(dataset)
+        whole = Preparation(test_ratio=0.0, valid_ratio=0.0, **repeats)
         if GIVEN_PART in files:  # parts of which no user is in train are read one by one
             read = {part: (prepare({WHOLE: table}, whole), "train") for part, table in tables.items()}
         else:
-            prepared = prepare(tables, whole if WHOLE in files else Preparation(split="given", valid_ratio=0.0))
+            prepared = prepare(
+                tables, whole if WHOLE in files else Preparation(split="given", valid_ratio=0.0, **repeats)
+            )
             read = {part: (prepared, part) for part in PARTS}
     except DataError as error:
         raise DataError(f"the {format} files would not be read again: {error.message}; {remedy}") from error

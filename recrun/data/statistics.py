@@ -44,6 +44,25 @@ def statistics(
     }
 
 
+def counts_of(n_users: int, n_items: int, n_rows: Mapping[str, int]) -> dict[str, Any]:
+    """Return numbers of users, items and rows, and what follows from them.
+
+    Args:
+        n_users: U.
+        n_items: I.
+        n_rows: the rows of each part.
+    """
+    total = sum(n_rows.values())
+    return {
+        "users": n_users,
+        "items": n_items,
+        **n_rows,
+        "density": total / (n_users * n_items),
+        "interactions_per_user": total / n_users,
+        "interactions_per_item": total / n_items,
+    }
+
+
 def quantiles(counts: np.ndarray) -> dict[str, float]:
     """Return quantiles and the mean of counts (n,), n >= 1; every quantile is one of the counts.
 

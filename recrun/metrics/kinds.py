@@ -72,8 +72,10 @@ class Evaluated:
 
     @cached_property
     def popularity_I(self) -> Array:
-        """By how many users each item is seen, int (I,)."""
-        popularity_I = np.bincount(self.seen.indices, minlength=self.n_items)
+        """By how many users each item is seen, int (I,); those who are only the beginning of another do not count."""
+        beginnings = getattr(self.dataset, "beginnings", None)
+        seen = self.seen if beginnings is None else self.seen.take(np.flatnonzero(~beginnings))
+        popularity_I = np.bincount(seen.indices, minlength=self.n_items)
         popularity_I.flags.writeable = False
         return popularity_I
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 from recrun.errors import RegistryError
 from recrun.registry import FORMATS
 from recrun.registry.component import REQUIRED, Component, Parameter
+from recrun.time_span import is_time_span
 from recrun.types import AppliesIf, Where
 
 COMPRESSED: Final = (".gz", ".zst")
@@ -93,6 +94,7 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "has_format": has_format,
     "is_encoding": is_encoding,
     "is_separator": is_separator,
+    "is_time_span": is_time_span,
     "last": last,
     "len": len,
     "max": max,

@@ -87,11 +87,13 @@ def _held_out_after_the_history(facts: Facts) -> Iterator[Fault]:
         return
     model, remedy = facts.components["model"].name, "or set shuffled_time to true"
     why = f"at random, so that {model}, which reads histories, would read items from after the held-out ones"
-    if getattr(facts.settings.traits("split"), "new_users", False) and facts.values.get("fold_in_by") == "random":
+    split = facts.settings.traits("split")
+    gives_some = getattr(split, "new_users", False) and getattr(split, "keeps_order", None) is not True
+    if gives_some and facts.values.get("fold_in_by") == "random":
         message = f"random items of new users are given, but {model} reads histories: it needs the earliest"
         yield facts.fault(f"{message}; set fold_in_by to time, {remedy}", "fold_in_by", "split", "model")
     given_parts = facts.values.get("train_path") is not None
-    if not given_parts and getattr(facts.settings.traits("split"), "keeps_order", None) is False:
+    if not given_parts and getattr(split, "keeps_order", None) is False:
         message = f"split={facts.values['split']} holds out {why}; use leave_one_out, user_time or time, {remedy}"
         yield facts.fault(message, "split", "model")
     is_random = facts.values.get("valid_from") == "random" and facts.values.get("valid_ratio") != 0

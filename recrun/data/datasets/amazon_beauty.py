@@ -26,7 +26,9 @@ class _Sequences(RecDataSet):
         self,
         root: str | Path = ".",
         *,
-        split: Annotated[str, Registered("splits", without=("leave_k", "k_fold", "time"))] = "leave_one_out",
+        split: Annotated[
+            str, Registered("splits", without=("leave_k", "k_fold", "time", "sessions"))
+        ] = "leave_one_out",
         **preparation: Unpack[Sequences],
     ) -> None:
         """Load the data set.

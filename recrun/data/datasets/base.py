@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -31,6 +32,7 @@ from recrun.data.postprocessing.mode import Mode, check_mode
 from recrun.data.postprocessing.source import Source
 from recrun.data.splits import GIVEN_PART
 from recrun.data.splits.together import train_and_valid
+from recrun.data.statistics import counts_of
 from recrun.errors import DataError
 from recrun.registry.read_object import keyword_defaults
 from recrun.registry.user_files import is_foreign
@@ -54,6 +56,7 @@ class RecDataSet(Source):
         hashes: SHA-256 of each file's decompressed content, and of the three parts under "split".
         notes: what a user should know about the data.
         files: the path of each file.
+        beginnings: which users are only the beginning of a held-out session, bool (U,); None if none are.
         preparation: how rows are filtered and split.
     """
 
@@ -97,7 +100,7 @@ class RecDataSet(Source):
         prepared, self.hashes = self._load(root, preparation)
         self.user_ids, self.item_ids = prepared.user_ids, prepared.item_ids
         self.n_users, self.n_items = len(self.user_ids), len(self.item_ids)
-        self._parts = prepared.parts
+        self._parts, self.beginnings = prepared.parts, prepared.beginnings
         self._rows: dict[str, CSR] = {}
         self._training_data: TrainingData | None = None
         self._trained_on: Interactions | None = None
@@ -235,7 +238,7 @@ class RecDataSet(Source):
         if self.is_transformed:
             prepared, self.hashes = self._load(self._root, self.preparation)
             self._parts, self.notes = prepared.parts, list(self._notes_of_files)
-        self._training_data, self._trained_on = None, train_and_valid(self._parts, self.n_users)
+        self._training_data, self._trained_on = None, train_and_valid(self._parts, self.n_users, self.beginnings)
         if self.is_transformed:
             self._fit()
         self.notes.append(f"models are trained on train and valid together, {len(self._trained_on):,} rows")
@@ -243,17 +246,8 @@ class RecDataSet(Source):
     def describe(self) -> dict[str, Any]:
         """Return statistics: users, items, rows of each part, density, and how active users and items are."""
         n_rows = {part: len(rows) for part, rows in self._parts.items()}
-        total = sum(n_rows.values())
-        return {
-            "users": self.n_users,
-            "items": self.n_items,
-            **n_rows,
-            "density": total / (self.n_users * self.n_items),
-            "interactions_per_user": total / self.n_users,
-            "interactions_per_item": total / self.n_items,
-            "columns": list(self._parts["train"].columns),
-            "notes": list(self.notes),
-        }
+        columns = {"columns": list(self._parts["train"].columns), "notes": list(self.notes)}
+        return {**counts_of(self.n_users, self.n_items, n_rows), **columns}
 
     def __repr__(self) -> str:
         rows = ", ".join(f"{len(rows):,} {part}" for part, rows in self._parts.items())
@@ -281,7 +275,7 @@ class RecDataSet(Source):
         prepared = prepare(self._read(files), preparation)
         user_ids, item_ids = self.rename(files, prepared.user_ids, prepared.item_ids)
         refuse_changed(files, before)
-        prepared = Prepared(prepared.parts, user_ids, item_ids, prepared.shipped, (*notes, *prepared.notes))
+        prepared = replace(prepared, user_ids=user_ids, item_ids=item_ids, notes=(*notes, *prepared.notes))
         hashes["split"] = digest(prepared)
         reason = cache.store(folder, to_entry(prepared, hashes))
         if reason:
@@ -297,7 +291,7 @@ class RecDataSet(Source):
         self.fields = self._make_fields()
         self._parts = {part: self._transform(part, rows) for part, rows in self._parts.items()}
         if self._trained_on is not None:
-            self._trained_on = train_and_valid(self._parts, self.n_users)
+            self._trained_on = train_and_valid(self._parts, self.n_users, self.beginnings)
 
     def _fitted_on(self) -> Interactions:
         """Return the rows that fields are fitted on: those that models are trained on."""

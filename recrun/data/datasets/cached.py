@@ -13,7 +13,7 @@ import numpy as np
 
 from recrun.data import cache
 from recrun.data.datasets.preparation import Preparation, Prepared
-from recrun.data.datasets.settings import NewUsers
+from recrun.data.datasets.settings import NewUsers, Sessions
 from recrun.data.interactions import Interactions
 from recrun.data.splits import GIVEN_PART, PARTS
 from recrun.errors import DataError
@@ -27,6 +27,8 @@ def to_entry(prepared: Prepared, hashes: Mapping[str, str]) -> cache.Entry:
     for part, rows in prepared.parts.items():
         arrays |= {f"{part}/users": rows.users, f"{part}/items": rows.items}
         arrays |= {f"{part}/columns/{name}": values for name, values in rows.columns.items()}
+    if prepared.beginnings is not None:
+        arrays["beginnings"] = prepared.beginnings
     return cache.Entry(
         arrays, {"hashes": dict(hashes), "shipped": dict(prepared.shipped), "notes": list(prepared.notes)}
     )
@@ -46,7 +48,8 @@ def from_entry(entry: cache.Entry) -> tuple[Prepared, dict[str, str]]:
     facts = entry.facts
     if not _are_sound(facts["shipped"], facts["notes"], facts["hashes"]):
         raise ValueError("its facts are not what is written")
-    prepared = Prepared(parts, arrays["user_ids"], arrays["item_ids"], facts["shipped"], tuple(facts["notes"]))
+    ids, notes = (arrays["user_ids"], arrays["item_ids"]), tuple(facts["notes"])
+    prepared = Prepared(parts, *ids, facts["shipped"], notes, arrays.get("beginnings"))
     return prepared, dict(facts["hashes"])
 
 
@@ -71,7 +74,7 @@ def made_from(
 ) -> dict[str, Any]:
     """Return what determines the prepared data: the files' bytes, the settings, and the code that reads them.
 
-    Settings of held-out users are left out where there are none.
+    Settings of held-out users and of sessions are left out where there are none.
 
     Args:
         kind: the class of the data set.
@@ -80,7 +83,9 @@ def made_from(
         preparation: how rows are filtered and split.
     """
     code = inspect.getsourcefile(kind)
-    absent = () if preparation.find_split().new_users else NewUsers.__annotations__
+    absent = {*Sessions.__annotations__} if not preparation.of_sessions else {"session_gap"}
+    absent |= set() if preparation.find_split().new_users else {*NewUsers.__annotations__}
+    absent -= set() if preparation.session_gap is None else {"session_gap"}
     return {
         "recrun": __version__,
         "files": {name: [path.suffix, sha256_file(path)] for name, path in files.items()},

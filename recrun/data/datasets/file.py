@@ -51,6 +51,16 @@ class File(OwnFiles):
                 "interactions; use user_time, leave_one_out or ratio",
             ),
         ],
+        "session_gap": [
+            (
+                "session_gap is None or format.times is None or format.times not in ['none', 'order']",
+                "needs the time of each interaction, which format {format} does not tell; remove it",
+            ),
+            (
+                "session_gap is None or time_column != ''",
+                "needs the time of each interaction, and time_column is empty; name it",
+            ),
+        ],
         "rating_threshold": [
             (
                 "rating_threshold is None or format.rated != False and rating_column != ''",

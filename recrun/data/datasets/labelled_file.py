@@ -86,7 +86,8 @@ class LabelledFile(OwnFiles):
         split: Annotated[
             str,
             Registered(
-                "splits", without=("leave_one_out", "leave_k", "k_fold", "cold_users", "new_users", "cold_items")
+                "splits",
+                without=("leave_one_out", "leave_k", "k_fold", "cold_users", "new_users", "cold_items", "sessions"),
             ),
             AppliesIf("train_path is None", "the parts are given by train_path and test_path"),
         ] = "ratio",

@@ -72,7 +72,9 @@ class MovieLens100K(RecDataSet):
         self,
         root: str | Path = ".",
         *,
-        split: Annotated[str, Registered("splits", without=("leave_k", "k_fold"), also=("given",))] = "ratio",
+        split: Annotated[
+            str, Registered("splits", without=("leave_k", "k_fold", "sessions"), also=("given",))
+        ] = "ratio",
         fold: Annotated[
             Literal["u1", "u2", "u3", "u4", "u5", "ua", "ub"] | None,
             Where(

@@ -23,105 +23,14 @@ from recrun.data.datasets.part_checks import (
 from recrun.data.formats.table import Ids, Table
 from recrun.data.formats.values.ids import union_ids
 from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT, Interactions, chronological_order
-from recrun.data.splits import rules
-from recrun.errors import DataError, RegistryError
+from recrun.data.splits import rules, sessions
+from recrun.data.splits.preparation import Preparation as Preparation
+from recrun.errors import DataError
 from recrun.randomness import generator
 
 WHOLE = "all"
 """The key of a table that is not split yet."""
-DEFAULT_TEST_RATIO = 0.1
 _NO_IDS = Ids(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
-DEFAULT_FOLDS = 5
-DEFAULT_FOLD_IN = (0.8, "random")
-_GIVEN = splits.Split(lambda rows: np.zeros(len(rows.users), dtype=np.int8), without_share="the parts are given")
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """How rows are filtered and split. See `docs/data.md` for what each means to a user.
-
-    Args:
-        split: a name from `recrun list splits`, or `path/to/file.py:function`; "given" for tables that are parts.
-        test_ratio: share of test; not for "given" and splits that say how much they test on.
-        valid_ratio: share of valid; 0 for none. Parts that come with a valid part keep theirs.
-        valid_from: where in each user's train rows valid is taken of given parts: "random", or the "end" of the row.
-        split_seed: seed of random splits.
-        min_user_interactions: k-core over users.
-        min_item_interactions: k-core over items.
-        rating_threshold: the least rating that counts as an interaction; None counts all.
-        duplicates: which one of several interactions of a user with an item is kept, "first" or "last" in time, or
-            "all", so that a pair may be in several parts.
-        labelled: whether a row is an event with a label of its own.
-        n_held_out: for "leave_k": how many of each user's latest interactions are tested.
-        n_folds: for "k_fold": how many folds there are.
-        test_fold: for "k_fold": which of them is tested, from 1.
-        fold_in_ratio: for "new_users": share of a held-out user's rows that is given, above 0 and below 1.
-        fold_in_by: for "new_users": whether "random" ones are given, or the earliest ("time").
-    """
-
-    split: str = "ratio"
-    test_ratio: float = DEFAULT_TEST_RATIO
-    valid_ratio: float = 0.1
-    valid_from: str = "random"
-    split_seed: int = 0
-    min_user_interactions: int = 0
-    min_item_interactions: int = 0
-    rating_threshold: float | None = None
-    duplicates: str = "last"
-    labelled: bool = False
-    n_held_out: int = 1
-    n_folds: int = DEFAULT_FOLDS
-    test_fold: int = 1
-    fold_in_ratio: float = DEFAULT_FOLD_IN[0]
-    fold_in_by: str = DEFAULT_FOLD_IN[1]
-
-    def find_split(self) -> splits.Split:
-        """Return what `split` names.
-
-        Raises:
-            DataError: there is no such split, or it cannot be imported.
-        """
-        try:
-            return _GIVEN if self.split == "given" else splits.find_split(self.split)
-        except RegistryError as error:
-            raise DataError(str(error)) from None
-
-    def check(self) -> None:
-        """Check what a single option's type cannot tell.
-
-        Raises:
-            DataError: there is no such split, nothing would be left for train, or a share is set that does not count.
-        """
-        split = self.find_split()
-        if self.split != "leave_k" and self.n_held_out != 1:
-            raise DataError(
-                f"n_held_out {self.n_held_out} is for split=leave_k, found split={self.split}; leave it out"
-            )
-        if self.split != "k_fold" and (self.n_folds, self.test_fold) != (DEFAULT_FOLDS, 1):
-            raise DataError(f"n_folds and test_fold are for split=k_fold, found split={self.split}; leave them out")
-        if self.test_fold > self.n_folds:
-            raise DataError(
-                f"test_fold {self.test_fold} is not there: n_folds is {self.n_folds}, and they are counted from 1"
-            )
-        if not split.new_users and (self.fold_in_ratio, self.fold_in_by) != DEFAULT_FOLD_IN:
-            raise DataError(
-                f"fold_in_ratio and fold_in_by are for split=new_users, found split={self.split}; leave them out"
-            )
-        if not 0 < self.fold_in_ratio < 1 or self.fold_in_by not in ("random", "time"):
-            raise DataError(
-                f"expected a fold_in_ratio above 0 and below 1, and fold_in_by random or time; found "
-                f"{self.fold_in_ratio} and {self.fold_in_by}"
-            )
-        if split.without_share:
-            if self.test_ratio != DEFAULT_TEST_RATIO:
-                raise DataError(
-                    f"test_ratio {self.test_ratio} has no meaning here: {split.without_share}; leave it out"
-                )
-        elif self.test_ratio + self.valid_ratio >= 1:
-            raise DataError(
-                f"test_ratio {self.test_ratio} and valid_ratio {self.valid_ratio} together must be less than 1, "
-                f"so that something is left for train"
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +45,7 @@ class Prepared:
         shipped: what the files held before anything was filtered or held out: "users", "items", "interactions", and the
             rows of each table.
         notes: what a user should know.
+        beginnings: which users are only the beginning of a held-out session, bool (U,); None if none are.
     """
 
     parts: Mapping[str, Interactions]
@@ -143,6 +53,7 @@ class Prepared:
     item_ids: np.ndarray
     shipped: Mapping[str, int]
     notes: tuple[str, ...]
+    beginnings: np.ndarray | None = None
 
 
 def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
@@ -168,14 +79,22 @@ def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
     order = chronological_order(rows.users.codes, rows.columns.get(TIMESTAMP))
     rows = rows if order is None else rows.take(order)
     del order
+    if preparation.session_gap is not None:
+        second = sessions.units_in_a_second(list(tables.values()), _times_of(rows), "session_gap")
+        rows, note = sessions.cut_at_gaps(rows, preparation.session_gap, second)
+        notes.append(note)
     rows = _filter(rows, preparation, notes)
     labels = _split(tables, rows, preparation)
+    beginnings = None
     names: tuple[str, ...] = splits.PARTS
     if preparation.find_split().new_users:
         kept = labels != splits.LEFT_OUT
         notes += _left_out(rows.items.codes[~kept])
         rows, labels = rows.take(np.flatnonzero(kept)).renumbered(), labels[kept]
         names = (*splits.PARTS, splits.GIVEN_PART)
+        if preparation.of_sessions and preparation.session_targets == "each":
+            rows, labels, beginnings, note = sessions.each_position(rows, labels)
+            notes.append(note)
     parts = {name: _part(rows, np.flatnonzero(labels == label)) for label, name in enumerate(names)}
     if not len(parts["train"]):
         raise DataError("no interaction is left for train")
@@ -185,7 +104,12 @@ def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
         notes += too_few_given(parts, len(rows.users.names))
     else:
         notes += unknown_in_train(parts, len(rows.users.names), len(rows.items.names), tables, split)
-    return Prepared(parts, rows.users.names, rows.items.names, shipped, tuple(dict.fromkeys(notes)))
+    names_of = rows.users.names, rows.items.names
+    return Prepared(parts, *names_of, shipped, tuple(dict.fromkeys(notes)), beginnings)
+
+
+def _times_of(rows: Rows) -> np.ndarray:
+    return rows.columns.get(TIMESTAMP, np.zeros(0))
 
 
 def _merge(tables: Mapping[str, Table], notes: list[str]) -> Rows:
@@ -250,6 +174,8 @@ def _split(tables: Mapping[str, Table], rows: Rows, preparation: Preparation) ->
     split = preparation.find_split()
     if split.needs_time or (split.new_users and preparation.fold_in_by == "time"):
         _require_times(tables[WHOLE], rows, preparation.split, split)
+    by_days = preparation.test_days is not None or preparation.valid_days is not None
+    second = sessions.units_in_a_second([tables[WHOLE]], _times_of(rows), "split by days") if by_days else 1
     unsplit = splits.Unsplit(
         users=rows.users.codes,
         items=rows.items.codes,
@@ -264,6 +190,9 @@ def _split(tables: Mapping[str, Table], rows: Rows, preparation: Preparation) ->
         rng=generator(preparation.split_seed, 0, "split"),
         fold_in_ratio=preparation.fold_in_ratio,
         fold_in_by=preparation.fold_in_by,
+        test_days=preparation.test_days,
+        valid_days=preparation.valid_days,
+        second=second,
     )
     return split.label(unsplit, preparation.split)
 

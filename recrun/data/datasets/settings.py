@@ -18,6 +18,7 @@ from recrun.types import (
     Lt,
     NonNegativeInt,
     OptionalColumn,
+    PositiveFloat,
     PositiveInt,
     SplitName,
     Where,
@@ -38,12 +39,50 @@ class NewUsers(TypedDict, total=False):
         Gt(0),
         Lt(1),
         Default(0.8),
-        AppliesIf("split.new_users", "it is for split=new_users, found split={split}"),
+        AppliesIf("split.new_users and split != 'sessions'", "it is for split=new_users, found split={split}"),
     ]
     fold_in_by: Annotated[
         Literal["random", "time"],
         Default("random"),
-        AppliesIf("split.new_users", "it is for split=new_users, found split={split}"),
+        AppliesIf("split.new_users and split != 'sessions'", "it is for split=new_users, found split={split}"),
+    ]
+
+
+class Sessions(TypedDict, total=False):
+    """Settings of sessions.
+
+    Args:
+        session_gap: the longest inactivity within a session, such as 30m, or a number of seconds; each user is cut into
+            sessions, which take the place of users. null cuts nothing.
+        session_targets: whether each item but the first of a held-out session is to be found, or only the last; for
+            sessions.
+        test_days: the sessions that end in so many last days are tested on; null tests on test_ratio of all sessions.
+        valid_days: the sessions of so many days before those are validated on; null validates on valid_ratio of all.
+    """
+
+    session_gap: Annotated[
+        str | float | None,
+        Default(None),
+        AppliesIf("train_path is None and split != 'given'", "the parts are given"),
+        Where(
+            "is_time_span(session_gap)",
+            "expected a span of time above 0 such as 30m, 1.5h or 1800, found {session_gap}",
+        ),
+    ]
+    session_targets: Annotated[
+        Literal["each", "last"],
+        Default("each"),
+        AppliesIf("split == 'sessions'", "it is for split=sessions, found split={split}"),
+    ]
+    test_days: Annotated[
+        PositiveFloat | None,
+        Default(None),
+        AppliesIf("split == 'sessions'", "it is for split=sessions, found split={split}"),
+    ]
+    valid_days: Annotated[
+        PositiveFloat | None,
+        Default(None),
+        AppliesIf("split == 'sessions'", "it is for split=sessions, found split={split}"),
     ]
 
 
@@ -55,7 +94,9 @@ class ValidShare(TypedDict, total=False):
         split_seed: seed of what is held out at random.
     """
 
-    valid_ratio: Annotated[Fraction, Default(0.1)]
+    valid_ratio: Annotated[
+        Fraction, Default(0.1), AppliesIf("valid_days is None", "valid_days says which sessions are validated on")
+    ]
     split_seed: Annotated[NonNegativeInt, Default(0)]
 
 
@@ -73,6 +114,7 @@ class Shares(ValidShare, total=False):
         Default(0.1),
         AppliesIf("split.without_share is None", "{split.without_share}"),
         AppliesIf("train_path is None and split != 'given'", "the parts are given"),
+        AppliesIf("test_days is None", "test_days says which sessions are tested on"),
         Where(
             "test_ratio + valid_ratio < 1",
             "test_ratio {test_ratio} and valid_ratio {valid_ratio} together must be less than 1, so that something is "
@@ -85,13 +127,13 @@ class Shares(ValidShare, total=False):
     ]
 
 
-class Splitting(Shares, NewUsers, total=False):
+class Splitting(Shares, NewUsers, Sessions, total=False):
     """Settings of data sets that any split applies to.
 
     Args:
         split: held out is a random share of each user's interactions (ratio), each user's latest one or several, a
-            fold, all of some users or items, a part of those of some users (new_users), the latest of all (time), or
-            the latest share of each user's.
+            fold, all of some users or items, a part of those of some users (new_users), the latest of all (time), the
+            latest share of each user's, or what follows in the latest sessions (sessions).
         n_held_out: how many of each user's latest interactions are tested on; for leave_k.
         n_folds: how many folds each user's interactions are dealt to; for k_fold.
         test_fold: the fold that is tested on, from 1; for k_fold.

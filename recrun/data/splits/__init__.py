@@ -49,6 +49,9 @@ class Unsplit:
         rng: the source of randomness, seeded by `split_seed`.
         fold_in_ratio: share of a held-out user's interactions that is given.
         fold_in_by: which ones are given, "random" or the earliest ("time").
+        test_days: the sessions of how many last days are tested on; None for a share.
+        valid_days: likewise for validation, before those of test.
+        second: how many units of `times` make a second; 1 if no days are asked for.
     """
 
     users: np.ndarray
@@ -64,6 +67,9 @@ class Unsplit:
     rng: np.random.Generator
     fold_in_ratio: float = 0.8
     fold_in_by: str = "random"
+    test_days: float | None = None
+    valid_days: float | None = None
+    second: int = 1
 
 
 SplitFunction = Callable[[Unsplit], "np.ndarray"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recrun.data.splits import Unsplit, rules
+from recrun.data.splits.sessions import by_sessions
 from recrun.registry import SPLITS
 
 
@@ -56,6 +57,12 @@ def new_users(rows: Unsplit) -> np.ndarray:
     shares = {"test_ratio": rows.test_ratio, "valid_ratio": rows.valid_ratio, "fold_in_ratio": rows.fold_in_ratio}
     times = rows.times if rows.fold_in_by == "time" else None
     return rules.by_new_users(rows.users, rows.items, times, rows.n_users, rows.n_items, **shares, rng=rows.rng)
+
+
+@SPLITS.register("sessions", needs_time=True, compares_users=True, keeps_order=True, new_users=True)
+def sessions(rows: Unsplit) -> np.ndarray:
+    """Hold out the latest sessions, each a user of the data, give their items, and test on what follows these."""
+    return by_sessions(rows)
 
 
 @SPLITS.register("cold_items", keeps_order=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,10 +107,11 @@ def test_a_changed_split_is_not_read_from_the_cache(folder: Path) -> None:
 
 def test_every_split_of_the_table_returns_a_label_for_each_row() -> None:
     for name in (each.name for each in SPLITS if each.target.startswith("recrun.")):
-        data = Synthetic(split=name, n_interactions=2000, n_users=200, n_items=100)
+        last: dict[str, Any] = {"session_targets": "last"} if name == "sessions" else {}
+        data = Synthetic(split=name, n_interactions=2000, n_users=200, n_items=100, **last)
         n_rows = {part: len(data.interactions(part)) for part in ("train", "valid", "test")}  # type: ignore[arg-type]
         given = data.given()
-        assert (given is None) == (name != "new_users")
+        assert (given is None) == (name not in ("new_users", "sessions"))
         assert sum(n_rows.values()) + (0 if given is None else given.nnz) == 2000, name
         assert min(n_rows.values()) > 0, name
         assert np.isin(data.interactions("test").users, np.arange(data.n_users)).all()

@@ -49,7 +49,7 @@ class Mine(RecDataSet):
         super().__init__(root, Preparation(**rest))
 """
 SPLITTING = ["valid_ratio", "split_seed", "test_ratio", "split", "n_held_out", "n_folds", "test_fold"]
-SPLITTING[3:3] = ["fold_in_ratio", "fold_in_by"]
+SPLITTING[3:3] = ["fold_in_ratio", "fold_in_by", "session_gap", "session_targets", "test_days", "valid_days"]
 
 
 def test_a_group_declares_the_defaults_that_the_preparation_and_the_layout_have() -> None:
@@ -57,6 +57,7 @@ def test_a_group_declares_the_defaults_that_the_preparation_and_the_layout_have(
     assert source is not None
     defaults = {field.name: field.default for kind in (Preparation, Layout) for field in fields(kind)}
     defaults["drop_missing"] = []
+    del defaults["labelled"]  # what a data set is, which is no setting
     node = source.definitions["AnyInteractions"]
     assert isinstance(node, ast.ClassDef)
     group = read_group(node, source, "dataset x", {})

@@ -1,0 +1,1 @@
+"""Configs for sessions cut from MovieLens 100K."""
