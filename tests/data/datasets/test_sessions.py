@@ -192,6 +192,27 @@ def test_settings_of_sessions_do_not_count_where_there_are_none(tmp_path: Path) 
     assert len(data.interactions("train")) + len(data.interactions("valid")) + len(data.interactions("test")) == 600
 
 
+DIGESTS = {
+    "ratio": "9295e9d93547ac6a",
+    "leave_one_out": "bc35e5e49be95516",
+    "time": "3ecc78980a322ec5",
+    "user_time": "5bc5e6e7ab6d83a5",
+    "new_users": "a2c89b9eed76a3ae",
+    "cold_users": "8e22b997b5805709",
+    "k_fold": "fba7c627c2315fc8",
+    "cold_items": "48330b7cc70b82b2",
+    "leave_k": "bc35e5e49be95516",
+}
+"""The beginnings of digests of the three parts, computed before there were sessions."""
+
+
+@pytest.mark.parametrize("split", list(DIGESTS))
+def test_other_splits_hold_the_same_rows_as_before_there_were_sessions(split: str) -> None:
+    data = Synthetic(n_users=60, n_items=40, n_interactions=900, split=split)
+    assert data.hashes["split"].startswith(DIGESTS[split])
+    assert data.preparation == Preparation(split=split)
+
+
 def test_training_on_valid_takes_whole_sessions_and_no_beginnings(tmp_path: Path) -> None:
     rows = _rows([*SESSIONS, ("F", 1, 4323), ("G", 2, 9000), ("G", 3, 9001)])
     lines = "".join(f"{user},{item},{at}\n" for user, item, at in rows)
