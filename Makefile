@@ -118,6 +118,28 @@ coverage: $(VENV)/installed-dev ## run the tests and report which lines they rea
 bench: $(VENV)/installed-dev ## run the benchmarks and print one table of the targets
 	$(BIN)/python benchmarks/all.py
 
+# Needs the data of `recrun data fetch` in DATA. Each of VERIFIED takes less than ten minutes on one core.
+DATA := data
+RUNS := runs
+VERIFIED := $(patsubst %,gowalla/%,popularity rp3beta gfcf userknn itemknn itemknn_bars puresvd ials slim_bars bprmf) \
+  beauty/popularity ml100k/bprmf sessions/popularity sessions/gru4rec sessions/stamp
+.PHONY: verify
+verify: $(VENV)/installed ## run the configs of results that take minutes, and compare with what they say (DATA=data)
+	$(BIN)/recrun verify $(VERIFIED:%=configs/%.yaml) root=$(DATA) --runs $(RUNS)
+
+# Finished runs are not repeated and interrupted ones continue, so that it may be stopped and started again.
+SEEDS := 5
+RESULTS := $(patsubst %,beauty/%,neumf sasrec_recboard caser lightgcn narm gru4rec stamp bert4rec hstu bsarec fmlprec) \
+  $(patsubst %,gowalla/%,simgcl xsimgcl youtubednn cml enmf multvae lightgcl ultragcn simplex ccl neumf ngcf macridvae dgcf bsl) \
+  $(patsubst %,ml1m/%,sasrec_one_negative gsasrec duorec)
+.PHONY: results
+results: $(VENV)/installed ## train configs of published numbers over SEEDS seeds, and write docs/results.* (days; RESULTS="beauty/caser")
+	@failed=; for config in $(RESULTS); do \
+	  $(BIN)/recrun sweep configs/$$config.yaml --seeds $(SEEDS) root=$(DATA) --runs $(RUNS) || failed="$$failed $$config"; done; \
+	$(BIN)/recrun board docs/results.json $(RUNS) --runs $(RUNS) --to docs/results.json && \
+	$(BIN)/recrun board docs/results.json --to docs/results.md && \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
 .PHONY: wheel
 wheel: $(VENV)/installed-dev ## build a wheel into dist/
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
