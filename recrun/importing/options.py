@@ -38,7 +38,7 @@ class ModelMap:
         sets: the settings here that no key stands for.
         differs: what differs between both models, whatever the keys say.
         rows: what a training row is there: "pairs" of a positive and a negative, "items" with a label each, "users",
-            "histories", or "none" for a model that is not trained by gradient descent.
+            "histories", "prefixes" of them, or "none" for a model that is not trained by gradient descent.
     """
 
     name: str
@@ -47,6 +47,11 @@ class ModelMap:
     sets: Mapping[str, Any] = field(default_factory=dict)
     differs: tuple[str, ...] = ()
     rows: str = "pairs"
+
+    @property
+    def reads_histories(self) -> bool:
+        """Whether the model is one of sequences."""
+        return self.rows in ("histories", "prefixes")
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def given(key: str, value: str) -> Entry:
 def start(draft: Draft, model: ModelMap) -> None:
     """Set what a model map sets in any case."""
     draft.settings |= {"model": model.name, **model.sets}
-    draft.reads_histories = model.rows == "histories"
+    draft.reads_histories = model.reads_histories
     draft.differences += model.differs
 
 

@@ -66,7 +66,7 @@ def _model_of(by_key: Mapping[str, Entry], files: Sequence[Entry], options: Opti
 
 def _defaults(model: ModelMap) -> dict[str, Any]:
     """Return RecBole's defaults of keys that matter here."""
-    sequential = model.rows == "histories"
+    sequential = model.reads_histories
     evaluation = {
         "eval_args": _SEQUENTIAL_SPLIT if sequential else _DEFAULT_SPLIT,
         "metrics": ["Recall", "MRR", "NDCG", "Hit", "Precision"],

@@ -264,6 +264,7 @@ TRAINING: Final[dict[str, dict[str, Rule]]] = {
         "train_neg_sample_args": no_effect("the model is trained on all items at once"),
         "train_batch_size": _batch(None),
     },
+    "prefixes": {"train_neg_sample_args": _negatives, "train_batch_size": _batch(0)},
     "histories": {"train_neg_sample_args": _negatives, "train_batch_size": _histories},
     "none": {},
 }

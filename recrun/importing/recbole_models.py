@@ -15,6 +15,7 @@ from recrun.importing.yaml_tree import Entry
 _XAVIER: Final = "embeddings start by Xavier's initialisation there, by a normal one with deviation init_std here"
 _NORMS: Final = "the norms of a batch's embeddings are penalised there, not their squares; choose embedding_decay anew"
 _SQUARES: Final = "penalises half the squared norms of a batch's embeddings over B, as there with require_pow"
+_DEVIATION: Final = "the weights of linear layers start by a normal distribution with deviation init_std there"
 _NO_DROPOUT: Final = "the model here has no such dropout"
 _HISTORIES: Final = (
     "a training row is one item and what came before it there, a user's whole history here, so batch_size and an epoch "
@@ -57,21 +58,6 @@ def _hidden(draft: Draft, entry: Entry) -> None:
         draft.refuse(entry, "the model here has one hidden layer")
 
 
-def _inner(draft: Draft, entry: Entry) -> None:
-    if entry.value == draft.value("hidden_size"):
-        draft.skip(entry, "as it is here")
-    else:
-        draft.refuse(entry, "the network of a position is as wide as the embeddings here")
-
-
-def _inner_of_four(draft: Draft, entry: Entry) -> None:
-    hidden = draft.value("hidden_size")
-    if is_number(hidden) and entry.value == 4 * hidden:
-        draft.skip(entry, "as it is here")
-    else:
-        draft.refuse(entry, "the network of a position is 4 times as wide as the embeddings here")
-
-
 _EMBEDDING: Final[dict[str, Rule]] = {"embedding_size": to("embedding_dim")}
 _ELASTIC: Final = (
     "the squared error is divided by the number of users there: set l1_weight = users x alpha x l1_ratio and "
@@ -81,7 +67,12 @@ _TRANSFORMER: Final[dict[str, Rule]] = {
     "n_layers": to("n_layers"),
     "n_heads": to("n_heads"),
     "hidden_size": to("embedding_dim"),
+    "inner_size": to("inner_dim"),
+    "hidden_act": to(
+        "activation", named({"gelu": "gelu", "relu": "relu", "swish": "silu", "tanh": "tanh"}, "function")
+    ),
     "hidden_dropout_prob": to("dropout"),
+    "attn_dropout_prob": to("attention_dropout"),
     "initializer_range": to("init_std"),
     "layer_norm_eps": no("the constant of layer normalisation is 1e-5 here"),
     "loss_type": to("loss", _LOSSES),
@@ -122,19 +113,16 @@ MODELS: Final[dict[str, ModelMap]] = {
             "loss_type": to("loss", _LOSSES),
         },
         {"embedding_size": 64, "hidden_size": 128, "num_layers": 1, "dropout_prob": 0.3, "loss_type": "CE"},
-        {},
-        (_XAVIER, _HISTORIES, "the recurrent layers have no biases there"),
-        "histories",
+        {"bias": False, "sequence_rows": "prefixes"},
+        (_XAVIER,),
+        "prefixes",
     ),
     "BERT4Rec": ModelMap(
         "bert4rec",
         {
             **_TRANSFORMER,
-            "attn_dropout_prob": to("attention_dropout"),
-            "inner_size": _inner_of_four,
-            "hidden_act": only("gelu", why="the network of a position has GELU here"),
             "mask_ratio": to("mask_ratio"),
-            "ft_ratio": no("no rows with the last item masked alone are added here"),
+            "ft_ratio": to("last_only_share", why="the share of rows here, of batches there"),
             "transform": only("mask_itemseq", why="rows are masked here in any case"),
             "loss_type": only("CE", why="the model here is trained by the cross entropy over all items"),
         },
@@ -146,8 +134,8 @@ MODELS: Final[dict[str, ModelMap]] = {
             "ft_ratio": 0.5,
             "transform": "mask_itemseq",
         },
-        {"loss": "cross_entropy"},
-        (_HISTORIES,),
+        {"loss": "cross_entropy", "output_norm": True},
+        (_HISTORIES, _DEVIATION),
         "histories",
     ),
     "ItemKNN": ModelMap(
@@ -229,16 +217,17 @@ MODELS: Final[dict[str, ModelMap]] = {
     "Random": ModelMap("random", rows="none"),
     "SASRec": ModelMap(
         "sasrec",
-        {
-            **_TRANSFORMER,
-            "inner_size": _inner,
-            "hidden_act": only("relu", why="the network of a position has ReLU here"),
-            "attn_dropout_prob": only(0, 0.0, why="attention's output is dropped out here, not its probabilities"),
-        },
+        _TRANSFORMER,
         {**_TRANSFORMER_DEFAULTS, "hidden_dropout_prob": 0.5, "attn_dropout_prob": 0.5},
-        {},
-        (_HISTORIES, "layers are normalised after the sum there, before it here; embeddings are not scaled there"),
-        "histories",
+        {
+            "norm": "post",
+            "norm_embeddings": True,
+            "scale_embeddings": False,
+            "drop_inner": False,
+            "sequence_rows": "prefixes",
+        },
+        (_DEVIATION,),
+        "prefixes",
     ),
     "SimpleX": ModelMap(
         "simplex",

@@ -140,11 +140,29 @@ def test_the_patience_of_recbole_ends_one_evaluation_later(import_one: Importer)
 
 def test_a_model_of_sequences_has_the_defaults_of_sequences(import_one: Importer) -> None:
     config = import_one("recbole", "model: SASRec\ndataset: toys\ntrain_neg_sample_args: ~\n")
-    wanted = {"split": "leave_one_out", "max_length": 50, "loss": "cross_entropy", "batch_size": 128, "n_heads": 2}
+    wanted = {"split": "leave_one_out", "max_length": 50, "loss": "cross_entropy", "n_heads": 2}
     assert _settings(config, *wanted) == wanted
     assert config.draft.settings["mask_seen"] is False
     assert "n_negatives" not in config.draft.settings
-    assert {"inner_size", "hidden_act", "attn_dropout_prob", "train_batch_size"} == set(whys(config))
+    assert whys(config) == {}
+
+
+def test_sasrec_has_the_blocks_and_the_rows_of_recbole(import_one: Importer) -> None:
+    keys = ["hidden_act: swish", "inner_size: 100", "attn_dropout_prob: 0.3", "train_batch_size: 512"]
+    config = import_one("recbole", "\n".join(["model: SASRec", "dataset: toys", *keys, ""]))
+    blocks = {"inner_dim": 100, "activation": "silu", "attention_dropout": 0.3, "norm": "post", "drop_inner": False}
+    wanted = {**blocks, "norm_embeddings": True, "scale_embeddings": False}
+    wanted |= {"sequence_rows": "prefixes", "batch_size": 512}
+    assert _settings(config, *wanted) == wanted
+    assert "linear layers start" in " ".join(config.draft.differences)
+    assert "hidden_act" in whys(import_one("recbole", "model: SASRec\ndataset: toys\nhidden_act: sigmoid\n"))
+
+
+def test_bert4rec_masks_the_last_item_alone_as_often_and_lists_what_its_rows_differ_in(import_one: Importer) -> None:
+    config = import_one("recbole", "model: BERT4Rec\ndataset: toys\ntrain_neg_sample_args: ~\n")
+    wanted = {"last_only_share": 0.5, "output_norm": True, "inner_dim": 256, "activation": "gelu", "batch_size": 128}
+    assert _settings(config, *wanted) == wanted
+    assert set(whys(config)) == {"train_batch_size"}
     assert "item and what came before it" in " ".join(config.draft.differences)
 
 
