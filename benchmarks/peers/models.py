@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from recrun.training.coach import Coach
 
 BATCH_SIZE: Final = 2048
-LENGTHS: Final = {"Beauty": 50, "MovieLens1M": 200}
+LENGTHS: Final = {"Beauty": 50, "MovieLens1M": 50}
 """The most items of a history that are read."""
 MODELS: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any]]]] = {
     "sasrec": (
