@@ -40,7 +40,7 @@ def read(files: Sequence[Entry], options: Options) -> Iterator[Found]:
     by_key.pop("model", None)
     if "dataset" not in by_key:
         raise ConfigError(Fault("names no dataset; say which: --dataset NAME", file=last_file(files)))
-    usual = _OF_SEQUENCES if model.rows == "histories" else _OF_PAIRS
+    usual = _OF_SEQUENCES if model.reads_histories else _OF_PAIRS
     defaults = {**_DEFAULTS, **usual, **model.defaults}
     defaults = {key: value for key, value in defaults.items() if key not in model.sets}
     draft.follow(by_key.values(), {**_RULES, **model.keys, "dataset": _dataset(options.data)}, defaults)

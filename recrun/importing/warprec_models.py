@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from recrun.importing.convert import confidence, is_number, named, perceptron, same_layers
-from recrun.importing.draft import Draft, Rule, along_with, no, only, to
+from recrun.importing.convert import confidence, named, perceptron, same_layers
+from recrun.importing.draft import Rule, along_with, no, only, to
 from recrun.importing.options import ModelMap
 from recrun.importing.searched import RATINGS, batch, least_one
-from recrun.importing.yaml_tree import Entry
 
 _XAVIER: Final = "embeddings start by Xavier's initialisation there, by a normal one with deviation init_std here"
 _DECAY: Final = "the L2 term may be scaled otherwise there; choose embedding_decay anew"
@@ -35,25 +34,13 @@ _HISTORIES: Final[dict[str, Rule]] = {
 _WHOLE: Final = "batches may count parts of histories there; here they count users"
 
 
-def _inner(factor: int) -> Rule:
-    def rule(draft: Draft, entry: Entry) -> None:
-        width: Any = draft.value("embedding_size")
-        if is_number(width) and entry.value == factor * width:
-            draft.skip(entry, "as it is here")
-        else:
-            times = "as wide" if factor == 1 else f"{factor} times as wide"
-            draft.refuse(entry, f"the network of a position is {times} as the embeddings here")
-
-    return rule
-
-
 _SASREC: Final[dict[str, Rule]] = {
     **_HISTORIES,
     "embedding_size": to("embedding_dim"),
     "n_layers": to("n_layers"),
     "n_heads": to("n_heads"),
-    "inner_size": _inner(1),
-    "attn_dropout_prob": only(0, 0.0, why="attention's output is dropped out here, not its probabilities"),
+    "inner_size": to("inner_dim"),
+    "attn_dropout_prob": to("attention_dropout"),
 }
 
 MODELS: Final[dict[str, ModelMap]] = {
@@ -221,7 +208,7 @@ MODELS: Final[dict[str, ModelMap]] = {
             "embedding_size": to("embedding_dim"),
             "n_layers": to("n_layers"),
             "n_heads": to("n_heads"),
-            "inner_size": _inner(4),
+            "inner_size": to("inner_dim"),
             "attn_dropout_prob": to("attention_dropout"),
             "mask_prob": to("mask_ratio"),
             "neg_samples": only(0, why="the model here is trained by the cross entropy over all items"),

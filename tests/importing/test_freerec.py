@@ -59,6 +59,16 @@ def test_the_loss_of_sasrec_says_whether_negatives_are_drawn(import_one: Importe
     assert _settings(config, "loss", "n_negatives") == {"loss": "cross_entropy", "n_negatives": None}
 
 
+def test_sasrec_and_gru4rec_become_the_forms_of_recboard(import_one: Importer) -> None:
+    config = import_one("freerec", RUN + "dropout_rate: 0.4\n", model="SASRec")
+    blocks = {"norm": "query", "drop_attention_output": False, "dropout": 0.4, "attention_dropout": 0.4}
+    assert _settings(config, *blocks, "sequence_rows") == {**blocks, "sequence_rows": None}
+    rows = {"sequence_rows": "prefixes", "batch_size": 256, "bias": False, "initialization": "recboard"}
+    config = import_one("freerec", RUN, model="GRU4Rec")
+    assert _settings(config, *rows) == rows
+    assert whys(config) == {}
+
+
 def test_one_rate_of_bert4rec_is_three_here(import_one: Importer) -> None:
     config = import_one("freerec", RUN + "dropout_rate: 0.3\n", model="BERT4Rec")
     wanted = {"dropout": 0.3, "attention_dropout": 0.3, "inner_dropout": 0.3, "output_layer": False}

@@ -72,6 +72,15 @@ def test_a_batch_of_neumf_counts_negatives_and_its_layers_are_a_list_of_lists(im
     assert _settings(config, "batch_size", "n_layers") == {"batch_size": 2, "n_layers": 2}
 
 
+def test_a_block_may_have_a_network_of_any_width(import_text: Importer) -> None:
+    rates = "inner_size: 48, attn_dropout_prob: 0.2, embedding_size: 32, dropout_prob: 0.1"
+    for model in ("SASRec", "BERT4Rec"):
+        config = _one(import_text("warprec", READER + SPLITTER + EVALUATION + _model(model, rates)))
+        wanted = {"inner_dim": 48, "attention_dropout": 0.2, "embedding_dim": 32, "dropout": 0.1}
+        assert _settings(config, *wanted) == wanted
+        assert not {"inner_size", "attn_dropout_prob"} & set(whys(config))
+
+
 def test_an_earlier_splitter_has_shares_of_all_interactions(import_text: Importer) -> None:
     splitter = "splitter: {strategy: temporal, test_ratio: 0.1, val_ratio: 0.1, seed: 42}\n"
     config = _one(import_text("warprec", READER + splitter + EVALUATION + _model("EASE", "l2: 10")))
