@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from recrun.config.resolve import resolve
+from recrun.data.datasets.cached import made_from
 from recrun.data.datasets.file import File
 from recrun.data.datasets.preparation import Preparation, Prepared, prepare
 from recrun.data.datasets.synthetic import Synthetic
@@ -184,9 +185,9 @@ def test_it_is_cached_with_its_beginnings(data: File, tmp_path: Path) -> None:
 def test_settings_of_sessions_do_not_count_where_there_are_none(tmp_path: Path) -> None:
     data = Synthetic(n_users=50, n_items=40, n_interactions=600)
     keys = {"session_gap", "session_targets", "test_days", "valid_days"}
-    assert not keys & data._settings_that_count(data.preparation).keys()
+    assert not keys & made_from(Synthetic, data.settings, {}, data.preparation)["settings"].keys()
     cut = Synthetic(n_users=50, n_items=40, n_interactions=600, session_gap="30d")
-    assert keys & cut._settings_that_count(cut.preparation).keys() == {"session_gap"}
+    assert keys & made_from(Synthetic, cut.settings, {}, cut.preparation)["settings"].keys() == {"session_gap"}
     assert cut.n_users > data.n_users
     assert data.beginnings is None
     assert len(data.interactions("train")) + len(data.interactions("valid")) + len(data.interactions("test")) == 600
