@@ -4,7 +4,7 @@
 
 The tables have Gowalla's size with embedding 64: B users, K negatives each, drawn from R distinct items (as many as a
 batch has for in-batch negatives, or all items for uniform ones). The loss is a softmax. `bprmf` uses the product where
-`recrun.architectures.few_items` finds that it pays; the last rows show that it does not for many distinct items.
+`recrun.architectures.item_products` finds that it pays; the last rows show that it does not for many distinct items.
 Processor seconds, the best round of each.
 """
 
@@ -17,7 +17,7 @@ import torch
 from _common import machine, table
 from torch import Tensor
 
-from recrun.architectures.few_items import repeated_items
+from recrun.architectures.item_products import repeated_items
 from recrun.data.tokenizer import RowEmbedding
 
 N_USERS, N_ITEMS, DIM = 29_858, 40_981, 64

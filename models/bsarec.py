@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recrun.architectures.attention import AttentionBlock, BlockForm
-from recrun.architectures.sequence import SequenceArch, end_at_last
+from recrun.architectures.sequence import FullRowArch
 from recrun.registry import MODELS
 from recrun.types import Annotated, Fraction, PositiveFloat, PositiveInt, UnitInterval, Where
 
@@ -19,15 +19,13 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-def low_pass(width: int, n_frequencies: int) -> Tensor:
-    """Return the matrix (W, W) that keeps the lowest frequencies of a row, and removes all others.
+def band_pass(width: int, first: int, last: int) -> Tensor:
+    """Return the matrix (W, W) that keeps some frequencies of a row, from `first` to before `last`.
 
-    Args:
-        width: W.
-        n_frequencies: how many of the W frequencies are kept: the mean, and pairs of a frequency and its negative.
+    A frequency is kept with its negative; the first one, 0, is that of the mean.
     """
     spectrum = torch.fft.rfft(torch.eye(width, dtype=torch.float64), dim=0)
-    spectrum[n_frequencies // 2 + 1 :] = 0
+    spectrum[:first], spectrum[last:] = 0, 0
     return torch.fft.irfft(spectrum, n=width, dim=0).float()
 
 
@@ -66,7 +64,7 @@ class FilteredBlock(AttentionBlock):
 
 
 @MODELS.register("bsarec", loss="cross_entropy", gradients="mixed", states="last")
-class BSARec(SequenceArch):
+class BSARec(FullRowArch):
     """Predict the next item by self-attention whose blocks also filter the frequencies of the history.
 
     A history is a row of `max_length` positions, and ends at the last one. With x the states of the row, and LFC(x) the
@@ -118,7 +116,7 @@ class BSARec(SequenceArch):
         attention_dropout: Fraction = 0.5,
         init_std: PositiveFloat = 0.02,
     ) -> None:
-        super().__init__(data, max_length)
+        super().__init__(data, max_length, embedding_dim, dropout)
         form = BlockForm(
             dim=embedding_dim,
             n_heads=n_heads,
@@ -128,11 +126,8 @@ class BSARec(SequenceArch):
             dropout=dropout,
             attention_dropout=attention_dropout,
         )
-        low_WW = low_pass(max_length, low_frequencies)
-        self.items = nn.Embedding(data.n_items, embedding_dim)
-        self.positions = nn.Embedding(max_length, embedding_dim)
-        self.norm, self.dropout = nn.LayerNorm(embedding_dim), nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(FilteredBlock(form, low_WW, frequency_weight) for _ in range(n_layers))
+        low_WW = band_pass(max_length, 0, low_frequencies // 2 + 1)
+        self.blocks.extend(FilteredBlock(form, low_WW, frequency_weight) for _ in range(n_layers))
         self.initialize(init_std)
         for module in self.modules():
             if isinstance(module, nn.LayerNorm):
@@ -140,19 +135,3 @@ class BSARec(SequenceArch):
             elif isinstance(module, FilteredBlock):
                 for part in module.attention.inputs.weight.detach().chunk(3):
                     nn.init.xavier_normal_(part)
-
-    def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
-        """Return the states (B, D) after the last items of histories (B, L) of lengths (B,)."""
-        items_BW, is_filled_BW = end_at_last(items, lengths, self.max_length)
-        embedded_BWD = self.items(items_BW) * is_filled_BW[..., None] + self.positions.weight
-        states = self.dropout(self.norm(embedded_BWD))
-        earlier_WW = torch.ones(self.max_length, self.max_length, dtype=torch.bool, device=items.device).tril()
-        visible_BWW = (earlier_WW & is_filled_BW[:, None, :]) | ~is_filled_BW[:, :, None]
-        for number, block in enumerate(self.blocks, start=1):
-            states = block(states, visible_BWW, last_only=number == len(self.blocks))
-        last: Tensor = states[:, -1]
-        return last
-
-    def item_vectors(self) -> Tensor:
-        """Return the embeddings of the items, shared with the history."""
-        return self.items.weight

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from recrun.architectures.prediction import Batch
 from recrun.data.postprocessing.sequences import LENGTH
@@ -58,11 +58,7 @@ class Encoder(SASRec):
 
     def initialize(self, std: float = 0.02) -> None:
         """Draw embeddings and weights of linear layers from N(0, std²); set biases to zero."""
-        for module in self.modules():
-            if isinstance(module, (nn.Embedding, nn.Linear)):
-                nn.init.normal_(module.weight, std=std)
-            if isinstance(module, nn.Linear):
-                nn.init.zeros_(module.bias)
+        self.initialize_alike(std)
 
 
 def contrast_views(first: Tensor, second: Tensor, temperature: float, similarity: Similarity) -> Tensor:

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recrun.architectures.base import Batch, RecSysArch
-from recrun.architectures.few_items import repeated_items
 from recrun.architectures.fold_in import FoldIn
+from recrun.architectures.item_products import repeated_items
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 

@@ -18,6 +18,7 @@ from recrun.registry import MODELS
 from recrun.types import Annotated, AppliesIf, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
+    from recrun.architectures.sequence import SequenceArch
     from recrun.criterions import BaseCriterion
     from recrun.data.interactions import CSR, TrainingData
 
@@ -69,6 +70,17 @@ class SameTarget:
         found = self.draw(*(each.cpu().numpy() for each in (users, targets, draws_B)))
         items, lengths = self.rows.before(*found, max_length)
         return torch.from_numpy(items).to(users.device), torch.from_numpy(lengths).to(users.device)
+
+    def read_pairs(self, model: SequenceArch, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the states (B, D) of the histories of a batch, read once more, and of others with the same targets.
+
+        Args:
+            model: the model that reads them.
+            batch: prefixes, of users (B, 1) with targets (B, 1).
+        """
+        again = model.read_all(batch[model.item_column], batch[LENGTH][:, 0])
+        users, targets = batch[model.user_column][:, 0], batch[TARGET][:, 0]
+        return again, model.read_all(*self.draw_histories(users, targets, model.max_length))
 
 
 @MODELS.register("duorec", loss="cross_entropy", gradients="mixed", states="last")
@@ -152,8 +164,6 @@ class DuoRec(Encoder):
         loss = super().training_loss(batch, criterion)
         if self.contrast_weight == 0:
             return loss
-        again = self.read_all(batch[self.item_column], batch[LENGTH][:, 0])
-        users, targets = batch[self.user_column][:, 0], batch[TARGET][:, 0]
-        same = self.read_all(*self.same_target.draw_histories(users, targets, self.max_length))
+        again, same = self.same_target.read_pairs(self, batch)
         contrast = contrast_views(again, same, self.contrast_temperature, self.contrast_similarity)
         return loss + self.contrast_weight * contrast

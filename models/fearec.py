@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from recrun.architectures.attention import AttentionBlock, BlockForm
 from recrun.architectures.prediction import Batch
-from recrun.architectures.sequence import SequenceArch, end_at_last
-from recrun.data.postprocessing.sequences import LENGTH, TARGET
+from recrun.architectures.sequence import FullRowArch
+from recrun.models.bsarec import band_pass
 from recrun.models.cl4srec import Similarity, contrast_views
 from recrun.models.duorec import SameTarget
 from recrun.registry import MODELS
@@ -52,13 +52,6 @@ def ramp(n_frequencies: int, n_layers: int, share: float) -> list[tuple[int, int
     left = n_frequencies * (1 - share)
     step = int(left // (n_layers - 1)) if n_layers > 1 else 0
     return [(int(left) - layer * step, n_frequencies - layer * step) for layer in range(n_layers)]
-
-
-def band_pass(width: int, first: int, last: int) -> Tensor:
-    """Return the matrix (W, W) that keeps some frequencies of a row, from `first` to before `last`."""
-    spectrum = torch.fft.rfft(torch.eye(width, dtype=torch.float64), dim=0)
-    spectrum[:first], spectrum[last:] = 0, 0
-    return torch.fft.irfft(spectrum, n=width, dim=0).float()
 
 
 class HybridBlock(AttentionBlock):
@@ -130,7 +123,7 @@ class HybridBlock(AttentionBlock):
 
 
 @MODELS.register("fearec", loss="cross_entropy", gradients="mixed", states="last")
-class FEARec(SequenceArch):
+class FEARec(FullRowArch):
     """Predict the next item by attention to states and to delays of the history, each layer at other frequencies.
 
     A history is a row of `max_length` positions, and ends at the last one. Each layer has a band of the frequencies
@@ -202,7 +195,7 @@ class FEARec(SequenceArch):
         spectrum_weight: NonNegativeFloat = 0.1,
         init_std: PositiveFloat = 0.02,
     ) -> None:
-        super().__init__(data, max_length)
+        super().__init__(data, max_length, embedding_dim, dropout)
         form = BlockForm(
             dim=embedding_dim,
             n_heads=n_heads,
@@ -214,46 +207,22 @@ class FEARec(SequenceArch):
         )
         n_delays = min(max(int(delay_factor * math.log(max_length)), 1), max_length)
         bands = [band_pass(max_length, *band) for band in ramp(max_length // 2 + 1, n_layers, frequency_share)]
-        self.items = nn.Embedding(data.n_items, embedding_dim)
-        self.positions = nn.Embedding(max_length, embedding_dim)
-        self.norm, self.dropout = nn.LayerNorm(embedding_dim), nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(HybridBlock(form, band_WW, n_delays, frequency_weight) for band_WW in bands)
+        self.blocks.extend(HybridBlock(form, band_WW, n_delays, frequency_weight) for band_WW in bands)
+        self.initialize_alike(init_std)
         for module in self.modules():
-            if isinstance(module, (nn.Embedding, nn.Linear)):
-                nn.init.normal_(module.weight, std=init_std)
-            if isinstance(module, nn.Linear):
-                nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.LayerNorm):
+            if isinstance(module, nn.LayerNorm):
                 module.eps = 1e-12
         self.contrast_weight, self.contrast_temperature = contrast_weight, contrast_temperature
         self.contrast_similarity: Similarity = contrast_similarity
         self.spectrum_weight = spectrum_weight
         self.same_target = SameTarget(data.interactions.histories(data.n_users), data.n_users)
 
-    def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
-        """Return the states (B, D) after the last items of histories (B, L) of lengths (B,)."""
-        items_BW, is_filled_BW = end_at_last(items, lengths, self.max_length)
-        embedded_BWD = self.items(items_BW) * is_filled_BW[..., None] + self.positions.weight
-        states = self.dropout(self.norm(embedded_BWD))
-        earlier_WW = torch.ones(self.max_length, self.max_length, dtype=torch.bool, device=items.device).tril()
-        visible_BWW = (earlier_WW & is_filled_BW[:, None, :]) | ~is_filled_BW[:, :, None]
-        for number, block in enumerate(self.blocks, start=1):
-            states = block(states, visible_BWW, last_only=number == len(self.blocks))
-        last: Tensor = states[:, -1]
-        return last
-
-    def item_vectors(self) -> Tensor:
-        """Return the embeddings of the items, shared with the history."""
-        return self.items.weight
-
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch of prefixes, and those of their pairs."""
         loss = super().training_loss(batch, criterion)
         if self.contrast_weight == 0 and self.spectrum_weight == 0:
             return loss
-        again = self.read_all(batch[self.item_column], batch[LENGTH][:, 0])
-        users, targets = batch[self.user_column][:, 0], batch[TARGET][:, 0]
-        same = self.read_all(*self.same_target.draw_histories(users, targets, self.max_length))
+        again, same = self.same_target.read_pairs(self, batch)
         if self.contrast_weight > 0:
             contrast = contrast_views(again, same, self.contrast_temperature, self.contrast_similarity)
             loss = loss + self.contrast_weight * contrast

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recrun.architectures.sequence import SequenceArch, end_at_last
+from recrun.architectures.sequence import FullRowArch
 from recrun.registry import MODELS
 from recrun.types import Fraction, PositiveFloat, PositiveInt
 
@@ -82,7 +82,7 @@ class FilterBlock(nn.Module):
 
 
 @MODELS.register("fmlprec", loss="bpr", gradients="mixed", states="last")
-class FMLPRec(SequenceArch):
+class FMLPRec(FullRowArch):
     """Predict the next item by blocks of a filter with learned frequencies and a network of each position.
 
     A history is a row of `max_length` positions, and ends at the last one; positions before it hold their position
@@ -107,6 +107,8 @@ class FMLPRec(SequenceArch):
         init_std: standard deviation of all initial weights.
     """
 
+    attends = False
+
     def __init__(
         self,
         data: TrainingData,
@@ -117,11 +119,8 @@ class FMLPRec(SequenceArch):
         dropout: Fraction = 0.5,
         init_std: PositiveFloat = 0.02,
     ) -> None:
-        super().__init__(data, max_length)
-        self.items = nn.Embedding(data.n_items, embedding_dim)
-        self.positions = nn.Embedding(max_length, embedding_dim)
-        self.norm, self.dropout = nn.LayerNorm(embedding_dim, eps=1e-12), nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(FilterBlock(max_length, embedding_dim, dropout) for _ in range(n_layers))
+        super().__init__(data, max_length, embedding_dim, dropout)
+        self.blocks.extend(FilterBlock(max_length, embedding_dim, dropout) for _ in range(n_layers))
         for module in self.modules():
             if isinstance(module, (nn.Embedding, nn.Linear)):
                 nn.init.normal_(module.weight, std=init_std)
@@ -129,16 +128,3 @@ class FMLPRec(SequenceArch):
                 nn.init.zeros_(module.bias)
             elif isinstance(module, FilterLayer):
                 nn.init.normal_(module.filter, std=init_std)
-
-    def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
-        """Return the states (B, D) after the last items of histories (B, L) of lengths (B,)."""
-        items_BW, is_filled_BW = end_at_last(items, lengths, self.max_length)
-        states = self.dropout(self.norm(self.items(items_BW) * is_filled_BW[..., None] + self.positions.weight))
-        for number, block in enumerate(self.blocks, start=1):
-            states = block(states, last_only=number == len(self.blocks))
-        last: Tensor = states[:, -1]
-        return last
-
-    def item_vectors(self) -> Tensor:
-        """Return the embeddings of the items, shared with the history."""
-        return self.items.weight

@@ -118,11 +118,8 @@ class FREEDOM(GraphArch):
         return [getattr(self, f"content_{number}") for number in range(self.n_contents)]
 
     def _propagate(self, edges: EdgeWeights | None) -> tuple[Tensor, Tensor]:
-        layer_ND = total_ND = self.nodes()
-        for _ in range(self.n_layers):
-            layer_ND = self.graph(layer_ND, edges)
-            total_ND = total_ND + layer_ND
-        users_UD, items_ID = self.graph.split(total_ND / (self.n_layers + 1))
+        weights = [1 / (self.n_layers + 1)] * (self.n_layers + 1)
+        users_UD, items_ID = self.graph.split(self.graph.average(self.nodes(), weights, edges))
         similar_ID = self.Item.embeddings.weight
         for _ in range(self.n_item_layers):
             similar_ID = self.item_graph(similar_ID)

@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recrun.architectures.graph import GraphArch
+from recrun.architectures.item_products import log_sums
 from recrun.architectures.prediction import Batch
 from recrun.architectures.sparse import scale_rows, truncated_svd
 from recrun.errors import ConfigError, Fault
-from recrun.models.sgl import identify, log_sums
+from recrun.models.sgl import identify
 from recrun.registry import MODELS
 from recrun.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -146,4 +147,4 @@ class LightGCL(GraphArch):
         weights_R = counts_R.to(view_ND.dtype) / len(nodes_B)
         queries_RD = F.embedding(distinct_R, view_ND) / self.contrast_temperature
         own_R = (queries_RD * F.embedding(distinct_R, vectors_ND)).sum(dim=1).clamp(-_LARGEST, _LARGEST)
-        return log_sums(queries_RD, vectors_ND, weights_R) - (weights_R * own_R).sum()
+        return log_sums(queries_RD, vectors_ND, weights=weights_R) - (weights_R * own_R).sum()

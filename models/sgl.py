@@ -5,60 +5,19 @@ Shapes: B users in a batch, K negatives, U users, I items, N = U + I nodes, D em
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from recrun.architectures.graph import EdgeWeights, GraphArch
+from recrun.architectures.item_products import log_sums
 from recrun.models.simgcl import contrast
 from recrun.registry import MODELS
 from recrun.types import Annotated, AppliesIf, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
-
-
-_CELLS: Final = 1 << 20
-"""Most logits that are held at once on a CPU, whose cache they should fit."""
-
-
-class _LogSums(torch.autograd.Function):
-    """Σ_r w_r log Σ_m exp(q_r · k_m), whose gradients are computed block by block along with the sum.
-
-    Autograd would write and read all (R, M) logits several times; as blocks they stay in the cache.
-    """
-
-    @staticmethod
-    def forward(context: Any, queries_RD: Tensor, keys_MD: Tensor, weights_R: Tensor) -> Tensor:
-        n_rows = max(1, _CELLS // len(keys_MD)) if queries_RD.device.type == "cpu" else max(1, len(queries_RD))
-        of_queries_RD, of_keys_MD = torch.empty_like(queries_RD), torch.zeros_like(keys_MD)
-        total = queries_RD.new_zeros(())
-        for start in range(0, len(queries_RD), n_rows):
-            block = slice(start, start + n_rows)
-            logits_BM = queries_RD[block] @ keys_MD.T
-            largest_B1 = logits_BM.amax(dim=1, keepdim=True)
-            powers_BM = logits_BM.sub_(largest_B1).exp_()
-            sums_B1 = powers_BM.sum(dim=1, keepdim=True)
-            weights_B1 = weights_R[block, None]
-            total += (weights_B1 * (sums_B1.log() + largest_B1)).sum()
-            shares_BM = powers_BM.mul_(weights_B1 / sums_B1)
-            torch.mm(shares_BM, keys_MD, out=of_queries_RD[block])
-            of_keys_MD.addmm_(shares_BM.T, queries_RD[block])
-        context.save_for_backward(of_queries_RD, of_keys_MD)
-        return total
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        of_queries_RD, of_keys_MD = context.saved_tensors
-        return gradient * of_queries_RD, gradient * of_keys_MD, None
-
-
-def log_sums(queries_RD: Tensor, keys_MD: Tensor, weights_R: Tensor) -> Tensor:
-    """Return Σ_r w_r log Σ_m exp(q_r · k_m); nothing of size R x M is kept. The weights are not trained."""
-    total: Tensor = _LogSums.apply(queries_RD, keys_MD, weights_R)  # type: ignore[no-untyped-call]
-    return total
 
 
 def identify(nodes_B: Tensor, queries_ND: Tensor, keys_ND: Tensor, temperature: float) -> Tensor:
@@ -77,10 +36,7 @@ def identify(nodes_B: Tensor, queries_ND: Tensor, keys_ND: Tensor, temperature: 
     weights_R = counts_R.to(queries_ND.dtype) / len(nodes_B)
     queries_RD = F.normalize(F.embedding(distinct_R, queries_ND), dim=1) / temperature
     keys_ND = F.normalize(keys_ND, dim=1)
-    return (
-        log_sums(queries_RD, keys_ND, weights_R)
-        - (weights_R * (queries_RD * F.embedding(distinct_R, keys_ND)).sum(dim=1)).sum()
-    )
+    return log_sums(queries_RD, keys_ND, distinct_R, weights_R)
 
 
 @MODELS.register("sgl", loss="bpr", new_users=True, gradients="dense")

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recrun.architectures.base import RecSysArch
-from recrun.architectures.few_items import BatchItems
 from recrun.architectures.fold_in import FoldIn
+from recrun.architectures.item_products import BatchItems
 from recrun.architectures.item_vectors import vectors_of_items
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER

@@ -57,6 +57,18 @@ class RecSysArch(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
+    def initialize_alike(self, std: float) -> None:
+        """Draw embeddings and weights of linear layers from N(0, std²); set biases to zero.
+
+        Args:
+            std: the standard deviation, > 0.
+        """
+        for module in self.modules():
+            if isinstance(module, (nn.Embedding, nn.Linear)):
+                nn.init.normal_(module.weight, std=std)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+
     def vectors(self) -> tuple[Tensor, Tensor] | None:
         """Return ((U, D) users, (I, D) items) whose products are the scores, or None if there are none."""
         return None

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from scipy import sparse
 from torch import Tensor, nn
 
+from recrun.architectures.graph import weighted_sums
 from recrun.errors import ConfigError, Fault
 
 if TYPE_CHECKING:
@@ -117,15 +118,10 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, items_ID: Tensor, graph: ItemGraph) -> Tensor:
         context.graph = graph
-        return _sums(items_ID, graph.neighbors, graph.starts, graph.weights)
+        return weighted_sums(items_ID, graph.neighbors, graph.starts, graph.weights)
 
     @staticmethod
     def backward(context: Any, gradient_ID: Tensor) -> tuple[Tensor, None]:
         graph = context.graph
         parts = graph.transposed_neighbors, graph.transposed_starts, graph.transposed_weights
-        return _sums(gradient_ID, *parts), None
-
-
-def _sums(items_ID: Tensor, neighbors_E: Tensor, starts_I: Tensor, weights_E: Tensor) -> Tensor:
-    items_ID = items_ID.to(weights_E.dtype).contiguous()
-    return F.embedding_bag(neighbors_E, items_ID, starts_I, mode="sum", per_sample_weights=weights_E)
+        return weighted_sums(gradient_ID, *parts), None

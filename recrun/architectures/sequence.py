@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from recrun.architectures.base import Batch, RecSysArch, hide_uncounted
 from recrun.architectures.networks import HistoryNetwork, ScoringNetwork
@@ -204,6 +204,51 @@ class SequenceArch(RecSysArch):
         rows_N, states_ND = (each.repeat_interleave(targets_BT.size(1), dim=0) for each in (rows_B, states_BD))
         negatives = [batch[NEGATIVE].flatten(0, 1)] if NEGATIVE in batch else []
         return states_ND, targets_BT.flatten(), rows_N, negatives
+
+
+class FullRowArch(SequenceArch):
+    """Base of models whose layers mix all positions of a row, so that the state at the last one stands for the history.
+
+    A history is a row of `max_length` positions, and ends at the last one. Positions before it hold their position
+    embeddings, and attend to all positions. A model appends its blocks to `blocks`, which are called with the states
+    (B, W, D), the positions that each one attends to, bool (B, W, W), and `last_only`, with which they return the state
+    at the last position alone. Blocks that do not attend are declared by `attends = False`, and called without these.
+
+    Args:
+        data: the train part.
+        max_length: W, the most items of a history that are read.
+        embedding_dim: D.
+        dropout: dropout rate of the embeddings.
+    """
+
+    attends: ClassVar[bool] = True
+
+    def __init__(self, data: TrainingData, max_length: int, embedding_dim: int, dropout: float) -> None:
+        super().__init__(data, max_length)
+        self.items = nn.Embedding(data.n_items, embedding_dim)
+        self.positions = nn.Embedding(max_length, embedding_dim)
+        self.norm, self.dropout = nn.LayerNorm(embedding_dim, eps=1e-12), nn.Dropout(dropout)
+        self.blocks = nn.ModuleList()
+
+    def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """Return the states (B, D) after the last items of histories (B, L) of lengths (B,)."""
+        items_BW, is_filled_BW = end_at_last(items, lengths, self.max_length)
+        states = self.dropout(self.norm(self.items(items_BW) * is_filled_BW[..., None] + self.positions.weight))
+        visible = {"visible": _visible(is_filled_BW)} if self.attends else {}
+        for number, block in enumerate(self.blocks, start=1):
+            states = block(states, last_only=number == len(self.blocks), **visible)
+        last: Tensor = states[:, -1]
+        return last
+
+    def item_vectors(self) -> Tensor:
+        """Return the embeddings (I, D) of the items, shared with the history."""
+        return self.items.weight
+
+
+def _visible(is_filled: Tensor) -> Tensor:
+    """Return the positions (B, W, W) that each one attends to: items to those before, all others to all."""
+    earlier_WW = torch.ones(is_filled.size(1), is_filled.size(1), dtype=torch.bool, device=is_filled.device).tril()
+    return (earlier_WW & is_filled[:, None, :]) | ~is_filled[:, :, None]
 
 
 def end_at_last(items: Tensor, lengths: Tensor, width: int) -> tuple[Tensor, Tensor]:

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recrun.architectures.item_products import log_sums
 from recrun.criterions.base import BaseCriterion, Reduction, as_rows
-from recrun.criterions.softmax_of_products import softmax_loss_of_products
 from recrun.errors import TrainingError
 from recrun.registry import LOSSES
 from recrun.types import PositiveFloat
@@ -43,7 +43,7 @@ class CrossEntropy4Logits(BaseCriterion):
         in_low_precision = torch.is_autocast_enabled(states.device.type)
         if self.reduction == "none" or in_low_precision or type(self) is not CrossEntropy4Logits:  # it may override
             return super().from_products(states, items, positives)
-        total = softmax_loss_of_products(states, items, positives)
+        total = log_sums(states, items, positives)
         return total / len(states) if self.reduction == "mean" else total
 
     def from_scores(self, scores: Tensor) -> Tensor:

@@ -257,14 +257,15 @@ ONLY_TRAINING: Final = (
 )
 """Keys of training alone."""
 
+_PAIRS: Final[dict[str, Rule]] = {"train_neg_sample_args": _negatives, "train_batch_size": _batch(0)}
 TRAINING: Final[dict[str, dict[str, Rule]]] = {
-    "pairs": {"train_neg_sample_args": _negatives, "train_batch_size": _batch(0)},
+    "pairs": _PAIRS,
     "items": {"train_neg_sample_args": _negatives, "train_batch_size": _batch(1)},
     "users": {
         "train_neg_sample_args": no_effect("the model is trained on all items at once"),
         "train_batch_size": _batch(None),
     },
-    "prefixes": {"train_neg_sample_args": _negatives, "train_batch_size": _batch(0)},
+    "prefixes": _PAIRS,
     "histories": {"train_neg_sample_args": _negatives, "train_batch_size": _histories},
     "none": {},
 }

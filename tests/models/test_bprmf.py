@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from recrun.architectures.few_items import repeated_items
+from recrun.architectures.item_products import repeated_items
 from recrun.config.resolve import resolve
 from recrun.criterions import BPRLoss, BSLLoss
 from recrun.data.datasets import Synthetic
@@ -36,7 +36,7 @@ def test_many_repeated_negatives_give_the_scores_and_gradients_of_the_plain_way(
     model = BPRMF(data, embedding_dim=8, similarity=similarity, embedding_decay=0.3, init_std=0.5)
     users, items = torch.randint(60, (32, 1)), torch.randint(40, (32, 70))
     fast = gradients(model, users, items)
-    monkeypatch.setattr("recrun.architectures.few_items._FEWEST", 1000)
+    monkeypatch.setattr("recrun.architectures.item_products._FEWEST", 1000)
     plain = gradients(model, users, items)
     assert len(fast) == len(plain) == 3
     for one, other in zip(fast, plain, strict=True):
@@ -95,7 +95,7 @@ def test_the_distinct_items_of_a_batch_are_counted_once_a_step(
         counted.append(items)
         return repeated_items(items, n_items)
 
-    monkeypatch.setattr("recrun.architectures.few_items.repeated_items", count)
+    monkeypatch.setattr("recrun.architectures.item_products.repeated_items", count)
     model = kind(data, embedding_dim=4, embedding_decay=0.5)
     for n_steps in (1, 2):
         batch = {"user": torch.randint(60, (8, 1)), "item": torch.randint(40, (8, 70))}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recrun.criterions import CrossEntropy4Logits
 from recrun.data.interactions import TrainingData
-from recrun.models.bsarec import BSARec, low_pass
+from recrun.models.bsarec import BSARec, band_pass
 
 
 def _model(data: TrainingData, **settings: Any) -> BSARec:
@@ -84,7 +84,7 @@ def test_the_loss_is_the_cross_entropy_of_what_follows_each_prefix(in_order: Tra
 @pytest.mark.parametrize("width", [7, 8])
 def test_the_filter_keeps_slow_waves_and_removes_fast_ones(width: int) -> None:
     places = torch.arange(width) / width * 2 * torch.pi
-    low = low_pass(width, 5)
+    low = band_pass(width, 0, 3)
     for frequency in range(width // 2 + 1):
         wave = torch.cos(frequency * places + 0.3)
         torch.testing.assert_close(low @ wave, wave if frequency <= 2 else torch.zeros(width), rtol=0, atol=1e-5)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from recrun.architectures.few_items import repeated_items
+from recrun.architectures.item_products import repeated_items
 from recrun.criterions import WARPLoss
 from recrun.data.interactions import TrainingData
 from recrun.models.cml import CML

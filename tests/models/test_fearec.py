@@ -14,8 +14,9 @@ from recrun.config.resolve import resolve
 from recrun.criterions import CrossEntropy4Logits
 from recrun.data.interactions import TrainingData
 from recrun.errors import ConfigError
+from recrun.models.bsarec import band_pass
 from recrun.models.cl4srec import contrast_views
-from recrun.models.fearec import FEARec, band_pass, ramp
+from recrun.models.fearec import FEARec, ramp
 
 BATCH = {
     "user": torch.tensor([[0], [3], [5], [3]]),

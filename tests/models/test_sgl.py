@@ -84,7 +84,8 @@ def test_without_weight_there_are_no_views_and_nothing_to_choose_for_them(small_
 
 @pytest.mark.parametrize("cells", [1, 60, 1 << 22])
 def test_gradients_of_blocks_are_those_of_the_whole(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recrun.models.sgl._CELLS", cells)
+    monkeypatch.setattr("recrun.architectures.item_products._SCORES", cells)
+    monkeypatch.setattr("recrun.architectures.item_products._FEWEST_ROWS", 1)
     queries, keys = (torch.randn(20, 4, dtype=torch.float64, requires_grad=True) for _ in range(2))
     nodes = torch.tensor([3, 7, 3, 0, 19])
     torch.autograd.gradcheck(lambda q, k: identify(nodes, q, k, 0.3), (queries, keys))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from recrun.architectures.few_items import repeated_items
+from recrun.architectures.item_products import repeated_items
 
 N_ITEMS = 5_000
 

@@ -1,4 +1,4 @@
-"""The cross entropy over products that is computed in pieces."""
+"""Sums of logarithms of softmax denominators over products, which are computed in pieces, and their gradients."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.criterions import CrossEntropy4Logits, softmax_of_products
-from recrun.criterions.softmax_of_products import softmax_loss_of_products
+from recrun.architectures import item_products
+from recrun.architectures.item_products import log_sums
+from recrun.criterions import CrossEntropy4Logits
 
 
 def draw(n_rows: int, n_items: int, scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
@@ -29,11 +30,11 @@ def gradients(loss: Tensor, *of: Tensor) -> list[Tensor]:
 def test_loss_and_gradients_are_those_of_all_scores_at_once(
     n_rows: int, scale: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(softmax_of_products, "_SCORES", 1)
-    monkeypatch.setattr(softmax_of_products, "_FEWEST_ROWS", 4)
+    monkeypatch.setattr(item_products, "_SCORES", 1)
+    monkeypatch.setattr(item_products, "_FEWEST_ROWS", 4)
     states, items, targets = draw(n_rows, 7, scale)
     expected = F.cross_entropy(states @ items.T, targets, reduction="sum")
-    loss = softmax_loss_of_products(states, items, targets)
+    loss = log_sums(states, items, targets)
     torch.testing.assert_close(loss, expected)
     for found, wanted in zip(gradients(3 * loss, states, items), gradients(3 * expected, states, items), strict=True):
         torch.testing.assert_close(found, wanted)
@@ -41,7 +42,7 @@ def test_loss_and_gradients_are_those_of_all_scores_at_once(
 
 def test_gradients_are_those_of_the_formula() -> None:
     states, items, targets = draw(5, 4)
-    assert torch.autograd.gradcheck(lambda s, v: softmax_loss_of_products(s, v, targets), (states, items))
+    assert torch.autograd.gradcheck(lambda s, v: log_sums(s, v, targets), (states, items))
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
