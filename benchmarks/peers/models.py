@@ -13,7 +13,6 @@ targets. Ratios are RecBole's seconds over recrun's. Needs the data of `recrun d
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import subprocess
 import sys
@@ -23,11 +22,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import numpy as np
+
 FOLDER = Path(__file__).resolve().parent
 sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
 
 from _common import data_root, json_of, machine, median, run_child, table  # noqa: E402
 from run import install, last_words  # noqa: E402
+
+from recrun.data.interactions import TIMESTAMP  # noqa: E402
 
 if TYPE_CHECKING:
     from recrun.training.coach import Coach
@@ -70,44 +73,25 @@ class Ours(NamedTuple):
     seconds: list[float]
 
 
-def lines_of(name: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the users of a data set and their items in the order of time; those of Gowalla's train part."""
-    path = data_root() / {"Beauty": "amazon2014/Beauty.txt", "Gowalla": "gowalla/train.txt"}.get(
-        name, "ml-1m/sasrec/ml-1m.txt"
-    )
-    text = path.read_text() if path.exists() else gzip.decompress(Path(f"{path}.gz").read_bytes()).decode()
-    if name != "MovieLens1M":
-        for line in text.splitlines():
-            user, *items = line.split()
-            yield user, items
-        return
-    histories: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        user, item = line.split()
-        histories.setdefault(user, []).append(item)
-    yield from histories.items()
-
-
-def write_for_recbole(name: str, folder: Path) -> tuple[Path, dict[str, Any]]:
-    """Write the data set as RecBole reads it; return its folder, and RecBole's settings for it."""
+def write_for_recbole(coach: Coach, name: str, folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Write the data of a coach as RecBole reads it; return its folder, and RecBole's settings for it."""
+    base, in_time = coach.dataset.base, name != "Gowalla"
+    parts = [base.interactions(part) for part in (("train", "valid", "test") if in_time else ("train",))]
+    columns = [np.concatenate([rows.users for rows in parts]), np.concatenate([rows.items for rows in parts])]
+    if in_time:
+        columns.append(np.concatenate([rows.columns[TIMESTAMP] for rows in parts]))
     (folder / name).mkdir(exist_ok=True)
-    in_time = name != "Gowalla"
     with (folder / name / f"{name}.inter").open("w") as file:
         file.write("user_id:token\titem_id:token" + "\ttimestamp:float" * in_time + "\n")
-        for user, items in lines_of(name):
-            for place, item in enumerate(items):
-                file.write(f"{user}\t{item}" + f"\t{place}" * in_time + "\n")
+        np.savetxt(file, np.stack(columns, 1), fmt="%d", delimiter="\t")
+    load = ["user_id", "item_id", *["timestamp"] * in_time]
+    settings: dict[str, Any] = {"load_col": {"inter": load}}
     if in_time:
         split = {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"}
-        columns = ["user_id", "item_id", "timestamp"]
-        return folder / name, {
-            "eval_args": split,
-            "load_col": {"inter": columns},
-            "train_neg_sample_args": None,
-            "MAX_ITEM_LIST_LENGTH": LENGTHS[name],
-        }
-    split = {"split": {"RS": [1.0, 0.0, 0.0]}, "order": "RO", "group_by": "user", "mode": "full"}
-    return folder / name, {"eval_args": split, "load_col": {"inter": ["user_id", "item_id"]}}
+        settings |= {"train_neg_sample_args": None, "MAX_ITEM_LIST_LENGTH": LENGTHS[name]}
+    else:
+        split = {"split": {"RS": [1.0, 0.0, 0.0]}, "order": "RO", "group_by": "user", "mode": "full"}
+    return folder / name, {**settings, "eval_args": split}
 
 
 def ours(case: str, threads: int) -> Iterator[Ours]:
@@ -172,12 +156,14 @@ def main() -> None:
         print(f"{'processor' if options.cpu_time else 'wall'} seconds; {machine(options.threads)}", flush=True)
         for case in options.only:
             model, data = case.split("/")
-            folder, settings = write_for_recbole(data, Path(temporary))
+            mine = list(ours(case, options.threads))
+            folder, settings = write_for_recbole(mine[0].coach, data, Path(temporary))
             settings |= {**MODELS[model][2], "train_batch_size": BATCH_SIZE, "checkpoint_dir": temporary}
             command = [str(interpreter), str(FOLDER / "recbole_models.py"), "--data", str(folder)]
             command += ["--model", MODELS[model][0], "--settings", json.dumps(settings), f"--steps={options.steps}"]
             command += [f"--threads={options.threads}", *["--cpu-time"] * options.cpu_time]
-            mine, theirs, n_theirs = list(ours(case, options.threads)), [], 0
+            theirs: list[float] = []
+            n_theirs = 0
             for number in range(options.rounds):
                 for each in mine:
                     step_all(each, options.steps, number, clock)

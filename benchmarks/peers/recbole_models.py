@@ -14,6 +14,7 @@ from pathlib import Path
 
 import _peer
 from _peer import seconds_of
+from _recbole import build
 
 
 def main() -> None:
@@ -30,43 +31,19 @@ def main() -> None:
         import time
 
         _peer.clock = time.process_time
-    import torch
-    from recbole.config import Config
-    from recbole.data import create_dataset, data_preparation
-    from recbole.utils import get_model, get_trainer, init_seed
-
-    config = Config(
-        model=options.model,
-        dataset=options.data.name,
-        config_dict={
-            "data_path": str(options.data.parent),
-            "use_gpu": False,
-            "show_progress": False,
-            "learner": "adam",
-            "learning_rate": 1e-3,
-            "metrics": ["NDCG"],
-            "topk": [10],
-            "valid_metric": "NDCG@10",
-            **options.settings,
-        },
-    )
-    torch.set_num_threads(options.threads)
-    init_seed(1, True)
-    dataset = create_dataset(config)
-    train_data, _, _ = data_preparation(config, dataset)
-    model = get_model(config["model"])(config, train_data.dataset).to(config["device"])
-    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
-    model.train()
-    batches = iter(train_data)
+    settings = {"metrics": ["NDCG"], "topk": [10], "valid_metric": "NDCG@10", **options.settings}
+    built = build(options.model, options.data, settings, options.threads)
+    built.model.train()
+    batches = iter(built.train_data)
 
     def step() -> None:
-        batch = next(batches).to(config["device"])
-        trainer.optimizer.zero_grad()
-        model.calculate_loss(batch).backward()
-        trainer.optimizer.step()
+        batch = next(batches).to(built.model.device)
+        built.trainer.optimizer.zero_grad()
+        built.model.calculate_loss(batch).backward()
+        built.trainer.optimizer.step()
 
     step()
-    print(json.dumps({"steps": len(train_data), "seconds": [seconds_of(step) for _ in range(options.steps)]}))
+    print(json.dumps({"steps": len(built.train_data), "seconds": [seconds_of(step) for _ in range(options.steps)]}))
 
 
 if __name__ == "__main__":

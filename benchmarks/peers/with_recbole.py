@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from _peer import BATCH_SIZE, CUTOFFS, EMBEDDING_DIM, LEARNING_RATE, options, read, report, seconds_of
+from _recbole import build
 
 
 def write_atomic_files(source: Path, folder: Path) -> int:
@@ -32,50 +33,32 @@ def write_atomic_files(source: Path, folder: Path) -> int:
 def main() -> None:
     """Measure and print."""
     arguments = options(__doc__)
-    import torch
-    from recbole.config import Config
-    from recbole.data import create_dataset, data_preparation
-    from recbole.utils import get_model, get_trainer, init_seed
-
     with tempfile.TemporaryDirectory() as temporary:
         n_items = write_atomic_files(arguments.data, Path(temporary) / "gowalla")
-        config = Config(
-            model="BPR",
-            dataset="gowalla",
-            config_dict={
-                "data_path": temporary,
-                "checkpoint_dir": f"{temporary}/saved",
-                "benchmark_filename": ["train", "valid", "test"],
-                "load_col": {"inter": ["user_id", "item_id"]},
-                "use_gpu": False,
-                "show_progress": False,
-                "embedding_size": EMBEDDING_DIM,
-                "train_batch_size": BATCH_SIZE,
-                "eval_batch_size": 512 * (n_items + 1),
-                "learner": "adam",
-                "learning_rate": LEARNING_RATE,
-                "epochs": 1,
-                "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic": False}
-                | {"candidate_num": 0},
-                "eval_args": {"mode": "full", "order": "RO", "group_by": "user"},
-                "metrics": ["Recall", "Precision", "Hit", "NDCG", "MRR", "MAP"],
-                "topk": list(CUTOFFS),
-                "valid_metric": "NDCG@20",
-            },
-        )
-        torch.set_num_threads(arguments.threads)
-        init_seed(1, True)
-        dataset = create_dataset(config)
-        train_data, _, test_data = data_preparation(config, dataset)
-        model = get_model(config["model"])(config, train_data.dataset).to(config["device"])
-        trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+        negatives = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic": False, "candidate_num": 0}
+        settings = {
+            "checkpoint_dir": f"{temporary}/saved",
+            "benchmark_filename": ["train", "valid", "test"],
+            "load_col": {"inter": ["user_id", "item_id"]},
+            "embedding_size": EMBEDDING_DIM,
+            "train_batch_size": BATCH_SIZE,
+            "eval_batch_size": 512 * (n_items + 1),
+            "learning_rate": LEARNING_RATE,
+            "epochs": 1,
+            "train_neg_sample_args": negatives,
+            "eval_args": {"mode": "full", "order": "RO", "group_by": "user"},
+            "metrics": ["Recall", "Precision", "Hit", "NDCG", "MRR", "MAP"],
+            "topk": list(CUTOFFS),
+            "valid_metric": "NDCG@20",
+        }
+        built = build("BPR", Path(temporary) / "gowalla", settings, arguments.threads)
         numbers: dict[str, float] = {}
 
         def train() -> None:
-            trainer.fit(train_data, saved=False, verbose=False)
+            built.trainer.fit(built.train_data, saved=False, verbose=False)
 
         def evaluate() -> None:
-            numbers.update(trainer.evaluate(test_data, load_best_model=False))
+            numbers.update(built.trainer.evaluate(built.test_data, load_best_model=False))
 
         train()
         epochs = [seconds_of(train) for _ in range(arguments.epochs)]
