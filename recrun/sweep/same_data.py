@@ -8,6 +8,7 @@ from typing import Any
 
 from recrun.data.item_vectors.match import digests
 from recrun.errors import CheckpointError, RecrunError
+from recrun.evaluation.protocol import Protocol
 from recrun.files import to_json
 from recrun.registry import DATASETS
 from recrun.runs.folder import RunFolder
@@ -64,11 +65,12 @@ class DataFiles:
         name = config["dataset"]
         names = [parameter.name for parameter in DATASETS.describe(name).parameters]
         settings = {key: config[key] for key in names if key in config}
-        vectors = config.get("item_vectors") or []
-        key = to_json([name, config["root"], vectors, settings], default=str)
+        vectors, protocol = config.get("item_vectors") or [], Protocol.of(config)
+        key = to_json([name, config["root"], vectors, protocol.path, settings], default=str)
         if key not in self._hashes:
             try:
-                hashes = DATASETS.get(name)(config["root"], **settings).hashes | digests(vectors, config["root"])
+                hashes = {**DATASETS.get(name)(config["root"], **settings).hashes, **digests(vectors, config["root"])}
+                protocol.record_in(hashes)
                 self._hashes[key] = {each: digest for each, digest in hashes.items() if each != SPLIT}
             except RecrunError:  # a trial that is still to be trained will say so
                 self._hashes[key] = None

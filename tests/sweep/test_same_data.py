@@ -42,6 +42,18 @@ def test_a_run_whose_file_has_other_content_now_is_found(tmp_path: Path) -> None
     assert change.startswith("the file log.csv has changed (SHA-256 ")
 
 
+def test_the_file_of_candidates_counts_among_the_files_of_a_run(tmp_path: Path) -> None:
+    _write(tmp_path, ROWS)
+    (tmp_path / "lists.csv").write_text("user,item\n0,1\n", encoding="utf-8")
+    config = {**SETTINGS, "root": str(tmp_path), "candidates_path": "lists.csv"}
+    files = {name: sha256_file(tmp_path / name) for name in ("log.csv", "lists.csv")}
+    run = _run(tmp_path, "a", files)
+    assert DataFiles().changes(run, config) == []
+    (tmp_path / "lists.csv").write_text("user,item\n0,2\n", encoding="utf-8")
+    (change,) = DataFiles().changes(run, config)
+    assert change.startswith("the file lists.csv has changed (SHA-256 ")
+
+
 def test_a_run_without_files_or_whose_files_are_gone_is_not_said_to_have_changed(tmp_path: Path) -> None:
     config = {**SETTINGS, "root": str(tmp_path)}
     assert DataFiles().changes(_run(tmp_path, "a", {"split": "1"}), config) == []
