@@ -21,7 +21,7 @@ from recrun.types import Annotated, Fraction, PositiveFloat, PositiveInt, Where
 if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
-_CELLS: Final = 1 << 22
+_CELLS: Final = 1 << 19
 """Most values of the first hidden layer that are computed at once when all items are scored."""
 
 
@@ -82,31 +82,36 @@ class NeuMF(RecSysArch):
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
         product = self.users(users) * self.items(items)
-        return self._join(product, self.from_user(self.mlp_users(users)) + self.from_item(self.mlp_items(items)))
+        hidden = self._deepen(self.from_user(self.mlp_users(users)) + self.from_item(self.mlp_items(items)))
+        scores: Tensor = self.output(torch.cat([product, hidden], dim=-1))[..., 0]
+        return scores
 
     def score(self, users: Tensor) -> Tensor:
         """Return the scores (B, I) of all items for users (B,), in blocks of items."""
-        users_BD, from_users_BH = self.users(users), self.from_user(self.mlp_users(users))
-        size = max(1, _CELLS // from_users_BH.numel())
-        parts = []
-        for items, mlp_items in zip(self.items.weight.split(size), self.mlp_items.weight.split(size), strict=True):
-            hidden = from_users_BH[:, None] + self.from_item(mlp_items)
-            parts.append(self._join(users_BD[:, None] * items, hidden))
-        return torch.cat(parts, dim=1)
+        return self._rank(users, max(1, _CELLS // (len(users) * self.from_user.out_features)))
 
     def score_all(self, users: Tensor) -> Tensor:
         """Return the scores (B, I) of all items for users (B,), in one block."""
-        hidden = self.from_user(self.mlp_users(users))[:, None] + self.from_item(self.mlp_items.weight)
-        return self._join(self.users(users)[:, None] * self.items.weight, hidden)
+        return self._rank(users, len(self.items.weight))
 
     def network(self) -> PairNetwork:
         """Return the model as a network that scores items for users."""
         return PairNetwork(self)
 
-    def _join(self, product: Tensor, hidden: Tensor) -> Tensor:
-        """Return the scores (B, n) of products (B, n, D) and the first layer's outputs before ReLU (B, n, H)."""
-        hidden = self.dropout(torch.relu(hidden))
+    def _rank(self, users: Tensor, size: int) -> Tensor:
+        """Return the scores (B, I) of all items for users (B,), `size` items at a time.
+
+        The part of the products is one matrix product, and the first layer is computed once for each user and item.
+        """
+        dim, weights = self.items.embedding_dim, self.output.weight[0]
+        products_BI = (self.users(users) * weights[:dim]) @ self.items.weight.T
+        from_users_BH, from_items_IH = self.from_user(self.mlp_users(users)), self.from_item(self.mlp_items.weight)
+        parts = [self._deepen(from_users_BH[:, None] + block) @ weights[dim:] for block in from_items_IH.split(size)]
+        return products_BI + torch.cat(parts, dim=1) + self.output.bias
+
+    def _deepen(self, hidden: Tensor) -> Tensor:
+        """Return the last layer's outputs of those of the first before ReLU (B, n, H)."""
+        hidden = self.dropout(torch.relu_(hidden))
         for layer in self.layers:
-            hidden = self.dropout(torch.relu(layer(hidden)))
-        scores: Tensor = self.output(torch.cat([product, hidden], dim=-1))[..., 0]
-        return scores
+            hidden = self.dropout(torch.relu_(layer(hidden)))
+        return hidden
