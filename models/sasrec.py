@@ -31,8 +31,9 @@ class SASRec(SequenceArch):
     The defaults are the paper's blocks. Its authors' code is `norm: query`, `attention_residual: query`, dropout on
     attention probabilities instead of attention's output, and no projection after attention. The authors of gSASRec
     published their numbers on MovieLens 1M for such blocks with `scale_embeddings: false` and `tie_embeddings: false`.
-    RecBoard's model is `norm: query` with `attention_residual: input`; that of RecBole has `norm: post`, `gelu`,
-    an `inner_dim` of its own, `drop_inner: false`, and normalised embeddings that are not scaled.
+    RecBoard's model is `norm: query` with `attention_residual: input`, `pad_attention`, `initialization: recboard` and
+    no `drop_attention_output`; that of RecBole has `norm: post`, `gelu`, an `inner_dim` of its own, embeddings that are
+    normalised and not scaled, and no `drop_inner`.
 
     *Source:* Kang, McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018, section III.
 
@@ -45,6 +46,8 @@ class SASRec(SequenceArch):
         norm: what is normalised: the inputs of attention and network ("pre"), their outputs with the residual ("post"),
             or the attention's queries and the network's input, whose residual it then is ("query").
         attention_residual: what is added to the attention of `norm: query`: its "input", or the normalised "query".
+        pad_attention: whether the places before a history, of which there are as many as it is shorter than max_length,
+            take part in the softmax of attention with states of 0, so that short histories count less; for norm=query.
         activation: function between the two layers of a feed-forward network.
         dropout: dropout rate of the embeddings and of each layer's output.
         attention_dropout: dropout rate of the attention probabilities.
@@ -56,6 +59,9 @@ class SASRec(SequenceArch):
         tie_embeddings: whether items are scored by the embeddings of the history, as in the paper, or by their own.
         item_biases: whether each item has a bias.
         similarity: whether a score is the product of state and vector, or their cosine.
+        initialization: the initial weights: "normal" embeddings, and linear layers by Xavier's normal distribution; or
+            those of "recboard": embeddings and positions by Xavier's normal distribution, attention by his uniform and
+            normal ones, feed-forward networks uniform by their size.
         init_std: standard deviation of the initial embeddings.
     """
 
@@ -80,6 +86,7 @@ class SASRec(SequenceArch):
         attention_residual: Annotated[
             Literal["input", "query"], AppliesIf("norm == 'query'", "it is for norm=query, found norm={norm}")
         ] = "input",
+        pad_attention: Annotated[bool, AppliesIf("norm == 'query'", "it is for norm=query, found norm={norm}")] = False,
         activation: Literal["relu", "gelu", "silu", "tanh"] = "relu",
         dropout: Fraction = 0.2,
         attention_dropout: Fraction = 0.0,
@@ -94,7 +101,8 @@ class SASRec(SequenceArch):
             Literal["dot", "cosine"],
             Where("similarity == 'dot' or not item_biases", "cosines take no biases; set item_biases to false"),
         ] = "dot",
-        init_std: PositiveFloat = 0.02,
+        initialization: Literal["normal", "recboard"] = "normal",
+        init_std: Annotated[PositiveFloat, AppliesIf("initialization == 'normal'", "recboard draws all anew")] = 0.02,
     ) -> None:
         super().__init__(data, max_length)
         form = BlockForm(
@@ -111,24 +119,24 @@ class SASRec(SequenceArch):
             projects_attention=project_attention,
         )
         self.items = nn.Embedding(data.n_items + self.n_extra_tokens, embedding_dim)
-        self.positions = nn.Embedding(max_length, embedding_dim)
+        self.positions, self.dropout = nn.Embedding(max_length, embedding_dim), nn.Dropout(dropout)
         self.scale = math.sqrt(embedding_dim) if scale_embeddings else 1.0
         self.embedding_norm = nn.LayerNorm(embedding_dim) if norm_embeddings else nn.Identity()
-        self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(AttentionBlock(form) for _ in range(n_layers))
         self.norm = nn.LayerNorm(embedding_dim) if norm != "post" else nn.Identity()
         self.own = None if tie_embeddings else nn.Embedding(data.n_items, embedding_dim)
-        self.similarity = similarity
         self.biases = nn.Parameter(torch.zeros(data.n_items, 1)) if item_biases else None
-        self.initialize(init_std)
+        self.similarity, self.pad_attention = similarity, pad_attention
+        self._draw(init_std, as_recboard=initialization == "recboard")
 
     def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
         """Return the states (B, L, D) after each item of histories (B, L) of lengths (B,); D + 1 with biases."""
         positions_BL = torch.arange(items.size(1), device=items.device) + (self.max_length - lengths)[:, None]
         embedded_BLD = self.items(items) * self.scale + self.positions(positions_BL.clamp(max=self.max_length - 1))
         states_BLD = self.dropout(self.embedding_norm(embedded_BLD))
+        n_empty_B = self.max_length - lengths if self.pad_attention else None
         for block in self.blocks:
-            states_BLD = block(states_BLD)
+            states_BLD = block(states_BLD, n_empty=n_empty_B)
         normed: Tensor = self._scale(self.norm(states_BLD))
         return normed if self.biases is None else torch.cat([normed, torch.ones_like(normed[..., :1])], dim=-1)
 
@@ -136,6 +144,17 @@ class SASRec(SequenceArch):
         """Return the vectors (I, D) of the items, those of the history or their own; (I, D + 1) with biases."""
         vectors_ID = self._scale((self.items if self.own is None else self.own).weight)
         return vectors_ID if self.biases is None else torch.cat([vectors_ID, self.biases], dim=1)
+
+    def _draw(self, init_std: float, *, as_recboard: bool) -> None:
+        """Draw the initial weights."""
+        self.initialize(init_std)
+        for module in self.modules() if as_recboard else ():
+            if isinstance(module, nn.Embedding):
+                nn.init.xavier_normal_(module.weight)
+            elif isinstance(module, AttentionBlock):
+                nn.init.xavier_uniform_(module.attention.inputs.weight)
+                module.inner.reset_parameters()
+                module.outer.reset_parameters()
 
     def _scale(self, vectors: Tensor) -> Tensor:
         return F.normalize(vectors, dim=-1) if self.similarity == "cosine" else vectors

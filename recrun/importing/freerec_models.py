@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from recrun.importing.convert import named, perceptron
+from recrun.importing.convert import named, perceptron, times
 from recrun.importing.draft import Draft, Rule, no, only, to
 from recrun.importing.options import ModelMap
 from recrun.importing.yaml_tree import Entry
@@ -19,6 +19,7 @@ _INIT: Final = "embeddings start by a normal distribution with deviation 1e-4 th
 _XAVIER: Final = "embeddings start by Xavier's initialisation there, by a normal one with deviation init_std here"
 _NO_DROPOUT: Final = "the model here has no such dropout"
 _GELU: Final = "the function between two layers is gelu here"
+_SUM: Final = "the losses of positives and negatives are added there, and averaged here"
 _SEEN: Final = "items that a user has seen may be drawn as negatives there, and never here"
 
 _EMBEDDING: Final[dict[str, Rule]] = {"embedding_dim": to("embedding_dim")}
@@ -36,6 +37,14 @@ def _sequence_loss(draft: Draft, entry: Entry) -> None:
     to("loss", _LOSSES)(draft, entry)
     if draft.settings.get("loss") == "cross_entropy":
         draft.settings.pop("n_negatives", None)
+
+
+def _decay_of_sums(draft: Draft, entry: Entry) -> None:
+    """Map the weight decay where the losses of positives and negatives are added with the loss "bce"."""
+    if str(draft.value("loss", "bce")).lower() == "bce":
+        to("weight_decay", times(0.5), why=_SUM)(draft, entry)
+    else:
+        to("weight_decay")(draft, entry)
 
 
 def _all_dropout(draft: Draft, entry: Entry) -> None:
@@ -151,10 +160,21 @@ MODELS: Final[dict[str, ModelMap]] = {
     ),
     "SASRec": ModelMap(
         "sasrec",
-        {**_BLOCKS, "dropout_rate": _two("dropout", "attention_dropout"), "loss": _sequence_loss},
+        {
+            **_BLOCKS,
+            "dropout_rate": _two("dropout", "attention_dropout"),
+            "loss": _sequence_loss,
+            "weight_decay": _decay_of_sums,
+        },
         {"maxlen": 50, "num_heads": 1, "num_blocks": 2, "embedding_dim": 64, "dropout_rate": 0.2, "loss": "BCE"},
-        {"n_negatives": 1, "norm": "query", "drop_attention_output": False},
-        (_XAVIER,),
+        {
+            "n_negatives": 1,
+            "norm": "query",
+            "pad_attention": True,
+            "drop_attention_output": False,
+            "initialization": "recboard",
+        },
+        (),
         "histories",
     ),
     "BERT4Rec": ModelMap(
@@ -174,6 +194,7 @@ MODELS: Final[dict[str, ModelMap]] = {
             "num_blocks": to("n_layers"),
             "emb_dropout_rate": to("dropout"),
             "hidden_dropout_rate": only(0, 0.0, why="recurrent layers have no dropout between them here"),
+            "weight_decay": _decay_of_sums,
         },
         {"maxlen": 50, "embedding_dim": 64, "hidden_size": 128, "emb_dropout_rate": 0.2, "num_blocks": 1},
         {"loss": "bce", "n_negatives": 1, "bias": False, "initialization": "recboard", "sequence_rows": "prefixes"},

@@ -62,11 +62,19 @@ def test_the_loss_of_sasrec_says_whether_negatives_are_drawn(import_one: Importe
 def test_sasrec_and_gru4rec_become_the_forms_of_recboard(import_one: Importer) -> None:
     config = import_one("freerec", RUN + "dropout_rate: 0.4\n", model="SASRec")
     blocks = {"norm": "query", "drop_attention_output": False, "dropout": 0.4, "attention_dropout": 0.4}
+    blocks |= {"pad_attention": True, "initialization": "recboard"}
     assert _settings(config, *blocks, "sequence_rows") == {**blocks, "sequence_rows": None}
     rows = {"sequence_rows": "prefixes", "batch_size": 256, "bias": False, "initialization": "recboard"}
     config = import_one("freerec", RUN, model="GRU4Rec")
     assert _settings(config, *rows) == rows
     assert whys(config) == {}
+
+
+@pytest.mark.parametrize(("loss", "decay"), [("BCE", 1e-3), ("CE", 2e-3)])
+def test_the_weight_decay_is_halved_where_losses_are_added(import_one: Importer, loss: str, decay: float) -> None:
+    config = import_one("freerec", RUN + f"weight_decay: 2.e-3\nloss: {loss}\n", model="SASRec")
+    assert _settings(config, "weight_decay") == {"weight_decay": decay}
+    assert any("are added there" in line.why for line in config.draft.mapped) is (loss == "BCE")
 
 
 def test_one_rate_of_bert4rec_is_three_here(import_one: Importer) -> None:

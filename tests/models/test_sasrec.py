@@ -113,6 +113,54 @@ def test_the_form_of_the_authors_code_normalises_queries_and_projects_nothing(in
     torch.testing.assert_close(model.score(torch.tensor([3]))[0], model.items.weight @ model.norm(states)[-1])
 
 
+def test_the_form_of_recboard_attends_to_the_places_before_a_history(in_order: TrainingData) -> None:
+    form = {"norm": "query", "pad_attention": True, "drop_attention_output": False}
+    model = _model(in_order, n_layers=1, n_heads=2, **form).eval()  # type: ignore[arg-type]
+    block, items = model.blocks[0], [3, 1]
+    torchs = torch.nn.MultiheadAttention(6, 2, batch_first=True)
+    inputs, output = block.attention.inputs, block.attention.output  # type: ignore[union-attr]
+    torchs.load_state_dict(
+        {
+            "in_proj_weight": inputs.weight,  # type: ignore[dict-item, union-attr]
+            "in_proj_bias": inputs.bias,  # type: ignore[dict-item, union-attr]
+            "out_proj.weight": output.weight,  # type: ignore[dict-item, union-attr]
+            "out_proj.bias": output.bias,  # type: ignore[dict-item, union-attr]
+        }
+    )
+    states = torch.zeros(1, 4, 6)
+    states[0, 2:] = model.items.weight[items] * 6**0.5 + model.positions.weight[2:]
+    hidden = torch.ones(4, 4).triu(1).bool()
+    attended = states + torchs(block.norms[0](states), states, states, attn_mask=hidden)[0]  # type: ignore[operator, index]
+    normed = block.norms[1](attended)  # type: ignore[operator, index]
+    expected = model.norm(normed + block.outer(F.relu(block.inner(normed))))[0, 2:]  # type: ignore[operator]
+    found = model(torch.tensor([items]), torch.tensor([2]))[0]
+    torch.testing.assert_close(found, expected)
+    full = _model(in_order, n_layers=1, n_heads=2, **form).eval()  # type: ignore[arg-type]
+    whole = full(torch.tensor([[6, 0, 7, 1]]), torch.tensor([4]))
+    full.pad_attention = False
+    torch.testing.assert_close(full(torch.tensor([[6, 0, 7, 1]]), torch.tensor([4])), whole)
+    with pytest.raises(ConfigError, match="it is for norm=query, found norm=pre"):
+        resolve("sasrec", ["n_users=60", "n_items=40", "n_interactions=900", "pad_attention=true"])
+
+
+def test_the_initial_weights_of_recboard_are_drawn_by_the_sizes_of_the_layers(in_order: TrainingData) -> None:
+    torch.manual_seed(1)
+    model = SASRec(in_order, embedding_dim=64, initialization="recboard")
+    block = model.blocks[0]
+    drawn = {
+        model.items.weight: (2 / (9 + 64)) ** 0.5,
+        model.positions.weight: (2 / (50 + 64)) ** 0.5,
+        block.attention.inputs.weight: (2 / (64 + 192)) ** 0.5,  # type: ignore[union-attr]
+        block.attention.output.weight: (2 / (64 + 64)) ** 0.5,  # type: ignore[union-attr]
+        block.inner.weight: 1 / (3 * 64) ** 0.5,  # type: ignore[union-attr]
+        block.outer.bias: 1 / (3 * 64) ** 0.5,  # type: ignore[union-attr]
+    }
+    for weights, deviation in drawn.items():
+        assert weights.std().item() == pytest.approx(deviation, rel=0.15)  # type: ignore[union-attr, operator]
+    assert block.attention.inputs.weight.abs().max() <= (6 / (64 + 192)) ** 0.5  # type: ignore[union-attr]
+    assert not block.attention.inputs.bias.any(), "biases of attention start at 0"  # type: ignore[union-attr]
+
+
 def test_items_may_have_vectors_and_biases_of_their_own(in_order: TrainingData) -> None:
     model = _model(in_order, tie_embeddings=False, item_biases=True).eval()
     assert model.own is not None
