@@ -16,7 +16,7 @@ from torch import Tensor
 from recrun.architectures.graph import GraphArch, UserItemGraph
 from recrun.architectures.prediction import Batch
 from recrun.registry import MODELS
-from recrun.types import Annotated, NonNegativeFloat, PositiveFloat, PositiveInt, Where
+from recrun.types import Annotated, AppliesIf, NonNegativeFloat, PositiveFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
     from recrun.criterions import BaseCriterion
@@ -71,8 +71,7 @@ class DGCF(GraphArch):
 
     *Source:* Wang, Jin, Zhang, He, Xu, Chua, "Disentangled Graph Collaborative Filtering", SIGIR 2020, equations 4 to
     15; what neighbours are compared by, the nodes whose parts are made independent (per batch as many users as items,
-    such that an epoch has about all of them), and the L2 term on the rows of a batch, as in its authors' code. There
-    embeddings start by Xavier's initialisation.
+    such that an epoch has about all of them), and the L2 term on the rows of a batch, as in its authors' code.
 
     Args:
         embedding_dim: length of the embeddings, a multiple of n_intents.
@@ -80,7 +79,8 @@ class DGCF(GraphArch):
         n_intents: F, the intents.
         n_iterations: T, how often the weights of edges are revised in each layer.
         correlation_weight: weight of the distance correlation between intents.
-        init_std: standard deviation of the initial embeddings.
+        initialization: the initial embeddings: uniform ones by the size of each table, "xavier", or "normal" ones.
+        init_std: standard deviation of normal ones.
         embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
             over B.
         similarity: "dot" for the product of the averaged embeddings, "cosine" for their cosine.
@@ -103,7 +103,11 @@ class DGCF(GraphArch):
         ] = 4,
         n_iterations: PositiveInt = 2,
         correlation_weight: NonNegativeFloat = 0.01,
-        init_std: PositiveFloat = 0.1,
+        initialization: Literal["xavier", "normal"] = "xavier",
+        init_std: Annotated[
+            PositiveFloat,
+            AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
+        ] = 0.1,
         embedding_decay: NonNegativeFloat = 1e-3,
         similarity: Literal["dot", "cosine"] = "dot",
     ) -> None:
@@ -113,7 +117,7 @@ class DGCF(GraphArch):
         degrees_N = self.graph.starts.diff(append=torch.tensor([len(self.graph.neighbors)]))
         self.register_buffer("heads", torch.arange(len(degrees_N)).repeat_interleave(degrees_N), persistent=False)
         self.share = max(data.n_users, data.n_items) / max(1, data.csr().nnz)
-        self.initialize(init_std)
+        self.initialize_as(initialization, init_std)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch: that of its scores, the L2 term, and the correlation of intents."""

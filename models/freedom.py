@@ -5,7 +5,7 @@ Shapes: B users in a batch, K negatives, U users, I items, D embedding, V number
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from recrun.architectures.item_vectors import ItemGraph, vectors_of_items
 from recrun.data.postprocessing.batch_negatives import SEEN, SHARED
 from recrun.errors import ConfigError, Fault
 from recrun.registry import MODELS
-from recrun.types import Annotated, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Where
+from recrun.types import Annotated, AppliesIf, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
     from recrun.criterions import BaseCriterion
@@ -34,8 +34,8 @@ class FREEDOM(GraphArch):
     the scores, for each file of vectors, `content_weight` times BPR of the products of users' vectors with the items'
     vectors as a linear layer projects them.
 
-    The graph is pruned for each batch; in the authors' code it is for each epoch. There embeddings start by Xavier's
-    initialisation, and the vectors that the layer projects are trained with it (`trained_vectors`).
+    The graph is pruned for each batch; in the authors' code it is for each epoch. There the vectors that the
+    layer projects are trained with it (`trained_vectors`).
 
     *Source:* Zhou, Shen, "A Tale of Two Graphs: Freezing and Denoising Graph Structures for Multimodal Recommendation",
     MM 2023; the neighbours of an item include itself, and their weights are 1 / K, as in its authors' code (MMRec).
@@ -49,7 +49,8 @@ class FREEDOM(GraphArch):
         pruned_share: share of the interactions that is left out in training.
         content_weight: weight of the loss of the projected vectors.
         trained_vectors: whether the vectors that are projected are trained; the graph of items stays as it is.
-        init_std: standard deviation of the initial embeddings.
+        initialization: the initial embeddings: uniform ones by the size of each table, "xavier", or "normal" ones.
+        init_std: standard deviation of normal ones.
         embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
             over B.
 
@@ -73,7 +74,11 @@ class FREEDOM(GraphArch):
         pruned_share: Fraction = 0.8,
         content_weight: NonNegativeFloat = 1e-3,
         trained_vectors: bool = False,
-        init_std: PositiveFloat = 0.1,
+        initialization: Literal["xavier", "normal"] = "xavier",
+        init_std: Annotated[
+            PositiveFloat,
+            AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
+        ] = 0.1,
         embedding_decay: NonNegativeFloat = 0.0,
     ) -> None:
         super().__init__(data, embedding_dim, embedding_decay)
@@ -93,7 +98,7 @@ class FREEDOM(GraphArch):
             else:
                 self.register_buffer(f"content_{number}", content_IV, persistent=False)
         self.projections = nn.ModuleList(nn.Linear(content_IV.shape[1], embedding_dim) for content_IV in contents)
-        self.initialize(init_std)
+        self.initialize_as(initialization, init_std)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch: that of its scores, that of the projected vectors, and the L2 term."""

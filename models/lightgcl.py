@@ -19,7 +19,7 @@ from recrun.architectures.sparse import scale_rows, truncated_svd
 from recrun.errors import ConfigError, Fault
 from recrun.models.sgl import identify
 from recrun.registry import MODELS
-from recrun.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from recrun.types import Annotated, AppliesIf, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from recrun.criterions import BaseCriterion
@@ -44,8 +44,7 @@ class LightGCL(GraphArch):
     *Source:* Cai, Huang, Xia, Ren, "LightGCL: Simple Yet Effective Graph Contrastive Learning for Recommendation", ICLR
     2023, equations 2 to 8, with A linear, without the activation of equation 1, as in the authors' code
     (HKUDS/LightGCL) after the paper, where singular values are those of torch's randomized decomposition and the L2
-    term is on all parameters (`weight_decay`, twice its lambda2). There embeddings start by Xavier's uniform
-    initialisation.
+    term is on all parameters (`weight_decay`, twice its lambda2).
 
     Args:
         embedding_dim: length of the embeddings.
@@ -55,7 +54,8 @@ class LightGCL(GraphArch):
         contrast_temperature: t, the temperature of the contrastive loss.
         contrast_similarity: whether the contrastive loss is on products or on cosines.
         edge_dropout: dropout rate of the messages in each layer, in training.
-        init_std: standard deviation of the initial embeddings.
+        initialization: the initial embeddings: uniform ones by the size of each table, "xavier", or "normal" ones.
+        init_std: standard deviation of normal ones.
         embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
             over B.
         similarity: "dot" for the product of the embeddings, "cosine" for their cosine.
@@ -78,7 +78,11 @@ class LightGCL(GraphArch):
         contrast_temperature: PositiveFloat = 0.2,
         contrast_similarity: Literal["dot", "cosine"] = "dot",
         edge_dropout: Fraction = 0.0,
-        init_std: PositiveFloat = 0.1,
+        initialization: Literal["xavier", "normal"] = "xavier",
+        init_std: Annotated[
+            PositiveFloat,
+            AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
+        ] = 0.1,
         embedding_decay: NonNegativeFloat = 0.0,
         similarity: Literal["dot", "cosine"] = "dot",
     ) -> None:
@@ -98,7 +102,7 @@ class LightGCL(GraphArch):
         for name, vectors in (("user_factors", left_UQ), ("item_factors", right_IQ)):
             factors = np.ascontiguousarray(vectors * np.sqrt(values_Q), dtype=np.float32)
             self.register_buffer(name, torch.from_numpy(factors), persistent=False)
-        self.initialize(init_std)
+        self.initialize_as(initialization, init_std)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch: that of its scores, the contrastive loss, and the L2 term."""

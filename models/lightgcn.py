@@ -13,7 +13,7 @@ from torch import Tensor
 from recrun.architectures.graph import GraphArch
 from recrun.errors import ConfigError, Fault
 from recrun.registry import MODELS
-from recrun.types import Annotated, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Where
+from recrun.types import Annotated, AppliesIf, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
@@ -43,7 +43,8 @@ class LightGCN(GraphArch):
             1 / sqrt(d_n d_m), "left" for 1 / d_n, "right" for 1 / d_m, "none" for 1.
         edge_dropout: dropout rate of the messages, each direction of an edge on its own, in training.
         embedding_dropout: dropout rate of the users' vectors in training, before they are scaled for the cosine.
-        init_std: standard deviation of the initial embeddings.
+        initialization: the initial embeddings: "normal" ones, or uniform ones by the size of each table, "xavier".
+        init_std: standard deviation of normal ones.
         embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
             over B.
         similarity: "dot" for the product of the averaged embeddings, "cosine" for their cosine.
@@ -70,7 +71,11 @@ class LightGCN(GraphArch):
         normalization: Literal["symmetric", "left", "right", "none"] = "symmetric",
         edge_dropout: Fraction = 0.0,
         embedding_dropout: Fraction = 0.0,
-        init_std: PositiveFloat = 0.1,
+        initialization: Literal["xavier", "normal"] = "normal",
+        init_std: Annotated[
+            PositiveFloat,
+            AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
+        ] = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
         similarity: Literal["dot", "cosine"] = "dot",
     ) -> None:
@@ -80,7 +85,7 @@ class LightGCN(GraphArch):
         super().__init__(data, embedding_dim, embedding_decay, similarity, normalization)
         self.n_layers, self.layer_weights = n_layers, layer_weights
         self.edge_dropout, self.embedding_dropout = edge_dropout, embedding_dropout
-        self.initialize(init_std)
+        self.initialize_as(initialization, init_std)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the averaged embeddings of all users and all items, at unit length for the cosine.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from recrun.architectures.graph import EdgeWeights, GraphArch
 from recrun.architectures.prediction import Batch
 from recrun.registry import MODELS
-from recrun.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from recrun.types import Annotated, AppliesIf, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from recrun.criterions import BaseCriterion
@@ -49,7 +49,7 @@ class NGCF(GraphArch):
     Both have the L2 term of the authors' code, on the concatenated embeddings of the batch; in the paper it is on all
     parameters. Node dropout is drawn for each batch and shared by the layers: the paper drops whole nodes, that is all
     messages that they send; the code drops single entries of its matrix, self-connections included. Layers of other
-    widths are missing. In the code embeddings start by Xavier's uniform initialisation.
+    widths are missing.
 
     *Source:* Wang, He, Wang, Feng, Chua, "Neural Graph Collaborative Filtering", SIGIR 2019, equations 7 to 10.
 
@@ -60,7 +60,8 @@ class NGCF(GraphArch):
         message_dropout: dropout rate of each layer's output.
         node_dropout: dropout rate of nodes' messages, in training: of all messages of a node in the layer of the paper,
             of single messages in that of the code.
-        init_std: standard deviation of the initial embeddings.
+        initialization: the initial embeddings: uniform ones by the size of each table, "xavier", or "normal" ones.
+        init_std: standard deviation of normal ones.
         embedding_decay: weight of the L2 term, half the squared norms of the batch's concatenated embeddings over B.
         similarity: "dot" for the product of the concatenated embeddings, "cosine" for their cosine.
     """
@@ -76,7 +77,11 @@ class NGCF(GraphArch):
         layer: Literal["paper", "code"] = "paper",
         message_dropout: Fraction = 0.1,
         node_dropout: Fraction = 0.0,
-        init_std: PositiveFloat = 0.1,
+        initialization: Literal["xavier", "normal"] = "xavier",
+        init_std: Annotated[
+            PositiveFloat,
+            AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
+        ] = 0.1,
         embedding_decay: NonNegativeFloat = 1e-5,
         similarity: Literal["dot", "cosine"] = "dot",
     ) -> None:
@@ -87,7 +92,7 @@ class NGCF(GraphArch):
         degrees_N = np.concatenate([data.csr().lengths, data.item_counts()]).astype(np.float32)
         self.register_buffer("degrees", torch.from_numpy(degrees_N)[:, None], persistent=False)
         self.message_dropout, self.node_dropout = message_dropout, node_dropout
-        self.initialize(init_std)
+        self.initialize_as(initialization, init_std)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch; its scores and its L2 term are of the same embeddings, with the same dropout."""

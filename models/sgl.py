@@ -51,8 +51,7 @@ class SGL(GraphArch):
     code), or among the distinct ones of the batch ("batch", as in SELFRec). Both are means over what is summed.
 
     Of the paper's three ways to change the graph this is edge dropout (SGL-ED). The parts of the graph are drawn for
-    each batch; in the authors' code they are drawn for each epoch. There embeddings start by Xavier's uniform
-    initialisation.
+    each batch; in the authors' code they are drawn for each epoch.
 
     *Source:* Wu, Wang, Feng, He, Chen, Lian, Xie, "Self-supervised Graph Learning for Recommendation", SIGIR 2021,
     equations 8 to 12; the L2 term on the rows of a batch, as in its authors' code (wujcan/SGL-Torch).
@@ -64,7 +63,8 @@ class SGL(GraphArch):
         contrast_weight: weight of the contrastive loss.
         contrast_temperature: temperature of the contrastive loss.
         contrast_with: among which users and items a user or an item is to be found.
-        init_std: standard deviation of the initial embeddings.
+        initialization: the initial embeddings: uniform ones by the size of each table, "xavier", or "normal" ones.
+        init_std: standard deviation of normal ones.
         embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
             over B.
         similarity: "dot" for the product of the averaged embeddings, "cosine" for their cosine.
@@ -82,7 +82,11 @@ class SGL(GraphArch):
         contrast_with: Annotated[
             Literal["all", "batch"], AppliesIf("contrast_weight > 0", "the contrastive loss has no weight")
         ] = "all",
-        init_std: PositiveFloat = 0.1,
+        initialization: Literal["xavier", "normal"] = "xavier",
+        init_std: Annotated[
+            PositiveFloat,
+            AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
+        ] = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
         similarity: Literal["dot", "cosine"] = "dot",
     ) -> None:
@@ -90,7 +94,7 @@ class SGL(GraphArch):
         self.n_layers, self.edge_dropout = n_layers, edge_dropout
         self.contrast_weight, self.contrast_temperature = contrast_weight, contrast_temperature
         self.contrast_with = contrast_with
-        self.initialize(init_std)
+        self.initialize_as(initialization, init_std)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the averaged embeddings of all users and items on the whole graph, at unit length for the cosine."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from recrun.architectures.graph import GraphArch
 from recrun.architectures.prediction import Batch
 from recrun.registry import MODELS
-from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
+from recrun.types import Annotated, AppliesIf, NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from recrun.criterions import BaseCriterion
@@ -61,8 +61,7 @@ class SimGCL(GraphArch):
     of a batch, is added to the loss.
 
     *Source:* Yu, Yin, Xia, Chen, Cui, Nguyen, "Are Graph Augmentations Necessary? Simple Graph Contrastive Learning for
-    Recommendation", SIGIR 2022; the L2 term as in SELFRec, the authors' library, in PyTorch. There embeddings start by
-    Xavier's uniform initialisation.
+    Recommendation", SIGIR 2022; the L2 term as in SELFRec, the authors' library, in PyTorch.
 
     Args:
         embedding_dim: length of the embeddings.
@@ -70,7 +69,8 @@ class SimGCL(GraphArch):
         contrast_weight: weight of the contrastive loss.
         contrast_temperature: temperature of the contrastive loss.
         noise: length of the noise of each node in each layer.
-        init_std: standard deviation of the initial embeddings.
+        initialization: the initial embeddings: uniform ones by the size of each table, "xavier", or "normal" ones.
+        init_std: standard deviation of normal ones.
         embedding_decay: weight of the L2 term, the norms of the batch's propagated users and positives (see `decay`).
         similarity: "dot" for the product of the averaged embeddings, "cosine" for their cosine.
     """
@@ -84,7 +84,11 @@ class SimGCL(GraphArch):
         contrast_weight: NonNegativeFloat = 0.5,
         contrast_temperature: PositiveFloat = 0.2,
         noise: NonNegativeFloat = 0.1,
-        init_std: PositiveFloat = 0.1,
+        initialization: Literal["xavier", "normal"] = "xavier",
+        init_std: Annotated[
+            PositiveFloat,
+            AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
+        ] = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
         similarity: Literal["dot", "cosine"] = "dot",
     ) -> None:
@@ -92,7 +96,7 @@ class SimGCL(GraphArch):
         self.n_layers = n_layers
         self.contrast_weight, self.noise = contrast_weight, noise
         self.contrast_temperature = contrast_temperature
-        self.initialize(init_std)
+        self.initialize_as(initialization, init_std)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch: that of its scores, the contrastive loss, and the L2 term."""

@@ -16,7 +16,7 @@ from recrun.architectures.prediction import Batch
 from recrun.errors import ConfigError, Fault
 from recrun.models.simgcl import contrast, decay, noisy
 from recrun.registry import MODELS
-from recrun.types import Annotated, NonNegativeFloat, PositiveFloat, PositiveInt, Where
+from recrun.types import Annotated, AppliesIf, NonNegativeFloat, PositiveFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
     from recrun.criterions import BaseCriterion
@@ -32,8 +32,7 @@ class XSimGCL(GraphArch):
     `contrast_layer`, over the distinct users and the distinct positive items of a batch, is added to the loss.
 
     *Source:* Yu, Xia, Chen, Cui, Hung, Yin, "XSimGCL: Towards Extremely Simple Graph Contrastive Learning for
-    Recommendation", IEEE TKDE 2024; the L2 term as in SELFRec, the authors' library. There embeddings start by Xavier's
-    uniform initialisation.
+    Recommendation", IEEE TKDE 2024; the L2 term as in SELFRec, the authors' library.
 
     Args:
         embedding_dim: length of the embeddings.
@@ -42,7 +41,8 @@ class XSimGCL(GraphArch):
         contrast_weight: weight of the contrastive loss.
         contrast_temperature: temperature of the contrastive loss.
         noise: length of the noise of each node in each layer.
-        init_std: standard deviation of the initial embeddings.
+        initialization: the initial embeddings: uniform ones by the size of each table, "xavier", or "normal" ones.
+        init_std: standard deviation of normal ones.
         embedding_decay: weight of the L2 term, the norms of the batch's noisy users and positives (see `simgcl.decay`).
         similarity: "dot" for the product of the averaged embeddings, "cosine" for their cosine.
 
@@ -63,7 +63,11 @@ class XSimGCL(GraphArch):
         contrast_weight: NonNegativeFloat = 0.2,
         contrast_temperature: PositiveFloat = 0.15,
         noise: NonNegativeFloat = 0.2,
-        init_std: PositiveFloat = 0.1,
+        initialization: Literal["xavier", "normal"] = "xavier",
+        init_std: Annotated[
+            PositiveFloat,
+            AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
+        ] = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
         similarity: Literal["dot", "cosine"] = "dot",
     ) -> None:
@@ -74,7 +78,7 @@ class XSimGCL(GraphArch):
         self.n_layers, self.contrast_layer = n_layers, contrast_layer
         self.contrast_weight, self.noise = contrast_weight, noise
         self.contrast_temperature = contrast_temperature
-        self.initialize(init_std)
+        self.initialize_as(initialization, init_std)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch: that of its scores under noise, the L2 term, and the contrastive loss."""

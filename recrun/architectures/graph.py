@@ -214,7 +214,8 @@ class _Average(torch.autograd.Function):
 class GraphArch(RecSysArch):
     """Base of models that propagate embeddings of users and items over their graph.
 
-    A model defines `vectors()`, whose products are its scores, and calls `initialize` at the end of its constructor.
+    A model defines `vectors()`, whose products are its scores, and calls `initialize` or `initialize_as` at the end of
+    its constructor.
     Its L2 term is on embeddings before propagation unless it overrides `penalty`. A model that offers cosines as scores
     hands on its setting `similarity`, and returns `scale(...)` of its vectors.
 
@@ -245,6 +246,18 @@ class GraphArch(RecSysArch):
         self.similarity = similarity
         self.fold_in = FoldIn(self, unit=similarity == "cosine")
         self.held: tuple[Tensor, Tensor] | None = None
+
+    def initialize_as(self, initialization: Literal["xavier", "normal"], std: float) -> None:
+        """Draw the embeddings of users and of items, and the weights of linear layers by Xavier initialisation.
+
+        Args:
+            initialization: "xavier" for a uniform distribution by the size of each table, of standard deviation
+                √(2 / (U + D)) or √(2 / (I + D)); "normal" for N(0, std²).
+            std: > 0.
+        """
+        self.initialize(std)
+        for table in (self.User, self.Item) if initialization == "xavier" else ():
+            nn.init.xavier_uniform_(table.embeddings.weight)
 
     @abstractmethod
     def vectors(self) -> tuple[Tensor, Tensor]:

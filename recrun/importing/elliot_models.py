@@ -177,8 +177,8 @@ MODELS: Final[dict[str, ModelMap]] = {
             "normalize": only(True, why="the graph is normalised here"),
         },
         {"lr": 0.0005, "n_layers": 1},
-        _USERS,
-        (_XAVIER, "layer k weighs 1 / (1 + k) there, and all layers alike here"),
+        {**_USERS, "initialization": "xavier"},
+        ("layer k weighs 1 / (1 + k) there, and all layers alike here",),
     ),
     "NGCF": ModelMap(
         "ngcf",
@@ -206,7 +206,7 @@ MODELS: Final[dict[str, ModelMap]] = {
         },
         {"lr": 0.0005},
         {**_USERS, "layer": "paper"},
-        (_XAVIER, "version 1 averages the layers there, and they are concatenated here"),
+        ("version 1 averages the layers there, and they are concatenated here",),
     ),
     "MultiVAE": ModelMap(
         "multvae",

@@ -78,7 +78,7 @@ MODELS: Final[dict[str, ModelMap]] = {
         },
         {"embedding_dim": 64, "num_layers": 3, "dropout_rate": 0.1, "weight_decay": 1e-4},
         {**_USERS, "layer": "code"},
-        (_XAVIER, "a layer's output is scaled to unit length before the next one there, for the score only here"),
+        ("a layer's output is scaled to unit length before the next one there, for the score only here",),
     ),
     "NeuMF": ModelMap(
         "neumf",
@@ -101,7 +101,7 @@ MODELS: Final[dict[str, ModelMap]] = {
         },
         {"embedding_dim": 64, "num_layers": 3, "eps": 0.2, "temperature": 0.2, "ssl_weight": 0.2, "weight_decay": 1e-4},
         _USERS,
-        (_XAVIER,),
+        (),
     ),
     "SimpleX": ModelMap(
         "simplex",

@@ -105,8 +105,8 @@ MODELS: Final[dict[str, ModelMap]] = {
         "lightgcn",
         {**_EMBEDDING, "n_layers": to("n_layers")},
         {},
-        _PAIRS,
-        (_XAVIER, "layer k weighs 1 / (1 + k) there, and all layers alike here"),
+        {**_PAIRS, "initialization": "xavier"},
+        ("layer k weighs 1 / (1 + k) there, and all layers alike here",),
     ),
     "NGCF": ModelMap(
         "ngcf",
@@ -118,7 +118,7 @@ MODELS: Final[dict[str, ModelMap]] = {
         },
         {},
         {**_PAIRS, "layer": "paper"},
-        (_XAVIER,),
+        (),
     ),
     "XSimGCL": ModelMap(
         "xsimgcl",
@@ -132,7 +132,7 @@ MODELS: Final[dict[str, ModelMap]] = {
         },
         {},
         _PAIRS,
-        (_XAVIER,),
+        (),
     ),
     "MultiVAE": ModelMap(
         "multvae",

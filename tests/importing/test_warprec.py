@@ -44,6 +44,7 @@ def test_a_config_becomes_a_config(import_text: Importer) -> None:
     config = _one(import_text("warprec", READER + SPLITTER + EVALUATION + _model("LightGCN")))
     assert config.draft.settings == {
         "model": "lightgcn",
+        "initialization": "xavier",
         "loss": "bpr",
         "sampler": "uniform",
         "n_negatives": 1,
