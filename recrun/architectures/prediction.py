@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 import torch
 from torch import Tensor, nn
 
-from recrun.architectures.activations import ACTIVATIONS
+from recrun.architectures.activations import BatchNorm, activation_of
 from recrun.architectures.base import Batch, RecSysArch, expect_scores
 from recrun.data.fields import FieldTuple
 from recrun.data.tags import DENSE, TARGET
@@ -112,24 +112,6 @@ class LinearTerms(nn.Module):
         return sums if self.bias is None else sums + self.bias
 
 
-class BatchNorm(nn.BatchNorm1d):
-    """Normalise each unit over the rows of a batch; in evaluation by the running mean and variance of training.
-
-    A single row has no variance. In training it is normalised as in evaluation, and the running values stay as they
-    are; torch raises an error.
-
-    *Source:* Ioffe and Szegedy, "Batch Normalization", ICML 2015, algorithms 1 and 2.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Return the normalised rows (B, H) of rows (B, H)."""
-        if not self.training or len(input) > 1:
-            return super().forward(input)
-        return nn.functional.batch_norm(
-            input, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
-        )
-
-
 def pairwise_products(embedded_BFD: Tensor) -> Tensor:
     """Return the sum over all pairs of fields of the products of their embeddings (B,), in time linear in F.
 
@@ -160,12 +142,12 @@ def hidden_layers(
         dims: the width of the input and of each layer.
         dropouts: the dropout rate of each layer.
         batch_norm: whether to normalise between a linear layer and its activation.
-        activation: one of `ACTIVATIONS`.
+        activation: a name that `activation_of` knows.
     """
     layers: list[nn.Module] = []
     for (before, after), rate in zip(itertools.pairwise(dims), dropouts, strict=True):
         normalization = [BatchNorm(after)] if batch_norm else []
-        layers += [nn.Linear(before, after), *normalization, ACTIVATIONS[activation](), nn.Dropout(rate)]
+        layers += [nn.Linear(before, after), *normalization, activation_of(activation, after), nn.Dropout(rate)]
     return nn.Sequential(*layers)
 
 
@@ -182,7 +164,7 @@ def perceptron(
         dims: the width of the input, of each hidden layer, and of the output.
         dropout: the dropout rate of all hidden layers, or one for each.
         batch_norm: whether to normalise between a linear layer and its activation.
-        activation: one of `ACTIVATIONS`.
+        activation: a name that `activation_of` knows.
     """
     rates = [dropout] * (len(dims) - 2) if isinstance(dropout, float | int) else dropout
     hidden = hidden_layers(dims[:-1], rates, batch_norm=batch_norm, activation=activation)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from recrun.architectures.activations import ACTIVATIONS
+from recrun.architectures.activations import ACTIVATIONS, Dice, activation_of
 from recrun.architectures.prediction import (
     BatchNorm,
     LinearTerms,
@@ -51,6 +51,36 @@ def test_every_activation_is_torchs_of_its_name(name: str) -> None:
     layers = hidden_layers([3, 2], [0.0], activation=name)
     expected = getattr(nn.functional, name, None) or getattr(torch, name)
     torch.testing.assert_close(layers(inputs), expected(layers[0](inputs)))
+
+
+def test_a_prelu_has_a_slope_for_each_unit() -> None:
+    layers = hidden_layers([3, 2], [0.0], activation="prelu")
+    with torch.no_grad():
+        layers[1].weight.copy_(torch.tensor([0.1, 0.4]))  # type: ignore[operator, union-attr]
+    inputs = torch.randn(6, 3, generator=torch.Generator().manual_seed(1))
+    values = layers[0](inputs)
+    torch.testing.assert_close(layers(inputs), values.clamp(min=0) + torch.tensor([0.1, 0.4]) * values.clamp(max=0))
+
+
+def test_dice_lets_values_pass_by_how_far_they_lie_above_the_mean() -> None:
+    dice = activation_of("dice", 3).double()
+    assert isinstance(dice, Dice)
+    with torch.no_grad():
+        dice.alpha.copy_(torch.tensor([0.0, 0.3, -0.5]))
+    rows = torch.randn(50, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) * 4 + 1
+    mean, variance = rows.mean(0), ((rows - rows.mean(0)) ** 2).mean(0)
+    passed = 1 / (1 + torch.exp(-(rows - mean) / (variance + 1e-8).sqrt()))
+    torch.testing.assert_close(dice(rows), passed * rows + (1 - passed) * dice.alpha * rows)
+    dice.eval()
+    running_mean, running = 0.01 * mean, 0.99 + 0.01 * variance * 50 / 49
+    passed = 1 / (1 + torch.exp(-(rows - running_mean) / (running + 1e-8).sqrt()))
+    torch.testing.assert_close(dice(rows), passed * rows + (1 - passed) * dice.alpha * rows)
+
+
+def test_dice_takes_one_row_and_none_in_training() -> None:
+    dice = activation_of("dice", 3)
+    assert dice(torch.ones(1, 3)).isfinite().all()
+    assert dice(torch.ones(0, 3)).shape == (0, 3)
 
 
 def test_batch_norm_is_that_of_the_paper_and_evaluation_uses_running_values() -> None:
