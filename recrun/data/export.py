@@ -157,6 +157,9 @@ def _parts(dataset: RecDataSet) -> dict[str, Interactions]:
             "sessions that are made here (session_gap, or session_targets: each) cannot be exported: the files have no "
             "such users; export the data without them"
         )
+    histories = [name for name, values in dataset.interactions("train").columns.items() if values.ndim > 1]
+    if histories:
+        raise DataError(f"{dataset.name} has several categories in a row ({histories[0]}), which cannot be exported")
     modes: tuple[Mode, ...] = ("train", "valid", "test")
     parts: dict[str, Interactions] = {mode: dataset.interactions(mode) for mode in modes}
     return parts if dataset.given() is None else {**parts, GIVEN_PART: dataset.interactions(GIVEN_PART)}

@@ -24,7 +24,10 @@ _REMEMBERED: Final = 64
 
 
 class Embeddable(Tagged, Protocol):
-    """What the tokenizer needs of a field: name, tags, and how many categories there are."""
+    """What the tokenizer needs of a field: name, tags, and how many categories there are.
+
+    It may have `pooling` too, and `shares`, the name of the field whose embeddings it has (`MultiField`).
+    """
 
     @property
     def count(self) -> int:
@@ -112,6 +115,7 @@ class EmbeddedField:
         self.name = field.name
         self.tags = field.tags
         self.pooling: str | None = getattr(field, "pooling", None)
+        self.shares: str | None = getattr(field, "shares", None)
         self._embeddings: nn.Embedding | nn.Linear | None = None
 
     @property
@@ -186,11 +190,13 @@ class Tokenizer(nn.Module):
         self.fields = TaggedTuple(EmbeddedField(field) for field in fields)
         self.embeddings = nn.ModuleDict()
         self._names: dict[str, str] = {}
+        self._tables: dict[str, nn.Embedding | nn.Linear] = {}
 
     def embed(self, dim: int, *tags: Tag, sparse: bool = False) -> Tokenizer:
         """Give embeddings to the fields that have all of `tags` (without tags: to all fields); return the tokenizer.
 
-        A category gets a row of an `nn.Embedding`; a number gets an `nn.Linear(1, dim)` without bias.
+        A category gets a row of an `nn.Embedding`; a number gets an `nn.Linear(1, dim)` without bias. A field that
+        shares the embeddings of another takes those, if the tokenizer has that field or another that shares them.
 
         Args:
             dim: D, the length of an embedding.
@@ -198,20 +204,27 @@ class Tokenizer(nn.Module):
             sparse: give category embeddings sparse gradients, for optimizers that use them.
 
         Raises:
-            DataError: no field has the tags, or a field has embeddings already.
+            DataError: no field has the tags, or a field has embeddings already, or shares some of another length.
         """
-        for field in self._some(tags):
+        # A table is made by the field that it is named after, where that is among them.
+        for field in sorted(self._some(tags), key=lambda field: field.shares is not None):
             if field.is_embedded:
                 raise DataError(f"field {field.name!r} has embeddings already")
-            module: nn.Embedding | nn.Linear
-            if field.match(DENSE):
-                module = nn.Linear(1, dim, bias=False)
-            else:
-                module = RowEmbedding(field.count, dim, sparse=sparse)
-            self._names[field.name] = self._module_name(field.name)
-            self.embeddings[self._names[field.name]] = module
-            field._embeddings = module
+            owner = field.shares or field.name
+            if owner not in self._tables:
+                self._tables[owner] = self._make(field, dim, sparse=sparse)
+                self._names[field.name] = self._module_name(owner)
+                self.embeddings[self._names[field.name]] = self._tables[owner]
+            field._embeddings = self._tables[owner]
+            if field.dimension != dim:
+                found = f"shares the embeddings of {owner!r}, of length {field.dimension}"
+                raise DataError(f"field {field.name!r} {found}; they cannot have length {dim}")
         return self
+
+    def _make(self, field: EmbeddedField, dim: int, *, sparse: bool) -> nn.Embedding | nn.Linear:
+        if field.match(DENSE):
+            return nn.Linear(1, dim, bias=False)
+        return RowEmbedding(field.count, dim, sparse=sparse)
 
     @property
     def tensor_axes(self) -> dict[str, str]:
@@ -222,6 +235,7 @@ class Tokenizer(nn.Module):
                 (kind for tag, kind in kinds if field.match(tag) and (tag is DENSE or field.match(ID))), "category"
             )
             for field in self._embedded()
+            if field.name in self._names
         }
 
     def look_up(self, features: Mapping[str, Tensor], *tags: Tag) -> Tensor:

@@ -89,6 +89,11 @@ def disjoint(some: Sequence[str], others: Sequence[str]) -> bool:
     return not set(some) & set(others)
 
 
+def values(mapping: Mapping[str, Any]) -> list[Any]:
+    """Return the values of a mapping."""
+    return list(mapping.values())
+
+
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "disjoint": disjoint,
     "has_format": has_format,
@@ -101,6 +106,7 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "min": min,
     "same_file": same_file,
     "takes": takes,
+    "values": values,
 }
 """What a condition may call."""
 

@@ -12,7 +12,7 @@ import torch
 
 from recrun.config.resolve import resolve
 from recrun.data.datasets import LabelledFile
-from recrun.data.multi_field import MOST, NOTHING, MultiField, several
+from recrun.data.multi_columns.multi_field import MOST, NOTHING, MultiField, several
 from recrun.data.tokenizer import Tokenizer
 from recrun.errors import ConfigError, DataError
 from recrun.workflows.build import prepare

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from recrun.data.fields import DenseField, Field, FieldTuple, SparseField, Tokenizer
+from recrun.data.multi_columns.multi_field import MultiField
 from recrun.data.tags import DENSE, FEATURE, ID, ITEM, TARGET, USER
 from recrun.errors import DataError
 
@@ -160,3 +161,37 @@ def test_it_says_what_the_rows_of_its_embeddings_stand_for(fields: FieldTuple) -
         "embeddings.a_genre.weight": "category",
     }
     assert set(tokenizer.tensor_axes) == set(tokenizer.state_dict())
+
+
+def test_a_field_that_shares_embeddings_has_those_of_the_other_wherever_it_stands(fields: FieldTuple) -> None:
+    item = fields["item"]
+    assert isinstance(item, SparseField)
+    some = [MultiField(name, like=item) for name in ("clicked", "left")]
+    tokenizer = Tokenizer([some[0], *fields, some[1]]).embed(3)
+    weight = tokenizer["item"].embeddings.weight
+    assert all(tokenizer[name].embeddings.weight is weight for name in ("clicked", "left"))
+    assert set(dict(tokenizer.named_parameters())) == {
+        f"embeddings.{name}.weight" for name in ("user", "item", "price")
+    }
+    assert tokenizer.tensor_axes["embeddings.item.weight"] == "item"
+    values = {"item": torch.tensor([[1], [2]]), "left": torch.tensor([[5, 1, -1], [-1, -1, -1]])}
+    looked_up = torch.cat([tokenizer[name].look_up(values[name]) for name in values], dim=1)
+    torch.testing.assert_close(looked_up[0], torch.stack([weight[1], (weight[5] + weight[1]) / 2]))
+    torch.testing.assert_close(looked_up[1], torch.stack([weight[2], torch.zeros(3)]))
+
+
+def test_fields_that_share_with_one_that_is_not_there_share_with_each_other(fields: FieldTuple) -> None:
+    item = fields["item"]
+    assert isinstance(item, SparseField)
+    tokenizer = Tokenizer([MultiField(name, like=item) for name in ("clicked", "left")]).embed(3)
+    assert tokenizer["clicked"].embeddings is tokenizer["left"].embeddings
+    assert tokenizer["clicked"].embeddings.weight.shape == (6, 3)
+    assert tokenizer.tensor_axes == {"embeddings.item.weight": "category"}
+
+
+def test_shared_embeddings_have_one_length(fields: FieldTuple) -> None:
+    item = fields["item"]
+    assert isinstance(item, SparseField)
+    tokenizer = Tokenizer([*fields, MultiField("clicked", like=item)]).embed(3, ID)
+    with pytest.raises(DataError, match="'clicked' shares the embeddings of 'item', of length 3; they cannot have len"):
+        tokenizer.embed(4, FEATURE)

@@ -56,14 +56,29 @@ def test_repeated_pairs_are_kept_and_the_label_is_no_feature() -> None:
     assert torch.equal(coach.model(batch), coach.model(changed))
 
 
-def test_labels_follow_the_chances_that_the_note_is_made_of() -> None:
-    data = SyntheticClicks(n_rows=20000)
+@pytest.mark.parametrize("n_history_items", [0, 5])
+def test_labels_follow_the_chances_that_the_note_is_made_of(n_history_items: int) -> None:
+    data = SyntheticClicks(n_rows=20000, n_history_items=n_history_items)
     rows = data.interactions("train")
-    chance = data._probability(data.user_ids[rows.users], data.item_ids[rows.items], rows.columns)
+    chance = data._probability(data.user_ids[rows.users], data.item_ids[rows.items], rows.columns, data.item_ids)
     for low in np.arange(0, 1, 0.2):
         inside = (chance >= low) & (chance < low + 0.2)
         assert rows.columns["label"][inside].mean() == pytest.approx(chance[inside].mean(), abs=0.03)
     assert any(note.startswith("the generating model itself reaches on test: auc 0.") for note in data.notes)
+
+
+def test_histories_raise_the_chance_by_the_item_most_alike_and_change_nothing_else() -> None:
+    plain, data = (SyntheticClicks(n_rows=600, n_items=9, n_history_items=count) for count in (0, 3))
+    rows, without = data.interactions("train"), plain.interactions("train")
+    assert [rows.columns[name].tolist() == without.columns[name].tolist() for name in ("hour", "price")] == [True] * 2
+    histories = rows.columns["history"]
+    assert {int(length) for length in (histories >= 0).sum(axis=1)} == {0, 1, 2, 3}
+    assert (np.diff((histories >= 0).astype(int)) <= 0).all(), "the first places are filled"
+    tastes, names = np.array([[3.0, 0], [0, 2], [1, 1]]), np.array([0, 1, 2])
+    found = data._largest_likeness(tastes[[0, 1, 0]], tastes[names], np.array([[1, 2], [1, -1], [-1, -1]]))
+    assert found.tolist() == [1.5, 2.0, 0.0], "products 0 and 3, 4, and none, over the root of 4 tastes"
+    field = data.fields["history"]
+    assert (field.count, getattr(field, "shares", None)) == (9, "item")
 
 
 def test_predictions_are_those_of_the_rows_in_their_order() -> None:

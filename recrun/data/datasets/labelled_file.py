@@ -19,7 +19,6 @@ from recrun.data.datasets.feature_columns import (
     MISSING,
     ROLES,
     Chosen,
-    categories,
     choose,
     counts_listed,
     joined,
@@ -42,7 +41,8 @@ from recrun.data.formats.values.dates import parse_format
 from recrun.data.formats.values.ids import ids_of
 from recrun.data.formats.values.time_column import Times, read_times
 from recrun.data.interactions import ITEM, TIMESTAMP, USER, Interactions
-from recrun.data.multi_field import NOTHING, MultiField, several
+from recrun.data.multi_columns.multi_field import NOTHING, MultiField
+from recrun.data.multi_columns.shared_columns import check_shared, fitted_to, number_categories
 from recrun.data.splits import PARTS
 from recrun.errors import DataError
 from recrun.registry import DATASETS
@@ -170,6 +170,7 @@ class LabelledFile(OwnFiles):
         for table in tables.values():
             opened = {"rows": table, **beside}
             chosen = choose(opened, roles, wanted["sparse_columns"], wanted["dense_columns"], wanted["multi_columns"])
+            check_shared(wanted["shared_columns"], chosen)
             frame = table.read([*roles.values(), *chosen.of("rows")], quantities=[roles[LABEL], *chosen.dense])
             notes += table.notes
             refuse_missing(frame, roles, table)
@@ -231,10 +232,7 @@ class LabelledFile(OwnFiles):
 
         wanted, name = self.settings, chosen.roles[LABEL]
         columns = {LABEL: labels(numbers(truths(rows[name]), fail), wanted["label_threshold"], name, fail)}
-        columns |= {name: categories(rows[name]) for name in chosen.sparse}
-        columns |= {
-            name: several(rows[name], wanted["multi_separator"], partial(fail, name=name)) for name in chosen.multi
-        }
+        columns |= number_categories(rows, chosen, wanted["shared_columns"], wanted["multi_separator"], fail)
         for name in chosen.sparse:
             notes += notes_on_categories(rows[name], int(columns[name].max()) + 1)
         n_missing = {name: int((columns[name] == MISSING).sum()) for name in chosen.sparse}
@@ -247,11 +245,13 @@ class LabelledFile(OwnFiles):
                 told = f"the {name} is missing ({n_missing[name]} of {len(rows)} rows)"
                 told += "; set dense_na_value, or take it out of dense_columns"
                 raise fail(int(missing.argmax()), told, name)
-        for kind, taken in (("sparse", "a category of their own"), ("dense", f"taken as {wanted['dense_na_value']}")):
-            names = chosen.dense if kind == "dense" else (*chosen.sparse, *chosen.multi)
-            found = {name: n_missing[name] for name in names if n_missing[name]}
+        taken = dict.fromkeys((*chosen.sparse, *chosen.multi), "a category of their own")
+        taken |= dict.fromkeys(wanted["shared_columns"], "an embedding of zeros")
+        taken |= dict.fromkeys(chosen.dense, f"taken as {wanted['dense_na_value']}")
+        for how in dict.fromkeys(taken.values()):
+            found = {name: n_missing[name] for name in taken if n_missing[name] and taken[name] == how}
             if found:
-                notes.append(f"missing values, {taken}: {counts_listed(found)}")
+                notes.append(f"missing values, {how}: {counts_listed(found)}")
         return columns
 
     def _table(self, file: FeatureFile, rows: pl.DataFrame, columns: dict[str, np.ndarray], notes: list[str]) -> Table:
@@ -289,11 +289,16 @@ class LabelledFile(OwnFiles):
             raise DataError(f"all labels of train are {train[LABEL][0]:g}, so there is nothing to learn")
         ids = [field for field in super()._make_fields() if field.match(tags.ID)]
         features: list[Field] = []
+        alone: dict[str, SparseField] = {}
+        shared = wanted["shared_columns"]
         for name in (name for name in train if name not in (LABEL, TIMESTAMP)):
             if train[name].ndim == 2:
-                features.append(MultiField(name, pooling=wanted["multi_pooling"]).fit(train[name]))
+                like = alone.get(shared.get(name, ""))
+                features.append(MultiField(name, pooling=wanted["multi_pooling"], like=like).fit(train[name]))
             elif train[name].dtype.kind == "i":
-                features.append(SparseField(name, tags=tags.FEATURE, na_value=MISSING).fit(train[name]))
+                values = [train[name], *(train[other] for other in shared if shared[other] == name)]
+                alone[name] = SparseField(name, tags=tags.FEATURE, na_value=MISSING).fit(fitted_to(values))
+                features.append(alone[name])
             else:
                 transformer, na_value = wanted["dense_transformer"], wanted["dense_na_value"]
                 number = DenseField(name, tags=tags.FEATURE, na_value=na_value, transformer=transformer)

@@ -68,6 +68,17 @@ class OwnFiles(RecDataSet):
             ("disjoint(multi_columns, dense_columns)", "a column is in dense_columns too; name each once"),
             ("label_column not in multi_columns", "{label_column} is the label, so it is no feature; take it out"),
         ],
+        "shared_columns": [
+            (
+                "disjoint(shared_columns, sparse_columns) and disjoint(shared_columns, dense_columns)",
+                "it names columns of multi_columns, and for each the one of sparse_columns whose categories it shares",
+            ),
+            (
+                "disjoint(values(shared_columns), multi_columns) and disjoint(values(shared_columns), dense_columns) "
+                "and disjoint(values(shared_columns), [user_column, item_column, label_column, time_column])",
+                "only categories of a column of sparse_columns can be shared, found {shared_columns}",
+            ),
+        ],
         "split": [
             (
                 "label_column is None or split != 'user_time' or user_column is not None",

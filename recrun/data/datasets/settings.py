@@ -256,6 +256,8 @@ class LabelledRows(Written, Shares, total=False):
         multi_columns: columns of several categories in a row, which are taken apart; names, or patterns.
         multi_separator: what stands between two categories of a row.
         multi_pooling: how the embeddings of a row's categories become one: their mean or their sum.
+        shared_columns: for columns of multi_columns, the column of sparse_columns whose categories and embeddings they
+            share, as a history of items those of the item.
     """
 
     multi_columns: Annotated[list[str], Default([])]
@@ -267,6 +269,11 @@ class LabelledRows(Written, Shares, total=False):
     ]
     multi_pooling: Annotated[
         Literal["mean", "sum"], Default("mean"), AppliesIf("multi_columns", "there are no multi_columns")
+    ]
+    shared_columns: Annotated[
+        dict[str, str],
+        Default({}),
+        AppliesIf("multi_columns", "there are no multi_columns to share others' categories"),
     ]
 
 

@@ -74,7 +74,7 @@ def test_every_setting_of_a_group_has_its_default_and_its_help() -> None:
     for name, node in source.definitions.items():
         assert isinstance(node, ast.ClassDef)
         for parameter in read_group(node, source, "dataset x", {}):
-            assert isinstance(parameter.default, (str, int, float, list, type(None))), (name, parameter.name)
+            assert isinstance(parameter.default, (str, int, float, list, dict, type(None))), (name, parameter.name)
             assert parameter.help, (name, parameter.name)
 
 
