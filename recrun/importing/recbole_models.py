@@ -279,6 +279,7 @@ WITHOUT: Final = {
     "DCNV2": f"DCNV2 is here dcnv2, but {_LABELLED}",
     "xDeepFM": f"xDeepFM is here xdeepfm, but {_LABELLED}",
     "AutoInt": f"AutoInt is here autoint, but {_LABELLED}",
+    "DIN": f"DIN is here din, but {_LABELLED}; its histories are columns of that table",
     "RecVAE": "RecVAE is recvae here; write a config from recrun show recvae",
     "MultiDAE": "MultiDAE is multdae here; write a config from recrun show multdae",
     "SASRecF": "SASRecF reads features of items; sasrec here reads items alone",

@@ -37,6 +37,7 @@ _ELSEWHERE: Final[dict[str, dict[str, str]]] = {
         "xdeepfm": "cin xdfm",
         "finalmlp": "dualmlp",
         "autoint": "autointplus",
+        "din": "deepinterest deepinterestnetwork",
     },
     "losses": {
         "bpr": "bprloss",

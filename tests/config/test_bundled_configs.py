@@ -19,7 +19,9 @@ SAMPLE = "criteo/deepfm"
 """A config that only shows a format."""
 REAL = tuple(name for name in NAMES if "/" in name and name not in (*SYNTHETIC, SAMPLE))
 WITHOUT_SETTINGS = ("popularity", "random")
-ANY_FILE = tuple(name for name in NAMES if name.startswith(("criteo_x1/", "ml20m/", "sessions/")))
+ANY_FILE = tuple(
+    name for name in NAMES if name.startswith(("amazonelectronics_x1/", "criteo_x1/", "ml20m/", "sessions/"))
+)
 """Configs of files of one's own: there is no data set to be tuned for."""
 
 

@@ -69,7 +69,7 @@ def test_a_column_that_is_not_shared_keeps_its_numbers(folder: Path) -> None:
         assert np.array_equal(alone.interactions("train").columns[name], data.interactions("train").columns[name])
 
 
-@pytest.mark.parametrize("model", ["lr", "fm", "deepfm", "dcn", "dcnv2", "xdeepfm", "autoint", "finalmlp"])
+@pytest.mark.parametrize("model", ["lr", "fm", "deepfm", "dcn", "dcnv2", "xdeepfm", "autoint", "finalmlp", "din"])
 def test_every_model_of_labels_shares_the_embeddings(model: str, folder: Path, tmp_path: Path) -> None:
     files = [f"{key}={value}" for key, value in PARTS.items()]
     columns = ["sparse_columns=[ad, kind]", "multi_columns=[history, kind_history]"]

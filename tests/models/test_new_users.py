@@ -51,7 +51,7 @@ def _top(subject: Subject, scores: torch.Tensor, k: int = 20) -> torch.Tensor:
 
 
 def test_all_models_can_but_those_with_vectors_of_users_alone_and_those_that_predict_labels() -> None:
-    predicting = {"lr", "fm", "deepfm", "dcn", "dcnv2", "xdeepfm", "finalmlp", "autoint"}
+    predicting = {"lr", "fm", "deepfm", "dcn", "dcnv2", "xdeepfm", "finalmlp", "autoint", "din"}
     assert set(MODELS.names()) - set(ABLE) == {"neumf", "random", "caser", "fpmc", "transrec"} | predicting
 
 

@@ -12,6 +12,9 @@ from typing import Final
 from recrun.errors import nearest
 
 _RENAMED: Final = {
+    "attention_activation": "attention_hidden_activations",
+    "attention_dims": "attention_hidden_units attention_mlp_layers",
+    "attention_softmax": "din_use_softmax",
     "attention_dropout": "attn_dropout attn_dropout_prob attention_probs_dropout_prob",
     "batch_size": "batchsize bs batch train_batch_size training_batch_size per_device_train_batch_size",
     "beta1": "adam_beta1",
@@ -27,6 +30,7 @@ _RENAMED: Final = {
     "duplicates": "rm_dup_inter",
     "early_stop_patience": "early_stop early_stopping early_stopping_patience early_stopping_rounds patience "
     "stopping_step",
+    "history_groups": "din_sequence_field",
     "hidden_dim": "hidden_size hidden_units inner_size",
     "latent_dim": "lat_dim latent_dimension z_dim",
     "ema_decay": "ema ema_rate use_ema model_ema_decay ema_momentum",
@@ -72,6 +76,7 @@ _RENAMED: Final = {
     "root": "data_dir data_folder data_path data_root dataset_dir dataset_path",
     "seed": "global_seed manual_seed random_seed random_state rng_seed",
     "separator": "delimiter field_separator sep",
+    "shared_columns": "share_embedding",
     "split": "data_split split_strategy splitting splitting_method",
     "temperature": "tau",
     "test_path": "test_data test_file",

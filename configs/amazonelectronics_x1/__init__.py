@@ -1,0 +1,1 @@
+"""Configs for the AmazonElectronics_x1 data set."""
