@@ -215,9 +215,8 @@ class GraphArch(RecSysArch):
     """Base of models that propagate embeddings of users and items over their graph.
 
     A model defines `vectors()`, whose products are its scores, and calls `initialize` or `initialize_as` at the end of
-    its constructor.
-    Its L2 term is on embeddings before propagation unless it overrides `penalty`. A model that offers cosines as scores
-    hands on its setting `similarity`, and returns `scale(...)` of its vectors.
+    its constructor. Its L2 term is on embeddings before propagation unless it overrides `penalty`. A model that offers
+    cosines as scores hands on its setting `similarity`, and returns `scale(...)` of its vectors.
 
     Args:
         data: the train part.

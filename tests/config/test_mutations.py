@@ -94,11 +94,19 @@ def _wrong(annotation: Any) -> list[str]:
     if annotation is str:
         return ["[a]", "{a: 1}", "null"]
     if get_origin(annotation) is list:
-        return ["text", "1", "{a: 1}", "null", "[[a]]", "[null]", "[{a: 1}]"]
+        return ["text", "1", "{a: 1}", "null", "[a]" if _is_nested(annotation) else "[[a]]", "[null]", "[{a: 1}]"]
+    if get_origin(annotation) is dict:
+        return ["text", "1", "[a]", "null", "{a: [b]}"]
     choices = get_args(annotation)
     assert type(None) in choices, annotation
     shared = set.intersection(*(set(_wrong(choice)) for choice in choices if choice is not type(None)))
     return sorted(shared - {"null"})
+
+
+def _is_nested(annotation: Any) -> bool:
+    """Return whether the elements of a list are lists."""
+    (element,) = get_args(annotation)
+    return get_origin(get_args(element)[0] if get_origin(element) is Annotated else element) is list
 
 
 def _caught(config: Path, overrides: list[str] | None = None) -> ConfigError | None:

@@ -68,7 +68,7 @@ def _mutated(name: str, draw: random.Random) -> list[str]:
     training = [each for each in TRAINING if each.name in resolved.config and each.name not in (*COMPONENTS, *free)]
     for parameter in [*own, *training]:
         values = _values(parameter)
-        if values and parameter.name not in SIZES and draw.random() < 0.25:
+        if values and parameter.name not in SIZES and draw.random() < 0.15:
             overrides[parameter.name] = draw.choice(values)
     overrides |= {key: value for key, value in SIZES.items() if key in resolved.config}
     return [*SMALL, *(f"{key}={dump_value(value)}" for key, value in overrides.items())]
@@ -101,7 +101,7 @@ def test_what_is_accepted_is_built(name: str) -> None:
             )
             if not any(known in str(error) for known in of_data):
                 refused.append((overrides, f"{type(error).__name__}: {error}"))
-        if n_accepted == 8:
+        if n_accepted == 6:
             break
     assert refused == []
     assert n_accepted > 0
