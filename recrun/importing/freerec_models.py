@@ -211,6 +211,7 @@ MODELS: Final[dict[str, ModelMap]] = {
             "alpha": to("frequency_weight"),
             "c": to("low_frequencies"),
             "loss": _sequence_loss,
+            "weight_decay": _decay_of_sums,
         },
         {
             "maxlen": 50,

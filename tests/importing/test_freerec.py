@@ -71,8 +71,11 @@ def test_sasrec_and_gru4rec_become_the_forms_of_recboard(import_one: Importer) -
 
 
 @pytest.mark.parametrize(("loss", "decay"), [("BCE", 1e-3), ("CE", 2e-3)])
-def test_the_weight_decay_is_halved_where_losses_are_added(import_one: Importer, loss: str, decay: float) -> None:
-    config = import_one("freerec", RUN + f"weight_decay: 2.e-3\nloss: {loss}\n", model="SASRec")
+@pytest.mark.parametrize("model", ["SASRec", "BSARec"])
+def test_the_weight_decay_is_halved_where_losses_are_added(
+    import_one: Importer, model: str, loss: str, decay: float
+) -> None:
+    config = import_one("freerec", RUN + f"weight_decay: 2.e-3\nloss: {loss}\n", model=model)
     assert _settings(config, "weight_decay") == {"weight_decay": decay}
     assert any("are added there" in line.why for line in config.draft.mapped) is (loss == "BCE")
 
