@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recrun.architectures.attention import AttentionBlock, BlockForm
+from recrun.architectures.attention import AttentionBlock, BlockForm, weigh_empty
 from recrun.architectures.sequence import SequenceArch
 from recrun.registry import MODELS
 from recrun.types import Annotated, AppliesIf, Fraction, PositiveFloat, PositiveInt, Where
@@ -134,9 +134,9 @@ class SASRec(SequenceArch):
         positions_BL = torch.arange(items.size(1), device=items.device) + (self.max_length - lengths)[:, None]
         embedded_BLD = self.items(items) * self.scale + self.positions(positions_BL.clamp(max=self.max_length - 1))
         states_BLD = self.dropout(self.embedding_norm(embedded_BLD))
-        n_empty_B = self.max_length - lengths if self.pad_attention else None
+        beside_empty = weigh_empty(self.max_length - lengths, items.size(1)) if self.pad_attention else None
         for block in self.blocks:
-            states_BLD = block(states_BLD, n_empty=n_empty_B)
+            states_BLD = block(states_BLD, beside_empty=beside_empty)
         normed: Tensor = self._scale(self.norm(states_BLD))
         return normed if self.biases is None else torch.cat([normed, torch.ones_like(normed[..., :1])], dim=-1)
 

@@ -45,7 +45,7 @@ class SelfAttention(nn.Module):
         states: Tensor,
         visible: Tensor | None = None,
         queries: Tensor | None = None,
-        n_empty: Tensor | None = None,
+        beside_empty: Tensor | None = None,
     ) -> Tensor:
         """Return the mixed states (B, L, D), or (B, M, D) for M queries.
 
@@ -54,11 +54,11 @@ class SelfAttention(nn.Module):
             visible: bool (B, L), the positions that all others attend to, or (B, M, L), those that each query attends
                 to; None for causal attention, in which each position attends to itself and to earlier ones.
             queries: (B, M, D), from which queries are computed, M = L for causal attention; None for `states`.
-            n_empty: (B,), how many states of 0 come before those of each history, for causal attention, and are
-                attended to like these. Dropout drops all of a history's or none.
+            beside_empty: in place of `visible`, what `weigh_empty` returns, for causal attention to states of 0 before
+                those of each history too. Dropout drops all of a history's or none.
         """
-        if n_empty is not None:
-            queries, visible = states if queries is None else queries, None
+        if beside_empty is not None:
+            queries = states if queries is None else queries
             states = F.pad(states, (0, 0, 1, 0))
         size, length, dim = states.shape
         if queries is None:
@@ -70,11 +70,8 @@ class SelfAttention(nn.Module):
             queries_BHME = asked.view(size, -1, self.n_heads, dim // self.n_heads).transpose(1, 2)
             parts = F.linear(states, weight[dim:], bias[dim:]).view(size, length, 2, self.n_heads, dim // self.n_heads)
             keys_BHLE, values_BHLE = parts.permute(2, 0, 3, 1, 4)
-        if n_empty is not None:
-            mask = _weighted_first(n_empty, length)
-        elif visible is None:
-            mask = None
-        else:
+        mask = beside_empty
+        if visible is not None:
             mask = visible[:, None, None, :] if visible.dim() == 2 else visible[:, None]
         rate = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(queries_BHME, keys_BHLE, values_BHLE, mask, rate, is_causal=mask is None)
@@ -82,15 +79,15 @@ class SelfAttention(nn.Module):
         return output
 
 
-def _weighted_first(counts: Tensor, length: int) -> Tensor:
-    """Return what is added to logits (B, 1, L - 1, L) such that the first key counts as often as told (B,).
+def weigh_empty(counts: Tensor, length: int) -> Tensor:
+    """Return what is added to logits (B, 1, L, 1 + L) of causal attention to one state of 0 and those of a history.
 
-    Query i attends to that key, and to the i + 1 keys after it.
+    The state of 0 counts as often as told (B,), as so many of them would; each query attends to it.
     """
-    places = torch.arange(length, device=counts.device)
-    later_ML = places > places[1:, None]
-    weights_B11L = torch.where(places == 0, counts[:, None].float().log(), 0.0)[:, None, None]
-    return weights_B11L.masked_fill(later_ML, -math.inf)
+    places = torch.arange(1 + length, device=counts.device)
+    later_LM = places > places[1:, None]
+    weights_B11M = torch.where(places == 0, counts[:, None].float().log(), 0.0)[:, None, None]
+    return weights_B11M.masked_fill(later_LM, -math.inf)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,14 +146,14 @@ class AttentionBlock(nn.Module):
         self.activation = ACTIVATIONS[form.activation]()
         self.dropout, self.inner_dropout = nn.Dropout(form.dropout), nn.Dropout(form.inner_dropout)
 
-    def forward(self, states: Tensor, visible: Tensor | None = None, n_empty: Tensor | None = None) -> Tensor:
+    def forward(self, states: Tensor, visible: Tensor | None = None, beside_empty: Tensor | None = None) -> Tensor:
         """Return the states (B, L, D) of the next layer.
 
         Args:
             states: (B, L, D).
             visible: bool (B, L), the positions that hold items, for attention to both sides; None for causal attention.
-            n_empty: (B,), how many states of 0 come before those of each history, for causal attention of the form
-                "query"; None for none.
+            beside_empty: what `weigh_empty` returns, for attention of the form "query" to states of 0 before those of
+                each history too.
         """
         first, second = self.norms
         output: Tensor
@@ -166,7 +163,7 @@ class AttentionBlock(nn.Module):
         elif self.form.norm == "query":
             queries = first(states)
             residual = queries if self.form.attention_residual == "query" else states
-            normed = second(residual + self._attend(states, visible, queries, n_empty))
+            normed = second(residual + self._attend(states, visible, queries, beside_empty))
             output = normed + self._think(normed)
         else:
             states = states + self._attend(first(states), visible)
@@ -178,9 +175,9 @@ class AttentionBlock(nn.Module):
         states: Tensor,
         visible: Tensor | None,
         queries: Tensor | None = None,
-        n_empty: Tensor | None = None,
+        beside_empty: Tensor | None = None,
     ) -> Tensor:
-        mixed: Tensor = self.attention(states, visible, queries, n_empty)
+        mixed: Tensor = self.attention(states, visible, queries, beside_empty)
         return self.dropout(mixed) if self.form.drops_attention else mixed
 
     def _think(self, states: Tensor) -> Tensor:
