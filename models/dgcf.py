@@ -13,12 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.architectures.graph import GraphArch, UserItemGraph
+from recrun.architectures.graph import GraphArch, InitialEmbeddings, UserItemGraph
 from recrun.architectures.prediction import Batch
 from recrun.registry import MODELS
-from recrun.types import Annotated, AppliesIf, NonNegativeFloat, PositiveFloat, PositiveInt, Where
+from recrun.types import Annotated, NonNegativeFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from recrun.criterions import BaseCriterion
     from recrun.data.interactions import TrainingData
 
@@ -79,11 +81,10 @@ class DGCF(GraphArch):
         n_intents: F, the intents.
         n_iterations: T, how often the weights of edges are revised in each layer.
         correlation_weight: weight of the distance correlation between intents.
-        initialization: the initial embeddings: uniform ones by the size of each table, "xavier", or "normal" ones.
-        init_std: standard deviation of normal ones.
         embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
             over B.
         similarity: "dot" for the product of the averaged embeddings, "cosine" for their cosine.
+        **initial: how embeddings start.
     """
 
     heads: Tensor
@@ -103,13 +104,9 @@ class DGCF(GraphArch):
         ] = 4,
         n_iterations: PositiveInt = 2,
         correlation_weight: NonNegativeFloat = 0.01,
-        initialization: Literal["xavier", "normal"] = "xavier",
-        init_std: Annotated[
-            PositiveFloat,
-            AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
-        ] = 0.1,
         embedding_decay: NonNegativeFloat = 1e-3,
         similarity: Literal["dot", "cosine"] = "dot",
+        **initial: Unpack[InitialEmbeddings],
     ) -> None:
         super().__init__(data, embedding_dim, embedding_decay, similarity)
         self.n_layers, self.n_intents, self.n_iterations = n_layers, n_intents, n_iterations
@@ -117,7 +114,7 @@ class DGCF(GraphArch):
         degrees_N = self.graph.starts.diff(append=torch.tensor([len(self.graph.neighbors)]))
         self.register_buffer("heads", torch.arange(len(degrees_N)).repeat_interleave(degrees_N), persistent=False)
         self.share = max(data.n_users, data.n_items) / max(1, data.csr().nnz)
-        self.initialize_as(initialization, init_std)
+        self.initialize_as(**initial)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch: that of its scores, the L2 term, and the correlation of intents."""

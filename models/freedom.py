@@ -5,20 +5,22 @@ Shapes: B users in a batch, K negatives, U users, I items, D embedding, V number
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recrun.architectures.base import Batch, hide_uncounted
-from recrun.architectures.graph import EdgeWeights, GraphArch
+from recrun.architectures.graph import EdgeWeights, GraphArch, InitialEmbeddings
 from recrun.architectures.item_vectors import ItemGraph, vectors_of_items
 from recrun.data.postprocessing.batch_negatives import SEEN, SHARED
 from recrun.errors import ConfigError, Fault
 from recrun.registry import MODELS
-from recrun.types import Annotated, AppliesIf, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Where
+from recrun.types import Annotated, Fraction, NonNegativeFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from recrun.criterions import BaseCriterion
     from recrun.data.interactions import TrainingData
 
@@ -49,10 +51,9 @@ class FREEDOM(GraphArch):
         pruned_share: share of the interactions that is left out in training.
         content_weight: weight of the loss of the projected vectors.
         trained_vectors: whether the vectors that are projected are trained; the graph of items stays as it is.
-        initialization: the initial embeddings: uniform ones by the size of each table, "xavier", or "normal" ones.
-        init_std: standard deviation of normal ones.
         embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
             over B.
+        **initial: how embeddings start.
 
     Raises:
         ConfigError: the data has no vectors of items, `vector_weights` are not one for each file, or there are fewer
@@ -74,12 +75,8 @@ class FREEDOM(GraphArch):
         pruned_share: Fraction = 0.8,
         content_weight: NonNegativeFloat = 1e-3,
         trained_vectors: bool = False,
-        initialization: Literal["xavier", "normal"] = "xavier",
-        init_std: Annotated[
-            PositiveFloat,
-            AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
-        ] = 0.1,
         embedding_decay: NonNegativeFloat = 0.0,
+        **initial: Unpack[InitialEmbeddings],
     ) -> None:
         super().__init__(data, embedding_dim, embedding_decay)
         vectors = vectors_of_items(data, "freedom")
@@ -98,7 +95,7 @@ class FREEDOM(GraphArch):
             else:
                 self.register_buffer(f"content_{number}", content_IV, persistent=False)
         self.projections = nn.ModuleList(nn.Linear(content_IV.shape[1], embedding_dim) for content_IV in contents)
-        self.initialize_as(initialization, init_std)
+        self.initialize_as(**initial)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch: that of its scores, that of the projected vectors, and the L2 term."""

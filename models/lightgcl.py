@@ -12,16 +12,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.architectures.graph import GraphArch
+from recrun.architectures.graph import GraphArch, InitialEmbeddings
 from recrun.architectures.item_products import log_sums
 from recrun.architectures.prediction import Batch
 from recrun.architectures.sparse import scale_rows, truncated_svd
 from recrun.errors import ConfigError, Fault
 from recrun.models.sgl import identify
 from recrun.registry import MODELS
-from recrun.types import Annotated, AppliesIf, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from recrun.types import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from recrun.criterions import BaseCriterion
     from recrun.data.interactions import TrainingData
 
@@ -54,11 +56,10 @@ class LightGCL(GraphArch):
         contrast_temperature: t, the temperature of the contrastive loss.
         contrast_similarity: whether the contrastive loss is on products or on cosines.
         edge_dropout: dropout rate of the messages in each layer, in training.
-        initialization: the initial embeddings: uniform ones by the size of each table, "xavier", or "normal" ones.
-        init_std: standard deviation of normal ones.
         embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
             over B.
         similarity: "dot" for the product of the embeddings, "cosine" for their cosine.
+        **initial: how embeddings start.
 
     Raises:
         ConfigError: `svd_rank` is larger than the number of users or of items.
@@ -78,13 +79,9 @@ class LightGCL(GraphArch):
         contrast_temperature: PositiveFloat = 0.2,
         contrast_similarity: Literal["dot", "cosine"] = "dot",
         edge_dropout: Fraction = 0.0,
-        initialization: Literal["xavier", "normal"] = "xavier",
-        init_std: Annotated[
-            PositiveFloat,
-            AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
-        ] = 0.1,
         embedding_decay: NonNegativeFloat = 0.0,
         similarity: Literal["dot", "cosine"] = "dot",
+        **initial: Unpack[InitialEmbeddings],
     ) -> None:
         super().__init__(data, embedding_dim, embedding_decay, similarity)
         self.n_layers, self.edge_dropout = n_layers, edge_dropout
@@ -102,7 +99,7 @@ class LightGCL(GraphArch):
         for name, vectors in (("user_factors", left_UQ), ("item_factors", right_IQ)):
             factors = np.ascontiguousarray(vectors * np.sqrt(values_Q), dtype=np.float32)
             self.register_buffer(name, torch.from_numpy(factors), persistent=False)
-        self.initialize_as(initialization, init_std)
+        self.initialize_as(**initial)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch: that of its scores, the contrastive loss, and the L2 term."""

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.architectures.graph import GraphArch
+from recrun.architectures.graph import GraphArch, InitialEmbeddings
 from recrun.architectures.prediction import Batch
 from recrun.models.sgl import identify
 from recrun.registry import MODELS
@@ -26,6 +26,8 @@ from recrun.types import (
 )
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from recrun.criterions import BaseCriterion
     from recrun.data.interactions import TrainingData
 
@@ -65,11 +67,10 @@ class NCL(GraphArch):
         prototype_weight: weight of the loss with the centres of clusters, per row.
         n_prototypes: C, the clusters of users, and those of items; at most as many as there are.
         prototype_warmup: epochs without clusters.
-        initialization: the initial embeddings: uniform ones by the size of each table, "xavier", or "normal" ones.
-        init_std: standard deviation of normal ones.
         embedding_decay: weight of the L2 term: the norm of the matrix of the batch's users' embeddings before
             propagation, plus those of its positives and of its negatives, over B; norms are not squared.
         similarity: "dot" for the product of the averaged embeddings, "cosine" for their cosine.
+        **initial: how embeddings start.
     """
 
     # What warm starts must know of the rows of each: clusters are of users and of items, centres of neither.
@@ -106,13 +107,9 @@ class NCL(GraphArch):
         prototype_warmup: Annotated[
             NonNegativeInt, AppliesIf("prototype_weight > 0", "prototype_weight is 0, so that nothing is clustered")
         ] = 20,
-        initialization: Literal["xavier", "normal"] = "xavier",
-        init_std: Annotated[
-            PositiveFloat,
-            AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
-        ] = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
         similarity: Literal["dot", "cosine"] = "dot",
+        **initial: Unpack[InitialEmbeddings],
     ) -> None:
         super().__init__(data, embedding_dim, embedding_decay, similarity)
         self.n_layers, self.contrast_layer = n_layers, contrast_layer
@@ -126,7 +123,7 @@ class NCL(GraphArch):
         for kind, n_nodes in (("user", data.n_users), ("item", data.n_items)):
             self.register_buffer(f"{kind}_centers", torch.zeros(n_prototypes, embedding_dim))
             self.register_buffer(f"{kind}_clusters", torch.full((n_nodes,), _NONE))
-        self.initialize_as(initialization, init_std)
+        self.initialize_as(**initial)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch: that of its scores, the contrastive losses, and the L2 term."""

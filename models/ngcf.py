@@ -12,12 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recrun.architectures.graph import EdgeWeights, GraphArch
+from recrun.architectures.graph import EdgeWeights, GraphArch, InitialEmbeddings
 from recrun.architectures.prediction import Batch
 from recrun.registry import MODELS
-from recrun.types import Annotated, AppliesIf, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from recrun.types import Fraction, NonNegativeFloat, PositiveInt
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from recrun.criterions import BaseCriterion
     from recrun.data.interactions import TrainingData
 
@@ -60,10 +62,9 @@ class NGCF(GraphArch):
         message_dropout: dropout rate of each layer's output.
         node_dropout: dropout rate of nodes' messages, in training: of all messages of a node in the layer of the paper,
             of single messages in that of the code.
-        initialization: the initial embeddings: uniform ones by the size of each table, "xavier", or "normal" ones.
-        init_std: standard deviation of normal ones.
         embedding_decay: weight of the L2 term, half the squared norms of the batch's concatenated embeddings over B.
         similarity: "dot" for the product of the concatenated embeddings, "cosine" for their cosine.
+        **initial: how embeddings start.
     """
 
     degrees: Tensor
@@ -77,13 +78,9 @@ class NGCF(GraphArch):
         layer: Literal["paper", "code"] = "paper",
         message_dropout: Fraction = 0.1,
         node_dropout: Fraction = 0.0,
-        initialization: Literal["xavier", "normal"] = "xavier",
-        init_std: Annotated[
-            PositiveFloat,
-            AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
-        ] = 0.1,
         embedding_decay: NonNegativeFloat = 1e-5,
         similarity: Literal["dot", "cosine"] = "dot",
+        **initial: Unpack[InitialEmbeddings],
     ) -> None:
         super().__init__(data, embedding_dim, embedding_decay, similarity)
         self.layer, biased = layer, layer == "code"
@@ -92,7 +89,7 @@ class NGCF(GraphArch):
         degrees_N = np.concatenate([data.csr().lengths, data.item_counts()]).astype(np.float32)
         self.register_buffer("degrees", torch.from_numpy(degrees_N)[:, None], persistent=False)
         self.message_dropout, self.node_dropout = message_dropout, node_dropout
-        self.initialize_as(initialization, init_std)
+        self.initialize_as(**initial)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch; its scores and its L2 term are of the same embeddings, with the same dropout."""

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.architectures.graph import EdgeWeights, GraphArch
+from recrun.architectures.graph import EdgeWeights, GraphArch, InitialEmbeddings
 from recrun.architectures.item_products import log_sums
 from recrun.models.simgcl import contrast
 from recrun.registry import MODELS
 from recrun.types import Annotated, AppliesIf, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from recrun.data.interactions import TrainingData
 
 
@@ -63,11 +65,10 @@ class SGL(GraphArch):
         contrast_weight: weight of the contrastive loss.
         contrast_temperature: temperature of the contrastive loss.
         contrast_with: among which users and items a user or an item is to be found.
-        initialization: the initial embeddings: uniform ones by the size of each table, "xavier", or "normal" ones.
-        init_std: standard deviation of normal ones.
         embedding_decay: weight of the L2 term on the embeddings of a batch before propagation, half their squared norms
             over B.
         similarity: "dot" for the product of the averaged embeddings, "cosine" for their cosine.
+        **initial: how embeddings start.
     """
 
     def __init__(
@@ -82,19 +83,15 @@ class SGL(GraphArch):
         contrast_with: Annotated[
             Literal["all", "batch"], AppliesIf("contrast_weight > 0", "the contrastive loss has no weight")
         ] = "all",
-        initialization: Literal["xavier", "normal"] = "xavier",
-        init_std: Annotated[
-            PositiveFloat,
-            AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
-        ] = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
         similarity: Literal["dot", "cosine"] = "dot",
+        **initial: Unpack[InitialEmbeddings],
     ) -> None:
         super().__init__(data, embedding_dim, embedding_decay, similarity)
         self.n_layers, self.edge_dropout = n_layers, edge_dropout
         self.contrast_weight, self.contrast_temperature = contrast_weight, contrast_temperature
         self.contrast_with = contrast_with
-        self.initialize_as(initialization, init_std)
+        self.initialize_as(**initial)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the averaged embeddings of all users and items on the whole graph, at unit length for the cosine."""

@@ -11,12 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.architectures.graph import GraphArch
+from recrun.architectures.graph import GraphArch, InitialEmbeddings
 from recrun.architectures.prediction import Batch
 from recrun.registry import MODELS
-from recrun.types import Annotated, AppliesIf, NonNegativeFloat, PositiveFloat, PositiveInt
+from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from recrun.criterions import BaseCriterion
     from recrun.data.interactions import TrainingData
 
@@ -69,10 +71,9 @@ class SimGCL(GraphArch):
         contrast_weight: weight of the contrastive loss.
         contrast_temperature: temperature of the contrastive loss.
         noise: length of the noise of each node in each layer.
-        initialization: the initial embeddings: uniform ones by the size of each table, "xavier", or "normal" ones.
-        init_std: standard deviation of normal ones.
         embedding_decay: weight of the L2 term, the norms of the batch's propagated users and positives (see `decay`).
         similarity: "dot" for the product of the averaged embeddings, "cosine" for their cosine.
+        **initial: how embeddings start.
     """
 
     def __init__(
@@ -84,19 +85,15 @@ class SimGCL(GraphArch):
         contrast_weight: NonNegativeFloat = 0.5,
         contrast_temperature: PositiveFloat = 0.2,
         noise: NonNegativeFloat = 0.1,
-        initialization: Literal["xavier", "normal"] = "xavier",
-        init_std: Annotated[
-            PositiveFloat,
-            AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
-        ] = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
         similarity: Literal["dot", "cosine"] = "dot",
+        **initial: Unpack[InitialEmbeddings],
     ) -> None:
         super().__init__(data, embedding_dim, embedding_decay, similarity)
         self.n_layers = n_layers
         self.contrast_weight, self.noise = contrast_weight, noise
         self.contrast_temperature = contrast_temperature
-        self.initialize_as(initialization, init_std)
+        self.initialize_as(**initial)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch: that of its scores, the contrastive loss, and the L2 term."""

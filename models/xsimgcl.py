@@ -11,14 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.architectures.graph import GraphArch
+from recrun.architectures.graph import GraphArch, InitialEmbeddings
 from recrun.architectures.prediction import Batch
 from recrun.errors import ConfigError, Fault
 from recrun.models.simgcl import contrast, decay, noisy
 from recrun.registry import MODELS
-from recrun.types import Annotated, AppliesIf, NonNegativeFloat, PositiveFloat, PositiveInt, Where
+from recrun.types import Annotated, NonNegativeFloat, PositiveFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from recrun.criterions import BaseCriterion
     from recrun.data.interactions import TrainingData
 
@@ -41,10 +43,9 @@ class XSimGCL(GraphArch):
         contrast_weight: weight of the contrastive loss.
         contrast_temperature: temperature of the contrastive loss.
         noise: length of the noise of each node in each layer.
-        initialization: the initial embeddings: uniform ones by the size of each table, "xavier", or "normal" ones.
-        init_std: standard deviation of normal ones.
         embedding_decay: weight of the L2 term, the norms of the batch's noisy users and positives (see `simgcl.decay`).
         similarity: "dot" for the product of the averaged embeddings, "cosine" for their cosine.
+        **initial: how embeddings start.
 
     Raises:
         ConfigError: `contrast_layer` is larger than `n_layers`.
@@ -63,13 +64,9 @@ class XSimGCL(GraphArch):
         contrast_weight: NonNegativeFloat = 0.2,
         contrast_temperature: PositiveFloat = 0.15,
         noise: NonNegativeFloat = 0.2,
-        initialization: Literal["xavier", "normal"] = "xavier",
-        init_std: Annotated[
-            PositiveFloat,
-            AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
-        ] = 0.1,
         embedding_decay: NonNegativeFloat = 1e-4,
         similarity: Literal["dot", "cosine"] = "dot",
+        **initial: Unpack[InitialEmbeddings],
     ) -> None:
         if contrast_layer > n_layers:
             message = f"expected one of the {n_layers} layers, found {contrast_layer}"
@@ -78,7 +75,7 @@ class XSimGCL(GraphArch):
         self.n_layers, self.contrast_layer = n_layers, contrast_layer
         self.contrast_weight, self.noise = contrast_weight, noise
         self.contrast_temperature = contrast_temperature
-        self.initialize_as(initialization, init_std)
+        self.initialize_as(**initial)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch: that of its scores under noise, the L2 term, and the contrastive loss."""

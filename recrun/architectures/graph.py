@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from recrun.architectures.fold_in import FoldIn
 from recrun.architectures.item_products import BatchItems
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
+from recrun.types import Annotated, AppliesIf, Default, PositiveFloat
 
 if TYPE_CHECKING:
     from recrun.data.interactions import CSR, TrainingData
@@ -211,6 +212,23 @@ class _Average(torch.autograd.Function):
         return sum_ND, None, None, None
 
 
+class InitialEmbeddings(TypedDict, total=False):
+    """Settings of the initial embeddings of models whose authors start by Xavier's.
+
+    Args:
+        initialization: "xavier" for a uniform distribution by the size of each table, of standard deviation
+            √(2 / (U + D)) or √(2 / (I + D)); "normal" for N(0, `init_std`²).
+        init_std: standard deviation of normal ones.
+    """
+
+    initialization: Annotated[Literal["xavier", "normal"], Default("xavier")]
+    init_std: Annotated[
+        PositiveFloat,
+        Default(0.1),
+        AppliesIf("initialization == 'normal'", "it is for initialization=normal, found {initialization}"),
+    ]
+
+
 class GraphArch(RecSysArch):
     """Base of models that propagate embeddings of users and items over their graph.
 
@@ -246,15 +264,9 @@ class GraphArch(RecSysArch):
         self.fold_in = FoldIn(self, unit=similarity == "cosine")
         self.held: tuple[Tensor, Tensor] | None = None
 
-    def initialize_as(self, initialization: Literal["xavier", "normal"], std: float) -> None:
-        """Draw the embeddings of users and of items, and the weights of linear layers by Xavier initialisation.
-
-        Args:
-            initialization: "xavier" for a uniform distribution by the size of each table, of standard deviation
-                √(2 / (U + D)) or √(2 / (I + D)); "normal" for N(0, std²).
-            std: > 0.
-        """
-        self.initialize(std)
+    def initialize_as(self, initialization: Literal["xavier", "normal"] = "xavier", init_std: float = 0.1) -> None:
+        """Draw the embeddings as `InitialEmbeddings` says, and weights of linear layers by Xavier initialisation."""
+        self.initialize(init_std)
         for table in (self.User, self.Item) if initialization == "xavier" else ():
             nn.init.xavier_uniform_(table.embeddings.weight)
 
