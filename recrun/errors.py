@@ -159,10 +159,16 @@ def nearest(name: str, choices: Iterable[str], cutoff: float | None = None) -> s
     spelled = name.strip().lower()
     if not spelled or len(spelled) > 100:
         return None
-    shares = {choice: SequenceMatcher(None, choice.lower(), spelled).ratio() for choice in sorted(set(choices))}
-    best = max(shares, key=lambda choice: (shares[choice], -len(choice)), default=None)
     if cutoff is None:
         cutoff = 0.5 if len(spelled) <= 3 else 0.55
+    matcher = SequenceMatcher(b=spelled)
+    shares = {}
+    for choice in sorted(set(choices)):
+        matcher.set_seq1(choice.lower())
+        # Upper bounds, which cost less than the share itself.
+        if matcher.real_quick_ratio() >= cutoff and matcher.quick_ratio() >= cutoff:
+            shares[choice] = matcher.ratio()
+    best = max(shares, key=lambda choice: (shares[choice], -len(choice)), default=None)
     return best if best is not None and shares[best] >= cutoff else None
 
 

@@ -52,6 +52,9 @@ from recrun.registry.user_files import is_file_reference
 OF_MAPPING: Final = "settings"
 """The path of a config that is a mapping, in no file."""
 
+# Above this share of common letters, a key is a slip of the pen for a setting that the run has.
+_SLIP: Final = 0.8
+
 _PATHS: Final = ("path", "train_path", "valid_path", "test_path")
 """The settings that name files of data."""
 
@@ -200,7 +203,8 @@ def _explain_key(key: str, reading: Reading, parser: Parser, choice: Choice) -> 
     message = _of_something_else(key, parser, choice)
     if message is not None:
         return given.key_fault(message, key)
-    for elsewhere in RENAMED.get(bare(key), ()):
+    slip = nearest(key, parser.parameters, cutoff=_SLIP)
+    for elsewhere in RENAMED.get(bare(key), ()) if slip is None else ():
         message = _of_something_else(elsewhere, parser, choice)
         if message is not None:
             return given.key_fault(f"unknown setting, called {elsewhere} here; {elsewhere}: {message}", key)
@@ -239,7 +243,7 @@ def _of_something_else(key: str, parser: Parser, choice: Choice) -> str | None:
         for component in registry
         if key in {parameter.name for parameter in component.parameters}
     ]
-    near = nearest(key, parser.parameters, cutoff=0.8)
+    near = nearest(key, parser.parameters, cutoff=_SLIP)
     # `n_candidates` is a number of something else than `candidates`, and no slip of the pen.
     if not owners or (near is not None and key != f"n_{near}"):
         return None

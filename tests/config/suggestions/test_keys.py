@@ -108,6 +108,13 @@ def test_a_key_whose_setting_the_run_does_not_have_says_why() -> None:
     )
     (fault,) = _faults("bprmf", "maxlen=5")
     assert "unknown setting, called max_length here; max_length: is a setting of model bert4rec" in fault.message
+    (fault,) = _faults("lr", "share_embedding=1")
+    assert "unknown setting, called shared_columns here; shared_columns: is a setting of dataset" in fault.message
+
+
+def test_a_slip_of_the_pen_for_a_setting_of_the_run_wins_over_a_setting_of_others_called_so_elsewhere() -> None:
+    (fault,) = _faults("youtubednn", "share_embedding=1")
+    assert (fault.message, fault.suggestion) == ("unknown setting", "share_embeddings")
 
 
 def test_the_config_of_another_program_is_answered_with_the_lines_to_write(tmp_path: Path) -> None:
