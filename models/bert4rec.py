@@ -128,7 +128,7 @@ class BERT4Rec(SequenceArch):
         vectors_ID = self.items.weight[: self.n_items] if self.own is None else self.own.weight
         return torch.cat([vectors_ID, self.biases], dim=1)
 
-    def predict(self, items: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, items: Tensor, lengths: Tensor, *times: Tensor) -> tuple[Tensor, Tensor]:
         """Return the states (N, D + 1) at the masked positions of rows (B, L), and the mask (B, L)."""
         is_masked_BL = self.draw_masks(lengths, items.size(1))
         states_BLD = self(items.masked_fill(is_masked_BL, self.n_items), lengths)
@@ -151,7 +151,7 @@ class BERT4Rec(SequenceArch):
             is_masked_BL = torch.where(is_last_only_B1, is_last_BL, is_masked_BL)
         return is_masked_BL
 
-    def read(self, items: Tensor, lengths: Tensor) -> Tensor:
+    def read(self, items: Tensor, lengths: Tensor, *times: Tensor) -> Tensor:
         """Return the states (B, D + 1) at a mask appended to histories (B, L) of lengths (B,)."""
         rows_B = torch.arange(len(items), device=items.device)
         longer = F.pad(items, (0, 1))

@@ -34,8 +34,8 @@ class DIN(PredictingArch):
     t, h_l, t - h_l and t * h_l. All fields then go side by side through another perceptron.
 
     The paper does not normalise the weights a, and lets the outer product of t and h_l take part; t - h_l and t * h_l
-    are of the authors' code and FuxiCTR. The authors' code has a softmax over weights divided by √W. In `dice`, and in
-    dropout, only filled places take part, which in FuxiCTR all do.
+    are of the authors' code and FuxiCTR. The authors' code has a softmax over weights divided by √W, W being the length
+    of an embedding. In `dice`, and in dropout, only filled places take part, which in FuxiCTR all do.
 
     *Source:* Zhou, Zhu, Song, Fan, Zhu, Ma, Yan, Jin, Li, Gai, "Deep Interest Network for Click-Through Rate
     Prediction", KDD 2018, sections 4.3 and 5.2.
@@ -48,6 +48,7 @@ class DIN(PredictingArch):
         attention_activation: activation of the hidden layers of the attention.
         attention_dropout: dropout rate of the hidden layers of the attention.
         attention_softmax: normalise the weights of a history by a softmax.
+        attention_scaled: divide the weights by the root of the length of an embedding before the softmax.
         hidden_dims: units of each hidden layer.
         dropout: dropout rate of the hidden layers.
         dropouts: dropout rate of each hidden layer, in place of dropout; null uses dropout.
@@ -72,6 +73,9 @@ class DIN(PredictingArch):
         ] = "sigmoid",
         attention_dropout: Fraction = 0.0,
         attention_softmax: bool = False,
+        attention_scaled: Annotated[
+            bool, AppliesIf("attention_softmax", "weights are divided for attention_softmax only")
+        ] = False,
         hidden_dims: Annotated[list[PositiveInt], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
         dropout: Annotated[Fraction, AppliesIf("dropouts is None", "dropouts gives the rate of each layer")] = 0.0,
         dropouts: Annotated[
@@ -101,6 +105,7 @@ class DIN(PredictingArch):
                 attention_dropout,
                 activation=attention_activation,
                 softmax=attention_softmax,
+                divisor=(len(group) * embedding_dim) ** 0.5 if attention_scaled else 1.0,
             )
             for group in self.groups
         )
@@ -171,14 +176,22 @@ class HistoryAttention(nn.Module):
         dropout: dropout rate of the hidden layers.
         activation: activation of the hidden layers.
         softmax: normalise the weights of a row by a softmax over its filled places.
+        divisor: divides the weights before the softmax.
     """
 
     def __init__(
-        self, width: int, hidden_dims: Sequence[int], dropout: float, *, activation: str, softmax: bool
+        self,
+        width: int,
+        hidden_dims: Sequence[int],
+        dropout: float,
+        *,
+        activation: str,
+        softmax: bool,
+        divisor: float = 1.0,
     ) -> None:
         super().__init__()
         self.network = perceptron([4 * width, *hidden_dims, 1], dropout, activation=activation)
-        self.softmax = softmax
+        self.softmax, self.divisor = softmax, divisor
 
     def forward(self, targets_BW: Tensor, histories_BLW: Tensor, is_filled_BL: Tensor) -> Tensor:
         """Return the sums (B, W) over the filled places of histories (B, L, W); 0 where there are none.
@@ -195,5 +208,5 @@ class HistoryAttention(nn.Module):
         weights_BL = histories_BLW.new_zeros(is_filled_BL.shape).masked_scatter(is_filled_BL, weights_M)
         if self.softmax:
             lowest = torch.finfo(weights_BL.dtype).min
-            weights_BL = weights_BL.masked_fill(~is_filled_BL, lowest).softmax(dim=1) * is_filled_BL
+            weights_BL = (weights_BL / self.divisor).masked_fill(~is_filled_BL, lowest).softmax(dim=1) * is_filled_BL
         return torch.einsum("bl,blw->bw", weights_BL, histories_BLW)

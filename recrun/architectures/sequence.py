@@ -23,7 +23,7 @@ from recrun.architectures.networks import HistoryNetwork, ScoringNetwork
 from recrun.config.family import without_new_users
 from recrun.data.interactions import TIMESTAMP
 from recrun.data.postprocessing.batch_negatives import SEEN, SHARED
-from recrun.data.postprocessing.sequences import LENGTH, NEGATIVE, TARGET
+from recrun.data.postprocessing.sequences import LENGTH, NEGATIVE, TARGET, TIMES
 from recrun.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ class SequenceArch(RecSysArch):
     overrides `predict`, and `read` if it reads histories differently for ranking. One that has a single state for a
     history is registered with `states="last"`, and trained on prefixes. The setting `max_length` tells recrun how much
     of a history to feed.
+
+    One that reads the times of items is registered with `timed_by="its_setting"`, and sets `timed` if that setting is
+    not 0. Times, (G, L) as the items, are then one argument more of `forward`, `read` and `predict`.
 
     A model with vectors of users sets `personal = True` in the body of its class and defines `personalize`. It scores
     users of the data only; without train rows, they have the vectors that they were initialised with.
@@ -70,7 +73,7 @@ class SequenceArch(RecSysArch):
         if self.personal != (type(self).personalize is not SequenceArch.personalize):
             missing = "define personalize()" if self.personal else "set personal = True in its body"
             raise ConfigError(f"class {type(self).__name__}: a model with vectors of users needs both; {missing}")
-        self.n_items, self.max_length = data.n_items, max_length
+        self.n_items, self.max_length, self.timed = data.n_items, max_length, False
         self.take_histories(data.interactions.histories(data.n_users))
 
     @abstractmethod
@@ -84,24 +87,25 @@ class SequenceArch(RecSysArch):
     def item_vectors(self) -> Tensor:
         """Return vectors (I, D): the score of an item is the dot product of its vector with the state."""
 
-    def predict(self, items: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, items: Tensor, lengths: Tensor, *times: Tensor) -> tuple[Tensor, Tensor]:
         """Return the states (N, D) that predict items of histories (G, L), and the mask (G, L) of these items.
 
         By default each item is predicted from the items before it.
         """
         is_target = torch.arange(items.size(1), device=items.device) < lengths[:, None]
         is_target[:, 0] = False
-        return self(items[:, :-1], lengths - 1)[is_target[:, 1:]], is_target
+        return self(items[:, :-1], lengths - 1, *(each[:, :-1] for each in times))[is_target[:, 1:]], is_target
 
-    def read(self, items: Tensor, lengths: Tensor) -> Tensor:
+    def read(self, items: Tensor, lengths: Tensor, *times: Tensor) -> Tensor:
         """Return the states (G, D) after the last item of histories (G, L)."""
-        states: Tensor = self(items, lengths)
+        states: Tensor = self(items, lengths, *times)
         return states if states.dim() == 2 else states[torch.arange(len(items), device=items.device), lengths - 1]
 
-    def read_all(self, items: Tensor, lengths: Tensor) -> Tensor:
+    def read_all(self, items: Tensor, lengths: Tensor, *times: Tensor) -> Tensor:
         """Return the states (B, D) after the last items of histories (B, L) of any lengths (B,) >= 1."""
         groups = [
-            (rows_G, self.read(items[rows_G, :width], lengths[rows_G])) for rows_G, width in similar_lengths(lengths)
+            (rows_G, self.read(items[rows_G, :width], lengths[rows_G], *(each[rows_G, :width] for each in times)))
+            for rows_G, width in similar_lengths(lengths)
         ]
         order_B = torch.cat([rows_G for rows_G, _ in groups])
         return torch.cat([states_GD for _, states_GD in groups])[order_B.argsort()]
@@ -134,7 +138,7 @@ class SequenceArch(RecSysArch):
         """Return the scores (B, I) of all items after histories, B rows in the order of time.
 
         Raises:
-            ConfigError: the model is `personal`.
+            ConfigError: the model is `personal`, or reads times, which the histories have not.
         """
         return self.embed_histories(histories) @ self.item_vectors().T
 
@@ -142,10 +146,15 @@ class SequenceArch(RecSysArch):
         """Return the states (B, D) after histories, B rows in the order of time; 0 for empty ones.
 
         Raises:
-            ConfigError: the model is `personal`.
+            ConfigError: the model is `personal`, or reads times, which the histories have not.
         """
         if self.personal:
             raise ConfigError(without_new_users(type(self).__name__))
+        if self.timed and histories.times is None:
+            raise ConfigError(
+                f"{type(self).__name__} as it was trained reads the times of interactions, which these histories do "
+                f"not tell; give them in a file with times"
+            )
         return self._embed(histories)
 
     def _embed(self, histories: CSR, users: np.ndarray | None = None) -> Tensor:
@@ -154,16 +163,22 @@ class SequenceArch(RecSysArch):
         states_BD = items_ID.new_zeros(histories.n_rows, items_ID.size(1))
         lengths_B = torch.from_numpy(np.minimum(histories.lengths, self.max_length))
         for rows_G, width in similar_lengths(lengths_B, _RANKED_CELLS):
-            items_GL, lengths_G = histories.latest(rows_G.numpy(), width)
-            read = self.read(*(torch.from_numpy(each).to(items_ID.device) for each in (items_GL, lengths_G)))
+            stops_G = histories.indptr[rows_G.numpy() + 1]
+            inputs = [*histories.before(rows_G.numpy(), stops_G, width)]
+            if self.timed:
+                inputs.append(histories.times_before(rows_G.numpy(), stops_G, width))
+            read = self.read(*(torch.from_numpy(each).to(items_ID.device) for each in inputs))
             if self.personal and users is not None:
                 read = self.personalize(read, torch.from_numpy(users[rows_G.numpy()]).to(items_ID.device))
             states_BD[rows_G.to(items_ID.device)] = read.to(states_BD.dtype)
         return states_BD
 
     def network(self) -> ScoringNetwork | None:
-        """Return the model as a network that scores items for histories; for users of the data if it is `personal`."""
-        return super().network() if self.personal else HistoryNetwork(self)
+        """Return the model as a network that scores items for histories.
+
+        If it is `personal`, or reads times, the network scores them for users of the data.
+        """
+        return super().network() if self.personal or self.timed else HistoryNetwork(self)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss over all predicted items, each with its own negatives.
@@ -191,7 +206,8 @@ class SequenceArch(RecSysArch):
         parts: list[tuple[Tensor, ...]] = []
         for rows_G, width in similar_lengths(batch[LENGTH][:, 0]):
             items_GL = batch[self.item_column][rows_G, :width]
-            states_ND, is_target_GL = self.predict(items_GL, batch[LENGTH][rows_G, 0])
+            times = [batch[TIMES][rows_G, :width]] if self.timed else []
+            states_ND, is_target_GL = self.predict(items_GL, batch[LENGTH][rows_G, 0], *times)
             part = (states_ND, items_GL[is_target_GL], rows_G[is_target_GL.nonzero()[:, 0]])
             parts.append((*part, batch[NEGATIVE][rows_G, :width][is_target_GL]) if NEGATIVE in batch else part)
         states_ND, targets_N, rows_N, *negatives = (torch.cat(pieces) for pieces in zip(*parts, strict=True))
@@ -199,7 +215,8 @@ class SequenceArch(RecSysArch):
 
     def _prefixes(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
         """Return the same for histories (B, L) that are followed by targets (B, T) with negatives (B, T, K)."""
-        targets_BT, states_BD = batch[TARGET], self.read_all(batch[self.item_column], batch[LENGTH][:, 0])
+        times = [batch[TIMES]] if self.timed else []
+        targets_BT, states_BD = batch[TARGET], self.read_all(batch[self.item_column], batch[LENGTH][:, 0], *times)
         rows_B = torch.arange(len(states_BD), device=states_BD.device)
         rows_N, states_ND = (each.repeat_interleave(targets_BT.size(1), dim=0) for each in (rows_B, states_BD))
         negatives = [batch[NEGATIVE].flatten(0, 1)] if NEGATIVE in batch else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recrun.data.interactions import stable_order
+from recrun.data.orders import stable_order
 
 
 def pair_keys(users: np.ndarray, items: np.ndarray) -> np.ndarray:

@@ -6,11 +6,13 @@ Shapes: U users, I items, N interactions; internal ids are integers from 0, user
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from recrun.data.orders import chronological_order, stable_order
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -24,62 +26,6 @@ WEIGHT = "weight"
 TIMESTAMP = "timestamp"
 
 
-def stable_order(keys: np.ndarray) -> np.ndarray | None:
-    """Return the order that sorts `keys` stably, or None if they are already sorted.
-
-    Args:
-        keys: non-negative integers, shape (N,).
-
-    Returns:
-        int64 (N,), or None.
-    """
-    if len(keys) < 2 or bool((keys[1:] >= keys[:-1]).all()):
-        return None
-    bits = int(len(keys) - 1).bit_length()
-    if int(keys.max()).bit_length() + bits > 62:
-        return np.argsort(keys, kind="stable")
-    # Pack key and position into one integer: no two are equal, so the fast unstable sort gives the stable order.
-    packed = keys.astype(np.int64)
-    packed <<= bits
-    packed |= np.arange(len(keys), dtype=np.int32 if bits < 32 else np.int64)
-    packed.sort()
-    packed &= (1 << bits) - 1
-    return packed
-
-
-def chronological_order(users: np.ndarray, times: np.ndarray | None) -> np.ndarray | None:
-    """Return the stable order by user, then time, or None if the rows are already in this order.
-
-    Args:
-        users: int (N,).
-        times: (N,), or None to order by user only.
-
-    Returns:
-        int64 (N,), or None.
-    """
-    if times is None or len(users) < 2:
-        return stable_order(users)
-    if bool(((users[1:] > users[:-1]) | ((users[1:] == users[:-1]) & (times[1:] >= times[:-1]))).all()):
-        return None
-    # Two stable integer sorts, the minor key first, are much faster than numpy's lexsort.
-    if times.dtype.kind == "i":
-        by_time = stable_order(times - times.min())
-    else:
-        by_time = np.argsort(times, kind="stable")
-    if by_time is None:
-        return stable_order(users)
-    by_user = stable_order(users[by_time])
-    return by_time if by_user is None else by_time[by_user]
-
-
-def sorted_distinct(values: np.ndarray) -> np.ndarray:
-    """Return the distinct values, ascending; many times faster on large arrays than numpy's `unique`, which hashes."""
-    ordered = np.sort(values)
-    if len(ordered) < 2:
-        return ordered
-    return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
-
-
 @dataclass(frozen=True, eq=False)
 class CSR:
     """Compressed sparse rows of item ids: row u holds `indices[indptr[u]:indptr[u + 1]]`.
@@ -87,10 +33,12 @@ class CSR:
     Args:
         indptr: the start of each row and the end of the last, int64 (U + 1,).
         indices: the rows' items one after the other, int32 (nnz,).
+        times: when each of them was met, (nnz,), where they are histories and the data tells it.
     """
 
     indptr: np.ndarray
     indices: np.ndarray
+    times: np.ndarray | None = None
 
     @classmethod
     def from_pairs(
@@ -155,6 +103,11 @@ class CSR:
         Args:
             users: row numbers, integers (B,); may repeat.
         """
+        indptr, places = self._places(users)
+        return indptr, self.indices[places]
+
+    def _places(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the indptr (B + 1,) of selected rows, and the places of what they hold in `indices`."""
         users = np.asarray(users)
         starts = self.indptr[users]
         lengths = self.indptr[users + 1] - starts
@@ -162,7 +115,7 @@ class CSR:
         np.cumsum(lengths, out=indptr[1:])
         positions = np.arange(indptr[-1], dtype=np.int64)
         positions += np.repeat(starts - indptr[:-1], lengths)
-        return indptr, self.indices[positions]
+        return indptr, positions
 
     def take(self, users: np.ndarray) -> CSR:
         """Return the selected rows, in the order given.
@@ -170,7 +123,8 @@ class CSR:
         Args:
             users: row numbers, integers (B,); may repeat.
         """
-        return CSR(*self.rows(users))
+        indptr, places = self._places(users)
+        return CSR(indptr, self.indices[places], None if self.times is None else self.times[places])
 
     def distinct(self) -> CSR:
         """Return the rows with their items ascending, each once; this CSR itself if they are so already."""
@@ -203,11 +157,12 @@ class CSR:
             int64 (B, W), padded on the right with 0, and int64 (B,).
         """
         lengths = np.minimum(stops - self.indptr[users], width)
-        positions = np.arange(width)
-        is_filled = positions < lengths[:, None]
-        items = np.zeros(is_filled.shape, dtype=np.int64)
-        items[is_filled] = self.indices[((stops - lengths)[:, None] + positions)[is_filled]]
-        return items, lengths
+        return _padded(self.indices, stops, lengths, width, np.dtype(np.int64)), lengths
+
+    def times_before(self, users: np.ndarray, stops: np.ndarray, width: int) -> np.ndarray:
+        """Return the times (B, W) of what `before` returns, padded on the right with 0; `times` are known."""
+        assert self.times is not None
+        return _padded(self.times, stops, np.minimum(stops - self.indptr[users], width), width, self.times.dtype)
 
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Return (rows int32 (nnz,), columns int32 (nnz,)), row by row."""
@@ -219,6 +174,15 @@ class CSR:
 
         ones = np.ones(self.nnz, dtype=np.float32)
         return csr_matrix((ones, self.indices, self.indptr), shape=(self.n_rows, n_columns))
+
+
+def _padded(values: np.ndarray, stops: np.ndarray, lengths: np.ndarray, width: int, dtype: np.dtype) -> np.ndarray:
+    """Return the values (B, W) before some places (B,), as many as lengths (B,) tell, padded on the right with 0."""
+    positions = np.arange(width)
+    is_filled = positions < lengths[:, None]
+    padded = np.zeros(is_filled.shape, dtype=dtype)
+    padded[is_filled] = values[((stops - lengths)[:, None] + positions)[is_filled]]
+    return padded
 
 
 def join(parts: Sequence[Interactions]) -> Interactions:
@@ -266,11 +230,11 @@ class Interactions:
 
     def histories(self, n_users: int) -> CSR:
         """Return each user's items ordered by time; with equal times, or without times, in the order of the rows."""
-        rows, columns = self.users, self.items
-        order = chronological_order(rows, self.columns.get(TIMESTAMP))
+        rows, columns, times = self.users, self.items, self.columns.get(TIMESTAMP)
+        order = chronological_order(rows, times)
         if order is not None:
-            rows, columns = rows[order], columns[order]
-        return CSR.from_pairs(rows, columns, n_users, sort=False)
+            rows, columns, times = rows[order], columns[order], None if times is None else times[order]
+        return replace(CSR.from_pairs(rows, columns, n_users, sort=False), times=times)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from recrun.architectures.item_weights import ItemWeights
 from recrun.architectures.networks import ScoringNetwork
-from recrun.data.interactions import CSR, TIMESTAMP, chronological_order, join
+from recrun.data.interactions import CSR, TIMESTAMP, join
+from recrun.data.orders import chronological_order
 from recrun.data.splits import PARTS
 from recrun.errors import ConfigError
 from recrun.exporting.cut import Cut, cut

@@ -252,7 +252,7 @@ MODELS: Final[dict[str, ModelMap]] = {
             "hidden_dropout_rate": to("dropout"),
             "num_negs": to("n_negatives"),
             "temperature": to("temperature"),
-            "num_buckets": no("the model here has no biases for the time between interactions"),
+            "num_buckets": to("n_time_buckets"),
         },
         {
             "maxlen": 50,
@@ -265,10 +265,11 @@ MODELS: Final[dict[str, ModelMap]] = {
             "emb_dropout_rate": 0.0,
             "hidden_dropout_rate": 0.0,
             "num_negs": 512,
+            "num_buckets": 100,
             "temperature": 0.05,
         },
         {"loss": "sampled_softmax", "sampler": "uniform"},
-        ("attention has biases for the time between interactions there", _SEEN),
+        (_SEEN,),
         "histories",
     ),
 }

@@ -56,6 +56,7 @@ class ModelTraits(Traits):
         states: whether a model of sequences has a state after "each" item, from the items up to it, or only one after
             the "last" item, so that it is trained on prefixes.
         item_vectors: whether it reads vectors of items, so that data without them is refused.
+        timed_by: the setting of a model of sequences with which it reads the times of items, unless it is 0.
         personal: an attribute of its class: whether a model of sequences has vectors of users, and scores no new ones.
         family: the attribute `family` of its class or a base class, which declares a family outside recrun (see
             `recrun.config.family`); None if recrun knows the family by the base class.
@@ -70,6 +71,7 @@ class ModelTraits(Traits):
     gradients: Literal["sparse", "dense", "mixed"] = "sparse"
     states: Literal["each", "last"] = "each"
     item_vectors: bool = False
+    timed_by: str = ""
     personal: bool = False
     family: Any = None
 
@@ -279,9 +281,7 @@ def read_traits(kind: type[T], written: Mapping[str, Any], where: str, of_class:
         elif not _fits(types_of[name], value):
             faults.append(_explain(name, types_of[name], value))
     of_class = {name: value for name, value in (of_class or {}).items() if name in in_class}
-    faults += [
-        _explain(name, types_of[name], value) for name, value in of_class.items() if not _fits(types_of[name], value)
-    ]
+    faults += [_explain(name, types_of[name], of) for name, of in of_class.items() if not _fits(types_of[name], of)]
     if faults:
         raise RegistryError(f"{where}: {'; '.join(faults)}")
     given = {**written, **of_class}
@@ -307,14 +307,14 @@ def _fits(annotation: Any, value: Any) -> bool:
 
 
 def _explain(name: str, annotation: Any, value: Any) -> str:
-    if get_origin(annotation) is tuple and get_origin(get_args(annotation)[0]) is Literal:
-        choices = get_args(get_args(annotation)[0])
-        return f"trait {name!r} expects a tuple, each item one of {', '.join(map(repr, choices))}, found {value!r}"
     if get_origin(annotation) is Literal:
         choices = get_args(annotation)
         guess = nearest(value, choices) if isinstance(value, str) else None
         hint = f", did you mean {guess!r}?" if guess else ""
         return f"trait {name!r} expects one of {', '.join(map(repr, choices))}, found {value!r}{hint}"
     if get_origin(annotation) is tuple:
-        return f"trait {name!r} expects a tuple, each item being {_WORDS[get_args(annotation)[0]]}, found {value!r}"
+        each = get_args(annotation)[0]
+        among = get_origin(each) is Literal
+        items = f"one of {', '.join(map(repr, get_args(each)))}" if among else f"being {_WORDS[each]}"
+        return f"trait {name!r} expects a tuple, each item {items}, found {value!r}"
     return f"trait {name!r} expects {_WORDS.get(annotation, annotation)}, found {value!r}"

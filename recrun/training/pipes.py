@@ -90,13 +90,15 @@ def _sequences(resolved: Resolved, dataset: Any, data: Any, device: torch.device
         sampler = _sampler(resolved, data)
         if resolved.components["sampler"].traits.draws == "shared":
             sampler, shares = None, sampler
+    timed_by = resolved.components["model"].traits.timed_by
+    columns = {"sampler": sampler, "times": bool(timed_by and config[timed_by])}
     rows = dataset.shard_()
     if config.sequence_rows == "prefixes":
-        pipe = rows.prefixes_(config.max_length, n_targets=config.get("n_targets", 1), sampler=sampler)
+        pipe = rows.prefixes_(config.max_length, n_targets=config.get("n_targets", 1), **columns)
     elif config.sequence_rows == "windows":
-        pipe = rows.sequences_(config.max_length + 1, sampler=sampler, step=config.window_step or config.max_length)
+        pipe = rows.sequences_(config.max_length + 1, step=config.window_step or config.max_length, **columns)
     else:
-        pipe = rows.sequences_(config.max_length + 1, sampler=sampler)
+        pipe = rows.sequences_(config.max_length + 1, **columns)
     if shares is not None:
         target = TARGET if config.sequence_rows == "prefixes" else None
         return SharedByBatch(pipe.split_(config.batch_size), shares, target).tensor_()

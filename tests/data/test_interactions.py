@@ -8,16 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recrun.data.interactions import (
-    CSR,
-    Interactions,
-    TrainingData,
-    chronological_order,
-    join,
-    sorted_distinct,
-    stable_order,
-    union,
-)
+from recrun.data.interactions import CSR, Interactions, TrainingData, join, union
+from recrun.data.orders import chronological_order, sorted_distinct, stable_order
 
 PAIRS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 9)), max_size=40)
 

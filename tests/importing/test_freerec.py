@@ -95,9 +95,9 @@ def test_models_of_prefixes_and_of_cosines_are_mapped(import_one: Importer) -> N
     assert _settings(config, "loss", "n_negatives", "dropout") == {"loss": "bpr", "n_negatives": 1, "dropout": 0.4}
     assert "no heads" in whys(config)["num_heads"]
     config = import_one("freerec", RUN + "linear_hidden_dim: 4\nnum_negs: 99\nnum_buckets: 7\n", model="HSTU")
-    wanted = {"value_dim": 4, "n_negatives": 99, "temperature": 0.05, "optimizer": "adamw"}
+    wanted = {"value_dim": 4, "n_time_buckets": 7, "n_negatives": 99, "temperature": 0.05, "optimizer": "adamw"}
     assert _settings(config, *wanted) == wanted
-    assert "time" in whys(config)["num_buckets"]
+    assert _settings(import_one("freerec", RUN, model="HSTU"), "n_time_buckets") == {"n_time_buckets": 100}
 
 
 def test_widths_without_brackets_are_read(import_one: Importer) -> None:

@@ -65,7 +65,7 @@ def _model(**settings: Any) -> DIN:
     return model.eval()
 
 
-def _weights(attention: Any, target: Tensor, history: Tensor, *, softmax: bool) -> Tensor:
+def _weights(attention: Any, target: Tensor, history: Tensor, form: str) -> Tensor:
     """Return the weights (L,) of the places of one history (L, W), by the formula."""
     found = []
     for each in history:
@@ -73,13 +73,15 @@ def _weights(attention: Any, target: Tensor, history: Tensor, *, softmax: bool) 
         hidden = torch.sigmoid(attention.network[0].weight @ pair + attention.network[0].bias)
         found.append(attention.network[3].weight[0] @ hidden + attention.network[3].bias[0])
     weights = torch.stack(found)
-    return torch.exp(weights) / torch.exp(weights).sum() if softmax else weights
+    shares = torch.exp(weights / (len(target) ** 0.5 if form == "scaled" else 1))
+    return weights if form == "plain" else shares / shares.sum()
 
 
-@pytest.mark.parametrize("softmax", [False, True])
+@pytest.mark.parametrize("form", ["plain", "softmax", "scaled"])
 @pytest.mark.parametrize("groups", [[], [["clicked", "kinds"]], [["kinds", "clicked"], ["left"]]], ids=str)
-def test_a_logit_is_that_of_histories_summed_by_their_weights(groups: list[list[str]], softmax: bool) -> None:
-    model, batch = _model(history_groups=groups, attention_softmax=softmax, activation="tanh"), _batch(_data())
+def test_a_logit_is_that_of_histories_summed_by_their_weights(groups: list[list[str]], form: str) -> None:
+    weighed = {"attention_softmax": form != "plain", "attention_scaled": form == "scaled"}
+    model, batch = _model(history_groups=groups, activation="tanh", **weighed), _batch(_data())
     tables = {name: table.weight for name, table in model.tokenizer.embeddings.items()}
     assert set(tables) == {"ad", "kind", "price"}
     named = {name for group in groups for name in group}
@@ -95,7 +97,7 @@ def test_a_logit_is_that_of_histories_summed_by_their_weights(groups: list[list[
             history = torch.cat([tables[HISTORIES[name]][one[name][:length]] for name in group], dim=1)  # type: ignore[index]
             summed = torch.zeros(len(group) * 3, dtype=torch.float64)
             if length:
-                summed = _weights(attention, target, history, softmax=softmax) @ history
+                summed = _weights(attention, target, history, form) @ history
             parts |= dict(zip(group, summed.split(3), strict=True))
         whole = torch.cat([parts[name] for name in ("ad", "kind", "price", *HISTORIES)])
         deep: Any = model.deep

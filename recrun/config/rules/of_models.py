@@ -148,7 +148,7 @@ def _what_the_pipe_of_a_family_takes(facts: Facts) -> Iterator[Fault]:
     model, family = facts.components.get("model"), facts.family
     if model is None:
         return
-    for needed in family.needs:
+    for needed in (*family.needs, *filter(None, [model.traits.timed_by])):
         if needed not in {parameter.name for parameter in model.parameters}:
             message = f"model {model.name} is trained on {family.rows}, so its constructor needs a setting {needed}"
             yield facts.fault(message, "model")

@@ -22,7 +22,8 @@ from recrun.data.datasets.part_checks import (
 )
 from recrun.data.formats.table import Ids, Table
 from recrun.data.formats.values.ids import union_ids
-from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT, Interactions, chronological_order
+from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT, Interactions
+from recrun.data.orders import chronological_order
 from recrun.data.splits import rules, sessions
 from recrun.data.splits.preparation import Preparation as Preparation
 from recrun.errors import DataError

@@ -15,7 +15,8 @@ from recrun.data.datasets.base import RecDataSet
 from recrun.data.datasets.preparation import WHOLE, Preparation
 from recrun.data.datasets.settings import Splitting
 from recrun.data.formats.table import Ids, Table
-from recrun.data.interactions import RATING, TIMESTAMP, sorted_distinct
+from recrun.data.interactions import RATING, TIMESTAMP
+from recrun.data.orders import sorted_distinct
 from recrun.errors import DataError
 from recrun.randomness import generator
 from recrun.registry import DATASETS

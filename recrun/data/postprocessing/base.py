@@ -129,35 +129,43 @@ class Pipe(ABC):
 
         return self._row_wise(lambda source: UniformSampling(source, num_negatives, sampler))
 
-    def sequences_(self, width: int, *, sampler: NegativeSampler | None = None, step: int | None = None) -> Pipe:
+    def sequences_(
+        self, width: int, *, sampler: NegativeSampler | None = None, step: int | None = None, times: bool = False
+    ) -> Pipe:
         """Yield each user's latest train items ordered by time, or all of them in windows, in random order.
 
         Args:
             width: the most items in a row.
             sampler: draws negatives for each item; None for no negatives.
             step: how many items a window is before the one after it; None for one row a user.
+            times: whether rows hold the times of their items.
 
         Raises:
-            DataError: the pipe does not directly follow the data set, or no user has two train items.
+            DataError: the pipe does not directly follow the data set, no user has two train items, or there are no
+                times.
         """
         from recrun.data.postprocessing.sequences import Sequences
 
-        return self._row_wise(lambda source: Sequences(source, width, sampler, step))
+        return self._row_wise(lambda source: Sequences(source, width, sampler, step, times=times))
 
-    def prefixes_(self, width: int, *, n_targets: int = 1, sampler: NegativeSampler | None = None) -> Pipe:
+    def prefixes_(
+        self, width: int, *, n_targets: int = 1, sampler: NegativeSampler | None = None, times: bool = False
+    ) -> Pipe:
         """Yield each train item with the items of its user before it, ordered by time, in random order.
 
         Args:
             width: the most items before it.
             n_targets: how many items in a row are to be predicted.
             sampler: draws negatives for each of them; None for no negatives.
+            times: whether rows hold the times of their items.
 
         Raises:
-            DataError: the pipe does not directly follow the data set, or no user has more than `n_targets` train items.
+            DataError: the pipe does not directly follow the data set, no user has more than `n_targets` train items, or
+                there are no times.
         """
         from recrun.data.postprocessing.sequences import Prefixes
 
-        return self._row_wise(lambda source: Prefixes(source, width, n_targets, sampler))
+        return self._row_wise(lambda source: Prefixes(source, width, n_targets, sampler, times=times))
 
     def negatives_for_train_(self, num_negatives: int = 1, *, sampler: NegativeSampler | None = None) -> Pipe:
         """Append negatives to the positive of each train row.

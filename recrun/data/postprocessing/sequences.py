@@ -21,6 +21,7 @@ from recrun.errors import DataError
 from recrun.randomness import generator
 
 LENGTH: Final = "length"
+TIMES: Final = "times"
 TARGET: Final = "target"
 NEGATIVE: Final = "negative"
 _LEAST: Final = 2
@@ -35,15 +36,22 @@ class _Pieces(PostProcessor):
         name: what the step is called, for messages.
         sampler: draws negatives; None for none.
         cells: the cells of a row, to bound the size of chunks.
+        times: whether rows hold the times of their items.
+
+    Raises:
+        DataError: times are wanted, and the data has none.
     """
 
-    def __init__(self, source: Pipe, name: str, sampler: NegativeSampler | None, cells: int) -> None:
+    def __init__(self, source: Pipe, name: str, sampler: NegativeSampler | None, cells: int, times: bool) -> None:
         draws_from(source, name)
         super().__init__(source)
         self.fields = source.fields.groupby(ID)
         data = self.base.training_data()
         self._name, self._sampler = name, sampler
         self._rows = data.interactions.histories(data.n_users)
+        if times and self._rows.times is None:
+            raise DataError("the times of interactions are wanted, and the data has none")
+        self._times = times
         self._chunk = chunk_rows(cells * (1 + (0 if sampler is None else sampler.n_negatives)))
         self._stops = np.zeros(0, dtype=np.int64)
         self._user, self._item = self.fields[USER, ID].name, self.fields[ITEM, ID].name
@@ -63,6 +71,12 @@ class _Pieces(PostProcessor):
             raise DataError(f"{self._name} serves train only; join a pipe for {mode} with wrap_")
         return [stop - start for start, stop in chunks(len(self._stops), self._chunk)]
 
+    def _before(self, users: np.ndarray, stops: np.ndarray, width: int) -> Batch:
+        """Return the columns of users and of what they have before some places (B,) of their rows."""
+        items, lengths = self._rows.before(users, stops, width)
+        batch = {self._user: users[:, None], self._item: items, LENGTH: lengths[:, None]}
+        return batch | {TIMES: self._rows.times_before(users, stops, width)} if self._times else batch
+
     @abstractmethod
     def _make(self, users: np.ndarray, stops: np.ndarray, rng: np.random.Generator) -> Batch:
         """Return the columns of the pieces that stop at some places (B,) of the rows of users (B,)."""
@@ -71,8 +85,8 @@ class _Pieces(PostProcessor):
 class Sequences(_Pieces):
     """Yields users with at least two train items, in random order: their latest items, or all in windows.
 
-    Columns: users (B, 1), items (B, W) padded on the right with 0, "length" (B, 1) of each row, and, if there is a
-    sampler, "negative" (B, W, K) padded likewise.
+    Columns: users (B, 1), items (B, W) padded on the right with 0, "length" (B, 1) of each row, if wanted "times" of
+    the items (B, W), and, if there is a sampler, "negative" (B, W, K) padded likewise.
 
     Windows are those of the latest W items, of the W items `step` earlier, and so on; the last one holds the first W.
 
@@ -83,12 +97,19 @@ class Sequences(_Pieces):
         width: W, the most items of a row.
         sampler: draws K negatives for each item; None for no negatives.
         step: how many items a window is before the one after it; None for one row a user, of the latest items.
+        times: whether rows hold the times of their items.
     """
 
     def __init__(
-        self, source: Pipe, width: int, sampler: NegativeSampler | None = None, step: int | None = None
+        self,
+        source: Pipe,
+        width: int,
+        sampler: NegativeSampler | None = None,
+        step: int | None = None,
+        *,
+        times: bool = False,
     ) -> None:
-        super().__init__(source, "sequences_", sampler, width)
+        super().__init__(source, "sequences_", sampler, width, times)
         self._width = width
         users = np.flatnonzero(self._rows.lengths >= _LEAST)
         if not len(users):
@@ -98,10 +119,10 @@ class Sequences(_Pieces):
             self._stops = _windows(self._rows.indptr[users], self._stops, width, step)
 
     def _make(self, users: np.ndarray, stops: np.ndarray, rng: np.random.Generator) -> Batch:
-        items, lengths = self._rows.before(users, stops, self._width)
-        batch = {self._user: users[:, None], self._item: items, LENGTH: lengths[:, None]}
+        batch = self._before(users, stops, self._width)
         if self._sampler is not None:
-            negatives = np.zeros((*items.shape, self._sampler.n_negatives), dtype=np.int32)
+            lengths = batch[LENGTH][:, 0]
+            negatives = np.zeros((*batch[self._item].shape, self._sampler.n_negatives), dtype=np.int32)
             is_filled = np.arange(self._width) < lengths[:, None]
             negatives[is_filled] = self._sampler.draw(np.repeat(users, lengths), rng)
             batch[NEGATIVE] = negatives
@@ -111,8 +132,9 @@ class Sequences(_Pieces):
 class Prefixes(_Pieces):
     """Yields each train item once as what follows the items before it, in random order; with T, the T items from it on.
 
-    Columns: users (B, 1), items (B, W) padded on the right with 0, "length" (B, 1) of each row, "target" (B, T), the
-    items that follow, and, if there is a sampler, "negative" (B, T, K). A user with n items has n - T rows.
+    Columns: users (B, 1), items (B, W) padded on the right with 0, "length" (B, 1) of each row, if wanted "times" of
+    the items (B, W), "target" (B, T), the items that follow, and, if there is a sampler, "negative" (B, T, K). A user
+    with n items has n - T rows.
 
     *Source:* the data augmentation of Tan, Xu, Liu, DLRS 2016, section 3.1, without its dropout of items.
 
@@ -121,10 +143,19 @@ class Prefixes(_Pieces):
         width: W, the most items of a row.
         n_targets: T.
         sampler: draws K negatives for each target; None for no negatives.
+        times: whether rows hold the times of their items.
     """
 
-    def __init__(self, source: Pipe, width: int, n_targets: int = 1, sampler: NegativeSampler | None = None) -> None:
-        super().__init__(source, "prefixes_", sampler, width + n_targets)
+    def __init__(
+        self,
+        source: Pipe,
+        width: int,
+        n_targets: int = 1,
+        sampler: NegativeSampler | None = None,
+        *,
+        times: bool = False,
+    ) -> None:
+        super().__init__(source, "prefixes_", sampler, width + n_targets, times)
         self._width, self._n_targets = width, n_targets
         starts, places = self._rows.indptr[:-1], np.arange(1, self._rows.nnz + 1)
         self._stops = places[places - np.repeat(starts, self._rows.lengths) > n_targets]
@@ -132,9 +163,8 @@ class Prefixes(_Pieces):
             raise DataError(f"no user has {1 + n_targets} train interactions, the fewest for a prefix and what follows")
 
     def _make(self, users: np.ndarray, stops: np.ndarray, rng: np.random.Generator) -> Batch:
-        items, lengths = self._rows.before(users, stops - self._n_targets, self._width)
         targets = self._rows.indices[stops[:, None] + np.arange(-self._n_targets, 0)].astype(np.int64)
-        batch = {self._user: users[:, None], self._item: items, LENGTH: lengths[:, None], TARGET: targets}
+        batch = self._before(users, stops - self._n_targets, self._width) | {TARGET: targets}
         if self._sampler is not None:
             negatives = self._sampler.draw(np.repeat(users, self._n_targets), rng)
             batch[NEGATIVE] = negatives.reshape(*targets.shape, -1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recrun.data.interactions import stable_order
+from recrun.data.orders import stable_order
 from recrun.data.splits import GIVEN, LEFT_OUT, TEST, TRAIN, VALID
 from recrun.errors import DataError
 

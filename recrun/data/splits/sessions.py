@@ -13,7 +13,8 @@ import numpy as np
 from recrun.data.datasets.numbered import Rows
 from recrun.data.formats.table import Ids, Table
 from recrun.data.formats.values.times import UNITS, find_unit
-from recrun.data.interactions import TIMESTAMP, stable_order
+from recrun.data.interactions import TIMESTAMP
+from recrun.data.orders import stable_order
 from recrun.data.splits import GIVEN, LEFT_OUT, TEST, TRAIN, VALID, Unsplit
 from recrun.data.splits.rules import held_out_counts
 from recrun.errors import DataError

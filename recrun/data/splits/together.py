@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from recrun.data.interactions import TIMESTAMP, Interactions, chronological_order, join
+from recrun.data.interactions import TIMESTAMP, Interactions, join
+from recrun.data.orders import chronological_order
 from recrun.data.splits import GIVEN_PART
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from recrun.data.formats.table import MAX_ID_LENGTH, Ids, rows_error
 from recrun.data.formats.values.numbers import MISSING_WORDS, are_numbers, largest_exact, remedy_for_missing
-from recrun.data.interactions import sorted_distinct
+from recrun.data.orders import sorted_distinct
 
 if TYPE_CHECKING:
     import polars as pl
