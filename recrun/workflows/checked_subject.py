@@ -37,6 +37,8 @@ _STRONG_TASTES: Final = {"n_interactions": 1200, "n_clusters": 8, "taste_strengt
 _CONFIGS: Final = "synthetic"
 """The folder of the bundled configs with settings for synthetic data."""
 _EPOCHS: Final = 16
+EARLY: Final = 6
+"""The epochs after which a model that is trained again must be the same."""
 _MACHINE: Final = {"device": "cpu", "threads": 1}
 SEED: Final = 3
 
@@ -57,6 +59,7 @@ class Subject:
     name: str
     overrides: Sequence[str] = ()
     losses: list[float] = field(default_factory=list)
+    early: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def family(self) -> Family:
@@ -94,9 +97,11 @@ class Subject:
 
     @cached_property
     def coach(self) -> Coach:
-        """The trained model; `losses` then holds the loss of each epoch."""
+        """The trained model; `losses` then holds the loss of each epoch, `early` the state after `EARLY` of them."""
         coach = self.build()
-        self.losses = train(coach, self.family)
+        self.losses = train(coach, self.family, range(EARLY))
+        self.early = {key: tensor.clone() for key, tensor in coach.model.state_dict().items()}
+        self.losses += train(coach, self.family, range(EARLY, _EPOCHS)) if self.family.trains else []
         return coach
 
     @cached_property
@@ -105,14 +110,14 @@ class Subject:
         return scores_of(self.coach, self.family)
 
 
-def train(coach: Coach, family: Family) -> list[float]:
-    """Train without a run folder, and return the loss of each epoch; a closed-form model has none."""
+def train(coach: Coach, family: Family, epochs: range) -> list[float]:
+    """Train without a run folder, and return the loss of each epoch; a closed-form model is fitted, and has none."""
     if not family.trains:
         coach.model.fit(coach.dataset.base.training_data())
         return []
     losses = []
     coach.model.train()
-    for epoch in range(_EPOCHS):
+    for epoch in epochs:
         total = 0.0
         for batch in coach.dataset.iterate("train", seed=SEED, epoch=epoch):
             loss: Any = checked_loss(coach.model.training_loss(batch, coach.criterion), coach.model, coach.criterion)

@@ -42,7 +42,7 @@ def _write_parts(folder: Path) -> list[str]:
         items = rng.permutation(sorted(item for of, item in pairs if of == user))
         for time, item in enumerate(items.tolist()):
             part = "test" if time == len(items) - 1 else "valid" if time >= len(items) - 3 else "train"
-            rows[part].append(f"{user},{item},{time}")
+            rows[part].append(f"{user},{item},{1000 * time}")
     for name, lines in (*rows.items(), ("both", rows["train"] + rows["valid"])):
         (folder / f"{name}.csv").write_text("user,item,time\n" + "\n".join(lines) + "\n", encoding="utf-8")
     return ["dataset=File", f"root={folder}", "test_path=test.csv", "time_column=time"]

@@ -101,8 +101,9 @@ PERMUTED = [
 
 
 @pytest.mark.parametrize("order", PERMUTED)
-@pytest.mark.parametrize("time", ["seconds", "milliseconds", "iso", "days"])
-@pytest.mark.parametrize("ids", ["numbers", "text"])
+@pytest.mark.parametrize(
+    ("time", "ids"), [("seconds", "numbers"), ("milliseconds", "text"), ("iso", "numbers"), ("days", "text")]
+)
 def test_other_orders_are_refused_and_the_proposal_reads_them_rightly(
     tmp_path: Path, order: str, time: str, ids: str
 ) -> None:
