@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from recrun.data.formats.columns.names import recognised
 from recrun.data.formats.opening import ending_of, open_binary
+from recrun.data.formats.table import Table
 from recrun.data.formats.told_by_name import read_by_name
+from recrun.data.formats.values.times import find_unit
 from recrun.data.interactions import CSR, TIMESTAMP, Interactions, union
 from recrun.data.original_ids import OriginalIds
-from recrun.errors import ConfigError
+from recrun.errors import ConfigError, DataError
 from recrun.recommendation.read_ids import PARQUET, Kind, read_ids
 from recrun.recommendation.recommender import Recommender
 from recrun.registry.conditions import format_told_by
@@ -81,7 +83,7 @@ def new_users(recommender: Recommender, path: Path, *, skip_unknown: bool = Fals
 
     Raises:
         ConfigError: items are not known, or there are no users.
-        DataError: the file cannot be read.
+        DataError: the file cannot be read, or its times are in another unit than those that a model of times learned.
     """
     table = read_by_name(path)
     place_of, notes = _places(recommender.items, table.items.names, f"{path}: ", skip_unknown)
@@ -90,7 +92,21 @@ def new_users(recommender: Recommender, path: Path, *, skip_unknown: bool = Fals
     times = {name: values[kept] for name, values in table.columns.items() if name == TIMESTAMP}
     rows = Interactions(table.users.codes[kept], items_N[kept].astype(np.int32), times)
     histories = rows.histories(len(table.users.names))
+    if table.time_is_order:
+        histories = replace(histories, times=None)
+    elif getattr(recommender.model, "timed", False) and TIMESTAMP in table.columns:
+        _refuse_other_unit(recommender, table)
     return _told(table.users.names, histories, notes, f"{path}: ", f"{path} tells the history of no user")
+
+
+def _refuse_other_unit(recommender: Recommender, table: Table) -> None:
+    """Raise a DataError if the times of a table are in another unit than those that a model of times learned from."""
+    learned = find_unit(recommender.base.interactions("train").columns[TIMESTAMP])
+    found = "seconds" if table.time_is_date else find_unit(table.columns[TIMESTAMP])
+    if found != learned:
+        told, expected = (f"{each} since 1970" if each else "no times since 1970" for each in (found, learned))
+        message = f"its times are {told}, and those that the model was trained on are {expected}; write both alike"
+        raise DataError(message, path=table.path)
 
 
 def told_users(

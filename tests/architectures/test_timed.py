@@ -16,7 +16,7 @@ from recrun.config.resolve import resolve
 from recrun.criterions import CrossEntropy4Logits
 from recrun.data.datasets import Synthetic
 from recrun.data.interactions import CSR, TIMESTAMP, Interactions
-from recrun.errors import ConfigError
+from recrun.errors import ConfigError, DataError
 from recrun.recommendation.recommender import Recommender
 from recrun.recommendation.targets import new_users, told_users
 from recrun.workflows.build import build
@@ -149,6 +149,31 @@ def test_new_users_are_ranked_by_the_times_that_a_file_tells(data: Any, tmp_path
         assert untold.histories is not None
         with pytest.raises(ConfigError, match="Clock as it was trained reads the times of interactions, which these"):
             next(recommender.recommend_to_new(untold.histories, 2))
+
+
+def test_times_of_new_users_are_in_the_unit_that_the_model_learned(data: Any, tmp_path: Path) -> None:
+    recommender = Recommender(Clock(data.training_data()), data)
+    one, other = (data.item_ids[item] for item in (3, 8))
+    files = {
+        "ms.csv": (f"user,item,timestamp\na,{one},1000000009000\na,{other},1000000004000\n", "milliseconds since 1970"),
+        "days.csv": (f"user,item,timestamp\na,{one},17\na,{other},12\n", "no times since 1970"),
+    }
+    for name, (text, told) in files.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(
+            DataError, match=f"its times are {told}, and those that the model was trained on are seconds"
+        ):
+            new_users(recommender, tmp_path / name)
+    (tmp_path / "dates.csv").write_text(
+        f"user,item,date\na,{one},2001-09-09T01:46:49Z\na,{other},2001-09-09T01:46:44Z\n"
+    )
+    dated = new_users(recommender, tmp_path / "dates.csv").histories
+    assert dated is not None
+    assert recommender.model.embed_histories(dated).tolist() == [[3, 1000000009]]
+    (tmp_path / "ordered.csv").write_text(f"user,item\na,{one}\na,{other}\n")
+    ordered = new_users(recommender, tmp_path / "ordered.csv").histories
+    assert ordered is not None
+    assert ordered.times is None
 
 
 def test_rows_and_their_times_are_selected_together() -> None:
