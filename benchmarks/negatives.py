@@ -1,10 +1,10 @@
-"""Time scores of many negatives with their gradients: gathered row by row, and by one product over distinct items.
+"""Time scores of many negatives with their gradients: gathered, read in place, and by a product over distinct items.
 
     python benchmarks/negatives.py [--threads 1] [--rounds 3]
 
 The tables have Gowalla's size with embedding 64: B users, K negatives each, drawn from R distinct items (as many as a
 batch has for in-batch negatives, or all items for uniform ones). The loss is a softmax. `bprmf` uses the product where
-`recrun.architectures.item_products` finds that it pays; the last rows show that it does not for many distinct items.
+`recrun.architectures.item_products` finds that it pays, and else reads the rows in place if there are as many as items.
 Processor seconds, the best round of each.
 """
 
@@ -17,16 +17,25 @@ import torch
 from _common import machine, table
 from torch import Tensor
 
-from recrun.architectures.item_products import repeated_items
+from recrun.architectures.item_products import _PairScores, reads_in_place, repeated_items
 from recrun.data.tokenizer import RowEmbedding
 
 N_USERS, N_ITEMS, DIM = 29_858, 40_981, 64
-CASES = ((2048, 1024, 1800), (2048, 256, 1800), (1024, 128, 1000), (1024, 128, 3000), (1024, 128, N_ITEMS))
+CASES = (
+    *((2048, 1024, 1800), (2048, 256, 1800), (1024, 128, 1000), (1024, 128, 3000), (1024, 128, N_ITEMS)),
+    *((1024, 800, N_ITEMS), (256, 2000, N_ITEMS), (1024, 15, N_ITEMS)),
+)
 
 
 def gathered(users_BD: Tensor, table: RowEmbedding, items: Tensor) -> Tensor:
     """Gather a row for each item."""
     return (users_BD.unsqueeze(1) * table(items)).sum(-1)
+
+
+def read_in_place(users_BD: Tensor, table: RowEmbedding, items: Tensor) -> Tensor:
+    """Multiply each user by the rows of its items where these are."""
+    scores: Tensor = _PairScores.apply(users_BD, table.weight, items)  # type: ignore[no-untyped-call]
+    return scores
 
 
 def multiplied(users_BD: Tensor, table: RowEmbedding, items: Tensor) -> Tensor:
@@ -52,18 +61,21 @@ def main() -> None:
         pool = torch.randperm(N_ITEMS, generator=generator)[:n_distinct]
         items = pool[torch.randint(n_distinct, (n_users, 1 + n_negatives), generator=generator)]
         users = torch.randint(N_USERS, (n_users,), generator=generator)
-        best = {gathered: float("inf"), multiplied: float("inf")}
+        best = dict.fromkeys((gathered, read_in_place, multiplied), float("inf"))
         for _ in range(options.rounds):
             for way in best:
                 user_table.weight.grad = item_table.weight.grad = None
                 start = time.process_time()
                 way(user_table(users), item_table, items).logsumexp(1).mean().backward()
                 best[way] = min(best[way], time.process_time() - start)
-        taken = "product" if repeated_items(items, N_ITEMS) else "gathered"
-        ratio = best[gathered] / best[multiplied]
-        rows.append([n_users, n_negatives, n_distinct, best[gathered], best[multiplied], ratio, taken])
+        in_place = reads_in_place(items, N_ITEMS)
+        taken = "in place" if in_place else "gathered"
+        taken = "product" if repeated_items(items, N_ITEMS, 2 if in_place else 32) else taken
+        ratios = [best[gathered] / best[way] for way in (read_in_place, multiplied)]
+        rows.append([n_users, n_negatives, n_distinct, *ratios, *best.values(), taken])
     print(machine(options.threads))
-    table(["B", "K", "R", "gathered s", "product s", "product faster by", "recrun uses"], rows)
+    seconds = ["gathered s", "in place s", "product s"]
+    table(["B", "K", "R", "in place faster by", "product faster by", *seconds, "recrun uses"], rows)
 
 
 if __name__ == "__main__":

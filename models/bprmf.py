@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recrun.architectures.base import RecSysArch
 from recrun.architectures.fold_in import FoldIn
-from recrun.architectures.item_products import BatchItems
+from recrun.architectures.item_products import BatchItems, pair_scores, reads_in_place
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
 from recrun.registry import MODELS
@@ -70,9 +70,12 @@ class BPRMF(RecSysArch):
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
         users_B1D = self._of_users(self.User.look_up(users))
-        repeated = self.batch_items.count(items, keep=self.embedding_decay > 0)
-        if repeated is None:
+        in_place = reads_in_place(items, self.Item.count) and not self.Item.embeddings.sparse
+        repeated = self.batch_items.count(items, keep=self.embedding_decay > 0, in_place=in_place)
+        if repeated is None and not in_place:
             return (users_B1D * self._scale(self.Item.look_up(items))).sum(-1)
+        if repeated is None:
+            return pair_scores(users_B1D.squeeze(1), self._scale(self.Item.embeddings.weight), items)
         scores_BR = users_B1D.squeeze(1) @ self._scale(self.Item.look_up(repeated.items)).T
         return scores_BR.gather(1, repeated.positions)
 

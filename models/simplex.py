@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from recrun.architectures.base import RecSysArch
 from recrun.architectures.fold_in import FoldIn
+from recrun.architectures.item_products import pair_scores, reads_in_place
 from recrun.data.interactions import CSR
 from recrun.data.user_rows import bags_of
 from recrun.registry import MODELS
@@ -94,8 +95,10 @@ class SimpleX(RecSysArch):
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
-        users_B1D = self.blend(users[:, 0])[:, None]
-        return (users_B1D * F.normalize(self.items(items), dim=-1)).sum(-1)
+        users_BD = self.blend(users[:, 0])
+        if reads_in_place(items, self.items.num_embeddings):
+            return pair_scores(users_BD, F.normalize(self.items.weight, dim=-1), items)
+        return (users_BD[:, None] * F.normalize(self.items(items), dim=-1)).sum(-1)
 
     def blend(self, users: Tensor) -> Tensor:
         """Return the unit vectors (B, D) of users (B,), blended with their items; dropped only in training."""

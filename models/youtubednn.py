@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recrun.architectures.base import RecSysArch
+from recrun.architectures.item_products import pair_scores, reads_in_place
 from recrun.data.user_rows import UserRows, bags_of
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -68,8 +69,10 @@ class YoutubeDNN(RecSysArch):
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
-        users_B1D = self._read(self.rows.of(users[:, 0]))[:, None]
-        return (users_B1D * self._scale(self.items(items))).sum(-1)
+        users_BD = self._read(self.rows.of(users[:, 0]))
+        if reads_in_place(items, self.items.num_embeddings):
+            return pair_scores(users_BD, self._scale(self.items.weight), items)
+        return (users_BD[:, None] * self._scale(self.items(items))).sum(-1)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the L2 term on the embeddings of the batch's items."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from recrun.architectures.base import RecSysArch
 from recrun.architectures.fold_in import FoldIn
-from recrun.architectures.item_products import BatchItems
+from recrun.architectures.item_products import BatchItems, pair_scores, reads_in_place
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
 from recrun.types import Annotated, AppliesIf, Default, PositiveFloat
@@ -304,11 +304,13 @@ class GraphArch(RecSysArch):
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
         users_UV, items_IV = self.vectors()
-        repeated = self.batch_items.count(items, keep=self.embedding_decay > 0)
-        if repeated is None:
-            return (F.embedding(users, users_UV) * F.embedding(items, items_IV)).sum(-1)
-        scores_BR = F.embedding(users[:, 0], users_UV) @ F.embedding(repeated.items, items_IV).T
-        return scores_BR.gather(1, repeated.positions)
+        users_BD, in_place = F.embedding(users[:, 0], users_UV), reads_in_place(items, len(items_IV))
+        repeated = self.batch_items.count(items, keep=self.embedding_decay > 0, in_place=in_place)
+        if repeated is not None:
+            return (users_BD @ F.embedding(repeated.items, items_IV).T).gather(1, repeated.positions)
+        if in_place:
+            return pair_scores(users_BD, items_IV, items)
+        return (users_BD[:, None] * F.embedding(items, items_IV)).sum(-1)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the L2 term on the batch's embeddings before propagation."""

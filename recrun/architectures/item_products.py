@@ -9,10 +9,14 @@ Shapes: B rows of a batch, K negatives, R distinct items of the batch or rows of
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -20,6 +24,13 @@ _FEWEST: Final = 32
 """The fewest items per row for which looking for repeated items pays."""
 _MOST_DISTINCT: Final = 32
 """The most distinct items, as a multiple of the items per row, for which the matrix product is clearly faster."""
+_MOST_BESIDE_PAIRS: Final = 2
+"""The same where `pair_scores` is the other way."""
+_FEWEST_PAIRS: Final = 8
+"""The fewest items per row for which `pair_scores` gathers no vectors."""
+_MOST_SCORED: Final = 4
+"""The most items, as a multiple of those per row, of which `pair_scores` scores all."""
+_TYPES: Final = (torch.float32, torch.float64)
 _SCORES: Final = 1 << 20
 """The scores of a piece, about as many as fit a processor's cache."""
 _SCORES_OF_ACCELERATOR: Final = 1 << 26
@@ -38,7 +49,7 @@ class Repeated(NamedTuple):
     """(R,) how often each occurs in the batch, floating."""
 
 
-def repeated_items(items: Tensor, n_items: int) -> Repeated | None:
+def repeated_items(items: Tensor, n_items: int, most: int = _MOST_DISTINCT) -> Repeated | None:
     """Return the distinct items of a batch, or None if scoring each pair is faster.
 
     It always is on devices other than the CPU: gathering is cheap there, and counting would wait for the device.
@@ -46,16 +57,86 @@ def repeated_items(items: Tensor, n_items: int) -> Repeated | None:
     Args:
         items: (B, 1 + K) int64.
         n_items: number of items in the catalogue.
+        most: the most distinct items, as a multiple of the items per row.
     """
     if items.size(1) < _FEWEST or items.device.type != "cpu":
         return None
     counts = torch.bincount(items.reshape(-1), minlength=n_items)
     distinct = counts.nonzero().squeeze(1)
-    if len(distinct) > _MOST_DISTINCT * items.size(1):
+    if len(distinct) > most * items.size(1):
         return None
     positions = torch.empty(n_items, dtype=torch.int64)
     positions[distinct] = torch.arange(len(distinct))
     return Repeated(distinct, positions[items], counts[distinct].to(torch.get_default_dtype()))
+
+
+def reads_in_place(pairs: Tensor, n_items: int) -> bool:
+    """Return whether `pair_scores` of pairs (B, K) gathers no vectors, so that those of all items are wanted."""
+    many = pairs.size(1) >= _FEWEST_PAIRS and pairs.numel() >= n_items
+    return many and pairs.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+
+
+def pair_scores(states: Tensor, items: Tensor, pairs: Tensor) -> Tensor:
+    """Return the products (B, K) of rows (B, D) with the vectors of some items each.
+
+    On a CPU the K vectors of each row are read where they are, and not gathered, which takes most of the time and
+    B x K x D floats. The gradients are sums over the same pairs. It then cannot be differentiated twice. Where K is not
+    much smaller than I, all items are scored.
+
+    Args:
+        states: (B, D) floating.
+        items: (I, D), the vectors of all items.
+        pairs: int64 (B, K), the items of each row; they may repeat.
+    """
+    taken = states.dtype == items.dtype and states.dtype in _TYPES and not torch.compiler.is_compiling()
+    if not (taken and reads_in_place(pairs, len(items))):
+        return (F.embedding(pairs, items) @ states[:, :, None]).squeeze(-1)
+    if len(items) <= _MOST_SCORED * pairs.size(1):
+        return (states @ items.T).gather(1, pairs)
+    scores: Tensor = _PairScores.apply(states, items, pairs)  # type: ignore[no-untyped-call]
+    return scores
+
+
+class _PairScores(torch.autograd.Function):
+    """The products of rows with some items: a sampled product of dense matrices, with sparse ones as gradients."""
+
+    @staticmethod
+    def forward(context: Any, states: Tensor, items: Tensor, pairs: Tensor) -> Tensor:
+        states, items = states.contiguous(), items.contiguous()
+        context.save_for_backward(states, items, pairs)
+        starts = torch.arange(0, pairs.numel() + 1, pairs.size(1), dtype=torch.int32)
+        # Items may repeat in a row, and do not ascend, which neither this product nor its gradients mind.
+        _take_warning()
+        places = torch.sparse_csr_tensor(
+            starts, pairs.reshape(-1).int(), items.new_zeros(pairs.numel()), (len(pairs), len(items))
+        )
+        scores: Tensor = torch.sparse.sampled_addmm(places, states, items.T, beta=0.0).values().view(pairs.shape)
+        return scores
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        states, items, pairs = context.saved_tensors
+        weights_N, starts_B = gradient.reshape(-1), torch.arange(0, pairs.numel(), pairs.size(1))
+        of_states = of_items = None
+        if context.needs_input_grad[0]:
+            of_states = F.embedding_bag(
+                pairs.reshape(-1), items, starts_B, mode="sum", per_sample_weights=weights_N.contiguous()
+            )
+        if context.needs_input_grad[1]:
+            from scipy.sparse import csc_matrix
+
+            parts = (weights_N.numpy(), pairs.reshape(-1).int().numpy(), np.append(starts_B.numpy(), pairs.numel()))
+            of_items = torch.from_numpy(csc_matrix(parts, shape=(len(items), len(pairs))) @ states.numpy())
+        return of_states, of_items, None
+
+
+@cache
+def _take_warning() -> None:
+    """Swallow what torch says once a process about sparse tensors: that their interface may change."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.sparse_csr_tensor(torch.tensor([0, 0]), torch.tensor([], dtype=torch.int64), torch.tensor([]), (1, 1))
 
 
 class BatchItems:
@@ -69,9 +150,15 @@ class BatchItems:
         self._n_items = n_items
         self._last: tuple[Tensor, Repeated | None] | None = None
 
-    def count(self, items: Tensor, *, keep: bool) -> Repeated | None:
-        """Return what `repeated_items` does for items (B, 1 + K), and keep it for `sum_squares` if that follows."""
-        repeated = repeated_items(items, self._n_items)
+    def count(self, items: Tensor, *, keep: bool, in_place: bool = False) -> Repeated | None:
+        """Return what `repeated_items` does for items (B, 1 + K), and keep it for `sum_squares` if that follows.
+
+        Args:
+            items: (B, 1 + K).
+            keep: whether `sum_squares` follows.
+            in_place: whether `pair_scores` is the other way, so that fewer distinct items are wanted.
+        """
+        repeated = repeated_items(items, self._n_items, _MOST_BESIDE_PAIRS if in_place else _MOST_DISTINCT)
         self._last = (items, repeated) if keep else None
         return repeated
 
@@ -84,9 +171,13 @@ class BatchItems:
         """
         last, self._last = self._last, None
         repeated = last[1] if last is not None and last[0] is items else repeated_items(items, self._n_items)
-        if repeated is None:
+        if repeated is not None:
+            return look_up(repeated.items).square().sum(-1) @ repeated.counts
+        if not reads_in_place(items, self._n_items):
             return look_up(items).square().sum()
-        return look_up(repeated.items).square().sum(-1) @ repeated.counts
+        counts = torch.bincount(items.reshape(-1), minlength=self._n_items)
+        distinct = counts.nonzero().squeeze(1)
+        return look_up(distinct).square().sum(-1) @ counts[distinct].to(torch.get_default_dtype())
 
 
 def log_sums(states: Tensor, items: Tensor, targets: Tensor | None = None, weights: Tensor | None = None) -> Tensor:

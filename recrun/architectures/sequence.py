@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recrun.architectures.base import Batch, RecSysArch, hide_uncounted
+from recrun.architectures.item_products import pair_scores
 from recrun.architectures.networks import HistoryNetwork, ScoringNetwork
 from recrun.config.family import without_new_users
 from recrun.data.interactions import TIMESTAMP
@@ -195,7 +196,7 @@ class SequenceArch(RecSysArch):
             return criterion.from_products(states_ND, items_ID, targets_N)
         if SHARED not in batch:
             items_NK = torch.cat([targets_N[:, None], torch.cat(negatives_NK)], dim=1)
-            return criterion.from_scores((F.embedding(items_NK, items_ID) @ states_ND[:, :, None]).squeeze(-1))
+            return criterion.from_scores(pair_scores(states_ND, items_ID, items_NK))
         positive_N1 = (F.embedding(targets_N, items_ID) * states_ND).sum(1, keepdim=True)
         scores = torch.cat([positive_N1, states_ND @ F.embedding(batch[SHARED], items_ID).T], dim=1)
         items = torch.cat([targets_N[:, None], batch[SHARED].expand(len(targets_N), -1)], dim=1)

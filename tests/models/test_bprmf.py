@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 import torch
 
-from recrun.architectures.item_products import repeated_items
+from recrun.architectures.item_products import reads_in_place, repeated_items
 from recrun.config.resolve import resolve
 from recrun.criterions import BPRLoss, BSLLoss
 from recrun.data.datasets import Synthetic
 from recrun.errors import ConfigError
 from recrun.models.bprmf import BPRMF
 from recrun.models.lightgcn import LightGCN
+from recrun.models.simplex import SimpleX
+from recrun.models.youtubednn import YoutubeDNN
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +93,9 @@ def test_the_distinct_items_of_a_batch_are_counted_once_a_step(
 ) -> None:
     counted: list[torch.Tensor] = []
 
-    def count(items: torch.Tensor, n_items: int) -> Any:
+    def count(items: torch.Tensor, n_items: int, most: int) -> Any:
         counted.append(items)
-        return repeated_items(items, n_items)
+        return repeated_items(items, n_items, most)
 
     monkeypatch.setattr("recrun.architectures.item_products.repeated_items", count)
     model = kind(data, embedding_dim=4, embedding_decay=0.5)
@@ -101,6 +103,31 @@ def test_the_distinct_items_of_a_batch_are_counted_once_a_step(
         batch = {"user": torch.randint(60, (8, 1)), "item": torch.randint(40, (8, 70))}
         model.training_loss(batch, BPRLoss())
         assert len(counted) == n_steps
+
+
+@pytest.mark.parametrize("kind", [BPRMF, LightGCN, SimpleX, YoutubeDNN])
+def test_scores_of_many_items_and_their_gradients_are_those_of_the_vectors(data: Any, kind: Any) -> None:
+    model = kind(data, embedding_dim=4).double().eval()
+    users, items = torch.randint(60, (8, 1)), torch.randint(40, (8, 20))
+    assert reads_in_place(items, 40)
+    scores = model(users, items)
+    users_UD, items_ID = model.vectors()
+    expected = (users_UD[users] * items_ID[items]).sum(-1)
+    torch.testing.assert_close(scores, expected)
+    gradients = []
+    for each in (scores, expected):
+        model.zero_grad()
+        each.square().sum().backward()
+        gradients.append([tensor.grad.clone() for tensor in model.parameters() if tensor.grad is not None])
+    torch.testing.assert_close(*gradients)
+
+
+def test_a_sum_of_squares_of_many_items_counts_each_as_often_as_it_occurs(data: Any) -> None:
+    model = BPRMF(data, embedding_dim=4, embedding_decay=0.5)
+    users, items = torch.randint(60, (8, 1)), torch.randint(40, (8, 20))
+    assert model.batch_items.count(items, keep=True, in_place=True) is None
+    squares = model.User.look_up(users).square().sum() + model.Item.look_up(items).square().sum()
+    torch.testing.assert_close(model.penalty(users, items), 0.5 * 0.5 * squares / 8)
 
 
 def test_entries_of_users_are_dropped_after_scaling_if_chosen(data: Any) -> None:
