@@ -17,7 +17,7 @@ import torch
 from _common import machine, table
 from torch import Tensor
 
-from recrun.architectures.item_products import _PairScores, reads_in_place, repeated_items
+from recrun.architectures.item_products import BatchItems, pair_scores, reads_in_place
 from recrun.data.tokenizer import RowEmbedding
 
 N_USERS, N_ITEMS, DIM = 29_858, 40_981, 64
@@ -33,9 +33,8 @@ def gathered(users_BD: Tensor, table: RowEmbedding, items: Tensor) -> Tensor:
 
 
 def read_in_place(users_BD: Tensor, table: RowEmbedding, items: Tensor) -> Tensor:
-    """Multiply each user by the rows of its items where these are."""
-    scores: Tensor = _PairScores.apply(users_BD, table.weight, items)  # type: ignore[no-untyped-call]
-    return scores
+    """Multiply each user by the rows of its items where these are, unless they are few."""
+    return pair_scores(users_BD, table.weight, items)
 
 
 def multiplied(users_BD: Tensor, table: RowEmbedding, items: Tensor) -> Tensor:
@@ -69,8 +68,8 @@ def main() -> None:
                 way(user_table(users), item_table, items).logsumexp(1).mean().backward()
                 best[way] = min(best[way], time.process_time() - start)
         in_place = reads_in_place(items, N_ITEMS)
-        taken = "in place" if in_place else "gathered"
-        taken = "product" if repeated_items(items, N_ITEMS, 2 if in_place else 32) else taken
+        is_product = BatchItems(N_ITEMS).count(items, keep=False, in_place=in_place) is not None
+        taken = "product" if is_product else "in place" if in_place else "gathered"
         ratios = [best[gathered] / best[way] for way in (read_in_place, multiplied)]
         rows.append([n_users, n_negatives, n_distinct, *ratios, *best.values(), taken])
     print(machine(options.threads))

@@ -69,15 +69,14 @@ class BPRMF(RecSysArch):
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
-        users_B1D = self._of_users(self.User.look_up(users))
+        users_BD = self._of_users(self.User.look_up(users)).squeeze(1)
         in_place = reads_in_place(items, self.Item.count) and not self.Item.embeddings.sparse
         repeated = self.batch_items.count(items, keep=self.embedding_decay > 0, in_place=in_place)
-        if repeated is None and not in_place:
-            return (users_B1D * self._scale(self.Item.look_up(items))).sum(-1)
-        if repeated is None:
-            return pair_scores(users_B1D.squeeze(1), self._scale(self.Item.embeddings.weight), items)
-        scores_BR = users_B1D.squeeze(1) @ self._scale(self.Item.look_up(repeated.items)).T
-        return scores_BR.gather(1, repeated.positions)
+        if repeated is not None:
+            return (users_BD @ self._scale(self.Item.look_up(repeated.items)).T).gather(1, repeated.positions)
+        if in_place:
+            return pair_scores(users_BD, self._scale(self.Item.embeddings.weight), items)
+        return (users_BD[:, None] * self._scale(self.Item.look_up(items))).sum(-1)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the L2 term on the batch's embeddings."""

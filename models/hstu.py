@@ -20,7 +20,7 @@ from recrun.registry import MODELS
 from recrun.types import Fraction, NonNegativeInt, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
-    from recrun.data.interactions import TrainingData
+    from recrun.data.interactions import CSR, TrainingData
 
 _LOG_WIDTH: Final = 0.301
 """The width of a bucket of times, in natural logarithms of seconds, as in the authors' code."""
@@ -137,7 +137,7 @@ class HSTU(SequenceArch):
         super().__init__(data, max_length)
         self.timed, self.n_time_buckets = n_time_buckets > 0, n_time_buckets
         if self.timed:
-            _refuse_places(data)
+            _refuse_places(self._histories)
         self.scale = math.sqrt(embedding_dim)
         self.items = nn.Embedding(data.n_items, embedding_dim)
         self.positions = nn.Embedding(max_length, embedding_dim)
@@ -179,9 +179,8 @@ def _buckets(times: Tensor, lengths: Tensor, most: int) -> Tensor:
     return (spans_BLL.log() / _LOG_WIDTH).long().clamp(max=most)
 
 
-def _refuse_places(data: TrainingData) -> None:
+def _refuse_places(histories: CSR) -> None:
     """Raise a DataError if the times of all users are places in their histories, one after the other."""
-    histories = data.interactions.histories(data.n_users)
     steps, starts = np.diff(histories.times), histories.indptr[1:-1]
     within = np.ones(len(steps), dtype=bool)
     within[starts[(starts > 0) & (starts <= len(steps))] - 1] = False

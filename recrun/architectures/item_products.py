@@ -61,13 +61,19 @@ def repeated_items(items: Tensor, n_items: int, most: int = _MOST_DISTINCT) -> R
     """
     if items.size(1) < _FEWEST or items.device.type != "cpu":
         return None
-    counts = torch.bincount(items.reshape(-1), minlength=n_items)
-    distinct = counts.nonzero().squeeze(1)
+    distinct, counts = _counted(items, n_items)
     if len(distinct) > most * items.size(1):
         return None
     positions = torch.empty(n_items, dtype=torch.int64)
     positions[distinct] = torch.arange(len(distinct))
-    return Repeated(distinct, positions[items], counts[distinct].to(torch.get_default_dtype()))
+    return Repeated(distinct, positions[items], counts)
+
+
+def _counted(items: Tensor, n_items: int) -> tuple[Tensor, Tensor]:
+    """Return the distinct items (R,) of a batch, ascending, and how often each occurs, floating (R,)."""
+    counts = torch.bincount(items.reshape(-1), minlength=n_items)
+    distinct = counts.nonzero().squeeze(1)
+    return distinct, counts[distinct].to(torch.get_default_dtype())
 
 
 def reads_in_place(pairs: Tensor, n_items: int) -> bool:
@@ -175,9 +181,8 @@ class BatchItems:
             return look_up(repeated.items).square().sum(-1) @ repeated.counts
         if not reads_in_place(items, self._n_items):
             return look_up(items).square().sum()
-        counts = torch.bincount(items.reshape(-1), minlength=self._n_items)
-        distinct = counts.nonzero().squeeze(1)
-        return look_up(distinct).square().sum(-1) @ counts[distinct].to(torch.get_default_dtype())
+        distinct, counts = _counted(items, self._n_items)
+        return look_up(distinct).square().sum(-1) @ counts
 
 
 def log_sums(states: Tensor, items: Tensor, targets: Tensor | None = None, weights: Tensor | None = None) -> Tensor:

@@ -37,7 +37,7 @@ from recrun.config.rules.contradictions import contradictions
 from recrun.config.rules.criteria import check_criteria, with_first_criterion
 from recrun.config.same_settings import decides
 from recrun.config.settings import COMPONENTS, OF_SEQUENCES, TRAINING
-from recrun.config.suggestions.keys import REMARKS, RENAMED, bare, meant_setting, renamed
+from recrun.config.suggestions.keys import REMARKS, RENAMED, TYPO, bare, meant_setting, renamed
 from recrun.config.suggestions.own_files import explain_python
 from recrun.config.suggestions.translations import monitor_of, remark_on
 from recrun.config.trackers import by_todays_name
@@ -51,9 +51,6 @@ from recrun.registry.user_files import is_file_reference
 
 OF_MAPPING: Final = "settings"
 """The path of a config that is a mapping, in no file."""
-
-# Above this share of common letters, a key is a slip of the pen for a setting that the run has.
-_SLIP: Final = 0.8
 
 _PATHS: Final = ("path", "train_path", "valid_path", "test_path")
 """The settings that name files of data."""
@@ -203,7 +200,7 @@ def _explain_key(key: str, reading: Reading, parser: Parser, choice: Choice) -> 
     message = _of_something_else(key, parser, choice)
     if message is not None:
         return given.key_fault(message, key)
-    slip = nearest(key, parser.parameters, cutoff=_SLIP)
+    slip = nearest(key, parser.parameters, cutoff=TYPO)
     for elsewhere in RENAMED.get(bare(key), ()) if slip is None else ():
         message = _of_something_else(elsewhere, parser, choice)
         if message is not None:
@@ -243,7 +240,7 @@ def _of_something_else(key: str, parser: Parser, choice: Choice) -> str | None:
         for component in registry
         if key in {parameter.name for parameter in component.parameters}
     ]
-    near = nearest(key, parser.parameters, cutoff=_SLIP)
+    near = nearest(key, parser.parameters, cutoff=TYPO)
     # `n_candidates` is a number of something else than `candidates`, and no slip of the pen.
     if not owners or (near is not None and key != f"n_{near}"):
         return None

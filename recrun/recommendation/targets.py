@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from recrun.data.datasets.part_checks import unit_of_times
 from recrun.data.formats.columns.names import recognised
 from recrun.data.formats.opening import ending_of, open_binary
 from recrun.data.formats.table import Table
@@ -102,7 +103,7 @@ def new_users(recommender: Recommender, path: Path, *, skip_unknown: bool = Fals
 def _refuse_other_unit(recommender: Recommender, table: Table) -> None:
     """Raise a DataError if the times of a table are in another unit than those that a model of times learned from."""
     learned = find_unit(recommender.base.interactions("train").columns[TIMESTAMP])
-    found = "seconds" if table.time_is_date else find_unit(table.columns[TIMESTAMP])
+    found = unit_of_times(table)
     if found != learned:
         told, expected = (f"{each} since 1970" if each else "no times since 1970" for each in (found, learned))
         message = f"its times are {told}, and those that the model was trained on are {expected}; write both alike"

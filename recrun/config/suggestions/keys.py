@@ -148,7 +148,7 @@ for _key, _spellings in _RENAMED.items():
     for _spelling in _spellings.split():
         RENAMED.setdefault(_spelling, []).append(_key)
 
-_TYPO: Final = 0.8
+TYPO: Final = 0.8
 """How similar a key must be to a setting, or to a key of another program, to be clearly that one misspelled."""
 _LONG: Final = 6
 
@@ -179,7 +179,7 @@ def meant_setting(key: str, known: Iterable[str]) -> str | None:
     """
     names = list(known)
     same = next((name for name in names if bare(name) == bare(key)), None)
-    clear = same or renamed(key, names) or nearest(key, names, _TYPO)
+    clear = same or renamed(key, names) or nearest(key, names, TYPO)
     return clear or _renamed_typo(key, names) or nearest(key, names)
 
 
@@ -187,5 +187,5 @@ def _renamed_typo(key: str, known: list[str]) -> str | None:
     """Return which of the known settings is elsewhere called nearly as `key`, or None."""
     if len(key) < _LONG:
         return None
-    spelled = nearest(bare(key), [each for each in RENAMED if len(each) >= _LONG and renamed(each, known)], _TYPO)
+    spelled = nearest(bare(key), [each for each in RENAMED if len(each) >= _LONG and renamed(each, known)], TYPO)
     return spelled and renamed(spelled, known)

@@ -82,11 +82,16 @@ def _kind_of_times(table: Table) -> str:
     return f"{unit} since 1970" if unit else calendar_kind(times) or "numbers that are no times since 1970"
 
 
+def unit_of_times(table: Table) -> str | None:
+    """Return the unit of times since 1970; None when they are no such times."""
+    return "seconds" if table.time_is_date else find_unit(table.columns[TIMESTAMP])
+
+
 def _may_compare(first: Table, other: Table) -> bool:
     """Return whether times of two kinds compare: dates and seconds, or two columns that only count."""
     if first.time_is_order or other.time_is_order or (first.time_is_date and other.time_is_date):
         return False
-    units = ["seconds" if table.time_is_date else find_unit(table.columns[TIMESTAMP]) for table in (first, other)]
+    units = [unit_of_times(table) for table in (first, other)]
     if units[0] is None and units[1] is None:
         return not all(calendar_kind(table.columns[TIMESTAMP]) for table in (first, other))
     return units[0] == units[1]
