@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recrun.architectures.base import RecSysArch
 from recrun.architectures.fold_in import FoldIn
-from recrun.architectures.item_products import BatchItems, pair_scores, reads_in_place
+from recrun.architectures.item_products import BatchItems
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
 from recrun.registry import MODELS
@@ -60,7 +60,7 @@ class BPRMF(RecSysArch):
         self.tokenizer = Tokenizer(data.fields.groupby(ID))
         self.tokenizer.embed(embedding_dim, ID)
         self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
-        self.batch_items = BatchItems(data.n_items)
+        self.batch_items = BatchItems(data.n_items, penalized=embedding_decay > 0)
         self.embedding_decay = embedding_decay
         self.similarity = similarity
         self.embedding_dropout, self.dropout_after_scaling = embedding_dropout, dropout_after_scaling
@@ -70,13 +70,7 @@ class BPRMF(RecSysArch):
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
         users_BD = self._of_users(self.User.look_up(users)).squeeze(1)
-        in_place = reads_in_place(items, self.Item.count) and not self.Item.embeddings.sparse
-        repeated = self.batch_items.count(items, keep=self.embedding_decay > 0, in_place=in_place)
-        if repeated is not None:
-            return (users_BD @ self._scale(self.Item.look_up(repeated.items)).T).gather(1, repeated.positions)
-        if in_place:
-            return pair_scores(users_BD, self._scale(self.Item.embeddings.weight), items)
-        return (users_BD[:, None] * self._scale(self.Item.look_up(items))).sum(-1)
+        return self.batch_items.scores(users_BD, items, self._of_items, whole=not self.Item.embeddings.sparse)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the L2 term on the batch's embeddings."""
@@ -87,7 +81,7 @@ class BPRMF(RecSysArch):
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the embeddings of all users and all items, at unit length for the cosine; dropped only in training."""
-        return self._of_users(self.User.embeddings.weight), self._scale(self.Item.embeddings.weight)
+        return self._of_users(self.User.embeddings.weight), self._of_items()
 
     def embed_histories(self, histories: CSR) -> Tensor:
         """Return the vectors (B, D) of new users by `FoldIn`."""
@@ -101,6 +95,9 @@ class BPRMF(RecSysArch):
         if self.dropout_after_scaling:
             return self._drop(self._scale(embeddings))
         return self._scale(self._drop(embeddings))
+
+    def _of_items(self, items: Tensor | None = None) -> Tensor:
+        return self._scale(self.Item.embeddings.weight if items is None else self.Item.look_up(items))
 
     def _drop(self, embeddings: Tensor) -> Tensor:
         return F.dropout(embeddings, self.embedding_dropout, self.training) if self.embedding_dropout else embeddings

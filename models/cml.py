@@ -1,6 +1,6 @@
 """CML: users and items as points, recommended by their distance.
 
-Shapes: B users in a batch, K negatives, R distinct items of a batch, U users, I items, D embedding.
+Shapes: B users in a batch, K negatives, U users, I items, D embedding.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from recrun.architectures.base import Batch, RecSysArch
 from recrun.architectures.fold_in import FoldIn
-from recrun.architectures.item_products import repeated_items
+from recrun.architectures.item_products import BatchItems
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -36,7 +36,7 @@ class CML(RecSysArch):
     with `rank_weight: log` and `violators: hardest`. The covariance term is `covariance_weight` times the sum of the
     squared covariances of different coordinates, over the points of all users and items. Item features are not built.
 
-    Distances are ranked by products: -|u - v|² = (2u, -|u|², 1)·(v, 1, -|v|²), which is what `vectors` returns.
+    Distances are computed by products: -|u - v|² = (2u, -|u|², 1)·(v, 1, -|v|²), which is what `vectors` returns.
 
     *Source:* Hsieh, Yang, Cui, Lin, Belongie, Estrin, "Collaborative Metric Learning", WWW 2017, sections 3.1, 3.2,
     3.4 and 3.5. The covariance term is that of Cogswell et al., ICLR 2016, without its factor 1/2; the paper's eq. 6
@@ -61,6 +61,7 @@ class CML(RecSysArch):
         super().__init__()
         self.users = nn.Embedding(data.n_users, embedding_dim)
         self.items = nn.Embedding(data.n_items, embedding_dim)
+        self.batch_items = BatchItems(data.n_items)
         self.radius, self.covariance_weight = radius, covariance_weight
         self.fold_in = FoldIn(self)
         self.initialize(init_std)
@@ -74,12 +75,7 @@ class CML(RecSysArch):
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
-        users_B1D, repeated = self._points(self.users(users)), repeated_items(items, self.items.num_embeddings)
-        if repeated is None:
-            return -(users_B1D - self._points(self.items(items))).square().sum(-1)
-        items_RD = self._points(self.items(repeated.items))
-        products_BR = 2 * users_B1D.squeeze(1) @ items_RD.T - items_RD.square().sum(dim=1)
-        return products_BR.gather(1, repeated.positions) - users_B1D.square().sum(-1)
+        return self.batch_items.scores(as_vectors(self._points(self.users(users[:, 0]))), items, self._of_items)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the covariance term."""
@@ -93,10 +89,7 @@ class CML(RecSysArch):
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return vectors (U, D + 2) and (I, D + 2) whose products are minus the squared distances."""
-        items_ID = self._points(self.items.weight)
-        squares_I1 = items_ID.square().sum(dim=1, keepdim=True)
-        items = torch.cat([items_ID, torch.ones_like(squares_I1), -squares_I1], dim=1)
-        return as_vectors(self._points(self.users.weight)), items
+        return as_vectors(self._points(self.users.weight)), self._of_items()
 
     def embed_histories(self, histories: CSR) -> Tensor:
         """Return the vectors (B, D + 2) of new users.
@@ -105,6 +98,12 @@ class CML(RecSysArch):
         """
         directions_BD = F.normalize(self.fold_in.embed(histories)[:, : self.items.embedding_dim], dim=1)
         return as_vectors(directions_BD * self._points(self.users.weight).norm(dim=1).mean())
+
+    def _of_items(self, items: Tensor | None = None) -> Tensor:
+        """Return the vectors (..., D + 2) of items (...), or of all: (v, 1, -|v|²)."""
+        points = self._points(self.items.weight if items is None else self.items(items))
+        squares = points.square().sum(dim=-1, keepdim=True)
+        return torch.cat([points, torch.ones_like(squares), -squares], dim=-1)
 
     def _points(self, points: Tensor) -> Tensor:
         """Return points within the ball; in training they are there already."""

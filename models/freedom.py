@@ -5,6 +5,7 @@ Shapes: B users in a batch, K negatives, U users, I items, D embedding, V number
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
@@ -105,8 +106,8 @@ class FREEDOM(GraphArch):
             loss = super().training_loss(batch, criterion)
             users, items = self.pairs(batch)
         for content_IV, projection in zip(self._contents(), self.projections, strict=True):
-            content_BKD = projection(F.embedding(items, content_IV))
-            scores = (F.embedding(users, vectors[0]) * content_BKD).sum(-1)
+            of_items = _projected(content_IV, projection)
+            scores = self.batch_items.scores(F.embedding(users[:, 0], vectors[0]), items, of_items)
             if SHARED in batch:
                 scores = hide_uncounted(scores, items, batch[SEEN])
             loss = loss + self.content_weight * criterion.from_users(scores, users[:, 0])
@@ -126,3 +127,13 @@ class FREEDOM(GraphArch):
         for _ in range(self.n_item_layers):
             similar_ID = self.item_graph(similar_ID)
         return users_UD, items_ID + similar_ID
+
+
+def _projected(content_IV: Tensor, projection: nn.Linear) -> Callable[[Tensor | None], Tensor]:
+    """Return what returns the projected vectors (..., D) of items (...), or of all items for None."""
+
+    def of_items(items: Tensor | None) -> Tensor:
+        vectors: Tensor = projection(content_IV if items is None else F.embedding(items, content_IV))
+        return vectors
+
+    return of_items

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from recrun.architectures.base import RecSysArch
 from recrun.architectures.fold_in import FoldIn
-from recrun.architectures.item_products import pair_scores, reads_in_place
+from recrun.architectures.item_products import BatchItems
 from recrun.data.interactions import CSR
 from recrun.data.user_rows import bags_of
 from recrun.registry import MODELS
@@ -79,6 +79,7 @@ class SimpleX(RecSysArch):
         self.rows = data.csr() if history_length is None else self._latest(data.interactions.histories(data.n_users))
         self.users = nn.Embedding(data.n_users, embedding_dim)
         self.items = nn.Embedding(data.n_items, embedding_dim)
+        self.batch_items = BatchItems(data.n_items, penalized=embedding_decay > 0)
         self.map = nn.Linear(embedding_dim, embedding_dim, bias=False)
         self.user_weight, self.embedding_decay = user_weight, embedding_decay
         self.aggregator, self.attention_dropout, self.dropout = aggregator, attention_dropout, dropout
@@ -95,10 +96,7 @@ class SimpleX(RecSysArch):
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
-        users_BD = self.blend(users[:, 0])
-        if reads_in_place(items, self.items.num_embeddings):
-            return pair_scores(users_BD, F.normalize(self.items.weight, dim=-1), items)
-        return (users_BD[:, None] * F.normalize(self.items(items), dim=-1)).sum(-1)
+        return self.batch_items.scores(self.blend(users[:, 0]), items, self._of_items)
 
     def blend(self, users: Tensor) -> Tensor:
         """Return the unit vectors (B, D) of users (B,), blended with their items; dropped only in training."""
@@ -146,13 +144,13 @@ class SimpleX(RecSysArch):
         """Return the L2 term on the batch's embeddings."""
         if self.embedding_decay == 0:
             return 0.0
-        squares = self.users(users).square().sum() + self.items(items).square().sum()
+        squares = self.users(users).square().sum() + self.batch_items.sum_squares(self.items, items)
         return self.embedding_decay * 0.5 * squares / len(users)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the unit vectors of all users, blended with their items, (U, D), and of all items (I, D)."""
         all_users = torch.arange(self.users.num_embeddings, device=self.users.weight.device)
-        return self.blend(all_users), F.normalize(self.items.weight, dim=-1)
+        return self.blend(all_users), self._of_items()
 
     def embed_histories(self, histories: CSR) -> Tensor:
         """Return the unit vectors (B, D) of new users.
@@ -164,8 +162,11 @@ class SimpleX(RecSysArch):
 
     def score_histories(self, histories: CSR) -> Tensor:
         """Return the scores (B, I) of all items for new users."""
-        return self.embed_histories(histories) @ F.normalize(self.items.weight, dim=-1).T
+        return self.embed_histories(histories) @ self._of_items().T
 
     def embed(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Return the unit vectors (B, D) of users (B,), blended with their items, and of items (B,)."""
-        return self.blend(users), F.normalize(self.items(items), dim=-1)
+        return self.blend(users), self._of_items(items)
+
+    def _of_items(self, items: Tensor | None = None) -> Tensor:
+        return F.normalize(self.items.weight if items is None else self.items(items), dim=-1)

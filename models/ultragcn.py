@@ -14,6 +14,7 @@ from torch import Tensor
 
 from recrun.architectures.base import RecSysArch, hide_uncounted
 from recrun.architectures.fold_in import FoldIn
+from recrun.architectures.item_products import BatchItems
 from recrun.architectures.prediction import Batch
 from recrun.architectures.sparse import largest_of_product
 from recrun.data.fields import Tokenizer
@@ -86,6 +87,7 @@ class UltraGCN(RecSysArch):
         self.tokenizer = Tokenizer(data.fields.groupby(ID))
         self.tokenizer.embed(embedding_dim, ID)
         self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
+        self.batch_items = BatchItems(data.n_items)
         self.item_weight = item_weight
         self.positive_weight, self.positive_constraint = positive_weight, positive_constraint
         self.unobserved_weight = unobserved_weight
@@ -103,7 +105,8 @@ class UltraGCN(RecSysArch):
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
-        return (self.User.look_up(users) * self.Item.look_up(items)).sum(-1)
+        users_BD = self.User.look_up(users[:, 0])
+        return self.batch_items.scores(users_BD, items, self._of_items, whole=not self.Item.embeddings.sparse)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch, its weighted terms averaged over the rows.
@@ -149,6 +152,9 @@ class UltraGCN(RecSysArch):
     def score_histories(self, histories: CSR) -> Tensor:
         """Return the scores (B, I) of all items for new users."""
         return self.fold_in.score(histories)
+
+    def _of_items(self, items: Tensor | None) -> Tensor:
+        return self.Item.embeddings.weight if items is None else self.Item.look_up(items)
 
 
 def similar_items(

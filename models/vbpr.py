@@ -72,7 +72,7 @@ class VBPR(RecSysArch):
         self.biases = nn.Embedding(data.n_items, 1)
         self.projection = nn.Linear(features_IV.shape[1], content_dim, bias=False)
         self.content_bias = nn.Linear(features_IV.shape[1], 1, bias=False)
-        self.batch_items = BatchItems(data.n_items)
+        self.batch_items = BatchItems(data.n_items, penalized=embedding_decay > 0)
         self.embedding_decay, self.projection_decay = embedding_decay, projection_decay
         self.fold_in = FoldIn(self)
         self.initialize(init_std)
@@ -80,12 +80,7 @@ class VBPR(RecSysArch):
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
-        users_B1X = self._of_users(users)
-        repeated = self.batch_items.count(items, keep=self.embedding_decay > 0)
-        if repeated is None:
-            return (users_B1X * self._of_items(items)).sum(-1)
-        scores_BR = users_B1X.squeeze(1) @ self._of_items(repeated.items).T
-        return scores_BR.gather(1, repeated.positions)
+        return self.batch_items.scores(self._of_users(users[:, 0]), items, self._of_items)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the L2 terms on what a batch looks up, and on the projection."""
@@ -101,9 +96,8 @@ class VBPR(RecSysArch):
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return vectors (U, D + C + 1) and (I, D + C + 1) whose products are the scores; users' last number is 1."""
-        tables, device = (self.tastes, self.biases), self.features.device
-        users, items = (torch.arange(table.num_embeddings, device=device) for table in tables)
-        return self._of_users(users), self._of_items(items)
+        users = torch.arange(self.tastes.num_embeddings, device=self.features.device)
+        return self._of_users(users), self._of_items()
 
     def embed_histories(self, histories: CSR) -> Tensor:
         """Return the vectors (B, D + C + 1) of new users by `FoldIn`, with a weight of the bias in place of the 1."""
@@ -117,7 +111,10 @@ class VBPR(RecSysArch):
         tastes = self.tastes(users)
         return torch.cat([self.User.look_up(users), tastes, torch.ones_like(tastes[..., :1])], dim=-1)
 
-    def _of_items(self, items: Tensor) -> Tensor:
+    def _of_items(self, items: Tensor | None = None) -> Tensor:
+        """Return the vectors (..., D + C + 1) of items (...), or of all."""
+        if items is None:
+            items = torch.arange(len(self.features), device=self.features.device)
         content = self._content(items)
         bias = self.biases(items) + content[..., -1:]
         return torch.cat([self.Item.look_up(items), content[..., :-1], bias], dim=-1)

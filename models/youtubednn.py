@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recrun.architectures.base import RecSysArch
-from recrun.architectures.item_products import pair_scores, reads_in_place
+from recrun.architectures.item_products import BatchItems
 from recrun.data.user_rows import UserRows, bags_of
 from recrun.registry import MODELS
 from recrun.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -59,6 +59,7 @@ class YoutubeDNN(RecSysArch):
         self.rows = UserRows(data)
         self.n_users, self.similarity, self.embedding_decay = data.n_users, similarity, embedding_decay
         self.items = nn.Embedding(data.n_items, embedding_dim)
+        self.batch_items = BatchItems(data.n_items, penalized=embedding_decay > 0)
         self.averaged = None if share_embeddings else nn.Embedding(data.n_items, embedding_dim)
         width, layers = embedding_dim, []
         for layer in reversed(range(tower_layers)):
@@ -70,25 +71,22 @@ class YoutubeDNN(RecSysArch):
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
         users_BD = self._read(self.rows.of(users[:, 0]))
-        if reads_in_place(items, self.items.num_embeddings):
-            return pair_scores(users_BD, self._scale(self.items.weight), items)
-        return (users_BD[:, None] * self._scale(self.items(items))).sum(-1)
+        return self.batch_items.scores(users_BD, items, self._of_items)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the L2 term on the embeddings of the batch's items."""
         if self.embedding_decay == 0:
             return 0.0
-        squares: Tensor = self.items(items).square().sum()
-        return self.embedding_decay * 0.5 * squares / len(users)
+        return self.embedding_decay * 0.5 * self.batch_items.sum_squares(self.items, items) / len(users)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the vectors of all users (U, D) and the embeddings of all items (I, D)."""
         all_users = torch.arange(self.n_users, device=self.items.weight.device)
-        return self._read(self.rows.of(all_users)), self._scale(self.items.weight)
+        return self._read(self.rows.of(all_users)), self._of_items()
 
     def embed(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Return the vectors (B, D) of users (B,) and of items (B,)."""
-        return self._read(self.rows.of(users)), self._scale(self.items(items))
+        return self._read(self.rows.of(users)), self._of_items(items)
 
     def embed_histories(self, histories: CSR) -> Tensor:
         """Return the vectors (B, D) of new users with the items of these rows."""
@@ -98,6 +96,9 @@ class YoutubeDNN(RecSysArch):
         averaged = self.items if self.averaged is None else self.averaged
         items_N, starts_B = bags_of(rows, averaged.weight.device)
         return self._scale(self.tower(F.embedding_bag(items_N, averaged.weight, starts_B, mode="mean")))
+
+    def _of_items(self, items: Tensor | None = None) -> Tensor:
+        return self._scale(self.items.weight if items is None else self.items(items))
 
     def _scale(self, vectors: Tensor) -> Tensor:
         return F.normalize(vectors, dim=-1) if self.similarity == "cosine" else vectors

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from recrun.architectures.base import RecSysArch
 from recrun.architectures.fold_in import FoldIn
-from recrun.architectures.item_products import BatchItems, pair_scores, reads_in_place
+from recrun.architectures.item_products import BatchItems
 from recrun.data.fields import Tokenizer
 from recrun.data.tags import ID, ITEM, USER
 from recrun.types import Annotated, AppliesIf, Default, PositiveFloat
@@ -259,7 +259,7 @@ class GraphArch(RecSysArch):
         self.User, self.Item = self.tokenizer[USER, ID], self.tokenizer[ITEM, ID]
         self.graph = UserItemGraph(data.matrix(), normalization)
         self.embedding_decay = embedding_decay
-        self.batch_items = BatchItems(data.n_items)
+        self.batch_items = BatchItems(data.n_items, penalized=embedding_decay > 0)
         self.similarity = similarity
         self.fold_in = FoldIn(self, unit=similarity == "cosine")
         self.held: tuple[Tensor, Tensor] | None = None
@@ -304,13 +304,11 @@ class GraphArch(RecSysArch):
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
         users_UV, items_IV = self.vectors()
-        users_BD, in_place = F.embedding(users[:, 0], users_UV), reads_in_place(items, len(items_IV))
-        repeated = self.batch_items.count(items, keep=self.embedding_decay > 0, in_place=in_place)
-        if repeated is not None:
-            return (users_BD @ F.embedding(repeated.items, items_IV).T).gather(1, repeated.positions)
-        if in_place:
-            return pair_scores(users_BD, items_IV, items)
-        return (users_BD[:, None] * F.embedding(items, items_IV)).sum(-1)
+
+        def of_items(items: Tensor | None) -> Tensor:
+            return items_IV if items is None else F.embedding(items, items_IV)
+
+        return self.batch_items.scores(F.embedding(users[:, 0], users_UV), items, of_items)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the L2 term on the batch's embeddings before propagation."""

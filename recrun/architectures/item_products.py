@@ -146,27 +146,39 @@ def _take_warning() -> None:
 
 
 class BatchItems:
-    """Counts the items of a batch for the scores and then for the L2 term of a training step, once for both.
+    """Scores the items of a batch, and sums their squares for the L2 term, each in the way that is fastest.
 
     Args:
         n_items: number of items in the catalogue.
+        penalized: whether `sum_squares` follows the scores of a training step; items are counted once for both.
     """
 
-    def __init__(self, n_items: int) -> None:
-        self._n_items = n_items
+    def __init__(self, n_items: int, *, penalized: bool = False) -> None:
+        self._n_items, self._penalized = n_items, penalized
         self._last: tuple[Tensor, Repeated | None] | None = None
 
-    def count(self, items: Tensor, *, keep: bool, in_place: bool = False) -> Repeated | None:
-        """Return what `repeated_items` does for items (B, 1 + K), and keep it for `sum_squares` if that follows.
+    def scores(
+        self, users: Tensor, items: Tensor, vectors: Callable[[Tensor | None], Tensor], *, whole: bool = True
+    ) -> Tensor:
+        """Return the products (B, 1 + K) of users' vectors with those of items.
+
+        It is a matrix product with the distinct items of the batch if these are few; `pair_scores` if there are many
+        pairs; and the products of vectors that are looked up for each pair else.
 
         Args:
+            users: (B, D) floating.
             items: (B, 1 + K).
-            keep: whether `sum_squares` follows.
-            in_place: whether `pair_scores` is the other way, so that fewer distinct items are wanted.
+            vectors: returns the vectors (..., D) of items (...), and those of all items (I, D) for None.
+            whole: whether it may be asked for those of all items; not where their gradients are sparse.
         """
+        in_place = whole and reads_in_place(items, self._n_items)
         repeated = repeated_items(items, self._n_items, _MOST_BESIDE_PAIRS if in_place else _MOST_DISTINCT)
-        self._last = (items, repeated) if keep else None
-        return repeated
+        self._last = (items, repeated) if self._penalized else None
+        if repeated is not None:
+            return (users @ vectors(repeated.items).T).gather(1, repeated.positions)
+        if in_place:
+            return pair_scores(users, vectors(None), items)
+        return (users[:, None] * vectors(items)).sum(-1)
 
     def sum_squares(self, look_up: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
         """Return the sum of the squared norms of the embeddings of items (B, 1 + K), each as often as it occurs.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,8 +15,11 @@ from recrun.criterions import BPRLoss, BSLLoss
 from recrun.data.datasets import Synthetic
 from recrun.errors import ConfigError
 from recrun.models.bprmf import BPRMF
+from recrun.models.cml import CML
 from recrun.models.lightgcn import LightGCN
 from recrun.models.simplex import SimpleX
+from recrun.models.ultragcn import UltraGCN
+from recrun.models.vbpr import VBPR
 from recrun.models.youtubednn import YoutubeDNN
 
 
@@ -105,11 +110,16 @@ def test_the_distinct_items_of_a_batch_are_counted_once_a_step(
         assert len(counted) == n_steps
 
 
-@pytest.mark.parametrize("kind", [BPRMF, LightGCN, SimpleX, YoutubeDNN])
-def test_scores_of_many_items_and_their_gradients_are_those_of_the_vectors(data: Any, kind: Any) -> None:
+@pytest.mark.parametrize("kind", [BPRMF, CML, LightGCN, SimpleX, UltraGCN, VBPR, YoutubeDNN])
+@pytest.mark.parametrize(("n_rows", "n_items", "in_place"), [(8, 20, True), (60, 35, True), (3, 2, False)])
+def test_scores_of_items_and_their_gradients_are_those_of_the_vectors(
+    data: Any, kind: Any, n_rows: int, n_items: int, in_place: bool
+) -> None:
+    data = replace(data, item_vectors={"text": np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)})
     model = kind(data, embedding_dim=4).double().eval()
-    users, items = torch.randint(60, (8, 1)), torch.randint(40, (8, 20))
-    assert reads_in_place(items, 40)
+    users, items = torch.randint(60, (n_rows, 1)), torch.randint(40, (n_rows, n_items))
+    assert reads_in_place(items, 40) == in_place
+    assert (repeated_items(items, 40) is not None) == (n_items == 35)
     scores = model(users, items)
     users_UD, items_ID = model.vectors()
     expected = (users_UD[users] * items_ID[items]).sum(-1)
@@ -122,11 +132,15 @@ def test_scores_of_many_items_and_their_gradients_are_those_of_the_vectors(data:
     torch.testing.assert_close(*gradients)
 
 
-def test_a_sum_of_squares_of_many_items_counts_each_as_often_as_it_occurs(data: Any) -> None:
-    model = BPRMF(data, embedding_dim=4, embedding_decay=0.5)
+@pytest.mark.parametrize(("kind", "has_users"), [(SimpleX, True), (YoutubeDNN, False)])
+def test_a_sum_of_squares_of_many_items_counts_each_as_often_as_it_occurs(
+    data: Any, kind: Any, has_users: bool
+) -> None:
+    model = kind(data, embedding_dim=4, embedding_decay=0.5)
     users, items = torch.randint(60, (8, 1)), torch.randint(40, (8, 20))
-    assert model.batch_items.count(items, keep=True, in_place=True) is None
-    squares = model.User.look_up(users).square().sum() + model.Item.look_up(items).square().sum()
+    assert reads_in_place(items, 40)
+    model(users, items)
+    squares = model.items(items).square().sum() + (model.users(users).square().sum() if has_users else 0)
     torch.testing.assert_close(model.penalty(users, items), 0.5 * 0.5 * squares / 8)
 
 
