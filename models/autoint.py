@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from recrun.architectures.prediction import Batch, Decays, LinearTerms, PredictingArch, perceptron
 from recrun.data.fields import Tokenizer
 from recrun.registry import MODELS
-from recrun.types import Annotated, AppliesIf, Fraction, PositiveFloat, PositiveInt, Where
+from recrun.types import Annotated, AppliesIf, BatchNormalized, Fraction, PositiveFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -69,13 +69,7 @@ class AutoInt(PredictingArch):
         linear_terms: bool = False,
         deep_dims: list[PositiveInt] = [],  # noqa: B006 - never changed
         dropout: Fraction = 0.0,
-        batch_norm: Annotated[
-            bool,
-            AppliesIf("len(deep_dims) > 0", "there are no hidden layers"),
-            Where(
-                "not batch_norm or batch_size > 1", "needs batches of at least 2 rows, found batch_size {batch_size}"
-            ),
-        ] = False,
+        batch_norm: Annotated[BatchNormalized, AppliesIf("len(deep_dims) > 0", "there are no hidden layers")] = False,
         activation: Annotated[
             Literal["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"],
             AppliesIf("len(deep_dims) > 0", "there are no hidden layers"),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recrun.architectures.prediction import Batch, Decays, PredictingArch, hidden_layers
 from recrun.data.fields import Tokenizer
 from recrun.registry import MODELS
-from recrun.types import Annotated, AppliesIf, Fraction, MinLen, PositiveFloat, PositiveInt, Where
+from recrun.types import Annotated, AppliesIf, BatchNormalized, Fraction, MinLen, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -57,12 +57,7 @@ class DCNv2(PredictingArch):
         n_experts: Annotated[PositiveInt, AppliesIf("low_rank is not None", "experts have a low_rank")] = 4,
         hidden_dims: Annotated[list[PositiveInt], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
         dropout: Fraction = 0.0,
-        batch_norm: Annotated[
-            bool,
-            Where(
-                "not batch_norm or batch_size > 1", "needs batches of at least 2 rows, found batch_size {batch_size}"
-            ),
-        ] = False,
+        batch_norm: BatchNormalized = False,
         activation: Literal["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"] = "relu",
         init_std: PositiveFloat = 0.01,
         **decays: Unpack[Decays],

@@ -20,7 +20,16 @@ from recrun.architectures.prediction import (
 )
 from recrun.data.fields import Tokenizer
 from recrun.registry import MODELS
-from recrun.types import Annotated, AppliesIf, Fraction, MinLen, PositiveFloat, PositiveInt, Where
+from recrun.types import (
+    Annotated,
+    AppliesIf,
+    BatchNormalized,
+    Fraction,
+    MinLen,
+    PositiveFloat,
+    PositiveInt,
+    RatesOfLayers,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -53,19 +62,8 @@ class DeepFM(PredictingArch):
         embedding_dim: PositiveInt = 16,
         hidden_dims: Annotated[list[PositiveInt], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
         dropout: Annotated[Fraction, AppliesIf("dropouts is None", "dropouts gives the rate of each layer")] = 0.0,
-        dropouts: Annotated[
-            list[Fraction] | None,
-            Where(
-                "dropouts is None or len(dropouts) == len(hidden_dims)",
-                "expected a rate for each of the {len(hidden_dims)} hidden layers, found {len(dropouts)}",
-            ),
-        ] = None,
-        batch_norm: Annotated[
-            bool,
-            Where(
-                "not batch_norm or batch_size > 1", "needs batches of at least 2 rows, found batch_size {batch_size}"
-            ),
-        ] = False,
+        dropouts: RatesOfLayers = None,
+        batch_norm: BatchNormalized = False,
         activation: Literal["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"] = "relu",
         init_std: PositiveFloat = 0.01,
         **decays: Unpack[Decays],

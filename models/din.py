@@ -17,7 +17,16 @@ from recrun.data.fields import Tokenizer
 from recrun.data.multi_columns.multi_field import MultiField
 from recrun.errors import ConfigError, Fault, unknown
 from recrun.registry import MODELS
-from recrun.types import Annotated, AppliesIf, Fraction, MinLen, PositiveFloat, PositiveInt, Where
+from recrun.types import (
+    Annotated,
+    AppliesIf,
+    BatchNormalized,
+    Fraction,
+    MinLen,
+    PositiveFloat,
+    PositiveInt,
+    RatesOfLayers,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -78,19 +87,8 @@ class DIN(PredictingArch):
         ] = False,
         hidden_dims: Annotated[list[PositiveInt], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
         dropout: Annotated[Fraction, AppliesIf("dropouts is None", "dropouts gives the rate of each layer")] = 0.0,
-        dropouts: Annotated[
-            list[Fraction] | None,
-            Where(
-                "dropouts is None or len(dropouts) == len(hidden_dims)",
-                "expected a rate for each of the {len(hidden_dims)} hidden layers, found {len(dropouts)}",
-            ),
-        ] = None,
-        batch_norm: Annotated[
-            bool,
-            Where(
-                "not batch_norm or batch_size > 1", "needs batches of at least 2 rows, found batch_size {batch_size}"
-            ),
-        ] = False,
+        dropouts: RatesOfLayers = None,
+        batch_norm: BatchNormalized = False,
         activation: Literal["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid", "prelu", "dice"] = "dice",
         init_std: PositiveFloat = 0.01,
         **decays: Unpack[Decays],

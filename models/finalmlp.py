@@ -15,7 +15,7 @@ from recrun.architectures.prediction import Batch, Decays, PredictingArch, hidde
 from recrun.data.fields import FieldTuple, Tokenizer
 from recrun.errors import ConfigError, Fault, unknown
 from recrun.registry import MODELS
-from recrun.types import Annotated, AppliesIf, Fraction, MinLen, PositiveFloat, PositiveInt, Where
+from recrun.types import Annotated, AppliesIf, BatchNormalized, Fraction, MinLen, PositiveFloat, PositiveInt, Where
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -74,12 +74,7 @@ class FinalMLP(PredictingArch):
         gate_dims: Annotated[list[PositiveInt], MinLen(1), AppliesIf("gates", "there are no gates")] = [64],  # noqa: B006 - never changed
         gate_columns: Annotated[list[str], AppliesIf("gates", "there are no gates")] = [],  # noqa: B006 - never changed
         second_gate_columns: Annotated[list[str], AppliesIf("gates", "there are no gates")] = [],  # noqa: B006 - never changed
-        batch_norm: Annotated[
-            bool,
-            Where(
-                "not batch_norm or batch_size > 1", "needs batches of at least 2 rows, found batch_size {batch_size}"
-            ),
-        ] = False,
+        batch_norm: BatchNormalized = False,
         activation: Literal["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"] = "relu",
         init_std: PositiveFloat = 0.01,
         **decays: Unpack[Decays],

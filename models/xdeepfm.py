@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from recrun.architectures.prediction import Batch, Decays, LinearTerms, PredictingArch, perceptron
 from recrun.data.fields import Tokenizer
 from recrun.registry import MODELS
-from recrun.types import Annotated, Fraction, MinLen, PositiveFloat, PositiveInt, Where
+from recrun.types import Annotated, BatchNormalized, Fraction, MinLen, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -52,12 +52,7 @@ class XDeepFM(PredictingArch):
         cross_dims: Annotated[list[PositiveInt], MinLen(1)] = [16, 16],  # noqa: B006 - never changed
         hidden_dims: Annotated[list[PositiveInt], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
         dropout: Fraction = 0.0,
-        batch_norm: Annotated[
-            bool,
-            Where(
-                "not batch_norm or batch_size > 1", "needs batches of at least 2 rows, found batch_size {batch_size}"
-            ),
-        ] = False,
+        batch_norm: BatchNormalized = False,
         activation: Literal["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"] = "relu",
         init_std: PositiveFloat = 0.01,
         **decays: Unpack[Decays],

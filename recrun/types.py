@@ -115,10 +115,23 @@ OptionalColumn = Annotated[str | None, EmptyIsText()]
 """The name of a column; null looks for usual names, and empty text means none."""
 SplitName = Annotated[str, Registered("splits")]
 UnitInterval = Annotated[float, Ge(0), Le(1)]
+BatchNormalized = Annotated[
+    bool, Where("not batch_norm or batch_size > 1", "needs batches of at least 2 rows, found batch_size {batch_size}")
+]
+"""Of a setting `batch_norm`: whether hidden layers are normalised over the batch."""
+RatesOfLayers = Annotated[
+    list[Fraction] | None,
+    Where(
+        "dropouts is None or len(dropouts) == len(hidden_dims)",
+        "expected a rate for each of the {len(hidden_dims)} hidden layers, found {len(dropouts)}",
+    ),
+]
+"""Of a setting `dropouts`: the dropout rate of each of `hidden_dims`; null for one rate of all."""
 
 __all__ = [
     "Annotated",
     "AppliesIf",
+    "BatchNormalized",
     "Default",
     "EmptyIsText",
     "Fraction",
@@ -133,6 +146,7 @@ __all__ = [
     "OptionalColumn",
     "PositiveFloat",
     "PositiveInt",
+    "RatesOfLayers",
     "Registered",
     "SplitName",
     "UnitInterval",
