@@ -13,16 +13,7 @@ from torch import Tensor, nn
 from recrun.architectures.prediction import Batch, Decays, PredictingArch, hidden_layers, rates_of_layers
 from recrun.data.fields import Tokenizer
 from recrun.registry import MODELS
-from recrun.types import (
-    Annotated,
-    AppliesIf,
-    BatchNormalized,
-    Fraction,
-    MinLen,
-    PositiveFloat,
-    PositiveInt,
-    RatesOfLayers,
-)
+from recrun.types import Annotated, BatchNormalized, MinLen, PositiveFloat, PositiveInt, RateOfLayers, RatesOfLayers
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -58,7 +49,7 @@ class DCN(PredictingArch):
         embedding_dim: PositiveInt = 16,
         n_cross_layers: PositiveInt = 2,
         hidden_dims: Annotated[list[PositiveInt], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
-        dropout: Annotated[Fraction, AppliesIf("dropouts is None", "dropouts gives the rate of each layer")] = 0.0,
+        dropout: RateOfLayers = 0.0,
         dropouts: RatesOfLayers = None,
         batch_norm: BatchNormalized = False,
         activation: Literal["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"] = "relu",

@@ -20,16 +20,7 @@ from recrun.architectures.prediction import (
 )
 from recrun.data.fields import Tokenizer
 from recrun.registry import MODELS
-from recrun.types import (
-    Annotated,
-    AppliesIf,
-    BatchNormalized,
-    Fraction,
-    MinLen,
-    PositiveFloat,
-    PositiveInt,
-    RatesOfLayers,
-)
+from recrun.types import Annotated, BatchNormalized, MinLen, PositiveFloat, PositiveInt, RateOfLayers, RatesOfLayers
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -61,7 +52,7 @@ class DeepFM(PredictingArch):
         *,
         embedding_dim: PositiveInt = 16,
         hidden_dims: Annotated[list[PositiveInt], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
-        dropout: Annotated[Fraction, AppliesIf("dropouts is None", "dropouts gives the rate of each layer")] = 0.0,
+        dropout: RateOfLayers = 0.0,
         dropouts: RatesOfLayers = None,
         batch_norm: BatchNormalized = False,
         activation: Literal["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"] = "relu",

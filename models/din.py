@@ -25,6 +25,7 @@ from recrun.types import (
     MinLen,
     PositiveFloat,
     PositiveInt,
+    RateOfLayers,
     RatesOfLayers,
 )
 
@@ -86,7 +87,7 @@ class DIN(PredictingArch):
             bool, AppliesIf("attention_softmax", "weights are divided for attention_softmax only")
         ] = False,
         hidden_dims: Annotated[list[PositiveInt], MinLen(1)] = [64, 64],  # noqa: B006 - never changed
-        dropout: Annotated[Fraction, AppliesIf("dropouts is None", "dropouts gives the rate of each layer")] = 0.0,
+        dropout: RateOfLayers = 0.0,
         dropouts: RatesOfLayers = None,
         batch_norm: BatchNormalized = False,
         activation: Literal["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid", "prelu", "dice"] = "dice",

@@ -119,6 +119,8 @@ BatchNormalized = Annotated[
     bool, Where("not batch_norm or batch_size > 1", "needs batches of at least 2 rows, found batch_size {batch_size}")
 ]
 """Of a setting `batch_norm`: whether hidden layers are normalised over the batch."""
+RateOfLayers = Annotated[Fraction, AppliesIf("dropouts is None", "dropouts gives the rate of each layer")]
+"""Of a setting `dropout` beside `dropouts`: one rate of all hidden layers."""
 RatesOfLayers = Annotated[
     list[Fraction] | None,
     Where(
@@ -146,6 +148,7 @@ __all__ = [
     "OptionalColumn",
     "PositiveFloat",
     "PositiveInt",
+    "RateOfLayers",
     "RatesOfLayers",
     "Registered",
     "SplitName",
