@@ -132,15 +132,16 @@ def test_scores_of_items_and_their_gradients_are_those_of_the_vectors(
     torch.testing.assert_close(*gradients)
 
 
-@pytest.mark.parametrize(("kind", "has_users"), [(SimpleX, True), (YoutubeDNN, False)])
-def test_a_sum_of_squares_of_many_items_counts_each_as_often_as_it_occurs(
-    data: Any, kind: Any, has_users: bool
-) -> None:
+@pytest.mark.parametrize("kind", [BPRMF, SimpleX, YoutubeDNN])
+def test_a_sum_of_squares_of_many_items_counts_each_as_often_as_it_occurs(data: Any, kind: Any) -> None:
     model = kind(data, embedding_dim=4, embedding_decay=0.5)
     users, items = torch.randint(60, (8, 1)), torch.randint(40, (8, 20))
     assert reads_in_place(items, 40)
     model(users, items)
-    squares = model.items(items).square().sum() + (model.users(users).square().sum() if has_users else 0)
+    is_factorised = kind is BPRMF
+    of_items = model.Item.embeddings if is_factorised else model.items
+    of_users = model.User.embeddings if is_factorised else getattr(model, "users", None)  # YoutubeDNN has none
+    squares = of_items(items).square().sum() + (0 if of_users is None else of_users(users).square().sum())
     torch.testing.assert_close(model.penalty(users, items), 0.5 * 0.5 * squares / 8)
 
 

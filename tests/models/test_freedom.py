@@ -58,16 +58,19 @@ def test_vectors_are_those_of_both_graphs(data: TrainingData, adjacency: Tensor)
     torch.testing.assert_close(torch.cat(model.vectors()), expected.float())
 
 
-@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize(("trained", "n_more"), [(False, 0), (True, 0), (True, 12), (True, 40)])
 def test_the_loss_is_that_of_the_formula_on_dense_matrices(
-    data: TrainingData, adjacency: Tensor, trained: bool
+    data: TrainingData, adjacency: Tensor, trained: bool, n_more: int
 ) -> None:
+    # With 12 more negatives vectors are read in place, and with 40 there is one product with the distinct items.
+    more = torch.randint(30, (3, n_more), generator=torch.Generator().manual_seed(1))
+    batch = {"user": BATCH["user"], "item": torch.cat([BATCH["item"], more], dim=1)}
     model = FREEDOM(
         data, embedding_dim=8, n_item_layers=2, n_neighbors=4, pruned_share=0.0, content_weight=0.7,
         trained_vectors=trained, embedding_decay=0.3,
     )  # fmt: skip
     expected_nodes = _expected(model, adjacency, _fused(data, (0.5, 0.5), 4))
-    users, items = BATCH["user"], BATCH["item"]
+    users, items = batch["user"], batch["item"]
     expected = BPRLoss().from_scores((expected_nodes[users] * expected_nodes[40 + items]).sum(-1))
     for number, layer in enumerate(model.projections):
         contents = layer(getattr(model, f"content_{number}")).double()
@@ -77,7 +80,7 @@ def test_the_loss_is_that_of_the_formula_on_dense_matrices(
     weights = [model.Item.embeddings.weight, model.projections[0].weight]
     weights += [model.content_0] if trained else []
     gradients = []
-    loss = model.training_loss(BATCH, BPRLoss())
+    loss = model.training_loss(batch, BPRLoss())
     for each in (expected, loss):
         model.zero_grad()
         each.backward()
