@@ -18,6 +18,7 @@ _SIGNALS: Final[tuple[signal.Signals, ...]] = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK", "SIGHUP") if hasattr(signal, name)
 )
 """On Windows, SIGBREAK asks a process to end."""
+_MERGED_SECONDS: Final = 1.0
 _GRACE_SECONDS: Final = 3.0
 _EXIT_INTERRUPTED: Final = 130
 _SHOW_CURSOR: Final = b"\x1b[?25h"
@@ -80,7 +81,8 @@ class Interrupts(_Handlers):
 
     Python runs a signal's handler between two of its own instructions, so a long call into torch delays it. A separate
     thread receives the signal at once: it notifies the user, and ends the process if the work does not stop, except
-    within `keeping_the_process`.
+    within `keeping_the_process`. Python merges two signals that arrive before the handler has run; the thread, which
+    sees both, then sends the second one again.
 
     Args:
         notify: called once, from another thread, with the name of the first signal.
@@ -100,6 +102,7 @@ class Interrupts(_Handlers):
         self._notify = notify
         self._ends_process = _ENDS_PROCESS.get()
         self._ended = threading.Event()
+        self._has_raised = False
         self._previous_wakeup = -1
         self._write_end = -1
         self._watcher: threading.Thread | None = None
@@ -131,7 +134,10 @@ class Interrupts(_Handlers):
         is_first, self.requested = not self.requested, True
         if number == _HANG_UP and not is_first:
             return  # Whoever closes the terminal after Ctrl-C does not ask for more haste.
+        if self._has_raised and self._ends_process:
+            return  # What the first exception set off is not disturbed; the watching thread ends it in time.
         if self.at_once or not is_first:
+            self._has_raised = True
             raise KeyboardInterrupt
 
     def _watch(self, read_end: int) -> None:
@@ -142,14 +148,20 @@ class Interrupts(_Handlers):
                     continue
                 n_requests += 1
                 if n_requests > 1 or self.at_once:
+                    if not self._ended.wait(_MERGED_SECONDS) and not self._has_raised:
+                        self._send_again(received[0])
                     if self._ends_process:
                         self._end_the_process()
                 elif self._notify is not None:
                     self._notify(signal.Signals(received[0]).name)
 
+    def _send_again(self, number: int) -> None:
+        if hasattr(signal, "pthread_kill"):
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+
     def _end_the_process(self) -> None:
         """Give the handler's exception a few seconds to end the work, then end the process."""
-        if self._ended.wait(_GRACE_SECONDS):
+        if self._ended.wait(_GRACE_SECONDS - _MERGED_SECONDS):
             return
         with suppress(Exception):  # stderr may be closed, or a terminal that is gone
             cursor = _SHOW_CURSOR if sys.stderr.isatty() else b""

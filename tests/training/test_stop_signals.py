@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -39,6 +40,59 @@ def test_the_first_signal_saves_and_stops_and_the_second_stops_at_once() -> None
         with pytest.raises(KeyboardInterrupt):
             _kill_myself(signal.SIGINT)
     assert heard == ["SIGTERM"]
+
+
+def test_two_signals_that_python_merges_are_two_requests() -> None:
+    n_calls = 0
+
+    def stop_twice_in_one_call() -> None:
+        nonlocal n_calls
+        with Interrupts() as interrupts:
+            take = interrupts._take
+
+            def count(number: int) -> None:
+                nonlocal n_calls
+                n_calls += 1
+                take(number)
+
+            interrupts._take = count  # type: ignore[method-assign]
+
+            def send_two() -> None:
+                for _ in range(2):
+                    time.sleep(0.1)  # the system merges two that it has not delivered yet
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+            threading.Thread(target=send_two).start()
+            hashlib.pbkdf2_hmac("sha256", b"x", b"y", 2_000_000)  # no handler runs within it
+            assert interrupts.requested
+            assert n_calls == 1
+            time.sleep(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        stop_twice_in_one_call()
+    assert n_calls == 2
+
+
+def test_the_second_signal_raises_only_once() -> None:
+    n_raised = 0
+
+    def clean_up() -> None:
+        for _ in range(3):
+            signal.raise_signal(signal.SIGTERM)
+
+    with Interrupts():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        clean_up()
+    with keeping_the_process(), Interrupts():
+        signal.raise_signal(signal.SIGTERM)
+        for _ in range(2):
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            except KeyboardInterrupt:
+                n_raised += 1
+    assert n_raised == 2, "nothing else would end the work"
 
 
 def test_the_first_signal_stops_at_once_where_there_is_nothing_to_save() -> None:
