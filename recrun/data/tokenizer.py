@@ -38,8 +38,9 @@ class RowEmbedding(nn.Embedding):
     """`nn.Embedding` with a faster backward pass on the CPU; parameters, values and gradients are the same.
 
     The gradient is in `weight.grad` as usual: any loss, any optimizer for dense gradients, and `optimizer.zero_grad()`
-    with either value of `set_to_none` work with it. The loss may also use the table in other ways. With `sparse=True`,
-    or on another device (where adding rows is not deterministic), torch's own backward pass is used.
+    with either value of `set_to_none` work with it. The loss may also use the table in other ways, and the gradient may
+    be changed in place, but not through `.data`, which torch does not count as a change. With `sparse=True`, or on
+    another device (where adding rows is not deterministic), torch's own backward pass is used.
 
     Sums of rows that occur several times in a batch may differ from torch's by rounding.
     """
@@ -48,7 +49,11 @@ class RowEmbedding(nn.Embedding):
         super().__init__(*args, **kwargs)
         self._kept: Tensor | None = None
         self._touched: list[Tensor] = []
-        self._is_dense = False
+        self._seen_version: int | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has: everything except the kept gradient."""
+        return {**self.__dict__, "_kept": None, "_touched": [], "_seen_version": None}
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the rows (*, D) of indices (*)."""
@@ -62,30 +67,28 @@ class RowEmbedding(nn.Embedding):
         """Add rows (N, D) to the gradient at indices (N,)."""
         if self.weight.grad is None:
             self.weight.grad = self._cleared()
-        self.weight.grad.index_add_(0, index, rows)
-        if self.weight.grad is self._kept:
-            self._touched.append(index)
+        gradient = self.weight.grad
+        is_known = gradient is self._kept and gradient._version == self._seen_version
+        gradient.index_add_(0, index, rows)
+        if is_known:
+            self._touched.append(index.clone())  # a script may write its next batch into the same tensor
+            self._seen_version = gradient._version
             # After many passes clearing everything costs less than clearing their rows one by one.
             if len(self._touched) > _REMEMBERED:
-                self._touched, self._is_dense = [], True
+                self._touched, self._seen_version = [], None
 
     def _cleared(self) -> Tensor:
         """Return the kept gradient (R, D), all zero."""
         kept = self._kept
         if kept is None or kept.shape != self.weight.shape or kept.dtype != self.weight.dtype:
             kept = torch.zeros_like(self.weight)
-            # Any other use of the table adds to rows that are not remembered.
-            self.weight.register_hook(self._notice_dense)  # type: ignore[no-untyped-call]
-        elif self._is_dense:
+        elif kept._version != self._seen_version:  # written to by something else, which may have been to any row
             kept.zero_()
         else:
             for index in self._touched:
                 kept.index_fill_(0, index, 0.0)
-        self._kept, self._touched, self._is_dense = kept, [], False
+        self._kept, self._touched, self._seen_version = kept, [], kept._version
         return kept
-
-    def _notice_dense(self, gradient: Tensor) -> None:
-        self._is_dense = True
 
 
 class _RowLookUp(torch.autograd.Function):

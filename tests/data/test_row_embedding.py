@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -80,6 +81,54 @@ def test_the_gradient_is_the_same_tensor_from_step_to_step() -> None:
     assert first is not None
     assert ours.weight.grad is not None
     assert ours.weight.grad.data_ptr() == first.data_ptr()
+
+
+def test_only_the_rows_of_the_last_batch_are_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, _ = _pair()
+    cleared: list[tuple[int, ...]] = []
+    zero = Tensor.zero_
+    monkeypatch.setattr(Tensor, "zero_", lambda tensor: [cleared.append(tuple(tensor.shape)), zero(tensor)][1])
+    optimizer = torch.optim.Adam(ours.parameters(), lr=0.1, fused=True)
+    for step, index in enumerate(_batches(9)):
+        loss = rows_and_table if step == 4 else two_look_ups
+        optimizer.zero_grad()
+        loss(ours, index).backward()
+        optimizer.step()
+        assert cleared == ([] if step <= 4 else [(50, 8)])
+
+
+def test_a_gradient_that_is_changed_in_place_leaves_nothing_for_the_next_step() -> None:
+    ours, theirs = _pair()
+    for index in _batches():
+        for table in (ours, theirs):
+            table.zero_grad()
+            rows_only(table, index).backward()
+        assert ours.weight.grad is not None
+        torch.testing.assert_close(ours.weight.grad, theirs.weight.grad)
+        ours.weight.grad += 1.0
+        rows_only(ours, index).backward()
+
+
+def test_batches_may_be_written_into_one_tensor() -> None:
+    ours, theirs = _pair()
+    batch = torch.empty(16, 3, dtype=torch.int64)
+    for index in _batches():
+        batch.copy_(index)
+        for table in (ours, theirs):
+            table.zero_grad()
+            two_look_ups(table, batch).backward()
+        torch.testing.assert_close(ours.weight.grad, theirs.weight.grad)
+
+
+def test_a_copy_has_its_own_gradient() -> None:
+    ours, theirs = _pair()
+    rows_only(ours, _batches()[0]).backward()
+    ours = copy.deepcopy(ours)
+    for loss, index in zip((rows_and_table, rows_only, two_look_ups), _batches(), strict=False):
+        for table in (ours, theirs):
+            table.zero_grad()
+            loss(table, index).backward()
+        torch.testing.assert_close(ours.weight.grad, theirs.weight.grad)
 
 
 def test_without_gradients_and_with_sparse_ones_it_is_torchs() -> None:
