@@ -151,6 +151,10 @@ class RecSysArch(nn.Module):
         total: Tensor = loss + self.penalty(users, items)
         return total
 
+    def n_terms(self, batch: Batch) -> int:
+        """Return of how many terms the loss of a batch is the mean, by which several processes weight their shares."""
+        return len(next(iter(batch.values())))
+
     def score_pairs(self, users: Tensor, items: Tensor) -> Tensor:
         """Return what `forward` does: the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1).
 

@@ -202,6 +202,10 @@ class SequenceArch(RecSysArch):
         items = torch.cat([targets_N[:, None], batch[SHARED].expand(len(targets_N), -1)], dim=1)
         return criterion.from_scores(hide_uncounted(scores, items, batch[SEEN][rows_N]))
 
+    def n_terms(self, batch: Batch) -> int:
+        """Return how many items of a batch are predicted."""
+        return batch[TARGET].numel() if TARGET in batch else int((batch[LENGTH] - 1).sum())
+
     def _rows(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
         """Return states (N, D), the items (N,) they predict, the rows (N,) of these, and pieces of negatives (N, K)."""
         parts: list[tuple[Tensor, ...]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +26,7 @@ from recrun.cli._options import (
     work_done,
 )
 from recrun.errors import ConfigError
+from recrun.training.parallel.environment import leads, was_launched
 
 if TYPE_CHECKING:
     from recrun.config.resolve import Resolved
@@ -50,6 +52,13 @@ if TYPE_CHECKING:
 @click.option(
     "--floors", metavar="FILE", hidden=True, help="Pause below a value at an epoch, as the trials of a sweep."
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Train by N processes of this machine that share each batch.",
+)
 @click.option("--print-config", is_flag=True, help="Print the resolved config and stop.")
 @click.option("--dry-run", is_flag=True, help="Build and check everything, print sizes and steps, and stop.")
 @click.option("--keep-latest", is_flag=True, hidden=True, help="Leave `latest` as it is, as for the trials of a sweep.")
@@ -65,6 +74,7 @@ def command(
     resumed: str | None,
     until: int | None,
     floors: str | None,
+    processes: int,
     print_config: bool,
     dry_run: bool,
     keep_latest: bool,
@@ -106,15 +116,19 @@ def command(
     if print_config:
         _print_config(resolved)
         return
-    verbose = resolved.config.verbose if verbose is None else verbose
+    verbose = (resolved.config.verbose if verbose is None else verbose) if leads() else 0
+    if processes > 1 and not (dry_run or was_launched()):
+        from recrun.workflows.train_together import launch
+
+        click.get_current_context().exit(launch(resolved, processes, sys.argv[1:]))
     if verbose:
         echo(f"config: {resolved.path}", err=True)
     if dry_run:
         _print_plan(resolved, as_json)
         return
-    from recrun.workflows.build import prepare
-
-    coach = prepare(resolved, runs=runs, run=run, latest=not keep_latest, verbose=verbose)
+    coach = _prepare(resolved, runs=runs, run=run, latest=not keep_latest, verbose=verbose)
+    if coach is None:
+        return
     coach.pause = pause
     try:
         result = _train(coach, profile)
@@ -129,6 +143,17 @@ def command(
             print_json(result)
         elif verbose:
             _print_result(result)
+
+
+def _prepare(resolved: Resolved, **run: Any) -> Coach | None:
+    """Return the Coach of a run; None in a process that only took part in it, when the run is over."""
+    if was_launched():
+        from recrun.workflows.train_together import take_part
+
+        return take_part(resolved, **run)
+    from recrun.workflows.build import prepare
+
+    return prepare(resolved, **run)
 
 
 def _print_result(result: dict[str, Any]) -> None:

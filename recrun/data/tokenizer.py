@@ -77,6 +77,17 @@ class RowEmbedding(nn.Embedding):
             if len(self._touched) > _REMEMBERED:
                 self._touched, self._seen_version = [], None
 
+    def touched_rows(self) -> Tensor | None:
+        """Return the numbers (N,) of the rows that have a gradient, ascending; None if any row may have one."""
+        is_kept = self.weight.grad is not None and self.weight.grad is self._kept
+        return torch.unique(torch.cat(self._touched)) if is_kept and self._touched and not self._is_dense else None
+
+    def replace_gradient(self, parts: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Have the sum of parts as gradient: rows (N, D) at indices (N,), in this order."""
+        self.weight.grad = None
+        for index, rows in parts:
+            self.add_gradient(index, rows)
+
     def _cleared(self) -> Tensor:
         """Return the kept gradient (R, D), all zero."""
         kept = self._kept

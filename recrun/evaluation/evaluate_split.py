@@ -11,6 +11,7 @@ from recrun.config.family import family_of_class
 from recrun.config.monitor_names import MetricName, kind_of
 from recrun.data.interactions import CSR, Interactions
 from recrun.data.postprocessing.mode import check_mode
+from recrun.evaluation.sharing import Sharing
 from recrun.metrics.groups import Grouping
 from recrun.metrics.kinds import Evaluated, MeanOverUsers, MetricKind
 from recrun.metrics.per_user import PerUser
@@ -46,6 +47,7 @@ def evaluate_split(
     candidates: CSR | None = None,
     groupings: Sequence[Grouping] = (),
     masks_seen: bool = True,
+    sharing: Sharing | None = None,
 ) -> Evaluation:
     """Compute metrics of a model on one split.
 
@@ -61,11 +63,14 @@ def evaluate_split(
         candidates: the items that are ranked for each user; all if None.
         groupings: groups to break the metrics of rankings down by.
         masks_seen: whether items that a user has interacted with before are left out of the ranking.
+        sharing: the processes that share the work; the metrics are found in the one that leads.
     """
     if family_of_class(type(model)).evaluation == "predictions":
         from recrun.evaluation.predictions import measure, predict
 
-        probabilities, labels, users = predict(model, base, split, device, progress=progress)
+        probabilities, labels, users = predict(model, base, split, device, progress=progress, sharing=sharing)
+        if sharing is not None and not sharing.leads:
+            return Evaluation({}, 0, 0)
         return Evaluation(measure(probabilities, labels, users, metrics, base), len(set(users.tolist())), 0)
     from recrun.evaluation.held_out_users import scored_as
     from recrun.evaluation.ranking import evaluate_ranking
@@ -86,6 +91,7 @@ def evaluate_split(
         keep_users=keep_users,
         candidates=candidates,
         groupings=groupings,
+        sharing=sharing,
     )
     kept = result.per_user
     per_user = None if kept is None else PerUser(base.user_ids[kept.users_U], kept.values)

@@ -10,6 +10,7 @@ import torch
 from recrun.config.monitor_names import MetricName
 from recrun.evaluation.evaluate_split import Evaluation, evaluate_split
 from recrun.evaluation.protocol import Protocol
+from recrun.evaluation.sharing import Sharing
 from recrun.metrics.groups import Grouping
 from recrun.metrics.per_user import PerUser
 
@@ -30,6 +31,7 @@ class Evaluator:
         per_user: the metrics of each user, by split, at its last evaluation.
         best_per_user: those of the best validation so far; None if it was before a resume.
         groups: the metrics of groups, by split, at its last evaluation that broke them down.
+        processes: those that share the work; None for one process.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Evaluator:
         self.per_user: dict[str, PerUser] = {}
         self.best_per_user: PerUser | None = None
         self.groups: dict[str, Any] = {}
+        self.processes: Sharing | None = None
         self._groupings = tuple(groupings)
         self._model, self._base, self._metrics, self._device = model, base, metrics, device
         self._memory_mb = settings.get("eval_memory", 512)
@@ -71,6 +74,7 @@ class Evaluator:
             candidates=self.protocol.candidates(self._base, split),
             groupings=self._groupings if in_groups else (),
             masks_seen=self.protocol.masks_seen,
+            sharing=self.processes,
         )
         if found.per_user is not None:
             self.per_user[split] = found.per_user

@@ -23,6 +23,7 @@ from recrun.data.interactions import CSR
 from recrun.errors import DataError
 from recrun.evaluation.blocks import in_blocks, pairs_of
 from recrun.evaluation.score_tiles import Block, Tiler, scores_of
+from recrun.evaluation.sharing import Sharing, collected, own_part
 from recrun.metrics.auc import AUCCounter
 from recrun.metrics.groups import Grouping, GroupTotals
 from recrun.metrics.kinds import Evaluated, Rankings
@@ -75,6 +76,7 @@ def evaluate_ranking(
     candidates: CSR | None = None,
     groupings: Sequence[Grouping] = (),
     known: CSR | None = None,
+    sharing: Sharing | None = None,
 ) -> RankingResult:
     """Rank items for every user with relevant ones, leaving out those seen, and return every metric.
 
@@ -100,10 +102,11 @@ def evaluate_ranking(
             them is a miss.
         groupings: groups of users and of items to break the metrics down by, which changes none of them.
         known: the items that users have interacted with before, U rows; `seen` if None.
+        sharing: the processes that each rank a share of the users, and call this at once; None for one process.
 
     Returns:
         The metrics, in double precision; `recrun.metrics.undefined.Undefined`, which is NaN with a reason, where they
-        are undefined, as most are when no user has relevant items.
+        are undefined, as most are when no user has relevant items. Of several processes, the one that leads has them.
 
     Raises:
         ConfigError: a metric cannot be computed from rankings.
@@ -126,16 +129,23 @@ def evaluate_ranking(
         chunk = max(1, _PLACES // k // SUMMED) * SUMMED
         with in_blocks(task.rank, scores, n_items, device, memory) as rank:
             for start in range(0, len(users), chunk):
-                blocks, done = [], start
-                for block in rank(users[start : start + chunk]):
+                stop, done = min(start + chunk, len(users)), start
+                blocks: list[Sequence[Array]] = []
+                for block in rank(own_part(users[start:stop], sharing)):
                     blocks.append(block)
-                    done += len(block.items_BK)
+                    done += len(block.items_BK) * (1 if sharing is None else sharing.n)
                     if progress is not None:
-                        progress(done, len(users))
+                        progress(min(done, stop), len(users))
+                if sharing is not None:
+                    blocks = collected([*map(np.concatenate, zip(*blocks, strict=True))], sharing)
+                    if not sharing.leads:
+                        continue
                 rankings = Rankings(*map(np.concatenate, zip(*blocks, strict=True)))
                 totals.add_rankings(rankings)
                 if groups is not None:
                     groups.add_rankings(rankings)
+    if sharing is not None and not sharing.leads:
+        return RankingResult({}, 0, 0)
     per_user = totals.per_user()
     found = None if groups is None else groups.result(per_user)
     n_skipped = relevant.n_rows - len(users)

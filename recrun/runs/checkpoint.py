@@ -31,7 +31,7 @@ _PAIRS: Final = "$pairs"
 _UNDEFINED: Final = "$undefined"
 _FLOAT: Final = "$float"
 """Marks NaN and infinity, which JSON has not; older checkpoints hold the bare words."""
-_DTYPES: Final = {
+DTYPES: Final = {
     torch.bool: "BOOL",
     torch.uint8: "U8",
     torch.uint16: "U16",
@@ -63,14 +63,32 @@ def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
         CheckpointError: the file cannot be written; an existing one is left unchanged.
         TypeError: the state holds anything else.
     """
-    tensors: dict[str, torch.Tensor] = {}
-    tree = to_json(_pack(state, tensors))
+    tree, tensors = pack_state(state)
     metadata = {"recrun.schema": str(SCHEMA), "recrun.digest": _digest(tree, tensors), "recrun.state": tree}
     try:
         atomic_write(path, _safetensors(tensors, metadata))
         sync_folder(Path(path).parent)
     except OSError as error:
         raise CheckpointError(f"cannot write the checkpoint {path}: {error.strerror}") from error
+
+
+def pack_state(state: Mapping[str, Any]) -> tuple[str, dict[str, torch.Tensor]]:
+    """Return a state as JSON and its tensors by name, contiguous and on the CPU.
+
+    Raises:
+        TypeError: it holds anything but what `save_checkpoint` takes.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    return to_json(_pack(state, tensors)), tensors
+
+
+def unpack_state(tree: str, tensors: Mapping[str, torch.Tensor]) -> Any:
+    """Return the state that `pack_state` packed.
+
+    Raises:
+        KeyError, TypeError, ValueError, RecursionError: it is none.
+    """
+    return _unpack(json.loads(tree), tensors)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -127,7 +145,7 @@ def _safetensors(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str
     for name in names:
         tensor, start = tensors[name], end
         end += tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+        header[name] = {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
     text = to_json(header).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
     yield len(text).to_bytes(8, "little")
@@ -152,7 +170,7 @@ def _unpack_document(file: Path, metadata: Mapping[str, str], tensors: dict[str,
     if digest != _digest(tree, tensors):
         raise CheckpointError(f"{file} is damaged: its content does not match its digest")
     try:
-        state = _unpack(json.loads(tree), tensors)
+        state = unpack_state(tree, tensors)
     except (KeyError, TypeError, ValueError, RecursionError):
         raise CheckpointError(f"{file} is damaged: its header does not match its tensors") from None
     if not isinstance(state, dict):
@@ -175,7 +193,7 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         value = torch.from_numpy(value)
     if isinstance(value, torch.Tensor):
         name = f"t{len(tensors)}"
-        if value.dtype not in _DTYPES:
+        if value.dtype not in DTYPES:
             raise TypeError(f"a checkpoint cannot hold a tensor of {value.dtype}")
         tensors[name] = value.detach().to("cpu").contiguous()
         return {_TENSOR: name}

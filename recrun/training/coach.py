@@ -27,6 +27,7 @@ from recrun.evaluation.evaluate_split import undefined_metrics
 from recrun.evaluation.trial import try_metrics
 from recrun.metrics.per_user import PerUser
 from recrun.metrics.undefined import Undefined
+from recrun.registry.user_files import is_foreign
 from recrun.runs.checkpoint import load_checkpoint
 from recrun.runs.per_user import write_per_user
 from recrun.runs.resume import final_result, is_recorded_as_done
@@ -158,9 +159,7 @@ class Coach(RunKeeper):
 
     def step(self, epoch: int) -> None:
         """Step the schedule of the learning rate after an epoch."""
-        evaluated = self.settings.validates and self.state.evaluated == epoch
-        value = self.state.last_value if evaluated else None
-        self.steps.end_epoch(None if value is None else self.settings.goodness(value))
+        self.steps.end_epoch(self._goodness_after(epoch))
 
     def summary(self) -> dict[str, Any]:
         """Score test once with the best model, and write the final numbers and the summary."""
@@ -200,8 +199,6 @@ class Coach(RunKeeper):
         self._begin_reports(self.state.epoch)
         self.reporters.finish(result)
         return dict(result)
-
-    # --- what a subclass may override or call ------------------------------------------------------------------------
 
     def train_per_epoch(self) -> None:
         """Train on every batch of `self.dataloader`."""
@@ -255,6 +252,11 @@ class Coach(RunKeeper):
             else:
                 self.state.meters.add_value(float(values[0]), n, mode, prefix, name)
 
+    def _goodness_after(self, epoch: int) -> float | None:
+        """Return how good the model of an epoch is on valid, larger is better; None if that was not evaluated."""
+        value = self.state.last_value if self.settings.validates and self.state.evaluated == epoch else None
+        return None if value is None else self.settings.goodness(value)
+
     def _score(self, split: str, epoch: int) -> tuple[dict[str, float], float]:
         """Evaluate a split within the run, and stop the run at a value that is not finite without being undefined."""
         try:
@@ -297,9 +299,9 @@ class Coach(RunKeeper):
 
     def _undefined(self) -> dict[str, dict[str, str]]:
         """Return, by split to be evaluated, the monitors that the data leaves undefined, with the reasons."""
-        if type(self).train_per_epoch is not Coach.train_per_epoch:
+        if is_foreign(type(self).train_per_epoch):
             self.steps.refuse_another_loop()
-        if type(self).evaluate is not Coach.evaluate:  # What a script evaluates is not known beforehand.
+        if is_foreign(type(self).evaluate):  # What a script evaluates is not known beforehand.
             self.settings.refuse_groups("an evaluate() of your own does not break metrics down")
             return {}
         splits = [*(["valid"] if self.settings.validates else []), *(["test"] if self.cfg["eval_test"] else [])]

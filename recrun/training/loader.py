@@ -67,6 +67,10 @@ class Loader:
             if self._on_step is not None:
                 self._on_step(step)
 
+    def draw_from(self, pipe: Pipe) -> None:
+        """Draw the batches from another pipe, one for each of this one's."""
+        self._pipe = pipe
+
     def __len__(self) -> int:
         """The number of batches of the whole epoch; TypeError if it is not known without drawing."""
         n_batches = self._pipe.n_batches(self._draw["mode"])

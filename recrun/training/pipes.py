@@ -68,13 +68,13 @@ def _sampler(resolved: Resolved, data: Any) -> Any:
 @register_pipe("users")
 def _users(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
     """Return the pipe of users (B, 1), each once per epoch."""
-    return dataset.shard_().users_().shuffle_().tensor_().split_(resolved.config.batch_size)
+    return dataset.users_().shuffle_().tensor_().split_(resolved.config.batch_size)
 
 
 @register_pipe("labels")
 def _labels(resolved: Resolved, dataset: Any, data: Any, device: torch.device) -> Any:
     """Return the pipe of labelled rows: a column (B, 1) for each field."""
-    return dataset.shuffle_().shard_().tensor_().split_(resolved.config.batch_size)
+    return dataset.shuffle_().tensor_().split_(resolved.config.batch_size)
 
 
 @register_pipe("sequences")
@@ -92,7 +92,7 @@ def _sequences(resolved: Resolved, dataset: Any, data: Any, device: torch.device
             sampler, shares = None, sampler
     timed_by = resolved.components["model"].traits.timed_by
     columns = {"sampler": sampler, "times": bool(timed_by and config[timed_by])}
-    rows = dataset.shard_()
+    rows = dataset
     if config.sequence_rows == "prefixes":
         pipe = rows.prefixes_(config.max_length, n_targets=config.get("n_targets", 1), **columns)
     elif config.sequence_rows == "windows":
@@ -123,7 +123,7 @@ def _interactions(resolved: Resolved, dataset: Any, data: Any, device: torch.dev
         return OnDevice(dataset, batch_size=config.batch_size, n_negatives=n_negatives, by_user=by_user, device=device)
     positives = dataset.uniform_sampling_(num_negatives=0) if by_user else dataset.shuffle_()
     if "sampler" not in resolved.components:
-        return positives.shard_().tensor_().split_(config.batch_size)
+        return positives.tensor_().split_(config.batch_size)
     sampler = _sampler(resolved, data)
     if correct and not hasattr(sampler, "log_probability"):
         message = (
@@ -132,14 +132,14 @@ def _interactions(resolved: Resolved, dataset: Any, data: Any, device: torch.dev
         raise ConfigError(Fault(message, key="logq_correction"))
     draws = resolved.components["sampler"].traits.draws
     if draws == "batch":
-        pipe = NegativesFromBatch(positives.shard_().split_(config.batch_size), sampler)
+        pipe = NegativesFromBatch(positives.split_(config.batch_size), sampler)
         return (LogProbabilities(pipe, sampler) if correct else pipe).tensor_()
     if draws == "shared":
-        return SharedByBatch(positives.shard_().split_(config.batch_size), sampler, logs=correct).tensor_()
+        return SharedByBatch(positives.split_(config.batch_size), sampler, logs=correct).tensor_()
     if draws == "candidates":
-        return Candidates(positives, sampler).shard_().tensor_().split_(config.batch_size)
+        return Candidates(positives, sampler).tensor_().split_(config.batch_size)
     if by_user:
-        pipe = dataset.shard_().uniform_sampling_(sampler=sampler)
+        pipe = dataset.uniform_sampling_(sampler=sampler)
     else:
-        pipe = dataset.shard_().shuffle_().negatives_for_train_(sampler=sampler)
+        pipe = dataset.shuffle_().negatives_for_train_(sampler=sampler)
     return (LogProbabilities(pipe, sampler) if correct else pipe).tensor_().split_(config.batch_size)

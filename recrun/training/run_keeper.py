@@ -57,6 +57,8 @@ class RunKeeper:
         pause: when the run pauses; never, unless it is set.
     """
 
+    n_processes = 1
+
     def __init__(
         self,
         *,
@@ -94,7 +96,7 @@ class RunKeeper:
     def parts(self) -> RunParts:
         """What is trained, on what, by what, and where."""
         trained_by = self.criterion, self.optimizer, self.lr_scheduler
-        return RunParts(self.model, self.dataset, *trained_by, self.device, self.steps.average)
+        return RunParts(self.model, self.dataset, *trained_by, self.device, self.steps.average, self.n_processes)
 
     @property
     def settings(self) -> RunSettings:

@@ -73,6 +73,7 @@ def describe_run(
         "statistics": statistics,
         "data": dict(base.hashes),
         "code": code_hashes(cfg),
+        **({"processes": parts.n_processes} if parts.n_processes > 1 else {}),
         **protocol,
         **({} if origin is None else {"init_from": dict(origin)}),
     }
@@ -100,8 +101,8 @@ def describe_run(
 
 def _changes(record: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the code, versions and hardware of a resumed run that differ from those it was started with."""
-    now_ = {**environment(), "device": document["device"], "code": document["code"]}
-    kept = ("git", "versions", "hardware", "device", "code")
+    now_ = {**environment(), **{name: document.get(name) for name in ("device", "code", "processes")}}
+    kept = ("git", "versions", "hardware", "device", "code", "processes")
     return {name: now_[name] for name in kept if record.get(name) != now_[name]}
 
 

@@ -37,6 +37,7 @@ class RunParts:
         lr_scheduler: None to keep the learning rate.
         device: the device of the model.
         average: the average of the model's weights, which is what is evaluated; None if there is none.
+        n_processes: how many processes train it.
     """
 
     model: Any
@@ -46,6 +47,7 @@ class RunParts:
     lr_scheduler: Any
     device: torch.device
     average: WeightAverage | None = None
+    n_processes: int = 1
 
     def as_evaluated(self) -> AbstractContextManager[None]:
         """Return a context within which the model is as it is evaluated: with the average of its weights, if any."""

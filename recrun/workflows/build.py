@@ -23,6 +23,8 @@ from recrun.runs.find import resumable
 from recrun.runs.folder import RunFolder
 from recrun.training import devices, torch_workarounds
 from recrun.training.coach import Coach
+from recrun.training.parallel.leading_coach import LeadingCoach
+from recrun.training.parallel.process_group import Processes, device_of_process
 from recrun.training.pipes import training_pipe
 from recrun.training.run_keeper import ReporterFactory
 from recrun.training.steps.parameter_groups import parameter_groups
@@ -53,8 +55,22 @@ def prepare(
         ConfigError, DataError, CheckpointError: it cannot be built; no run folder is created.
     """
     require_packages(resolved.config.track)
-    resolved = _settle_seed(resolved, runs)
+    resolved = settle_seed(resolved, runs)
     coach = build(resolved)
+    return open_run(resolved, coach, runs=runs, run=run, reporters=reporters, latest=latest, verbose=verbose)
+
+
+def open_run(
+    resolved: Resolved,
+    coach: Coach,
+    *,
+    runs: str | Path,
+    run: RunFolder | None,
+    reporters: ReporterFactory | None,
+    latest: bool,
+    verbose: int | None,
+) -> Coach:
+    """Open the folder of the run of a Coach that `build` returned, and return the Coach; arguments as for `prepare`."""
     coach.notes = list(resolved.notes)
     settings = portable(resolved)
     continued = run or (resumable(settings, runs) if settings.resume else None)
@@ -65,11 +81,17 @@ def prepare(
     return coach
 
 
-def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
-    """Seed, and build the data set, the model and, with `to_train`, what trains it; no run folder is opened."""
+def build(resolved: Resolved, *, to_train: bool = True, processes: Processes | None = None) -> Coach:
+    """Seed, and build the data set, the model and, with `to_train`, what trains it; no run folder is opened.
+
+    Args:
+        resolved: a checked config.
+        to_train: whether it is to be trained.
+        processes: this process and those that train the same model; None for one process.
+    """
     config = resolved.config
     torch_workarounds.set_up(threads=config.threads, benchmark=config.benchmark)
-    device = devices.select(config.device)
+    device = devices.select(config.device if processes is None else device_of_process(config.device))
     seed_everything(config.seed)
     dataset = _made(resolved, "dataset", config.root)
     if config.train_on == "train_valid":
@@ -94,7 +116,8 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     if criterion.compares_vectors and getattr(type(model), "vectors", None) is RecSysArch.vectors:
         message = f"{config.loss} compares vectors of users and items, but model {config.model} defines no vectors()"
         raise ConfigError(Fault(message, key="loss"))
-    return Coach(
+    make = partial(LeadingCoach, processes=processes) if processes is not None and processes.leads else Coach
+    return make(
         model=model,
         dataset=training_pipe(resolved, dataset, data, device),
         criterion=criterion,
@@ -137,7 +160,7 @@ def plan(resolved: Resolved) -> dict[str, Any]:
         ConfigError, DataError: it would be refused.
     """
     require_packages(resolved.config.track)
-    coach = build(_settle_seed(resolved))
+    coach = build(settle_seed(resolved))
     config = resolved.config
     coach.check(config, config.monitors)
     start(resolved, coach)
@@ -155,7 +178,7 @@ def plan(resolved: Resolved) -> dict[str, Any]:
     }
 
 
-def _settle_seed(resolved: Resolved, runs: str | Path | None = None) -> Resolved:
+def settle_seed(resolved: Resolved, runs: str | Path | None = None) -> Resolved:
     """Draw the seed if the config says -1; if `resume: true` continues a run, use that run's seed."""
     if resolved.config.seed != -1:
         return resolved

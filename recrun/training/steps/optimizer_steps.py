@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from torch import Tensor, nn
@@ -32,6 +32,7 @@ class OptimizerSteps:
     Attributes:
         settings: those of these settings that are not as by default.
         average: the average of the weights; None if there is none.
+        exchange: called before each step, to add up the gradients of several processes; None for one process.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class OptimizerSteps:
         self._accumulate: int = given["accumulate"]
         self._by_step = lr_scheduler if isinstance(lr_scheduler, StepSchedule) else None
         self._n_summed = 0
+        self.exchange: Callable[[], None] | None = None
         decay = given["ema_decay"]
         self.average = None if decay is None or model is None else WeightAverage(model, decay)
         self.settings = tuple(key for key, value in given.items() if value != _DEFAULTS[key])
@@ -85,10 +87,12 @@ class OptimizerSteps:
         """Do a step if there are gradients of any batches; after the last one of an epoch they may be fewer."""
         if self._n_summed == 0:
             return
+        if self.exchange is not None:
+            self.exchange()
         if self._n_summed > 1:
-            average_gradients(self._parameters(), self._n_summed)
+            average_gradients(self.parameters(), self._n_summed)
         if self._clip_norm is not None:
-            clip_gradients(self._parameters(), self._clip_norm)
+            clip_gradients(self.parameters(), self._clip_norm)
         self._optimizer.step()
         self._n_summed = 0
         if self.average is not None:
@@ -120,5 +124,6 @@ class OptimizerSteps:
         if left_out:
             raise ConfigError([Fault(message, key=key) for key in left_out])
 
-    def _parameters(self) -> Iterator[Tensor]:
+    def parameters(self) -> Iterator[Tensor]:
+        """Return what is stepped, by group."""
         return (parameter for group in self._optimizer.param_groups for parameter in group["params"])

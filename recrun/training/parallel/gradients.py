@@ -1,0 +1,118 @@
+"""Add up the gradients of the processes of a run, so that each does the optimizer step that one process would do.
+
+Shapes: R rows of a table, D embedding, N rows of it that a batch touches, P parameters.
+
+Gradients of embeddings are exchanged as the rows that a batch touches, not as whole tables. Rows are added up in the
+order of ranks, and everything else by one sum over all processes: the result is the same in each of them to the last
+bit, and so stay the models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from recrun.data.tokenizer import RowEmbedding
+from recrun.training.parallel.process_group import Processes
+
+_NONE: Final = -1
+_DENSE: Final = -2
+"""What a process has for a parameter, besides a number of rows: no gradient, or one of its whole shape."""
+
+
+class GradientExchange:
+    """Adds up the gradients of all processes, in place.
+
+    Args:
+        model: the model that is trained.
+        parameters: what its optimizer steps, in the same order in all processes.
+        processes: this process and the others.
+    """
+
+    def __init__(self, model: nn.Module, parameters: Iterable[Tensor], processes: Processes) -> None:
+        self._parameters, self._processes = list(parameters), processes
+        tables = (module for module in model.modules() if isinstance(module, RowEmbedding))
+        self._tables = {id(table.weight): table for table in tables}
+
+    def add_up(self, losses: Sequence[Tensor], *, goes_on: bool = True) -> list[Tensor] | None:
+        """Add up the gradients and the losses of the batches since the last step.
+
+        Args:
+            losses: scalars, the shares of this process; as many in all processes.
+            goes_on: False in the leader if there is no such step after all; nothing else is looked at then.
+
+        Returns:
+            The sums of the losses; None if the leader does not go on.
+        """
+        rows = [self._rows(parameter) if goes_on else None for parameter in self._parameters]
+        mine = [float(goes_on), *(self._kind(*pair) for pair in zip(self._parameters, rows, strict=True))]
+        kinds = torch.stack(self._processes.gather(torch.tensor(mine, dtype=torch.int64)))
+        if not kinds[0, 0]:
+            return None
+        summed: list[Tensor] = []
+        for position, parameter in enumerate(self._parameters):
+            of_ranks = kinds[:, position + 1]
+            if (of_ranks == _DENSE).any():
+                summed.append(_dense(parameter))
+            elif (of_ranks >= 0).any():
+                self._add_rows(parameter, rows[position], of_ranks.clamp(min=0).tolist())
+        return self._add_dense(summed, losses)
+
+    def _kind(self, parameter: Tensor, rows: tuple[Tensor, Tensor] | None) -> int:
+        if rows is not None:
+            return len(rows[0])
+        return _NONE if parameter.grad is None else _DENSE
+
+    def _rows(self, parameter: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return the numbers (N,) of the rows that have a gradient, and these gradients (N, D); None if all may."""
+        gradient = parameter.grad
+        if gradient is None:
+            return None
+        if gradient.is_sparse:
+            gradient = gradient.coalesce()
+            return gradient.indices()[0], gradient.values()
+        table = self._tables.get(id(parameter))
+        index_N = None if table is None else table.touched_rows()
+        return None if index_N is None else (index_N, gradient.index_select(0, index_N))
+
+    def _add_rows(self, parameter: Tensor, mine: tuple[Tensor, Tensor] | None, sizes: list[int]) -> None:
+        """Replace a gradient of rows by the sum of those of all processes, in the order of their ranks."""
+        longest = max(sizes)
+        index_N = torch.zeros(longest, dtype=torch.int64, device=parameter.device)
+        rows_ND = parameter.new_zeros(longest, *parameter.shape[1:])
+        if mine is not None:
+            index_N[: len(mine[0])], rows_ND[: len(mine[1])] = mine
+        indices, pieces = self._processes.gather(index_N), self._processes.gather(rows_ND)
+        parts = [(index[:size], rows[:size]) for index, rows, size in zip(indices, pieces, sizes, strict=True) if size]
+        table = self._tables.get(id(parameter))
+        if table is not None and not table.sparse:
+            table.replace_gradient(parts)
+            return
+        index_N, rows_ND = (torch.cat(each) for each in zip(*parts, strict=True))
+        summed = torch.sparse_coo_tensor(index_N[None], rows_ND, parameter.shape, check_invariants=False)
+        parameter.grad = summed.coalesce()
+
+    def _add_dense(self, gradients: list[Tensor], losses: Sequence[Tensor]) -> list[Tensor]:
+        """Add up gradients in place, and return the sums of the losses; all that has one type goes at once."""
+        device = self._parameters[0].device
+        scalars = torch.stack([loss.detach().float() for loss in losses]).to(device)
+        everything = [*gradients, scalars]
+        for dtype in dict.fromkeys(tensor.dtype for tensor in everything):
+            alike = [tensor for tensor in everything if tensor.dtype == dtype]
+            flat = torch.cat([tensor.reshape(-1) for tensor in alike])
+            self._processes.add_up(flat)
+            for tensor, part in zip(alike, torch.split(flat, [tensor.numel() for tensor in alike]), strict=True):
+                tensor.copy_(part.view_as(tensor))
+        return list(scalars)
+
+
+def _dense(parameter: Tensor) -> Tensor:
+    """Return a parameter's gradient as one of its whole shape, 0 if this process has none."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    elif parameter.grad.is_sparse:
+        parameter.grad = parameter.grad.to_dense()
+    return parameter.grad

@@ -1,0 +1,123 @@
+"""Deal the rows of each batch to the processes of a run, and refuse losses that cannot be dealt.
+
+A process computes the loss of its rows, weighted by its share of the terms that the loss of the batch is the mean of.
+The weighted losses add up to the loss of the batch, and their gradients to its gradient. That holds for a loss that is
+a mean over rows, and not for one that compares rows with each other.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from recrun.data.postprocessing.base import Pipe, PostProcessor
+from recrun.data.postprocessing.batch_negatives import LOG_Q, SHARED
+from recrun.data.postprocessing.mode import Mode
+from recrun.data.postprocessing.tensor import to_device
+from recrun.errors import ConfigError
+from recrun.randomness import undisturbed_random_state
+from recrun.training.loader import n_rows
+
+_NOISE: Final = 0.3
+_TOLERANCE: Final = 1e-4
+"""By what fraction the loss of a batch may differ from the sum of its shares: both are rounded."""
+
+
+class Share(NamedTuple):
+    """The rows of a batch that one process computes.
+
+    Args:
+        batch: the rows, at least one.
+        weight: the share of this process in the terms of the loss; the weights of all processes sum to 1.
+        n_rows: the number of rows of the whole batch.
+    """
+
+    batch: dict[str, Tensor]
+    weight: float
+    n_rows: int
+
+
+class Shares(PostProcessor):
+    """Yields the shares of one process in the batches of training; it follows `split_`.
+
+    Args:
+        source: the pipe of whole batches.
+        model: says of how many terms a loss is the mean.
+        rank: the number of the process.
+        n: how many processes there are.
+    """
+
+    def __init__(self, source: Pipe, model: Any, rank: int, n: int) -> None:
+        super().__init__(source)
+        self._model, self._rank, self._n = model, rank, n
+
+    def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Share]:
+        for batch in self.source.iterate(mode, seed=seed, epoch=epoch):
+            yield share_of(batch, self._model, self._rank, self._n)
+
+
+def share_of(batch: Mapping[str, Tensor], model: Any, rank: int, n: int) -> Share:
+    """Return the share of a process: rows that follow each other, about as many as any other process has.
+
+    Of a batch with fewer rows than processes, those without a row compute the first with weight 0.
+    """
+    n_all = n_rows(batch)
+    start, stop = rank * n_all // n, (rank + 1) * n_all // n
+    rows = slice(start, stop) if stop > start else slice(0, 1)
+    whole = {SHARED, *((LOG_Q,) if SHARED in batch else ())}
+    piece = {name: column if name in whole else column[rows] for name, column in batch.items()}
+    weight = model.n_terms(piece) / model.n_terms(batch) if stop > start else 0.0
+    return Share(piece, weight, n_all)
+
+
+def refuse_inseparable(model: Any, criterion: Any, pipe: Pipe, seed: int, n: int, device: torch.device) -> None:
+    """Check on the first batch of a run that its loss is the sum of the shares of n processes.
+
+    The model is left as it is. It is compared with other weights, since those that it starts from may be so small that
+    all rows have one loss; and without dropout, which each process draws for its own rows.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    name = type(model).__name__
+    normalizes = next((each for each in model.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)), None)
+    if normalizes is not None:
+        raise ConfigError(
+            f"{name} has batch normalisation, whose statistics are those of a whole batch; train it with one process"
+        )
+    batch = next(iter(pipe.iterate("train", seed=seed, epoch=0)), None)
+    if batch is None:
+        return
+    with _unchanged(model, device), torch.no_grad():
+        torch.manual_seed(seed)
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=_NOISE)
+        whole = float(model.training_loss(to_device(batch, device), criterion))
+        shares = [share_of(batch, model, rank, n) for rank in range(n)]
+        parts = [
+            float(model.training_loss(to_device(share.batch, device), criterion)) * share.weight for share in shares
+        ]
+    if abs(sum(parts) - whole) > _TOLERANCE * max(abs(whole), 1e-3):
+        raise ConfigError(
+            f"the loss of {name} with {type(criterion).__name__} is {whole:.6g} for a batch and {sum(parts):.6g} as "
+            f"the sum of its {n} shares: it compares the rows of a batch with each other, or draws at random; train it "
+            f"with one process"
+        )
+
+
+@contextmanager
+def _unchanged(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Have a model in evaluation mode within the block, and as it was after it."""
+    state, was_training = copy.deepcopy(model.state_dict()), model.training
+    with undisturbed_random_state(device):
+        model.eval()
+        try:
+            yield
+        finally:
+            model.train(was_training)
+            model.load_state_dict(state)

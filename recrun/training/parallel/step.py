@@ -1,0 +1,87 @@
+"""Train a model on the shares of one process, batch by batch, beside the other processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recrun.criterions.base import checked_loss
+from recrun.randomness import generator
+from recrun.training.parallel.gradients import GradientExchange
+from recrun.training.parallel.process_group import Processes
+from recrun.training.parallel.shares import Share, Shares
+from recrun.training.run_keeper import RunKeeper
+
+
+class StoppedEarly(Exception):
+    """The leader ended an epoch before its last batch."""
+
+
+class SharedSteps:
+    """Does the steps of one process.
+
+    What is drawn by torch's generator, such as dropout, is drawn from one of (seed, epoch, step, rank), so that a
+    resumed run draws the same.
+
+    Args:
+        keeper: holds the model, the loss and the optimizer.
+        processes: this process and the others.
+        take: called with the loss and the number of rows of each batch, once it is known over all processes.
+    """
+
+    def __init__(
+        self, keeper: RunKeeper, processes: Processes, take: Callable[[Tensor, int], None] = lambda loss, n_rows: None
+    ) -> None:
+        self._keeper, self._processes, self._take = keeper, processes, take
+        self._exchange = GradientExchange(keeper.model, keeper.steps.parameters(), processes)
+        self._since_step: list[tuple[Tensor, int]] = []
+        self.pipe = Shares(keeper.dataset, keeper.model, processes.rank, processes.n)
+        keeper.steps.exchange = self._add_up
+
+    def begin(self) -> None:
+        """Begin an epoch, or what is left of it."""
+        self._since_step = []
+
+    def train_on(self, share: Share, epoch: int, step: int) -> None:
+        """Train on a share of a batch.
+
+        Args:
+            share: the rows and their weight.
+            epoch: counted from 0.
+            step: the number of the batch in the epoch, from 0.
+
+        Raises:
+            StoppedEarly: the leader goes on no further.
+        """
+        keeper, cfg = self._keeper, self._keeper.cfg
+        draws = generator(cfg["seed"], epoch, f"step {step} of process {self._processes.rank}")
+        torch.manual_seed(int(draws.integers(1 << 62)))
+        low_precision = cfg.get("precision", "float32") == "bf16"
+        with torch.autocast(keeper.device.type, torch.bfloat16, enabled=low_precision):
+            loss: Any = keeper.model.training_loss(share.batch, keeper.criterion)
+            loss = checked_loss(loss, keeper.model, keeper.criterion) * share.weight
+        keeper.stopwatch.book("forward")
+        self._since_step.append((loss, share.n_rows))
+        keeper.steps.backward(loss)
+        keeper.stopwatch.book("backward")
+        keeper.steps.step()
+        keeper.stopwatch.book("optimizer")
+
+    def end(self) -> None:
+        """Do the step of the last batches of an epoch, if they are fewer than are accumulated."""
+        self._keeper.steps.finish()
+
+    def close(self) -> None:
+        """End an epoch: in the leader at once, elsewhere when the leader does."""
+        self._exchange.add_up([], goes_on=False)
+
+    def _add_up(self) -> None:
+        summed = self._exchange.add_up([loss for loss, _ in self._since_step])
+        if summed is None:
+            raise StoppedEarly
+        for loss, (_, n_rows) in zip(summed, self._since_step, strict=True):
+            self._take(loss, n_rows)
+        self._since_step = []

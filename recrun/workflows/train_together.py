@@ -1,0 +1,141 @@
+"""Train one model by several processes: start them with torch's launcher, or take part as one of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from recrun.errors import ConfigError, Fault, TrainingError
+from recrun.runs.folder import RunFolder
+from recrun.training.coach import Coach
+from recrun.training.parallel.follow import follow
+from recrun.training.parallel.process_group import Processes
+from recrun.training.parallel.shares import refuse_inseparable
+from recrun.training.run_keeper import ReporterFactory
+from recrun.training.stop_signals import StopRequests
+from recrun.workflows.build import build, open_run, settle_seed
+
+if TYPE_CHECKING:
+    from recrun.config.resolve import Resolved
+
+
+def take_part(
+    resolved: Resolved,
+    *,
+    runs: str | Path = "runs",
+    run: RunFolder | None = None,
+    reporters: ReporterFactory | None = None,
+    latest: bool = False,
+    verbose: int | None = None,
+) -> Coach | None:
+    """Join the processes of a run; return its Coach in the one that leads, and in the others None when all is done.
+
+    Args: as for `recrun.workflows.build.prepare`.
+
+    Raises:
+        ConfigError, DataError, CheckpointError: it cannot be built, here or in another process.
+        SystemExit: another process than the leader cannot go on.
+    """
+    refuse_closed_form(resolved)
+    processes = Processes.join()
+    with processes.all_or_none():
+        if processes.leads:
+            resolved = settle_seed(resolved, runs)
+    if processes.leads:
+        processes.tell({"seed": resolved.config.seed})
+    else:
+        resolved = replace(resolved, config=resolved.config.replace(seed=processes.listen()["seed"]))
+    with processes.all_or_none():
+        coach = build(resolved, processes=processes)
+        if processes.leads:
+            refuse_inseparable(
+                coach.model, coach.criterion, coach.dataset, resolved.config.seed, processes.n, coach.device
+            )
+        else:  # the leader checks when it opens the run
+            coach.check(resolved.config, resolved.config.monitors)
+    if processes.leads:
+        return open_run(resolved, coach, runs=runs, run=run, reporters=reporters, latest=latest, verbose=verbose)
+    follow(coach, processes)
+    return None
+
+
+def refuse_closed_form(resolved: Resolved) -> None:
+    """Check that a model is trained step by step.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not resolved.trains:
+        message = f"{resolved.config.model} is fitted at once, by one process; train it without --processes"
+        raise ConfigError(Fault(message, key="model"))
+
+
+def launch(resolved: Resolved, n: int, arguments: Sequence[str]) -> int:
+    """Run the command `recrun` in n processes of this machine, by torch's launcher, and return the leader's exit code.
+
+    Args:
+        resolved: the config, checked.
+        n: how many processes; without the setting `threads`, each computes with its share of the cores.
+        arguments: those of the command.
+
+    Raises:
+        ConfigError: the model is not trained step by step.
+        TrainingError: the leader was killed.
+    """
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    refuse_closed_form(resolved)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // n)))
+    logging.getLogger("torch.distributed").disabled = True
+    for name in [*logging.root.manager.loggerDict]:
+        if name.startswith("torch.distributed"):
+            logging.getLogger(name).disabled = True  # what a process has to say, it says itself
+    try:
+        # The launcher has handlers of its own, and passes a request to stop on to the processes.
+        with StopRequests(), TemporaryDirectory() as logs:
+            settings = LaunchConfig(
+                min_nodes=1,
+                max_nodes=1,
+                nproc_per_node=n,
+                run_id=uuid.uuid4().hex,
+                rdzv_backend="c10d",
+                rdzv_endpoint="127.0.0.1:0",
+                local_addr="127.0.0.1",
+                max_restarts=0,
+                monitor_interval=0.1,
+                logs_specs=DefaultLogsSpecs(logs),
+            )
+            elastic_launch(settings, sys.executable)("-m", "recrun", *arguments)
+    except SignalException:
+        return 130
+    except ChildFailedError as error:
+        return _exit_code({rank: failure.exitcode for rank, failure in error.failures.items()}, n)
+    return 0
+
+
+def _exit_code(codes: dict[int, int], n: int) -> int:
+    """Return the exit code of the leader; it has said why, unless it was killed.
+
+    Raises:
+        TrainingError: it was.
+    """
+    code = codes.get(0, 1)
+    if code == -signal.SIGTERM and len(codes) > 1:  # another ended first, which the leader has said
+        return 1
+    if code < 0:
+        raise TrainingError(
+            f"the first of the processes was ended by {signal.Signals(-code).name}; continue the run with: "
+            f"recrun train --resume RUN --processes {n}"
+        )
+    return code

@@ -1,0 +1,155 @@
+"""Several processes train the model that one trains, to rounding, whichever of them is killed and how many go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.run_server import the_run, wait_until
+
+SMALL = ("n_users=150", "n_items=80", "n_interactions=3000", "batch_size=70", "device=cpu", "threads=1", "verbose=1")
+MF = ("bprmf", "embedding_dim=8", "lr=0.02", "monitors=[ndcg@10]", "which4best=ndcg@10")
+LOSS_BOUND = 1e-6
+"""How much losses may differ, relatively: float32 sums in another order, over the steps of these runs."""
+
+Values = list[tuple[int, str, dict[str, float]]]
+
+
+def _start(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "recrun", "train", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _end(process: subprocess.Popen[str]) -> tuple[int, str]:
+    try:
+        _, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    return process.returncode, errors
+
+
+def _train(runs: Path, n: int, *arguments: str) -> Values:
+    code, errors = _end(_start(*arguments, "--no-plots", "--runs", str(runs), "--processes", str(n)))
+    assert code == 0, errors
+    return _measured(runs)
+
+
+def _measured(runs: Path) -> Values:
+    lines = [json.loads(line) for file in runs.glob("*/*/*/metrics.jsonl") for line in file.read_text().splitlines()]
+    return [(line["epoch"], line["split"], line["values"]) for line in lines]
+
+
+def _require_equal(found: Values, expected: Values, metric_bound: float = 0.0) -> None:
+    assert [line[:2] for line in found] == [line[:2] for line in expected]
+    for (epoch, split, ours), (_, _, theirs) in zip(found, expected, strict=True):
+        for name, value in theirs.items():
+            bound = LOSS_BOUND if name == "loss" else metric_bound
+            assert ours[name] == pytest.approx(value, rel=bound, abs=0), (epoch, split, name)
+
+
+def test_two_processes_train_the_model_of_one(tmp_path: Path) -> None:
+    steps = ("accumulate=2", "clip_norm=0.1", "ema_decay=0.9", "groups=[activity:2]", "lr_scheduler=cosine_steps")
+    arguments = (*MF, *SMALL, *steps, "epochs=3")
+    alone, together = _train(tmp_path / "1", 1, *arguments), _train(tmp_path / "2", 2, *arguments)
+    _require_equal(together, alone)
+    runs = [the_run(tmp_path / n) for n in "12"]
+    results = [json.loads((run / "metrics.json").read_text()) for run in runs]
+    for key in ("test", "valid", "best_epoch", "groups", "users"):
+        assert results[0][key] == results[1][key], key
+    assert [json.loads((run / "run.json").read_text()).get("processes") for run in runs] == [None, 2]
+    for kept in ("per_user/test.safetensors",):
+        assert (runs[0] / kept).read_bytes() == (runs[1] / kept).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("synthetic/ease",), "model: ease is fitted at once, by one process"),
+        ((*MF, *SMALL, "device=cuda:0"), "device: cuda:0 is one device, and each process needs its own"),
+        (("synthetic/ncl", *SMALL, "epochs=1"), "it compares the rows of a batch with each other"),
+    ],
+)
+def test_what_several_processes_cannot_train_is_refused(arguments: Sequence[str], message: str, tmp_path: Path) -> None:
+    code, errors = _end(_start(*arguments, "--runs", str(tmp_path / "r"), "--processes", "2"))
+    assert (code, errors.count("error:")) == (2, 1), errors
+    assert message in errors
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "metric_bound"),
+    [
+        ((*MF, "epochs=4", "optimizer=lazy_adam"), 0),
+        ((*MF, "epochs=4", "optimizer=adagrad", "loss=cross_entropy"), 0),
+        ((*MF, "epochs=4", "loss=sampled_softmax", "sampler=in_batch", "n_negatives=8"), 0),
+        ((*MF, "epochs=4", "loss=sampled_softmax", "sampler=shared", "n_negatives=8"), 0),
+        (("synthetic/lightgcn", "epochs=2"), 0),
+        (("synthetic/sasrec", "epochs=2", "dropout=0"), 0),
+        (("synthetic/gru4rec", "epochs=2", "dropout=0"), 0),
+        (("synthetic/deepfm", "epochs=2", "dropout=0"), 1e-6),
+    ],
+    ids=["lazy_adam", "adagrad", "in_batch", "shared", "lightgcn", "sasrec", "gru4rec", "deepfm"],
+)
+def test_models_of_two_and_four_processes_are_those_of_one(
+    arguments: tuple[str, ...], metric_bound: float, tmp_path: Path
+) -> None:
+    settings = tuple(each for each in SMALL if "deepfm" not in arguments[0] or not each.startswith("n_"))
+    alone = _train(tmp_path / "1", 1, *arguments, *settings)
+    for n in (2, 4):
+        _require_equal(_train(tmp_path / str(n), n, *arguments, *settings), alone, metric_bound)
+
+
+def _rank(parent: int, rank: int) -> int:
+    """Return the process id of a rank."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    for child in map(int, children):
+        if f"RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+            return child
+    raise AssertionError(f"no process has rank {rank}")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="ranks are found by /proc")
+@pytest.mark.parametrize("killed", [0, 1, 2, "SIGINT"])
+def test_a_run_goes_on_whichever_process_was_killed(killed: int | str, tmp_path: Path) -> None:
+    arguments = (*MF, *SMALL, "epochs=40", "embedding_dropout=0.2")
+    whole = _train(tmp_path / "whole", 3, *arguments)
+    process = _start(*arguments, "--no-plots", "--runs", str(tmp_path / "r"), "--processes", "3")
+    wait_until(lambda: len(_measured(tmp_path / "r")) >= 20)
+    if isinstance(killed, int):
+        os.kill(_rank(process.pid, killed), signal.SIGKILL)
+    else:
+        process.send_signal(signal.SIGINT)
+    asked = time.monotonic()
+    code, errors = _end(process)
+    assert time.monotonic() - asked < 20
+    assert "Traceback" not in errors
+    said = [line for line in errors.splitlines() if line.startswith("error:")]
+    assert len(said) == 1, errors
+    assert "recrun train --resume" in said[0]
+    run = the_run(tmp_path / "r")
+    status = json.loads((run / "run.json").read_text())["status"]
+    assert (code, status) == {0: (1, "running"), "SIGINT": (130, "interrupted")}.get(killed, (1, "failed"))
+    resumed: dict[int, Any] = {}
+    for n in (1, 2, 3, 4):
+        copy = tmp_path / f"go-on-{n}"
+        shutil.copytree(tmp_path / "r", copy, symlinks=True)
+        code, errors = _end(_start("--resume", str(the_run(copy)), "verbose=0", "--processes", str(n)))
+        assert code == 0, errors
+        resumed[n] = _measured(copy)
+    assert resumed[3] == whole, "to the last digit, dropout included"
+    for n in (1, 2, 4):  # other draws of dropout, so that another epoch may be the best
+        assert [line[:2] for line in resumed[n] if line[1] != "test"] == [
+            line[:2] for line in whole if line[1] != "test"
+        ]
