@@ -79,8 +79,9 @@ class RowEmbedding(nn.Embedding):
 
     def touched_rows(self) -> Tensor | None:
         """Return the numbers (N,) of the rows that have a gradient, ascending; None if any row may have one."""
-        is_kept = self.weight.grad is not None and self.weight.grad is self._kept
-        return torch.unique(torch.cat(self._touched)) if is_kept and self._touched and not self._is_dense else None
+        gradient = self.weight.grad
+        is_known = gradient is not None and gradient is self._kept and gradient._version == self._seen_version
+        return torch.unique(torch.cat(self._touched)) if is_known and self._touched else None
 
     def replace_gradient(self, parts: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Have the sum of parts as gradient: rows (N, D) at indices (N,), in this order."""

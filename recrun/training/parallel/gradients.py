@@ -57,7 +57,7 @@ class GradientExchange:
             of_ranks = kinds[:, position + 1]
             if (of_ranks == _DENSE).any():
                 summed.append(_dense(parameter))
-            elif (of_ranks >= 0).any():
+            elif (of_ranks > 0).any():
                 self._add_rows(parameter, rows[position], of_ranks.clamp(min=0).tolist())
         return self._add_dense(summed, losses)
 
