@@ -223,7 +223,7 @@ def type_name(annotation: Any) -> str:
         lengths = [f"with at least {bound.min_length}" for bound in arguments[1:] if isinstance(bound, MinLen)]
         return " ".join([type_name(arguments[0]), " and ".join(signs), *lengths]).replace("  ", " ").strip()
     if origin is typing.Literal:
-        return "one of " + ", ".join(str(argument) for argument in arguments)
+        return ("one of " if len(arguments) > 1 else "") + ", ".join(str(argument) for argument in arguments)
     if origin in (Union, types.UnionType):
         return " or ".join(type_name(argument) for argument in arguments)
     if origin is list:

@@ -110,7 +110,13 @@ RUN: Final[tuple[Parameter, ...]] = (
     ),
     _run("user_file", str | None, None, "table of users whose columns `groups` names, below root"),
     _run("item_file", str | None, None, "table of items whose columns `groups` names, below root"),
-    _run("threads", PositiveInt | None, None, "CPU threads for computing; all available ones if null"),
+    _run(
+        "threads",
+        PositiveInt | Literal["auto"] | None,
+        None,
+        "CPU threads for computing; all available ones if null; auto times training steps with one and with all, and "
+        "keeps the faster",
+    ),
     _run("benchmark", bool, False, "let cuDNN choose its fastest kernels, which may differ from run to run"),
     _run("verbose", Annotated[int, Ge(0), Le(2)], 1, "0 quiet, 1 normal, 2 more"),
     _run("plots", bool, True, "draw plots at the end of the run"),
@@ -257,6 +263,9 @@ OF_EVALUATION: Final = (
     *PROTOCOL,
 )
 """The settings that an evaluation may change: how and where it is made, not what was trained."""
+
+AUTO: Final = "auto"
+"""The value of `threads` with which a run measures how many are faster."""
 
 OF_USE: Final = ("root", "device", "threads", "eval_memory")
 """The settings that may change when a model is put to use: where the data is, and where and how to compute."""

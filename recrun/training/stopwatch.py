@@ -1,8 +1,10 @@
-"""Measure the time that a run spends on each activity, and tell when a recurring task is due."""
+"""Measure the time that a run spends on each activity and batch, and tell when a recurring task is due."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 
@@ -57,3 +59,33 @@ class Recurring:
     def done(self) -> None:
         """Start the next interval now."""
         self._last = time.monotonic()
+
+
+def timed_batches(
+    batches: Iterable[Any],
+    device: torch.device,
+    after: Callable[[float], bool],
+    before: Callable[[], None] | None = None,
+) -> Iterator[Any]:
+    """Yield batches, and measure from asking for one until the consumer asks for the next.
+
+    Args:
+        batches: draws them.
+        device: its work is waited for.
+        after: is called after the work on each batch, with the seconds that it took; returns whether to go on.
+        before: is called before each batch is drawn.
+    """
+    source = iter(batches)
+    while True:
+        if before is not None:
+            before()
+        begun = time.perf_counter()
+        try:
+            batch = next(source)
+        except StopIteration:
+            return
+        yield batch
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        if not after(time.perf_counter() - begun):
+            return

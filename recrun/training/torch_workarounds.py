@@ -27,6 +27,17 @@ def let_threads_sleep() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
+@cache
+def all_threads() -> int:
+    """Return how many threads torch computes with by default: as many as there are cores, or OMP_NUM_THREADS says.
+
+    It is asked for before recrun first sets another number.
+    """
+    import torch
+
+    return torch.get_num_threads()
+
+
 def set_up(*, threads: int | None, benchmark: bool) -> None:
     """Set what applies to the whole process: denormal numbers, threads, and deterministic algorithms.
 
@@ -39,6 +50,7 @@ def set_up(*, threads: int | None, benchmark: bool) -> None:
     # Running means of rows that are rarely drawn fade into denormal numbers, on which Adam is ten times slower. The
     # threads of torch adopt this setting only before their first work. Seen with torch 2.13.
     torch.set_flush_denormal(True)
+    all_threads()
     if threads is not None:
         torch.set_num_threads(threads)
     # cuBLAS is only reproducible with a fixed workspace; it must be set before its first use.

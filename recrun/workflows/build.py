@@ -12,7 +12,7 @@ from torch import nn
 from recrun.architectures.base import RecSysArch, n_parameters
 from recrun.config.config import Config
 from recrun.config.resolve import Resolved
-from recrun.config.settings import COMPONENTS
+from recrun.config.settings import AUTO, COMPONENTS
 from recrun.config.trackers import require_packages
 from recrun.data.interactions import TrainingData
 from recrun.errors import ConfigError, Fault
@@ -23,12 +23,11 @@ from recrun.runs.find import resumable
 from recrun.runs.folder import RunFolder
 from recrun.training import devices, torch_workarounds
 from recrun.training.coach import Coach
-from recrun.training.parallel.leading_coach import LeadingCoach
-from recrun.training.parallel.process_group import Processes, device_of_process
 from recrun.training.pipes import training_pipe
 from recrun.training.run_keeper import ReporterFactory
 from recrun.training.steps.parameter_groups import parameter_groups
 from recrun.workflows.start_source import absolute_start
+from recrun.workflows.threads import ENTRY, Threads, choose_threads, threads_of, with_threads
 from recrun.workflows.warm_start import start_from
 
 
@@ -55,43 +54,30 @@ def prepare(
         ConfigError, DataError, CheckpointError: it cannot be built; no run folder is created.
     """
     require_packages(resolved.config.track)
-    resolved = settle_seed(resolved, runs)
-    coach = build(resolved)
-    return open_run(resolved, coach, runs=runs, run=run, reporters=reporters, latest=latest, verbose=verbose)
-
-
-def open_run(
-    resolved: Resolved,
-    coach: Coach,
-    *,
-    runs: str | Path,
-    run: RunFolder | None,
-    reporters: ReporterFactory | None,
-    latest: bool,
-    verbose: int | None,
-) -> Coach:
-    """Open the folder of the run of a Coach that `build` returned, and return the Coach; arguments as for `prepare`."""
-    coach.notes = list(resolved.notes)
+    resolved = _settle_seed(resolved, runs)
     settings = portable(resolved)
     continued = run or (resumable(settings, runs) if settings.resume else None)
+    resolved, threads = _settle_threads(resolved, continued)
+    coach = build(resolved)
+    coach.notes = [*resolved.notes, *([] if threads is None else [str(threads)])]
     start(resolved, coach, continued)
     coach.compile(settings, settings.monitors, run=run, runs=runs, reporters=reporters, latest=latest)
+    if threads is not None:
+        coach.run.update_run(**{ENTRY: threads.entry()})
     if verbose is not None:
         coach.show(verbose)
     return coach
 
 
-def build(resolved: Resolved, *, to_train: bool = True, processes: Processes | None = None) -> Coach:
+def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     """Seed, and build the data set, the model and, with `to_train`, what trains it; no run folder is opened.
 
-    Args:
-        resolved: a checked config.
-        to_train: whether it is to be trained.
-        processes: this process and those that train the same model; None for one process.
+    With `threads: auto`, torch keeps the number of threads that it has; see `prepare`.
     """
     config = resolved.config
-    torch_workarounds.set_up(threads=config.threads, benchmark=config.benchmark)
-    device = devices.select(config.device if processes is None else device_of_process(config.device))
+    threads = None if config.threads == AUTO else config.threads
+    torch_workarounds.set_up(threads=threads, benchmark=config.benchmark)
+    device = devices.select(config.device)
     seed_everything(config.seed)
     dataset = _made(resolved, "dataset", config.root)
     if config.train_on == "train_valid":
@@ -116,8 +102,7 @@ def build(resolved: Resolved, *, to_train: bool = True, processes: Processes | N
     if criterion.compares_vectors and getattr(type(model), "vectors", None) is RecSysArch.vectors:
         message = f"{config.loss} compares vectors of users and items, but model {config.model} defines no vectors()"
         raise ConfigError(Fault(message, key="loss"))
-    make = partial(LeadingCoach, processes=processes) if processes is not None and processes.leads else Coach
-    return make(
+    return Coach(
         model=model,
         dataset=training_pipe(resolved, dataset, data, device),
         criterion=criterion,
@@ -160,7 +145,7 @@ def plan(resolved: Resolved) -> dict[str, Any]:
         ConfigError, DataError: it would be refused.
     """
     require_packages(resolved.config.track)
-    coach = build(settle_seed(resolved))
+    coach = build(_settle_seed(resolved))
     config = resolved.config
     coach.check(config, config.monitors)
     start(resolved, coach)
@@ -178,13 +163,27 @@ def plan(resolved: Resolved) -> dict[str, Any]:
     }
 
 
-def settle_seed(resolved: Resolved, runs: str | Path | None = None) -> Resolved:
+def _settle_seed(resolved: Resolved, runs: str | Path | None = None) -> Resolved:
     """Draw the seed if the config says -1; if `resume: true` continues a run, use that run's seed."""
     if resolved.config.seed != -1:
         return resolved
     resumed = resumable(portable(resolved), runs) if resolved.config.resume and runs is not None else None
     seed = draw_seed() if resumed is None else resumed.read_settings()["seed"]
     return replace(resolved, config=resolved.config.replace(seed=seed))
+
+
+def _settle_threads(resolved: Resolved, continued: RunFolder | None) -> tuple[Resolved, Threads | None]:
+    """Replace `threads: auto` by the number of the run that is continued, else by what is measured and returned."""
+    if resolved.config.threads != AUTO:
+        return resolved, None
+    number = threads_of(continued)
+    if number is not None:
+        return with_threads(resolved, number), None
+    # Both times on one device: what was built first leaves traces on its GPU, by which another would have more room.
+    device = str(devices.select(resolved.config.device))
+    resolved = replace(resolved, config=resolved.config.replace(device=device))
+    threads = choose_threads(resolved, build)
+    return with_threads(resolved, threads.number), threads
 
 
 def portable(resolved: Resolved) -> Config:

@@ -21,6 +21,7 @@ from recrun.runs.provenance import refuse_strange_code
 from recrun.training.checkpoint_state import last_line, refuse_other_data
 from recrun.training.coach import Coach
 from recrun.workflows.build import build
+from recrun.workflows.threads import with_threads_of
 
 _NAMING_CODE: Final = ("dataset", "split", "model", "monitors", "which4best")
 """The settings that may name code which a loaded checkpoint runs."""
@@ -67,7 +68,7 @@ def load(
     """
     run, file = locate_checkpoint(path)
     content = load_checkpoint(file)
-    resolved = _resolve(file, content, overrides, may_change, trust=trust)
+    resolved = with_threads_of(_resolve(file, content, overrides, may_change, trust=trust), run)
     of_run = Protocol.of(content["config"])
     return Loaded(run, file, resolved, _build(resolved, file, content, of_run), of_run)
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from recrun.config.given.arguments import read_overrides
 from recrun.config.resolve import resolve
 from recrun.config.same_settings import FREE
+from recrun.config.settings import AUTO
 from recrun.config.trackers import require_packages, untracked
 from recrun.errors import ConfigError
 from recrun.metrics.undefined import as_nulls
@@ -19,6 +20,7 @@ from recrun.runs.history import read_history
 from recrun.runs.provenance import code_hashes, data_differences, environment, refuse_strange_code
 from recrun.runs.records import read_json
 from recrun.workflows.build import build, portable, start
+from recrun.workflows.threads import with_threads_of
 
 _COMPARED: Final = ("valid", "test", "best_epoch", "which4best", "epochs", "users")
 _NOWHERE: Final = "absent"
@@ -82,6 +84,7 @@ def reproduce(
         resolved = replace(resolved, config=untracked(resolved.config))
     require_packages(resolved.config.track)
     refuse_strange_code(f"the run {run.path}", resolved.config, named=(), trust=trust)
+    resolved = with_threads_of(resolved, run)
     coach = build(resolved)
     hashes = dict(coach.dataset.base.hashes)
     document: dict[str, Any] = {"run": str(run.path), "reproduction": None, "equal": False, "compared": 0}
@@ -125,7 +128,7 @@ def conditions_of(record: Mapping[str, Any], settings: Mapping[str, Any]) -> lis
     """
     overrides = []
     threads = (record.get("hardware") or {}).get("threads")
-    if settings.get("threads") is None and isinstance(threads, int):
+    if settings.get("threads") in (None, AUTO) and isinstance(threads, int):
         overrides.append(f"threads={threads}")
     device = record.get("device")
     if settings.get("device") == "auto" and isinstance(device, str):

@@ -50,6 +50,7 @@ def bash(recrun: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callabl
         ("recrun train sampler=d", ["plain dns"]),
         ("recrun train split=l", ["plain leave_k", "plain leave_one_out"]),
         ("recrun train device=c", ["plain cpu", "plain cuda"]),
+        ("recrun train threads=a", ["plain auto"]),
         ("recrun train precision=b", ["plain bf16"]),
         ("recrun train benchmark=", ["plain true", "plain false"]),
         ("recrun train model=lightgcn n_l", ["open n_layers="]),

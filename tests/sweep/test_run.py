@@ -525,11 +525,11 @@ def test_threads_are_shared_out_unless_the_config_sets_them(
         monkeypatch.delenv(variable, raising=False)
     body = "(run / 'omp').write_text(os.environ.get('OMP_NUM_THREADS', 'unset')); done(0.1)"
     found = []
-    for epochs, (jobs, threads) in enumerate(((2, "null"), (3, "null"), (20, "null"), (2, "5"))):
+    for epochs, (jobs, threads) in enumerate(((2, "null"), (3, "null"), (20, "null"), (2, "5"), (2, "auto"))):
         ours = ledger("seed=1,2", f"threads={threads}", f"epochs={epochs}")
         assert sweep(ours, program(body), jobs) == 0
         found.append((ours.rows[0].run.path / "omp").read_text())
-    assert found == ["4", "2", "1", "unset"]
+    assert found == ["4", "2", "1", "unset", "4"]
 
 
 def test_a_lower_limit_of_threads_that_the_user_set_is_kept() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from recrun.config.settings import AUTO
 from recrun.errors import ConfigError
 from recrun.files import HeldError, is_held, open_to_append
 from recrun.registry import ENGINES
@@ -241,10 +242,11 @@ def threads_of(config: Mapping[str, Any], jobs: int) -> int | None:
     """Return how many threads a trial may use so that `jobs` of them do not exceed the available cores together.
 
     Args:
-        config: its config; None is returned if that sets `threads`, and the trial decides by itself.
+        config: its config; None is returned if that sets a number, and the trial decides by itself. With `threads:
+            auto`, a trial chooses between one thread and these.
         jobs: how many trials run at once.
     """
-    if config.get("threads"):
+    if config.get("threads") not in (None, AUTO):
         return None
     try:
         cores = len(os.sched_getaffinity(0))
