@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     help="Train by N processes of this machine that share each batch.",
 )
 @click.option("--print-config", is_flag=True, help="Print the resolved config and stop.")
-@click.option("--dry-run", is_flag=True, help="Build and check everything, print sizes and steps, and stop.")
+@click.option("--dry-run", is_flag=True, help="Check everything, print what the run takes by a short one, and stop.")
 @click.option("--keep-latest", is_flag=True, hidden=True, help="Leave `latest` as it is, as for the trials of a sweep.")
 @click.option("--profile", is_flag=True, help="Print the time spent on each activity at the end.")
 @trust_option
@@ -124,7 +125,7 @@ def command(
     if verbose:
         echo(f"config: {resolved.path}", err=True)
     if dry_run:
-        _print_plan(resolved, as_json)
+        _print_plan(resolved, runs, as_json)
         return
     coach = _prepare(resolved, runs=runs, run=run, latest=not keep_latest, verbose=verbose)
     if coach is None:
@@ -210,10 +211,10 @@ def _train(coach: Coach, profile: bool) -> dict[str, Any]:
     return result
 
 
-def _print_plan(resolved: Resolved, as_json: bool) -> None:
-    from recrun.workflows.build import plan
+def _print_plan(resolved: Resolved, runs: str, as_json: bool) -> None:
+    from recrun.workflows.estimate import estimate, lines_of
 
-    document = plan(resolved)
+    document = estimate(resolved, runs, start=time.process_time())
     if as_json:
         print_json(document)
         return
@@ -221,5 +222,6 @@ def _print_plan(resolved: Resolved, as_json: bool) -> None:
 
     # The path of the config has been printed.
     found = facts(document) + more_facts({**document, "n_steps": document["steps_per_epoch"]})
-    for label, text in sorted(found, key=lambda fact: fact[0] == "note"):
-        echo(f"{label}: {text}")
+    notes = [f"note: {text}" for label, text in found if label == "note"]
+    for line in (*(f"{label}: {text}" for label, text in found if label != "note"), *lines_of(document), *notes):
+        echo(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import TrainingError
 from recrun.files import atomic_write
 from recrun.report.terminal.lines import duration
+from recrun.runs.cost import epochs_of, run_seconds
 from recrun.runs.history import read_history
 from recrun.sweep.engines import processes
 from recrun.sweep.engines.local import child_environment, threads_of
@@ -55,9 +55,7 @@ class Measured:
 
     def seconds(self, config: Mapping[str, Any]) -> float:
         """Return what a trial with a config takes by this."""
-        epochs = epochs_of(config)
-        n_evaluations = 1 + math.ceil(epochs / config["eval_freq"]) if epochs else 0
-        return self.rest + epochs * self.epoch + n_evaluations * self.evaluation
+        return run_seconds(config, epoch=self.epoch, evaluation=self.evaluation, rest=self.rest)
 
 
 @dataclass(frozen=True)
@@ -87,13 +85,6 @@ class Estimate:
     def document(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return asdict(self)
-
-
-def epochs_of(config: Mapping[str, Any]) -> int:
-    """Return how many epochs a config trains at the most; 0 of a model that is fitted in closed form."""
-    if config.get("epochs") is None:
-        return 0
-    return int(config["epochs"] if config.get("stop_epoch") is None else config["stop_epoch"])
 
 
 def estimate(plan: Plan, jobs: int, say: Callable[[str], None] = lambda text: None) -> Estimate:

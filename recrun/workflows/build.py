@@ -39,6 +39,7 @@ def prepare(
     reporters: ReporterFactory | None = None,
     latest: bool = False,
     verbose: int | None = None,
+    kind: type[Coach] = Coach,
 ) -> Coach:
     """Build everything that a config names and open its run folder; call `fit()` on the result to train.
 
@@ -49,6 +50,7 @@ def prepare(
         reporters: makes the reporters of the run; None for the usual ones.
         latest: whether `latest` is to point at the run.
         verbose: how much is shown now, whatever the config says; it is not stored in the run.
+        kind: the class of what is returned.
 
     Raises:
         ConfigError, DataError, CheckpointError: it cannot be built; no run folder is created.
@@ -58,7 +60,7 @@ def prepare(
     settings = portable(resolved)
     continued = run or (resumable(settings, runs) if settings.resume else None)
     resolved, threads = _settle_threads(resolved, continued)
-    coach = build(resolved)
+    coach = build(resolved, kind=kind)
     coach.notes = [*resolved.notes, *([] if threads is None else [str(threads)])]
     start(resolved, coach, continued)
     coach.compile(settings, settings.monitors, run=run, runs=runs, reporters=reporters, latest=latest)
@@ -69,7 +71,7 @@ def prepare(
     return coach
 
 
-def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
+def build(resolved: Resolved, *, to_train: bool = True, kind: type[Coach] = Coach) -> Coach:
     """Seed, and build the data set, the model and, with `to_train`, what trains it; no run folder is opened.
 
     With `threads: auto`, torch keeps the number of threads that it has; see `prepare`.
@@ -79,30 +81,25 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
     torch_workarounds.set_up(threads=threads, benchmark=config.benchmark)
     device = devices.select(config.device)
     seed_everything(config.seed)
-    dataset = _made(resolved, "dataset", config.root)
-    if config.train_on == "train_valid":
-        dataset.train_on_valid()
-    if resolved.components["model"].traits.item_vectors:
-        dataset.use_item_vectors(config.item_vectors)
-    Protocol.of(config).record_in(dataset.hashes)
+    dataset = build_data(resolved)
     data = dataset.training_data()
     model = build_model(resolved, data)
     if not resolved.trains or not to_train:
-        return Coach(model=model, dataset=dataset, device=device)
+        return kind(model=model, dataset=dataset, device=device)
     model.to(device)
     if config.compile_model:
         model.compile()
     optimizer_spec = resolved.components["optimizer"]
     if optimizer_spec.traits.sparse:
         _use_sparse_gradients(model)
-    optimizer = _made(resolved, "optimizer", parameter_groups(model, config.get("weight_decay_on", "all")))
-    scheduler = _made(resolved, "lr_scheduler", optimizer, config.epochs)
-    criterion = _made(resolved, "loss")
+    optimizer = made(resolved, "optimizer", parameter_groups(model, config.get("weight_decay_on", "all")))
+    scheduler = made(resolved, "lr_scheduler", optimizer, config.epochs)
+    criterion = made(resolved, "loss")
     criterion.bind(data.n_items)
     if criterion.compares_vectors and getattr(type(model), "vectors", None) is RecSysArch.vectors:
         message = f"{config.loss} compares vectors of users and items, but model {config.model} defines no vectors()"
         raise ConfigError(Fault(message, key="loss"))
-    return Coach(
+    return kind(
         model=model,
         dataset=training_pipe(resolved, dataset, data, device),
         criterion=criterion,
@@ -110,6 +107,18 @@ def build(resolved: Resolved, *, to_train: bool = True) -> Coach:
         lr_scheduler=scheduler,
         device=device,
     )
+
+
+def build_data(resolved: Resolved) -> Any:
+    """Build the data set of a config."""
+    config = resolved.config
+    dataset = made(resolved, "dataset", config.root)
+    if config.train_on == "train_valid":
+        dataset.train_on_valid()
+    if resolved.components["model"].traits.item_vectors:
+        dataset.use_item_vectors(config.item_vectors)
+    Protocol.of(config).record_in(dataset.hashes)
+    return dataset
 
 
 def start(resolved: Resolved, coach: Coach, continued: RunFolder | None = None) -> None:
@@ -128,11 +137,11 @@ def start(resolved: Resolved, coach: Coach, continued: RunFolder | None = None) 
 
 def build_model(resolved: Resolved, data: TrainingData) -> nn.Module:
     """Build the model of a config from train data."""
-    model: nn.Module = _made(resolved, "model", data)
+    model: nn.Module = made(resolved, "model", data)
     return model
 
 
-def _made(resolved: Resolved, setting: str, *handed: Any) -> Any:
+def made(resolved: Resolved, setting: str, *handed: Any) -> Any:
     """Make the component that a setting chooses, of what recrun hands over and of its own settings."""
     name = resolved.components[setting].name
     return checked(setting, name, COMPONENTS[setting].get(name)(*handed, **resolved.arguments(setting)))
@@ -146,9 +155,14 @@ def plan(resolved: Resolved) -> dict[str, Any]:
     """
     require_packages(resolved.config.track)
     coach = build(_settle_seed(resolved))
-    config = resolved.config
-    coach.check(config, config.monitors)
+    coach.check(resolved.config, resolved.config.monitors)
     start(resolved, coach)
+    return describe(resolved, coach)
+
+
+def describe(resolved: Resolved, coach: Coach) -> dict[str, Any]:
+    """Return what a run does, from what is built for it: model size, steps, device and data."""
+    config = resolved.config
     return {
         "config": resolved.path,
         "model": config.model,

@@ -75,6 +75,8 @@ class RecDataSet(Source):
 
     settings: dict[str, Any]
     files: Mapping[str, Path]
+    cached_in: Path | None = None
+    """The folder of the cache that holds it, or is to; None for one that is not cached."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> RecDataSet:
         # Settings are recorded here so that none can be forgotten in the key of the cache.
@@ -261,7 +263,9 @@ class RecDataSet(Source):
         self.files = files = locate(self.name, self.locations(Path(root).expanduser()), sources)
         self.notes += unlike_beside(files)
         before = states_of(files)
-        folder = cache.entry_folder(self.name, made_from(type(self), self.settings, files, preparation))
+        self.cached_in = folder = cache.entry_folder(
+            self.name, made_from(type(self), self.settings, files, preparation)
+        )
         entry = cache.load(folder)
         if entry is not None:
             with suppress(KeyError, TypeError, ValueError, AttributeError, IndexError):
