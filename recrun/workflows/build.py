@@ -147,19 +147,6 @@ def made(resolved: Resolved, setting: str, *handed: Any) -> Any:
     return checked(setting, name, COMPONENTS[setting].get(name)(*handed, **resolved.arguments(setting)))
 
 
-def plan(resolved: Resolved) -> dict[str, Any]:
-    """Return what a run would do, without training: model size, steps, device and data.
-
-    Raises:
-        ConfigError, DataError: it would be refused.
-    """
-    require_packages(resolved.config.track)
-    coach = build(_settle_seed(resolved))
-    coach.check(resolved.config, resolved.config.monitors)
-    start(resolved, coach)
-    return describe(resolved, coach)
-
-
 def describe(resolved: Resolved, coach: Coach) -> dict[str, Any]:
     """Return what a run does, from what is built for it: model size, steps, device and data."""
     config = resolved.config

@@ -19,12 +19,12 @@ from recrun.report.terminal.lines import counted, duration, size
 from recrun.runs.cost import epochs_of, evaluations_of, run_seconds
 from recrun.training.reporter import make_reporters
 from recrun.workflows.build import build_data, describe, prepare
-from recrun.workflows.fits import memory_guarded, refuse_large_tables, refuse_on_disk
+from recrun.workflows.fits import existing, memory_guarded, refuse_large_tables, refuse_on_disk
 from recrun.workflows.short_run import FIT_SECONDS, Measured, ShortCoach
 
 
 def estimate(resolved: Resolved, runs: str | Path = "runs", *, start: float = 0.0) -> dict[str, Any]:
-    """Return what `recrun.workflows.build.plan` does, and under "estimate" what the run takes.
+    """Return what a run does, see `describe`, and under "estimate" what it takes.
 
     A short run is made in a temporary folder, which is removed; only the cache of the data stays.
 
@@ -41,10 +41,12 @@ def estimate(resolved: Resolved, runs: str | Path = "runs", *, start: float = 0.
     require_packages(resolved.config.track)
     dataset = build_data(resolved)  # by now it is cached, so that it is read at once below
     rows, cached = dataset.describe(), getattr(dataset, "cached_in", None)
-    refuse_large_tables(resolved, dataset, runs)
+    written = refuse_large_tables(resolved, dataset, runs)
     del dataset
     gc.collect()
-    with tempfile.TemporaryDirectory(prefix="recrun-estimate-") as folder:
+    # In memory or on a small disk, the folder of temporary files may have no room for what the run has room for.
+    beside = existing(runs) if shutil.disk_usage(tempfile.gettempdir()).free < 2 * written else None
+    with tempfile.TemporaryDirectory(prefix="recrun-estimate-", dir=beside) as folder:
         short = replace(resolved, config=_short(resolved.config, rows))
         begun = time.perf_counter() - start
         with memory_guarded(resolved) as guard:
@@ -57,7 +59,7 @@ def estimate(resolved: Resolved, runs: str | Path = "runs", *, start: float = 0.
             guard.coach = coach
             measured = coach.measure(time.perf_counter() - begun)
     document = describe(resolved, coach)
-    free = shutil.disk_usage(_existing(Path(runs))).free
+    free = shutil.disk_usage(existing(runs)).free
     found = _estimate(resolved.config, measured, coach, cached, free)
     refuse_on_disk(found["disk_bytes"]["while_writing"], free, runs, resolved.config)
     return {**document, "notes": list(dict.fromkeys(document["notes"])), "estimate": found}
@@ -131,12 +133,6 @@ def _seconds(config: Config, measured: Measured, coach: ShortCoach) -> dict[str,
         "rest": measured.rest,
         "total": run_seconds(config, epoch=measured.epoch or 0.0, evaluation=each, rest=others) if known else None,
     }
-
-
-def _existing(path: Path) -> Path:
-    """Return a folder, or the nearest one above it that exists."""
-    path = path.resolve()
-    return next(each for each in (path, *path.parents) if each.exists())
 
 
 def _resident() -> int:

@@ -19,6 +19,7 @@ from recrun.errors import ConfigError, Fault
 from recrun.memory import available_memory
 from recrun.registry import OPTIMIZERS
 from recrun.report.terminal.lines import size
+from recrun.training import devices
 from recrun.workflows.build import made
 
 _BYTES: Final = 4
@@ -30,7 +31,7 @@ _FEW: Final = 64
 _ROWS, _COLUMNS = 8, 64
 
 
-def refuse_large_tables(resolved: Resolved, dataset: Any, runs: str | Path) -> None:
+def refuse_large_tables(resolved: Resolved, dataset: Any, runs: str | Path) -> int:
     """Refuse a run whose weights, gradients and optimizer's state do not fit, before any of them is made.
 
     Nothing is known of models that cannot be built without memory for their weights, nor of those in closed form.
@@ -40,20 +41,31 @@ def refuse_large_tables(resolved: Resolved, dataset: Any, runs: str | Path) -> N
         dataset: its data set.
         runs: the folder in which the run is to be.
 
+    Returns:
+        The bytes that checkpoints need on disk; 0 if nothing is known.
+
     Raises:
         ConfigError: they do not fit.
     """
     sizes = _Sizes(resolved, dataset)
     n_numbers = sizes.count(resolved)
     if n_numbers is None:
-        return
-    free, needed = available_memory(), sizes.memory(n_numbers)
+        return 0
+    free, needed = _free(resolved), sizes.memory(n_numbers)
     if free is not None and needed > free:
         parts = f"{size(needed - sizes.ranking)} for {n_numbers:,} parameters with gradients and the optimizer's state"
         message = f"the run needs about {size(needed)} of memory: {parts}, {size(sizes.ranking)} for ranking"
-        raise ConfigError(Fault(f"{message}; {size(free)} are free{sizes.advice(free, needed)}", key="model"))
-    folder = next(each for each in (Path(runs).resolve(), *Path(runs).resolve().parents) if each.exists())
-    refuse_on_disk(sizes.disk(n_numbers), shutil.disk_usage(folder).free, runs, resolved.config)
+        raise ConfigError(
+            Fault(f"{message}; {size(free)} are free{sizes.advice(n_numbers, free, needed)}", key="model")
+        )
+    refuse_on_disk(sizes.disk(n_numbers), shutil.disk_usage(existing(runs)).free, runs, resolved.config)
+    return sizes.disk(n_numbers)
+
+
+def existing(path: str | Path) -> Path:
+    """Return a folder, or the nearest one above it that exists."""
+    folder = Path(path).resolve()
+    return next(each for each in (folder, *folder.parents) if each.exists())
 
 
 def refuse_on_disk(needed: int | None, free: int, runs: str | Path, config: Mapping[str, Any]) -> None:
@@ -124,14 +136,15 @@ class _Sizes:
         )
         return min(int(self._resolved.config.eval_memory) << 20, scores)
 
-    def advice(self, free: int, needed: int) -> str:
-        """Return settings with which it fits, each with what is then needed; that there are none if so."""
-        ways = [f"{setting} ({size(memory)})" for setting, memory in self._ways(needed) if memory <= free]
+    def advice(self, n_numbers: int, free: int, needed: int) -> str:
+        """Return settings with which it fits, each with what is then needed; "" if there are none."""
+        found = self._ways(n_numbers, free, needed)
+        ways = [f"{setting} ({size(memory)})" for setting, memory in found if memory <= free]
         return f"; it fits with {' or '.join(ways)}" if ways else ""
 
-    def _ways(self, needed: int) -> Iterator[tuple[str, int]]:
+    def _ways(self, n_numbers: int, free: int, needed: int) -> Iterator[tuple[str, int]]:
+        """Yield settings that need less, each with the bytes."""
         config = self._resolved.config
-        n_numbers = self.count(self._resolved) or 0
         if self.ranking > _FEW << 20:
             yield f"eval_memory={_FEW}", needed - self.ranking + (_FEW << 20)
         for name in _FEWER:
@@ -139,7 +152,6 @@ class _Sizes:
             if name != config.optimizer and (self._only_embeddings or not sparse):
                 states, dense = _held_by(self._resolved, name)
                 yield f"optimizer={name}", self.memory(n_numbers, states=states, dense=dense)
-        free = available_memory() or 0
         dim = config.get("embedding_dim")
         while isinstance(dim, int) and dim > 1:
             dim //= 2
@@ -147,6 +159,12 @@ class _Sizes:
             if fewer is not None and self.memory(fewer) <= free:
                 yield f"embedding_dim={dim}", self.memory(fewer)
                 return
+
+
+def _free(resolved: Resolved) -> int | None:
+    """Return the bytes that are free where a config computes: in main memory, or on its GPU; None if unknown."""
+    device = devices.select(resolved.config.device)
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
 
 
 def _held_by(resolved: Resolved, name: str | None = None) -> tuple[float, bool]:
@@ -205,9 +223,10 @@ def memory_guarded(resolved: Resolved) -> Iterator[Guard]:
     Raises:
         ConfigError: memory does not suffice.
     """
-    guard, free = Guard(), available_memory()
+    guard, free = Guard(), _free(resolved)
+    on_gpu = devices.select(resolved.config.device).type == "cuda"  # its driver reserves more than it uses
     try:
-        with _limited_to(free):
+        with _limited_to(None if on_gpu else free):
             yield guard
     except (MemoryError, RuntimeError) as error:
         if not _is_of_memory(error):

@@ -12,7 +12,8 @@ from recrun.config.same_settings import changes_of_result, refused_changes, swee
 from recrun.config.trackers import is_installed, known_tracker, require_packages, untracked
 from recrun.errors import ConfigError
 from recrun.sweep.planning.plan import plan_sweep
-from recrun.workflows.build import plan, prepare
+from recrun.workflows.build import prepare
+from recrun.workflows.estimate import estimate
 from tests.report.trackers.book import server
 
 
@@ -35,7 +36,7 @@ def test_a_single_name_is_answered_with_the_list() -> None:
 @pytest.mark.usefixtures("bare")
 def test_a_missing_package_is_one_error_with_the_command_before_anything_starts(tmp_path: Path) -> None:
     resolved = resolve("bprmf", ["track=[wandb,mlflow]", f"root={tmp_path}/none", "dataset=File", "path=none.csv"])
-    for start in (lambda: prepare(resolved, runs=tmp_path / "runs"), lambda: plan(resolved)):
+    for start in (lambda: prepare(resolved, runs=tmp_path / "runs"), lambda: estimate(resolved)):
         with pytest.raises(ConfigError) as caught:
             start()
         assert [str(fault) for fault in caught.value.faults] == [

@@ -18,7 +18,8 @@ from recrun.runs.folder import RunFolder
 from recrun.runs.per_user import add_per_user, read_per_user
 from recrun.runs.resume import resolve_run
 from recrun.training.coach import Coach
-from recrun.workflows.build import plan, prepare
+from recrun.workflows.build import prepare
+from recrun.workflows.estimate import estimate
 from recrun.workflows.evaluate import evaluate
 
 SMALL = ["dataset=File", "path=ratings.csv", "split=ratio", "device=cpu", "threads=1", "verbose=0", "epochs=3"]
@@ -139,7 +140,7 @@ def test_an_evaluation_with_an_unknown_column_is_not_entered_in_the_run(grouped:
 
 def test_a_column_that_is_not_there_is_refused_before_a_run_has_a_folder(root: Path, tmp_path: Path) -> None:
     resolved = resolve("bprmf", [*SMALL, f"root={root}", "groups=[gender]"])
-    for start in (lambda: prepare(resolved, runs=tmp_path / "runs"), lambda: plan(resolved)):
+    for start in (lambda: prepare(resolved, runs=tmp_path / "runs"), lambda: estimate(resolved)):
         with pytest.raises(ConfigError, match=r"File has no table of users, name one with user_file=PATH"):
             start()
     assert not (tmp_path / "runs").exists()

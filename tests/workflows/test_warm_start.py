@@ -22,8 +22,9 @@ from recrun.runs.history import read_history
 from recrun.runs.ids import ids_file, read_ids
 from recrun.training.coach import Coach
 from recrun.upkeep.remove import plan_removal
-from recrun.workflows.build import plan, prepare
+from recrun.workflows.build import prepare
 from recrun.workflows.checked_subject import Subject
+from recrun.workflows.estimate import estimate
 from recrun.workflows.reproduce import reproduce
 
 SMALL = ["device=cpu", "threads=1", "verbose=0", "plots=false", "batch_size=128"]
@@ -163,7 +164,7 @@ def test_items_can_be_taken_without_users(before: RunFolder, grown: list[str], t
 
 def test_everything_is_recorded_and_shown(before: RunFolder, grown: list[str], tmp_path: Path) -> None:
     resolved = resolve("bprmf", [*SMALL, *grown, f"init_from={before.path}", "similarity=cosine"])
-    document = plan(resolved)
+    document = estimate(resolved)
     assert not list(tmp_path.rglob("run.json")), "a plan makes nothing"
     run = _trained(tmp_path / "runs", "bprmf", *grown, f"init_from={before.path}", "similarity=cosine")
     record = run.read_run()

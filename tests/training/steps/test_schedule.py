@@ -19,7 +19,8 @@ from recrun.runs.checkpoint import load_checkpoint
 from recrun.runs.folder import RunFolder
 from recrun.training.schedulers import StepSchedule
 from recrun.training.stop_signals import Interrupted
-from recrun.workflows.build import build, plan, prepare
+from recrun.workflows.build import build, prepare
+from recrun.workflows.estimate import estimate
 
 BY_STEPS = ["cosine_steps", "linear", "warmup_steps"]
 SMALL = [
@@ -156,7 +157,7 @@ def test_epochs_can_be_raised_later_unless_the_rates_depend_on_them(name: str, m
 def test_a_rise_that_outlasts_the_training_is_refused_before_it_starts(tmp_path: Path) -> None:
     given = [*SMALL, "lr_scheduler=linear", "warmup_steps=30"]
     with pytest.raises(ConfigError, match="warmup_steps: expected fewer than the 30 steps of the training, found 30"):
-        plan(resolve("bprmf", given))
+        estimate(resolve("bprmf", given))
     with pytest.raises(ConfigError, match="warmup_steps: expected fewer than the 30 steps"):
         prepare(resolve("bprmf", given), runs=tmp_path)
     assert not list(tmp_path.iterdir()), "no run was made"
