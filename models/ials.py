@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recrun.architectures.closed_form import ClosedFormArch
-from recrun.architectures.least_squares import fit_rows
+from recrun.architectures.least_squares import Columns, fit_rows
 from recrun.architectures.remembered import Remembered
 from recrun.data.interactions import CSR
 from recrun.registry import MODELS
@@ -60,7 +60,7 @@ class IALS(ClosedFormArch):
         super().__init__()
         self.n_iterations, self.unobserved_weight = n_iterations, unobserved_weight
         self.reg_weight, self.reg_exponent = reg_weight, reg_exponent
-        self._shared_of_items: Remembered[Tensor] = Remembered()
+        self._items: Remembered[Columns] = Remembered()
         self.register_buffer("user_vectors", torch.zeros(data.n_users, embedding_dim))
         self.register_buffer("item_vectors", torch.randn(data.n_items, embedding_dim) * init_std / embedding_dim**0.5)
 
@@ -71,9 +71,9 @@ class IALS(ClosedFormArch):
         rows, columns = users.pairs()
         items = CSR.from_pairs(columns, rows, data.n_items)
         for done in range(0, n_halves, 2):
-            self.user_vectors.copy_(self._solve(users, self.item_vectors, self._shared(self.item_vectors)))
+            self.user_vectors.copy_(self._solve(users, self._columns(self.item_vectors)))
             self._report(done + 1, n_halves)
-            self.item_vectors.copy_(self._solve(items, self.user_vectors, self._shared(self.user_vectors)))
+            self.item_vectors.copy_(self._solve(items, self._columns(self.user_vectors)))
             self._report(done + 2, n_halves)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
@@ -86,14 +86,15 @@ class IALS(ClosedFormArch):
 
     def embed_histories(self, histories: CSR) -> Tensor:
         """Return the embeddings (B, D) that minimise the loss of new users while those of the items are fixed."""
-        shared_DD = self._shared_of_items([self.item_vectors], lambda: self._shared(self.item_vectors))
-        return self._solve(histories.distinct(), self.item_vectors, shared_DD)
+        items = self._items([self.item_vectors], lambda: self._columns(self.item_vectors))
+        return self._solve(histories.distinct(), items)
 
-    def _shared(self, fixed_CD: Tensor) -> Tensor:
-        """Return what all rows have in common, the weighted Gram matrix (D, D) of the fixed embeddings."""
-        return self.unobserved_weight * (fixed_CD.T @ fixed_CD)
+    def _columns(self, fixed_CD: Tensor) -> Columns:
+        """Return fixed embeddings (C, D) with what all rows have in common, the weighted Gram matrix (D, D) of them."""
+        return Columns.of(fixed_CD, self.unobserved_weight * (fixed_CD.T @ fixed_CD))
 
-    def _solve(self, rows: CSR, fixed_CD: Tensor, shared_DD: Tensor) -> Tensor:
+    def _solve(self, rows: CSR, columns: Columns) -> Tensor:
         """Return the embeddings (R, D) that minimise the loss while the others are fixed; 0 for empty rows."""
-        weights_R = self.reg_weight * (rows.lengths + self.unobserved_weight * len(fixed_CD)) ** self.reg_exponent
-        return fit_rows(rows, fixed_CD, shared_DD, weights_R)
+        n_columns = len(columns.padded_CD) - 1
+        weights_R = self.reg_weight * (rows.lengths + self.unobserved_weight * n_columns) ** self.reg_exponent
+        return fit_rows(rows, columns, weights_R)

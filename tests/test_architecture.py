@@ -27,6 +27,7 @@ LINE: Final = (
     ("time_span",),
     ("files",),
     ("memory",),
+    ("threads",),
     ("randomness",),
     ("registry",),
     ("config",),

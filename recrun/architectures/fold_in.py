@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recrun.architectures.least_squares import fit_pairs
+from recrun.architectures.least_squares import Columns, fit_pairs
 from recrun.architectures.remembered import Remembered
 
 if TYPE_CHECKING:
@@ -26,12 +26,11 @@ _SMALLEST: Final = 1e-12
 
 
 class ItemSide(NamedTuple):
-    """What all new users share: the vectors of the items, and their moments."""
+    """What all new users share."""
 
     vectors_ID: Tensor
-    mean_D: Tensor
-    second_DD: Tensor
-    """The mean of q q' over all items."""
+    centred: Columns
+    """The vectors without their mean, with their covariance."""
     ridge: float
 
 
@@ -72,7 +71,7 @@ class FoldIn(nn.Module):
         return self._embed(histories, side) @ side.vectors_ID.T
 
     def _embed(self, histories: CSR, side: ItemSide) -> Tensor:
-        users_BD = fit_pairs(histories.distinct(), side.vectors_ID, side.mean_D, side.second_DD, side.ridge)
+        users_BD = fit_pairs(histories.distinct(), side.centred, side.ridge)
         return F.normalize(users_BD, dim=-1) if self._unit else users_BD
 
     def _item_side(self) -> ItemSide:
@@ -83,5 +82,7 @@ class FoldIn(nn.Module):
         vectors = self._of[0].vectors()
         assert vectors is not None
         items_ID = vectors[1].detach()
-        second_DD = items_ID.T @ items_ID / len(items_ID)
-        return ItemSide(items_ID, items_ID.mean(0), second_DD, max(_RIDGE * float(second_DD.trace()), _SMALLEST))
+        centred_ID = items_ID - items_ID.mean(0)
+        covariance_DD = centred_ID.T @ centred_ID / len(items_ID)
+        ridge = _RIDGE * float(items_ID.square().sum()) / len(items_ID)
+        return ItemSide(items_ID, Columns.of(centred_ID, covariance_DD), max(ridge, _SMALLEST))

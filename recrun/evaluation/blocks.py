@@ -6,7 +6,6 @@ Shapes: B users of a block, U users, N pairs of a user and an item.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from recrun.data.interactions import CSR
 from recrun.evaluation.score_tiles import Scores, Tiler, smallest_tile
+from recrun.threads import thread_map
 
 T = TypeVar("T")
 Array = NDArray[Any]
@@ -54,15 +54,8 @@ def in_blocks(
     def blocks_of(users: Array) -> list[Array]:
         return [users[start : start + scores.rows] for start in range(0, len(users), scores.rows)]
 
-    if n_threads == 1:
-        yield lambda users: map(work_on, blocks_of(users))
-        return
-    try:
-        with ThreadPoolExecutor(n_workers, "recrun-ranking", torch.set_num_threads, (1,)) as pool:
-            yield lambda users: pool.map(work_on, blocks_of(users))
-    finally:
-        # Torch gives new threads the number that any thread set last.
-        torch.set_num_threads(n_threads)
+    with thread_map(n_threads, n_workers) as map_:
+        yield lambda users: map_(work_on, blocks_of(users))
 
 
 def pairs_of(rows: CSR, users_B: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
