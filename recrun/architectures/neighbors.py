@@ -217,7 +217,8 @@ class Neighbors:
                 case "dot":
                     return products
                 case "cosine":
-                    divisors = row_norms[rows] * column_norms[columns]
+                    divisors = column_norms[columns]
+                    divisors *= row_norms[rows]
                 case "asymmetric":
                     divisors = target_powers[targets] * source_powers[sources]
                 case "pearson":
@@ -232,7 +233,7 @@ class Neighbors:
                     divisors, products = of_rows[rows] + of_columns[columns], 2 * products
                 case "jaccard":
                     divisors = of_rows[rows] + of_columns[columns] - products
-            return np.asarray(products / (divisors + shrink))
+            return np.asarray(products / (divisors + shrink if shrink else divisors))
 
         return weigh
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from recrun.errors import ConfigError, Fault, TrainingError
 from recrun.randomness import generator
+from recrun.threads import thread_map
 
 if TYPE_CHECKING:
     from recrun.data.interactions import CSR
@@ -24,8 +25,9 @@ Progress = Callable[[int, int], None]
 """Called with (done, total) from time to time."""
 
 _BLOCK_ENTRIES: Final = 1 << 22
-"""The most entries in a block of a product: about 64 MB with the indices."""
-_VALUE_BITS: Final = 31
+"""The most entries in a block of a product that is made dense: about 64 MB with the indices."""
+_CUT_ENTRIES: Final = 1 << 21
+"""The most entries in a block of a product whose rows are cut; up to four threads hold as many each."""
 
 
 class SparseMatrix(nn.Module):
@@ -116,28 +118,26 @@ def largest_per_row(matrix: sparse.csr_matrix, n_kept: int) -> sparse.csr_matrix
         matrix: float32 (B, C).
         n_kept: K; a row with fewer entries above 0 keeps all of these.
     """
-    n_rows, n_columns = matrix.shape
-    column_bits = max(1, int(n_columns - 1).bit_length())
-    if n_rows > 1 << (64 - _VALUE_BITS - column_bits):
-        middle = n_rows // 2
-        return _stack([largest_per_row(half, n_kept) for half in (matrix[:middle], matrix[middle:])])
-    positive = matrix.data > 0
-    rows = np.repeat(np.arange(n_rows, dtype=np.uint64), np.diff(matrix.indptr))[positive]
-    # The bits of positive floats sort like the floats. So one integer sort orders by row, descending value, and column.
-    bits = matrix.data[positive].astype(np.float32, copy=False).view(np.uint32).astype(np.uint64)
-    keys = rows << np.uint64(_VALUE_BITS)
-    keys |= np.uint64((1 << _VALUE_BITS) - 1) - bits
-    keys <<= np.uint64(column_bits)
-    keys |= matrix.indices[positive].astype(np.uint64)
-    keys.sort()
-    lengths = np.bincount(rows.astype(np.int64), minlength=n_rows)
-    first = np.cumsum(lengths) - lengths
-    keys = keys[np.arange(len(keys)) - np.repeat(first, lengths) < n_kept]
-    columns = (keys & np.uint64((1 << column_bits) - 1)).astype(np.int32)
-    bits = np.uint64((1 << _VALUE_BITS) - 1) - ((keys >> np.uint64(column_bits)) & np.uint64((1 << _VALUE_BITS) - 1))
-    indptr = np.concatenate(([0], np.cumsum(np.minimum(lengths, n_kept))))
-    kept = sparse.csr_matrix((bits.astype(np.uint32).view(np.float32), columns, indptr), shape=matrix.shape)
-    kept.sort_indices()
+    lengths, n_rows = np.diff(matrix.indptr), matrix.shape[0]
+    # The bits of positive floats sort like the floats, and integers are partitioned faster.
+    bits = np.where(matrix.data > 0, matrix.data.astype(np.float32, copy=False).view(np.int32), 0)
+    least_R, parted = np.ones(n_rows, dtype=np.int32), bits.copy()
+    for row in np.flatnonzero(lengths > n_kept).tolist():
+        start, stop = matrix.indptr[row : row + 2]
+        parted[start:stop].partition(stop - start - n_kept)
+        least_R[row] = max(1, parted[stop - n_kept])
+    places = np.flatnonzero(bits >= np.repeat(least_R, lengths))
+    indptr = np.searchsorted(places, matrix.indptr)
+    kept = sparse.csr_matrix((bits[places].view(np.float32), matrix.indices[places], indptr), shape=matrix.shape)
+    kept = kept.tocsc().tocsr()  # orders the columns of each row
+    counts = np.diff(kept.indptr)
+    if (counts > n_kept).any():
+        # There are too many entries equal to the least one: those in the last columns are left out.
+        is_least = kept.data == np.repeat(least_R.view(np.float32), counts)
+        n_before = np.concatenate(([0], np.cumsum(is_least)))
+        n_left_R = n_kept - counts + n_before[kept.indptr[1:]]
+        kept.data[is_least & (n_before[1:] > np.repeat(n_left_R, counts))] = 0
+        kept.eliminate_zeros()
     return kept
 
 
@@ -164,17 +164,25 @@ def largest_of_product(
     n_rows = left.shape[0]
     ones = sparse.csr_matrix((np.ones(left.nnz), left.indices, left.indptr), shape=left.shape)
     n_paths = np.minimum(ones @ np.diff(right.indptr), right.shape[1])
-    blocks = []
-    for start, stop in row_blocks(n_paths, _BLOCK_ENTRIES):
+
+    def largest(block_of: tuple[int, int]) -> sparse.csr_matrix:
+        start, stop = block_of
         block = (left[start:stop] @ right).tocsr()
         rows = np.repeat(np.arange(start, stop, dtype=np.int32), np.diff(block.indptr))
         if weigh is not None:
             block.data = weigh(block.data, rows, block.indices).astype(np.float32, copy=False)
         if without_diagonal:
             block.data[rows == block.indices] = 0
-        blocks.append(largest_per_row(block, n_kept))
-        if progress is not None:
-            progress(stop, n_rows)
+        return largest_per_row(block, n_kept)
+
+    n_threads = torch.get_num_threads()
+    ranges = list(row_blocks(n_paths, min(_CUT_ENTRIES, 4 * _CUT_ENTRIES // n_threads)))
+    blocks = []
+    with thread_map(n_threads if len(ranges) > 1 else 1) as map_:
+        for (_, stop), block in zip(ranges, map_(largest, ranges), strict=True):
+            blocks.append(block)
+            if progress is not None:
+                progress(stop, n_rows)
     return _stack(blocks)
 
 

@@ -106,21 +106,18 @@ def test_the_largest_entries_of_each_row_are_kept_and_ties_go_to_the_smaller_col
     assert kept.data.dtype == np.float32
 
 
-def test_many_columns_leave_room_for_few_rows_at_once() -> None:
-    rng = np.random.default_rng(3)
-    n_columns = 1 << 29  # 4 bits are left for rows
-    rows, columns = np.repeat(np.arange(50), 6), rng.integers(0, n_columns, 300)
-    values = rng.random(300).astype(np.float32)
-    matrix = sparse.csr_matrix((values, (rows, columns)), shape=(50, n_columns))
-    kept = largest_per_row(matrix, 2)
-    expected = np.sort(values.reshape(50, 6), axis=1)[:, 4:]
-    np.testing.assert_array_equal(np.sort(kept.data.reshape(50, 2), axis=1), expected)
-    assert set(zip(*kept.nonzero(), strict=True)) <= set(zip(*matrix.nonzero(), strict=True))
+def test_values_that_are_no_numbers_are_not_kept() -> None:
+    values = np.array([1, np.nan, -np.nan, -0.0, 0, -3, 2, np.inf], dtype=np.float32)
+    matrix = sparse.csr_matrix((values, np.arange(8)[::-1].copy(), [0, 8]), shape=(1, 8))
+    for n_kept, expected in ((2, [0, 1]), (8, [0, 1, 7])):
+        kept = largest_per_row(matrix, n_kept)
+        assert kept.indices.tolist() == expected
+        assert kept.data.tolist() == [np.inf, 2, 1][: len(expected)]
 
 
-@pytest.mark.parametrize("block", [1, 100, 1 << 22])
+@pytest.mark.parametrize("block", [1, 100, 1 << 21])
 def test_the_largest_of_a_product_are_those_of_the_whole(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recrun.architectures.sparse._BLOCK_ENTRIES", block)
+    monkeypatch.setattr("recrun.architectures.sparse._CUT_ENTRIES", block)
     left, right = _random(20, 9, density=0.2), _random(9, 20, density=0.2, seed=1)
     product = left.toarray() @ right.toarray()
     np.testing.assert_array_equal(
@@ -138,6 +135,21 @@ def test_the_largest_of_a_product_are_those_of_the_whole(block: int, monkeypatch
     )
     np.testing.assert_allclose(found.toarray(), _cut(halved, 3), rtol=1e-6)
     assert told[-1] == (20, 20)
+
+
+def test_the_number_of_threads_changes_no_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recrun.architectures.sparse._CUT_ENTRIES", 200)
+    left, right, before = _random(300, 20), _random(20, 300, seed=1), torch.get_num_threads()
+    found, told = [], []
+    for n_threads in (1, 4):
+        torch.set_num_threads(n_threads)
+        found.append(largest_of_product(left, right, 5, progress=lambda done, total: told.append(done)))
+        assert torch.get_num_threads() == n_threads
+    torch.set_num_threads(before)
+    for name in ("indptr", "indices", "data"):
+        np.testing.assert_array_equal(getattr(found[0], name), getattr(found[1], name))
+    assert told == 2 * sorted(set(told))
+    assert told[-1] == 300
 
 
 def test_blocks_of_rows_cover_them_and_cost_no_more_than_allowed() -> None:
