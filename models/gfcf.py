@@ -5,7 +5,7 @@ Shapes: B users in a batch, U users, I items, D embedding.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -19,6 +19,11 @@ from recrun.types import NonNegativeFloat, PositiveInt
 
 if TYPE_CHECKING:
     from recrun.data.interactions import CSR, TrainingData
+
+_GRAPH_ENTRIES: Final = 1 << 26
+"""Most pairs of items of a graph that is kept as a dense matrix, of 256 MB."""
+_DENSE_SPEED: Final = 8
+"""How many entries of a dense matrix are added in the time of one of a sparse matrix; about 10 were measured."""
 
 
 @MODELS.register("gfcf", new_users=True)
@@ -48,6 +53,8 @@ class GFCF(ClosedFormArch):
         self.roots = _roots(data)
         self.normalized.data *= self.roots[self.normalized.indices] ** -1
         self.transposed = self.normalized.T.tocsr()
+        self.keeps_graph = _graph_is_less_work(self.rows)
+        self._graph: np.ndarray | None = None  # made for the first scores
         self.register_buffer("user_vectors", torch.zeros(data.n_users, embedding_dim))
         self.register_buffer("item_vectors", torch.zeros(data.n_items, embedding_dim))
 
@@ -72,9 +79,33 @@ class GFCF(ClosedFormArch):
 
     def _smooth(self, rows: csr_matrix, users_BD: Tensor) -> Tensor:
         """Return the scores (B, I) of rows (B, I) with their projections X Di^-1/2 V."""
-        # From item to user to item in two products: the graph of items has many more edges than there are interactions.
-        scores = torch.from_numpy(dense_product(rows @ self.transposed, self.normalized)).to(users_BD.device)
-        return scores.addmm_(users_BD, self.item_vectors.T, alpha=self.alpha)
+        if self.keeps_graph:
+            if self._graph is None:
+                self._graph = dense_product(self.transposed, self.normalized)
+            scores = torch.from_numpy(rows @ self._graph)
+        else:  # from item to user to item
+            scores = torch.from_numpy(dense_product(rows @ self.transposed, self.normalized))
+        return scores.to(users_BD.device).addmm_(users_BD, self.item_vectors.T, alpha=self.alpha)
+
+
+def _graph_is_less_work(rows: csr_matrix) -> bool:
+    """Return whether all users are scored sooner by the graph of items N'N (I, I) than by two sparse products.
+
+    The graph is dense, since it has many more edges than there are interactions. Two users are counted as having common
+    items as far as the numbers of interactions allow it.
+
+    Args:
+        rows: the interactions (U, I).
+    """
+    n_users, n_items = rows.shape
+    if n_items**2 > _GRAPH_ENTRIES:
+        return False
+    lengths_U, counts_I = (np.asarray(rows.sum(axis), dtype=np.float64).ravel() for axis in (1, 0))
+    paths_U = rows @ counts_I
+    mean_length = float((rows.T @ lengths_U) @ counts_I) / max(1, paths_U.sum())
+    of_products = paths_U.sum() + np.minimum(paths_U, n_users).sum() * mean_length
+    of_graph = (lengths_U**2).sum() + rows.nnz * n_items / _DENSE_SPEED
+    return bool(of_graph < of_products)
 
 
 def _roots(data: TrainingData) -> np.ndarray:
