@@ -15,6 +15,7 @@ import numpy as np
 
 EMBEDDING_DIM, BATCH_SIZE, LEARNING_RATE = 64, 2048, 1e-3
 CUTOFFS = (10, 20)
+N_ITERATIONS, N_NEIGHBORS = 10, 100
 Pairs = tuple[np.ndarray, np.ndarray]
 clock: Callable[[], float] = time.perf_counter
 """The clock for all timings; `options` sets it."""
@@ -28,6 +29,7 @@ def options(description: str | None) -> argparse.Namespace:
     parser.add_argument("--evaluations", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--cpu-time", action="store_true", help="processor seconds of the process instead of wall time")
+    parser.add_argument("--closed-form", action="store_true", help="time the fits of `closed_form.py` instead")
     arguments = parser.parse_args()
     global clock
     clock = time.process_time if arguments.cpu_time else time.perf_counter
@@ -48,6 +50,16 @@ def seconds_of(task: Callable[[], object]) -> float:
     start = clock()
     task()
     return clock() - start
+
+
+def report_fits(package: str, fits: dict[str, Callable[[], object]]) -> None:
+    """Time fits, and print their wall and processor seconds as one line of JSON."""
+    seconds: dict[str, list[float]] = {}
+    for name, fit in fits.items():
+        wall, processor = time.perf_counter(), time.process_time()
+        fit()
+        seconds[name] = [time.perf_counter() - wall, time.process_time() - processor]
+    print(json.dumps({"peer": package, "version": version(package), "fits": seconds}), flush=True)
 
 
 def report(package: str, epochs: list[float], evaluations: list[float], numbers: dict[str, float], note: str) -> None:

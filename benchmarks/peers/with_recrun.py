@@ -1,18 +1,49 @@
 """Time an epoch and a full evaluation of BPR-MF in recrun on Gowalla, as the other scripts time theirs.
 
-    python benchmarks/peers/with_recrun.py --data ../shared/data/gowalla
+    python benchmarks/peers/with_recrun.py --data ../shared/data/gowalla [--closed-form]
 
 An epoch is `Coach.train` of the coach that `recrun train bprmf` makes, an evaluation `Coach.score` of test: 12 metrics.
+With `--closed-form`, the fits of iALS and nearest neighbours that implicit has too.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from _peer import BATCH_SIZE, EMBEDDING_DIM, LEARNING_RATE, options, report, seconds_of
+from _peer import (
+    BATCH_SIZE,
+    EMBEDDING_DIM,
+    LEARNING_RATE,
+    N_ITERATIONS,
+    N_NEIGHBORS,
+    options,
+    report,
+    report_fits,
+    seconds_of,
+)
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import TrainingData
+
+
+def fits_on(data: TrainingData) -> dict[str, Callable[[], object]]:
+    """Return the fits to be timed, by name."""
+    from recrun.models.ials import IALS
+    from recrun.models.itemknn import ItemKNN
+    from recrun.models.userknn import UserKNN
+
+    models = {
+        "ials": IALS(data, embedding_dim=EMBEDDING_DIM, n_iterations=N_ITERATIONS),
+        "itemknn": ItemKNN(data, n_neighbors=N_NEIGHBORS),
+        "userknn": UserKNN(data, n_neighbors=N_NEIGHBORS),
+    }
+    return {name: partial(model.fit, data) for name, model in models.items()}
 
 
 def main() -> None:
@@ -27,6 +58,9 @@ def main() -> None:
     overrides = [f"{name}={value}" for name, value in settings.items()]
     data = ["dataset=File", f"root={arguments.data}", "format=lightgcn", *files, "valid_ratio=0"]
     with trained_by([*data, *overrides]) as coach:
+        if arguments.closed_form:
+            report_fits("recrun", fits_on(coach.dataset.base.training_data()))
+            return
         coach.train(0)
         epochs = [seconds_of(lambda number=number: coach.train(number + 1)) for number in range(arguments.epochs)]
         numbers: dict[str, float] = {}
