@@ -49,6 +49,9 @@ def fits_on(data: TrainingData) -> dict[str, Callable[[], object]]:
 def main() -> None:
     """Measure and print."""
     arguments = options(__doc__)
+    from recrun.training.torch_workarounds import let_threads_sleep
+
+    let_threads_sleep()  # as `recrun` does, before torch is imported
     from _common import METRICS, trained_by
 
     compressed = ".gz" if (arguments.data / "train.txt.gz").exists() else ""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypedDict
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -217,22 +218,26 @@ class Neighbors:
                 case "dot":
                     return products
                 case "cosine":
-                    divisors = column_norms[columns]
-                    divisors *= row_norms[rows]
+                    divisors = _take(column_norms, columns)
+                    divisors *= _take(row_norms, rows)
                 case "asymmetric":
-                    divisors = target_powers[targets] * source_powers[sources]
+                    divisors = _take(target_powers, targets) * _take(source_powers, sources)
                 case "pearson":
                     # A row with all features does not vary; the numerator is then 0 as well.
-                    divisors = row_deviations[rows] * column_deviations[columns]
+                    divisors = _take(row_deviations, rows) * _take(column_deviations, columns)
                     divisors[divisors == 0] = 1
-                    products = products - of_rows[rows].astype(np.float64) * of_columns[columns] / n_features
+                    products = (
+                        products - _take(of_rows, rows).astype(np.float64) * _take(of_columns, columns) / n_features
+                    )
                 case "tversky":
-                    only = alpha * (of_targets[targets] - products) + beta * (of_sources[sources] - products)
+                    only = alpha * (_take(of_targets, targets) - products) + beta * (
+                        _take(of_sources, sources) - products
+                    )
                     divisors = products + only
                 case "dice":
-                    divisors, products = of_rows[rows] + of_columns[columns], 2 * products
+                    divisors, products = _take(of_rows, rows) + _take(of_columns, columns), 2 * products
                 case "jaccard":
-                    divisors = of_rows[rows] + of_columns[columns] - products
+                    divisors = _take(of_rows, rows) + _take(of_columns, columns) - products
             return np.asarray(products / (divisors + shrink if shrink else divisors))
 
         return weigh
@@ -291,6 +296,12 @@ def _inverse_sums(weights: sparse.csr_matrix, axis: int) -> NDArray[Any]:
     totals = np.asarray(weights.sum(axis)).ravel()
     inverse: NDArray[Any] = 1 / np.where(totals > 0, totals, 1)
     return inverse
+
+
+def _take(values: NDArray[Any], places: NDArray[Any]) -> NDArray[Any]:
+    """Return `values[places]`; torch takes half of numpy's time, which first copies the places as 64-bit integers."""
+    taken: NDArray[Any] = torch.from_numpy(values).index_select(0, torch.from_numpy(places)).numpy()
+    return taken
 
 
 def _only(key: str, value: str, needed: str) -> str:

@@ -26,6 +26,7 @@ Progress = Callable[[int, int], None]
 
 _BLOCK_ENTRIES: Final = 1 << 22
 """The most entries in a block of a product that is made dense: about 64 MB with the indices."""
+_INFINITY: Final = int(np.float32(np.inf).view(np.int32))
 _CUT_ENTRIES: Final = 1 << 21
 """The most entries in a block of a product whose rows are cut; up to four threads hold as many each."""
 
@@ -120,7 +121,9 @@ def largest_per_row(matrix: sparse.csr_matrix, n_kept: int) -> sparse.csr_matrix
     """
     lengths, n_rows = np.diff(matrix.indptr), matrix.shape[0]
     # The bits of positive floats sort like the floats, and integers are partitioned faster.
-    bits = np.where(matrix.data > 0, matrix.data.astype(np.float32, copy=False).view(np.int32), 0)
+    bits = matrix.data.astype(np.float32, copy=False).view(np.int32)
+    if len(bits) and bits.max() > _INFINITY:
+        bits = np.where(matrix.data > 0, bits, 0)  # without NaN
     least_R, parted = np.ones(n_rows, dtype=np.int32), bits.copy()
     for row in np.flatnonzero(lengths > n_kept).tolist():
         start, stop = matrix.indptr[row : row + 2]
