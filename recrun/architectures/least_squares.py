@@ -35,7 +35,7 @@ class Columns(NamedTuple):
     def of(cls, fixed_CD: Tensor, shared_DD: Tensor) -> Columns:
         """Return the columns with vectors h (C, D), and a positive semidefinite matrix (D, D) that all rows share."""
         # In double precision, and on the CPU, since not all devices have it.
-        eigenvalues_D, basis_DD = torch.linalg.eigh(shared_DD.double().cpu())
+        eigenvalues_D, basis_DD = torch.linalg.eigh(shared_DD.cpu().double())
         basis_DD = basis_DD.to(fixed_CD)
         padded_CD = torch.cat([fixed_CD @ basis_DD, fixed_CD.new_zeros(1, fixed_CD.size(1))])
         return cls(padded_CD, eigenvalues_D.clamp(min=0).to(fixed_CD), basis_DD)
