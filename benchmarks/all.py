@@ -86,7 +86,7 @@ def main() -> None:
     options = parser.parse_args()
     commands = [[str(FOLDER / f"{name}.py"), *(SMALL[name].split() if options.small else [])] for name in options.only]
     if options.peers:
-        commands.append([str(FOLDER / "peers" / "run.py"), "--venvs", options.peers])
+        commands += [[str(FOLDER / "peers" / name), "--venvs", options.peers] for name in ("run.py", "closed_form.py")]
     failed = []
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "targets.jsonl"

@@ -63,6 +63,9 @@ class UserKNN(ClosedFormArch):
 
     def fit(self, data: TrainingData) -> None:
         """Find each user's nearest neighbours."""
+        if self.neighbors_of == "target":
+            self.similarities.set(self.neighbors.nearest(data.matrix(), progress=self.progress))
+            return
         weights = self.neighbors.weights(data.matrix(), self.neighbors_of, progress=self.progress)
         self.similarities.set(weights.T.tocsr())
 

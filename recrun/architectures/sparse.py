@@ -124,11 +124,10 @@ def largest_per_row(matrix: sparse.csr_matrix, n_kept: int) -> sparse.csr_matrix
     bits = matrix.data.astype(np.float32, copy=False).view(np.int32)
     if len(bits) and bits.max() > _INFINITY:
         bits = np.where(matrix.data > 0, bits, 0)  # without NaN
-    least_R, parted = np.ones(n_rows, dtype=np.int32), bits.copy()
-    for row in np.flatnonzero(lengths > n_kept).tolist():
-        start, stop = matrix.indptr[row : row + 2]
-        parted[start:stop].partition(stop - start - n_kept)
-        least_R[row] = max(1, parted[stop - n_kept])
+    least_R, parted, cut_R = np.ones(n_rows, dtype=np.int32), bits.copy(), lengths > n_kept
+    for start, length in zip(matrix.indptr[:-1][cut_R].tolist(), lengths[cut_R].tolist(), strict=True):
+        parted[start : start + length].partition(length - n_kept)
+    least_R[cut_R] = np.maximum(1, parted[matrix.indptr[1:][cut_R] - n_kept])
     places = np.flatnonzero(bits >= np.repeat(least_R, lengths))
     indptr = np.searchsorted(places, matrix.indptr)
     kept = sparse.csr_matrix((bits[places].view(np.float32), matrix.indices[places], indptr), shape=matrix.shape)
