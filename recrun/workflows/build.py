@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,7 +40,7 @@ def prepare(
     reporters: ReporterFactory | None = None,
     latest: bool = False,
     verbose: int | None = None,
-    kind: type[Coach] = Coach,
+    kind: Callable[..., Coach] = Coach,
 ) -> Coach:
     """Build everything that a config names and open its run folder; call `fit()` on the result to train.
 
@@ -50,28 +51,48 @@ def prepare(
         reporters: makes the reporters of the run; None for the usual ones.
         latest: whether `latest` is to point at the run.
         verbose: how much is shown now, whatever the config says; it is not stored in the run.
-        kind: the class of what is returned.
+        kind: makes what is returned of the parts.
 
     Raises:
         ConfigError, DataError, CheckpointError: it cannot be built; no run folder is created.
     """
     require_packages(resolved.config.track)
-    resolved = _settle_seed(resolved, runs)
-    settings = portable(resolved)
-    continued = run or (resumable(settings, runs) if settings.resume else None)
-    resolved, threads = _settle_threads(resolved, continued)
-    coach = build(resolved, kind=kind)
-    coach.notes = [*resolved.notes, *([] if threads is None else [str(threads)])]
-    start(resolved, coach, continued)
-    coach.compile(settings, settings.monitors, run=run, runs=runs, reporters=reporters, latest=latest)
+    resolved = settle_seed(resolved, runs)
+    settled, threads = _settle_threads(resolved, _continued(resolved, runs, run))
+    coach = build(settled, kind=kind)
+    open_run(resolved, coach, runs=runs, run=run, reporters=reporters, latest=latest, verbose=verbose)
     if threads is not None:
+        coach.notes.append(str(threads))
         coach.run.update_run(**{ENTRY: threads.entry()})
-    if verbose is not None:
-        coach.show(verbose)
     return coach
 
 
-def build(resolved: Resolved, *, to_train: bool = True, kind: type[Coach] = Coach) -> Coach:
+def open_run(
+    resolved: Resolved,
+    coach: Coach,
+    *,
+    runs: str | Path,
+    run: RunFolder | None,
+    reporters: ReporterFactory | None,
+    latest: bool,
+    verbose: int | None,
+) -> None:
+    """Open the folder of the run that a Coach of `build` trains; arguments as for `prepare`."""
+    settings = portable(resolved)
+    coach.notes = list(resolved.notes)
+    start(resolved, coach, _continued(resolved, runs, run))
+    coach.compile(settings, settings.monitors, run=run, runs=runs, reporters=reporters, latest=latest)
+    if verbose is not None:
+        coach.show(verbose)
+
+
+def _continued(resolved: Resolved, runs: str | Path, run: RunFolder | None) -> RunFolder | None:
+    """Return the run that is continued: the given one, or the one that `resume: true` finds."""
+    settings = portable(resolved)
+    return run or (resumable(settings, runs) if settings.resume else None)
+
+
+def build(resolved: Resolved, *, to_train: bool = True, kind: Callable[..., Coach] = Coach) -> Coach:
     """Seed, and build the data set, the model and, with `to_train`, what trains it; no run folder is opened.
 
     With `threads: auto`, torch keeps the number of threads that it has; see `prepare`.
@@ -164,7 +185,7 @@ def describe(resolved: Resolved, coach: Coach) -> dict[str, Any]:
     }
 
 
-def _settle_seed(resolved: Resolved, runs: str | Path | None = None) -> Resolved:
+def settle_seed(resolved: Resolved, runs: str | Path | None = None) -> Resolved:
     """Draw the seed if the config says -1; if `resume: true` continues a run, use that run's seed."""
     if resolved.config.seed != -1:
         return resolved

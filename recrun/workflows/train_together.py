@@ -9,15 +9,18 @@ import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from recrun.config.settings import AUTO
 from recrun.errors import ConfigError, Fault, TrainingError
 from recrun.runs.folder import RunFolder
 from recrun.training.coach import Coach
 from recrun.training.parallel.follow import follow
-from recrun.training.parallel.process_group import Processes
+from recrun.training.parallel.leading_coach import LeadingCoach
+from recrun.training.parallel.process_group import Processes, device_of_process
 from recrun.training.parallel.shares import refuse_inseparable
 from recrun.training.run_keeper import ReporterFactory
 from recrun.training.stop_signals import StopRequests
@@ -44,7 +47,7 @@ def take_part(
         ConfigError, DataError, CheckpointError: it cannot be built, here or in another process.
         SystemExit: another process than the leader cannot go on.
     """
-    refuse_closed_form(resolved)
+    refuse_alone(resolved)
     processes = Processes.join()
     with processes.all_or_none():
         if processes.leads:
@@ -54,7 +57,8 @@ def take_part(
     else:
         resolved = replace(resolved, config=resolved.config.replace(seed=processes.listen()["seed"]))
     with processes.all_or_none():
-        coach = build(resolved, processes=processes)
+        here = replace(resolved, config=resolved.config.replace(device=device_of_process(resolved.config.device)))
+        coach = build(here, kind=partial(LeadingCoach, processes=processes) if processes.leads else Coach)
         if processes.leads:
             refuse_inseparable(
                 coach.model, coach.criterion, coach.dataset, resolved.config.seed, processes.n, coach.device
@@ -62,20 +66,24 @@ def take_part(
         else:  # the leader checks when it opens the run
             coach.check(resolved.config, resolved.config.monitors)
     if processes.leads:
-        return open_run(resolved, coach, runs=runs, run=run, reporters=reporters, latest=latest, verbose=verbose)
+        open_run(resolved, coach, runs=runs, run=run, reporters=reporters, latest=latest, verbose=verbose)
+        return coach
     follow(coach, processes)
     return None
 
 
-def refuse_closed_form(resolved: Resolved) -> None:
-    """Check that a model is trained step by step.
+def refuse_alone(resolved: Resolved) -> None:
+    """Refuse what one process does.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: the model is not trained step by step, or steps are to be timed.
     """
     if not resolved.trains:
         message = f"{resolved.config.model} is fitted at once, by one process; train it without --processes"
         raise ConfigError(Fault(message, key="model"))
+    if resolved.config.threads == AUTO:
+        message = "auto times the steps of one process; give the number of threads of each process, or null"
+        raise ConfigError(Fault(message, key="threads"))
 
 
 def launch(resolved: Resolved, n: int, arguments: Sequence[str]) -> int:
@@ -87,7 +95,7 @@ def launch(resolved: Resolved, n: int, arguments: Sequence[str]) -> int:
         arguments: those of the command.
 
     Raises:
-        ConfigError: the model is not trained step by step.
+        ConfigError: that is for one process.
         TrainingError: the leader was killed.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
@@ -95,7 +103,7 @@ def launch(resolved: Resolved, n: int, arguments: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    refuse_closed_form(resolved)
+    refuse_alone(resolved)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // n)))
     logging.getLogger("torch.distributed").disabled = True
     for name in [*logging.root.manager.loggerDict]:
