@@ -40,14 +40,14 @@ def estimate(resolved: Resolved, runs: str | Path = "runs", *, start: float = 0.
     """
     require_packages(resolved.config.track)
     dataset = build_data(resolved)  # by now it is cached, so that it is read at once below
-    rows, cached = dataset.describe(), getattr(dataset, "cached_in", None)
+    cached = getattr(dataset, "cached_in", None)
     written = refuse_large_tables(resolved, dataset, runs)
     del dataset
     gc.collect()
     # In memory or on a small disk, the folder of temporary files may have no room for what the run has room for.
     beside = existing(runs) if shutil.disk_usage(tempfile.gettempdir()).free < 2 * written else None
     with tempfile.TemporaryDirectory(prefix="recrun-estimate-", dir=beside) as folder:
-        short = replace(resolved, config=_short(resolved.config, rows))
+        short = replace(resolved, config=_short(resolved.config))
         begun = time.perf_counter() - start
         with memory_guarded(resolved) as guard:
             coach: Any = prepare(
@@ -65,11 +65,9 @@ def estimate(resolved: Resolved, runs: str | Path = "runs", *, start: float = 0.
     return {**document, "notes": list(dict.fromkeys(document["notes"])), "estimate": found}
 
 
-def _short(config: Config, rows: Mapping[str, Any]) -> Config:
-    """Return the config of the short run: quiet, without trackers, and not scored on test where there is validation."""
-    validates = config.eval_valid and config.train_on == "train" and rows.get("valid")
-    changes: dict[str, Any] = {"verbose": 0, "resume": False, "id": "estimate"}
-    return untracked(config.replace(**changes, eval_test=config.eval_test and not validates))
+def _short(config: Config) -> Config:
+    """Return the config of the short run: quiet, new, and without trackers."""
+    return untracked(config.replace(verbose=0, resume=False, id="estimate"))
 
 
 def _estimate(

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from types import FrameType
@@ -103,6 +103,8 @@ class ShortCoach(Coach):
         begun = time.perf_counter()
         with locked(self.run, True), Interrupts() as self._interrupts, self._closing():
             self.stage, self._batches = "writing a checkpoint", []
+            if self.settings.validates:  # test is not read for this
+                self._take(replace(self.settings, cfg={**self.cfg, "eval_test": False}))
             self.resume()
             self.save_checkpoint(0)
             self.validate(0)

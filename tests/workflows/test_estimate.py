@@ -143,3 +143,21 @@ def test_a_short_run_that_is_interrupted_leaves_nothing(monkeypatch: pytest.Monk
     with pytest.raises(KeyboardInterrupt, match="interrupted; nothing was kept"):
         estimate(resolve("bprmf", [*SMALL, *MF, "epochs=3"]), tmp_path / "runs")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "splits"), [([], {"valid"}), (["eval_valid=false", "train_on=train_valid"], {"test"})]
+)
+def test_test_is_read_only_where_there_is_no_validation(
+    options: list[str], splits: set[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    read = set()
+    real = Coach._evaluate_split
+
+    def evaluate(self: Coach, split: str, epoch: int) -> Any:
+        read.add(split)
+        return real(self, split, epoch)
+
+    monkeypatch.setattr(Coach, "_evaluate_split", evaluate)
+    estimate(resolve("bprmf", [*SMALL, *MF, "epochs=2", *options]), tmp_path)
+    assert read == splits
