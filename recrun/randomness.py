@@ -77,6 +77,13 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def seed_torch_for(seed: int, epoch: int, purpose: str) -> None:
+    """Seed torch's global generators for one purpose in one epoch of a run; see `generator`."""
+    import torch
+
+    torch.manual_seed(int(generator(seed, epoch, purpose).integers(1 << 62)))
+
+
 def draw_seed() -> int:
     """Return a random seed, for a run with `seed: -1`."""
     return int.from_bytes(os.urandom(4), "little") % 2**31

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
@@ -110,6 +110,8 @@ def command(
         raise click.UsageError("--resume continues a run in its own folder; remove --runs")
     if resumed is None and trust:
         raise click.UsageError("--trust is for --resume; a CONFIG that you name may name code")
+    if dry_run and processes > 1:
+        raise click.UsageError("--dry-run estimates one process; remove --processes")
     from recrun.training.pause import Pause, Paused
 
     pause = Pause.read(until, floors)
@@ -118,10 +120,8 @@ def command(
         _print_config(resolved)
         return
     verbose = (resolved.config.verbose if verbose is None else verbose) if leads() else 0
-    if processes > 1 and not (dry_run or was_launched()):
-        from recrun.workflows.train_together import launch
-
-        click.get_current_context().exit(launch(resolved, processes, sys.argv[1:]))
+    if processes > 1 and not was_launched():
+        _launch(resolved, processes)
     if verbose:
         echo(f"config: {resolved.path}", err=True)
     if dry_run:
@@ -144,6 +144,13 @@ def command(
             print_json(result)
         elif verbose:
             _print_result(result)
+
+
+def _launch(resolved: Resolved, processes: int) -> NoReturn:
+    """Run this command in several processes, and end with the exit code of the one that leads."""
+    from recrun.workflows.train_together import launch
+
+    click.get_current_context().exit(launch(resolved, processes, sys.argv[1:]))
 
 
 def _prepare(resolved: Resolved, **run: Any) -> Coach | None:
@@ -212,7 +219,7 @@ def _train(coach: Coach, profile: bool) -> dict[str, Any]:
 
 
 def _print_plan(resolved: Resolved, runs: str, as_json: bool) -> None:
-    from recrun.workflows.estimate import estimate, lines_of
+    from recrun.workflows.dry_run.estimate import estimate, lines_of
 
     document = estimate(resolved, runs, start=time.process_time())
     if as_json:

@@ -169,6 +169,12 @@ class Interrupts(_Handlers):
         os._exit(_EXIT_INTERRUPTED)
 
 
+def leave_requests_to_others() -> None:
+    """Ignore requests to stop from now on: another process that got them too ends this one."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class StopRequests(_Handlers):
     """Context manager that counts SIGINT, SIGTERM and SIGHUP, for work that checks the count frequently.
 

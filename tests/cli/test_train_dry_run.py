@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from recrun.workflows import estimate, fits
+from recrun.workflows.dry_run import estimate, fits
 
 from .conftest import OWN, SMALL, TINY
 

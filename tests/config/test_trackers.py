@@ -13,7 +13,7 @@ from recrun.config.trackers import is_installed, known_tracker, require_packages
 from recrun.errors import ConfigError
 from recrun.sweep.planning.plan import plan_sweep
 from recrun.workflows.build import prepare
-from recrun.workflows.estimate import estimate
+from recrun.workflows.dry_run.estimate import estimate
 from tests.report.trackers.book import server
 
 

@@ -12,10 +12,10 @@ import pytest
 from recrun.config.resolve import resolve
 from recrun.runs.cost import epochs_of, evaluations_of, run_seconds
 from recrun.training.coach import Coach
-from recrun.workflows import short_run
 from recrun.workflows.build import prepare
-from recrun.workflows.estimate import estimate, lines_of
-from recrun.workflows.short_run import Measured, ShortCoach
+from recrun.workflows.dry_run import short_run
+from recrun.workflows.dry_run.estimate import estimate, lines_of
+from recrun.workflows.dry_run.short_run import Measured, ShortCoach
 
 SMALL = ["n_users=60", "n_items=40", "n_interactions=900", "device=cpu", "threads=1", "verbose=0"]
 MF = ["batch_size=64", "embedding_dim=8", "early_stop_patience=null"]

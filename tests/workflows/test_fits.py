@@ -10,9 +10,9 @@ import torch
 
 from recrun.config.resolve import resolve
 from recrun.errors import ConfigError
-from recrun.workflows import fits
 from recrun.workflows.build import build_data
-from recrun.workflows.fits import _held_by, memory_guarded, refuse_large_tables, refuse_on_disk
+from recrun.workflows.dry_run import fits
+from recrun.workflows.dry_run.fits import _held_by, memory_guarded, refuse_large_tables, refuse_on_disk
 
 DATA = ["n_users=1000", "n_items=1000", "n_interactions=5000", "device=cpu", "threads=1", "verbose=0"]
 MB = 1 << 20

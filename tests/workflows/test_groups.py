@@ -19,7 +19,7 @@ from recrun.runs.per_user import add_per_user, read_per_user
 from recrun.runs.resume import resolve_run
 from recrun.training.coach import Coach
 from recrun.workflows.build import prepare
-from recrun.workflows.estimate import estimate
+from recrun.workflows.dry_run.estimate import estimate
 from recrun.workflows.evaluate import evaluate
 
 SMALL = ["dataset=File", "path=ratings.csv", "split=ratio", "device=cpu", "threads=1", "verbose=0", "epochs=3"]

@@ -24,7 +24,7 @@ from recrun.training.coach import Coach
 from recrun.upkeep.remove import plan_removal
 from recrun.workflows.build import prepare
 from recrun.workflows.checked_subject import Subject
-from recrun.workflows.estimate import estimate
+from recrun.workflows.dry_run.estimate import estimate
 from recrun.workflows.reproduce import reproduce
 
 SMALL = ["device=cpu", "threads=1", "verbose=0", "plots=false", "batch_size=128"]

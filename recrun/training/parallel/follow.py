@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -15,6 +14,7 @@ from recrun.training.loader import Loader
 from recrun.training.parallel.leading_coach import RESTORED
 from recrun.training.parallel.process_group import Processes, ProcessLost
 from recrun.training.parallel.step import SharedSteps, StoppedEarly
+from recrun.training.stop_signals import leave_requests_to_others
 
 
 def follow(coach: Coach, processes: Processes) -> None:
@@ -26,9 +26,7 @@ def follow(coach: Coach, processes: Processes) -> None:
         coach: has the parts of the run, and its settings from `check`; it opens no run folder.
         processes: this process and the others.
     """
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    leave_requests_to_others()
     follower = _Follower(coach, processes)
     try:
         while (order := processes.listen())["do"] != "end":

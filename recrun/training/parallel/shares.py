@@ -20,7 +20,7 @@ from recrun.data.postprocessing.batch_negatives import LOG_Q, SHARED
 from recrun.data.postprocessing.mode import Mode
 from recrun.data.postprocessing.tensor import to_device
 from recrun.errors import ConfigError
-from recrun.randomness import undisturbed_random_state
+from recrun.randomness import seed_torch_for, undisturbed_random_state
 from recrun.training.loader import n_rows
 
 _NOISE: Final = 0.3
@@ -94,7 +94,7 @@ def refuse_inseparable(model: Any, criterion: Any, pipe: Pipe, seed: int, n: int
     if batch is None:
         return
     with _unchanged(model, device), torch.no_grad():
-        torch.manual_seed(seed)
+        seed_torch_for(seed, 0, "separable")
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=_NOISE)
         whole = float(model.training_loss(to_device(batch, device), criterion))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recrun.criterions.base import checked_loss
-from recrun.randomness import generator
+from recrun.randomness import seed_torch_for
 from recrun.training.parallel.gradients import GradientExchange
 from recrun.training.parallel.process_group import Processes
 from recrun.training.parallel.shares import Share, Shares
@@ -57,8 +57,7 @@ class SharedSteps:
             StoppedEarly: the leader goes on no further.
         """
         keeper, cfg = self._keeper, self._keeper.cfg
-        draws = generator(cfg["seed"], epoch, f"step {step} of process {self._processes.rank}")
-        torch.manual_seed(int(draws.integers(1 << 62)))
+        seed_torch_for(cfg["seed"], epoch, f"step {step} of process {self._processes.rank}")
         low_precision = cfg.get("precision", "float32") == "bf16"
         with torch.autocast(keeper.device.type, torch.bfloat16, enabled=low_precision):
             loss: Any = keeper.model.training_loss(share.batch, keeper.criterion)

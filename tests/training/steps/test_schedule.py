@@ -20,7 +20,7 @@ from recrun.runs.folder import RunFolder
 from recrun.training.schedulers import StepSchedule
 from recrun.training.stop_signals import Interrupted
 from recrun.workflows.build import build, prepare
-from recrun.workflows.estimate import estimate
+from recrun.workflows.dry_run.estimate import estimate
 
 BY_STEPS = ["cosine_steps", "linear", "warmup_steps"]
 SMALL = [

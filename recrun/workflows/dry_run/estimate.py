@@ -19,8 +19,8 @@ from recrun.report.terminal.lines import counted, duration, size
 from recrun.runs.cost import epochs_of, evaluations_of, run_seconds
 from recrun.training.reporter import make_reporters
 from recrun.workflows.build import build_data, describe, prepare
-from recrun.workflows.fits import existing, memory_guarded, refuse_large_tables, refuse_on_disk
-from recrun.workflows.short_run import FIT_SECONDS, Measured, ShortCoach
+from recrun.workflows.dry_run.fits import existing, memory_guarded, refuse_large_tables, refuse_on_disk
+from recrun.workflows.dry_run.short_run import FIT_SECONDS, Measured, ShortCoach
 
 
 def estimate(resolved: Resolved, runs: str | Path = "runs", *, start: float = 0.0) -> dict[str, Any]:
