@@ -46,6 +46,7 @@ SCRIPTS = (
     "search",
     "sweep_overhead",
     "pausing",
+    "processes",
     "serving",
 )
 SMALL = {
@@ -72,6 +73,7 @@ SMALL = {
     "search": "--studies 2 --trials 15",
     "sweep_overhead": "--trials 2 --rounds 1",
     "pausing": "--rounds 1 --epochs 3",
+    "processes": "--config synthetic/bprmf --rounds 1 --epochs 1",
     "serving": "--seconds 1 --rounds 1",
 }
 """The arguments of each script with `--small`."""

@@ -19,7 +19,7 @@ SOURCES = Path(__file__).resolve().parent.parent / "recrun"
 HOMES: Final = {
     "fcntl": "files.py",
     "msvcrt": "files.py",
-    "resource": "runs/peak_memory.py",
+    "resource": "runs/peak_memory.py workflows/dry_run/fits.py",
     "killpg": "sweep/engines/processes.py",
     "pass_fds": "sweep/engines/processes.py",
     "start_new_session": "sweep/engines/processes.py",

@@ -128,8 +128,6 @@ def command(
         _print_plan(resolved, runs, as_json)
         return
     coach = _prepare(resolved, runs=runs, run=run, latest=not keep_latest, verbose=verbose)
-    if coach is None:
-        return
     coach.pause = pause
     try:
         result = _train(coach, profile)
@@ -153,15 +151,18 @@ def _launch(resolved: Resolved, processes: int) -> NoReturn:
     click.get_current_context().exit(launch(resolved, processes, sys.argv[1:]))
 
 
-def _prepare(resolved: Resolved, **run: Any) -> Coach | None:
-    """Return the Coach of a run; None in a process that only took part in it, when the run is over."""
-    if was_launched():
-        from recrun.workflows.train_together import take_part
+def _prepare(resolved: Resolved, **run: Any) -> Coach:
+    """Return the Coach of a run; in a process that only takes part in it, end when the run does."""
+    if not was_launched():
+        from recrun.workflows.build import prepare
 
-        return take_part(resolved, **run)
-    from recrun.workflows.build import prepare
+        return prepare(resolved, **run)
+    from recrun.workflows.train_together import take_part
 
-    return prepare(resolved, **run)
+    coach = take_part(resolved, **run)
+    if coach is None:
+        click.get_current_context().exit(0)
+    return coach
 
 
 def _print_result(result: dict[str, Any]) -> None:

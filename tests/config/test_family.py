@@ -34,7 +34,7 @@ from recrun.training.pipes import register_pipe
 
 @register_pipe("pairs")
 def pairs(resolved, dataset, data, device):
-    return dataset.shuffle_().shard_().tensor_().split_(resolved.config.batch_size)
+    return dataset.shuffle_().tensor_().split_(resolved.config.batch_size)
 
 
 class PairsArch(RecSysArch):

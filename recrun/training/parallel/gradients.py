@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from recrun.data.tokenizer import RowEmbedding
 from recrun.training.parallel.process_group import Processes
 
+Rows = tuple[Tensor, Tensor]
+"""Numbers of rows, int64 (N,), and these rows (N, D)."""
+
 _NONE: Final = -1
 _DENSE: Final = -2
 """What a process has for a parameter, besides a number of rows: no gradient, or one of its whole shape."""
@@ -48,25 +51,24 @@ class GradientExchange:
             The sums of the losses; None if the leader does not go on.
         """
         rows = [self._rows(parameter) if goes_on else None for parameter in self._parameters]
-        mine = [float(goes_on), *(self._kind(*pair) for pair in zip(self._parameters, rows, strict=True))]
-        kinds = torch.stack(self._processes.gather(torch.tensor(mine, dtype=torch.int64)))
-        if not kinds[0, 0]:
+        kinds = [self._kind(*pair) for pair in zip(self._parameters, rows, strict=True)]
+        everyone = self._processes.gather(torch.tensor([int(goes_on), *kinds]))
+        if not everyone[0][0]:
             return None
-        summed: list[Tensor] = []
-        for position, parameter in enumerate(self._parameters):
-            of_ranks = kinds[:, position + 1]
-            if (of_ranks == _DENSE).any():
-                summed.append(_dense(parameter))
-            elif (of_ranks > 0).any():
-                self._add_rows(parameter, rows[position], of_ranks.clamp(min=0).tolist())
-        return self._add_dense(summed, losses)
+        of_ranks = torch.stack(everyone)[:, 1:]
+        is_dense, has_rows = (of_ranks == _DENSE).any(dim=0).tolist(), (of_ranks > 0).any(dim=0).tolist()
+        by_rows = [number for number, dense in enumerate(is_dense) if has_rows[number] and not dense]
+        if by_rows:
+            self._add_rows(by_rows, rows, of_ranks.clamp(min=0).tolist())
+        gradients = [_dense(parameter) for parameter, dense in zip(self._parameters, is_dense, strict=True) if dense]
+        return self._add_dense(gradients, losses)
 
-    def _kind(self, parameter: Tensor, rows: tuple[Tensor, Tensor] | None) -> int:
+    def _kind(self, parameter: Tensor, rows: Rows | None) -> int:
         if rows is not None:
             return len(rows[0])
         return _NONE if parameter.grad is None else _DENSE
 
-    def _rows(self, parameter: Tensor) -> tuple[Tensor, Tensor] | None:
+    def _rows(self, parameter: Tensor) -> Rows | None:
         """Return the numbers (N,) of the rows that have a gradient, and these gradients (N, D); None if all may."""
         gradient = parameter.grad
         if gradient is None:
@@ -78,27 +80,45 @@ class GradientExchange:
         index_N = None if table is None else table.touched_rows()
         return None if index_N is None else (index_N, gradient.index_select(0, index_N))
 
-    def _add_rows(self, parameter: Tensor, mine: tuple[Tensor, Tensor] | None, sizes: list[int]) -> None:
-        """Replace a gradient of rows by the sum of those of all processes, in the order of their ranks."""
-        longest = max(sizes)
-        index_N = torch.zeros(longest, dtype=torch.int64, device=parameter.device)
-        rows_ND = parameter.new_zeros(longest, *parameter.shape[1:])
-        if mine is not None:
-            index_N[: len(mine[0])], rows_ND[: len(mine[1])] = mine
-        indices, pieces = self._processes.gather(index_N), self._processes.gather(rows_ND)
-        parts = [(index[:size], rows[:size]) for index, rows, size in zip(indices, pieces, sizes, strict=True) if size]
-        table = self._tables.get(id(parameter))
-        if table is not None and not table.sparse:
-            table.replace_gradient(parts)
-            return
-        index_N, rows_ND = (torch.cat(each) for each in zip(*parts, strict=True))
-        summed = torch.sparse_coo_tensor(index_N[None], rows_ND, parameter.shape, check_invariants=False)
-        parameter.grad = summed.coalesce()
+    def _add_rows(self, numbers: Sequence[int], mine: Sequence[Rows | None], sizes: Sequence[Sequence[int]]) -> None:
+        """Replace gradients of rows by the sums of those of all processes, in the order of their ranks.
+
+        Args:
+            numbers: which parameters have them.
+            mine: the rows of this process, by parameter.
+            sizes: how many rows each process has of each parameter.
+        """
+        parameters = [self._parameters[number] for number in numbers]
+        lengths = [
+            [of_rank[number] * (8 + each[0].nbytes) for number, each in zip(numbers, parameters, strict=True)]
+            for of_rank in sizes
+        ]
+        pieces = [part.reshape(-1).view(torch.uint8) for number in numbers for part in mine[number] or ()]
+        sent = torch.zeros(max(map(sum, lengths)), dtype=torch.uint8, device=parameters[0].device)
+        if pieces:
+            joined = torch.cat(pieces)
+            sent[: len(joined)] = joined
+        received = [
+            torch.split(buffer[: sum(length)], length)
+            for buffer, length in zip(self._processes.gather(sent), lengths, strict=True)
+        ]
+        for place, (number, parameter) in enumerate(zip(numbers, parameters, strict=True)):
+            parts = [
+                _unpacked(of_rank[place], rank_sizes[number], parameter)
+                for of_rank, rank_sizes in zip(received, sizes, strict=True)
+                if rank_sizes[number]
+            ]
+            table = self._tables.get(id(parameter))
+            if table is not None and not table.sparse:
+                table.replace_gradient(parts)
+                continue
+            index_N, rows_ND = (torch.cat(each) for each in zip(*parts, strict=True))
+            summed = torch.sparse_coo_tensor(index_N[None], rows_ND, parameter.shape, check_invariants=False)
+            parameter.grad = summed.coalesce()
 
     def _add_dense(self, gradients: list[Tensor], losses: Sequence[Tensor]) -> list[Tensor]:
         """Add up gradients in place, and return the sums of the losses; all that has one type goes at once."""
-        device = self._parameters[0].device
-        scalars = torch.stack([loss.detach().float() for loss in losses]).to(device)
+        scalars = torch.stack([loss.detach().float() for loss in losses])
         everything = [*gradients, scalars]
         for dtype in dict.fromkeys(tensor.dtype for tensor in everything):
             alike = [tensor for tensor in everything if tensor.dtype == dtype]
@@ -107,6 +127,13 @@ class GradientExchange:
             for tensor, part in zip(alike, torch.split(flat, [tensor.numel() for tensor in alike]), strict=True):
                 tensor.copy_(part.view_as(tensor))
         return list(scalars)
+
+
+def _unpacked(memory: Tensor, n_rows: int, parameter: Tensor) -> Rows:
+    """Return numbers (N,) of rows and the rows (N, D) from the bytes that hold one after the other."""
+    numbers, rows = memory[: 8 * n_rows], memory[8 * n_rows :]
+    # What is not aligned cannot be read as wider numbers.
+    return numbers.clone().view(torch.int64), rows.clone().view(parameter.dtype).view(n_rows, *parameter.shape[1:])
 
 
 def _dense(parameter: Tensor) -> Tensor:

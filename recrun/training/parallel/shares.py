@@ -85,6 +85,11 @@ def refuse_inseparable(model: Any, criterion: Any, pipe: Pipe, seed: int, n: int
         ConfigError: it is not.
     """
     name = type(model).__name__
+    if pipe.is_sharded:
+        raise ConfigError(
+            "the pipe of training rows keeps those of one process by shard_() already; remove it: the processes of a "
+            "run divide whole batches"
+        )
     normalizes = next((each for each in model.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)), None)
     if normalizes is not None:
         raise ConfigError(

@@ -89,6 +89,13 @@ def test_which_models_several_processes_train(model: str) -> None:
     assert torch.equal(drawn, torch.get_rng_state())
 
 
+def test_rows_are_not_divided_twice() -> None:
+    coach = build(resolve("bprmf", SMALL))
+    divided = coach.dataset.base.shard_().shuffle_().negatives_for_train_().tensor_().split_(100)
+    with pytest.raises(ConfigError, match=r"shard_\(\) already"):
+        refuse_inseparable(coach.model, coach.criterion, divided, 1, 2, coach.device)
+
+
 def test_shares_are_drawn_as_whole_batches_are() -> None:
     coach = build(resolve("bprmf", [*SMALL, "batch_size=100"]))
     whole = list(coach.dataset.iterate("train", seed=1, epoch=2))
