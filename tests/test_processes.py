@@ -109,12 +109,12 @@ def test_what_several_processes_cannot_train_is_refused(arguments: Sequence[str]
     ],
     ids=["lazy_adam", "adagrad", "in_batch", "shared", "lightgcn", "sasrec", "gru4rec", "deepfm"],
 )
-def test_models_of_two_and_four_processes_are_those_of_one(
+def test_models_of_several_processes_are_those_of_one(
     arguments: tuple[str, ...], metric_bound: float, tmp_path: Path
 ) -> None:
     settings = tuple(each for each in SMALL if "deepfm" not in arguments[0] or not each.startswith("n_"))
     alone = _train(tmp_path / "1", 1, *arguments, *settings)
-    for n in (2, 4):
+    for n in (2, 4) if "sasrec" in arguments[0] or "optimizer=lazy_adam" in arguments else (2,):
         _require_equal(_train(tmp_path / str(n), n, *arguments, *settings), alone, metric_bound)
 
 
@@ -127,13 +127,20 @@ def _rank(parent: int, rank: int) -> int:
     raise AssertionError(f"no process has rank {rank}")
 
 
+DROPPED: tuple[str, ...] = (*MF, *SMALL, "epochs=40", "embedding_dropout=0.2")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Values:
+    """Return what three processes measure in a run with dropout that is not interrupted."""
+    return _train(tmp_path_factory.mktemp("whole") / "r", 3, *DROPPED)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="ranks are found by /proc")
 @pytest.mark.parametrize("killed", [0, 1, 2, "SIGINT"])
-def test_a_run_goes_on_whichever_process_was_killed(killed: int | str, tmp_path: Path) -> None:
-    arguments = (*MF, *SMALL, "epochs=40", "embedding_dropout=0.2")
-    whole = _train(tmp_path / "whole", 3, *arguments)
-    process = _start(*arguments, "--no-plots", "--runs", str(tmp_path / "r"), "--processes", "3")
+def test_a_run_goes_on_whichever_process_was_killed(killed: int | str, whole: Values, tmp_path: Path) -> None:
+    process = _start(*DROPPED, "--no-plots", "--runs", str(tmp_path / "r"), "--processes", "3")
     wait_until(lambda: len(_measured(tmp_path / "r")) >= 20)
     if isinstance(killed, int):
         os.kill(_rank(process.pid, killed), signal.SIGKILL)
@@ -150,14 +157,12 @@ def test_a_run_goes_on_whichever_process_was_killed(killed: int | str, tmp_path:
     status = json.loads((run / "run.json").read_text())["status"]
     assert (code, status) == {0: (1, "running"), "SIGINT": (130, "interrupted")}.get(killed, (1, "failed"))
     resumed: dict[int, Any] = {}
-    for n in (1, 2, 3, 4):
+    for n in (1, 3, 4 if killed == 0 else 2):
         copy = tmp_path / f"go-on-{n}"
         shutil.copytree(tmp_path / "r", copy, symlinks=True)
         code, errors = _end(_start("--resume", str(the_run(copy)), "verbose=0", "--processes", str(n)))
         assert code == 0, errors
         resumed[n] = _measured(copy)
     assert resumed[3] == whole, "to the last digit, dropout included"
-    for n in (1, 2, 4):  # other draws of dropout, so that another epoch may be the best
-        assert [line[:2] for line in resumed[n] if line[1] != "test"] == [
-            line[:2] for line in whole if line[1] != "test"
-        ]
+    for found in resumed.values():  # other draws of dropout, so that another epoch may be the best
+        assert [line[:2] for line in found if line[1] != "test"] == [line[:2] for line in whole if line[1] != "test"]

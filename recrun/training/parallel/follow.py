@@ -31,7 +31,6 @@ def follow(coach: Coach, processes: Processes) -> None:
     try:
         while (order := processes.listen())["do"] != "end":
             follower.do(order)
-        processes.leave()
     except ProcessLost:
         return  # The leader says so, if it is not the one that ended.
 

@@ -55,7 +55,6 @@ class LeadingCoach(Coach):
             if self.processes.in_step:
                 with suppress(ProcessLost):
                     self.processes.tell({"do": "end"})
-                self.processes.leave()
 
     def resume(self) -> None:
         super().resume()

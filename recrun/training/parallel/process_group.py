@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,12 +59,8 @@ class Processes:
             dist.init_process_group(backend, timeout=_TIMEOUT)
         except (RuntimeError, ValueError) as error:
             raise ConfigError(f"the processes of the run do not find each other: {_first_line(error)}") from None
+        atexit.register(leave)  # else threads of gloo that still run abort the process at its end
         return cls(dist.get_rank(), dist.get_world_size())
-
-    def leave(self) -> None:
-        """Leave the others; no exchange may follow."""
-        with suppress(RuntimeError, ValueError):
-            dist.destroy_process_group()
 
     # --- tensors -----------------------------------------------------------------------------------------------------
 
@@ -163,6 +160,12 @@ class Processes:
             what = "does not answer" if "imed out" in str(error) else "ended"
             raise ProcessLost(f"another of the {self.n} processes of the run {what}") from error
         self.in_step = True
+
+
+def leave() -> None:
+    """Leave the others; no exchange may follow."""
+    with suppress(RuntimeError, ValueError, AssertionError):  # it may have been left before
+        dist.destroy_process_group()
 
 
 def device_of_process(device: str) -> str:
