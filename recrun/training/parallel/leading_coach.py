@@ -34,6 +34,7 @@ class LeadingCoach(Coach):
     def __init__(self, *, processes: Processes, **parts: Any) -> None:
         super().__init__(**parts)
         self.processes, self.n_processes = processes, processes.n
+        self._is_evaluating = False
 
     def check(self, cfg: Any, monitors: Sequence[str], *, is_new: bool = True) -> None:
         super().check(cfg, monitors, is_new=is_new)
@@ -52,7 +53,8 @@ class LeadingCoach(Coach):
         try:
             return super().fit()
         finally:
-            if self.processes.in_step:
+            # Others that still rank when this process ends notice that.
+            if self.processes.in_step and not self._is_evaluating:
                 with suppress(ProcessLost):
                     self.processes.tell({"do": "end"})
 
@@ -85,9 +87,9 @@ class LeadingCoach(Coach):
             self.processes.tell({"do": "restore", "model": self.model.state_dict()})
         averaged = self.steps.average is not None and not self._is_scoring_test
         self.processes.tell({"do": "evaluate", "split": prefix, "averaged": averaged})
-        self.processes.in_step = False  # until the others have sent their rankings
+        self._is_evaluating = True
         super().evaluate(prefix)
-        self.processes.in_step = True
+        self._is_evaluating = False
 
     def _failure(self, error: BaseException) -> BaseException:
         causes = [error, error.__cause__]

@@ -53,6 +53,8 @@ class Processes:
         Raises:
             ConfigError: the others do not come.
         """
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         # A tensor on the CPU goes by gloo, one on a GPU by NCCL.
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
         try:
