@@ -97,6 +97,14 @@ $(VENV)/installed-engines: $(VENV)/installed-dev constraints-engines.txt
 test-engines: $(VENV)/installed-engines ## run studies on real engines (Slurm, Ray, this machine) that crash and are killed
 	RECRUN_TEST_ENGINES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rsP tests/engines
 
+.PHONY: test-gpu
+test-gpu: $(VENV)/installed-dev ## run the tests on an NVIDIA GPU, with a torch that is built for it
+	RECRUN_TEST_GPU=1 $(BIN)/python -m pytest tests/gpu
+
+.PHONY: bench-gpu
+bench-gpu: $(VENV)/installed-dev ## measure training and evaluation on an NVIDIA GPU, against its bandwidth and arithmetic
+	$(BIN)/python benchmarks/gpu.py
+
 .PHONY: check
 check: $(VENV)/installed-dev ## check format, lint and types
 	$(BIN)/ruff format --check $(SOURCES)

@@ -47,6 +47,7 @@ SCRIPTS = (
     "sweep_overhead",
     "pausing",
     "processes",
+    "gpu",
     "serving",
 )
 SMALL = {
@@ -73,6 +74,7 @@ SMALL = {
     "search": "--studies 2 --trials 15",
     "sweep_overhead": "--trials 2 --rounds 1",
     "pausing": "--rounds 1 --epochs 3",
+    "gpu": "--device cpu --small",
     "processes": "--config synthetic/bprmf --rounds 1 --epochs 1",
     "serving": "--seconds 1 --rounds 1",
 }

@@ -81,3 +81,10 @@ def _free_of_group(folder: str, limit_file: str, used_file: str, file_pages: str
     except (OSError, ValueError):  # no such group, or no limit ("max")
         return None
     return max(0, limit - used)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory is used up, of this machine or of a GPU."""
+    said = ("allocate memory", "out of memory", "start new thread")
+    of_torch = isinstance(error, RuntimeError) and any(text in str(error) for text in said)
+    return isinstance(error, MemoryError) or of_torch

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
-from recrun.errors import TrainingError
+from recrun.errors import CheckpointError, TrainingError
+from recrun.memory import is_out_of_memory
 from recrun.metrics.undefined import Undefined
 from recrun.runs.folder import RunFolder
 from recrun.training.loop_state import TrainingState
 
 _LOSSES: Final = 100
 """Steps between checks of the losses; each check waits for the device."""
+_COSTLY: Final = ("batch_size", "n_negatives", "embedding_dim", "max_length", "eval_memory")
+"""Settings by which memory is saved, those first that leave the model as it is."""
 _SECONDS: Final = 1.0
 """Seconds between checks of all parameters, in addition to those before each checkpoint and at the end of an epoch."""
 
@@ -81,8 +84,21 @@ class Guard:
                 f"{found}: the model's predictions overflow, or the metric divides by zero. {last_good(self._run)}"
             )
 
-    def explain(self, error: BaseException) -> BaseException:
-        """Return a file system error as a TrainingError that names the last checkpoint; other errors unchanged."""
+    def explain(self, error: BaseException, cfg: Mapping[str, Any]) -> BaseException:
+        """Return an error of the file system, or of memory, as a TrainingError that names the last checkpoint.
+
+        One of a checkpoint becomes a TrainingError too. Other errors are returned unchanged.
+
+        Args:
+            error: what ended the run.
+            cfg: the settings of the run, of which those that cost memory are named.
+        """
+        if isinstance(error, CheckpointError):
+            return TrainingError(str(error))
+        if is_out_of_memory(error):
+            costly = [f"{key} ({cfg[key]})" for key in _COSTLY if cfg.get(key) is not None]
+            where = "GPU memory" if isinstance(error, torch.OutOfMemoryError) else "memory"
+            return TrainingError(f"out of {where}; lower one of {', '.join(costly)}. {last_good(self._run)}")
         if not isinstance(error, OSError) or self._run is None:
             return error
         file = f": {error.filename}" if error.filename else ""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import nn
 
-from recrun.errors import CheckpointError, TrainingError
 from recrun.evaluation.evaluator import Evaluator
 from recrun.randomness import undisturbed_random_state
 from recrun.runs.find import resumable, run_for
@@ -258,7 +257,7 @@ class RunKeeper:
     def _failure(self, error: BaseException) -> BaseException:
         """Return the error to raise: what fails before the start is refused, what fails after it has failed."""
         if self._has_started:
-            return TrainingError(str(error)) if isinstance(error, CheckpointError) else self._guard.explain(error)
+            return self._guard.explain(error, self.cfg)
         return cannot_start(self.run, error) if isinstance(error, OSError) else error
 
     def _close_reporters(self) -> None:

@@ -525,3 +525,33 @@ def test_a_record_without_an_evaluation_to_end_is_left_as_it_is(tmp_path: Path, 
     assert resumed.fit() == result
     record = coach.run.read_run()
     assert (record["status"], record["test_evaluations"]) == ("done", ledger)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+            r"out of GPU memory; lower one of",
+        ),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:119] . DefaultCPUAllocator: can't allocate memory"),
+            "out of memory",
+        ),
+        (MemoryError(), r"out of memory; lower one of batch_size \(128\), n_negatives \(1\), embedding_dim \(8\)"),
+    ],
+)
+def test_memory_that_is_used_up_ends_a_run_with_the_settings_to_lower(
+    error: Exception, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coach, _ = _prepare(tmp_path)
+
+    def fail(*arguments: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(coach.steps, "backward", fail)
+    with pytest.raises(TrainingError, match=said) as raised:
+        coach.fit()
+    assert "The last good checkpoint is" in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+    assert coach.run.read_run()["status"] == "failed"

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from recrun.architectures.base import n_parameters
 from recrun.config.resolve import Resolved
 from recrun.errors import ConfigError, Fault
-from recrun.memory import available_memory
+from recrun.memory import available_memory, is_out_of_memory
 from recrun.registry import OPTIMIZERS
 from recrun.report.terminal.lines import size
 from recrun.training import devices
@@ -229,20 +229,11 @@ def memory_guarded(resolved: Resolved) -> Iterator[Guard]:
         with _limited_to(None if on_gpu else free):
             yield guard
     except (MemoryError, RuntimeError) as error:
-        if not _is_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         message = f"{guard.stage} needs more memory than the {size(free or 0)} that are free"
         ways = _ways_at(guard.stage, resolved)
         raise ConfigError(Fault(f"{message}{f'; lower {ways}' if ways else ''}", key="model")) from error
-
-
-def _is_of_memory(error: BaseException) -> bool:
-    text = str(error)
-    return (
-        isinstance(error, (MemoryError, torch.OutOfMemoryError))
-        or "allocate memory" in text
-        or "start new thread" in text
-    )
 
 
 def _ways_at(stage: str, resolved: Resolved) -> str:
