@@ -105,7 +105,8 @@ def test_what_several_processes_cannot_train_is_refused(arguments: Sequence[str]
         (("synthetic/lightgcn", "epochs=2"), 0),
         (("synthetic/sasrec", "epochs=2", "dropout=0"), 0),
         (("synthetic/gru4rec", "epochs=2", "dropout=0"), 0),
-        (("synthetic/deepfm", "epochs=2", "dropout=0"), 1e-6),
+        # Without Adam, which divides by the root of means that may be next to nothing, and so magnifies rounding.
+        (("synthetic/deepfm", "epochs=2", "dropout=0", "optimizer=sgd"), 1e-6),
     ],
     ids=["lazy_adam", "adagrad", "in_batch", "shared", "lightgcn", "sasrec", "gru4rec", "deepfm"],
 )
