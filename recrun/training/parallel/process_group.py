@@ -139,7 +139,7 @@ class Processes:
         if not any(texts):
             return
         if not self.leads:
-            raise SystemExit(2)
+            raise SystemExit(0)  # one that fails would have the launcher end the leader, before it has said why
         if error is not None:
             raise error
         rank = next(rank for rank, text in enumerate(texts) if text)
