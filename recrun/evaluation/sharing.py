@@ -30,11 +30,17 @@ class Sharing(Protocol):
         """Send a state to the leader; return those of the others there, by rank, and nothing elsewhere."""
 
 
+def part_of(length: int, rank: int, n: int) -> slice:
+    """Return the part of so many rows that one of n processes has: rows that follow each other, as many as another's.
+
+    The numbers of rows differ by one at most.
+    """
+    return slice(rank * length // n, (rank + 1) * length // n)
+
+
 def own_part(rows: Array, sharing: Sharing | None) -> Array:
-    """Return the rows of this process: those that follow each other, about as many as any other process has."""
-    if sharing is None:
-        return rows
-    return rows[sharing.rank * len(rows) // sharing.n : (sharing.rank + 1) * len(rows) // sharing.n]
+    """Return the rows of this process."""
+    return rows if sharing is None else rows[part_of(len(rows), sharing.rank, sharing.n)]
 
 
 def collected(arrays: Sequence[Array], sharing: Sharing) -> list[Sequence[Array]]:

@@ -20,7 +20,6 @@ from typing import Any
 import torch
 
 from recrun.config.monitor_names import LOSS
-from recrun.criterions.base import checked_loss
 from recrun.data.postprocessing.mode import check_mode
 from recrun.errors import RegistryError, TrainingError
 from recrun.evaluation.evaluate_split import undefined_metrics
@@ -39,6 +38,7 @@ from recrun.training.reporter import Reporter, Reporters
 from recrun.training.run_keeper import RunKeeper
 from recrun.training.run_record import end_test_evaluation, locked, result_of
 from recrun.training.run_settings import RunSettings
+from recrun.training.steps.batch_loss import batch_loss
 from recrun.training.stop_signals import Interrupts
 
 
@@ -202,11 +202,9 @@ class Coach(RunKeeper):
 
     def train_per_epoch(self) -> None:
         """Train on every batch of `self.dataloader`."""
-        low_precision = self.cfg.get("precision", "float32") == "bf16"
         for batch in self.dataloader:
             self.stopwatch.book("data")
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=low_precision):
-                loss: Any = checked_loss(self.model.training_loss(batch, self.criterion), self.model, self.criterion)
+            loss = batch_loss(self.model, batch, self.criterion, self.cfg, self.device)
             self.stopwatch.book("forward")
             self.steps.backward(loss)
             self.stopwatch.book("backward")

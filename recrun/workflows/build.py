@@ -73,9 +73,9 @@ def open_run(
     *,
     runs: str | Path,
     run: RunFolder | None,
-    reporters: ReporterFactory | None,
     latest: bool,
     verbose: int | None,
+    reporters: ReporterFactory | None = None,
 ) -> None:
     """Open the folder of the run that a Coach of `build` trains; arguments as for `prepare`."""
     settings = portable(resolved)

@@ -22,7 +22,6 @@ from recrun.training.parallel.follow import follow
 from recrun.training.parallel.leading_coach import LeadingCoach
 from recrun.training.parallel.process_group import Processes, device_of_process
 from recrun.training.parallel.shares import refuse_inseparable
-from recrun.training.run_keeper import ReporterFactory
 from recrun.training.stop_signals import StopRequests
 from recrun.workflows.build import build, open_run, settle_seed
 
@@ -33,11 +32,10 @@ if TYPE_CHECKING:
 def take_part(
     resolved: Resolved,
     *,
-    runs: str | Path = "runs",
-    run: RunFolder | None = None,
-    reporters: ReporterFactory | None = None,
-    latest: bool = False,
-    verbose: int | None = None,
+    runs: str | Path,
+    run: RunFolder | None,
+    latest: bool,
+    verbose: int | None,
 ) -> Coach | None:
     """Join the processes of a run; return its Coach in the one that leads, and in the others None when all is done.
 
@@ -66,7 +64,7 @@ def take_part(
         else:  # the leader checks when it opens the run
             coach.check(resolved.config, resolved.config.monitors)
     if processes.leads:
-        open_run(resolved, coach, runs=runs, run=run, reporters=reporters, latest=latest, verbose=verbose)
+        open_run(resolved, coach, runs=runs, run=run, latest=latest, verbose=verbose)
         return coach
     follow(coach, processes)
     return None

@@ -61,7 +61,6 @@ class _Follower:
     def _train(self, epoch: int, step: int) -> None:
         coach, shared = self._coach, self._shared
         coach.model.train()
-        shared.begin()
         loader = Loader(
             shared.pipe,
             mode="train",

@@ -68,7 +68,6 @@ class LeadingCoach(Coach):
     def train_per_epoch(self) -> None:
         epoch = self.state.epoch
         self.processes.tell({"do": "train", "epoch": epoch, "step": self.state.step})
-        self._shared.begin()
         try:
             for share in self.dataloader:
                 self.stopwatch.book("data")

@@ -20,6 +20,7 @@ from recrun.data.postprocessing.batch_negatives import LOG_Q, SHARED
 from recrun.data.postprocessing.mode import Mode
 from recrun.data.postprocessing.tensor import to_device
 from recrun.errors import ConfigError
+from recrun.evaluation.sharing import part_of
 from recrun.randomness import seed_torch_for, undisturbed_random_state
 from recrun.training.loader import n_rows
 
@@ -67,11 +68,12 @@ def share_of(batch: Mapping[str, Tensor], model: Any, rank: int, n: int) -> Shar
     Of a batch with fewer rows than processes, those without a row compute the first with weight 0.
     """
     n_all = n_rows(batch)
-    start, stop = rank * n_all // n, (rank + 1) * n_all // n
-    rows = slice(start, stop) if stop > start else slice(0, 1)
+    own = part_of(n_all, rank, n)
+    has_rows = own.stop > own.start
+    rows = own if has_rows else slice(0, 1)
     whole = {SHARED, *((LOG_Q,) if SHARED in batch else ())}
     piece = {name: column if name in whole else column[rows] for name, column in batch.items()}
-    weight = model.n_terms(piece) / model.n_terms(batch) if stop > start else 0.0
+    weight = model.n_terms(piece) / model.n_terms(batch) if has_rows else 0.0
     return Share(piece, weight, n_all)
 
 

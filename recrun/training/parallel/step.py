@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-import torch
 from torch import Tensor
 
-from recrun.criterions.base import checked_loss
 from recrun.randomness import seed_torch_for
 from recrun.training.parallel.gradients import GradientExchange
 from recrun.training.parallel.process_group import Processes
 from recrun.training.parallel.shares import Share, Shares
 from recrun.training.run_keeper import RunKeeper
+from recrun.training.steps.batch_loss import batch_loss
 
 
 class StoppedEarly(Exception):
@@ -41,10 +39,6 @@ class SharedSteps:
         self.pipe = Shares(keeper.dataset, keeper.model, processes.rank, processes.n)
         keeper.steps.exchange = self._add_up
 
-    def begin(self) -> None:
-        """Begin an epoch, or what is left of it."""
-        self._since_step = []
-
     def train_on(self, share: Share, epoch: int, step: int) -> None:
         """Train on a share of a batch.
 
@@ -58,10 +52,7 @@ class SharedSteps:
         """
         keeper, cfg = self._keeper, self._keeper.cfg
         seed_torch_for(cfg["seed"], epoch, f"step {step} of process {self._processes.rank}")
-        low_precision = cfg.get("precision", "float32") == "bf16"
-        with torch.autocast(keeper.device.type, torch.bfloat16, enabled=low_precision):
-            loss: Any = keeper.model.training_loss(share.batch, keeper.criterion)
-            loss = checked_loss(loss, keeper.model, keeper.criterion) * share.weight
+        loss = batch_loss(keeper.model, share.batch, keeper.criterion, cfg, keeper.device) * share.weight
         keeper.stopwatch.book("forward")
         self._since_step.append((loss, share.n_rows))
         keeper.steps.backward(loss)
