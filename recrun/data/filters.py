@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from recrun.data.large.pieces import are_many, is_ascending, pieces, pieces_of_groups
 from recrun.data.orders import stable_order
 
 
@@ -18,9 +19,12 @@ def pair_keys(users: np.ndarray, items: np.ndarray) -> np.ndarray:
 
 def has_repeats(users: np.ndarray, items: np.ndarray) -> bool:
     """Return whether any pair occurs more than once."""
-    keys = pair_keys(users, items)
-    keys.sort()
-    return bool((keys[1:] == keys[:-1]).any())
+    return _has_repeats(pair_keys(users, items))
+
+
+def _has_repeats(keys: np.ndarray) -> bool:
+    ordered = np.sort(keys)
+    return bool((ordered[1:] == ordered[:-1]).any())
 
 
 def without_repeats(users: np.ndarray, items: np.ndarray, keep: str) -> np.ndarray:
@@ -35,14 +39,19 @@ def without_repeats(users: np.ndarray, items: np.ndarray, keep: str) -> np.ndarr
         bool (N,).
     """
     mask = np.ones(len(users), dtype=bool)
-    if keep == "all" or not has_repeats(users, items):
+    if keep == "all":
         return mask
-    keys = pair_keys(users, items)
-    order = stable_order(keys)
-    order = np.arange(len(keys)) if order is None else order
-    ordered = keys[order]
-    same = ordered[1:] == ordered[:-1]
-    mask[order[1:][same] if keep == "first" else order[:-1][same]] = False
+    # Where rows stand by user, those of a pair are near each other.
+    whole = not (are_many(len(users)) and is_ascending(users))
+    for at in [slice(0, len(users))] if whole else pieces_of_groups(users):
+        keys = pair_keys(users[at], items[at])
+        if not _has_repeats(keys):
+            continue
+        order = stable_order(keys)
+        order = np.arange(len(keys)) if order is None else order
+        ordered = keys[order]
+        same = ordered[1:] == ordered[:-1]
+        mask[at.start + (order[1:][same] if keep == "first" else order[:-1][same])] = False
     return mask
 
 
@@ -62,13 +71,24 @@ def k_core(
     Returns:
         bool (N,), possibly all False.
     """
-    kept = np.arange(len(users), dtype=np.int64)
+    kept = np.arange(len(users), dtype=np.int32 if len(users) < 2**31 else np.int64)
     while len(kept):
-        enough = np.bincount(users[kept])[users[kept]] >= min_user_interactions
-        enough &= np.bincount(items[kept])[items[kept]] >= min_item_interactions
+        enough = np.ones(len(kept), dtype=bool)
+        for ids, least in ((users, min_user_interactions), (items, min_item_interactions)):
+            has_enough = _counts_at(ids, kept) >= least
+            for at in pieces(len(kept)):
+                enough[at] &= has_enough[ids[kept[at]]]
         if enough.all():
             break
         kept = kept[enough]
     mask = np.zeros(len(users), dtype=bool)
     mask[kept] = True
     return mask
+
+
+def _counts_at(ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return how often each id occurs in some rows."""
+    found = np.zeros(int(ids.max(initial=0)) + 1, dtype=np.int64)
+    for at in pieces(len(rows)):
+        found += np.bincount(ids[rows[at]], minlength=len(found))
+    return found

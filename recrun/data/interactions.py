@@ -5,13 +5,15 @@ Shapes: U users, I items, N interactions; internal ids are integers from 0, user
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recrun.data.large import scratch
+from recrun.data.large.pieces import are_many, concatenate, is_ascending, occurrences, pieces_of_groups, ranges_of_rows
 from recrun.data.orders import chronological_order, stable_order
 
 if TYPE_CHECKING:
@@ -53,6 +55,24 @@ class CSR:
             sort: order each row by column; otherwise pairs stay in the order given.
             unique: drop repeated pairs; only with `sort`.
         """
+        if sort and are_many(len(rows)) and is_ascending(rows):
+            return cls._in_pieces(rows, columns, n_rows, unique)
+        return cls._at_once(rows, columns, n_rows, sort, unique)
+
+    @classmethod
+    def _in_pieces(cls, rows: np.ndarray, columns: np.ndarray, n_rows: int, unique: bool) -> CSR:
+        """Build sorted rows of pairs that stand by row already."""
+        lengths, indices, n = np.zeros(n_rows + 1, dtype=np.int64), scratch.empty(len(columns), np.int32), 0
+        for at in pieces_of_groups(rows):
+            first = int(rows[at.start])
+            part = cls._at_once(rows[at] - first, columns[at], int(rows[at.stop - 1]) - first + 1, True, unique)
+            lengths[first + 1 : first + 1 + part.n_rows] = part.lengths
+            indices[n : n + part.nnz] = part.indices
+            n += part.nnz
+        return cls(np.cumsum(lengths), indices[:n])
+
+    @classmethod
+    def _at_once(cls, rows: np.ndarray, columns: np.ndarray, n_rows: int, sort: bool, unique: bool) -> CSR:
         if sort and len(rows):
             bits = int(columns.max()).bit_length()
             keys = rows.astype(np.int64)
@@ -70,7 +90,7 @@ class CSR:
             if order is not None:
                 rows, columns = rows[order], columns[order]
         indptr = np.zeros(n_rows + 1, dtype=np.int64)
-        np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
+        np.cumsum(occurrences(rows, n_rows), out=indptr[1:])
         return cls(indptr, columns.astype(np.int32, copy=False))
 
     @classmethod
@@ -125,6 +145,15 @@ class CSR:
         """
         indptr, places = self._places(users)
         return CSR(indptr, self.indices[places], None if self.times is None else self.times[places])
+
+    def pieces(self) -> Iterator[tuple[int, CSR]]:
+        """Return the rows in pieces of bounded size, each with the number of its first row; no row is copied."""
+        return ((start, self.between(start, stop)) for start, stop in ranges_of_rows(self.indptr))
+
+    def between(self, start: int, stop: int) -> CSR:
+        """Return the rows from one to before another, without copying them."""
+        first, last = self.indptr[start], self.indptr[stop]
+        return CSR(self.indptr[start : stop + 1] - first, self.indices[first:last])
 
     def distinct(self) -> CSR:
         """Return the rows with their items ascending, each once; this CSR itself if they are so already."""
@@ -188,8 +217,8 @@ def _padded(values: np.ndarray, stops: np.ndarray, lengths: np.ndarray, width: i
 def join(parts: Sequence[Interactions]) -> Interactions:
     """Concatenate several parts, keeping the columns that all of them have."""
     shared = [name for name in parts[0].columns if all(name in part.columns for part in parts)]
-    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in shared}
-    users, items = (np.concatenate([getattr(part, name) for part in parts]) for name in ("users", "items"))
+    columns = {name: concatenate([part.columns[name] for part in parts]) for name in shared}
+    users, items = (concatenate([getattr(part, name) for part in parts]) for name in ("users", "items"))
     return Interactions(users, items, columns)
 
 
@@ -197,8 +226,16 @@ def union(first: CSR, second: CSR) -> CSR:
     """Return the row-wise union of two CSRs with the same number of rows, sorted and without repetition."""
     if not first.nnz or not second.nnz:
         return second if not first.nnz else first
-    rows, columns = zip(first.pairs(), second.pairs(), strict=True)
-    return CSR.from_pairs(np.concatenate(rows), np.concatenate(columns), first.n_rows)
+    lengths, n = np.zeros(first.n_rows + 1, dtype=np.int64), 0
+    indices = scratch.empty(first.nnz + second.nnz, np.int32)
+    for start, part in first.pieces():
+        others = second.between(start, start + part.n_rows)
+        rows, columns = zip(part.pairs(), others.pairs(), strict=True)
+        both = CSR.from_pairs(np.concatenate(rows), np.concatenate(columns), part.n_rows)
+        lengths[start + 1 : start + 1 + part.n_rows] = both.lengths
+        indices[n : n + both.nnz] = both.indices
+        n += both.nnz
+    return CSR(np.cumsum(lengths), indices[:n])
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,4 +308,4 @@ class TrainingData:
 
     def item_counts(self) -> np.ndarray:
         """Return how many users interacted with each item in train, int64 (I,)."""
-        return np.bincount(self.csr().indices, minlength=self.n_items).astype(np.int64, copy=False)
+        return occurrences(self.csr().indices, self.n_items)

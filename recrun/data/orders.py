@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from recrun.data.large.pieces import is_ascending, is_chronological
+
 
 def stable_order(keys: np.ndarray) -> np.ndarray | None:
     """Return the order that sorts `keys` stably, or None if they are already sorted.
@@ -14,7 +16,7 @@ def stable_order(keys: np.ndarray) -> np.ndarray | None:
     Returns:
         int64 (N,), or None.
     """
-    if len(keys) < 2 or bool((keys[1:] >= keys[:-1]).all()):
+    if is_ascending(keys):
         return None
     bits = int(len(keys) - 1).bit_length()
     if int(keys.max()).bit_length() + bits > 62:
@@ -40,7 +42,7 @@ def chronological_order(users: np.ndarray, times: np.ndarray | None) -> np.ndarr
     """
     if times is None or len(users) < 2:
         return stable_order(users)
-    if bool(((users[1:] > users[:-1]) | ((users[1:] == users[:-1]) & (times[1:] >= times[:-1]))).all()):
+    if is_chronological(users, times):
         return None
     # Two stable integer sorts, the minor key first, are much faster than numpy's lexsort.
     if times.dtype.kind == "i":

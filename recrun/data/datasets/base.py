@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from recrun.data import cache, tags
-from recrun.data.datasets.cached import digest, from_entry, made_from, refuse_changed, states_of, to_entry
+from recrun.data.datasets.cached import digest, from_entry, made_from, put_in_cache, refuse_changed, states_of
 from recrun.data.datasets.foreign import checked_tables
 from recrun.data.datasets.part_checks import refuse_torn_histories
 from recrun.data.datasets.preparation import Preparation, Prepared, prepare
@@ -115,6 +115,11 @@ class RecDataSet(Source):
     def sources(self) -> Sequence[SourceFile]:
         """Return the files that the data set is read from: `downloads`; none for one that is generated."""
         return self.downloads
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether it is cached when it is prepared: if it is read from files, or takes long to generate."""
+        return bool(self.sources())
 
     @classmethod
     def locations(cls, root: Path) -> list[Path]:
@@ -257,10 +262,10 @@ class RecDataSet(Source):
 
     def _load(self, root: str | Path, preparation: Preparation) -> tuple[Prepared, dict[str, str]]:
         sources = self.sources()
-        if not sources:
+        if not self.is_cached:
             prepared = prepare(self._read({}), preparation)
             return prepared, {"split": digest(prepared)}
-        self.files = files = locate(self.name, self.locations(Path(root).expanduser()), sources)
+        self.files = files = locate(self.name, self.locations(Path(root).expanduser()), sources) if sources else {}
         self.notes += unlike_beside(files)
         before = states_of(files)
         self.cached_in = folder = cache.entry_folder(
@@ -275,15 +280,13 @@ class RecDataSet(Source):
             self.notes.append(f"the cache at {folder} was damaged and is built anew")
             cache.discard(folder)
         self.hashes, notes = check_content(self.name, sources, files)
-        hashes = dict(self.hashes)
         prepared = prepare(self._read(files), preparation)
         user_ids, item_ids = self.rename(files, prepared.user_ids, prepared.item_ids)
         refuse_changed(files, before)
         prepared = replace(prepared, user_ids=user_ids, item_ids=item_ids, notes=(*notes, *prepared.notes))
-        hashes["split"] = digest(prepared)
-        reason = cache.store(folder, to_entry(prepared, hashes))
-        if reason:
-            self.notes.append(f"the data is not cached ({reason}); set RECRUN_CACHE to a folder that can be written")
+        hashes = {**self.hashes, "split": digest(prepared)}
+        prepared, notes = put_in_cache(folder, prepared, hashes)
+        self.notes += notes
         return prepared, hashes
 
     def _read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:

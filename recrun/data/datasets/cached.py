@@ -15,6 +15,7 @@ from recrun.data import cache
 from recrun.data.datasets.preparation import Preparation, Prepared
 from recrun.data.datasets.settings import NewUsers, Sessions
 from recrun.data.interactions import Interactions
+from recrun.data.large import scratch
 from recrun.data.splits import GIVEN_PART, PARTS
 from recrun.errors import DataError
 from recrun.files import sha256_file
@@ -51,6 +52,20 @@ def from_entry(entry: cache.Entry) -> tuple[Prepared, dict[str, str]]:
     ids, notes = (arrays["user_ids"], arrays["item_ids"]), tuple(facts["notes"])
     prepared = Prepared(parts, *ids, facts["shipped"], notes, arrays.get("beginnings"))
     return prepared, dict(facts["hashes"])
+
+
+def put_in_cache(folder: Path, prepared: Prepared, hashes: Mapping[str, str]) -> tuple[Prepared, list[str]]:
+    """Put a data set into a folder of the cache, and return it: a large one mapped from there, to free what held it.
+
+    If it cannot be cached, there is a note for the user.
+    """
+    entry = to_entry(prepared, hashes)
+    reason = cache.store(folder, entry)
+    if reason:
+        return prepared, [f"the data is not cached ({reason}); set RECRUN_CACHE to a folder that can be written"]
+    is_large = any(values.nbytes >= scratch.LARGE for values in entry.arrays.values())
+    stored = cache.load(folder) if is_large else None
+    return (prepared if stored is None else from_entry(stored)[0]), []
 
 
 def _are_sound(shipped: Any, notes: Any, hashes: Any) -> bool:

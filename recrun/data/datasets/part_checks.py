@@ -13,6 +13,7 @@ from recrun.data.formats.table import Ids, Table, rows_error
 from recrun.data.formats.values.ids import alike
 from recrun.data.formats.values.times import calendar_kind, find_unit
 from recrun.data.interactions import ITEM, TIMESTAMP, USER, Interactions
+from recrun.data.large.pieces import occurrences
 from recrun.errors import DataError, RowFault
 
 _MANY = 10
@@ -183,7 +184,7 @@ def unknown_in_train(
     notes = []
     for part in ("valid", "test"):
         for what, n_ids in (("users", n_users), ("items", n_items)):
-            known, held_out = (np.bincount(getattr(parts[name], what), minlength=n_ids) > 0 for name in ("train", part))
+            known, held_out = (occurrences(getattr(parts[name], what), n_ids) > 0 for name in ("train", part))
             n_held_out, n_unknown = int(held_out.sum()), int((held_out & ~known).sum())
             if part in tables and n_unknown == n_held_out >= _MANY:
                 message = (
@@ -207,7 +208,7 @@ def too_few_given(parts: Mapping[str, Interactions], n_users: int) -> list[str]:
         parts: "train", "valid", "test" and "given".
         n_users: U.
     """
-    given, valid, test = (np.bincount(parts[name].users, minlength=n_users) for name in ("given", "valid", "test"))
+    given, valid, test = (occurrences(parts[name].users, n_users) for name in ("given", "valid", "test"))
     n_held_out, n_without = int((given > 0).sum()), int(((given > 0) & (valid + test == 0)).sum())
     told = f"{n_without:,} of {n_held_out:,} held-out users have too few interactions to hold any of them out"
     return [f"{told}; they are not tested on"] if n_without else []

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from recrun.data.datasets.part_checks import refuse_unlike
-from recrun.data.formats.table import Ids, Layout, Table, data_error
-from recrun.data.formats.values.ids import ids_of, union_ids
+from recrun.data.formats.table import Layout, Table, data_error
+from recrun.data.formats.values.ids import checked_together, union_ids
 from recrun.data.formats.values.times import check_times
 from recrun.data.interactions import ITEM, TIMESTAMP, USER
+from recrun.data.large.pieces import concatenate
 from recrun.data.splits.rules import rank_within_user
 from recrun.errors import DataError, RowFault
 
@@ -67,7 +68,7 @@ def join_tables(path: Path, tables: Sequence[Table], format: str, notes: Sequenc
         _refuse_unlike(tables[0], table)
     whole = Table(path, union_ids([table.users for table in tables]), union_ids([table.items for table in tables]))
     refuse_unlike(tables, whole.users, whole.items)
-    columns = {name: np.concatenate([table.columns[name] for table in tables]) for name in tables[0].columns}
+    columns = {name: concatenate([table.columns[name] for table in tables]) for name in tables[0].columns}
     whole = replace(
         whole,
         columns=columns,
@@ -79,7 +80,8 @@ def join_tables(path: Path, tables: Sequence[Table], format: str, notes: Sequenc
     )
     told = _joined_notes([note for table in tables for note in table.notes])
     try:
-        users, items = (_checked_ids(role, ids, path) for role, ids in ((USER, whole.users), (ITEM, whole.items)))
+        of_roles = ((USER, whole.users), (ITEM, whole.items))
+        users, items = (checked_together(role, ids, path, lambda row: row) for role, ids in of_roles)
         if whole.time_is_order:
             _order(whole, tables, format)
             told.append(f"{path.name}: {len(tables)} files, in the order of their names")
@@ -108,18 +110,6 @@ def _refuse_unlike(first: Table, other: Table) -> None:
         ]
         message = f"it holds {shown[1]} where {first.path.name} holds {shown[0]}; files read as one need the same"
         raise data_error(other.path, None, message, "column")
-
-
-def _checked_ids(role: str, ids: Ids, path: Path) -> Ids:
-    """Return ids of all files, if text ids go together as those of one file have to; the error's line is a row."""
-    if ids.are_integers:
-        return ids
-    import polars as pl
-
-    first_row = np.zeros(len(ids.names), dtype=np.int64)
-    first_row[ids.codes[::-1]] = np.arange(len(ids.codes) - 1, -1, -1)
-    distinct = ids_of(pl.Series(role, ids.names), path, lambda code: int(first_row[code]))
-    return Ids(distinct.codes[ids.codes], distinct.names)
 
 
 def _order(whole: Table, tables: Sequence[Table], format: str) -> None:

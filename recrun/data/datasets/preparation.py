@@ -23,7 +23,7 @@ from recrun.data.datasets.part_checks import (
 from recrun.data.formats.table import Ids, Table
 from recrun.data.formats.values.ids import union_ids
 from recrun.data.interactions import RATING, TIMESTAMP, WEIGHT, Interactions
-from recrun.data.orders import chronological_order
+from recrun.data.large.pieces import concatenate
 from recrun.data.splits import rules, sessions
 from recrun.data.splits.preparation import Preparation as Preparation
 from recrun.errors import DataError
@@ -77,9 +77,7 @@ def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
         refuse_overlap(tables, rows.users, rows.items, rows.labels)
     # What the tables held is in `rows` now; letting go of it keeps the peak of memory down.
     tables = {name: replace(table, users=_NO_IDS, items=_NO_IDS, columns={}) for name, table in tables.items()}
-    order = chronological_order(rows.users.codes, rows.columns.get(TIMESTAMP))
-    rows = rows if order is None else rows.take(order)
-    del order
+    rows = rows.in_order()
     if preparation.session_gap is not None:
         second = sessions.units_in_a_second(list(tables.values()), _times_of(rows), "session_gap")
         rows, note = sessions.cut_at_gaps(rows, preparation.session_gap, second)
@@ -91,12 +89,12 @@ def prepare(tables: Mapping[str, Table], preparation: Preparation) -> Prepared:
     if preparation.find_split().new_users:
         kept = labels != splits.LEFT_OUT
         notes += _left_out(rows.items.codes[~kept])
-        rows, labels = rows.take(np.flatnonzero(kept)).renumbered(), labels[kept]
+        rows, labels = rows.where(kept).renumbered(), labels[kept]
         names = (*splits.PARTS, splits.GIVEN_PART)
         if preparation.of_sessions and preparation.session_targets == "each":
             rows, labels, beginnings, note = sessions.each_position(rows, labels)
             notes.append(note)
-    parts = {name: _part(rows, np.flatnonzero(labels == label)) for label, name in enumerate(names)}
+    parts = {name: _part(rows, labels == label) for label, name in enumerate(names)}
     if not len(parts["train"]):
         raise DataError("no interaction is left for train")
     notes += [f"{part} is empty: no user has enough interactions" for part in _unfilled(parts, tables, preparation)]
@@ -123,7 +121,7 @@ def _merge(tables: Mapping[str, Table], notes: list[str]) -> Rows:
     if WHOLE not in tables:
         places = np.array([splits.PARTS.index(name) for name in tables], dtype=np.int8)
         labels = np.repeat(places, list(map(len, parts)))
-    columns = {name: np.concatenate([table.columns[name] for table in parts]) for name in names}
+    columns = {name: concatenate([table.columns[name] for table in parts]) for name in names}
     if TIMESTAMP in names and labels is not None and all(table.time_is_order for table in parts):
         columns[TIMESTAMP] = one_after_the_other(columns[TIMESTAMP], labels)
     users = union_ids([table.users for table in parts])
@@ -137,7 +135,7 @@ def _filter(rows: Rows, preparation: Preparation, notes: list[str]) -> Rows:
         name = next((name for name in (RATING, WEIGHT) if name in rows.columns), None)
         if name is None:
             raise DataError("rating_threshold is set, but the data has no rating; name its column with rating_column")
-        rows = rows.take(np.flatnonzero(rows.columns[name] >= preparation.rating_threshold))
+        rows = rows.where(rows.columns[name] >= preparation.rating_threshold)
         _refuse_nothing(rows, f"no {name} reaches rating_threshold {preparation.rating_threshold}")
     distinct = filters.without_repeats(rows.users.codes, rows.items.codes, preparation.duplicates)
     if not distinct.all():
@@ -145,13 +143,13 @@ def _filter(rows: Rows, preparation: Preparation, notes: list[str]) -> Rows:
         notes.append(
             f"{n_repeats} repeated interactions of a user with an item; the {preparation.duplicates} ones are kept"
         )
-        rows = rows.take(np.flatnonzero(distinct))
+        rows = rows.where(distinct)
     minima = preparation.min_user_interactions, preparation.min_item_interactions
     if max(minima) > 1:
         mask = filters.k_core(
             rows.users.codes, rows.items.codes, min_user_interactions=minima[0], min_item_interactions=minima[1]
         )
-        rows = rows.take(np.flatnonzero(mask))
+        rows = rows.where(mask)
         _refuse_nothing(rows, f"no interactions have {minima[0]} by their user and {minima[1]} by their item")
     return rows if len(rows) == n_before else rows.renumbered()
 
@@ -224,9 +222,9 @@ def _require_times(table: Table, rows: Rows, name: str, split: splits.Split) -> 
         )
 
 
-def _part(rows: Rows, index: np.ndarray) -> Interactions:
-    columns = {name: values[index] for name, values in rows.columns.items()}
-    return Interactions(rows.users.codes[index], rows.items.codes[index], columns)
+def _part(rows: Rows, mask: np.ndarray) -> Interactions:
+    part = rows.where(mask)
+    return Interactions(part.users.codes, part.items.codes, part.columns)
 
 
 def _unfilled(parts: Mapping[str, Interactions], tables: Mapping[str, Table], preparation: Preparation) -> list[str]:

@@ -16,6 +16,8 @@ from recrun.data.datasets.preparation import WHOLE, Preparation
 from recrun.data.datasets.settings import Splitting
 from recrun.data.formats.table import Ids, Table
 from recrun.data.interactions import RATING, TIMESTAMP
+from recrun.data.large import scratch
+from recrun.data.large.pieces import pieces
 from recrun.data.orders import sorted_distinct
 from recrun.errors import DataError
 from recrun.randomness import generator
@@ -31,6 +33,8 @@ _N_TASTES = 2
 _FIRST_TASTE = 0.7
 _ROUNDS = 200
 _VECTOR_DIM = 32
+_AT_ONCE = 1 << 23
+"""The most interactions that are generated together; more are generated for some users at a time, and cached."""
 
 
 @DATASETS.register("Synthetic", item_vectors=True)
@@ -85,6 +89,10 @@ class Synthetic(RecDataSet):
         """
         super().__init__(root, Preparation(**splitting))
 
+    @property
+    def is_cached(self) -> bool:
+        return bool(self.settings["n_interactions"] > _AT_ONCE)
+
     def read(self, files: Mapping[str, Path]) -> Mapping[str, Table]:
         wanted = self.settings
         n_users, n_items, n_interactions = wanted["n_users"], wanted["n_items"], wanted["n_interactions"]
@@ -138,11 +146,25 @@ class _World:
 
     def draw(self, counts: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return (users, items), int32, with as many different items of each user as `counts` (U,) says."""
+        if (n_rows := int(counts.sum())) <= _AT_ONCE:
+            return self._draw(0, counts, rng)
+        users, items = scratch.empty(n_rows, np.int32), scratch.empty(n_rows, np.int32)
+        ends = np.cumsum(counts)
+        first = start = 0
+        while first < self.n_users:
+            last = max(int(np.searchsorted(ends, start + _AT_ONCE, side="right")), first + 1)
+            stop = int(ends[last - 1])
+            users[start:stop], items[start:stop] = self._draw(first, counts[first:last], rng)
+            first, start = last, stop
+        return users, items
+
+    def _draw(self, first: int, counts: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of as many users as there are counts, from the first one on."""
         bits = (self.n_items - 1).bit_length()
         keys = np.zeros(0, dtype=np.int64)
         lacking = counts
         for attempt in range(_ROUNDS):
-            users = np.repeat(np.arange(self.n_users), lacking)
+            users = np.repeat(np.arange(first, first + len(counts)), lacking)
             # Whoever has met almost all they like turns to anything else in the end.
             items = (
                 self._items_for(users, rng) if attempt < _ROUNDS // 10 else rng.integers(self.n_items, size=len(users))
@@ -150,7 +172,7 @@ class _World:
             fresh = sorted_distinct((users.astype(np.int64) << bits) | items)
             # The stable sort merges two sorted runs in linear time.
             keys = np.sort(np.concatenate([keys, _without(fresh, keys)]), kind="stable")
-            lacking = counts - np.bincount(keys >> bits, minlength=self.n_users)
+            lacking = counts - np.bincount((keys >> bits) - first, minlength=len(counts))
             if not lacking.any():
                 return (keys >> bits).astype(np.int32), (keys & ((1 << bits) - 1)).astype(np.int32)
         raise DataError("n_interactions is too large for n_users and n_items with this activity_exponent")
@@ -169,10 +191,12 @@ class _World:
     def rate(self, users: np.ndarray, items: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return ratings float32 (N,), 1 to 5 in halves: the item's quality, one more for a liked cluster, noise."""
         quality = rng.normal(3.0, 0.5, size=self.n_items)
-        liked = (self.tastes_UT[users] == self.clusters_I[items][:, None]).any(axis=1)
-        ratings: np.ndarray = quality[items] + liked + rng.normal(0.0, 0.5, size=len(users))
-        ratings = np.clip(np.round(2 * ratings) / 2, 1.0, 5.0)
-        return ratings.astype(np.float32)
+        ratings = scratch.empty(len(users), np.float32)
+        for at in pieces(len(users)):
+            liked = (self.tastes_UT[users[at]] == self.clusters_I[items[at]][:, None]).any(axis=1)
+            exact = quality[items[at]] + liked + rng.normal(0.0, 0.5, size=len(liked))
+            ratings[at] = np.clip(np.round(2 * exact) / 2, 1.0, 5.0)
+        return ratings
 
 
 def _power_law(n: int, exponent: float, rng: np.random.Generator) -> np.ndarray:
@@ -207,6 +231,9 @@ def _without(values: np.ndarray, known: np.ndarray) -> np.ndarray:
 def _times(users: np.ndarray, n_users: int, rng: np.random.Generator) -> np.ndarray:
     """Return a moment for each interaction, int64 seconds (N,): users join one after the other and stay."""
     joined = rng.random(n_users) * 0.8
-    moments: np.ndarray = joined[users] + rng.random(len(users)) * (1.0 - joined[users])
-    moments = _FIRST_TIME + moments * _DURATION
-    return moments.astype(np.int64)
+    times = scratch.empty(len(users), np.int64)
+    for at in pieces(len(users)):
+        start = joined[users[at]]
+        moments = start + rng.random(len(start)) * (1.0 - start)
+        times[at] = _FIRST_TIME + moments * _DURATION
+    return times

@@ -47,8 +47,8 @@ def read_text_columns(source: Path | bytes, shape: TextShape, types: Mapping[int
     return frame.select([str(position) for position in types])
 
 
-def parquet_names(path: Path) -> list[str]:
-    """Return the names of the columns of a parquet file.
+def parquet_types(path: Path) -> dict[str, pl.DataType]:
+    """Return the polars type of each column of a parquet file, by name.
 
     Raises:
         DataError: it is not a parquet file that can be read.
@@ -56,7 +56,16 @@ def parquet_names(path: Path) -> list[str]:
     import polars as pl
 
     with _parquet_errors(path):
-        return list(pl.read_parquet_schema(path))
+        return dict(pl.read_parquet_schema(path))
+
+
+def parquet_names(path: Path) -> list[str]:
+    """Return the names of the columns of a parquet file.
+
+    Raises:
+        DataError: it is not a parquet file that can be read.
+    """
+    return list(parquet_types(path))
 
 
 def read_parquet_columns(path: Path, names: Sequence[str] | None = None, n_rows: int | None = None) -> pl.DataFrame:
@@ -70,6 +79,24 @@ def read_parquet_columns(path: Path, names: Sequence[str] | None = None, n_rows:
 
     with _parquet_errors(path):
         return pl.concat(_pieces(path, names, n_rows))
+
+
+def parquet_frames(path: Path, names: Sequence[str], most_rows: int) -> Iterator[pl.DataFrame]:
+    """Yield columns of a parquet file in frames of about so many rows, or in one if there are no more.
+
+    Raises:
+        DataError: as for `read_parquet_columns`.
+    """
+    import polars as pl
+
+    waiting: list[pl.DataFrame] = []
+    with _parquet_errors(path):
+        for piece in _pieces(path, names, None):
+            if waiting and sum(each.height for each in waiting) + piece.height > most_rows:
+                yield pl.concat(waiting)
+                waiting = []
+            waiting.append(piece)
+        yield pl.concat(waiting)
 
 
 def _pieces(path: Path, names: Sequence[str] | None, n_rows: int | None) -> Iterator[pl.DataFrame]:

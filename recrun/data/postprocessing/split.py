@@ -33,24 +33,7 @@ class Split(PostProcessor):
         self.drop_last = drop_last
 
     def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
-        waiting: list[Batch] = []
-        n_waiting = 0
-        for chunk in self.source.iterate(mode, seed=seed, epoch=epoch):
-            n_rows = count_rows(chunk)
-            start = min(self.batch_size - n_waiting, n_rows) if waiting else 0
-            if start:
-                waiting.append(_cut(chunk, 0, start))
-                n_waiting += start
-                if n_waiting == self.batch_size:
-                    yield concatenate(waiting)
-                    waiting, n_waiting = [], 0
-            full = start + (n_rows - start) // self.batch_size * self.batch_size
-            for begin in range(start, full, self.batch_size):
-                yield _cut(chunk, begin, begin + self.batch_size)
-            if full < n_rows:
-                waiting, n_waiting = [_cut(chunk, full, n_rows)], n_rows - full
-        if waiting and not self.drop_last:
-            yield concatenate(waiting)
+        return cut(self.source.iterate(mode, seed=seed, epoch=epoch), self.batch_size, drop_last=self.drop_last)
 
     def sizes(self, mode: Mode) -> list[int] | None:
         sizes = self.source.sizes(mode)
@@ -58,6 +41,28 @@ class Split(PostProcessor):
             return None
         batches = [stop - start for start, stop in chunks(sum(sizes), self.batch_size)]
         return [size for size in batches if size == self.batch_size or not self.drop_last]
+
+
+def cut(stream: Iterator[Batch], size: int, *, drop_last: bool = False) -> Iterator[Batch]:
+    """Yield the rows of a stream in batches of `size` rows; the last one may be smaller, or is left out."""
+    waiting: list[Batch] = []
+    n_waiting = 0
+    for chunk in stream:
+        n_rows = count_rows(chunk)
+        start = min(size - n_waiting, n_rows) if waiting else 0
+        if start:
+            waiting.append(_rows(chunk, 0, start))
+            n_waiting += start
+            if n_waiting == size:
+                yield concatenate(waiting)
+                waiting, n_waiting = [], 0
+        full = start + (n_rows - start) // size * size
+        for begin in range(start, full, size):
+            yield _rows(chunk, begin, begin + size)
+        if full < n_rows:
+            waiting, n_waiting = [_rows(chunk, full, n_rows)], n_rows - full
+    if waiting and not drop_last:
+        yield concatenate(waiting)
 
 
 def concatenate(batches: Sequence[Batch]) -> Batch:
@@ -75,5 +80,5 @@ def _join(columns: Sequence[Any]) -> Any:
     return torch.cat(list(columns))
 
 
-def _cut(batch: Batch, start: int, stop: int) -> Batch:
+def _rows(batch: Batch, start: int, stop: int) -> Batch:
     return {name: column[start:stop] for name, column in batch.items()}

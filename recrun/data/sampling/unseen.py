@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recrun.data.large import scratch
 from recrun.errors import DataError
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ class SeenItems:
         n_bits = max(10, int(seen.nnz * _BITS_PER_PAIR).bit_length())
         self._shift = np.uint64(64 - n_bits)
         self._table = np.zeros(1 << (n_bits - 3), dtype=np.uint8)
-        bits = self._hash(_rows(seen) * n_items + seen.indices)
-        np.bitwise_or.at(self._table, bits >> 3, _bit(bits))
+        for first, part in seen.pieces():
+            bits = self._hash((_rows(part) + first) * n_items + part.indices)
+            np.bitwise_or.at(self._table, bits >> 3, _bit(bits))
 
     def find(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Return the positions of the pairs that are seen, int64, ascending.
@@ -85,20 +87,28 @@ class UnseenItems:
 
     def __init__(self, seen: CSR, n_items: int, weights: np.ndarray | None = None) -> None:
         self._indptr = seen.indptr
-        first = seen.indptr[:-1]
         self._ends = self._seen_mass = None
         if weights is None:
             self.mass = n_items - seen.lengths
-            rank = np.arange(seen.nnz, dtype=seen.indices.dtype)
-            rank -= np.repeat(first.astype(rank.dtype), seen.lengths)
-            self._keys = seen.indices - rank
+            self._keys = scratch.empty(seen.nnz, seen.indices.dtype)
+            for start, part in seen.pieces():
+                rank = np.arange(part.nnz, dtype=part.indices.dtype)
+                rank -= np.repeat(part.indptr[:-1].astype(rank.dtype), part.lengths)
+                self._keys[seen.indptr[start] : seen.indptr[start + part.n_rows]] = part.indices - rank
             return
         self._ends = np.cumsum(weights)
-        self._seen_mass = np.concatenate(([0], np.cumsum(weights[seen.indices])))
-        before = self._seen_mass[first]
-        self.mass = int(self._ends[-1]) - (self._seen_mass[self._indptr[1:]] - before)
-        # The position of each seen item on the line of unseen items of its row.
-        self._keys = (self._ends - weights)[seen.indices] - self._seen_mass[:-1] + np.repeat(before, seen.lengths)
+        self._seen_mass = scratch.empty(seen.nnz + 1, np.int64)
+        self._seen_mass[0] = 0
+        self._keys = scratch.empty(seen.nnz, np.int64)
+        starts = self._ends - weights
+        for start, part in seen.pieces():
+            first, last = seen.indptr[start], seen.indptr[start + part.n_rows]
+            passed = self._seen_mass[first] + np.cumsum(weights[part.indices])
+            self._seen_mass[first + 1 : last + 1] = passed
+            before = np.repeat(self._seen_mass[seen.indptr[start : start + part.n_rows]], part.lengths)
+            # The position of each seen item on the line of unseen items of its row.
+            self._keys[first:last] = starts[part.indices] - self._seen_mass[first:last] + before
+        self.mass = int(self._ends[-1]) - np.diff(self._seen_mass[self._indptr])
 
     def at(self, users: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Return the unseen item at each point, int32 `(N,)`.

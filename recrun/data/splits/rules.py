@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from recrun.data.orders import stable_order
+from recrun.data.large.pieces import are_many, is_ascending, is_chronological, occurrences, pieces, pieces_of_groups
+from recrun.data.orders import chronological_order, stable_order
 from recrun.data.splits import GIVEN, LEFT_OUT, TEST, TRAIN, VALID
 from recrun.errors import DataError
 
@@ -25,8 +26,10 @@ def rank_within_user(users: np.ndarray, n_users: int, order: np.ndarray | None =
     Returns:
         int32 (N,), or int64 from 2^31 rows on.
     """
+    if order is not None and are_many(len(users)) and is_ascending(users):
+        return _ranks_in_pieces(users, order)
     by_user = stable_order(users if order is None else users[order])
-    counts = np.bincount(users, minlength=n_users)
+    counts = occurrences(users, n_users)
     size = np.int32 if len(users) < 2**31 else np.int64
     ranks = np.arange(len(users), dtype=size)
     ranks -= np.repeat((np.cumsum(counts) - counts).astype(size), counts)
@@ -34,6 +37,27 @@ def rank_within_user(users: np.ndarray, n_users: int, order: np.ndarray | None =
         ranks = _scattered(ranks, by_user)
         del by_user
     return ranks if order is None else _scattered(ranks, order)
+
+
+def _ranks_in_pieces(users: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return what `rank_within_user` does, for rows that stand by user."""
+    size = np.int32 if len(users) < 2**31 else np.int64
+    place = _scattered(np.arange(len(users), dtype=size), order)
+    for at in pieces_of_groups(users):
+        of_user = users[at] - users[at.start]
+        by_place = chronological_order(of_user, place[at])
+        starts = np.flatnonzero(np.diff(of_user, prepend=-1))
+        ranks = np.arange(len(of_user), dtype=size)
+        ranks -= np.repeat(starts.astype(size), np.diff(starts, append=len(of_user)))
+        place[at] = ranks if by_place is None else _scattered(ranks, by_place)
+    return place
+
+
+def _permutation(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return a random order of n rows: the one that `rng.permutation(n)` gives, in half of its memory."""
+    order = np.arange(n, dtype=np.int32 if n < 2**31 else np.int64)
+    rng.shuffle(order)
+    return order
 
 
 def _scattered(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
@@ -71,7 +95,7 @@ def by_ratio(
     Returns:
         int8 (N,): 0 train, 1 valid, 2 test.
     """
-    ranks = rank_within_user(users, n_users, rng.permutation(len(users)))
+    ranks = rank_within_user(users, n_users, _permutation(len(users), rng))
     return _label(users, ranks, *_shares(users, n_users, test_ratio, valid_ratio))
 
 
@@ -90,7 +114,7 @@ def leave_one_out(users: np.ndarray, times: np.ndarray, n_users: int, *, with_va
 
     Users with too few interactions (fewer than 2, or 3 with a valid part) stay in train, as is usual for SASRec.
     """
-    counts = np.bincount(users, minlength=n_users)
+    counts = occurrences(users, n_users)
     enough = (counts >= 2 + with_valid).astype(np.int64)
     return _label(users, _rank_from_latest(users, times, n_users), enough, enough * with_valid)
 
@@ -101,7 +125,7 @@ def leave_k(users: np.ndarray, times: np.ndarray, n_users: int, *, n_held_out: i
     Users with too few to leave one in train (fewer than n_held_out + 1, or 2 n_held_out + 1 with a valid part) stay in
     train.
     """
-    counts = np.bincount(users, minlength=n_users)
+    counts = occurrences(users, n_users)
     n_test = np.where(counts > n_held_out * (1 + with_valid), n_held_out, 0)
     return _label(users, _rank_from_latest(users, times, n_users), n_test, n_test * with_valid)
 
@@ -125,16 +149,16 @@ def by_fold(
     Returns:
         int8 (N,): 0 train, 1 valid, 2 test.
     """
-    ranks = rank_within_user(users, n_users, rng.permutation(len(users)))
-    counts = np.bincount(users, minlength=n_users)
+    ranks = rank_within_user(users, n_users, _permutation(len(users), rng))
+    counts = occurrences(users, n_users)
     # Each user starts at a random fold; otherwise the first folds would get all the remainders.
     dealt = (ranks + rng.integers(n_folds, size=n_users)[users]) % n_folds + 1
     is_test = (dealt == fold) & (counts > 1)[users]
     labels = np.where(is_test, TEST, TRAIN).astype(np.int8)
     rest = np.flatnonzero(~is_test)
-    n_rest = np.bincount(users[rest], minlength=n_users)
+    n_rest = occurrences(users[rest], n_users)
     n_valid = np.minimum(held_out_counts(counts, valid_ratio), np.maximum(n_rest - 1, 0))
-    ranks = rank_within_user(users[rest], n_users, rng.permutation(len(rest)))
+    ranks = rank_within_user(users[rest], n_users, _permutation(len(rest), rng))
     labels[rest] = _label(users[rest], ranks, np.zeros_like(n_valid), n_valid)
     return labels
 
@@ -157,7 +181,7 @@ def by_group(
     Returns:
         int8 (N,): 0 train, 1 valid, 2 test.
     """
-    present = np.flatnonzero(np.bincount(groups, minlength=n_groups))
+    present = np.flatnonzero(occurrences(groups, n_groups))
     shuffled = rng.permutation(present)
     n_test = int(held_out_counts(np.array([len(present)]), test_ratio)[0])
     n_valid = min(int(held_out_counts(np.array([len(present)]), valid_ratio)[0]), len(present) - n_test - 1)
@@ -205,7 +229,7 @@ def by_new_users(
     """
     labels = by_group(users, n_users, test_ratio=test_ratio, valid_ratio=valid_ratio, rng=rng)
     keys = rng.permutation(len(users))  # of all rows, so that little of test depends on valid_ratio
-    is_known = np.bincount(items[labels == TRAIN], minlength=n_items) > 0
+    is_known = occurrences(items[labels == TRAIN], n_items) > 0
     labels[(labels != TRAIN) & ~is_known[items]] = LEFT_OUT
     rest = np.flatnonzero((labels == VALID) | (labels == TEST))
     n_held_out = np.floor((1 - fold_in_ratio) * np.bincount(users[rest], minlength=n_users) + 1e-9).astype(np.int64)
@@ -244,7 +268,7 @@ def by_time(times: np.ndarray, *, test_ratio: float, valid_ratio: float) -> np.n
 
 
 def _shares(users: np.ndarray, n_users: int, test_ratio: float, valid_ratio: float) -> tuple[np.ndarray, np.ndarray]:
-    counts = np.bincount(users, minlength=n_users)
+    counts = occurrences(users, n_users)
     n_test = held_out_counts(counts, test_ratio)
     n_valid = np.minimum(held_out_counts(counts, valid_ratio), np.maximum(counts - n_test - 1, 0))
     return n_test, n_valid
@@ -253,12 +277,17 @@ def _shares(users: np.ndarray, n_users: int, test_ratio: float, valid_ratio: flo
 def _label(users: np.ndarray, ranks: np.ndarray, n_test: np.ndarray, n_valid: np.ndarray) -> np.ndarray:
     """Label the first `n_test` ranks of each user as test and the next `n_valid` as valid."""
     labels = np.zeros(len(users), dtype=np.int8)
-    labels[ranks < (n_test + n_valid)[users]] = VALID
-    labels[ranks < n_test[users]] = TEST
+    for at in pieces(len(users)):
+        of_piece = labels[at]
+        of_piece[ranks[at] < (n_test + n_valid)[users[at]]] = VALID
+        of_piece[ranks[at] < n_test[users[at]]] = TEST
     return labels
 
 
 def _rank_from_latest(users: np.ndarray, times: np.ndarray, n_users: int) -> np.ndarray:
-    ranks = rank_within_user(users, n_users, np.argsort(times, kind="stable"))
-    from_latest: np.ndarray = np.bincount(users, minlength=n_users)[users] - 1 - ranks
-    return from_latest
+    order = None if is_chronological(users, times) else np.argsort(times, kind="stable")
+    ranks = rank_within_user(users, n_users, order)
+    last = (occurrences(users, n_users) - 1).astype(ranks.dtype)
+    for at in pieces(len(users)):
+        ranks[at] = last[users[at]] - ranks[at]
+    return ranks

@@ -10,6 +10,7 @@ import numpy as np
 
 from recrun.data.formats.table import MAX_ID_LENGTH, Ids, rows_error
 from recrun.data.formats.values.numbers import MISSING_WORDS, are_numbers, largest_exact, remedy_for_missing
+from recrun.data.large.pieces import concatenate, look_up
 from recrun.data.orders import sorted_distinct
 
 if TYPE_CHECKING:
@@ -199,8 +200,30 @@ def union_ids(columns: Sequence[Ids]) -> Ids:
     if not all(ids.are_integers for ids in columns):
         columns = [_as_text(ids) for ids in columns]
     names = sorted_distinct(np.concatenate([ids.names for ids in columns]))
-    codes = [np.searchsorted(names, ids.names).astype(np.int32)[ids.codes] for ids in columns]
-    return Ids(np.concatenate(codes), names)
+    codes = [look_up(np.searchsorted(names, ids.names).astype(np.int32), ids.codes) for ids in columns]
+    return Ids(concatenate(codes), names)
+
+
+def checked_together(role: str, ids: Ids, path: Path, line_of: Callable[[int], int]) -> Ids:
+    """Return ids that were read in pieces, if text ids go together as those of one piece have to.
+
+    Args:
+        role: "user" or "item".
+        ids: of all pieces.
+        path: the file, for messages.
+        line_of: the line of each row.
+
+    Raises:
+        DataError: as for `ids_of`.
+    """
+    if ids.are_integers:
+        return ids
+    import polars as pl
+
+    first_row = np.zeros(len(ids.names), dtype=np.int64)
+    first_row[ids.codes[::-1]] = np.arange(len(ids.codes) - 1, -1, -1)
+    distinct = ids_of(pl.Series(role, ids.names), path, lambda code: line_of(int(first_row[code])))
+    return Ids(look_up(distinct.codes, ids.codes), distinct.names)
 
 
 def _as_text(ids: Ids) -> Ids:
