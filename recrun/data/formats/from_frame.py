@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from recrun.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
+BLANK: Final = "blank-lines"
+"""The kind of lines that hold nothing."""
 Explain = Callable[[], DataError | None]
 """Looks for the row that is at fault, slowly; None when every row is well formed."""
 
@@ -63,6 +65,11 @@ def frame_to_table(
         types = ", ".join(f"{name}: {kind}" for name, kind in frame.schema.items())
         reason = str(error).splitlines()[0]
         raise explain() or data_error(path, None, f"holds values that cannot be used ({types}; {reason})") from error
+
+
+def note_on_blank(path: Path) -> str:
+    """Return the note on lines of a file that hold nothing."""
+    return f"{path.name}: blank lines are skipped"
 
 
 def wrong_types(frame: pl.DataFrame) -> str:
@@ -137,8 +144,8 @@ def _to_table(
     frame, rows = _without_blank_rows(frame)
     skipped = {}
     if rows is not None:
-        notes = (*notes, f"{path.name}: blank lines are skipped")
-        skipped["blank-lines"] = lines.of(np.setdiff1d(np.arange(n_rows), rows, assume_unique=True))
+        notes = (*notes, note_on_blank(path))
+        skipped[BLANK] = lines.of(np.setdiff1d(np.arange(n_rows), rows, assume_unique=True))
     if not frame.height:
         raise data_error(path, None, "holds no interactions", kind="empty")
 

@@ -13,7 +13,7 @@ from recrun.data.formats.columns.names import LABELS, find_columns
 from recrun.data.formats.columns.select_rows import Selection
 from recrun.data.formats.columns.used import label_notes, unused_note
 from recrun.data.formats.file_kinds import refuse_unless
-from recrun.data.formats.from_frame import frame_to_table
+from recrun.data.formats.from_frame import BLANK, frame_to_table, note_on_blank
 from recrun.data.formats.polars_files import parquet_frames, parquet_types, read_parquet_columns
 from recrun.data.formats.table import Layout, Origin, Table
 from recrun.data.formats.values.ids import checked_together, union_ids
@@ -100,9 +100,9 @@ def _in_parts(path: Path, layout: Layout, columns: Mapping[str, str], notes: tup
     used = list(dict.fromkeys(columns.values()))
     frames = [read_parquet_columns(path, used)] if at_once else parquet_frames(path, used, _ROWS)
     tables: list[Table] = []
-    first_row = 0
     starts: list[int] = []
-    empty: DataError | None = None
+    blank: list[np.ndarray] = []
+    first_row, empty = 0, None
     for frame in frames:
         try:
             tables.append(_table(frame, path, layout, columns, notes, first_row=first_row))
@@ -111,11 +111,19 @@ def _in_parts(path: Path, layout: Layout, columns: Mapping[str, str], notes: tup
             if error.kind != "empty":
                 raise
             empty = error
+            blank.append(np.arange(first_row + 1, first_row + 1 + frame.height))
         first_row += frame.height
     if not tables:
         assert empty is not None
         raise empty
-    return tables[0] if len(tables) == 1 and not starts[0] else _joined(path, tables, starts)
+    if first_row == frame.height:
+        return tables[0]
+    table = _joined(path, tables, starts)
+    if blank:
+        lines = np.sort(np.concatenate([*blank, table.skipped.get(BLANK, blank[0][:0])]))
+        told = dict.fromkeys([*table.notes, note_on_blank(path)])
+        table = replace(table, notes=tuple(told), skipped={**table.skipped, BLANK: lines})
+    return table
 
 
 def _joined(path: Path, tables: list[Table], starts: list[int]) -> Table:

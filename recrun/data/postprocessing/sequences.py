@@ -11,10 +11,13 @@ from typing import Final
 
 import numpy as np
 
+from recrun.data.large.pieces import concatenate
+from recrun.data.postprocessing import shuffle
 from recrun.data.postprocessing.base import Pipe, PostProcessor
 from recrun.data.postprocessing.chunks import Batch, chunk_rows, chunks
 from recrun.data.postprocessing.mode import Mode, check_mode
 from recrun.data.postprocessing.own_rows import draws_from
+from recrun.data.postprocessing.split import cut
 from recrun.data.sampling.negatives import NegativeSampler
 from recrun.data.tags import ID, ITEM, USER
 from recrun.errors import DataError
@@ -24,6 +27,7 @@ LENGTH: Final = "length"
 TIMES: Final = "times"
 TARGET: Final = "target"
 NEGATIVE: Final = "negative"
+_STOP: Final = "stop"
 _LEAST: Final = 2
 """The fewest items of a history, so that one can be predicted from another."""
 
@@ -57,14 +61,23 @@ class _Pieces(PostProcessor):
         self._user, self._item = self.fields[USER, ID].name, self.fields[ITEM, ID].name
 
     def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
-        sizes = self.sizes(mode)
+        self.sizes(mode)  # refuses other modes
         rng = generator(seed, epoch, "sequences")
-        order, start = rng.permutation(self._stops), 0
-        for size in sizes:
-            stops = order[start : start + size]
-            start += size
+        for stops in self._in_random_order(seed, epoch, rng):
             # A user without items starts where the next one does: the last of them owns the item before the stop.
             yield self._make(np.searchsorted(self._rows.indptr, stops - 1, side="right") - 1, stops, rng)
+
+    def _in_random_order(self, seed: int, epoch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Yield where pieces stop, int64 (B,) for each chunk."""
+        n_stops = len(self._stops)
+        if n_stops <= shuffle.WHOLE:
+            order = rng.permutation(self._stops)
+            yield from (order[start:stop] for start, stop in chunks(n_stops, self._chunk))
+            return
+        plain = list(chunks(n_stops))
+        stream = ({_STOP: self._stops[start:stop]} for start, stop in plain)
+        shuffled = shuffle.by_buckets(stream, [stop - start for start, stop in plain], seed, epoch)
+        yield from (chunk[_STOP] for chunk in cut(shuffled, self._chunk))
 
     def sizes(self, mode: Mode) -> list[int]:
         if check_mode(mode) != "train":
@@ -157,10 +170,15 @@ class Prefixes(_Pieces):
     ) -> None:
         super().__init__(source, "prefixes_", sampler, width + n_targets, times)
         self._width, self._n_targets = width, n_targets
-        starts, places = self._rows.indptr[:-1], np.arange(1, self._rows.nnz + 1)
-        self._stops = places[places - np.repeat(starts, self._rows.lengths) > n_targets]
+        self._stops = concatenate([*self._stops_of_prefixes()])
         if not len(self._stops):
             raise DataError(f"no user has {1 + n_targets} train interactions, the fewest for a prefix and what follows")
+
+    def _stops_of_prefixes(self) -> Iterator[np.ndarray]:
+        """Yield where the T targets of each row stop: after every item that has at least T of its user before it."""
+        for first, part in self._rows.pieces():
+            n_before = np.arange(part.nnz) - np.repeat(part.indptr[:-1], part.lengths)
+            yield self._rows.indptr[first] + 1 + np.flatnonzero(n_before >= self._n_targets)
 
     def _make(self, users: np.ndarray, stops: np.ndarray, rng: np.random.Generator) -> Batch:
         targets = self._rows.indices[stops[:, None] + np.arange(-self._n_targets, 0)].astype(np.int64)

@@ -46,7 +46,7 @@ class Shuffle(PostProcessor):
         if sizes is None or sum(sizes) <= WHOLE:
             yield from _at_once(stream, generator(seed, epoch, "shuffle"))
             return
-        yield from cut(_by_buckets(stream, sizes, seed, epoch), CHUNK_ROWS)
+        yield from cut(by_buckets(stream, sizes, seed, epoch), CHUNK_ROWS)
 
     def sizes(self, mode: Mode) -> list[int] | None:
         sizes = self.source.sizes(mode)
@@ -74,7 +74,7 @@ def _at_once(stream: Iterator[Batch], rng: np.random.Generator) -> Iterator[Batc
         yield {name: _take(column, chosen, dtypes[name]) for name, column in rows.items()}
 
 
-def _by_buckets(stream: Iterator[Batch], sizes: list[int], seed: int, epoch: int) -> Iterator[Batch]:
+def by_buckets(stream: Iterator[Batch], sizes: list[int], seed: int, epoch: int) -> Iterator[Batch]:
     """Yield the rows of a stream in random order, a bucket at a time.
 
     Args:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from recrun.data.datasets import Synthetic
+from recrun.data.datasets import Synthetic, synthetic
 from recrun.data.datasets.base import RecDataSet
 from recrun.data.filters import has_repeats
 from recrun.errors import DataError
@@ -140,3 +141,28 @@ def test_histories_are_what_lies_before_a_part_in_the_order_of_time() -> None:
     mine = np.flatnonzero(train.users == 0)
     in_time = train.items[mine[np.argsort(train.columns["timestamp"][mine], kind="stable")]]
     assert before_valid.row(0).tolist() == in_time.tolist()
+
+
+def test_many_interactions_are_generated_for_some_users_at_a_time_and_cached(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RECRUN_CACHE", str(tmp_path))
+    monkeypatch.setattr(synthetic, "_AT_ONCE", 500)
+    sizes = {"n_users": 300, "n_items": 200, "n_interactions": 4000, "with_ratings": True}
+    made = Synthetic(**sizes)
+    assert sum(len(made.interactions(part)) for part in PARTS) == 4000
+    for part in PARTS:
+        rows = made.interactions(part)
+        assert len(np.unique(rows.users * 1000 + rows.items)) == len(rows), "a user meets an item once"
+    assert len(list((tmp_path / "data").iterdir())) == 1
+    monkeypatch.setattr(Synthetic, "read", lambda self, files: pytest.fail("it is generated again"))
+    again = Synthetic(**sizes)
+    assert again.hashes == made.hashes
+    for part in PARTS:
+        np.testing.assert_array_equal(again.interactions(part).items, made.interactions(part).items)
+
+
+def test_few_interactions_are_not_cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RECRUN_CACHE", str(tmp_path / "cache"))
+    Synthetic(n_users=300, n_items=200, n_interactions=4000)
+    assert not (tmp_path / "cache").exists()

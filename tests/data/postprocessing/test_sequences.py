@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recrun.data.datasets import Synthetic
+from recrun.data.postprocessing import shuffle
 from recrun.data.sampling.negatives import UniformNegatives
 from recrun.errors import DataError
 
@@ -139,3 +140,33 @@ def test_a_set_without_two_items_of_one_user_is_refused(make_set: Any) -> None:
         make_set([(0, 1), (1, 2)], n_users=2, n_items=3).sequences_(5)
     with pytest.raises(DataError, match="no user has 3 train interactions, the fewest for a prefix and what follows"):
         make_set([(0, 1), (0, 2), (1, 2)], n_users=2, n_items=3).prefixes_(5, n_targets=2)
+
+
+@pytest.mark.parametrize("step", ["sequences", "windows", "prefixes"])
+def test_many_rows_are_shuffled_in_buckets(data: Any, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipes = {
+        "sequences": lambda: data.sequences_(5),
+        "windows": lambda: data.sequences_(5, step=2),
+        "prefixes": lambda: data.prefixes_(5, sampler=UniformNegatives(data.training_data())),
+    }
+    pipe = pipes[step]()
+    at_once = _epoch(pipe)
+    monkeypatch.setattr(shuffle, "WHOLE", 20)
+    monkeypatch.setattr(shuffle, "_BUCKET", 15)
+    monkeypatch.setattr(pipe, "_chunk", 32)
+    assert [len(batch["user"]) for batch in pipe.iterate("train", seed=1, epoch=0)] == pipe.sizes("train")
+    rows, again, other = _epoch(pipe), _epoch(pipe), _epoch(pipe, epoch=1)
+
+    def sorted_rows(columns: dict[str, np.ndarray]) -> np.ndarray:
+        kept = np.concatenate([columns[name] for name in columns if name != "negative"], axis=1)
+        return kept[np.lexsort(kept.T)]
+
+    np.testing.assert_array_equal(sorted_rows(rows), sorted_rows(at_once))
+    assert (rows["item"] != at_once["item"]).any()
+    assert (rows["item"] != other["item"]).any()
+    for name, column in rows.items():
+        np.testing.assert_array_equal(column, again[name])
+    if "negative" in rows:
+        seen = data.csr("train")
+        for user, negatives in zip(rows["user"][:, 0], rows["negative"].reshape(len(rows["user"]), -1), strict=True):
+            assert not np.isin(negatives, seen.row(user)).any()
