@@ -14,6 +14,7 @@ from typing import Any
 from recrun.config.config import Config
 from recrun.config.resolve import Resolved
 from recrun.config.trackers import require_packages, untracked
+from recrun.data.large.scratch import LARGE
 from recrun.memory import available_memory
 from recrun.report.terminal.lines import counted, duration, size
 from recrun.runs.cost import epochs_of, evaluations_of, run_seconds
@@ -169,7 +170,8 @@ def lines_of(document: Mapping[str, Any]) -> Iterator[str]:
     if memory["peak"] is None:
         yield f"memory: not estimated, {size(memory['measured'])} so far{room}"
     else:
-        yield f"memory: {size(memory['peak'])} at its peak{gpu}{room}"
+        mapped = ", with pages of the cached data that the system may drop" if disk["cache"] >= LARGE else ""
+        yield f"memory: {size(memory['peak'])} at its peak{mapped}{gpu}{room}"
     cache = f", {size(disk['cache'])} for the cached data" if disk["cache"] else ""
     run = "not estimated" if disk["run"] is None else f"{size(disk['run'])} for the run"
     writing = "" if disk["run"] is None else f", {size(disk['while_writing'])} while it writes checkpoints"
