@@ -63,7 +63,7 @@ class FilteredBlock(AttentionBlock):
         return output
 
 
-@MODELS.register("bsarec", loss="cross_entropy", gradients="mixed", states="last")
+@MODELS.register("bsarec", loss="cross_entropy", gradients="layered", states="last")
 class BSARec(FullRowArch):
     """Predict the next item by self-attention whose blocks also filter the frequencies of the history.
 

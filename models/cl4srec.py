@@ -108,7 +108,7 @@ def _starts(most: Tensor) -> Tensor:
     return torch.minimum(draws, most)
 
 
-@MODELS.register("cl4srec", loss="sampled_softmax", gradients="mixed")
+@MODELS.register("cl4srec", loss="sampled_softmax", gradients="layered")
 class CL4SRec(Encoder):
     """Train SASRec with a contrastive loss between two altered copies of each history.
 

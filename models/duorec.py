@@ -83,7 +83,7 @@ class SameTarget:
         return again, model.read_all(*self.draw_histories(users, targets, model.max_length))
 
 
-@MODELS.register("duorec", loss="cross_entropy", gradients="mixed", states="last")
+@MODELS.register("duorec", loss="cross_entropy", gradients="layered", states="last")
 class DuoRec(Encoder):
     """Train SASRec with a contrastive loss between a history and another one that the same item follows.
 

@@ -122,7 +122,7 @@ class HybridBlock(AttentionBlock):
         return mixed.transpose(1, 2).reshape(size, -1, dim)
 
 
-@MODELS.register("fearec", loss="cross_entropy", gradients="mixed", states="last")
+@MODELS.register("fearec", loss="cross_entropy", gradients="layered", states="last")
 class FEARec(FullRowArch):
     """Predict the next item by attention to states and to delays of the history, each layer at other frequencies.
 

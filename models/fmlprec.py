@@ -81,7 +81,7 @@ class FilterBlock(nn.Module):
         return output
 
 
-@MODELS.register("fmlprec", loss="bpr", gradients="mixed", states="last")
+@MODELS.register("fmlprec", loss="bpr", gradients="layered", states="last")
 class FMLPRec(FullRowArch):
     """Predict the next item by blocks of a filter with learned frequencies and a network of each position.
 

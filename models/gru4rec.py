@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recrun.architectures.sequence import SequenceArch
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("gru4rec", loss="bce", gradients="mixed")
+@MODELS.register("gru4rec", loss="bce", gradients="layered")
 class GRU4Rec(SequenceArch):
     """Predict the next item by a gated recurrent network over the latest items.
 
@@ -105,6 +106,14 @@ class GRU4Rec(SequenceArch):
         """Return the vectors of the items, those of the history or their own; with their biases as a last column."""
         vectors_ID: Tensor = (self.items if self.own is None else self.own).weight
         return vectors_ID if self.biases is None else torch.cat([vectors_ID, self.biases], dim=1)
+
+    def vectors_of(self, items: Tensor) -> Tensor:
+        """Return the vectors of items (R,), with their biases as a last column."""
+        embeddings = self.items if self.own is None else self.own
+        vectors_RD: Tensor = embeddings(items)
+        if self.biases is None:
+            return vectors_RD
+        return torch.cat([vectors_RD, F.embedding(items, self.biases, sparse=embeddings.sparse)], dim=1)
 
     def _initialize_as(self, initialization: Literal["recboard", "authors"]) -> None:
         """Draw the weights as RecBoard or the authors' code do."""

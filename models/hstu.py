@@ -77,7 +77,7 @@ class TransducerBlock(nn.Module):
         return output
 
 
-@MODELS.register("hstu", loss="sampled_softmax", gradients="mixed", scores="cosine", timed_by="n_time_buckets")
+@MODELS.register("hstu", loss="sampled_softmax", gradients="layered", scores="cosine", timed_by="n_time_buckets")
 class HSTU(SequenceArch):
     """Predict the next item by blocks of gated attention that sums without a softmax, and by cosines.
 
@@ -167,6 +167,10 @@ class HSTU(SequenceArch):
     def item_vectors(self) -> Tensor:
         """Return the embeddings of the items, shared with the history, with length 1."""
         return F.normalize(self.items.weight, dim=-1)
+
+    def vectors_of(self, items: Tensor) -> Tensor:
+        """Return the embeddings of items (R,) with length 1."""
+        return F.normalize(self.items(items), dim=-1)
 
 
 def _buckets(times: Tensor, lengths: Tensor, most: int) -> Tensor:

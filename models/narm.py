@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("narm", loss="cross_entropy", gradients="mixed", states="last")
+@MODELS.register("narm", loss="cross_entropy", gradients="layered", states="last")
 class NARM(SequenceArch):
     """Predict the next item by the last state of a recurrent network, and by all its states weighted by attention.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("sasrec", loss="bce", gradients="mixed")
+@MODELS.register("sasrec", loss="bce", gradients="layered")
 class SASRec(SequenceArch):
     """Predict the next item by causal self-attention over the latest items.
 
@@ -144,6 +144,14 @@ class SASRec(SequenceArch):
         """Return the vectors (I, D) of the items, those of the history or their own; (I, D + 1) with biases."""
         vectors_ID = self._scale((self.items if self.own is None else self.own).weight)
         return vectors_ID if self.biases is None else torch.cat([vectors_ID, self.biases], dim=1)
+
+    def vectors_of(self, items: Tensor) -> Tensor:
+        """Return the vectors (R, D) of items (R,); (R, D + 1) with biases."""
+        embeddings = self.items if self.own is None else self.own
+        vectors_RD = self._scale(embeddings(items))
+        if self.biases is None:
+            return vectors_RD
+        return torch.cat([vectors_RD, F.embedding(items, self.biases, sparse=embeddings.sparse)], dim=1)
 
     def _draw(self, init_std: float, *, as_recboard: bool) -> None:
         """Draw the initial weights."""

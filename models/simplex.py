@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("simplex", loss="ccl", scores="cosine", new_users=True, gradients="mixed")
+@MODELS.register("simplex", loss="ccl", scores="cosine", new_users=True, gradients="layered")
 class SimpleX(RecSysArch):
     """Score items by their cosine with a blend of the user's embedding and an average of the user's items.
 
@@ -96,7 +96,7 @@ class SimpleX(RecSysArch):
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
-        return self.batch_items.scores(self.blend(users[:, 0]), items, self._of_items)
+        return self.batch_items.scores(self.blend(users[:, 0]), items, self._of_items, whole=not self.items.sparse)
 
     def blend(self, users: Tensor) -> Tensor:
         """Return the unit vectors (B, D) of users (B,), blended with their items; dropped only in training."""
@@ -108,11 +108,12 @@ class SimpleX(RecSysArch):
         items_N, starts_B = bags_of(rows, users_BD.device)
         table = self.items if "history_items" not in self._modules else self.history_items
         if self.aggregator == "mean":
-            history_BD = F.embedding_bag(items_N, table.weight, starts_B, mode="mean")
+            history_BD = F.embedding_bag(items_N, table.weight, starts_B, mode="mean", sparse=table.sparse)
         else:
             lengths_B = torch.from_numpy(rows.lengths).to(users_BD.device)
             weights_N = self._attend(users_BD, table(items_N), lengths_B)
-            history_BD = F.embedding_bag(items_N, table.weight, starts_B, mode="sum", per_sample_weights=weights_N)
+            bags = {"mode": "sum", "per_sample_weights": weights_N, "sparse": table.sparse}
+            history_BD = F.embedding_bag(items_N, table.weight, starts_B, **bags)
         return F.normalize(self.user_weight * users_BD + (1 - self.user_weight) * self.map(history_BD), dim=-1)
 
     def _attend(self, users_BD: Tensor, items_ND: Tensor, lengths_B: Tensor) -> Tensor:

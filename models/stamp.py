@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recrun.data.interactions import TrainingData
 
 
-@MODELS.register("stamp", loss="cross_entropy", gradients="mixed", states="last")
+@MODELS.register("stamp", loss="cross_entropy", gradients="layered", states="last")
 class STAMP(SequenceArch):
     """Predict the next item by the last one, and by all latest items weighted by attention.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from recrun.data.interactions import CSR, TrainingData
 
 
-@MODELS.register("youtubednn", loss="sampled_softmax", new_users=True, gradients="mixed")
+@MODELS.register("youtubednn", loss="sampled_softmax", new_users=True, gradients="layered")
 class YoutubeDNN(RecSysArch):
     """Score items by their product with a vector computed from the average embedding of the user's items.
 
@@ -71,7 +71,7 @@ class YoutubeDNN(RecSysArch):
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
         users_BD = self._read(self.rows.of(users[:, 0]))
-        return self.batch_items.scores(users_BD, items, self._of_items)
+        return self.batch_items.scores(users_BD, items, self._of_items, whole=not self.items.sparse)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the L2 term on the embeddings of the batch's items."""
@@ -95,7 +95,8 @@ class YoutubeDNN(RecSysArch):
     def _read(self, rows: CSR) -> Tensor:
         averaged = self.items if self.averaged is None else self.averaged
         items_N, starts_B = bags_of(rows, averaged.weight.device)
-        return self._scale(self.tower(F.embedding_bag(items_N, averaged.weight, starts_B, mode="mean")))
+        means_BD = F.embedding_bag(items_N, averaged.weight, starts_B, mode="mean", sparse=averaged.sparse)
+        return self._scale(self.tower(means_BD))
 
     def _of_items(self, items: Tensor | None = None) -> Tensor:
         return self._scale(self.items.weight if items is None else self.items(items))

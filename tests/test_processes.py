@@ -20,6 +20,7 @@ from recrun.runs.per_user import read_per_user
 from tests.run_server import the_run, wait_until
 
 SMALL = ("n_users=150", "n_items=80", "n_interactions=3000", "batch_size=70", "device=cpu", "threads=1", "verbose=1")
+CORRECTED = ("loss=sampled_softmax", "logq_correction=true", "sampler=popularity", "n_negatives=4")
 MF = ("bprmf", "embedding_dim=8", "lr=0.02", "monitors=[ndcg@10]", "which4best=ndcg@10")
 LOSS_BOUND = 1e-6
 """How much losses may differ, relatively: float32 sums in another order, over the steps of these runs."""
@@ -103,10 +104,11 @@ def test_what_several_processes_cannot_train_is_refused(arguments: Sequence[str]
         ((*MF, "epochs=4", "loss=sampled_softmax", "sampler=shared", "n_negatives=8"), 0),
         (("synthetic/lightgcn", "epochs=2"), 0),
         (("synthetic/sasrec", "epochs=2", "dropout=0"), 0),
+        (("synthetic/sasrec", "epochs=2", "dropout=0", "optimizer=lazy_adam", *CORRECTED), 0),
         # Without Adam, which divides by the root of means that may be next to nothing, and so magnifies rounding.
         (("synthetic/deepfm", "epochs=2", "dropout=0", "optimizer=sgd"), 1e-6),
     ],
-    ids=["lazy_adam", "in_batch", "shared", "lightgcn", "sasrec", "deepfm"],
+    ids=["lazy_adam", "in_batch", "shared", "lightgcn", "sasrec", "corrected", "deepfm"],
 )
 def test_models_of_several_processes_are_those_of_one(
     arguments: tuple[str, ...], metric_bound: float, tmp_path: Path

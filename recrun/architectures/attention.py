@@ -185,3 +185,24 @@ class AttentionBlock(nn.Module):
         inner = self.inner_dropout(self.activation(self.inner(states)))
         output: Tensor = self.dropout(self.outer(inner))
         return output
+
+
+def visible_positions(is_filled: Tensor) -> Tensor:
+    """Return the positions (B, W, W) that each one attends to: items to those before, all others to all."""
+    earlier_WW = torch.ones(is_filled.size(1), is_filled.size(1), dtype=torch.bool, device=is_filled.device).tril()
+    return (earlier_WW & is_filled[:, None, :]) | ~is_filled[:, :, None]
+
+
+def end_at_last(items: Tensor, lengths: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """Return histories with the padding on the left, so that all end at one position, and where they hold items.
+
+    Args:
+        items: (G, L), padded on the right.
+        lengths: int64 (G,), none above `width`.
+        width: W, the number of positions.
+
+    Returns:
+        items (G, W), those of the padding arbitrary; and bool (G, W).
+    """
+    places_GW = torch.arange(width, device=items.device) - (width - lengths)[:, None]
+    return items.gather(1, places_GW.clamp(min=0, max=items.size(1) - 1)), places_GW >= 0

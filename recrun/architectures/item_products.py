@@ -30,6 +30,10 @@ _FEWEST_PAIRS: Final = 8
 """The fewest items per row for which `pair_scores` gathers no vectors."""
 _MOST_SCORED: Final = 4
 """The most items, as a multiple of those per row, of which `pair_scores` scores all."""
+_MOST_COUNTED: Final = 8
+"""The largest catalogue, as a multiple of the items of a batch, in which these are counted by a table of all items."""
+_SAMPLED_ROWS: Final = 2
+"""How many times the rows are looked at that could have the most distinct items, before all of a batch are."""
 _TYPES: Final = (torch.float32, torch.float64)
 _SCORES: Final = 1 << 20
 """The scores of a piece, about as many as fit a processor's cache."""
@@ -61,9 +65,14 @@ def repeated_items(items: Tensor, n_items: int, most: int = _MOST_DISTINCT) -> R
     """
     if items.size(1) < _FEWEST or items.device.type != "cpu":
         return None
+    few = items[: _SAMPLED_ROWS * most]  # of a large catalogue these alone have too many
+    if n_items > few.numel() and len(few) < len(items) and len(torch.unique(few)) > most * items.size(1):
+        return None
     distinct, counts = _counted(items, n_items)
     if len(distinct) > most * items.size(1):
         return None
+    if _is_sorted(items, n_items):
+        return Repeated(distinct, torch.searchsorted(distinct, items), counts)
     positions = torch.empty(n_items, dtype=torch.int64)
     positions[distinct] = torch.arange(len(distinct))
     return Repeated(distinct, positions[items], counts)
@@ -71,9 +80,31 @@ def repeated_items(items: Tensor, n_items: int, most: int = _MOST_DISTINCT) -> R
 
 def _counted(items: Tensor, n_items: int) -> tuple[Tensor, Tensor]:
     """Return the distinct items (R,) of a batch, ascending, and how often each occurs, floating (R,)."""
+    if _is_sorted(items, n_items):
+        distinct, counts = torch.unique(items, return_counts=True)
+        return distinct, counts.to(torch.get_default_dtype())
     counts = torch.bincount(items.reshape(-1), minlength=n_items)
     distinct = counts.nonzero().squeeze(1)
     return distinct, counts[distinct].to(torch.get_default_dtype())
+
+
+def _is_sorted(items: Tensor, n_items: int) -> bool:
+    """Return whether the items of a batch are sorted to be counted, which takes no time for the others."""
+    return n_items > _MOST_COUNTED * items.numel()
+
+
+def scores_of_rows(states: Tensor, pairs: Tensor, look_up: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the products (B, K) of rows (B, D) with the vectors of some items each, of which each is looked up once.
+
+    So the gradient of the table of items has the rows of the batch alone, as optimizers that are sparse need it.
+
+    Args:
+        states: (B, D) floating.
+        pairs: int64 (B, K), the items of each row; they may repeat.
+        look_up: returns the vectors (R, D) of items (R,).
+    """
+    distinct, positions = torch.unique(pairs, return_inverse=True)
+    return pair_scores(states, look_up(distinct), positions)
 
 
 def reads_in_place(pairs: Tensor, n_items: int) -> bool:

@@ -18,12 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recrun.architectures.attention import end_at_last, visible_positions
 from recrun.architectures.base import Batch, RecSysArch, hide_uncounted
-from recrun.architectures.item_products import pair_scores
+from recrun.architectures.item_products import pair_scores, scores_of_rows
 from recrun.architectures.networks import HistoryNetwork, ScoringNetwork
 from recrun.config.family import without_new_users
 from recrun.data.interactions import TIMESTAMP
-from recrun.data.postprocessing.batch_negatives import SEEN, SHARED
+from recrun.data.postprocessing.batch_negatives import LOG_Q, SEEN, SHARED
 from recrun.data.postprocessing.sequences import LENGTH, NEGATIVE, TARGET, TIMES
 from recrun.errors import ConfigError, DataError
 
@@ -87,6 +88,14 @@ class SequenceArch(RecSysArch):
     @abstractmethod
     def item_vectors(self) -> Tensor:
         """Return vectors (I, D): the score of an item is the dot product of its vector with the state."""
+
+    def vectors_of(self, items: Tensor) -> Tensor:
+        """Return the vectors (R, D) of some items (R,), by which sampled items are scored; rows of `item_vectors()`.
+
+        A model whose `item_vectors()` computes something from a table overrides it, to do that for these rows alone.
+        """
+        vectors_ID = self.item_vectors()
+        return F.embedding(items, vectors_ID, sparse=_is_sparse(self, vectors_ID))
 
     def predict(self, items: Tensor, lengths: Tensor, *times: Tensor) -> tuple[Tensor, Tensor]:
         """Return the states (N, D) that predict items of histories (G, L), and the mask (G, L) of these items.
@@ -188,44 +197,64 @@ class SequenceArch(RecSysArch):
             batch: what the pipe `sequences_` yields, or `prefixes_`, of whose rows only what follows is predicted.
             criterion: the chosen loss.
         """
-        states_ND, targets_N, rows_N, negatives_NK = self._prefixes(batch) if TARGET in batch else self._rows(batch)
+        states_ND, targets_N, rows_N, of_targets = self._prefixes(batch) if TARGET in batch else self._rows(batch)
         if self.personal:
             states_ND = self.personalize(states_ND, batch[self.user_column][rows_N, 0])
-        items_ID = self.item_vectors()
         if criterion.ranks_all_items:
-            return criterion.from_products(states_ND, items_ID, targets_N)
-        if SHARED not in batch:
-            items_NK = torch.cat([targets_N[:, None], torch.cat(negatives_NK)], dim=1)
-            return criterion.from_scores(pair_scores(states_ND, items_ID, items_NK))
-        positive_N1 = (F.embedding(targets_N, items_ID) * states_ND).sum(1, keepdim=True)
-        scores = torch.cat([positive_N1, states_ND @ F.embedding(batch[SHARED], items_ID).T], dim=1)
-        items = torch.cat([targets_N[:, None], batch[SHARED].expand(len(targets_N), -1)], dim=1)
-        return criterion.from_scores(hide_uncounted(scores, items, batch[SEEN][rows_N]))
+            return criterion.from_products(states_ND, self.item_vectors(), targets_N)
+        if SHARED in batch:
+            positive_N1 = (self.vectors_of(targets_N) * states_ND).sum(1, keepdim=True)
+            scores = torch.cat([positive_N1, states_ND @ self.vectors_of(batch[SHARED]).T], dim=1)
+            items = torch.cat([targets_N[:, None], batch[SHARED].expand(len(targets_N), -1)], dim=1)
+            scores = hide_uncounted(scores, items, batch[SEEN][rows_N])
+        else:
+            scores = self._score_each(states_ND, torch.cat([targets_N[:, None], of_targets[NEGATIVE]], dim=1))
+        if LOG_Q not in batch:
+            return criterion.from_scores(scores)
+        log_q = batch[LOG_Q].expand(len(scores), -1) if SHARED in batch else of_targets[LOG_Q]
+        return criterion.from_corrected(scores, log_q)
+
+    def _score_each(self, states: Tensor, pairs: Tensor) -> Tensor:
+        """Return the scores (N, 1 + K) of items (N, 1 + K) for states (N, D)."""
+        if any(isinstance(module, nn.Embedding) and module.sparse for module in self.modules()):
+            return scores_of_rows(states, pairs, self.vectors_of)
+        return pair_scores(states, self.item_vectors(), pairs)
 
     def n_terms(self, batch: Batch) -> int:
         """Return how many items of a batch are predicted."""
         return batch[TARGET].numel() if TARGET in batch else int((batch[LENGTH] - 1).sum())
 
-    def _rows(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
-        """Return states (N, D), the items (N,) they predict, the rows (N,) of these, and pieces of negatives (N, K)."""
+    def _rows(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        """Return states (N, D), the items (N,) they predict, the rows (N,) of these, and columns (N, K)."""
         parts: list[tuple[Tensor, ...]] = []
+        columns = _of_targets(batch)
         for rows_G, width in similar_lengths(batch[LENGTH][:, 0]):
             items_GL = batch[self.item_column][rows_G, :width]
             times = [batch[TIMES][rows_G, :width]] if self.timed else []
             states_ND, is_target_GL = self.predict(items_GL, batch[LENGTH][rows_G, 0], *times)
             part = (states_ND, items_GL[is_target_GL], rows_G[is_target_GL.nonzero()[:, 0]])
-            parts.append((*part, batch[NEGATIVE][rows_G, :width][is_target_GL]) if NEGATIVE in batch else part)
+            parts.append((*part, *(batch[name][rows_G, :width][is_target_GL] for name in columns)))
         states_ND, targets_N, rows_N, *negatives = (torch.cat(pieces) for pieces in zip(*parts, strict=True))
-        return states_ND, targets_N, rows_N, negatives
+        return states_ND, targets_N, rows_N, dict(zip(columns, negatives, strict=True))
 
-    def _prefixes(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+    def _prefixes(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
         """Return the same for histories (B, L) that are followed by targets (B, T) with negatives (B, T, K)."""
         times = [batch[TIMES]] if self.timed else []
         targets_BT, states_BD = batch[TARGET], self.read_all(batch[self.item_column], batch[LENGTH][:, 0], *times)
         rows_B = torch.arange(len(states_BD), device=states_BD.device)
         rows_N, states_ND = (each.repeat_interleave(targets_BT.size(1), dim=0) for each in (rows_B, states_BD))
-        negatives = [batch[NEGATIVE].flatten(0, 1)] if NEGATIVE in batch else []
+        negatives = {name: batch[name].flatten(0, 1) for name in _of_targets(batch)}
         return states_ND, targets_BT.flatten(), rows_N, negatives
+
+
+def _of_targets(batch: Batch) -> list[str]:
+    """Return the columns of a batch that hold something for each negative of each target."""
+    return [name for name in (NEGATIVE, LOG_Q) if name in batch] if NEGATIVE in batch else []
+
+
+def _is_sparse(model: nn.Module, table: Tensor) -> bool:
+    """Return whether a table is that of an embedding whose gradients are sparse."""
+    return any(isinstance(each, nn.Embedding) and each.sparse and each.weight is table for each in model.modules())
 
 
 class FullRowArch(SequenceArch):
@@ -256,7 +285,7 @@ class FullRowArch(SequenceArch):
         """Return the states (B, D) after the last items of histories (B, L) of lengths (B,)."""
         items_BW, is_filled_BW = end_at_last(items, lengths, self.max_length)
         states = self.dropout(self.norm(self.items(items_BW) * is_filled_BW[..., None] + self.positions.weight))
-        visible = {"visible": _visible(is_filled_BW)} if self.attends else {}
+        visible = {"visible": visible_positions(is_filled_BW)} if self.attends else {}
         for number, block in enumerate(self.blocks, start=1):
             states = block(states, last_only=number == len(self.blocks), **visible)
         last: Tensor = states[:, -1]
@@ -265,27 +294,6 @@ class FullRowArch(SequenceArch):
     def item_vectors(self) -> Tensor:
         """Return the embeddings (I, D) of the items, shared with the history."""
         return self.items.weight
-
-
-def _visible(is_filled: Tensor) -> Tensor:
-    """Return the positions (B, W, W) that each one attends to: items to those before, all others to all."""
-    earlier_WW = torch.ones(is_filled.size(1), is_filled.size(1), dtype=torch.bool, device=is_filled.device).tril()
-    return (earlier_WW & is_filled[:, None, :]) | ~is_filled[:, :, None]
-
-
-def end_at_last(items: Tensor, lengths: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """Return histories with the padding on the left, so that all end at one position, and where they hold items.
-
-    Args:
-        items: (G, L), padded on the right.
-        lengths: int64 (G,), none above `width`.
-        width: W, the number of positions.
-
-    Returns:
-        items (G, W), those of the padding arbitrary; and bool (G, W).
-    """
-    places_GW = torch.arange(width, device=items.device) - (width - lengths)[:, None]
-    return items.gather(1, places_GW.clamp(min=0, max=items.size(1) - 1)), places_GW >= 0
 
 
 def similar_lengths(lengths: Tensor, cells: int | None = None) -> Iterator[tuple[Tensor, int]]:

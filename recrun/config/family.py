@@ -69,7 +69,6 @@ SEQUENCES: Final = Family(
     needs=("max_length",),
     vectors=False,
     samplers=("rows", "shared"),
-    corrects=False,
     histories=True,
     new_users=True,
     # A row is the whole history of a user, so small data has few rows.

@@ -58,11 +58,16 @@ class SampledSoftmax(BaseCriterion):
     Per row: -s⁺/τ + log(exp(s⁺/τ) + Σ exp(s⁻/τ)). With one negative and τ = 1 this is `bpr`.
 
     With `logq_correction`, log(K q) is subtracted from s⁻/τ, with q the probability of the negative in one draw: the
-    expected sum is then that over all items the user has not interacted with, whatever the sampler. The positive is not
-    drawn, so nothing is subtracted from it (Yi et al. do subtract: their positives are also drawn as negatives).
+    expected sum is then that over all items that can be negatives of the row, whatever the sampler.
+
+    The positive is in the sum with certainty and not by a draw, so nothing is subtracted from it. Yi et al. subtract
+    its log q too, as if it were drawn, so that rare positives weigh too little. Written out, the gradient here is
+    1 - P(positive) times that of -s⁺/τ + log Σ exp(s⁻/τ) / q, which is the loss of Khrylchenko et al.: their weight of
+    a row, which is not trained, needs no setting of its own.
 
     *Source:* Wu, Wang, Gao, Chen, Fu and Qiu, ACM TOIS 42(4), 2024 (the SSM loss); for the correction Bengio and
-    Senécal, IEEE Transactions on Neural Networks 19(4), 2008, and Yi et al., RecSys 2019.
+    Senécal, IEEE Transactions on Neural Networks 19(4), 2008, Jean, Cho, Memisevic and Bengio, ACL 2015, section 3, and
+    Yi et al., RecSys 2019; for the positive Khrylchenko, Baikalov, Makeev, Matveev and Liamaev, RecSys 2025.
 
     Args:
         temperature: τ, which scores are divided by; about 0.1 for cosines.

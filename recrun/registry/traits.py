@@ -51,10 +51,9 @@ class ModelTraits(Traits):
         scores: "cosine" if its scores lie in [-1, 1].
         new_users: whether it scores users from their items alone, also users that training never saw; models that read
             histories always do, unless they are personal.
-        gradients: "dense" if a step changes all rows of an embedding, "sparse" if only those of the batch, "mixed" if
-            it has parameters besides embeddings.
-        states: whether a model of sequences has a state after "each" item, from the items up to it, or only one after
-            the "last" item, so that it is trained on prefixes.
+        gradients: "dense" if a step changes all rows of an embedding, "sparse" if those of a batch, "layered" if those
+            of sampled items besides other parameters, "mixed" if it has such parameters and may change all rows.
+        states: whether a model of sequences has a state after "each" item, or only after the "last", on prefixes.
         item_vectors: whether it reads vectors of items, so that data without them is refused.
         timed_by: the setting of a model of sequences with which it reads the times of items, unless it is 0.
         personal: an attribute of its class: whether a model of sequences has vectors of users, and scores no new ones.
@@ -68,7 +67,7 @@ class ModelTraits(Traits):
     vectors: bool = True
     scores: Literal["any", "cosine"] = "any"
     new_users: bool = False
-    gradients: Literal["sparse", "dense", "mixed"] = "sparse"
+    gradients: Literal["sparse", "dense", "layered", "mixed"] = "sparse"
     states: Literal["each", "last"] = "each"
     item_vectors: bool = False
     timed_by: str = ""
@@ -191,10 +190,11 @@ class OptimizerTraits(Traits):
     """The traits of an optimizer.
 
     Args:
-        sparse: whether it updates only the embedding rows that occur in a batch.
+        sparse: whether it updates only the embedding rows of a batch; with `layers`, other parameters too.
     """
 
     sparse: bool = False
+    layers: bool = False
 
 
 @dataclass(frozen=True)

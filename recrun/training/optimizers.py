@@ -156,7 +156,7 @@ def sparse_adam(
     return _SparseAdam(params, lr=lr, betas=(beta1, beta2), eps=eps)
 
 
-@OPTIMIZERS.register("lazy_adam", sparse=True)
+@OPTIMIZERS.register("lazy_adam", sparse=True, layers=True)
 def lazy_adam(
     params: Parameters,
     *,

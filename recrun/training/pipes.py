@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from recrun.config.resolve import Resolved
@@ -62,7 +63,24 @@ def _sampler(resolved: Resolved, data: Any) -> Any:
     chosen = resolved.components["sampler"]
     made = SAMPLERS.get(chosen.name)(data, **resolved.arguments("sampler"))
     sampler = checked("sampler", chosen.name, made, *_MEMBERS[chosen.traits.draws])
+    if config_corrects(resolved) and not hasattr(sampler, "log_probability"):
+        message = f"sampler {chosen.name} does not give the probabilities of its negatives: it has no log_probability()"
+        raise ConfigError(Fault(message, key="logq_correction"))
     return CheckedSampler(sampler, chosen.name, data.n_items) if is_foreign(type(sampler)) else sampler
+
+
+def config_corrects(resolved: Resolved) -> bool:
+    """Return whether the loss of a config needs the probabilities of negatives."""
+    return bool(resolved.config.get("logq_correction", False))
+
+
+def _tell_frequencies(sampler: Any, data: Any, *, by_user: bool) -> None:
+    """Tell a sampler that draws from the positives of a batch how often each item is one, unless they are all rows."""
+    if not by_user or not hasattr(sampler, "take_frequencies"):
+        return
+    owners, items = data.csr().pairs()
+    share_of_user = 1 / np.maximum(np.bincount(owners, minlength=data.n_users), 1)
+    sampler.take_frequencies(np.bincount(items, share_of_user[owners], minlength=data.n_items))
 
 
 @register_pipe("users")
@@ -99,10 +117,13 @@ def _sequences(resolved: Resolved, dataset: Any, data: Any, device: torch.device
         pipe = rows.sequences_(config.max_length + 1, step=config.window_step or config.max_length, **columns)
     else:
         pipe = rows.sequences_(config.max_length + 1, **columns)
+    correct = config_corrects(resolved)
     if shares is not None:
         target = TARGET if config.sequence_rows == "prefixes" else None
-        return SharedByBatch(pipe.split_(config.batch_size), shares, target).tensor_()
-    return pipe.tensor_().split_(config.batch_size)
+        if target is not None and hasattr(shares, "take_frequencies"):
+            shares.take_frequencies(pipe.target_counts(), config.get("n_targets", 1))
+        return SharedByBatch(pipe.split_(config.batch_size), shares, target, logs=correct).tensor_()
+    return (LogProbabilities(pipe, sampler) if correct else pipe).tensor_().split_(config.batch_size)
 
 
 @register_pipe("interactions")
@@ -114,22 +135,19 @@ def _interactions(resolved: Resolved, dataset: Any, data: Any, device: torch.dev
     """
     config = resolved.config
     by_user = config.get("positives", "interactions") == "users"
-    correct = config.get("logq_correction", False)
-    uniform = config.get("sampler", "uniform") == "uniform" and not correct
+    correct = config_corrects(resolved)
+    uniform = config.get("sampler", "uniform") == "uniform"
     room = uniform and fits(len(data.interactions), device)
     draw_on = config.get("draw_on", "auto")
     if draw_on == "device" or (draw_on == "auto" and room):
         n_negatives = config.get("n_negatives", 0)
-        return OnDevice(dataset, batch_size=config.batch_size, n_negatives=n_negatives, by_user=by_user, device=device)
+        kind = {"n_negatives": n_negatives, "by_user": by_user, "logs": correct}
+        return OnDevice(dataset, batch_size=config.batch_size, device=device, **kind)
     positives = dataset.uniform_sampling_(num_negatives=0) if by_user else dataset.shuffle_()
     if "sampler" not in resolved.components:
         return positives.tensor_().split_(config.batch_size)
     sampler = _sampler(resolved, data)
-    if correct and not hasattr(sampler, "log_probability"):
-        message = (
-            f"sampler {config.sampler} does not give the probabilities of its negatives: it has no log_probability()"
-        )
-        raise ConfigError(Fault(message, key="logq_correction"))
+    _tell_frequencies(sampler, data, by_user=by_user)
     draws = resolved.components["sampler"].traits.draws
     if draws == "batch":
         pipe = NegativesFromBatch(positives.split_(config.batch_size), sampler)

@@ -112,7 +112,8 @@ def build(resolved: Resolved, *, to_train: bool = True, kind: Callable[..., Coac
         model.compile()
     optimizer_spec = resolved.components["optimizer"]
     if optimizer_spec.traits.sparse:
-        _use_sparse_gradients(model)
+        layered = resolved.components["model"].traits.gradients == "layered" and optimizer_spec.traits.layers
+        _use_sparse_gradients(model, layered=layered)
     optimizer = made(resolved, "optimizer", parameter_groups(model, config.get("weight_decay_on", "all")))
     scheduler = made(resolved, "lr_scheduler", optimizer, config.epochs)
     criterion = made(resolved, "loss")
@@ -215,10 +216,10 @@ def portable(resolved: Resolved) -> Config:
     return config.replace(root=str(Path(config.root).resolve()), **moved)
 
 
-def _use_sparse_gradients(model: nn.Module) -> None:
+def _use_sparse_gradients(model: nn.Module, *, layered: bool) -> None:
     embeddings = [module for module in model.modules() if isinstance(module, nn.Embedding)]
     n_embedded = sum(embedding.weight.numel() for embedding in embeddings)
-    if n_embedded != n_parameters(model):
+    if n_embedded != n_parameters(model) and not layered:
         raise ConfigError(Fault("trains embeddings only, but this model has other parameters", key="optimizer"))
     for embedding in embeddings:
         embedding.sparse = True

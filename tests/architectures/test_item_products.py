@@ -7,9 +7,10 @@ import sys
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from recrun.architectures.item_products import pair_scores, repeated_items
+from recrun.architectures.item_products import pair_scores, repeated_items, scores_of_rows
 
 N_ITEMS = 5_000
 
@@ -97,3 +98,31 @@ def test_torch_says_nothing_of_sparse_tensors() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("n_items", [N_ITEMS, 10**6])
+@pytest.mark.parametrize("n_distinct", [50, 1_000, 2_000, 4_000])
+def test_a_large_catalogue_changes_neither_the_choice_nor_the_items_that_are_found(
+    n_items: int, n_distinct: int
+) -> None:
+    items = batch(n_distinct, n_rows=200)
+    found, counted = repeated_items(items, n_items), torch.bincount(items.reshape(-1), minlength=n_items)
+    if int((counted > 0).sum()) > 32 * items.size(1):
+        assert found is None
+        return
+    assert found is not None
+    assert torch.equal(found.items, counted.nonzero()[:, 0])
+    assert torch.equal(found.items[found.positions], items)
+    assert torch.equal(found.counts, counted[found.items].float())
+
+
+def test_what_is_looked_up_once_has_the_scores_of_pairs_and_gradients_of_the_batchs_rows_alone() -> None:
+    states, items, pairs = _tensors()
+    expected = torch.autograd.grad(pair_scores(states, items, pairs).square().sum(), (states, items))
+    scores = scores_of_rows(states, pairs, lambda distinct: F.embedding(distinct, items, sparse=True))
+    torch.testing.assert_close(scores, pair_scores(states, items, pairs))
+    of_states, of_items = torch.autograd.grad(scores.square().sum(), (states, items))
+    assert of_items.is_sparse
+    assert of_items._indices()[0].tolist() == sorted(set(pairs.reshape(-1).tolist()))
+    torch.testing.assert_close(of_items.to_dense(), expected[1])
+    torch.testing.assert_close(of_states, expected[0])

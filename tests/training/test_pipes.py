@@ -101,7 +101,7 @@ DRAWS = {
 
 @pytest.mark.parametrize(
     ("draw", "positives"),
-    [(draw, "interactions") for draw in DRAWS] + [(draw, "users") for draw in DRAWS if draw != "corrected in batch"],
+    [(draw, positives) for draw in DRAWS for positives in ("interactions", "users")],
 )
 def test_an_epoch_with_any_sampler_can_be_drawn_again_and_has_no_false_negatives(draw: str, positives: str) -> None:
     coach = build(resolve("bprmf", [*SMALL, *DRAWS[draw], f"positives={positives}"]))
@@ -148,14 +148,6 @@ def test_the_model_takes_the_candidate_that_it_scores_highest() -> None:
         (
             ["sampler=dns", *DRAWS["corrected"][:2]],
             "logq_correction: needs the probabilities of negatives, which sampler dns does",
-        ),
-        (
-            [*DRAWS["corrected in batch"], "positives=users"],
-            "positives: logq_correction with sampler in_batch expects interactions",
-        ),
-        (
-            [*DRAWS["corrected"][:2], "draw_on=device"],
-            "draw_on: logq_correction works only with negatives drawn on the host",
         ),
         (["loss=directau", "n_negatives=2"], "n_negatives: is a setting of"),
         (

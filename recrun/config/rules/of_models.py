@@ -134,14 +134,21 @@ def _vectors_of_items_that_the_model_reads(facts: Facts) -> Iterator[Fault]:
 
 
 def _gradients_that_the_optimizer_takes(facts: Facts) -> Iterator[Fault]:
-    if not facts.optimizer.sparse or facts.model.gradients == "sparse":
+    gradients = facts.model.gradients
+    if not facts.optimizer.sparse or gradients == "sparse":
         return
     model, optimizer = facts.components["model"].name, facts.components["optimizer"].name
-    if facts.model.gradients == "dense":
+    loss, keys = facts.components.get("loss"), ("optimizer", "model")
+    if gradients == "layered" and facts.optimizer.layers:
+        if loss is None or loss.traits.takes_negatives:
+            return
+        message = f"{optimizer} updates only the rows of a batch, but loss {loss.name} changes all items in every step"
+        keys = ("optimizer", "loss")
+    elif gradients == "dense" or facts.optimizer.layers:
         message = f"{optimizer} updates only the rows of a batch, but {model} changes all rows in every step"
     else:
         message = f"{optimizer} trains embeddings only, but {model} has other parameters"
-    yield facts.fault(f"{message}; use adam", "optimizer", "model")
+    yield facts.fault(f"{message}; use adam", *keys)
 
 
 def _what_the_pipe_of_a_family_takes(facts: Facts) -> Iterator[Fault]:

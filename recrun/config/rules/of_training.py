@@ -52,20 +52,14 @@ def _negatives_that_rows_can_share(facts: Facts) -> Iterator[Fault]:
 def _probabilities_that_are_known(facts: Facts) -> Iterator[Fault]:
     if facts.values.get("logq_correction") is not True:
         return
-    draws = facts.sampler.draws
-    if draws == "candidates":
+    if facts.sampler.draws == "candidates":
         sampler = facts.values["sampler"]
         message = f"needs the probabilities of negatives, which sampler {sampler} does not know; choose another sampler"
         yield facts.fault(message, "logq_correction", "sampler")
-    if draws == "batch" and facts.values.get("positives") == "users":
-        message = f"logq_correction with sampler {facts.values['sampler']} expects interactions, found users"
-        yield facts.fault(message, "positives", "logq_correction")
-    if _takes_other_rows(facts):
-        message = "needs the probabilities of negatives, which are not known of the positives of other rows"
-        yield facts.fault(f"{message}; set batch_positives to none", "logq_correction", "batch_positives")
-    if facts.values.get("draw_on") == "device":
-        message = "logq_correction works only with negatives drawn on the host: expected auto or host, found device"
-        yield facts.fault(message, "draw_on", "logq_correction")
+    n_targets = facts.values.get("n_targets", 1)
+    if _takes_other_rows(facts) and facts.values.get("seen_as_negatives") is True and n_targets != 1:
+        message = "logq_correction takes negatives as drawn, but the other targets of a row always are negatives of it"
+        yield facts.fault(f"{message}; expected 1, found {n_targets}", "n_targets", "logq_correction")
 
 
 def _an_order_for_models_of_sequences(facts: Facts) -> Iterator[Fault]:

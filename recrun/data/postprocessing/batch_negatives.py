@@ -13,6 +13,7 @@ import numpy as np
 from recrun.data.postprocessing.base import Pipe, PostProcessor
 from recrun.data.postprocessing.chunks import Batch, chunk_rows, chunks, count_rows
 from recrun.data.postprocessing.mode import Mode
+from recrun.data.postprocessing.sequences import LENGTH, NEGATIVE, TARGET
 from recrun.data.tags import ID, ITEM, USER
 from recrun.errors import DataError
 from recrun.randomness import generator
@@ -20,7 +21,7 @@ from recrun.randomness import generator
 CANDIDATES: Final = "candidates"
 """The column (B, K, M) of items from which the model chooses its K negatives."""
 LOG_Q: Final = "log_q"
-"""The column (B, K) of the log-probabilities with which negatives were drawn; (1, K) of shared ones."""
+"""The column of the log-probabilities with which negatives were drawn, of their shape; (1, K) of shared ones."""
 SHARED: Final = "shared"
 """The items (K,) that are negatives of all rows of a batch."""
 SEEN: Final = "seen"
@@ -98,9 +99,25 @@ class Candidates(_OfTrain):
 
 
 class LogProbabilities(_OfTrain):
-    """Adds a column of the log-probabilities with which the K negatives were drawn, float32 (B, K)."""
+    """Adds a column of the log-probabilities with which the K negatives were drawn, float32 (B, K).
+
+    In rows of sequences it is (B, W, K), as that of the negatives, and 0 in the padding.
+    """
 
     def iterate(self, mode: Mode, *, seed: int, epoch: int) -> Iterator[Batch]:
         for batch in self._train(mode, seed, epoch):
-            log_q = self._sampler.log_probability(batch[self._user][:, 0], batch[self._item][:, 1:])
-            yield batch | {LOG_Q: log_q}
+            users = batch[self._user][:, 0]
+            if NEGATIVE in batch:
+                yield batch | {LOG_Q: self._of_targets(batch, users)}
+            else:
+                yield batch | {LOG_Q: self._sampler.log_probability(users, batch[self._item][:, 1:])}
+
+    def _of_targets(self, batch: Batch, users: np.ndarray) -> np.ndarray:
+        """Return those of negatives (B, W, K) that were drawn for the items of rows, or for what follows them."""
+        negatives = batch[NEGATIVE]
+        is_filled = np.ones(negatives.shape[:2], dtype=bool)
+        if TARGET not in batch:
+            is_filled = np.arange(negatives.shape[1]) < batch[LENGTH]
+        log_q = np.zeros(negatives.shape, dtype=np.float32)
+        log_q[is_filled] = self._sampler.log_probability(users[is_filled.nonzero()[0]], negatives[is_filled])
+        return log_q

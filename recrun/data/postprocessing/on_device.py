@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from recrun.data.postprocessing.base import Pipe, PostProcessor
+from recrun.data.postprocessing.batch_negatives import LOG_Q
 from recrun.data.postprocessing.mode import Mode, check_mode
 from recrun.data.postprocessing.own_rows import draws_from
 from recrun.data.tags import ID, ITEM, USER
@@ -38,18 +39,27 @@ class OnDevice(PostProcessor):
         by_user: draw users uniformly, each with one of their items, as many times as train has rows; otherwise every
             interaction is used once, in random order.
         device: the device to draw on.
+        logs: whether the log-probabilities of negatives are added, (B, K).
 
     Raises:
         DataError: train is empty, or negatives are asked for and a user has seen every item.
     """
 
     def __init__(
-        self, source: Pipe, *, batch_size: int, n_negatives: int, by_user: bool, device: torch.device | str
+        self,
+        source: Pipe,
+        *,
+        batch_size: int,
+        n_negatives: int,
+        by_user: bool,
+        device: torch.device | str,
+        logs: bool = False,
     ) -> None:
         draws_from(source, "OnDevice")
         super().__init__(source)
         self.fields = source.fields.groupby(ID)
         self._batch_size, self._n_negatives, self._by_user = batch_size, n_negatives, by_user
+        self._logs = logs
         self._device = torch.device(device)
         data = self.base.training_data()
         rows = data.csr()
@@ -84,7 +94,10 @@ class OnDevice(PostProcessor):
                 users = self._users[order[start : start + size]]
                 positives = self._items[order[start : start + size]]
             negatives = self._draw_negatives(users, random)
-            yield {user: users[:, None], item: torch.cat([positives[:, None], negatives], dim=1)}
+            batch = {user: users[:, None], item: torch.cat([positives[:, None], negatives], dim=1)}
+            if self._logs:
+                batch[LOG_Q] = -(self._n_items - self._lengths[users]).float().log()[:, None].expand_as(negatives)
+            yield batch
 
     def sizes(self, mode: Mode) -> list[int]:
         self._require_train(mode)

@@ -180,6 +180,14 @@ class Prefixes(_Pieces):
             n_before = np.arange(part.nnz) - np.repeat(part.indptr[:-1], part.lengths)
             yield self._rows.indptr[first] + 1 + np.flatnonzero(n_before >= self._n_targets)
 
+    def target_counts(self) -> np.ndarray:
+        """Return how often each item is a target in an epoch, int64 (I,)."""
+        counts = np.zeros(self.base.training_data().n_items, dtype=np.int64)
+        for stops in self._stops_of_prefixes():
+            for place in range(1, self._n_targets + 1):
+                counts += np.bincount(self._rows.indices[stops - place], minlength=len(counts))
+        return counts
+
     def _make(self, users: np.ndarray, stops: np.ndarray, rng: np.random.Generator) -> Batch:
         targets = self._rows.indices[stops[:, None] + np.arange(-self._n_targets, 0)].astype(np.int64)
         batch = self._before(users, stops - self._n_targets, self._width) | {TARGET: targets}

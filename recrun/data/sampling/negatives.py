@@ -158,10 +158,16 @@ class InBatchNegatives:
         self._rows = data.csr()
         self._seen = SeenItems(self._rows, data.n_items)
         self._uniform = UniformNegatives(data, n_negatives=1)
-        self._counts = np.maximum(np.bincount(data.interactions.items, minlength=data.n_items), 1)
+        self.take_frequencies(np.bincount(data.interactions.items, minlength=data.n_items))
+
+    def take_frequencies(self, frequencies: np.ndarray) -> None:
+        """Set how often each item is a positive, up to a factor, `(I,)`; by default it is that of all interactions."""
         owners, items = self._rows.pairs()
-        seen = np.bincount(owners, self._counts[items], minlength=data.n_users)
-        self._mass = np.maximum(self._counts.sum() - seen, 1)
+        seen = np.bincount(owners, frequencies[items], minlength=self._rows.n_rows)
+        least = frequencies[frequencies > 0].min()
+        # Items that are no positives are drawn if a batch has no row for a user; then there may be no mass either.
+        self._frequencies = np.maximum(frequencies, least)
+        self._mass = np.maximum(frequencies.sum() - seen, least)
 
     def draw_from_batch(self, users: np.ndarray, positives: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return K negatives for each row of a batch, int32 `(B, K)`.
@@ -185,14 +191,14 @@ class InBatchNegatives:
     def log_probability(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Return the log-probability that one draw for a user is an item, float32 `(N, K)`.
 
-        It is that of an average batch in an epoch over all interactions: the item's share of the interactions with
-        items that the user has not seen.
+        It is that of an average batch: the item's share of the positives of an epoch that the user has not seen. This
+        is exact where the batch has a row with such an item, since each of these rows is any of them equally likely.
 
         Args:
             users: internal ids `(N,)`.
             items: unseen items of these users, `(N, K)`.
         """
-        log_q = np.log(self._counts[items] / self._mass[users][:, None])
+        log_q = np.log(self._frequencies[items] / self._mass[users][:, None])
         return np.asarray(log_q, dtype=np.float32)
 
 
@@ -218,6 +224,10 @@ class MixedNegatives:
         """Return K negatives for each row of a batch, int32 `(B, K)`: first the uniform, then the in-batch ones."""
         uniform = self._uniform.draw(users, rng)
         return np.concatenate((uniform, self._in_batch.draw_from_batch(users, positives, rng)), axis=1)
+
+    def take_frequencies(self, frequencies: np.ndarray) -> None:
+        """Set how often each item is a positive, up to a factor, `(I,)`."""
+        self._in_batch.take_frequencies(frequencies)
 
     def log_probability(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Return the log-probability that a draw is an item, as the mixture of both kinds by their shares, `(N, K)`."""

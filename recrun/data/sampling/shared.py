@@ -54,7 +54,17 @@ class SharedNegatives:
         self._rows, self._sees = data.csr(), not seen_as_negatives
         popularity = np.maximum(data.item_counts(), 1).astype(np.float64)
         weights = integer_weights((popularity / popularity.max()) ** alpha, max(data.n_users, data.n_items))
-        self._table, self._log_q = AliasTable(weights), np.log(weights / weights.sum()).astype(np.float32)
+        self._table, self._drawn = AliasTable(weights), weights / weights.sum()
+        self.take_frequencies(np.bincount(data.interactions.items, minlength=data.n_items))
+
+    def take_frequencies(self, frequencies: np.ndarray, n_each: int = 1) -> None:
+        """Set how often each item is a positive, up to a factor.
+
+        Args:
+            frequencies: `(I,)`; by default they are those of all interactions.
+            n_each: the positives of a row.
+        """
+        self._frequencies, self._n_each = frequencies / frequencies.sum(), n_each
 
     def draw_shared(self, positives: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return the negatives of a batch, int64 `(K,)`: those drawn, then the positives of the batch, if they count.
@@ -81,8 +91,17 @@ class SharedNegatives:
         return is_seen
 
     def log_probability(self, shared: np.ndarray) -> np.ndarray:
-        """Return the log-probability that one draw is an item, float32 `(K,)`, for items `(K,)` that were drawn."""
-        log_q: np.ndarray = self._log_q[shared]
+        """Return the log-probability that a draw is an item, float32 `(K,)`, for items `(K,)` of `draw_shared`.
+
+        With the positives of the batch, it is that of one of all draws, of those from the table and those that are the
+        positives of other rows (the balance heuristic): a draw counts alike, wherever the item was drawn from.
+
+        *Source:* Veach and Guibas, SIGGRAPH 1995, section 3, for the combination; Yi et al., RecSys 2019, for the
+        probability of a positive of the batch.
+        """
+        of_others = max(len(shared) - self.n_negatives - self._n_each, 0) if self._adds_positives else 0
+        expected = self.n_negatives * self._drawn[shared] + of_others * self._frequencies[shared]
+        log_q: np.ndarray = np.log(np.maximum(expected, np.finfo(np.float32).tiny) / len(shared)).astype(np.float32)
         return log_q
 
 

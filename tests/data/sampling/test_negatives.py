@@ -219,11 +219,13 @@ def test_the_probabilities_of_a_users_unseen_items_add_up_to_one(table: np.ndarr
 
 def test_the_probabilities_of_negatives_from_the_batch_are_shares_of_the_interactions(table: np.ndarray) -> None:
     data = data_of(table)
+    counts = table.sum(0)
+    assert (counts == 0).any()  # items that no batch can hold have no share, but a probability if they are drawn
     unseen = np.flatnonzero(~table[5])
-    popularity = np.maximum(table.sum(0), 1)[unseen]
+    shares = np.maximum(counts, counts[counts > 0].min())[unseen] / (counts.sum() - counts[table[5]].sum())
     in_batch = np.exp(InBatchNegatives(data).log_probability(np.array([5]), unseen[None])[0])
-    all_counts = np.maximum(table.sum(0), 1)
-    np.testing.assert_allclose(in_batch, popularity / (all_counts.sum() - all_counts[table[5]].sum()), rtol=1e-5)
+    np.testing.assert_allclose(in_batch, shares, rtol=1e-5)
+    np.testing.assert_allclose(in_batch[counts[unseen] > 0].sum(), 1, rtol=1e-5)
     mixed = MixedNegatives(data, n_negatives=4, uniform_share=0.25)
     expected = 0.25 / len(unseen) + 0.75 * in_batch
     np.testing.assert_allclose(np.exp(mixed.log_probability(np.array([5]), unseen[None])[0]), expected, rtol=1e-5)

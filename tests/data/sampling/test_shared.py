@@ -179,10 +179,6 @@ def test_a_loss_takes_them_if_a_negative_that_is_hidden_adds_nothing(loss: str) 
         (["batch_positives=only"], "n_negatives: does not apply: no negatives are drawn"),
         (["batch_positives=only", "alpha=0.5"], "alpha: does not apply: no negatives are drawn"),
         (["batch_positives=added", "batch_size=1"], "takes negatives from the other rows, so a batch needs at least 2"),
-        (
-            ["loss=sampled_softmax", "logq_correction=true", "batch_positives=added"],
-            "logq_correction: needs the probabilities of negatives, which are not known of the positives of other rows",
-        ),
     ],
 )
 def test_what_does_not_fit_is_refused(options: list[str], message: str) -> None:
