@@ -128,7 +128,7 @@ def _bytes(tree: Any) -> Any:
         return {key: _bytes(value) for key, value in tree.items()}
     if isinstance(tree, list):
         return [_bytes(value) for value in tree]
-    return tree.numpy().tobytes() if hasattr(tree, "numpy") else tree
+    return tree.reshape(-1).view(torch.uint8).numpy().tobytes() if isinstance(tree, torch.Tensor) else tree
 
 
 def scalars(run: Path) -> list[tuple[str, int, float]]:
@@ -278,6 +278,8 @@ FORMS = {
         "eps=1e-6",
     ],
     "sparse": ["bprmf", "embedding_dim=8", *STEPS, "optimizer=lazy_adam", "lr_scheduler=cosine_steps"],
+    "bf16": ["bprmf", "embedding_dim=8", *STEPS, "optimizer=lazy_adam", "state_precision=bf16"],
+    "row_adagrad": ["bprmf", "embedding_dim=8", *STEPS, "optimizer=row_adagrad", "initial_accumulator=0.1"],
     "groups": [*FAMILIES["neumf"], *STEPS, "weight_decay=0.1", "weight_decay_on=weights", "early_stop_patience=2"],
     "adagrad": ["bprmf", "embedding_dim=8", "accumulate=2", "optimizer=adagrad", "initial_accumulator=0.1"],
 }

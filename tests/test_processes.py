@@ -56,7 +56,7 @@ def _require_equal(found: Values, expected: Values, metric_bound: float = 0.0) -
     assert [line[:2] for line in found] == [line[:2] for line in expected]
     for (epoch, split, ours), (_, _, theirs) in zip(found, expected, strict=True):
         for name, value in theirs.items():
-            bound = LOSS_BOUND if name == "loss" else metric_bound
+            bound = max(LOSS_BOUND, metric_bound) if name == "loss" else metric_bound
             assert ours[name] == pytest.approx(value, rel=bound, abs=0), (epoch, split, name)
 
 
@@ -100,6 +100,9 @@ def test_what_several_processes_cannot_train_is_refused(arguments: Sequence[str]
     ("arguments", "metric_bound"),
     [
         ((*MF, "epochs=4", "optimizer=lazy_adam"), 0),
+        # What is rounded at random to 8 bits may be rounded the other way where sums differ in the last of 24.
+        ((*MF, "epochs=4", "optimizer=lazy_adam", "state_precision=bf16"), 0.01),
+        ((*MF, "epochs=4", "optimizer=row_adagrad"), 0),
         ((*MF, "epochs=4", "loss=sampled_softmax", "sampler=in_batch", "n_negatives=8"), 0),
         ((*MF, "epochs=4", "loss=sampled_softmax", "sampler=shared", "n_negatives=8"), 0),
         (("synthetic/lightgcn", "epochs=2"), 0),
@@ -108,7 +111,7 @@ def test_what_several_processes_cannot_train_is_refused(arguments: Sequence[str]
         # Without Adam, which divides by the root of means that may be next to nothing, and so magnifies rounding.
         (("synthetic/deepfm", "epochs=2", "dropout=0", "optimizer=sgd"), 1e-6),
     ],
-    ids=["lazy_adam", "in_batch", "shared", "lightgcn", "sasrec", "corrected", "deepfm"],
+    ids=["lazy_adam", "bf16", "row_adagrad", "in_batch", "shared", "lightgcn", "sasrec", "corrected", "deepfm"],
 )
 def test_models_of_several_processes_are_those_of_one(
     arguments: tuple[str, ...], metric_bound: float, tmp_path: Path

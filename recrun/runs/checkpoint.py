@@ -47,6 +47,7 @@ DTYPES: Final = {
     torch.float64: "F64",
 }
 """The types that a checkpoint may hold, with their names in safetensors."""
+_BY_NAME: Final = {name: dtype for dtype, name in DTYPES.items()}
 _ALIGNMENT: Final = 8
 _MAX_HEADER: Final = 1 << 26
 _PICKLES: Final = {".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin"}
@@ -106,11 +107,9 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"{file} is a pickled file, which could run code; expected a {CHECKPOINT_FILE}")
     _check_size(file)
     try:
-        with safe_open(str(file), framework="pt", device="cpu") as handle:
-            metadata = handle.metadata() or {}
-            # get_tensor returns a view of the file; the copy stays valid whatever happens to the file.
-            tensors = {name: handle.get_tensor(name).clone() for name in handle.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError, ValueError) as error:
+        with open_regular(file) as stream, safe_open(str(file), framework="pt", device="cpu") as handle:
+            metadata, tensors = handle.metadata() or {}, _read_tensors(stream)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{file} is damaged or not a checkpoint: {error}") from error
     except (MemoryError, RuntimeError) as error:  # torch's own error for memory that it cannot get
         raise CheckpointError(f"{file} cannot be read: there is not enough memory for it") from error
@@ -131,6 +130,29 @@ def _check_size(file: Path) -> None:
     if free is not None and size > free:
         needs = f"needs about {size / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free"
         raise CheckpointError(f"{file} cannot be read: it {needs}")
+
+
+def _read_tensors(stream: Any) -> dict[str, torch.Tensor]:
+    """Return the tensors of an open safetensors file whose header the library has checked.
+
+    The library's own tensors are views of the mapped file: copied, they would be in memory twice.
+
+    Raises:
+        ValueError, KeyError, TypeError: another file took its place, or it has a type that checkpoints have not.
+    """
+    header_size = int.from_bytes(stream.read(8), "little")
+    header = json.loads(stream.read(header_size))
+    found = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        start, end = entry["data_offsets"]
+        tensor = torch.empty(entry["shape"], dtype=_BY_NAME[entry["dtype"]])
+        stream.seek(8 + header_size + start)
+        if tensor.nbytes != end - start or (tensor.nbytes and stream.readinto(_bytes(tensor)) != tensor.nbytes):
+            raise ValueError(f"{name} is not as long as it should be")
+        found[name] = tensor
+    return found
 
 
 def _safetensors(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:

@@ -162,9 +162,14 @@ def not_numbers(model: nn.Module) -> list[str]:
     return [name for name, buffer in floating if bool(_sum(buffer).isnan()) and bool(buffer.isnan().any())]
 
 
+def is_finite(tensor: Tensor) -> bool:
+    """Return whether all numbers of a tensor are finite; takes memory for a look at each only if the sum is not."""
+    return bool(_sum(tensor).isfinite()) or bool(tensor.isfinite().all())
+
+
 def _sum(tensor: Tensor) -> Tensor:
-    """Return the sum in the tensor's own precision, which is fast, or in float32 for half precision."""
-    return tensor.sum(dtype=torch.float32) if tensor.element_size() < 4 else tensor.sum()
+    """Return the sum in the tensor's own type, which is fast and takes no copy, or in float32 for the small float16."""
+    return tensor.sum(dtype=torch.float32) if tensor.dtype == torch.float16 else tensor.sum()
 
 
 def _trained(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

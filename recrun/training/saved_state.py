@@ -18,6 +18,8 @@ from torch.optim import Optimizer
 
 from recrun.errors import TrainingError
 from recrun.metrics.undefined import Undefined
+from recrun.training.finite_checks import is_finite
+from recrun.training.optimizers import RowOptimizer
 
 _PRIMES: Final = (2, 3, 5, 7, 11, 13, 17, 19)
 """The sizes of a small stand-in for a parameter, all different, so that a size in a state says whose it is."""
@@ -94,57 +96,69 @@ def check_optimizer(optimizer: Optimizer, saved: Mapping[str, Any], *, has_train
     shapes = _shapes(optimizer, parameters) if _is_known(optimizer) else None
     for number, state in saved["state"].items():
         _check_values(state)
-        if shapes is not None and _described(state) != shapes[number]:
+        if shapes is not None and _described(state) not in shapes[number]:
+            expected = " or ".join(dict.fromkeys(map(_text, shapes[number])))
             raise ValueError(
-                f"the optimizer's state of parameter {number} must be {_text(shapes[number])}, found "
-                f"{_text(_described(state))}"
+                f"the optimizer's state of parameter {number} must be {expected}, found {_text(_described(state))}"
             )
-    if has_trained and shapes is not None and any(shapes) and not saved["state"]:
+    if has_trained and shapes is not None and any(map(any, shapes)) and not saved["state"]:
         raise ValueError("the optimizer has no state, although the model was trained")
 
 
 def _is_known(optimizer: Optimizer) -> bool:
     """Return whether an optimizer is torch's or recrun's, rather than of the user's own."""
-    return all(kind.__module__.split(".")[0] in ("torch", "recrun", "builtins") for kind in type(optimizer).__mro__)
+    return all(
+        kind.__module__.split(".")[0] in ("torch", "recrun", "builtins", "abc") for kind in type(optimizer).__mro__
+    )
 
 
 _Described = dict[str, "tuple[tuple[int, ...], torch.dtype] | None"]
 """Shape and type of each tensor of a parameter's state; None for what is no tensor."""
 
 
-def _shapes(optimizer: Optimizer, parameters: list[Tensor]) -> list[_Described] | None:
-    """Return what the state of each parameter looks like after a step; None if a step needs more than gradients."""
+def _shapes(optimizer: Optimizer, parameters: list[Tensor]) -> list[list[_Described]] | None:
+    """Return what the state of each parameter may look like after a step; None if a step needs more than gradients."""
     found = []
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            stand_in = torch.zeros(_PRIMES[: parameter.dim()], dtype=parameter.dtype, device=parameter.device)
-            probe = copy.copy(optimizer)
-            probe.state = defaultdict(dict)
-            probe.param_groups = [{**group, "params": [stand_in]}]
-            if not _step(probe, stand_in):
+            states = _states_after_a_step(optimizer, group, parameter)
+            if not states:
                 return None
             sizes = dict(zip(_PRIMES, parameter.shape, strict=False))
-            described = _described(probe.state[stand_in])
             found.append(
-                {
-                    name: entry and (tuple(sizes.get(size, size) for size in entry[0]), entry[1])
-                    for name, entry in described.items()
-                }
+                [
+                    {
+                        name: entry and (tuple(sizes.get(size, size) for size in entry[0]), entry[1])
+                        for name, entry in state.items()
+                    }
+                    for state in states
+                ]
             )
     return found
 
 
-def _step(probe: Optimizer, stand_in: Tensor) -> bool:
-    """Do a step with a gradient of zeros, dense or else sparse; return whether that was possible."""
+def _states_after_a_step(optimizer: Optimizer, group: Mapping[str, Any], parameter: Tensor) -> list[_Described]:
+    """Return what the state of a small stand-in for a parameter looks like after a step.
+
+    It is tried with a gradient of zeros that is dense, and with a sparse one if that fails, or if the state of the
+    optimizer depends on which it is.
+    """
+    found = []
+    stand_in = torch.zeros(_PRIMES[: parameter.dim()], dtype=parameter.dtype, device=parameter.device)
     zeros = torch.zeros_like(stand_in)
     for gradient in (zeros, zeros.to_sparse(1) if zeros.dim() else zeros):
+        probe = copy.copy(optimizer)
+        probe.state = defaultdict(dict)
+        probe.param_groups = [{**group, "params": [stand_in]}]
         stand_in.grad = gradient
         try:
             probe.step()
         except (RuntimeError, TypeError, ValueError, TrainingError):
             continue
-        return True
-    return False
+        found.append(_described(probe.state[stand_in]))
+        if not isinstance(optimizer, RowOptimizer):
+            break
+    return found
 
 
 def _described(state: Mapping[str, Any]) -> _Described:
@@ -154,14 +168,18 @@ def _described(state: Mapping[str, Any]) -> _Described:
 
 
 def _text(described: _Described) -> str:
-    entries = (name if entry is None else f"{name} {list(entry[0])}" for name, entry in sorted(described.items()))
+    entries = (name if entry is None else f"{name} {_kind(*entry)}" for name, entry in sorted(described.items()))
     return ", ".join(entries) or "empty"
+
+
+def _kind(shape: tuple[int, ...], dtype: torch.dtype) -> str:
+    return f"{list(shape)}" + ("" if dtype == torch.float32 else f" of {str(dtype).removeprefix('torch.')}")
 
 
 def _check_values(state: Mapping[str, Any]) -> None:
     """Check that the numbers of a parameter's state are finite, and that it counts no fewer than 0 steps."""
     for name, value in state.items():
-        if isinstance(value, Tensor) and value.is_floating_point() and not bool(value.isfinite().all()):
+        if isinstance(value, Tensor) and value.is_floating_point() and not is_finite(value):
             raise ValueError(f"{name} of the optimizer holds NaN or infinity")
         if name in _COUNTERS and isinstance(value, Tensor) and bool((value < 0).any()):
             raise ValueError(f"{name} of the optimizer is negative")

@@ -106,8 +106,8 @@ def test_the_section_of_a_sweep_is_checked_together_with_the_settings(recrun: Ru
         "a.yaml:2:1: epohs: unknown setting; did you mean 'epochs'?",
         "a.yaml:4:11: trials: expected an integer >= 1, found 0 (an integer)",
         "a.yaml:7:9: lr: expected a number > 0, found 0.0 (a number)",
-        "a.yaml:8:23: optimizer: unknown optimizer 'sgdd' (available: adagrad, adam, adamw, lazy_adam, sgd, "
-        "sparse_adam); did you mean 'sgd'?",
+        "a.yaml:8:23: optimizer: unknown optimizer 'sgdd' (available: adagrad, adam, adamw, lazy_adam, row_adagrad, "
+        "sgd, sparse_adam); did you mean 'sgd'?",
     ]
 
 

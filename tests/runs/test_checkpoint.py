@@ -9,6 +9,8 @@ import math
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import tempfile
 import tracemalloc
 from pathlib import Path
@@ -20,7 +22,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file, save, save_file
 
 from recrun.errors import CheckpointError
 from recrun.metrics.undefined import Undefined
@@ -321,3 +323,29 @@ def test_the_bare_words_of_older_checkpoints_are_read(tmp_path: Path, word: str,
     }
     path.write_bytes(save({"x": torch.zeros(1)}, metadata))
     assert repr(load_checkpoint(path)["best"]) == repr(value)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks of memory are read from /proc")
+def test_a_checkpoint_is_in_memory_once_while_it_is_read(tmp_path: Path) -> None:
+    file, n_bytes = tmp_path / "checkpoint.safetensors", 96 << 20
+    save_checkpoint(file, {"model": {"a": torch.ones(n_bytes // 8), "b": torch.ones(n_bytes // 4).bfloat16()}})
+    code = f"""
+from pathlib import Path
+from recrun.runs.checkpoint import load_checkpoint
+def kilobytes(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+Path("/proc/self/clear_refs").write_text("5")
+before = kilobytes("VmRSS:")
+state = load_checkpoint({str(file)!r})
+print((kilobytes("VmHWM:") - before) << 10)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert n_bytes * 0.9 < int(done.stdout) < n_bytes * 1.3
+
+
+def test_a_type_that_checkpoints_have_not_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint.safetensors"
+    save_file({"t0": torch.ones(3).to(torch.float8_e4m3fn)}, file)
+    with pytest.raises(CheckpointError, match=r"is damaged or not a checkpoint: .*F8_E4M3"):
+        load_checkpoint(file)

@@ -112,9 +112,22 @@ def test_what_a_loss_learns_is_part_of_the_state(tmp_path: Path) -> None:
     assert again.criterion.temperature.item() == 3.0
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "adagrad", "sparse_adam", "lazy_adam"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        "adam",
+        "adamw",
+        "sgd",
+        "adagrad",
+        "sparse_adam",
+        "lazy_adam",
+        "lazy_adam state_precision=bf16",
+        "lazy_adam state_precision=bf16 second_moment=row",
+        "row_adagrad",
+    ],
+)
 def test_every_optimizer_goes_on_to_the_same_bytes(tmp_path: Path, optimizer: str) -> None:
-    options = [f"optimizer={optimizer}", "checkpoint_freq=1"]
+    options = [*f"optimizer={optimizer}".split(), "checkpoint_freq=1"]
     whole = _coach(tmp_path, None, *options)
     whole.fit()
     half = _coach(tmp_path, None, *options)
@@ -140,7 +153,7 @@ def _flat(tree: Any) -> Any:
         return {key: _flat(value) for key, value in tree.items()}
     if isinstance(tree, list):
         return [_flat(value) for value in tree]
-    return tree.numpy().tobytes() if isinstance(tree, torch.Tensor) else tree
+    return tree.reshape(-1).view(torch.uint8).numpy().tobytes() if isinstance(tree, torch.Tensor) else tree
 
 
 HOSTILE: dict[str, tuple[tuple[Any, ...], Any, str]] = {

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -29,8 +29,10 @@ SHARED: dict[str, tuple[Any, Any]] = {
     "beta1": (Fraction, 0.9),
     "beta2": (Fraction, 0.999),
     "initial_accumulator": (NonNegativeFloat, 0.0),
+    "state_precision": (Literal["float32", "bf16"], "float32"),
+    "second_moment": (Literal["element", "row"], "element"),
 }
-EPS = {"adagrad": 1e-10}
+EPS = {"adagrad": 1e-10, "row_adagrad": 1e-10}
 DENSE = [component.name for component in OPTIMIZERS if not component.traits.sparse]
 SPARSE = [component.name for component in OPTIMIZERS if component.traits.sparse]
 PLAIN: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
@@ -93,7 +95,7 @@ def test_what_is_read_from_the_source_is_what_the_functions_say() -> None:
 
 
 def test_the_optimizers_that_need_sparse_gradients_say_so() -> None:
-    assert SPARSE == ["lazy_adam", "sparse_adam"]
+    assert SPARSE == ["lazy_adam", "row_adagrad", "sparse_adam"]
     assert "weight_decay" not in [parameter.name for parameter in OPTIMIZERS.describe("sparse_adam").parameters]
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recrun.training.finite_checks import is_finite
+
 
 class WeightAverage:
     """The exponential moving average of the weights after each optimizer step.
@@ -73,7 +75,7 @@ class WeightAverage:
             name: _kind(weight) for name, weight in self._weights.items()
         }:
             raise ValueError("the weights beside their average are of another model")
-        bad = [name for name, weight in self._weights.items() if not bool(weight.isfinite().all())]
+        bad = [name for name, weight in self._weights.items() if not is_finite(weight)]
         if bad:
             raise ValueError(f"the average of {bad[0]} holds NaN or infinity")
         self._n_steps = n_steps

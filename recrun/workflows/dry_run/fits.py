@@ -24,7 +24,7 @@ from recrun.workflows.build import made
 
 _BYTES: Final = 4
 _FILLING: Final = ("normal_", "uniform_", "bernoulli_", "exponential_", "random_")
-_FEWER: Final = ("lazy_adam", "sgd")
+_FEWER: Final = ("lazy_adam", "row_adagrad", "sgd")
 """Optimizers that hold less than Adam does: no dense gradients, or no running means."""
 _FEW: Final = 64
 """MB with which ranking does not take much longer."""
@@ -168,9 +168,9 @@ def _free(resolved: Resolved) -> int | None:
 
 
 def _held_by(resolved: Resolved, name: str | None = None) -> tuple[float, bool]:
-    """Return how many numbers an optimizer holds for each that it trains, and whether it needs dense gradients.
+    """Return how much an optimizer holds for each number that it trains, and whether it needs dense gradients.
 
-    It is tried on a small table.
+    The first is in numbers of float32. It is tried on a small table.
     """
     table = nn.Parameter(torch.zeros(_ROWS, _COLUMNS))
     sparse = (resolved.components["optimizer"] if name is None else OPTIMIZERS.describe(name)).traits.sparse
@@ -178,8 +178,8 @@ def _held_by(resolved: Resolved, name: str | None = None) -> tuple[float, bool]:
     table.grad = torch.ones_like(table).to_sparse(1) if sparse else torch.ones_like(table)
     optimizer.step()
     held = [value for state in optimizer.state.values() for value in state.values()]
-    n_held = sum(value.numel() for value in held if isinstance(value, torch.Tensor) and value.numel() > 1)
-    return n_held / table.numel(), not sparse
+    n_bytes = sum(value.nbytes for value in held if isinstance(value, torch.Tensor) and value.numel() > 1)
+    return n_bytes / table.nbytes, not sparse
 
 
 class _Unfilled(TorchFunctionMode):

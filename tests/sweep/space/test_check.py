@@ -30,8 +30,8 @@ def test_both_ends_of_a_range_and_every_option_are_checked_at_their_place() -> N
         "argument 2:4: lr: expected a number > 0, found 0.0 (a number)",
         "argument 3:10: epochs: expected an integer >= 0, found -1 (an integer)",
         "argument 3:13: epochs: expected an integer >= 0, found 'x' (text)",
-        "argument 4:16: optimizer: unknown optimizer 'sgdd' (available: adagrad, adam, adamw, lazy_adam, sgd, "
-        "sparse_adam); did you mean 'sgd'?",
+        "argument 4:16: optimizer: unknown optimizer 'sgdd' (available: adagrad, adam, adamw, lazy_adam, row_adagrad, "
+        "sgd, sparse_adam); did you mean 'sgd'?",
         "argument 6:6: seed: expected an integer >= -1 and <= 4294967295, found -7 (an integer)",
     ]
 

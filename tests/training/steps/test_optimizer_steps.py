@@ -96,7 +96,7 @@ def test_batches_that_are_accumulated_are_one_larger_batch(optimizer: str) -> No
     torch.testing.assert_close(trained(8, 5), trained(24, 1), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lazy_adam"])
+@pytest.mark.parametrize("optimizer", ["adam", "lazy_adam", "row_adagrad"])
 def test_the_last_step_of_an_epoch_has_the_batches_that_are_left(tmp_path: Path, optimizer: str) -> None:
     coach = prepared(tmp_path, "accumulate=3", f"optimizer={optimizer}")
     assert coach.dataset.n_batches("train") == BATCHES

@@ -63,7 +63,7 @@ def test_norms_of_any_kind_do_not_decay(norm: nn.Module) -> None:
     assert groups[0]["params"][0] is model[0].weight
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "adagrad", "lazy_adam"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "adagrad", "lazy_adam", "row_adagrad"])
 def test_a_step_without_a_gradient_shrinks_only_what_decays(name: str) -> None:
     model = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 2))
     before = {key: value.clone() for key, value in model.state_dict().items()}

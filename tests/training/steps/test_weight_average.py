@@ -132,7 +132,7 @@ def in_evaluation(coach: Coach, after: int) -> None:
 @pytest.mark.parametrize(
     ("stop", "after"), [(in_training, 1), (in_training, 14), (in_evaluation, 1), (in_evaluation, 3)]
 )
-@pytest.mark.parametrize("optimizer", ["adam", "lazy_adam"])
+@pytest.mark.parametrize("optimizer", ["adam", "lazy_adam", "row_adagrad"])
 def test_a_run_that_is_stopped_anywhere_resumes_to_the_same_bytes(
     tmp_path: Path, stop: Callable[[Coach, int], None], after: int, optimizer: str
 ) -> None:
