@@ -128,7 +128,9 @@ def _bytes(tree: Any) -> Any:
         return {key: _bytes(value) for key, value in tree.items()}
     if isinstance(tree, list):
         return [_bytes(value) for value in tree]
-    return tree.reshape(-1).view(torch.uint8).numpy().tobytes() if isinstance(tree, torch.Tensor) else tree
+    if str(getattr(tree, "dtype", "")) == "torch.bfloat16":  # which numpy has not
+        tree = tree.float()
+    return tree.numpy().tobytes() if hasattr(tree, "numpy") else tree
 
 
 def scalars(run: Path) -> list[tuple[str, int, float]]:
