@@ -104,7 +104,7 @@ def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, columns
     if not rows:
         echo(on_one_line(f"no runs in {root}") + (" meet the conditions" if conditions else ""), err=True)
     asked = [read_filter(text, 1).key for text in conditions] + ([] if sort is None else [sort.removeprefix("-")])
-    asked += _candidates(rows)
+    asked += _protocols(rows)
     if layout != "table":
         _print_text(rows, chosen, asked, layout)
     elif rows:
@@ -114,11 +114,13 @@ def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, columns
             echo(f"warning: {row['cause']}", err=True)
 
 
-def _candidates(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the settings of candidates that some runs have, whose numbers are not those of a ranking of all items."""
+def _protocols(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the settings of candidates and of samples of users that some runs have, whose numbers are of their own."""
     known = [row["settings"] or {} for row in rows]
     drawn = ["candidates", "candidates_by"] if any(each.get("candidates") is not None for each in known) else []
-    return drawn + ["candidates_path"] * any(each.get("candidates_path") is not None for each in known)
+    return drawn + [
+        key for key in ("candidates_path", "eval_users") if any(each.get(key) is not None for each in known)
+    ]
 
 
 def _print_text(rows: list[dict[str, Any]], chosen: list[str] | None, asked: list[str], layout: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from recrun.config.same_settings import result_identity
 from recrun.config.settings import RUN, TRAINING
+from recrun.evaluation.user_sample import on_split
 from recrun.metrics.per_user import mean_of_users
 from recrun.metrics.undefined import from_nulls
 from recrun.registry.user_files import short_name
@@ -36,7 +37,7 @@ class Entry:
         version: the version of recrun that it was made with.
         started: when it began.
         n_users: how many users the metrics are over; None if they are over rows.
-        protocol: among which items they rank, as metrics.json describes it; None for all items.
+        protocol: what they rank for whom on the split, as metrics.json describes it; None for all items and users.
         groups: the metrics of groups on the split, as metrics.json has them.
     """
 
@@ -98,7 +99,7 @@ def read_entry(row: Mapping[str, Any], split: Split) -> Entry | None:
         version=str(versions.get("recrun")) if isinstance(versions, dict) else "unknown",
         started=str(row["started"] or ""),
         n_users=n_users if isinstance(n_users, int) and "rows" not in metrics else None,
-        protocol=protocol if isinstance(protocol, dict) else None,
+        protocol=on_split(protocol, split) if isinstance(protocol, dict) else None,
         groups=groups if isinstance(groups, dict) else {},
     )
 

@@ -58,7 +58,7 @@ _OF_ONE_RUN: Final = {"id": None, "resume": False}
 """Settings that concern a single run folder, with the values that a stored config has instead."""
 
 _CAME_LATER: Final = (
-    *("train_on", "item_vectors"),
+    *("train_on", "item_vectors", "eval_users", "eval_users_seed", "eval_users_on"),
     *("stop_epoch", "accumulate", "clip_norm", "ema_decay", "weight_decay_on"),
 )
 """Settings that do not count in the identity of a sweep as long as they are as by default."""

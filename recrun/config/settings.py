@@ -38,6 +38,7 @@ def _training(name: str, annotation: object, default: object, help: str, *condit
 
 
 _DRAWN: Final = AppliesIf("candidates is not None", "no candidates are drawn")
+_SAMPLED: Final = AppliesIf("eval_users is not None", "all users are evaluated")
 
 RUN: Final[tuple[Parameter, ...]] = (
     _run(
@@ -101,6 +102,15 @@ RUN: Final[tuple[Parameter, ...]] = (
         True,
         "leave the items that a user has interacted with before out of the ranking; false ranks them too, as is usual "
         "for sessions",
+    ),
+    _run("eval_users", PositiveInt | None, None, "evaluate so many users, drawn uniformly; all if null"),
+    _run("eval_users_seed", NonNegativeInt, 1, "seed of the evaluated users, whatever the seed of the run", _SAMPLED),
+    _run(
+        "eval_users_on",
+        Literal["valid_test", "valid"],
+        "valid_test",
+        "parts on which users are drawn: both, or valid alone, with test over all users",
+        _SAMPLED,
     ),
     _run(
         "groups",
@@ -254,8 +264,11 @@ COMPONENTS: Final[dict[str, Registry]] = {
 CANDIDATES: Final = ("candidates", "candidates_by", "candidates_seed", "candidates_path")
 """The settings that say which items are candidates."""
 
-PROTOCOL: Final = (*CANDIDATES, "mask_seen")
-"""The settings that say which items are ranked."""
+EVALUATED_USERS: Final = ("eval_users", "eval_users_seed", "eval_users_on")
+"""The settings that say which users are evaluated."""
+
+PROTOCOL: Final = (*CANDIDATES, "mask_seen", *EVALUATED_USERS)
+"""The settings that say which items are ranked, and for which users."""
 
 OF_EVALUATION: Final = (
     *("monitors", "which4best", "groups", "user_file", "item_file", "per_user"),

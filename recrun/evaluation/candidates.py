@@ -22,7 +22,7 @@ _BLOCK: Final = 1024
 _ROUNDS: Final = 8
 
 
-def drawn(base: Any, split: str, n: int, by: str, seed: int) -> tuple[CSR, list[str]]:
+def drawn(base: Any, split: str, n: int, by: str, seed: int, relevant: CSR | None = None) -> tuple[CSR, list[str]]:
     """Draw items that a user with relevant ones has neither seen nor has to be found, without replacement.
 
     A user with fewer such items is given all of them. By popularity, items are drawn one after the other with
@@ -34,12 +34,13 @@ def drawn(base: Any, split: str, n: int, by: str, seed: int) -> tuple[CSR, list[
         n: how many for each user.
         by: "uniform" or "popularity".
         seed: of the draw.
+        relevant: the items to be found of the evaluated users, U rows; those of all users if None.
 
     Returns:
         The relevant and the drawn items of each user, and notes.
     """
     mode = check_mode(split)
-    relevant = base.csr(mode)
+    relevant = base.csr(mode) if relevant is None else relevant
     excluded = union(base.seen(mode), relevant)
     random = generator(seed, 0, f"candidates of {split}")
     users = np.flatnonzero(relevant.lengths)

@@ -12,6 +12,7 @@ from recrun.config.monitor_names import MetricName, kind_of
 from recrun.data.interactions import CSR, Interactions
 from recrun.data.postprocessing.mode import check_mode
 from recrun.evaluation.sharing import Sharing
+from recrun.evaluation.user_sample import UserSample
 from recrun.metrics.groups import Grouping
 from recrun.metrics.kinds import Evaluated, MeanOverUsers, MetricKind
 from recrun.metrics.per_user import PerUser
@@ -44,6 +45,7 @@ def evaluate_split(
     memory_mb: int,
     progress: Callable[[int, int], None],
     keep_users: bool = False,
+    relevant: CSR | None = None,
     candidates: CSR | None = None,
     groupings: Sequence[Grouping] = (),
     masks_seen: bool = True,
@@ -60,6 +62,7 @@ def evaluate_split(
         memory_mb: memory that ranking may use besides the model, in MB.
         progress: called as `progress(done, total)`, in users or rows, after each block.
         keep_users: whether the values of each user are wanted.
+        relevant: the items to be found of the users that are evaluated, U rows; those of the split if None.
         candidates: the items that are ranked for each user; all if None.
         groupings: groups to break the metrics of rankings down by.
         masks_seen: whether items that a user has interacted with before are left out of the ranking.
@@ -76,12 +79,12 @@ def evaluate_split(
     from recrun.evaluation.ranking import evaluate_ranking
 
     mode = check_mode(split)
-    known = base.seen(mode)
+    known, of_all = base.seen(mode), base.csr(mode)
     result = evaluate_ranking(
         scored_as(model, base),
         seen=known if masks_seen else CSR.empty(base.n_users),
         known=known,
-        relevant=base.csr(mode),
+        relevant=of_all if relevant is None else relevant,
         n_items=base.n_items,
         metrics=metrics,
         device=device,
@@ -95,11 +98,18 @@ def evaluate_split(
     )
     kept = result.per_user
     per_user = None if kept is None else PerUser(base.user_ids[kept.users_U], kept.values)
-    return Evaluation(dict(result.values), result.n_users, result.n_skipped, per_user, result.groups)
+    n_skipped = int((of_all.lengths == 0).sum())
+    return Evaluation(dict(result.values), result.n_users, n_skipped, per_user, result.groups)
 
 
 def undefined_metrics(
-    model: Any, base: Any, split: str, metrics: Sequence[MetricName], *, masks_seen: bool = True
+    model: Any,
+    base: Any,
+    split: str,
+    metrics: Sequence[MetricName],
+    *,
+    masks_seen: bool = True,
+    sample: UserSample | None = None,
 ) -> dict[str, str]:
     """Return the metrics that are undefined on a split whatever the model predicts, with the reasons.
 
@@ -109,8 +119,9 @@ def undefined_metrics(
         split: "valid" or "test".
         metrics: those to compute.
         masks_seen: whether items that a user has interacted with before are left out of the ranking.
+        sample: which users are evaluated; all if None.
     """
-    mode = check_mode(split)
+    mode, sample = check_mode(split), sample or UserSample()
 
     def find(rows: Interactions) -> dict[str, str]:
         if family_of_class(type(model)).evaluation == "predictions":
@@ -122,7 +133,8 @@ def undefined_metrics(
             return {}
         known = base.seen(mode)
         masked = known if masks_seen else CSR.empty(base.n_users)
-        data = Evaluated(base.n_items, known, rows.csr(base.n_users), base, masked=masked)
+        relevant = sample.drawn(rows.csr(base.n_users), split)
+        data = Evaluated(base.n_items, known, relevant, base, masked=masked)
         return Totals(judged, "ranking", data).undefined()
 
     found: dict[str, str] = base.reasons(mode, find)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from recrun.config.family import family_of_class
 from recrun.config.monitor_names import MetricName
 from recrun.evaluation.evaluate_split import Evaluation, evaluate_split
 from recrun.evaluation.protocol import Protocol
@@ -27,7 +28,7 @@ class Evaluator:
         groupings: groups to break final metrics down by.
 
     Attributes:
-        protocol: which items are ranked.
+        protocol: which items are ranked for whom.
         per_user: the metrics of each user, by split, at its last evaluation.
         best_per_user: those of the best validation so far; None if it was before a resume.
         groups: the metrics of groups, by split, at its last evaluation that broke them down.
@@ -50,6 +51,7 @@ class Evaluator:
         self.processes: Sharing | None = None
         self._groupings = tuple(groupings)
         self._model, self._base, self._metrics, self._device = model, base, metrics, device
+        self._ranks = family_of_class(type(model)).evaluation == "ranking"
         self._memory_mb = settings.get("eval_memory", 512)
         self.keeps_users: bool = settings.get("per_user", True)
 
@@ -71,6 +73,7 @@ class Evaluator:
             memory_mb=self._memory_mb,
             progress=progress,
             keep_users=self.keeps_users,
+            relevant=self.protocol.relevant(self._base, split) if self._ranks else None,
             candidates=self.protocol.candidates(self._base, split),
             groupings=self._groupings if in_groups else (),
             masks_seen=self.protocol.masks_seen,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recrun.data.formats.told_by_name import read_by_name
-from recrun.data.interactions import CSR, Interactions, union
+from recrun.data.interactions import CSR, union
 from recrun.data.original_ids import OriginalIds
 from recrun.data.postprocessing.mode import check_mode
 from recrun.errors import DataError
@@ -84,16 +84,15 @@ def given(path: Path, base: Any) -> Given:
     return Given(lists, found, len(target), notes)
 
 
-def without_candidates(found: Given, rows: Interactions, seen: CSR, base: Any) -> str | None:
+def without_candidates(found: Given, relevant: CSR, seen: CSR, base: Any) -> str | None:
     """Return which users with items to be found have no candidates besides, in words; None if all have some.
 
     Args:
         found: the given items.
-        rows: the part with the items to be found.
+        relevant: the items to be found, U rows.
         seen: the items that are not ranked.
         base: the data set.
     """
-    relevant = rows.csr(base.n_users)
     users_N = found.lists.pairs()[0][found.others(seen, relevant, base.n_items)]
     has_others_U = np.bincount(users_N, minlength=base.n_users) > 0
     without = np.flatnonzero((relevant.lengths > 0) & ~has_others_U)
@@ -103,7 +102,7 @@ def without_candidates(found: Given, rows: Interactions, seen: CSR, base: Any) -
     return f"user {base.user_ids[without[0]]}{others}"
 
 
-def notes_on(found: Given, split: str, base: Any, seen: CSR) -> Iterator[str]:
+def notes_on(found: Given, split: str, base: Any, seen: CSR, relevant: CSR | None = None) -> Iterator[str]:
     """Yield what a user should know of given candidates on a split.
 
     Args:
@@ -111,8 +110,9 @@ def notes_on(found: Given, split: str, base: Any, seen: CSR) -> Iterator[str]:
         split: "valid" or "test".
         base: the data set.
         seen: the items that are not ranked.
+        relevant: the items to be found of the evaluated users, U rows; those of all users if None.
     """
-    relevant = base.csr(check_mode(split))
+    relevant = base.csr(check_mode(split)) if relevant is None else relevant
     users_N = found.lists.pairs()[0]
     is_evaluated_U = relevant.lengths > 0
     n_seen = int((~found.others(seen, CSR.empty(base.n_users), base.n_items) & is_evaluated_U[users_N]).sum())
@@ -123,7 +123,7 @@ def notes_on(found: Given, split: str, base: Any, seen: CSR) -> Iterator[str]:
         sizes = f"from {lengths.min():,} to {lengths.max():,}"
         yield f"users of {split} have {sizes} candidates besides the items to be found"
     if split == "test" and found.n_targets:
-        hits = among(_keys(found.targets, base.n_items), _keys(relevant, base.n_items))
+        hits = among(_keys(found.targets, base.n_items), _keys(base.csr("test"), base.n_items))
         n_other = found.n_targets - int(hits.sum())
         if n_other:
             yield f"{n_other:,} of {found.n_targets:,} lines begin with a (user,item) that is not in test"

@@ -1,4 +1,4 @@
-"""Say which items are ranked for each user: all or a few candidates, with those seen before or without them.
+"""Say what is ranked for whom: all items or a few candidates, with those seen or without, for all users or a sample.
 
 Papers with tables of "1 + 99" rank the held-out item among 99 others. Such numbers are far higher than those of a
 ranking of all items, and may order models otherwise (Krichene and Rendle, KDD 2020, "On Sampled Metrics for Item
@@ -13,8 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recrun.config.settings import EVALUATED_USERS
 from recrun.data.postprocessing.mode import Mode, check_mode
 from recrun.errors import DataError
+from recrun.evaluation.user_sample import UserSample, sample_text
 from recrun.files import sha256_file
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Protocol:
-    """Which items are ranked for each user.
+    """Which items are ranked for each user, and for which users.
 
     Args:
         n_drawn: how many items are drawn for each user beside the relevant ones; None for all items.
@@ -33,7 +35,8 @@ class Protocol:
         path: the file of the candidates of each user, instead.
         root: the folder to which it is relative.
         masks_seen: whether items that a user has interacted with before are left out.
-        notes: what a user should know about the candidates that were made; whoever tells them clears them.
+        sample: the users.
+        notes: what a user should know about the candidates and the sample; whoever tells them clears them.
     """
 
     n_drawn: int | None = None
@@ -42,9 +45,11 @@ class Protocol:
     path: str | None = None
     root: str = "."
     masks_seen: bool = True
+    sample: UserSample = field(default_factory=UserSample)
     notes: list[str] = field(default_factory=list)
     _made: dict[str, CSR] = field(default_factory=dict)
     _lists: Given | None = None
+    _told: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Protocol:
@@ -56,6 +61,7 @@ class Protocol:
             settings.get("candidates_path"),
             settings.get("root", "."),
             settings.get("mask_seen", True),
+            UserSample.of(settings),
         )
 
     @property
@@ -63,31 +69,30 @@ class Protocol:
         """Whether there are no candidates."""
         return self.n_drawn is None and self.path is None
 
-    @property
-    def choice(self) -> tuple[int | None, str, int, str | None, bool]:
-        """What tells two protocols apart, apart from the content of a file."""
-        return self.n_drawn, self.by, self.seed, self.path, self.masks_seen
+    def choice(self, split: str) -> tuple[Any, ...]:
+        """Return what tells two protocols of a part apart, apart from the content of a file."""
+        return self.n_drawn, self.by, self.seed, self.path, self.masks_seen, self.sample.choice(split)
 
     @property
     def file(self) -> Path:
         """The file of given candidates."""
         return Path(self.root).expanduser() / str(self.path)
 
-    def describe(self, hashes: Mapping[str, str]) -> dict[str, Any] | None:
-        """Return what a result says of its protocol: None where all items but those seen are ranked.
+    def describe(self, base: Any) -> dict[str, Any] | None:
+        """Return what a result says of its protocol: None where all items but those seen are ranked for all users.
 
         Args:
-            hashes: the SHA-256 of the data's sources, among which that of a file of candidates may be (`record_in`).
+            base: the data set; the SHA-256 of a file of candidates may be among its `hashes` (`record_in`).
 
         Raises:
             DataError: that file cannot be read.
         """
         found: dict[str, Any] = {} if self.masks_seen else {"mask_seen": False}
         if self.path is not None:
-            found |= {"candidates_path": self.path, "sha256": hashes.get(self.path) or self._digest()}
+            found |= {"candidates_path": self.path, "sha256": base.hashes.get(self.path) or self._digest()}
         elif self.n_drawn is not None:
             found |= {"candidates": self.n_drawn, "candidates_by": self.by, "candidates_seed": self.seed}
-        return found or None
+        return found | self.sample.describe(base) or None
 
     def masked(self, base: Any, split: str) -> CSR:
         """Return the items that are not ranked for each user: those seen before, or none.
@@ -142,11 +147,24 @@ class Protocol:
     def _missing(self, base: Any, mode: Mode, rows: Interactions) -> dict[str, str]:
         from recrun.evaluation.given_candidates import without_candidates
 
-        missing = without_candidates(self._given(base), rows, self.masked(base, mode), base)
+        relevant = self.sample.drawn(rows.csr(base.n_users), mode)
+        missing = without_candidates(self._given(base), relevant, self.masked(base, mode), base)
         return {} if missing is None else {"candidates": missing}
 
+    def relevant(self, base: Any, split: str) -> CSR:
+        """Return the items to be found of the users that are evaluated, U rows.
+
+        Args:
+            base: the data set.
+            split: "valid" or "test".
+        """
+        if self.sample.n is not None and split not in self._told:
+            self._told.add(split)
+            self.notes += filter(None, [self.sample.note(base, split)])
+        return self.sample.drawn(base.csr(check_mode(split)), split)
+
     def candidates(self, base: Any, split: str) -> CSR | None:
-        """Return the items that are ranked for each user, relevant ones included; None for all.
+        """Return the items that are ranked for each evaluated user, relevant ones included; None for all.
 
         They are drawn or read once, and do not depend on the model, its seed or the epoch.
 
@@ -165,12 +183,13 @@ class Protocol:
             from recrun.evaluation.given_candidates import notes_on
 
             self.check(base, [split])
+            relevant = self.sample.drawn(base.csr(check_mode(split)), split)
             if self.path is not None:
                 found = self._given(base)
-                self._made[split] = union(found.lists, base.csr(check_mode(split)))
-                self.notes += notes_on(found, split, base, self.masked(base, split))
+                self._made[split] = union(found.lists, relevant)
+                self.notes += notes_on(found, split, base, self.masked(base, split), relevant)
             else:
-                self._made[split], notes = drawn(base, split, self.n_drawn or 0, self.by, self.seed)
+                self._made[split], notes = drawn(base, split, self.n_drawn or 0, self.by, self.seed, relevant)
                 self.notes += notes
         return self._made[split]
 
@@ -184,13 +203,21 @@ class Protocol:
 
 
 def protocol_text(document: Mapping[str, Any] | None) -> str:
-    """Return a protocol, as a result describes it, in words; "" where all items but those seen are ranked.
+    """Return a protocol, as a result describes it, in words; "" for all items but those seen and all users.
 
     >>> protocol_text({"candidates": 99, "candidates_by": "uniform", "candidates_seed": 1})
     'ranked among 99 candidates drawn uniformly (seed 1), not among all items'
     """
     if not document:
         return ""
+    sampled = sample_text(document)
+    if sampled and document.keys() <= set(EVALUATED_USERS):
+        return f"ranked among all items {sampled}"
+    return "; ".join(filter(None, [_items_text(document), sampled]))
+
+
+def _items_text(document: Mapping[str, Any]) -> str:
+    """Return which items are ranked, in words."""
     also = "; items that a user has seen are ranked too" if document.get("mask_seen") is False else ""
     if document.get("candidates_path") is not None:
         return f"ranked among the candidates of {document['candidates_path']}, not among all items{also}"

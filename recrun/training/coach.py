@@ -306,8 +306,8 @@ class Coach(RunKeeper):
         base, metrics, protocol = self.dataset.base, self.settings.metrics, self.evaluator.protocol
         protocol.check(base, splits)
         try_metrics(metrics, self.settings.family.evaluation, base.n_items)
-        masks = {"masks_seen": protocol.masks_seen}
-        return {split: undefined_metrics(self.model, base, split, metrics, **masks) for split in splits}
+        about: dict[str, Any] = {"masks_seen": protocol.masks_seen, "sample": protocol.sample}
+        return {split: undefined_metrics(self.model, base, split, metrics, **about) for split in splits}
 
     def _is_stale(self) -> bool:
         patience = self.cfg.get("early_stop_patience")

@@ -12,6 +12,7 @@ from recrun.config.monitor_names import LOSS
 from recrun.errors import CheckpointError
 from recrun.evaluation.evaluator import Evaluator
 from recrun.evaluation.protocol import Protocol, protocol_text
+from recrun.evaluation.user_sample import note_on_lists, on_split
 from recrun.metrics.undefined import as_nulls, from_nulls, undefined_entry
 from recrun.runs.folder import RunFolder, now
 from recrun.runs.ids import write_ids
@@ -61,7 +62,8 @@ def describe_run(
     statistics = base.describe()
     record = run.read_run()
     protocol = protocol_entry(Protocol.of(cfg), base)
-    notes = [*notes, *filter(None, [protocol_text(protocol.get("protocol"))])]
+    told = protocol_text(protocol.get("protocol")), note_on_lists(protocol.get("protocol"), settings.metrics)
+    notes = [*notes, *filter(None, told)]
     document = {
         "description": cfg.get("description"),
         "model": cfg.get("model") or type(parts.model).__name__,
@@ -153,12 +155,16 @@ def end_test_evaluation(run: RunFolder, result: Mapping[str, Any]) -> None:
     if test is None or not places or entries[places[-1]].get("metrics") is not None:
         return
     values = from_nulls(test, result.get("undefined", {}).get("test", {}))
-    run.end_test_evaluation(places[-1], values, **{key: result[key] for key in ("protocol",) if key in result})
+    run.end_test_evaluation(places[-1], values, **_named(on_split(result.get("protocol"), "test")))
 
 
-def protocol_entry(protocol: Protocol, base: Any) -> dict[str, Any]:
-    """Return {"protocol": ...} where candidates of a data set are ranked; nothing where all items are."""
-    described = protocol.describe(base.hashes)
+def protocol_entry(protocol: Protocol, base: Any, split: str | None = None) -> dict[str, Any]:
+    """Return {"protocol": ...} of candidates, seen items or a sample of users; nothing of all unseen items for all."""
+    described = protocol.describe(base)
+    return _named(described if split is None else on_split(described, split))
+
+
+def _named(described: dict[str, Any] | None) -> dict[str, Any]:
     return {} if described is None else {"protocol": described}
 
 

@@ -170,7 +170,7 @@ def _kind(row: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[str, str, 
     """Return what runs have in common whose numbers compare: data set, its parts and what is ranked, and criterion."""
     data = record.get("data")
     parts = data.get(SPLIT) if isinstance(data, dict) else None
-    ranked = Protocol.of(row["settings"]).choice
+    ranked = [Protocol.of(row["settings"]).choice(split) for split in ("valid", "test")]
     return str(row["settings"].get("dataset")), f"{parts} {ranked}", str(row["which4best"])
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recrun.config.given.arguments import Overrides
+from recrun.config.given.arguments import Overrides, read_overrides
+from recrun.config.settings import EVALUATED_USERS
 from recrun.errors import CheckpointError, ConfigError
 from recrun.evaluation.protocol import Protocol
 from recrun.metrics.per_user import PerUser
@@ -55,14 +56,16 @@ def evaluate(
         raise ConfigError(f"the data has no {split} part to evaluate on")
     if split == "valid" and coach.dataset.base.trains_on_valid:
         raise ConfigError(f"the model of {file} was trained on valid (train_on: train_valid); use --split test")
+    if given_users := [key for key in EVALUATED_USERS if key in read_overrides(overrides)]:
+        _refuse_without_effect(protocol, split, given_users)
     settings = RunSettings.read(resolved.config, resolved.config.monitors, coach.model, coach.dataset.base)
     protocol.check(coach.dataset.base, [split])
     entry = _enter(run, file) if split == "test" and run is not None else None
     values = coach.score(split, settings, resolved.config.monitors, reporters)
-    per_user = coach.evaluator.per_user.get(split) if protocol.choice == of_run.choice else None
+    per_user = coach.evaluator.per_user.get(split) if protocol.choice(split) == of_run.choice(split) else None
     kept = None if run is None else _keep_per_user(run, file, split, per_user, coach)
     if entry is not None and run is not None:
-        run.end_test_evaluation(entry, values, **protocol_entry(protocol, coach.dataset.base))
+        run.end_test_evaluation(entry, values, **protocol_entry(protocol, coach.dataset.base, split))
     return {
         "run": None if run is None else str(run.path),
         "checkpoint": str(file),
@@ -72,9 +75,16 @@ def evaluate(
         **({"groups": coach.evaluator.groups[split]} if settings.groupings else {}),
         "users": coach.state.users[split][0],
         "per_user": kept,
-        **protocol_entry(protocol, coach.dataset.base),
+        **protocol_entry(protocol, coach.dataset.base, split),
         **{key: counts[split] for key, counts in rows_scored(coach.parts, coach.settings, coach.state).items()},
     }
+
+
+def _refuse_without_effect(protocol: Protocol, split: str, given: Sequence[str]) -> None:
+    """Refuse a sample of users that is not drawn on the split that is evaluated."""
+    if protocol.sample.n is not None and protocol.sample.choice(split) is None:
+        message = f"would have no effect on {split}, where all users are evaluated with eval_users_on: valid"
+        raise ConfigError(f"{', '.join(given)} {message}; add eval_users_on=valid_test")
 
 
 def _keep_per_user(run: RunFolder, file: Path, split: str, per_user: PerUser | None, coach: Coach) -> str | None:

@@ -417,5 +417,5 @@ def test_test_rows_are_not_read_for_candidates_before_test_is_evaluated(tmp_path
 def test_the_protocol_of_settings_without_one_ranks_all() -> None:
     protocol = Protocol.of({})
     assert protocol.ranks_all
-    assert protocol.describe({}) is None
+    assert protocol.describe(None) is None
     assert protocol.candidates(SimpleNamespace(), "test") is None

@@ -142,14 +142,14 @@ def test_the_setting_decides_what_a_split_ranks(data: File) -> None:
 
 
 def test_results_name_the_protocol() -> None:
-    assert Protocol.of({}).describe({}) is None
-    told = Protocol.of({"mask_seen": False}).describe({})
+    assert Protocol.of({}).describe(None) is None
+    told = Protocol.of({"mask_seen": False}).describe(None)
     assert told == {"mask_seen": False}
     assert protocol_text(told) == "ranked among all items; items that a user has seen are ranked too"
-    drawn = Protocol.of({"mask_seen": False, "candidates": 99}).describe({})
+    drawn = Protocol.of({"mask_seen": False, "candidates": 99}).describe(None)
     among = "ranked among 99 candidates drawn uniformly (seed 1), not among all items"
     assert protocol_text(drawn) == f"{among}; items that a user has seen are ranked too"
-    assert Protocol.of({}).choice != Protocol.of({"mask_seen": False}).choice
+    assert Protocol.of({}).choice("test") != Protocol.of({"mask_seen": False}).choice("test")
 
 
 def test_given_candidates_may_be_seen_items(data: File, tmp_path: Path) -> None:

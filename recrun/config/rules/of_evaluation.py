@@ -101,6 +101,9 @@ def _what_needs_validation(facts: Facts) -> Iterator[Fault]:
         scheduler = facts.values.get("lr_scheduler")
         message = f"{scheduler} follows the validation metric, but {reason} leaves none; remove one of the two"
         yield facts.fault(message, "lr_scheduler", cause)
+    if facts.values.get("eval_users") is not None and facts.values.get("eval_users_on") == "valid":
+        message = f"users are drawn on valid, of which {reason} leaves no evaluation; remove one of the two"
+        yield facts.fault(message, "eval_users_on", cause)
 
 
 def _a_valid_part_that_is_trained_on(facts: Facts) -> Iterator[Fault]:

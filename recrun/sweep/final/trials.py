@@ -15,6 +15,7 @@ from recrun.config.resolve import resolve_given
 from recrun.config.same_settings import sweep_identity, without_run
 from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import CheckpointError, ConfigError
+from recrun.evaluation.user_sample import on_split
 from recrun.files import atomic_write
 from recrun.registry import SCHEDULERS
 from recrun.runs.folder import RunFolder
@@ -224,6 +225,8 @@ def _config(crowned: Crowned, epochs: int) -> dict[str, Any]:
     }
     if "epochs" in settings:
         changed |= {"early_stop_patience": None, "stop_epoch": epochs}
+    if settings.get("eval_users_on") == "valid":
+        changed |= {"eval_users": None, "eval_users_seed": 1, "eval_users_on": "valid_test"}
     given = {str(key): Given(value) for key, value in (without_run(settings) | changed).items()}
     return dict(resolve_given(given, str(crowned.run.config_file)).config)
 
@@ -267,7 +270,9 @@ def _scored(run: RunFolder) -> Values | None:
         metrics = entry.get("metrics") if isinstance(entry, dict) else None
         if not isinstance(metrics, dict) or entry.get("checkpoint") != "best":
             continue
-        if entry.get("protocol") == result.get("protocol") and all(name in metrics for name in wanted):
+        if entry.get("protocol") == on_split(result.get("protocol"), "test") and all(
+            name in metrics for name in wanted
+        ):
             return _numbers(metrics)
     return None
 
