@@ -45,7 +45,7 @@ def command(
     Every evaluation on test is recorded in the run, and the metrics of each user are kept in it. KEY=VALUE changes how
     the model is evaluated: monitors, which4best, groups, user_file, item_file, device, threads, eval_memory, per_user,
     root, verbose, mask_seen, the candidates that are ranked (candidates, candidates_path, ...) and the users that are
-    evaluated (eval_users, ...).
+    evaluated (eval_users, ...), and an index that finds the items (eval_index, ...).
 
     \b
     Example:

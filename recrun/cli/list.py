@@ -115,11 +115,13 @@ def _show_runs(root: str, conditions: tuple[str, ...], sort: str | None, columns
 
 
 def _protocols(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the settings of candidates and of samples of users that some runs have, whose numbers are of their own."""
+    """Return the settings of candidates, samples and indexes that some runs have, whose numbers are of their own."""
     known = [row["settings"] or {} for row in rows]
     drawn = ["candidates", "candidates_by"] if any(each.get("candidates") is not None for each in known) else []
     return drawn + [
-        key for key in ("candidates_path", "eval_users") if any(each.get(key) is not None for each in known)
+        key
+        for key in ("candidates_path", "eval_users", "eval_index")
+        if any(each.get(key) is not None for each in known)
     ]
 
 

@@ -59,6 +59,7 @@ _OF_ONE_RUN: Final = {"id": None, "resume": False}
 
 _CAME_LATER: Final = (
     *("train_on", "item_vectors", "eval_users", "eval_users_seed", "eval_users_on"),
+    *("eval_index", "eval_index_breadth"),
     *("stop_epoch", "accumulate", "clip_norm", "ema_decay", "weight_decay_on"),
 )
 """Settings that do not count in the identity of a sweep as long as they are as by default."""

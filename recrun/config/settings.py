@@ -38,6 +38,7 @@ def _training(name: str, annotation: object, default: object, help: str, *condit
 
 
 _DRAWN: Final = AppliesIf("candidates is not None", "no candidates are drawn")
+_INDEXED: Final = AppliesIf("eval_index is not None", "no index is searched")
 _SAMPLED: Final = AppliesIf("eval_users is not None", "all users are evaluated")
 
 RUN: Final[tuple[Parameter, ...]] = (
@@ -112,6 +113,8 @@ RUN: Final[tuple[Parameter, ...]] = (
         "parts on which users are drawn: both, or valid alone, with test over all users",
         _SAMPLED,
     ),
+    _run("eval_index", Literal["hnsw", "ivf"] | None, None, "find items in an approximate index; exactly if null"),
+    _run("eval_index_breadth", PositiveInt | None, None, "items of hnsw, or lists of ivf, that are searched", _INDEXED),
     _run(
         "groups",
         list[str],
@@ -267,8 +270,11 @@ CANDIDATES: Final = ("candidates", "candidates_by", "candidates_seed", "candidat
 EVALUATED_USERS: Final = ("eval_users", "eval_users_seed", "eval_users_on")
 """The settings that say which users are evaluated."""
 
-PROTOCOL: Final = (*CANDIDATES, "mask_seen", *EVALUATED_USERS)
-"""The settings that say which items are ranked, and for which users."""
+INDEX: Final = ("eval_index", "eval_index_breadth")
+"""The settings that say how items are found."""
+
+PROTOCOL: Final = (*CANDIDATES, "mask_seen", *EVALUATED_USERS, *INDEX)
+"""The settings that say which items are ranked, how they are found, and for which users."""
 
 OF_EVALUATION: Final = (
     *("monitors", "which4best", "groups", "user_file", "item_file", "per_user"),

@@ -11,6 +11,7 @@ from recrun.config.family import family_of_class
 from recrun.config.monitor_names import MetricName, kind_of
 from recrun.data.interactions import CSR, Interactions
 from recrun.data.postprocessing.mode import check_mode
+from recrun.evaluation.index_search import IndexSearch
 from recrun.evaluation.sharing import Sharing
 from recrun.evaluation.user_sample import UserSample
 from recrun.metrics.groups import Grouping
@@ -25,7 +26,7 @@ class Evaluation(NamedTuple):
 
     `per_user` has the original ids of the ranked users, and their values of the metrics that are means over users; it
     is None where labels are predicted, or where it was not asked for. `groups` has the metrics of groups, if there are
-    any.
+    any, and `search` how well an approximate index found the items, if one was searched.
     """
 
     values: dict[str, float]
@@ -33,6 +34,7 @@ class Evaluation(NamedTuple):
     n_skipped: int
     per_user: PerUser | None = None
     groups: dict[str, Any] | None = None
+    search: dict[str, Any] | None = None
 
 
 def evaluate_split(
@@ -50,6 +52,7 @@ def evaluate_split(
     groupings: Sequence[Grouping] = (),
     masks_seen: bool = True,
     sharing: Sharing | None = None,
+    search: IndexSearch | None = None,
 ) -> Evaluation:
     """Compute metrics of a model on one split.
 
@@ -67,6 +70,7 @@ def evaluate_split(
         groupings: groups to break the metrics of rankings down by.
         masks_seen: whether items that a user has interacted with before are left out of the ranking.
         sharing: the processes that share the work; the metrics are found in the one that leads.
+        search: the approximate index in which the items are found; None to rank all of them.
     """
     if family_of_class(type(model)).evaluation == "predictions":
         from recrun.evaluation.predictions import measure, predict
@@ -95,11 +99,12 @@ def evaluate_split(
         candidates=candidates,
         groupings=groupings,
         sharing=sharing,
+        search=search,
     )
     kept = result.per_user
     per_user = None if kept is None else PerUser(base.user_ids[kept.users_U], kept.values)
     n_skipped = int((of_all.lengths == 0).sum())
-    return Evaluation(dict(result.values), result.n_users, n_skipped, per_user, result.groups)
+    return Evaluation(dict(result.values), result.n_users, n_skipped, per_user, result.groups, result.search)
 
 
 def undefined_metrics(

@@ -32,6 +32,8 @@ class Evaluator:
         per_user: the metrics of each user, by split, at its last evaluation.
         best_per_user: those of the best validation so far; None if it was before a resume.
         groups: the metrics of groups, by split, at its last evaluation that broke them down.
+        searches: how well an approximate index found the items, by split, at its last evaluation.
+        best_search: that of the best validation so far; None if it was before a resume.
         processes: those that share the work; None for one process.
     """
 
@@ -48,6 +50,8 @@ class Evaluator:
         self.per_user: dict[str, PerUser] = {}
         self.best_per_user: PerUser | None = None
         self.groups: dict[str, Any] = {}
+        self.searches: dict[str, Any] = {}
+        self.best_search: dict[str, Any] | None = None
         self.processes: Sharing | None = None
         self._groupings = tuple(groupings)
         self._model, self._base, self._metrics, self._device = model, base, metrics, device
@@ -78,13 +82,16 @@ class Evaluator:
             groupings=self._groupings if in_groups else (),
             masks_seen=self.protocol.masks_seen,
             sharing=self.processes,
+            search=self.protocol.search,
         )
         if found.per_user is not None:
             self.per_user[split] = found.per_user
         if found.groups is not None:
             self.groups[split] = found.groups
+        if found.search is not None:
+            self.searches[split] = found.search
         return found
 
     def keep_best(self) -> None:
-        """Keep the metrics of each user at the last validation as those of the best one."""
-        self.best_per_user = self.per_user.get("valid")
+        """Keep what is known of each user and of the index at the last validation as that of the best one."""
+        self.best_per_user, self.best_search = self.per_user.get("valid"), self.searches.get("valid")

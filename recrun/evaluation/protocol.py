@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from recrun.config.settings import EVALUATED_USERS
 from recrun.data.postprocessing.mode import Mode, check_mode
 from recrun.errors import DataError
+from recrun.evaluation.index_search import IndexSearch, search_text
 from recrun.evaluation.user_sample import UserSample, sample_text
 from recrun.files import sha256_file
 
@@ -36,6 +37,7 @@ class Protocol:
         root: the folder to which it is relative.
         masks_seen: whether items that a user has interacted with before are left out.
         sample: the users.
+        search: the approximate index in which the items are found, if there is one.
         notes: what a user should know about the candidates and the sample; whoever tells them clears them.
     """
 
@@ -46,6 +48,7 @@ class Protocol:
     root: str = "."
     masks_seen: bool = True
     sample: UserSample = field(default_factory=UserSample)
+    search: IndexSearch = field(default_factory=IndexSearch)
     notes: list[str] = field(default_factory=list)
     _made: dict[str, CSR] = field(default_factory=dict)
     _lists: Given | None = None
@@ -62,6 +65,7 @@ class Protocol:
             settings.get("root", "."),
             settings.get("mask_seen", True),
             UserSample.of(settings),
+            IndexSearch.of(settings),
         )
 
     @property
@@ -71,7 +75,8 @@ class Protocol:
 
     def choice(self, split: str) -> tuple[Any, ...]:
         """Return what tells two protocols of a part apart, apart from the content of a file."""
-        return self.n_drawn, self.by, self.seed, self.path, self.masks_seen, self.sample.choice(split)
+        items = self.n_drawn, self.by, self.seed, self.path, self.masks_seen
+        return *items, self.sample.choice(split), self.search
 
     @property
     def file(self) -> Path:
@@ -92,6 +97,8 @@ class Protocol:
             found |= {"candidates_path": self.path, "sha256": base.hashes.get(self.path) or self._digest()}
         elif self.n_drawn is not None:
             found |= {"candidates": self.n_drawn, "candidates_by": self.by, "candidates_seed": self.seed}
+        if self.search.kind is not None:
+            found |= self.search.describe(base.n_items)
         return found | self.sample.describe(base) or None
 
     def masked(self, base: Any, split: str) -> CSR:
@@ -210,10 +217,10 @@ def protocol_text(document: Mapping[str, Any] | None) -> str:
     """
     if not document:
         return ""
-    sampled = sample_text(document)
+    sampled, searched = sample_text(document), search_text(document)
     if sampled and document.keys() <= set(EVALUATED_USERS):
         return f"ranked among all items {sampled}"
-    return "; ".join(filter(None, [_items_text(document), sampled]))
+    return "; ".join(filter(None, [_items_text(document), searched, sampled]))
 
 
 def _items_text(document: Mapping[str, Any]) -> str:

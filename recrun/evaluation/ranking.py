@@ -10,7 +10,8 @@ metrics are computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +21,12 @@ from numpy.typing import NDArray
 
 from recrun.config.monitor_names import MetricName, metric_names
 from recrun.data.interactions import CSR
-from recrun.errors import DataError
+from recrun.errors import ConfigError, DataError
 from recrun.evaluation.blocks import in_blocks, pairs_of
+from recrun.evaluation.index_search import IndexSearch
 from recrun.evaluation.score_tiles import Block, Tiler, scores_of
 from recrun.evaluation.sharing import Sharing, collected, own_part
+from recrun.evaluation.top_lists import Lists
 from recrun.metrics.auc import AUCCounter
 from recrun.metrics.groups import Grouping, GroupTotals
 from recrun.metrics.kinds import Evaluated, Rankings
@@ -52,6 +55,8 @@ class RankingResult:
             they were not asked for.
         groups: the metrics of groups of users and of items (`recrun.metrics.groups.GroupTotals.result`), if there are
             groups.
+        search: how well an approximate index found the items (`recrun.evaluation.index_search.OpenSearch.measure`), if
+            one was searched.
     """
 
     values: dict[str, float]
@@ -59,6 +64,7 @@ class RankingResult:
     n_skipped: int
     per_user: PerUser | None = None
     groups: dict[str, Any] | None = None
+    search: dict[str, Any] | None = None
 
 
 def evaluate_ranking(
@@ -77,6 +83,7 @@ def evaluate_ranking(
     groupings: Sequence[Grouping] = (),
     known: CSR | None = None,
     sharing: Sharing | None = None,
+    search: IndexSearch | None = None,
 ) -> RankingResult:
     """Rank items for every user with relevant ones, leaving out those seen, and return every metric.
 
@@ -103,6 +110,7 @@ def evaluate_ranking(
         groupings: groups of users and of items to break the metrics down by, which changes none of them.
         known: the items that users have interacted with before, U rows; `seen` if None.
         sharing: the processes that each rank a share of the users, and call this at once; None for one process.
+        search: the approximate index in which the items are found; None to rank all of them.
 
     Returns:
         The metrics, in double precision; `recrun.metrics.undefined.Undefined`, which is NaN with a reason, where they
@@ -123,11 +131,22 @@ def evaluate_ranking(
     groups = GroupTotals(groupings, names, data) if groupings else None
     needs_users = groups is not None and groups.needs_users
     totals = Totals(names, "ranking", data, keep_users=keep_users or needs_users)
+    measured: dict[str, Any] | None = None
     if len(users) and metrics:
         task = _Task(seen, relevant, n_items, k, totals.needs, candidates)
-        scores = scores_of(model, seen.n_rows, n_items, device, memory)
         chunk = max(1, _PLACES // k // SUMMED) * SUMMED
-        with in_blocks(task.rank, scores, n_items, device, memory) as rank:
+        if search is not None and search.kind is not None and "wins" in totals.needs:
+            raise ConfigError(
+                "eval_index finds the first items, and a metric needs the scores of all; remove one of them"
+            )
+        opened = None if search is None or search.kind is None else search.open(model, seen, n_items, k, memory)
+        with (
+            nullcontext(opened.blocks(task.of_lists))
+            if opened is not None
+            else in_blocks(
+                task.rank, scores_of(model, seen.n_rows, n_items, device, memory), n_items, device, memory
+            ) as rank
+        ):
             for start in range(0, len(users), chunk):
                 stop, done = min(start + chunk, len(users)), start
                 blocks: list[Sequence[Array]] = []
@@ -144,12 +163,21 @@ def evaluate_ranking(
                 totals.add_rankings(rankings)
                 if groups is not None:
                     groups.add_rankings(rankings)
+        if opened is not None and (sharing is None or sharing.leads):
+            measured = opened.measure(users, lambda lists: _values(task.of_lists(lists), names, data))
     if sharing is not None and not sharing.leads:
         return RankingResult({}, 0, 0)
     per_user = totals.per_user()
     found = None if groups is None else groups.result(per_user)
     n_skipped = relevant.n_rows - len(users)
-    return RankingResult(totals.values(), len(users), n_skipped, per_user if keep_users else None, found)
+    kept = per_user if keep_users else None
+    return RankingResult(totals.values(), len(users), n_skipped, kept, found, measured)
+
+
+def _values(rankings: Rankings, names: Sequence[MetricName], data: Evaluated) -> Mapping[str, float]:
+    totals = Totals(names, "ranking", data)
+    totals.add_rankings(rankings)
+    return totals.values()
 
 
 @dataclass(frozen=True)
@@ -179,6 +207,14 @@ class _Task:
         scores_BK = best.scores() if "scores" in self.needs else np.empty((n_users, 0))
         wins = (np.empty(0),) * 3 if auc is None else self._count_wins(auc, block)
         return Rankings(users_B, items_BK, self._hits(items_BK, relevant), n_relevant_B, scores_BK, *wins)
+
+    def of_lists(self, lists: Lists) -> Rankings:
+        """Return rankings whose items were found otherwise."""
+        relevant = pairs_of(self.relevant, lists.users_B)
+        n_relevant_B = np.bincount(relevant[0], minlength=len(lists.users_B))
+        scores_BK = lists.scores_BK if "scores" in self.needs else np.empty((len(lists.users_B), 0))
+        hits_BK = self._hits(lists.items_BK, relevant)
+        return Rankings(lists.users_B, lists.items_BK, hits_BK, n_relevant_B, scores_BK, *(np.empty(0),) * 3)
 
     def _hits(self, items_BK: NDArray[np.int64], relevant: Pairs) -> NDArray[np.bool_]:
         # One number per (row, item): the relevant ones ascend, so membership is a binary search.

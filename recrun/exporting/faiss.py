@@ -5,7 +5,6 @@ Shapes: B users, I items, D length of the vectors, K ranks.
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recrun.errors import ExportError
+from recrun.evaluation.item_index import build_index, index_parameters, load_faiss
 from recrun.exporting.material import Material
 from recrun.exporting.written import Request, Written
 from recrun.randomness import generator
@@ -22,10 +22,6 @@ Array = NDArray[Any]
 FILE: Final = "items.faiss"
 _FLAT_UP_TO: Final = 20_000
 """Up to so many items, all are compared: that takes well below a millisecond, and misses nothing."""
-_LINKS, _BREADTH, _SEARCHED = 48, 400, 256
-"""Of HNSW: links of an item, and how many items are looked at in building and in searching."""
-_PROBES: Final = 8
-"""Of IVF: the share of lists that is searched, 1 / 8."""
 _SAMPLE: Final = 500
 _K: Final = 20
 
@@ -46,50 +42,16 @@ def write(material: Material, folder: Path, request: Request) -> Written:
     items_ID = np.ascontiguousarray(material.vectors.items_ID, dtype=np.float32)
     kind = request.index if request.index != "auto" else "flat" if len(items_ID) <= _FLAT_UP_TO else "hnsw"
     request.notice(f"building an index ({kind})")
-    faiss = _faiss()
+    faiss = load_faiss()
     try:
-        index = _build(faiss, items_ID, kind)
+        index = build_index(items_ID, kind)
         faiss.write_index(index, str(folder / FILE))
         index = faiss.read_index(str(folder / FILE))
     except RuntimeError as error:
         raise ExportError(f"faiss cannot build the index: {str(error).splitlines()[0]}") from error
     request.notice("measuring the recall of the index")
-    checks: dict[str, Any] = {"index": kind, **_parameters(kind, len(items_ID))}
+    checks: dict[str, Any] = {"index": kind, **index_parameters(kind, len(items_ID))}
     return Written((FILE,), {**checks, **_recall(material, index)})
-
-
-def _faiss() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the wrapper of its C++ code warns on newer Pythons
-        import faiss
-    return faiss
-
-
-def _build(faiss: Any, items_ID: Array, kind: str) -> Any:
-    n_items, dim = items_ID.shape
-    if kind == "flat":
-        index = faiss.IndexFlatIP(dim)
-    elif kind == "hnsw":
-        index = faiss.IndexHNSWFlat(dim, _LINKS, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction, index.hnsw.efSearch = _BREADTH, _SEARCHED
-    else:
-        of_ivf = _parameters("ivf", n_items)
-        coarse = faiss.IndexFlatIP(dim)
-        index = faiss.IndexIVFFlat(coarse, dim, of_ivf["lists"], faiss.METRIC_INNER_PRODUCT)
-        index.cp.min_points_per_centroid = 1  # or it warns on stderr
-        index.train(items_ID)
-        index.nprobe = of_ivf["probes"]
-    index.add(items_ID)
-    return index
-
-
-def _parameters(kind: str, n_items: int) -> dict[str, int]:
-    if kind == "hnsw":
-        return {"links": _LINKS, "ef_construction": _BREADTH, "ef_search": _SEARCHED}
-    if kind == "ivf":
-        n_lists = max(1, min(n_items, round(2 * n_items**0.5)))
-        return {"lists": n_lists, "probes": max(1, n_lists // _PROBES)}
-    return {}
 
 
 def _recall(material: Material, index: Any) -> dict[str, Any]:

@@ -133,6 +133,7 @@ def result_of(
         **{split: None if values is None else as_nulls(values) for split, values in parts_scored.items()},
         **undefined_entry({split: values or {} for split, values in parts_scored.items()}),
         **({"groups": dict(evaluator.groups)} if settings.groupings else {}),
+        **_searches(evaluator, test is not None),
         "users": {**users, "skipped": skipped.get("test", skipped.get("valid", 0))},
         **rows_scored(parts, settings, state),
         **protocol_entry(evaluator.protocol, parts.dataset.base),
@@ -140,6 +141,14 @@ def result_of(
         "epochs": state.epoch,
         "stopped_early": state.stopped_early,
     }
+
+
+def _searches(evaluator: Evaluator, is_tested: bool) -> dict[str, Any]:
+    """Return {"index": {split: ...}} of the evaluations in which an approximate index was searched."""
+    of_test = evaluator.searches.get("test") if is_tested else None
+    found = {"valid": evaluator.best_search, "test": of_test}
+    known = {split: each for split, each in found.items() if each is not None}
+    return {"index": known} if known else {}
 
 
 def end_test_evaluation(run: RunFolder, result: Mapping[str, Any]) -> None:

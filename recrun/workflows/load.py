@@ -10,7 +10,7 @@ from typing import Any, Final
 from recrun.config.given.arguments import Overrides, read_overrides
 from recrun.config.reading import Given
 from recrun.config.resolve import Resolved, resolve_given
-from recrun.config.settings import CANDIDATES, EVALUATED_USERS, OF_EVALUATION
+from recrun.config.settings import CANDIDATES, EVALUATED_USERS, INDEX, OF_EVALUATION
 from recrun.config.suggestions.keys import meant_setting
 from recrun.errors import CheckpointError, ConfigError
 from recrun.evaluation.protocol import Protocol
@@ -85,8 +85,8 @@ def _resolve(
         config["which4best"] = None
     if not given.keys().isdisjoint(("candidates", "candidates_path")):  # other candidates are given as a whole
         config = {key: value for key, value in config.items() if key not in CANDIDATES}
-    if "eval_users" in given:  # so is another sample of users
-        config = {key: value for key, value in config.items() if key not in EVALUATED_USERS}
+    for setting, group in (("eval_users", EVALUATED_USERS), ("eval_index", INDEX)):  # so are samples and indexes
+        config = {key: value for key, value in config.items() if setting not in given or key not in group}
     named = {key: config[key] for key in _NAMING_CODE if ".py:" in str(config.get(key))}
     faults = [
         value.fault(

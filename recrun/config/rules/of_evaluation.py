@@ -89,6 +89,27 @@ def _repeats_that_can_be_found(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(f"{message}; set mask_seen to false", "mask_seen", "duplicates")
 
 
+def _what_an_index_can_find(facts: Facts) -> Iterator[Fault]:
+    """Yield what is wrong with the search of an approximate index."""
+    if facts.values.get("eval_index") is None:
+        return
+    for key in (key for key in ("candidates", "candidates_path") if facts.values.get(key) is not None):
+        yield facts.fault(
+            "an index finds items among all, not among candidates; remove one of the two", key, "eval_index"
+        )
+    model = facts.components.get("model")
+    if model is not None and facts.family.evaluation == "ranking" and not model.traits.vectors:
+        message = f"needs scores that are products of vectors, and model {model.name} has no vectors; remove it"
+        yield facts.fault(message, "eval_index", "model")
+    for monitor in facts.values["monitors"] if facts.has("monitors") else []:
+        name = parse_monitor(monitor)
+        if name.name != LOSS and not kind_of(METRICS.describe(name.name)).traits.cutoff:
+            message = (
+                f"{monitor} needs the scores of all items, and an index finds the first ones; remove one of the two"
+            )
+            yield facts.fault(message, "monitors", "eval_index")
+
+
 def _what_needs_validation(facts: Facts) -> Iterator[Fault]:
     reason = facts.without_validation
     if reason is None:
@@ -123,6 +144,7 @@ OF_EVALUATION: Final[tuple[Callable[[Facts], Iterator[Fault]], ...]] = (
     _monitors_that_the_run_has,
     _groups_that_can_be_made,
     _repeats_that_can_be_found,
+    _what_an_index_can_find,
     _what_needs_validation,
     _a_valid_part_that_is_trained_on,
 )

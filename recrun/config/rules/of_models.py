@@ -24,7 +24,11 @@ def _what_predictions_take(facts: Facts) -> Iterator[Fault]:
         yield facts.fault(f"{message}; choose another data set", "dataset", "model")
     if not predicts:
         return
-    for key in (key for key in ("candidates", "candidates_path", "eval_users") if facts.values.get(key) is not None):
+    for key in (
+        key
+        for key in ("candidates", "candidates_path", "eval_users", "eval_index")
+        if facts.values.get(key) is not None
+    ):
         yield facts.fault(f"model {model.name} predicts labels and ranks nothing; remove it", key, "model")
     if facts.values.get("mask_seen") is False:
         yield facts.fault(f"model {model.name} predicts labels and ranks nothing; remove it", "mask_seen", "model")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from recrun.evaluation.index_search import measured_text
 from recrun.evaluation.protocol import protocol_text
 from recrun.files import atomic_write
 from recrun.metrics.undefined import undefined_text
@@ -167,8 +168,8 @@ def _opening(result: Mapping[str, Any]) -> Iterable[str]:
     yield f"- status: {result.get('status', 'done')}"
     if result.get("run"):
         yield f"- run: `{result['run']}`"
-    protocol = protocol_text(result.get("protocol"))
-    for label, text in (("numbers", chosen_text(result)), ("", scored_text(result)), ("", protocol)):
+    protocol, measured = protocol_text(result.get("protocol")), measured_text(result.get("index"))
+    for label, text in (("numbers", chosen_text(result)), ("", scored_text(result)), ("", protocol), ("", measured)):
         if text:
             yield f"- {label}: {text}" if label else f"- {text}"
     if result.get("seconds"):

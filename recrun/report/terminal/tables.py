@@ -11,6 +11,7 @@ from rich.style import Style
 from rich.text import Text
 
 from recrun.config.check_value import type_name
+from recrun.evaluation.index_search import measured_text
 from recrun.evaluation.protocol import protocol_text
 from recrun.metrics.undefined import undefined_text
 from recrun.registry.component import REQUIRED, Component
@@ -186,7 +187,8 @@ def result_table(result: Mapping[str, Any]) -> Group:
         result: the content of metrics.json.
     """
     splits = {split: result[split] for split in ("valid", "test") if result.get(split)}
-    told = [scored_text(result), protocol_text(result.get("protocol")), seconds_text(result.get("seconds"))]
+    told = [scored_text(result), protocol_text(result.get("protocol")), measured_text(result.get("index"))]
+    told.append(seconds_text(result.get("seconds")))
     notes = [*undefined_text(result.get("undefined") or {}), *told]
     return _scores(f"Result {chosen_text(result)}".strip(), splits, notes)
 
@@ -198,7 +200,8 @@ def evaluation_table(result: Mapping[str, Any]) -> Group:
         result: the document of `recrun eval --json`.
     """
     counted = {key: {result["split"]: result[key]} for key in ("users", "rows") if result.get(key) is not None}
-    told = [scored_text(counted), protocol_text(result.get("protocol"))]
+    index = {result["split"]: result["index"]} if "index" in result else None
+    told = [scored_text(counted), protocol_text(result.get("protocol")), measured_text(index)]
     notes = [*undefined_text(result.get("undefined") or {}), *told]
     return _scores(f"Checkpoint {result['checkpoint']}", {result["split"]: result["metrics"]}, notes)
 
