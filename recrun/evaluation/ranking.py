@@ -10,8 +10,8 @@ metrics are computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from recrun.config.monitor_names import MetricName, metric_names
 from recrun.data.interactions import CSR
 from recrun.errors import ConfigError, DataError
 from recrun.evaluation.blocks import in_blocks, pairs_of
-from recrun.evaluation.index_search import IndexSearch
+from recrun.evaluation.index_search import IndexSearch, OpenSearch
 from recrun.evaluation.score_tiles import Block, Tiler, scores_of
 from recrun.evaluation.sharing import Sharing, collected, own_part
 from recrun.evaluation.top_lists import Lists
@@ -135,18 +135,8 @@ def evaluate_ranking(
     if len(users) and metrics:
         task = _Task(seen, relevant, n_items, k, totals.needs, candidates)
         chunk = max(1, _PLACES // k // SUMMED) * SUMMED
-        if search is not None and search.kind is not None and "wins" in totals.needs:
-            raise ConfigError(
-                "eval_index finds the first items, and a metric needs the scores of all; remove one of them"
-            )
-        opened = None if search is None or search.kind is None else search.open(model, seen, n_items, k, memory)
-        with (
-            nullcontext(opened.blocks(task.of_lists))
-            if opened is not None
-            else in_blocks(
-                task.rank, scores_of(model, seen.n_rows, n_items, device, memory), n_items, device, memory
-            ) as rank
-        ):
+        opened = None if search is None or search.kind is None else _open(search, task, model, memory)
+        with _blocks(task, opened, model, device, memory) as rank:
             for start in range(0, len(users), chunk):
                 stop, done = min(start + chunk, len(users)), start
                 blocks: list[Sequence[Array]] = []
@@ -172,6 +162,22 @@ def evaluate_ranking(
     n_skipped = relevant.n_rows - len(users)
     kept = per_user if keep_users else None
     return RankingResult(totals.values(), len(users), n_skipped, kept, found, measured)
+
+
+def _open(search: IndexSearch, task: _Task, model: Any, memory: int) -> OpenSearch:
+    if "wins" in task.needs:
+        raise ConfigError("eval_index finds the first items, and a metric needs the scores of all; remove one of them")
+    return search.open(model, task.seen, task.n_items, task.k, memory)
+
+
+def _blocks(
+    task: _Task, opened: OpenSearch | None, model: Any, device: torch.device, memory: int
+) -> AbstractContextManager[Callable[[Array], Iterable[Rankings]]]:
+    """Return a context that yields a function from users (U,) to the rankings of their blocks."""
+    if opened is not None:
+        return nullcontext(opened.blocks(task.of_lists))
+    scores = scores_of(model, task.seen.n_rows, task.n_items, device, memory)
+    return in_blocks(task.rank, scores, task.n_items, device, memory)
 
 
 def _values(rankings: Rankings, names: Sequence[MetricName], data: Evaluated) -> Mapping[str, float]:

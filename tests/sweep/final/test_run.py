@@ -155,6 +155,15 @@ def test_a_rate_that_depends_on_the_number_of_epochs_keeps_its_course(swept: Swe
     assert settings["early_stop_patience"] is None
 
 
+def test_a_sample_of_the_users_of_valid_alone_is_dropped_and_one_of_both_parts_stays(swept: Swept, final: Make) -> None:
+    finished, _ = final(swept("lr=1e-4,5e-2", "eval_users=100", "eval_users_on=valid"))
+    settings = _settings(finished.finals[0]["trials"][0]["run"])
+    assert (settings["eval_users"], settings["eval_users_on"]) == (None, "valid_test")
+    finished, _ = final(swept("lr=1e-4,5e-2", "eval_users=100", "eval_users_seed=3"))
+    settings = _settings(finished.finals[0]["trials"][0]["run"])
+    assert (settings["eval_users"], settings["eval_users_seed"]) == (100, 3)
+
+
 def test_a_rate_that_follows_validation_is_refused(swept: Swept, final: Make) -> None:
     folder = swept("lr_scheduler=plateau", "lr=1e-4,5e-2")
     with pytest.raises(ConfigError, match=r"plateau of .* follows the validation metric, of which there is none once"):
