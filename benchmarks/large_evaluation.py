@@ -69,14 +69,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(f"2^{options.users} users, vectors of {options.dim}, spread {options.spread}; {machine(options.threads)}")
-    n_users, found = 1 << options.users, []
-    sample = min(options.sample, n_users)
+    n_users = 1 << options.users
     for exponent in options.items:
-        found += measure(1 << exponent, n_users, sample, options)
-    table(
-        ["items", "evaluation", "building, s", "all, s", "full / this", "recall@20"],
-        found,
-    )
+        lines = measure(1 << exponent, n_users, min(options.sample, n_users), options)
+        table(["items", "evaluation", "building, s", "all, s", "full / this", "recall@20"], lines)
 
 
 def measure(n_items: int, n_users: int, sample: int, options: argparse.Namespace) -> list[list[object]]:
