@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -131,6 +132,14 @@ def _rank(parent: int, rank: int) -> int:
     raise AssertionError(f"no process has rank {rank}")
 
 
+def _runs(process: int) -> bool:
+    """Return whether a process has not ended; what no one waits for may stay in the table as a zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 DROPPED: tuple[str, ...] = (*MF, *SMALL, "epochs=40", "embedding_dropout=0.2")
 
 
@@ -170,3 +179,36 @@ def test_a_run_goes_on_whichever_process_was_killed(killed: int | str, whole: Va
     assert resumed[3] == whole, "to the last digit, dropout included"
     for found in resumed.values():  # other draws of dropout, so that another epoch may be the best
         assert [line[:2] for line in found if line[1] != "test"] == [line[:2] for line in whole if line[1] != "test"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found by /proc")
+def test_the_processes_stop_when_their_launcher_is_killed(whole: Values, tmp_path: Path) -> None:
+    process = _start(*DROPPED, "--no-plots", "--runs", str(tmp_path / "r"), "--processes", "3")
+    wait_until(lambda: len(_measured(tmp_path / "r")) >= 20)
+    ranks = [_rank(process.pid, rank) for rank in range(3)]
+    process.kill()
+    _, errors = process.communicate(timeout=60)
+    assert "Traceback" not in errors
+    wait_until(lambda: not any(map(_runs, ranks)))
+    run = the_run(tmp_path / "r")
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    code, errors = _end(_start("--resume", str(run), "verbose=0", "--processes", "3"))
+    assert code == 0, errors
+    assert _measured(tmp_path / "r") == whole
+
+
+@pytest.mark.slow
+def test_the_launchers_of_two_machines_train_the_model_of_one(tmp_path: Path) -> None:
+    settings = (*MF, *SMALL, "epochs=2")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = f"127.0.0.1:{free.getsockname()[1]}"
+    each = ["--nnodes", "2", "--nproc-per-node", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint", endpoint]
+    each += ["--rdzv-id", "two", "--local-addr", "127.0.0.1", "-m", "recrun", "train", *settings, "--no-plots"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", *each, "--runs", str(tmp_path / "together")]
+    machines = [subprocess.Popen(launcher, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in "ab"]
+    for machine in machines:
+        _, errors = machine.communicate(timeout=120)
+        assert machine.returncode == 0, errors
+    _require_equal(_measured(tmp_path / "together"), _train(tmp_path / "alone", 1, *settings))

@@ -18,6 +18,7 @@ from recrun.config.settings import AUTO
 from recrun.errors import ConfigError, Fault, TrainingError
 from recrun.runs.folder import RunFolder
 from recrun.training.coach import Coach
+from recrun.training.parallel.environment import stop_after_launcher
 from recrun.training.parallel.follow import follow
 from recrun.training.parallel.leading_coach import LeadingCoach
 from recrun.training.parallel.process_group import Processes, device_of_process
@@ -64,6 +65,7 @@ def take_part(
         else:  # the leader checks when it opens the run
             coach.check(resolved.config, resolved.config.monitors)
     if processes.leads:
+        stop_after_launcher()
         open_run(resolved, coach, runs=runs, run=run, latest=latest, verbose=verbose)
         return coach
     follow(coach, processes)

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
+import time
+from typing import Final
+
+_EVERY: Final = 1.0
+"""Seconds between two looks at the launcher."""
 
 
 def was_launched() -> bool:
@@ -13,3 +20,15 @@ def was_launched() -> bool:
 def leads() -> bool:
     """Return whether this process is the only one, or the one that decides and writes."""
     return not was_launched() or os.environ["RANK"] == "0"
+
+
+def stop_after_launcher() -> None:
+    """Ask this process to stop, as SIGTERM does, when its launcher has ended: it can be killed without a word to it."""
+    launcher = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == launcher:
+            time.sleep(_EVERY)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="recrun-launcher", daemon=True).start()
