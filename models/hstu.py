@@ -188,5 +188,5 @@ def _refuse_places(histories: CSR) -> None:
     steps, starts = np.diff(histories.times), histories.indptr[1:-1]
     within = np.ones(len(steps), dtype=bool)
     within[starts[(starts > 0) & (starts <= len(steps))] - 1] = False
-    if bool((steps[within] == 1).all()):
+    if within.any() and bool((steps[within] == 1).all()):
         raise DataError("n_time_buckets reads the times between interactions, and the data tells only their order")
