@@ -10,7 +10,7 @@ from recrun.compare.entry import Entry, Split
 from recrun.compare.groups import data_settings_that_differ, protocol_of
 from recrun.compare.select import listed
 from recrun.errors import ConfigError
-from recrun.evaluation.protocol import protocol_text
+from recrun.evaluation.protocol_text import protocol_text
 from recrun.registry.user_files import is_file_reference, short_name
 from recrun.runs.provenance import SPLIT
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from recrun.config.same_settings import result_identity
 from recrun.config.settings import RUN, TRAINING
-from recrun.evaluation.user_sample import on_split
+from recrun.evaluation.protocol_text import on_split
 from recrun.metrics.per_user import mean_of_users
 from recrun.metrics.undefined import from_nulls
 from recrun.registry.user_files import short_name

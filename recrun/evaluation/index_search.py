@@ -48,11 +48,6 @@ class IndexSearch:
     kind: str | None = None
     breadth: int | None = None
 
-    @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> IndexSearch:
-        """Return the search that settings choose."""
-        return cls(settings.get("eval_index"), settings.get("eval_index_breadth"))
-
     def check(self, model: Any, base: Any) -> None:
         """Check that the scores of a model can be searched.
 
@@ -226,34 +221,3 @@ def share_found(found: Lists, exact: Lists) -> float | None:
     )
     n_items = int((exact.items_BK >= 0).sum())
     return n_hits / n_items if n_items else None
-
-
-def measured_text(measured: Mapping[str, Any] | None) -> str:
-    """Return how well an index found the items, in words; "" if none was searched.
-
-    Args:
-        measured: by split, as `OpenSearch.measure` returns it.
-
-    >>> measured_text({"test": {"users": 1000, "k": 20, "recall": 0.98765}})
-    'the index finds 98.77 % of the exact first 20 items on test (1,000 users)'
-    """
-    parts = [
-        f"{100 * each['recall']:.2f} % of the exact first {each['k']} items on {split} ({each['users']:,} users)"
-        for split, each in (measured or {}).items()
-        if each.get("recall") is not None
-    ]
-    return f"the index finds {', '.join(parts)}" if parts else ""
-
-
-def search_text(document: Mapping[str, Any]) -> str:
-    """Return the search that a protocol describes in words; "" for an exact ranking.
-
-    >>> search_text({"eval_index": "ivf", "eval_index_parameters": {"lists": 774, "probes": 96}})
-    'found by an approximate index (ivf, lists 774, probes 96), not by an exact ranking'
-    """
-    if document.get("eval_index") is None:
-        return ""
-    parameters = document.get("eval_index_parameters")
-    known = parameters.items() if isinstance(parameters, dict) else ()
-    shown = ", ".join([str(document["eval_index"]), *(f"{name} {value}" for name, value in known)])
-    return f"found by an approximate index ({shown}), not by an exact ranking"

@@ -13,16 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recrun.config.settings import EVALUATED_USERS
 from recrun.data.postprocessing.mode import Mode, check_mode
 from recrun.errors import DataError
-from recrun.evaluation.index_search import IndexSearch, search_text
-from recrun.evaluation.user_sample import UserSample, sample_text
+from recrun.evaluation.user_sample import UserSample
 from recrun.files import sha256_file
 
 if TYPE_CHECKING:
     from recrun.data.interactions import CSR, Interactions
     from recrun.evaluation.given_candidates import Given
+    from recrun.evaluation.index_search import IndexSearch
 
 
 @dataclass
@@ -37,7 +36,8 @@ class Protocol:
         root: the folder to which it is relative.
         masks_seen: whether items that a user has interacted with before are left out.
         sample: the users.
-        search: the approximate index in which the items are found, if there is one.
+        index: the kind of the approximate index in which the items are found; None for an exact ranking.
+        index_breadth: how much of it is searched; None for the usual part.
         notes: what a user should know about the candidates and the sample; whoever tells them clears them.
     """
 
@@ -48,7 +48,8 @@ class Protocol:
     root: str = "."
     masks_seen: bool = True
     sample: UserSample = field(default_factory=UserSample)
-    search: IndexSearch = field(default_factory=IndexSearch)
+    index: str | None = None
+    index_breadth: int | None = None
     notes: list[str] = field(default_factory=list)
     _made: dict[str, CSR] = field(default_factory=dict)
     _lists: Given | None = None
@@ -65,7 +66,8 @@ class Protocol:
             settings.get("root", "."),
             settings.get("mask_seen", True),
             UserSample.of(settings),
-            IndexSearch.of(settings),
+            settings.get("eval_index"),
+            settings.get("eval_index_breadth"),
         )
 
     @property
@@ -76,7 +78,14 @@ class Protocol:
     def choice(self, split: str) -> tuple[Any, ...]:
         """Return what tells two protocols of a part apart, apart from the content of a file."""
         items = self.n_drawn, self.by, self.seed, self.path, self.masks_seen
-        return *items, self.sample.choice(split), self.search
+        return *items, self.sample.choice(split), self.index, self.index_breadth
+
+    @property
+    def search(self) -> IndexSearch:
+        """How items are found."""
+        from recrun.evaluation.index_search import IndexSearch
+
+        return IndexSearch(self.index, self.index_breadth)
 
     @property
     def file(self) -> Path:
@@ -97,7 +106,7 @@ class Protocol:
             found |= {"candidates_path": self.path, "sha256": base.hashes.get(self.path) or self._digest()}
         elif self.n_drawn is not None:
             found |= {"candidates": self.n_drawn, "candidates_by": self.by, "candidates_seed": self.seed}
-        if self.search.kind is not None:
+        if self.index is not None:
             found |= self.search.describe(base.n_items)
         return found | self.sample.describe(base) or None
 
@@ -207,29 +216,3 @@ class Protocol:
             self._lists = given(self.file, base)
             self.notes += self._lists.notes
         return self._lists
-
-
-def protocol_text(document: Mapping[str, Any] | None) -> str:
-    """Return a protocol, as a result describes it, in words; "" for all items but those seen and all users.
-
-    >>> protocol_text({"candidates": 99, "candidates_by": "uniform", "candidates_seed": 1})
-    'ranked among 99 candidates drawn uniformly (seed 1), not among all items'
-    """
-    if not document:
-        return ""
-    sampled, searched = sample_text(document), search_text(document)
-    if sampled and document.keys() <= set(EVALUATED_USERS):
-        return f"ranked among all items {sampled}"
-    return "; ".join(filter(None, [_items_text(document), searched, sampled]))
-
-
-def _items_text(document: Mapping[str, Any]) -> str:
-    """Return which items are ranked, in words."""
-    also = "; items that a user has seen are ranked too" if document.get("mask_seen") is False else ""
-    if document.get("candidates_path") is not None:
-        return f"ranked among the candidates of {document['candidates_path']}, not among all items{also}"
-    if document.get("candidates") is None:
-        return f"ranked among all items{also}"
-    drawn = {"uniform": "uniformly", "popularity": "by popularity"}.get(str(document.get("candidates_by")), "")
-    by = f"drawn {drawn} (seed {document.get('candidates_seed')})"
-    return f"ranked among {document.get('candidates')} candidates {by}, not among all items{also}"

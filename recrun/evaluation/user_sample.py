@@ -12,17 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from recrun.config.monitor_names import MetricName, kind_of
-from recrun.data.interactions import CSR, Interactions
 from recrun.data.postprocessing.mode import check_mode
-from recrun.metrics.kinds import MeanOverUsers
-from recrun.metrics.totals import find_kind
 from recrun.randomness import generator
 from recrun.registry import METRICS
+
+if TYPE_CHECKING:
+    from recrun.data.interactions import CSR, Interactions
 
 _PARTS: Final = {"valid_test": ("valid", "test"), "valid": ("valid",)}
 _KEYS: Final = ("eval_users", "eval_users_seed", "eval_users_on")
@@ -64,6 +64,8 @@ class UserSample:
         users = np.flatnonzero(relevant.lengths)
         if self.choice(split) is None or self.n is None or self.n >= len(users):
             return relevant
+        from recrun.data.interactions import CSR
+
         is_drawn_U = np.zeros(relevant.n_rows, dtype=bool)
         is_drawn_U[generator(self.seed, 0, f"evaluated users of {split}").permutation(users)[: self.n]] = True
         lengths_U = np.where(is_drawn_U, relevant.lengths, 0)
@@ -90,19 +92,6 @@ class UserSample:
         return int(base.reasons(check_mode(split), count)["users"])
 
 
-def on_split(protocol: Mapping[str, Any] | None, split: str) -> dict[str, Any] | None:
-    """Return what a result says of its protocol, for one part of the two that it has numbers of; None if nothing.
-
-    >>> on_split({"mask_seen": False, "eval_users": 100, "eval_users_seed": 1, "eval_users_on": "valid"}, "test")
-    {'mask_seen': False}
-    >>> on_split({"eval_users": 100, "eval_users_seed": 1, "eval_users_on": "valid_test"}, "test")
-    {'eval_users': 100, 'eval_users_seed': 1}
-    """
-    document = dict(protocol or {})
-    left_out = _KEYS[2:] if split in str(document.get(_KEYS[2], split)).split("_") else _KEYS
-    return {key: value for key, value in document.items() if key not in left_out} or None
-
-
 def note_on_lists(protocol: Mapping[str, Any] | None, metrics: Iterable[MetricName]) -> str | None:
     """Return that metrics of all lists together are of the drawn users' lists; None without a sample or such metrics.
 
@@ -110,6 +99,9 @@ def note_on_lists(protocol: Mapping[str, Any] | None, metrics: Iterable[MetricNa
         protocol: as a result describes it.
         metrics: those that are computed.
     """
+    from recrun.metrics.kinds import MeanOverUsers
+    from recrun.metrics.totals import find_kind
+
     kinds = {str(name): find_kind(kind_of(METRICS.describe(name.name)).name) for name in metrics}
     of_lists = [
         name for name, kind in kinds.items() if not (isinstance(kind, type) and issubclass(kind, MeanOverUsers))
@@ -118,17 +110,3 @@ def note_on_lists(protocol: Mapping[str, Any] | None, metrics: Iterable[MetricNa
         return None
     which = f"{of_lists[0]} is" if len(of_lists) == 1 else f"{', '.join(of_lists)} are"
     return f"{which} of the lists of the drawn users together, and no estimate for those of all users"
-
-
-def sample_text(document: Mapping[str, Any]) -> str:
-    """Return the sample that a result describes in words; "" for all users.
-
-    >>> sample_text({"eval_users": 10000, "eval_users_seed": 1, "eval_users_on": "valid"})
-    'for 10,000 users of valid drawn uniformly (seed 1), not for all'
-    """
-    n = document.get("eval_users")
-    if n is None:
-        return ""
-    count = f"{n:,}" if isinstance(n, int) else str(n)
-    on = {"valid": " of valid", "test": " of test", "valid_test": " of each part"}.get(str(document.get(_KEYS[2])), "")
-    return f"for {count} users{on} drawn uniformly (seed {document.get('eval_users_seed')}), not for all"

@@ -11,8 +11,9 @@ from recrun.architectures.base import n_parameters
 from recrun.config.monitor_names import LOSS
 from recrun.errors import CheckpointError
 from recrun.evaluation.evaluator import Evaluator
-from recrun.evaluation.protocol import Protocol, protocol_text
-from recrun.evaluation.user_sample import note_on_lists, on_split
+from recrun.evaluation.protocol import Protocol
+from recrun.evaluation.protocol_text import on_split, protocol_text
+from recrun.evaluation.user_sample import note_on_lists
 from recrun.metrics.undefined import as_nulls, from_nulls, undefined_entry
 from recrun.runs.folder import RunFolder, now
 from recrun.runs.ids import write_ids

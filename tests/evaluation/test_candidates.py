@@ -19,7 +19,8 @@ from recrun.errors import ConfigError, DataError
 from recrun.evaluation import score_tiles
 from recrun.evaluation.candidates import drawn
 from recrun.evaluation.given_candidates import given, notes_on
-from recrun.evaluation.protocol import Protocol, protocol_text
+from recrun.evaluation.protocol import Protocol
+from recrun.evaluation.protocol_text import protocol_text
 from recrun.evaluation.ranking import evaluate_ranking
 from recrun.runs.per_user import read_per_user
 from recrun.workflows.build import prepare

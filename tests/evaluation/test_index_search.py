@@ -14,8 +14,9 @@ from recrun.config.resolve import resolve
 from recrun.data.interactions import CSR
 from recrun.errors import ConfigError, TrainingError
 from recrun.evaluation import index_search
-from recrun.evaluation.index_search import IndexSearch, measured_text, measured_users, share_found
-from recrun.evaluation.protocol import Protocol, protocol_text
+from recrun.evaluation.index_search import IndexSearch, measured_users, share_found
+from recrun.evaluation.protocol import Protocol
+from recrun.evaluation.protocol_text import measured_text, protocol_text
 from recrun.evaluation.ranking import evaluate_ranking
 from recrun.evaluation.top_lists import Lists
 from recrun.workflows.build import prepare

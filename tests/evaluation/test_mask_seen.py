@@ -17,7 +17,8 @@ from recrun.data.interactions import CSR
 from recrun.data.postprocessing.sequences import Prefixes, Sequences
 from recrun.errors import ConfigError, DataError
 from recrun.evaluation.evaluate_split import evaluate_split, undefined_metrics
-from recrun.evaluation.protocol import Protocol, protocol_text
+from recrun.evaluation.protocol import Protocol
+from recrun.evaluation.protocol_text import protocol_text
 from recrun.evaluation.ranking import evaluate_ranking
 from recrun.models.ease import EASE
 from recrun.models.itemknn import ItemKNN

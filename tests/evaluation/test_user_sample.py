@@ -14,7 +14,8 @@ from recrun.config.monitor_names import parse_monitor
 from recrun.config.resolve import resolve
 from recrun.data.interactions import CSR
 from recrun.errors import ConfigError
-from recrun.evaluation.protocol import Protocol, protocol_text
+from recrun.evaluation.protocol import Protocol
+from recrun.evaluation.protocol_text import protocol_text
 from recrun.evaluation.user_sample import UserSample, note_on_lists
 from recrun.metrics.per_user import mean_of_users
 from recrun.runs.listing import list_runs

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from recrun.compare.comparison import Comparison, TestResult
-from recrun.evaluation.protocol import protocol_text
+from recrun.evaluation.protocol_text import protocol_text
 from recrun.registry.user_files import short_name
 from recrun.report.terminal.lines import counted
 

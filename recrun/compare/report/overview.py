@@ -8,7 +8,7 @@ from typing import Any
 
 from recrun.compare.report.limits import Limits, cut
 from recrun.compare.report.material import Material, Run, mapping
-from recrun.evaluation.protocol import protocol_text
+from recrun.evaluation.protocol_text import protocol_text
 from recrun.registry.user_files import short_name
 from recrun.report.html.element import Element, element, shortened
 from recrun.report.html.scale import number_of

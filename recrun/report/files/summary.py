@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from recrun.evaluation.index_search import measured_text
-from recrun.evaluation.protocol import protocol_text
+from recrun.evaluation.protocol_text import measured_text, protocol_text
 from recrun.files import atomic_write
 from recrun.metrics.undefined import undefined_text
 from recrun.registry.user_files import short_name

@@ -11,8 +11,7 @@ from rich.style import Style
 from rich.text import Text
 
 from recrun.config.check_value import type_name
-from recrun.evaluation.index_search import measured_text
-from recrun.evaluation.protocol import protocol_text
+from recrun.evaluation.protocol_text import measured_text, protocol_text
 from recrun.metrics.undefined import undefined_text
 from recrun.registry.component import REQUIRED, Component
 from recrun.registry.user_files import short_name

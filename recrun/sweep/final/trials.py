@@ -15,7 +15,7 @@ from recrun.config.resolve import resolve_given
 from recrun.config.same_settings import sweep_identity, without_run
 from recrun.config.yaml_writer import dump_mapping
 from recrun.errors import CheckpointError, ConfigError
-from recrun.evaluation.user_sample import on_split
+from recrun.evaluation.protocol_text import on_split
 from recrun.files import atomic_write
 from recrun.registry import SCHEDULERS
 from recrun.runs.folder import RunFolder

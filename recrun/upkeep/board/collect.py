@@ -18,7 +18,7 @@ from recrun.compare.select import listed, select
 from recrun.config.monitor_names import is_error, parse_monitor
 from recrun.config.yaml_writer import dump_value
 from recrun.errors import ConfigError, RecrunError, RegistryError, nearest
-from recrun.evaluation.protocol import protocol_text
+from recrun.evaluation.protocol_text import protocol_text
 from recrun.files import to_json
 from recrun.registry import DATASETS
 from recrun.report.terminal.lines import counted
