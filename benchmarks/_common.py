@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -52,6 +52,16 @@ def trained_by(overrides: Sequence[str]) -> Iterator[Coach]:
     with tempfile.TemporaryDirectory() as runs:
         resolved = resolve(str(REPOSITORY / "configs" / "synthetic" / "bprmf.yaml"), [*overrides, "verbose=0"])
         yield prepare(resolved, runs=runs, reporters=lambda run, resumed_from: [])
+
+
+def take_steps(coach: Coach, batches: Iterable[Any]) -> None:
+    """Train on some batches."""
+    coach.model.train()
+    for batch in batches:
+        loss = coach.model.training_loss(batch, coach.criterion)
+        coach.optimizer.zero_grad()
+        loss.backward()
+        coach.optimizer.step()
 
 
 def seconds_of(task: Callable[[], object]) -> float:

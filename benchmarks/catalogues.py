@@ -35,6 +35,7 @@ from _common import (
     seconds_of,
     slope,
     table,
+    take_steps,
     trained_by,
 )
 
@@ -108,7 +109,7 @@ def measure_run(data: Any, settings: Sequence[str], steps: int, sender: Any, in_
         pipe = coach.dataset.iterate("train", seed=1, epoch=0)
         drawn = timed(lambda: batches.extend(islice(pipe, steps)))
         coach.model.train()
-        times = [timed(lambda batch=batch: take_step(coach, batch)) for batch in [*batches[:4], *batches]]
+        times = [timed(lambda batch=batch: take_steps(coach, [batch])) for batch in [*batches[:4], *batches]]
         sender.send([drawn / len(batches), median(times[4:]), peak.mb()])
 
 
@@ -117,14 +118,6 @@ def cpu_seconds_of(task: Callable[[], object]) -> float:
     start = cpu_seconds()
     task()
     return cpu_seconds() - start
-
-
-def take_step(coach: Any, batch: Any) -> None:
-    """Train on a batch."""
-    loss = coach.model.training_loss(batch, coach.criterion)
-    coach.optimizer.zero_grad()
-    loss.backward()
-    coach.optimizer.step()
 
 
 def show(powers: Sequence[int], found: dict[int, dict[str, Any]], names: Sequence[str]) -> dict[str, float]:

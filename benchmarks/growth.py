@@ -22,12 +22,25 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from _common import Peak, cpu_seconds, json_of, machine, python, record, run_child, seconds_of, slope, table, trained_by
+from _common import (
+    Peak,
+    cpu_seconds,
+    json_of,
+    machine,
+    python,
+    record,
+    run_child,
+    seconds_of,
+    slope,
+    table,
+    take_steps,
+    trained_by,
+)
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as `recrun` does, before torch is imported
 
@@ -96,16 +109,6 @@ def cpu_seconds_of(task: Callable[[], object]) -> float:
     start = cpu_seconds()
     task()
     return cpu_seconds() - start
-
-
-def take_steps(coach: Any, batches: Sequence[Any]) -> None:
-    """Train on some batches."""
-    coach.model.train()
-    for batch in batches:
-        loss = coach.model.training_loss(batch, coach.criterion)
-        coach.optimizer.zero_grad()
-        loss.backward()
-        coach.optimizer.step()
 
 
 def write_csv(data: Any, path: str) -> None:

@@ -24,7 +24,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from _common import cpu_seconds, json_of, machine, python, record, resident_mb, run_child, slope, table, trained_by
+from _common import (
+    cpu_seconds,
+    json_of,
+    machine,
+    python,
+    record,
+    resident_mb,
+    run_child,
+    slope,
+    table,
+    take_steps,
+    trained_by,
+)
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as `recrun` does, before torch is imported
 
@@ -128,12 +140,7 @@ def train(n_interactions: int, folder: str) -> dict[str, Any]:
     results: dict[str, Any] = {}
     settings = ["dataset=File", f"root={folder}", "path=rows.parquet", f"batch_size={BATCH}", "weight_decay=0"]
     with measured(results, "train"), trained_by([*settings, "optimizer=lazy_adam"]) as coach:
-        coach.model.train()
-        for batch in islice(coach.dataset.iterate("train", seed=1, epoch=0), STEPS):
-            loss = coach.model.training_loss(batch, coach.criterion)
-            coach.optimizer.zero_grad()
-            loss.backward()
-            coach.optimizer.step()
+        take_steps(coach, islice(coach.dataset.iterate("train", seed=1, epoch=0), STEPS))
     return results
 
 

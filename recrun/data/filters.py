@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recrun.data.large.pieces import are_many, is_ascending, pieces, pieces_of_groups
+from recrun.data.large.pieces import are_many, is_ascending, occurrences, pieces, pieces_of_groups
 from recrun.data.orders import stable_order
 
 
@@ -75,7 +75,7 @@ def k_core(
     while len(kept):
         enough = np.ones(len(kept), dtype=bool)
         for ids, least in ((users, min_user_interactions), (items, min_item_interactions)):
-            has_enough = _counts_at(ids, kept) >= least
+            has_enough = occurrences(ids, int(ids.max()) + 1, kept) >= least
             for at in pieces(len(kept)):
                 enough[at] &= has_enough[ids[kept[at]]]
         if enough.all():
@@ -84,11 +84,3 @@ def k_core(
     mask = np.zeros(len(users), dtype=bool)
     mask[kept] = True
     return mask
-
-
-def _counts_at(ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return how often each id occurs in some rows."""
-    found = np.zeros(int(ids.max(initial=0)) + 1, dtype=np.int64)
-    for at in pieces(len(rows)):
-        found += np.bincount(ids[rows[at]], minlength=len(found))
-    return found

@@ -5,7 +5,7 @@ Shapes: U users, I items, N interactions; internal ids are integers from 0, user
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -55,17 +55,24 @@ class CSR:
             sort: order each row by column; otherwise pairs stay in the order given.
             unique: drop repeated pairs; only with `sort`.
         """
-        if sort and are_many(len(rows)) and is_ascending(rows):
-            return cls._in_pieces(rows, columns, n_rows, unique)
-        return cls._at_once(rows, columns, n_rows, sort, unique)
+        if not (sort and are_many(len(rows)) and is_ascending(rows)):
+            return cls._at_once(rows, columns, n_rows, sort, unique)
+
+        def parts() -> Iterator[tuple[int, CSR]]:
+            for at in pieces_of_groups(rows):
+                first, last = int(rows[at.start]), int(rows[at.stop - 1])
+                yield first, cls._at_once(rows[at] - first, columns[at], last - first + 1, True, unique)
+
+        return cls.of_pieces(parts(), n_rows, len(rows))
 
     @classmethod
-    def _in_pieces(cls, rows: np.ndarray, columns: np.ndarray, n_rows: int, unique: bool) -> CSR:
-        """Build sorted rows of pairs that stand by row already."""
-        lengths, indices, n = np.zeros(n_rows + 1, dtype=np.int64), scratch.empty(len(columns), np.int32), 0
-        for at in pieces_of_groups(rows):
-            first = int(rows[at.start])
-            part = cls._at_once(rows[at] - first, columns[at], int(rows[at.stop - 1]) - first + 1, True, unique)
+    def of_pieces(cls, parts: Iterable[tuple[int, CSR]], n_rows: int, most: int) -> CSR:
+        """Put rows together from pieces: the number of the first row, and the rows, of each; others are empty.
+
+        One piece is held at a time. There are `n_rows` rows, and `most` pairs or fewer.
+        """
+        lengths, indices, n = np.zeros(n_rows + 1, dtype=np.int64), scratch.empty(most, np.int32), 0
+        for first, part in parts:
             lengths[first + 1 : first + 1 + part.n_rows] = part.lengths
             indices[n : n + part.nnz] = part.indices
             n += part.nnz
@@ -226,16 +233,14 @@ def union(first: CSR, second: CSR) -> CSR:
     """Return the row-wise union of two CSRs with the same number of rows, sorted and without repetition."""
     if not first.nnz or not second.nnz:
         return second if not first.nnz else first
-    lengths, n = np.zeros(first.n_rows + 1, dtype=np.int64), 0
-    indices = scratch.empty(first.nnz + second.nnz, np.int32)
-    for start, part in first.pieces():
-        others = second.between(start, start + part.n_rows)
-        rows, columns = zip(part.pairs(), others.pairs(), strict=True)
-        both = CSR.from_pairs(np.concatenate(rows), np.concatenate(columns), part.n_rows)
-        lengths[start + 1 : start + 1 + part.n_rows] = both.lengths
-        indices[n : n + both.nnz] = both.indices
-        n += both.nnz
-    return CSR(np.cumsum(lengths), indices[:n])
+
+    def parts() -> Iterator[tuple[int, CSR]]:
+        for start, part in first.pieces():
+            others = second.between(start, start + part.n_rows)
+            rows, columns = zip(part.pairs(), others.pairs(), strict=True)
+            yield start, CSR.from_pairs(np.concatenate(rows), np.concatenate(columns), part.n_rows)
+
+    return CSR.of_pieces(parts(), first.n_rows, first.nnz + second.nnz)
 
 
 @dataclass(frozen=True, eq=False)

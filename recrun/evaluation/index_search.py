@@ -41,11 +41,11 @@ class IndexSearch:
     """Which index is searched.
 
     Args:
-        kind: "hnsw", "ivf", or None for an exact ranking.
+        kind: "hnsw" or "ivf".
         breadth: how many items of HNSW are looked at, or how many lists of IVF are searched; None for the usual number.
     """
 
-    kind: str | None = None
+    kind: str
     breadth: int | None = None
 
     def check(self, model: Any, base: Any) -> None:
@@ -54,8 +54,6 @@ class IndexSearch:
         Raises:
             ConfigError: they are no products of vectors, or faiss is not installed.
         """
-        if self.kind is None:
-            return
         if not is_installed("faiss"):
             raise ConfigError("eval_index needs the package faiss, which is not installed: pip install 'recrun[faiss]'")
         kind = type(model)
@@ -68,9 +66,7 @@ class IndexSearch:
             )
 
     def describe(self, n_items: int) -> dict[str, Any]:
-        """Return what a result says of the search: nothing of an exact ranking."""
-        if self.kind is None:
-            return {}
+        """Return what a result says of the search."""
         return {"eval_index": self.kind, "eval_index_parameters": index_parameters(self.kind, n_items, self.breadth)}
 
     def open(self, model: Any, seen: CSR, n_items: int, k: int, memory: int) -> OpenSearch:
@@ -86,7 +82,6 @@ class IndexSearch:
         Raises:
             TrainingError: there are no vectors, or they hold NaN or infinite numbers.
         """
-        assert self.kind is not None
         with torch.no_grad():
             vectors = model.vectors()
         if vectors is None:

@@ -81,8 +81,10 @@ class Protocol:
         return *items, self.sample.choice(split), self.index, self.index_breadth
 
     @property
-    def search(self) -> IndexSearch:
-        """How items are found."""
+    def search(self) -> IndexSearch | None:
+        """The search of an approximate index; None for an exact ranking."""
+        if self.index is None:
+            return None
         from recrun.evaluation.index_search import IndexSearch
 
         return IndexSearch(self.index, self.index_breadth)
@@ -106,7 +108,7 @@ class Protocol:
             found |= {"candidates_path": self.path, "sha256": base.hashes.get(self.path) or self._digest()}
         elif self.n_drawn is not None:
             found |= {"candidates": self.n_drawn, "candidates_by": self.by, "candidates_seed": self.seed}
-        if self.index is not None:
+        if self.search is not None:
             found |= self.search.describe(base.n_items)
         return found | self.sample.describe(base) or None
 
@@ -140,16 +142,25 @@ class Protocol:
         except OSError as error:
             raise DataError(f"cannot read {self.file}, the candidates_path: {error.strerror}") from None
 
-    def check(self, base: Any, splits: Iterable[str]) -> None:
-        """Check that given candidates can be used, without reading more of a part than whose items are to be found.
+    def check(self, model: Any, base: Any, splits: Iterable[str]) -> None:
+        """Check that items can be searched and given candidates be used.
+
+        No more of a part is read than whose items are to be found.
 
         Args:
+            model: whose items are searched.
             base: the data set.
             splits: the parts that will be evaluated.
 
         Raises:
+            ConfigError: the model's scores cannot be searched.
             DataError: the file cannot be read, or has no candidates for a user with relevant items.
         """
+        if self.search is not None:
+            self.search.check(model, base)
+        self._check_candidates(base, splits)
+
+    def _check_candidates(self, base: Any, splits: Iterable[str]) -> None:
         if self.path is None:
             return
         found = self._given(base)
@@ -198,7 +209,7 @@ class Protocol:
             from recrun.evaluation.candidates import drawn
             from recrun.evaluation.given_candidates import notes_on
 
-            self.check(base, [split])
+            self._check_candidates(base, [split])
             relevant = self.sample.drawn(base.csr(check_mode(split)), split)
             if self.path is not None:
                 found = self._given(base)

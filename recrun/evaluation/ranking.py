@@ -135,7 +135,7 @@ def evaluate_ranking(
     if len(users) and metrics:
         task = _Task(seen, relevant, n_items, k, totals.needs, candidates)
         chunk = max(1, _PLACES // k // SUMMED) * SUMMED
-        opened = None if search is None or search.kind is None else _open(search, task, model, memory)
+        opened = None if search is None else _open(search, task, model, memory)
         with _blocks(task, opened, model, device, memory) as rank:
             for start in range(0, len(users), chunk):
                 stop, done = min(start + chunk, len(users)), start

@@ -304,8 +304,7 @@ class Coach(RunKeeper):
             return {}
         splits = [*(["valid"] if self.settings.validates else []), *(["test"] if self.cfg["eval_test"] else [])]
         base, metrics, protocol = self.dataset.base, self.settings.metrics, self.evaluator.protocol
-        protocol.search.check(self.model, base)
-        protocol.check(base, splits)
+        protocol.check(self.model, base, splits)
         try_metrics(metrics, self.settings.family.evaluation, base.n_items)
         about: dict[str, Any] = {"masks_seen": protocol.masks_seen, "sample": protocol.sample}
         return {split: undefined_metrics(self.model, base, split, metrics, **about) for split in splits}

@@ -59,8 +59,7 @@ def evaluate(
     if given_users := [key for key in EVALUATED_USERS if key in read_overrides(overrides)]:
         _refuse_without_effect(protocol, split, given_users)
     settings = RunSettings.read(resolved.config, resolved.config.monitors, coach.model, coach.dataset.base)
-    protocol.search.check(coach.model, coach.dataset.base)
-    protocol.check(coach.dataset.base, [split])
+    protocol.check(coach.model, coach.dataset.base, [split])
     entry = _enter(run, file) if split == "test" and run is not None else None
     values = coach.score(split, settings, resolved.config.monitors, reporters)
     per_user = coach.evaluator.per_user.get(split) if protocol.choice(split) == of_run.choice(split) else None
@@ -74,7 +73,7 @@ def evaluate(
         "metrics": as_nulls(values),
         **undefined_entry({split: values}),
         **({"groups": coach.evaluator.groups[split]} if settings.groupings else {}),
-        **({"index": coach.evaluator.searches[split]} if protocol.search.kind is not None else {}),
+        **({"index": coach.evaluator.searches[split]} if protocol.index is not None else {}),
         "users": coach.state.users[split][0],
         "per_user": kept,
         **protocol_entry(protocol, coach.dataset.base, split),

@@ -62,9 +62,11 @@ class Rows:
     def in_order(self) -> Rows:
         """Return the rows by user, then by time where there is one; rows of one user and time stay in their order."""
         users, times = self.users.codes, self.columns.get(TIMESTAMP)
-        if not are_many(len(self)) or (is_ascending(users) if times is None else is_chronological(users, times)):
+        if not are_many(len(self)):
             order = chronological_order(users, times)
             return self if order is None else self.take(order)
+        if is_ascending(users) if times is None else is_chronological(users, times):
+            return self
         indptr = np.concatenate(([0], np.cumsum(occurrences(users, len(self.users.names)))))
         ranges = list(ranges_of_rows(indptr))
         part_of_user = np.repeat(np.arange(len(ranges), dtype=np.uint16), [stop - start for start, stop in ranges])

@@ -77,11 +77,17 @@ def _overlapping(n_rows: int) -> Iterator[slice]:
     return (slice(at.start, min(at.stop + 1, n_rows)) for at in pieces(n_rows))
 
 
-def occurrences(values: np.ndarray, n: int) -> np.ndarray:
-    """Return how often each integer below n is among the values (N,), int64 (n,); numpy would copy them all."""
+def occurrences(values: np.ndarray, n: int, rows: np.ndarray | None = None) -> np.ndarray:
+    """Return how often each integer below n is among the values (N,), int64 (n,); numpy would copy them all.
+
+    Args:
+        values: integers in [0, n).
+        n: how many different ones there may be.
+        rows: the positions of those that count; None for all.
+    """
     found = np.zeros(n, dtype=np.int64)
-    for at in pieces(len(values)):
-        found += np.bincount(values[at], minlength=n)
+    for at in pieces(len(values if rows is None else rows)):
+        found += np.bincount(values[at] if rows is None else values[rows[at]], minlength=n)
     return found
 
 
