@@ -51,6 +51,7 @@ SCRIPTS = (
     "sweep_overhead",
     "pausing",
     "processes",
+    "sharded",
     "gpu",
     "serving",
 )
@@ -73,6 +74,7 @@ SMALL = {
     "millions": "--to 200000",
     "catalogues": "--to 15 --users 11 --steps 4 --threads 1 --only bprmf/shared sasrec/uniform bprmf/adam",
     "many_epochs": "--epochs 2200",
+    "sharded": "--users 12 --items 11 --interactions 14 --processes 1 2",
     "list_runs": "--runs 200 --repeats 1",
     "compare_runs": "--users 2000 --repeats 1",
     "calibration": "--nulls 200 --seeds 3",

@@ -18,54 +18,19 @@ import numpy as np
 import pytest
 
 from recrun.runs.per_user import read_per_user
+from tests.process_runs import Values, end, is_running, measured, rank_of, require_equal, start, train
 from tests.run_server import the_run, wait_until
 
 SMALL = ("n_users=150", "n_items=80", "n_interactions=3000", "batch_size=70", "device=cpu", "threads=1", "verbose=1")
 CORRECTED = ("loss=sampled_softmax", "logq_correction=true", "sampler=popularity", "n_negatives=4")
 MF = ("bprmf", "embedding_dim=8", "lr=0.02", "monitors=[ndcg@10]", "which4best=ndcg@10")
-LOSS_BOUND = 1e-6
-"""How much losses may differ, relatively: float32 sums in another order, over the steps of these runs."""
-
-Values = list[tuple[int, str, dict[str, float]]]
-
-
-def _start(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "recrun", "train", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def _end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    try:
-        _, errors = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    return process.returncode, errors
-
-
-def _train(runs: Path, n: int, *arguments: str) -> Values:
-    code, errors = _end(_start(*arguments, "--no-plots", "--runs", str(runs), "--processes", str(n)))
-    assert code == 0, errors
-    return _measured(runs)
-
-
-def _measured(runs: Path) -> Values:
-    lines = [json.loads(line) for file in runs.glob("*/*/*/metrics.jsonl") for line in file.read_text().splitlines()]
-    return [(line["epoch"], line["split"], line["values"]) for line in lines]
-
-
-def _require_equal(found: Values, expected: Values, metric_bound: float = 0.0) -> None:
-    assert [line[:2] for line in found] == [line[:2] for line in expected]
-    for (epoch, split, ours), (_, _, theirs) in zip(found, expected, strict=True):
-        for name, value in theirs.items():
-            bound = max(LOSS_BOUND, metric_bound) if name == "loss" else metric_bound
-            assert ours[name] == pytest.approx(value, rel=bound, abs=0), (epoch, split, name)
 
 
 def test_two_processes_train_the_model_of_one(tmp_path: Path) -> None:
     steps = ("accumulate=2", "clip_norm=0.1", "ema_decay=0.9", "groups=[activity:2]", "lr_scheduler=cosine_steps")
     arguments = (*MF, *SMALL, *steps, "epochs=3")
-    alone, together = _train(tmp_path / "1", 1, *arguments), _train(tmp_path / "2", 2, *arguments)
-    _require_equal(together, alone)
+    alone, together = train(tmp_path / "1", 1, *arguments), train(tmp_path / "2", 2, *arguments)
+    require_equal(together, alone)
     runs = [the_run(tmp_path / n) for n in "12"]
     results = [json.loads((run / "metrics.json").read_text()) for run in runs]
     for key in ("test", "valid", "best_epoch", "groups", "users"):
@@ -90,7 +55,7 @@ def test_two_processes_train_the_model_of_one(tmp_path: Path) -> None:
     ],
 )
 def test_what_several_processes_cannot_train_is_refused(arguments: Sequence[str], message: str, tmp_path: Path) -> None:
-    code, errors = _end(_start(*arguments, "--runs", str(tmp_path / "r"), "--processes", "2"))
+    code, errors = end(start(*arguments, "--runs", str(tmp_path / "r"), "--processes", "2"))
     assert (code, errors.count("error:")) == (2, 1), errors
     assert message in errors
     assert not (tmp_path / "r").exists()
@@ -118,26 +83,9 @@ def test_models_of_several_processes_are_those_of_one(
     arguments: tuple[str, ...], metric_bound: float, tmp_path: Path
 ) -> None:
     settings = tuple(each for each in SMALL if "deepfm" not in arguments[0] or not each.startswith("n_"))
-    alone = _train(tmp_path / "1", 1, *arguments, *settings)
+    alone = train(tmp_path / "1", 1, *arguments, *settings)
     for n in (2, 4) if "sasrec" in arguments[0] or "optimizer=lazy_adam" in arguments else (2,):
-        _require_equal(_train(tmp_path / str(n), n, *arguments, *settings), alone, metric_bound)
-
-
-def _rank(parent: int, rank: int) -> int:
-    """Return the process id of a rank."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    for child in map(int, children):
-        if f"RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
-            return child
-    raise AssertionError(f"no process has rank {rank}")
-
-
-def _runs(process: int) -> bool:
-    """Return whether a process has not ended; what no one waits for may stay in the table as a zombie."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+        require_equal(train(tmp_path / str(n), n, *arguments, *settings), alone, metric_bound)
 
 
 DROPPED: tuple[str, ...] = (*MF, *SMALL, "epochs=40", "embedding_dropout=0.2")
@@ -146,21 +94,21 @@ DROPPED: tuple[str, ...] = (*MF, *SMALL, "epochs=40", "embedding_dropout=0.2")
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Values:
     """Return what three processes measure in a run with dropout that is not interrupted."""
-    return _train(tmp_path_factory.mktemp("whole") / "r", 3, *DROPPED)
+    return train(tmp_path_factory.mktemp("whole") / "r", 3, *DROPPED)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="ranks are found by /proc")
 @pytest.mark.parametrize("killed", [0, 1, 2, "SIGINT"])
 def test_a_run_goes_on_whichever_process_was_killed(killed: int | str, whole: Values, tmp_path: Path) -> None:
-    process = _start(*DROPPED, "--no-plots", "--runs", str(tmp_path / "r"), "--processes", "3")
-    wait_until(lambda: len(_measured(tmp_path / "r")) >= 20)
+    process = start(*DROPPED, "--no-plots", "--runs", str(tmp_path / "r"), "--processes", "3")
+    wait_until(lambda: len(measured(tmp_path / "r")) >= 20)
     if isinstance(killed, int):
-        os.kill(_rank(process.pid, killed), signal.SIGKILL)
+        os.kill(rank_of(process.pid, killed), signal.SIGKILL)
     else:
         process.send_signal(signal.SIGINT)
     asked = time.monotonic()
-    code, errors = _end(process)
+    code, errors = end(process)
     assert time.monotonic() - asked < 20
     assert "Traceback" not in errors
     said = [line for line in errors.splitlines() if line.startswith("error:")]
@@ -173,9 +121,9 @@ def test_a_run_goes_on_whichever_process_was_killed(killed: int | str, whole: Va
     for n in (3, *([{0: 1, 1: 2, 2: 4}[killed]] if isinstance(killed, int) else [])):
         copy = tmp_path / f"go-on-{n}"
         shutil.copytree(tmp_path / "r", copy, symlinks=True)
-        code, errors = _end(_start("--resume", str(the_run(copy)), "verbose=0", "--processes", str(n)))
+        code, errors = end(start("--resume", str(the_run(copy)), "verbose=0", "--processes", str(n)))
         assert code == 0, errors
-        resumed[n] = _measured(copy)
+        resumed[n] = measured(copy)
     assert resumed[3] == whole, "to the last digit, dropout included"
     for found in resumed.values():  # other draws of dropout, so that another epoch may be the best
         assert [line[:2] for line in found if line[1] != "test"] == [line[:2] for line in whole if line[1] != "test"]
@@ -184,18 +132,18 @@ def test_a_run_goes_on_whichever_process_was_killed(killed: int | str, whole: Va
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found by /proc")
 def test_the_processes_stop_when_their_launcher_is_killed(whole: Values, tmp_path: Path) -> None:
-    process = _start(*DROPPED, "--no-plots", "--runs", str(tmp_path / "r"), "--processes", "3")
-    wait_until(lambda: len(_measured(tmp_path / "r")) >= 20)
-    ranks = [_rank(process.pid, rank) for rank in range(3)]
+    process = start(*DROPPED, "--no-plots", "--runs", str(tmp_path / "r"), "--processes", "3")
+    wait_until(lambda: len(measured(tmp_path / "r")) >= 20)
+    ranks = [rank_of(process.pid, rank) for rank in range(3)]
     process.kill()
     _, errors = process.communicate(timeout=60)
     assert "Traceback" not in errors
-    wait_until(lambda: not any(map(_runs, ranks)))
+    wait_until(lambda: not any(map(is_running, ranks)))
     run = the_run(tmp_path / "r")
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
-    code, errors = _end(_start("--resume", str(run), "verbose=0", "--processes", "3"))
+    code, errors = end(start("--resume", str(run), "verbose=0", "--processes", "3"))
     assert code == 0, errors
-    assert _measured(tmp_path / "r") == whole
+    assert measured(tmp_path / "r") == whole
 
 
 @pytest.mark.slow
@@ -211,4 +159,4 @@ def test_the_launchers_of_two_machines_train_the_model_of_one(tmp_path: Path) ->
     for machine in machines:
         _, errors = machine.communicate(timeout=120)
         assert machine.returncode == 0, errors
-    _require_equal(_measured(tmp_path / "together"), _train(tmp_path / "alone", 1, *settings))
+    require_equal(measured(tmp_path / "together"), train(tmp_path / "alone", 1, *settings))

@@ -226,8 +226,17 @@ def expect_scores(model: nn.Module, scores: Any, shape: Sequence[int]) -> Tensor
     return scores
 
 
+def n_embedded(embedding: nn.Embedding) -> int:
+    """Return how many numbers an embedding has in all."""
+    return embedding.num_embeddings * embedding.embedding_dim
+
+
 @torch.no_grad()
 def n_parameters(model: nn.Module) -> int:
-    """Return how many numbers a model learns: those of its parameters, or of its buffers if it has no parameters."""
-    trained = sum(parameter.numel() for parameter in model.parameters())
+    """Return how many numbers a model learns: those of its parameters, or of its buffers if it has no parameters.
+
+    An embedding counts as a whole, though other processes may have a part of its rows.
+    """
+    wholes = {id(module.weight): n_embedded(module) for module in model.modules() if isinstance(module, nn.Embedding)}
+    trained = sum(wholes.get(id(parameter), parameter.numel()) for parameter in model.parameters())
     return trained or sum(buffer.numel() for buffer in model.buffers())

@@ -95,7 +95,9 @@ class SequenceArch(RecSysArch):
         A model whose `item_vectors()` computes something from a table overrides it, to do that for these rows alone.
         """
         vectors_ID = self.item_vectors()
-        return F.embedding(items, vectors_ID, sparse=_is_sparse(self, vectors_ID))
+        tables = (each for each in self.modules() if isinstance(each, nn.Embedding) and each.weight is vectors_ID)
+        table = next(tables, None)
+        return F.embedding(items, vectors_ID) if table is None else table(items)
 
     def predict(self, items: Tensor, lengths: Tensor, *times: Tensor) -> tuple[Tensor, Tensor]:
         """Return the states (N, D) that predict items of histories (G, L), and the mask (G, L) of these items.
@@ -250,11 +252,6 @@ class SequenceArch(RecSysArch):
 def _of_targets(batch: Batch) -> list[str]:
     """Return the columns of a batch that hold something for each negative of each target."""
     return [name for name in (NEGATIVE, LOG_Q) if name in batch] if NEGATIVE in batch else []
-
-
-def _is_sparse(model: nn.Module, table: Tensor) -> bool:
-    """Return whether a table is that of an embedding whose gradients are sparse."""
-    return any(isinstance(each, nn.Embedding) and each.sparse and each.weight is table for each in model.modules())
 
 
 class FullRowArch(SequenceArch):

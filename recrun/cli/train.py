@@ -60,6 +60,12 @@ if TYPE_CHECKING:
     metavar="N",
     help="Train by N processes of this machine that share each batch.",
 )
+@click.option(
+    "--shard-embeddings",
+    "shards",
+    is_flag=True,
+    help="Divide large tables by rows among the processes, so that each holds a part of them.",
+)
 @click.option("--print-config", is_flag=True, help="Print the resolved config and stop.")
 @click.option("--dry-run", is_flag=True, help="Check everything, print what the run takes by a short one, and stop.")
 @click.option("--keep-latest", is_flag=True, hidden=True, help="Leave `latest` as it is, as for the trials of a sweep.")
@@ -76,6 +82,7 @@ def command(
     until: int | None,
     floors: str | None,
     processes: int,
+    shards: bool,
     print_config: bool,
     dry_run: bool,
     keep_latest: bool,
@@ -103,15 +110,7 @@ def command(
     config, overrides = split_arguments(arguments)
     verbose = shown_detail(overrides, quiet, loud)
     overrides = without_plots(overrides, no_plots)
-    if resumed is not None and config is not None:
-        raise click.UsageError("--resume continues a run with its own config; remove CONFIG")
-    source = click.get_current_context().get_parameter_source("runs")
-    if resumed is not None and source is ParameterSource.COMMANDLINE:
-        raise click.UsageError("--resume continues a run in its own folder; remove --runs")
-    if resumed is None and trust:
-        raise click.UsageError("--trust is for --resume; a CONFIG that you name may name code")
-    if dry_run and processes > 1:
-        raise click.UsageError("--dry-run estimates one process; remove --processes")
+    _refuse_contradictions(config, resumed, trust=trust, dry_run=dry_run, processes=processes, shards=shards)
     from recrun.training.pause import Pause, Paused
 
     pause = Pause.read(until, floors)
@@ -121,13 +120,13 @@ def command(
         return
     verbose = (resolved.config.verbose if verbose is None else verbose) if leads() else 0
     if processes > 1 and not was_launched():
-        _launch(resolved, processes)
+        _launch(resolved, processes, shards=shards)
     if verbose:
         echo(f"config: {resolved.path}", err=True)
     if dry_run:
         _print_plan(resolved, runs, as_json)
         return
-    coach = _prepare(resolved, runs=runs, run=run, latest=not keep_latest, verbose=verbose)
+    coach = _prepare(resolved, shards=shards, runs=runs, run=run, latest=not keep_latest, verbose=verbose)
     coach.pause = pause
     try:
         result = _train(coach, profile)
@@ -144,14 +143,35 @@ def command(
             _print_result(result)
 
 
-def _launch(resolved: Resolved, processes: int) -> NoReturn:
+def _refuse_contradictions(
+    config: str | None, resumed: str | None, *, trust: bool, dry_run: bool, processes: int, shards: bool
+) -> None:
+    """Refuse options that contradict each other.
+
+    Raises:
+        UsageError: some do.
+    """
+    if resumed is not None and config is not None:
+        raise click.UsageError("--resume continues a run with its own config; remove CONFIG")
+    source = click.get_current_context().get_parameter_source("runs")
+    if resumed is not None and source is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--resume continues a run in its own folder; remove --runs")
+    if resumed is None and trust:
+        raise click.UsageError("--trust is for --resume; a CONFIG that you name may name code")
+    if dry_run and processes > 1:
+        raise click.UsageError("--dry-run estimates one process; remove --processes")
+    if shards and processes == 1 and not was_launched():
+        raise click.UsageError("--shard-embeddings divides tables among processes; give --processes, or remove it")
+
+
+def _launch(resolved: Resolved, processes: int, *, shards: bool) -> NoReturn:
     """Run this command in several processes, and end with the exit code of the one that leads."""
     from recrun.workflows.train_together import launch
 
-    click.get_current_context().exit(launch(resolved, processes, sys.argv[1:]))
+    click.get_current_context().exit(launch(resolved, processes, sys.argv[1:], shards=shards))
 
 
-def _prepare(resolved: Resolved, **run: Any) -> Coach:
+def _prepare(resolved: Resolved, *, shards: bool, **run: Any) -> Coach:
     """Return the Coach of a run; in a process that only takes part in it, end when the run does."""
     if not was_launched():
         from recrun.workflows.build import prepare
@@ -159,7 +179,7 @@ def _prepare(resolved: Resolved, **run: Any) -> Coach:
         return prepare(resolved, **run)
     from recrun.workflows.train_together import take_part
 
-    coach = take_part(resolved, **run)
+    coach = take_part(resolved, shards=shards, **run)
     if coach is None:
         click.get_current_context().exit(0)
     return coach

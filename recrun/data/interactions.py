@@ -160,7 +160,8 @@ class CSR:
     def between(self, start: int, stop: int) -> CSR:
         """Return the rows from one to before another, without copying them."""
         first, last = self.indptr[start], self.indptr[stop]
-        return CSR(self.indptr[start : stop + 1] - first, self.indices[first:last])
+        times = None if self.times is None else self.times[first:last]
+        return CSR(self.indptr[start : stop + 1] - first, self.indices[first:last], times)
 
     def distinct(self) -> CSR:
         """Return the rows with their items ascending, each once; this CSR itself if they are so already."""

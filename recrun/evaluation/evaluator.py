@@ -9,6 +9,8 @@ import torch
 
 from recrun.config.family import family_of_class
 from recrun.config.monitor_names import MetricName
+from recrun.data.interactions import CSR
+from recrun.data.postprocessing.mode import check_mode
 from recrun.evaluation.evaluate_split import Evaluation, evaluate_split
 from recrun.evaluation.protocol import Protocol
 from recrun.evaluation.sharing import Sharing
@@ -58,6 +60,12 @@ class Evaluator:
         self._ranks = family_of_class(type(model)).evaluation == "ranking"
         self._memory_mb = settings.get("eval_memory", 512)
         self.keeps_users: bool = settings.get("per_user", True)
+
+    def histories(self, split: str) -> CSR:
+        """Return the items of users before a split, in the order of time: of the users whose vectors are made here."""
+        histories: CSR = self._base.histories(check_mode(split))
+        divided = None if self.processes is None else self.processes.tables
+        return histories if divided is None else histories.between(divided.users.start, divided.users.stop)
 
     def evaluate(self, split: str, progress: Callable[[int, int], None], *, in_groups: bool = False) -> Evaluation:
         """Evaluate "valid" or "test"; arguments as for `evaluate_split`.

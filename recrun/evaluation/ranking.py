@@ -24,6 +24,7 @@ from recrun.data.interactions import CSR
 from recrun.errors import ConfigError, DataError
 from recrun.evaluation.blocks import in_blocks, pairs_of
 from recrun.evaluation.index_search import IndexSearch, OpenSearch
+from recrun.evaluation.item_shards import ItemShards
 from recrun.evaluation.score_tiles import Block, Tiler, scores_of
 from recrun.evaluation.sharing import Sharing, collected, own_part
 from recrun.evaluation.top_lists import Lists
@@ -136,19 +137,21 @@ def evaluate_ranking(
         task = _Task(seen, relevant, n_items, k, totals.needs, candidates)
         chunk = max(1, _PLACES // k // SUMMED) * SUMMED
         opened = None if search is None else _open(search, task, model, memory)
-        with _blocks(task, opened, model, device, memory) as rank:
+        shards = _shards(task, sharing, model, device, memory)
+        by_users = None if shards is not None else sharing
+        with _blocks(task, opened or shards, model, device, memory) as rank:
             for start in range(0, len(users), chunk):
                 stop, done = min(start + chunk, len(users)), start
                 blocks: list[Sequence[Array]] = []
-                for block in rank(own_part(users[start:stop], sharing)):
+                for block in rank(own_part(users[start:stop], by_users)):
                     blocks.append(block)
-                    done += len(block.items_BK) * (1 if sharing is None else sharing.n)
+                    done += len(block.items_BK) * (1 if by_users is None else by_users.n)
                     if progress is not None:
                         progress(min(done, stop), len(users))
-                if sharing is not None:
-                    blocks = collected([*map(np.concatenate, zip(*blocks, strict=True))], sharing)
-                    if not sharing.leads:
-                        continue
+                if by_users is not None:
+                    blocks = collected([*map(np.concatenate, zip(*blocks, strict=True))], by_users)
+                if sharing is not None and not sharing.leads:
+                    continue
                 rankings = Rankings(*map(np.concatenate, zip(*blocks, strict=True)))
                 totals.add_rankings(rankings)
                 if groups is not None:
@@ -170,8 +173,26 @@ def _open(search: IndexSearch, task: _Task, model: Any, memory: int) -> OpenSear
     return search.open(model, task.seen, task.n_items, task.k, memory)
 
 
+def _shards(task: _Task, sharing: Sharing | None, model: Any, device: torch.device, memory: int) -> ItemShards | None:
+    """Return what ranks items that are divided among processes; None if each process has all."""
+    if sharing is None or sharing.tables is None:
+        return None
+    if "wins" in task.needs:
+        raise ConfigError("processes that divide tables rank the first items, and a metric needs the scores of all")
+    return ItemShards(
+        model,
+        sharing,
+        sharing.tables,
+        seen=task.seen,
+        candidates=task.candidates,
+        k=task.k,
+        device=device,
+        memory=memory,
+    )
+
+
 def _blocks(
-    task: _Task, opened: OpenSearch | None, model: Any, device: torch.device, memory: int
+    task: _Task, opened: OpenSearch | ItemShards | None, model: Any, device: torch.device, memory: int
 ) -> AbstractContextManager[Callable[[Array], Iterable[Rankings]]]:
     """Return a context that yields a function from users (U,) to the rankings of their blocks."""
     if opened is not None:

@@ -7,8 +7,28 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 Array = NDArray[Any]
+
+
+class Divided(Protocol):
+    """The vectors of users and items that each process has for its own rows.
+
+    Attributes:
+        users: the numbers of the users whose vectors are in this process.
+        items: the numbers of its items.
+        n_users: how many users there are in all.
+        is_busy: whether other processes may be waiting for this one to serve them.
+    """
+
+    users: slice
+    items: slice
+    n_users: int
+    is_busy: bool
+
+    def vectors(self, model: Any) -> tuple[Tensor, Tensor]:
+        """Return the vectors (users, D) and (items, D) of this process; all processes call it at once."""
 
 
 class Sharing(Protocol):
@@ -23,8 +43,15 @@ class Sharing(Protocol):
     n: int
 
     @property
+    def tables(self) -> Divided | None:
+        """Who has the vectors of whom, if they are divided; None if each process has those of all."""
+
+    @property
     def leads(self) -> bool:
         """Whether the results are wanted in this process."""
+
+    def gather(self, tensor: Tensor) -> list[Tensor]:
+        """Return the tensors of all processes by rank; all have one shape and type."""
 
     def collect(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Send a state to the leader; return those of the others there, by rank, and nothing elsewhere."""

@@ -92,8 +92,13 @@ def unpack_state(tree: str, tensors: Mapping[str, torch.Tensor]) -> Any:
     return _unpack(json.loads(tree), tensors)
 
 
-def load_checkpoint(path: str | Path) -> dict[str, Any]:
+def load_checkpoint(path: str | Path, *, mapped: bool = False) -> dict[str, Any]:
     """Read what `save_checkpoint` wrote; tensors are on the CPU.
+
+    Args:
+        path: the file, or the folder that holds it.
+        mapped: whether tensors are pages of the file, which the system reads when they are used, instead of copies in
+            memory; what is written to them is not written to the file.
 
     Raises:
         CheckpointError: the file is missing, damaged, not a recrun checkpoint, or of a newer version.
@@ -105,10 +110,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"there is no checkpoint at {path}")
     if file.suffix in _PICKLES:
         raise CheckpointError(f"{file} is a pickled file, which could run code; expected a {CHECKPOINT_FILE}")
-    _check_size(file)
+    _check_size(file, mapped=mapped)
     try:
         with open_regular(file) as stream, safe_open(str(file), framework="pt", device="cpu") as handle:
-            metadata, tensors = handle.metadata() or {}, _read_tensors(stream)
+            metadata, tensors = handle.metadata() or {}, _read_tensors(stream, mapped=mapped)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{file} is damaged or not a checkpoint: {error}") from error
     except (MemoryError, RuntimeError) as error:  # torch's own error for memory that it cannot get
@@ -116,8 +121,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     return _unpack_document(file, metadata, tensors)
 
 
-def _check_size(file: Path) -> None:
-    """Check that a file is a regular one, that its header is not absurdly long, and that it fits in memory."""
+def _check_size(file: Path, *, mapped: bool) -> None:
+    """Check that a file is a regular one, that its header is not absurdly long, and that it fits in memory if read."""
     try:
         with open_regular(file) as stream:
             size = os.fstat(stream.fileno()).st_size
@@ -127,12 +132,12 @@ def _check_size(file: Path) -> None:
     if header > min(_MAX_HEADER, size):
         raise CheckpointError(f"{file} is damaged or not a checkpoint: its header would have {header:,} bytes")
     free = available_memory()
-    if free is not None and size > free:
+    if free is not None and size > free and not mapped:
         needs = f"needs about {size / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free"
         raise CheckpointError(f"{file} cannot be read: it {needs}")
 
 
-def _read_tensors(stream: Any) -> dict[str, torch.Tensor]:
+def _read_tensors(stream: Any, *, mapped: bool) -> dict[str, torch.Tensor]:
     """Return the tensors of an open safetensors file whose header the library has checked.
 
     The library's own tensors are views of the mapped file: copied, they would be in memory twice.
@@ -147,6 +152,10 @@ def _read_tensors(stream: Any) -> dict[str, torch.Tensor]:
         if name == "__metadata__":
             continue
         start, end = entry["data_offsets"]
+        if mapped and end > start:
+            pages = np.memmap(stream, np.uint8, "c", 8 + header_size + start, (end - start,))
+            found[name] = torch.from_numpy(pages).view(_BY_NAME[entry["dtype"]]).view(entry["shape"])
+            continue
         tensor = torch.empty(entry["shape"], dtype=_BY_NAME[entry["dtype"]])
         stream.seek(8 + header_size + start)
         if tensor.nbytes != end - start or (tensor.nbytes and stream.readinto(_bytes(tensor)) != tensor.nbytes):

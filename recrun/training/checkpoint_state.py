@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from torch import nn
@@ -24,7 +25,7 @@ from recrun.runs.folder import RunFolder
 from recrun.runs.provenance import data_differences
 from recrun.training.finite_checks import last_good, not_finite
 from recrun.training.loop_state import Best, TrainingState
-from recrun.training.run_settings import RunParts, RunSettings
+from recrun.training.run_settings import DividedState, RunParts, RunSettings
 from recrun.training.saved_state import check_optimizer, check_progress, check_random_state
 
 _SUPERSEDED: Final = ".superseded.safetensors"
@@ -56,7 +57,7 @@ def save_last(
             **state.state_dict(history),
             "rng": random_state(parts.device),
         }
-        _write(run, "last", content)
+        _write(run, "last", content, parts)
     _forget_superseded(run)
 
 
@@ -69,7 +70,7 @@ def save_best(run: RunFolder, parts: RunParts, settings: RunSettings, epoch: int
     if not settings.closed_form:
         _keep_superseded(run)
     with parts.as_evaluated():
-        _write(run, "best", {**_model_state(parts, settings), "epoch": epoch})
+        _write(run, "best", {**_model_state(parts, settings), "epoch": epoch}, parts)
 
 
 def saved_state(run: RunFolder, parts: RunParts, settings: RunSettings) -> dict[str, Any] | None:
@@ -80,7 +81,7 @@ def saved_state(run: RunFolder, parts: RunParts, settings: RunSettings) -> dict[
         DataError: the data has changed.
     """
     file = run.checkpoint_file("last")
-    saved = load_checkpoint(file) if file.exists() else None
+    saved = load_checkpoint(file, mapped=parts.divided is not None) if file.exists() else None
     if saved is not None and not all(isinstance(saved.get(part), dict) for part in ("config", "data", "model")):
         raise CheckpointError(f"{file} holds no model with its config")
     recorded = (run.read_run() if saved is None else saved).get("data")
@@ -92,7 +93,27 @@ def saved_state(run: RunFolder, parts: RunParts, settings: RunSettings) -> dict[
     if changes:
         listed = "; ".join(f"{key} {change}" for key, change in changes.items())
         raise CheckpointError(f"{file} was made with other settings than the run has now: {listed}")
-    return saved
+    return saved if parts.divided is None else _dealt(file, saved, parts.divided)
+
+
+def load_best(run: RunFolder, parts: RunParts) -> None:
+    """Have the model be the best one on validation.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    file = run.checkpoint_file("best")
+    saved = load_checkpoint(file, mapped=parts.divided is not None)
+    if parts.divided is not None:
+        saved = _dealt(file, {"model": saved["model"]}, parts.divided)
+    parts.model.load_state_dict(saved["model"])
+
+
+def _dealt(file: Path, saved: Mapping[str, Any], divided: DividedState) -> dict[str, Any]:
+    try:
+        return divided.dealt(saved)
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{file} does not fit this run: {last_line(error)}") from error
 
 
 def restore(run: RunFolder, parts: RunParts, state: TrainingState, saved: Mapping[str, Any]) -> None:
@@ -144,9 +165,10 @@ def _model_state(parts: RunParts, settings: RunSettings) -> dict[str, Any]:
     }
 
 
-def _write(run: RunFolder, which: str, content: Mapping[str, Any]) -> None:
+def _write(run: RunFolder, which: str, content: Mapping[str, Any], parts: RunParts) -> None:
     try:
-        save_checkpoint(run.checkpoint_file(which), content)
+        whole = content if parts.divided is None else parts.divided.whole(content)
+        save_checkpoint(run.checkpoint_file(which), whole)
     except CheckpointError as error:
         raise TrainingError(f"{error}. {last_good(run)}") from error
 

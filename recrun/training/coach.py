@@ -20,17 +20,16 @@ from typing import Any
 import torch
 
 from recrun.config.monitor_names import LOSS
-from recrun.data.postprocessing.mode import check_mode
 from recrun.errors import RegistryError, TrainingError
 from recrun.evaluation.evaluate_split import undefined_metrics
 from recrun.evaluation.trial import try_metrics
 from recrun.metrics.per_user import PerUser
 from recrun.metrics.undefined import Undefined
 from recrun.registry.user_files import is_foreign
-from recrun.runs.checkpoint import load_checkpoint
 from recrun.runs.per_user import write_per_user
 from recrun.runs.resume import final_result, is_recorded_as_done
 from recrun.runs.user_groups import write_user_groups
+from recrun.training.checkpoint_state import load_best
 from recrun.training.finite_checks import last_good
 from recrun.training.loader import n_rows
 from recrun.training.loop_state import Best, require_all
@@ -168,7 +167,7 @@ class Coach(RunKeeper):
             raise TrainingError("the run ended without an evaluation")
         self._is_scoring_test = True  # From here on the model is not the one to resume from.
         if not (self.settings.closed_form and best.epoch == self.state.epoch):  # one just fitted is not held twice
-            self.model.load_state_dict(load_checkpoint(self.run.checkpoint_file("best"))["model"])
+            load_best(self.run, self.parts)
         of_valid = self._best_per_user(best)
         test = None
         if self.cfg["eval_test"]:
@@ -273,7 +272,7 @@ class Coach(RunKeeper):
         self.dataloader = self._loader(split, epoch)
         self.model.eval()
         if self.settings.family.histories:
-            self.model.take_histories(self.dataset.base.histories(check_mode(split)))
+            self.model.take_histories(self.evaluator.histories(split))
         with torch.no_grad():
             self.evaluate(prefix=split)
         self.state.users.setdefault(split, (self.state.meters.count(split), 0))

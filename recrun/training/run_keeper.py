@@ -25,7 +25,7 @@ from recrun.training.loop_state import Best, Meters, TrainingState
 from recrun.training.pause import Pause, Paused
 from recrun.training.reporter import Reporter, Reporters, make_reporters
 from recrun.training.run_record import cannot_start, describe_run, how_to_continue, record_end
-from recrun.training.run_settings import RunParts, RunSettings, opened
+from recrun.training.run_settings import DividedState, RunParts, RunSettings, opened
 from recrun.training.steps.optimizer_steps import OptimizerSteps
 from recrun.training.stop_signals import Interrupted, Interrupts
 from recrun.training.stopwatch import Recurring, Stopwatch
@@ -57,6 +57,7 @@ class RunKeeper:
     """
 
     n_processes = 1
+    divided: DividedState | None = None
 
     def __init__(
         self,
@@ -95,7 +96,8 @@ class RunKeeper:
     def parts(self) -> RunParts:
         """What is trained, on what, by what, and where."""
         trained_by = self.criterion, self.optimizer, self.lr_scheduler
-        return RunParts(self.model, self.dataset, *trained_by, self.device, self.steps.average, self.n_processes)
+        of_processes = self.n_processes, self.divided
+        return RunParts(self.model, self.dataset, *trained_by, self.device, self.steps.average, *of_processes)
 
     @property
     def settings(self) -> RunSettings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from shlex import quote
-from typing import Any
+from typing import Any, Final
 
 from recrun.architectures.base import n_parameters
 from recrun.config.monitor_names import LOSS
@@ -21,6 +21,9 @@ from recrun.runs.provenance import code_hashes, cost, environment
 from recrun.training.loop_state import TrainingState
 from recrun.training.pause import Paused
 from recrun.training.run_settings import RunParts, RunSettings
+
+_OF_RUN: Final = ("device", "code", "processes", "shard_embeddings")
+"""What a run that is resumed may have changed of how it computes."""
 
 
 @contextmanager
@@ -77,6 +80,7 @@ def describe_run(
         "data": dict(base.hashes),
         "code": code_hashes(cfg),
         **({"processes": parts.n_processes} if parts.n_processes > 1 else {}),
+        **({"shard_embeddings": True} if parts.divided is not None else {}),
         **protocol,
         **({} if origin is None else {"init_from": dict(origin)}),
     }
@@ -104,8 +108,8 @@ def describe_run(
 
 def _changes(record: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the code, versions and hardware of a resumed run that differ from those it was started with."""
-    now_ = {**environment(), **{name: document.get(name) for name in ("device", "code", "processes")}}
-    kept = ("git", "versions", "hardware", "device", "code", "processes")
+    now_ = {**environment(), **{name: document.get(name) for name in _OF_RUN}}
+    kept = ("git", "versions", "hardware", *_OF_RUN)
     return {name: now_[name] for name in kept if record.get(name) != now_[name]}
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 
@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class DividedState(Protocol):
+    """What saving and restoring need where other processes have a part of the state."""
+
+    def whole(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a state of this process with what the others have of it."""
+
+    def dealt(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the others restore their parts of a whole state, and return that of this process."""
+
+
 @dataclass(frozen=True)
 class RunParts:
     """The parts of a run: model, data, loss, optimizer and device.
@@ -38,6 +48,7 @@ class RunParts:
         device: the device of the model.
         average: the average of the model's weights, which is what is evaluated; None if there is none.
         n_processes: how many processes train it.
+        divided: saves and restores what is divided among them; None if each has the whole model.
     """
 
     model: Any
@@ -48,6 +59,7 @@ class RunParts:
     device: torch.device
     average: WeightAverage | None = None
     n_processes: int = 1
+    divided: DividedState | None = None
 
     def as_evaluated(self) -> AbstractContextManager[None]:
         """Return a context within which the model is as it is evaluated: with the average of its weights, if any."""

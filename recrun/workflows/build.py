@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from recrun.architectures.base import RecSysArch, n_parameters
+from recrun.architectures.base import RecSysArch, n_embedded, n_parameters
 from recrun.config.config import Config
 from recrun.config.resolve import Resolved
 from recrun.config.settings import AUTO, COMPONENTS
@@ -92,10 +92,22 @@ def _continued(resolved: Resolved, runs: str | Path, run: RunFolder | None) -> R
     return run or (resumable(settings, runs) if settings.resume else None)
 
 
-def build(resolved: Resolved, *, to_train: bool = True, kind: Callable[..., Coach] = Coach) -> Coach:
+def build(
+    resolved: Resolved,
+    *,
+    to_train: bool = True,
+    kind: Callable[..., Coach] = Coach,
+    model_of: Callable[[Resolved, TrainingData], nn.Module] | None = None,
+) -> Coach:
     """Seed, and build the data set, the model and, with `to_train`, what trains it; no run folder is opened.
 
     With `threads: auto`, torch keeps the number of threads that it has; see `prepare`.
+
+    Args:
+        resolved: a checked config.
+        to_train: whether it is to be trained.
+        kind: makes what is returned of the parts.
+        model_of: builds the model; `build_model` if None.
     """
     config = resolved.config
     threads = None if config.threads == AUTO else config.threads
@@ -104,7 +116,7 @@ def build(resolved: Resolved, *, to_train: bool = True, kind: Callable[..., Coac
     seed_everything(config.seed)
     dataset = build_data(resolved)
     data = dataset.training_data()
-    model = build_model(resolved, data)
+    model = (model_of or build_model)(resolved, data)
     if not resolved.trains or not to_train:
         return kind(model=model, dataset=dataset, device=device)
     model.to(device)
@@ -218,8 +230,7 @@ def portable(resolved: Resolved) -> Config:
 
 def _use_sparse_gradients(model: nn.Module, *, layered: bool) -> None:
     embeddings = [module for module in model.modules() if isinstance(module, nn.Embedding)]
-    n_embedded = sum(embedding.weight.numel() for embedding in embeddings)
-    if n_embedded != n_parameters(model) and not layered:
+    if sum(map(n_embedded, embeddings)) != n_parameters(model) and not layered:
         raise ConfigError(Fault("trains embeddings only, but this model has other parameters", key="optimizer"))
     for embedding in embeddings:
         embedding.sparse = True

@@ -25,6 +25,7 @@ from recrun.training.parallel.process_group import Processes, device_of_process
 from recrun.training.parallel.shares import refuse_inseparable
 from recrun.training.stop_signals import StopRequests
 from recrun.workflows.build import build, open_run, settle_seed
+from recrun.workflows.sharded_build import refuse_other_vectors, refuse_unsharded, sharded_model
 
 if TYPE_CHECKING:
     from recrun.config.resolve import Resolved
@@ -37,16 +38,23 @@ def take_part(
     run: RunFolder | None,
     latest: bool,
     verbose: int | None,
+    shards: bool = False,
 ) -> Coach | None:
     """Join the processes of a run; return its Coach in the one that leads, and in the others None when all is done.
 
-    Args: as for `recrun.workflows.build.prepare`.
+    Args:
+        resolved: as for `recrun.workflows.build.prepare`, like what follows.
+        runs: the root of the run folders.
+        run: the run to continue.
+        latest: whether `latest` is to point at the run.
+        verbose: how much is shown.
+        shards: whether the processes divide the tables of the model.
 
     Raises:
         ConfigError, DataError, CheckpointError: it cannot be built, here or in another process.
         SystemExit: another process than the leader cannot go on.
     """
-    refuse_alone(resolved)
+    refuse_alone(resolved, shards=shards)
     processes = Processes.join()
     with processes.all_or_none():
         if processes.leads:
@@ -57,12 +65,18 @@ def take_part(
         resolved = replace(resolved, config=resolved.config.replace(seed=processes.listen()["seed"]))
     with processes.all_or_none():
         here = replace(resolved, config=resolved.config.replace(device=device_of_process(resolved.config.device)))
-        coach = build(here, kind=partial(LeadingCoach, processes=processes) if processes.leads else Coach)
-        if processes.leads:
+        kind = partial(LeadingCoach, processes=processes) if processes.leads else Coach
+        coach = build(here, kind=kind, model_of=partial(sharded_model, processes=processes) if shards else None)
+    with processes.all_or_none():
+        if shards:
+            refuse_other_vectors(coach.model, coach.dataset.base, processes)
+    with processes.all_or_none():
+        if processes.leads or shards:
             refuse_inseparable(
-                coach.model, coach.criterion, coach.dataset, resolved.config.seed, processes.n, coach.device
+                coach.model, coach.criterion, coach.dataset, resolved.config.seed, processes, coach.device
             )
-        else:  # the leader checks when it opens the run
+    with processes.all_or_none():
+        if not processes.leads:  # the leader checks when it opens the run
             coach.check(resolved.config, resolved.config.monitors)
     if processes.leads:
         stop_after_launcher()
@@ -72,11 +86,15 @@ def take_part(
     return None
 
 
-def refuse_alone(resolved: Resolved) -> None:
+def refuse_alone(resolved: Resolved, *, shards: bool = False) -> None:
     """Refuse what one process does.
 
+    Args:
+        resolved: the config.
+        shards: whether the processes are to divide the tables of the model.
+
     Raises:
-        ConfigError: the model is not trained step by step, or steps are to be timed.
+        ConfigError: the model is not trained step by step, or steps are to be timed, or tables cannot be divided.
     """
     if not resolved.trains:
         message = f"{resolved.config.model} is fitted at once, by one process; train it without --processes"
@@ -84,15 +102,18 @@ def refuse_alone(resolved: Resolved) -> None:
     if resolved.config.threads == AUTO:
         message = "auto times the steps of one process; give the number of threads of each process, or null"
         raise ConfigError(Fault(message, key="threads"))
+    if shards:
+        refuse_unsharded(resolved)
 
 
-def launch(resolved: Resolved, n: int, arguments: Sequence[str]) -> int:
+def launch(resolved: Resolved, n: int, arguments: Sequence[str], *, shards: bool = False) -> int:
     """Run the command `recrun` in n processes of this machine, by torch's launcher, and return the leader's exit code.
 
     Args:
         resolved: the config, checked.
         n: how many processes; without the setting `threads`, each computes with its share of the cores.
         arguments: those of the command.
+        shards: whether the processes are to divide the tables of the model.
 
     Raises:
         ConfigError: that is for one process.
@@ -103,7 +124,7 @@ def launch(resolved: Resolved, n: int, arguments: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    refuse_alone(resolved)
+    refuse_alone(resolved, shards=shards)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // n)))
     logging.getLogger("torch.distributed").disabled = True
     for name in [*logging.root.manager.loggerDict]:

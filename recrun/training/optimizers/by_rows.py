@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -25,7 +26,12 @@ class RowOptimizer(Optimizer, ABC):
     """Base of optimizers of rows.
 
     What a parameter's state looks like depends on whether its first gradient is sparse. A scalar parameter is one row.
+
+    Attributes:
+        first_rows: the number of the first row of parameters that hold a part of a table; 0 for others.
     """
+
+    first_rows: Mapping[Tensor, int] = MappingProxyType({})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -83,24 +89,24 @@ class RowOptimizer(Optimizer, ABC):
         if not grad.is_sparse:
             block = {name: _widened(values, weight.dtype) for name, values in state.items()}
             self._move(weight, grad.view_as(weight), block, group)
-            self._put(state, None, block)
+            self._put(state, None, block, self.first_rows.get(parameter, 0))
             return
         grad = grad.coalesce()
         rows = grad.indices()[0]
         block = {name: _widened(values.index_select(0, rows), weight.dtype) for name, values in state.items()}
         weight_block = weight.index_select(0, rows)
         self._move(weight_block, grad.values(), block, group)
-        self._put(state, rows, block)
+        self._put(state, rows, block, self.first_rows.get(parameter, 0))
         weight.index_copy_(0, rows, weight_block)
 
     @staticmethod
-    def _put(state: Mapping[str, Tensor], rows: Tensor | None, block: Mapping[str, Tensor]) -> None:
+    def _put(state: Mapping[str, Tensor], rows: Tensor | None, block: Mapping[str, Tensor], first: int) -> None:
         """Write the state of some rows (N,) back, of all if None, rounded where it is held in fewer bits."""
         for stream, (name, values) in enumerate(state.items()):
             new = block[name]
             if new.dtype != values.dtype:
                 numbers = torch.arange(len(values), device=values.device) if rows is None else rows
-                new = round_rows(new, numbers, block["row_steps"], stream)
+                new = round_rows(new, numbers + first, block["row_steps"], stream)
             if rows is not None:
                 values.index_copy_(0, rows, new)
             elif new is not values:

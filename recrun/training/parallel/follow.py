@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from recrun.data.postprocessing.mode import check_mode
 from recrun.training.coach import Coach
 from recrun.training.loader import Loader
 from recrun.training.parallel.leading_coach import RESTORED
 from recrun.training.parallel.process_group import Processes, ProcessLost
 from recrun.training.parallel.step import SharedSteps, StoppedEarly
+from recrun.training.parallel.table_states import TableStates
 from recrun.training.stop_signals import leave_requests_to_others
 
 
@@ -40,7 +40,8 @@ class _Follower:
 
     def __init__(self, coach: Coach, processes: Processes) -> None:
         self._coach = coach
-        self._shared = SharedSteps(coach, processes)
+        self._states = None if processes.tables is None else TableStates(processes, coach.optimizer)
+        self._shared = SharedSteps(coach, processes, send=lambda: self._send("last"))
         coach.evaluator.processes = processes
 
     def do(self, order: Mapping[str, Any]) -> None:
@@ -50,13 +51,22 @@ class _Follower:
             self._train(order["epoch"], order["step"])
         elif order["do"] == "end_epoch":
             self._coach.steps.end_epoch(order["value"])
+        elif order["do"] == "send":
+            self._send(order["state"])
         elif order["do"] == "evaluate":
             self._evaluate(order["split"], averaged=order["averaged"])
 
     def _restore(self, states: Mapping[str, Any]) -> None:
+        if self._states is not None:
+            states = self._states.dealt(states)
         for name in RESTORED:
-            if name in states:
+            if states.get(name) is not None:
                 getattr(self._coach.parts, name).load_state_dict(states[name])
+
+    def _send(self, which: str) -> None:
+        """Send the leader the rows of divided tables that a checkpoint has."""
+        assert self._states is not None
+        self._states.send(self._coach.parts, which)
 
     def _train(self, epoch: int, step: int) -> None:
         coach, shared = self._coach, self._shared
@@ -82,6 +92,6 @@ class _Follower:
         coach = self._coach
         coach.model.eval()
         if coach.settings.family.histories:
-            coach.model.take_histories(coach.dataset.base.histories(check_mode(split)))
+            coach.model.take_histories(coach.evaluator.histories(split))
         with coach.parts.as_evaluated() if averaged else nullcontext(), torch.no_grad():
             coach.evaluator.evaluate(split, lambda done, total: None)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from recrun.data.tokenizer import RowEmbedding
 from recrun.training.parallel.process_group import Processes
+from recrun.training.parallel.sharded_tables import tables_of
 
 Rows = tuple[Tensor, Tensor]
 """Numbers of rows, int64 (N,), and these rows (N, D)."""
@@ -31,12 +32,15 @@ class GradientExchange:
 
     Args:
         model: the model that is trained.
-        parameters: what its optimizer steps, in the same order in all processes.
+        parameters: what its optimizer steps, in the same order in all processes; divided tables are left out.
         processes: this process and the others.
     """
 
     def __init__(self, model: nn.Module, parameters: Iterable[Tensor], processes: Processes) -> None:
-        self._parameters, self._processes = list(parameters), processes
+        divided_tables = tables_of(processes)
+        divided = set() if divided_tables is None else {id(table.weight) for table in divided_tables.tables}
+        self._parameters = [parameter for parameter in parameters if id(parameter) not in divided]
+        self._processes = processes
         tables = (module for module in model.modules() if isinstance(module, RowEmbedding))
         self._tables = {id(table.weight): table for table in tables}
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 import torch.distributed as dist
@@ -17,9 +17,14 @@ from torch import Tensor
 from recrun.errors import ConfigError, Fault, TrainingError
 from recrun.runs.checkpoint import DTYPES, pack_state, unpack_state
 
+if TYPE_CHECKING:
+    from recrun.evaluation.sharing import Divided
+
 _TIMEOUT: Final = timedelta(minutes=30)
 """How long a process waits for another that hangs; one that ends is noticed at once."""
 _MAX_TEXT: Final = 1 << 28
+_CHUNK: Final = 1 << 26
+"""The most bytes that are sent to one process at a time."""
 
 
 class ProcessLost(TrainingError):
@@ -35,16 +40,24 @@ class Processes:
 
     Attributes:
         in_step: whether no exchange was cut short, so that the processes can still agree on what comes next.
+        tables: the tables that are divided among them (`recrun.training.parallel.sharded_tables`); None if each has the
+            whole model.
     """
 
     def __init__(self, rank: int, n: int) -> None:
         self.rank, self.n = rank, n
         self.in_step = True
+        self.tables: Divided | None = None
 
     @property
     def leads(self) -> bool:
         """Whether this process decides what is done, and writes the run."""
         return self.rank == 0
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no process waits for this one in an exchange or in look-ups."""
+        return self.in_step and (self.tables is None or not self.tables.is_busy)
 
     @classmethod
     def join(cls) -> Processes:
@@ -77,6 +90,38 @@ class Processes:
         """Replace a tensor by the sum of those of all processes, which is the same in each."""
         with self._exchange():
             dist.all_reduce(tensor)
+
+    def deal(self, tensor: Tensor, lengths: Sequence[int], received: Sequence[int]) -> list[Tensor]:
+        """Send a part of a tensor to each process, and return what each of them sends here.
+
+        Args:
+            tensor: (N,), the parts by rank.
+            lengths: those of the parts.
+            received: the lengths of what is sent here, by rank.
+        """
+        found = tensor.new_empty(sum(received))
+        with self._exchange():
+            dist.all_to_all_single(found, tensor, list(received), list(lengths))
+        return list(torch.split(found, list(received)))
+
+    def hand_over(self, tensor: Tensor, to: int) -> None:
+        """Send a contiguous tensor to a process, which takes it by `take_over`."""
+        with self._exchange():
+            for chunk in torch.split(_bytes(tensor.cpu()), _CHUNK):
+                dist.send(chunk, dst=to)
+
+    def take_over(self, tensor: Tensor, of: int) -> None:
+        """Write what a process hands over into a contiguous tensor on the CPU, of the same shape and type."""
+        with self._exchange():
+            for chunk in torch.split(_bytes(tensor), _CHUNK):
+                dist.recv(chunk, src=of)
+
+    def signal(self, number: int = 0) -> int:
+        """Return the number that the leader gives, to all processes."""
+        found = torch.tensor([number])
+        with self._exchange():
+            dist.broadcast(found, src=0)
+        return int(found)
 
     # --- states: nested dicts and lists of tensors, arrays, numbers and texts ----------------------------------------
 
@@ -144,6 +189,19 @@ class Processes:
             raise error
         rank = next(rank for rank, text in enumerate(texts) if text)
         raise ConfigError(f"process {rank} of {self.n}: {texts[rank]}")
+
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """Run the block in one process of each machine after the other."""
+        own = torch.tensor([int(os.environ.get("LOCAL_RANK", self.rank))])
+        turns = int(torch.stack(self.gather(own)).max()) + 1
+        for _ in range(int(own)):
+            self.gather(own)
+        try:
+            yield
+        finally:
+            for _ in range(turns - int(own)):
+                self.gather(own)
 
     def _texts(self, text: str) -> list[str]:
         """Return a line of each process, by rank."""

@@ -8,8 +8,10 @@ a mean over rows, and not for one that compares rows with each other.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -23,6 +25,8 @@ from recrun.errors import ConfigError
 from recrun.evaluation.sharing import part_of
 from recrun.randomness import seed_torch_for, undisturbed_random_state
 from recrun.training.loader import n_rows
+from recrun.training.parallel.process_group import Processes, ProcessLost
+from recrun.training.parallel.sharded_tables import tables_of
 
 _NOISE: Final = 0.3
 _TOLERANCE: Final = 1e-4
@@ -77,8 +81,12 @@ def share_of(batch: Mapping[str, Tensor], model: Any, rank: int, n: int) -> Shar
     return Share(piece, weight, n_all)
 
 
-def refuse_inseparable(model: Any, criterion: Any, pipe: Pipe, seed: int, n: int, device: torch.device) -> None:
-    """Check on the first batch of a run that its loss is the sum of the shares of n processes.
+def refuse_inseparable(
+    model: Any, criterion: Any, pipe: Pipe, seed: int, processes: Processes, device: torch.device
+) -> None:
+    """Check on the first batch of a run that its loss is the sum of the shares of several processes.
+
+    Where tables are divided, all processes call this at once, and their losses of the batch must be equal.
 
     The model is left as it is. It is compared with other weights, since those that it starts from may be so small that
     all rows have one loss; and without dropout, which each process draws for its own rows.
@@ -101,20 +109,48 @@ def refuse_inseparable(model: Any, criterion: Any, pipe: Pipe, seed: int, n: int
     if batch is None:
         return
     with _unchanged(model, device), torch.no_grad():
-        seed_torch_for(seed, 0, "separable")
-        for parameter in model.parameters():
+        for parameter_name, parameter in model.named_parameters():
+            seed_torch_for(seed, 0, f"separable {parameter_name}")  # a divided table draws less than a whole one
             parameter.add_(torch.randn_like(parameter), alpha=_NOISE)
-        whole = float(model.training_loss(to_device(batch, device), criterion))
-        shares = [share_of(batch, model, rank, n) for rank in range(n)]
-        parts = [
-            float(model.training_loss(to_device(share.batch, device), criterion)) * share.weight for share in shares
-        ]
+        shares = [share_of(batch, model, rank, processes.n) for rank in range(processes.n)]
+        losses = _losses([batch, *(share.batch for share in shares)], model, criterion, processes, device)
+        whole, parts = losses[0], [loss * share.weight for loss, share in zip(losses[1:], shares, strict=True)]
     if abs(sum(parts) - whole) > _TOLERANCE * max(abs(whole), 1e-3):
         raise ConfigError(
             f"the loss of {name} with {type(criterion).__name__} is {whole:.6g} for a batch and {sum(parts):.6g} as "
-            f"the sum of its {n} shares: it compares the rows of a batch with each other, or draws at random; train it "
-            f"with one process"
+            f"the sum of its {processes.n} shares: it compares the rows of a batch with each other, or draws at "
+            f"random; train it with one process"
         )
+
+
+def _losses(
+    batches: Sequence[Mapping[str, Tensor]], model: Any, criterion: Any, processes: Processes, device: torch.device
+) -> list[float]:
+    """Return the losses of batches; each process computes each of them.
+
+    Raises:
+        ConfigError: tables are divided, and the losses are not those of whole ones.
+    """
+    tables, found, problem = tables_of(processes), [], ""
+    for batch in batches:
+        work = partial(model.training_loss, to_device(batch, device), criterion)
+        if tables is None:
+            found.append(float(work()))
+            continue
+        try:
+            found.append(float(tables.attempt(work)))
+        except ProcessLost:
+            raise
+        except Exception as error:  # the others go on, and need this process for their look-ups
+            problem = problem or f" ({type(error).__name__}: {error}".splitlines()[0] + ")"
+            found.append(math.nan)
+    if tables is not None:
+        everyone = torch.stack(processes.gather(torch.tensor(found, dtype=torch.float64)))
+        spread = everyone.amax(dim=0) - everyone.amin(dim=0)
+        if not bool((spread <= _TOLERANCE * everyone.abs().amax(dim=0)).all()):
+            message = f"{type(model).__name__} computes with whole tables, which are divided{problem}"
+            raise ConfigError(f"{message}; train it without --shard-embeddings")
+    return found
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -19,7 +19,16 @@ def average_gradients(parameters: Iterable[Tensor], n_batches: int) -> None:
         gradient.div_(n_batches)
 
 
-def clip_gradients(parameters: Iterable[Tensor], clip_norm: float) -> None:
+def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
+    """Return the norm of the gradients of parameters as one vector, a scalar; at least one has a gradient."""
+    norms = [torch.linalg.vector_norm(each) for each in _gradients(parameters)]
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    return norm
+
+
+def clip_gradients(
+    parameters: Iterable[Tensor], clip_norm: float, norm: Callable[[Sequence[Tensor]], Tensor] = gradient_norm
+) -> None:
     """Scale all gradients down by one factor, if their norm as one vector is larger than `clip_norm`.
 
     g ← g · clip_norm / max(‖g‖₂, clip_norm). Nothing waits for the device. NaN in a gradient makes all of them NaN.
@@ -29,12 +38,13 @@ def clip_gradients(parameters: Iterable[Tensor], clip_norm: float) -> None:
     Args:
         parameters: those without a gradient are left out.
         clip_norm: the largest norm, above 0.
+        norm: returns the norm of the gradients; another one where some are in other processes.
     """
+    parameters = list(parameters)
     gradients = list(_gradients(parameters))
     if not gradients:
         return
-    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
-    scale = clip_norm / norm.clamp(min=clip_norm)
+    scale = clip_norm / norm(parameters).clamp(min=clip_norm)
     for gradient in gradients:
         gradient.mul_(scale)
 

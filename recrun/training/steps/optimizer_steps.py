@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from torch import Tensor, nn
 
 from recrun.errors import ConfigError, Fault
-from recrun.training.steps.gradients import average_gradients, clip_gradients
+from recrun.training.steps.gradients import average_gradients, clip_gradients, gradient_norm
 from recrun.training.steps.schedule import Schedule, StepSchedule
 from recrun.training.steps.weight_average import WeightAverage
 
@@ -33,6 +33,7 @@ class OptimizerSteps:
         settings: those of these settings that are not as by default.
         average: the average of the weights; None if there is none.
         exchange: called before each step, to add up the gradients of several processes; None for one process.
+        norm: returns the norm of the gradients of parameters; another one where some are in other processes.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class OptimizerSteps:
         self._by_step = lr_scheduler if isinstance(lr_scheduler, StepSchedule) else None
         self._n_summed = 0
         self.exchange: Callable[[], None] | None = None
+        self.norm: Callable[[Sequence[Tensor]], Tensor] = gradient_norm
         decay = given["ema_decay"]
         self.average = None if decay is None or model is None else WeightAverage(model, decay)
         self.settings = tuple(key for key, value in given.items() if value != _DEFAULTS[key])
@@ -92,7 +94,7 @@ class OptimizerSteps:
         if self._n_summed > 1:
             average_gradients(self.parameters(), self._n_summed)
         if self._clip_norm is not None:
-            clip_gradients(self.parameters(), self._clip_norm)
+            clip_gradients(self.parameters(), self._clip_norm, self.norm)
         self._optimizer.step()
         self._n_summed = 0
         if self.average is not None:

@@ -9,6 +9,7 @@ import torch
 
 from recrun.config.resolve import resolve
 from recrun.errors import ConfigError
+from recrun.training.parallel.process_group import Processes
 from recrun.training.parallel.shares import Shares, refuse_inseparable, share_of
 from recrun.workflows.build import build
 
@@ -79,7 +80,7 @@ def test_which_models_several_processes_train(model: str) -> None:
     coach = build(resolved)
     before = {name: tensor.clone() for name, tensor in coach.model.state_dict().items()}
     drawn = torch.get_rng_state()
-    parts = coach.model, coach.criterion, coach.dataset, resolved.config.seed, 3, coach.device
+    parts = coach.model, coach.criterion, coach.dataset, resolved.config.seed, Processes(0, 3), coach.device
     if model in INSEPARABLE:
         with pytest.raises(ConfigError, match=INSEPARABLE[model]):
             refuse_inseparable(*parts)
@@ -93,7 +94,7 @@ def test_rows_are_not_divided_twice() -> None:
     coach = build(resolve("bprmf", SMALL))
     divided = coach.dataset.base.shard_().shuffle_().negatives_for_train_().tensor_().split_(100)
     with pytest.raises(ConfigError, match=r"shard_\(\) already"):
-        refuse_inseparable(coach.model, coach.criterion, divided, 1, 2, coach.device)
+        refuse_inseparable(coach.model, coach.criterion, divided, 1, Processes(0, 2), coach.device)
 
 
 def test_shares_are_drawn_as_whole_batches_are() -> None:
