@@ -292,6 +292,26 @@ def test_a_missing_checkpoint_names_the_path(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "nothing")
 
 
+def test_the_pages_of_a_file_are_read_as_copies_are_and_written_to_without_changing_it(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint.safetensors"
+    types = (torch.float32, torch.bfloat16, torch.int64, torch.bool, torch.uint8)
+    state = {str(dtype): torch.arange(7).to(dtype) for dtype in types} | {"empty": torch.zeros(0, 3), "one": 1}
+    save_checkpoint(file, state)
+    before = file.read_bytes()
+    mapped = load_checkpoint(file, mapped=True)
+    assert mapped.keys() == state.keys()
+    for name, tensor in load_checkpoint(file).items():
+        if isinstance(tensor, torch.Tensor):
+            assert torch.equal(mapped[name], tensor), name
+            mapped[name].zero_()
+    assert file.read_bytes() == before
+    save_checkpoint(file, {"other": torch.ones(2)})
+    assert mapped["torch.float32"].tolist() == [0.0] * 7, "of the file that was there"
+    file.write_bytes(before[:-1] + b"\xff")
+    with pytest.raises(CheckpointError, match="does not match its digest"):
+        load_checkpoint(file, mapped=True)
+
+
 def test_what_was_loaded_does_not_depend_on_the_file_any_more(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     save_checkpoint(path, {"weights": torch.arange(100_000.0)})

@@ -99,7 +99,8 @@ class LeadingCoach(Coach):
         self._is_evaluating = True
         super().evaluate(prefix)
         self._is_evaluating = False
-        self._stop_if_asked()
+        if self.divided is not None and not self._is_scoring_test:
+            self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
         # While they rank, the others cannot send their rows of a state that is to be saved.
