@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+
+from tests.training.parallel.ranks import run_ranks
 
 LOSS_BOUND = 1e-6
 """How much losses may differ, relatively: float32 sums in another order, over the steps of these runs."""
@@ -37,19 +40,51 @@ def train(runs: Path, n: int, *arguments: str) -> Values:
     return measured(runs)
 
 
+_ALL = """
+import json
+from pathlib import Path
+from recrun.config.resolve import resolve
+from recrun.workflows import build, train_together
+Processes.join = classmethod(lambda kind: processes)  # they have joined
+for name, (arguments, shards) in json.loads({cases!r}).items():
+    processes.tables = None
+    resolved = resolve(arguments[0], [*arguments[1:], "plots=false"])
+    about = {{"runs": Path({runs!r}) / name, "run": None, "latest": False, "verbose": 0}}
+    if processes.n == 1:
+        build.prepare(resolved, **about).fit()
+        continue
+    coach = train_together.take_part(resolved, shards=shards, **about)
+    if coach is not None:
+        coach.fit()
+"""
+
+
+def train_all(runs: Path, n: int, cases: Mapping[str, tuple[Sequence[str], bool]]) -> dict[str, Values]:
+    """Return what n processes measure in some runs, which they train one after the other.
+
+    Args:
+        runs: a folder for them.
+        n: how many processes.
+        cases: the arguments of each run by its name, and whether tables are divided.
+    """
+    ranks = run_ranks(_ALL.format(cases=json.dumps(cases), runs=str(runs)), n)
+    assert [code for code, _ in ranks] == [0] * n, ranks
+    return {name: measured(runs / name) for name in cases}
+
+
 def measured(runs: Path) -> Values:
     """Return what the one run in a folder has measured: epoch, split and values of each line."""
     lines = [json.loads(line) for file in runs.glob("*/*/*/metrics.jsonl") for line in file.read_text().splitlines()]
     return [(line["epoch"], line["split"], line["values"]) for line in lines]
 
 
-def require_equal(found: Values, expected: Values, metric_bound: float = 0.0) -> None:
+def require_equal(found: Values, expected: Values, metric_bound: float = 0.0, about: str = "") -> None:
     """Check that two runs measured the same: losses to LOSS_BOUND, metrics to a bound."""
-    assert [line[:2] for line in found] == [line[:2] for line in expected]
+    assert [line[:2] for line in found] == [line[:2] for line in expected], about
     for (epoch, split, ours), (_, _, theirs) in zip(found, expected, strict=True):
         for name, value in theirs.items():
             bound = max(LOSS_BOUND, metric_bound) if name == "loss" else metric_bound
-            assert ours[name] == pytest.approx(value, rel=bound, abs=0), (epoch, split, name)
+            assert ours[name] == pytest.approx(value, rel=bound, abs=0), (about, epoch, split, name)
 
 
 def rank_of(parent: int, rank: int) -> int:

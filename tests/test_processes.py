@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from recrun.runs.per_user import read_per_user
-from tests.process_runs import Values, end, is_running, measured, rank_of, require_equal, start, train
+from tests.process_runs import Values, end, is_running, measured, rank_of, require_equal, start, train, train_all
 from tests.run_server import the_run, wait_until
 
 SMALL = ("n_users=150", "n_items=80", "n_interactions=3000", "batch_size=70", "device=cpu", "threads=1", "verbose=1")
@@ -61,31 +61,42 @@ def test_what_several_processes_cannot_train_is_refused(arguments: Sequence[str]
     assert not (tmp_path / "r").exists()
 
 
+ADAGRAD = ("optimizer=row_adagrad", "clip_norm=0.1", "loss=sampled_softmax", "sampler=shared")
+CASES: dict[str, tuple[str, ...]] = {
+    "lazy_adam": (*MF, "epochs=4", "optimizer=lazy_adam", *SMALL),
+    "bf16": (*MF, "epochs=4", "optimizer=lazy_adam", "state_precision=bf16", *SMALL),
+    "row_adagrad": (*MF, "epochs=4", "optimizer=row_adagrad", *SMALL),
+    "in_batch": (*MF, "epochs=4", "loss=sampled_softmax", "sampler=in_batch", "n_negatives=8", *SMALL),
+    "shared": (*MF, "epochs=4", "loss=sampled_softmax", "sampler=shared", "n_negatives=8", *SMALL),
+    "lightgcn": ("synthetic/lightgcn", "epochs=2", *SMALL),
+    "sasrec": ("synthetic/sasrec", "epochs=2", "dropout=0", *SMALL),
+    "corrected": ("synthetic/sasrec", "epochs=2", "dropout=0", "optimizer=lazy_adam", *CORRECTED, *SMALL),
+    # Without Adam, which divides by the root of means that may be next to nothing, and so magnifies rounding.
+    "deepfm": ("synthetic/deepfm", "epochs=2", "dropout=0", "optimizer=sgd", *SMALL[3:]),
+    "clipped": (*MF, "epochs=4", *ADAGRAD, *SMALL),
+    "candidates": (*MF, "epochs=2", "similarity=cosine", "candidates=20", "eval_users=60", *SMALL),
+    "timed": ("synthetic/hstu", "epochs=2", "dropout=0", "embedding_dropout=0", "n_time_buckets=8", *SMALL),
+}
+BOUNDS = {
+    # What is rounded at random to 8 bits may be rounded the other way where sums differ in the last of 24.
+    "bf16": 0.01,
+    "deepfm": 1e-6,
+}
+"""How much metrics may differ, where they may."""
+DIVIDED = ("bf16", "sasrec", "corrected", "clipped", "candidates", "timed")
+"""The runs that are trained with divided tables, too."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("arguments", "metric_bound"),
-    [
-        ((*MF, "epochs=4", "optimizer=lazy_adam"), 0),
-        # What is rounded at random to 8 bits may be rounded the other way where sums differ in the last of 24.
-        ((*MF, "epochs=4", "optimizer=lazy_adam", "state_precision=bf16"), 0.01),
-        ((*MF, "epochs=4", "optimizer=row_adagrad"), 0),
-        ((*MF, "epochs=4", "loss=sampled_softmax", "sampler=in_batch", "n_negatives=8"), 0),
-        ((*MF, "epochs=4", "loss=sampled_softmax", "sampler=shared", "n_negatives=8"), 0),
-        (("synthetic/lightgcn", "epochs=2"), 0),
-        (("synthetic/sasrec", "epochs=2", "dropout=0"), 0),
-        (("synthetic/sasrec", "epochs=2", "dropout=0", "optimizer=lazy_adam", *CORRECTED), 0),
-        # Without Adam, which divides by the root of means that may be next to nothing, and so magnifies rounding.
-        (("synthetic/deepfm", "epochs=2", "dropout=0", "optimizer=sgd"), 1e-6),
-    ],
-    ids=["lazy_adam", "bf16", "row_adagrad", "in_batch", "shared", "lightgcn", "sasrec", "corrected", "deepfm"],
-)
-def test_models_of_several_processes_are_those_of_one(
-    arguments: tuple[str, ...], metric_bound: float, tmp_path: Path
-) -> None:
-    settings = tuple(each for each in SMALL if "deepfm" not in arguments[0] or not each.startswith("n_"))
-    alone = train(tmp_path / "1", 1, *arguments, *settings)
-    for n in (2, 4) if "sasrec" in arguments[0] or "optimizer=lazy_adam" in arguments else (2,):
-        require_equal(train(tmp_path / str(n), n, *arguments, *settings), alone, metric_bound)
+def test_models_of_several_processes_are_those_of_one(tmp_path: Path) -> None:
+    whole = {name: (arguments, False) for name, arguments in CASES.items()}
+    divided = {f"divided-{name}": (CASES[name], True) for name in DIVIDED}
+    of_four = {name: case for name, case in {**whole, **divided}.items() if name.endswith(("lazy_adam", "corrected"))}
+    alone = train_all(tmp_path / "1", 1, whole)
+    for n, cases in ((2, {**whole, **divided}), (4, of_four)):
+        for name, found in train_all(tmp_path / str(n), n, cases).items():
+            case = name.removeprefix("divided-")
+            require_equal(found, alone[case], BOUNDS.get(case, 0.0), f"{name} by {n} processes")
 
 
 FEW_STEPS = tuple("batch_size=300" if each.startswith("batch_size=") else each for each in SMALL)

@@ -19,7 +19,6 @@ from tests.run_server import the_run, wait_until
 
 SMALL = ("n_users=150", "n_items=80", "n_interactions=3000", "batch_size=70", "device=cpu", "threads=1", "verbose=1")
 MF = ("bprmf", "embedding_dim=8", "lr=0.02", "monitors=[ndcg@10]", "which4best=ndcg@10")
-CORRECTED = ("loss=sampled_softmax", "logq_correction=true", "sampler=popularity", "n_negatives=4")
 SHARD = "--shard-embeddings"
 
 
@@ -73,25 +72,6 @@ def test_what_cannot_be_divided_is_refused(
     assert message in errors
     assert errors.lower().count("error:") == 1
     assert not (tmp_path / "r").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("n", "arguments"),
-    [
-        (3, (*MF, "epochs=4", "optimizer=lazy_adam", "state_precision=bf16")),
-        (2, (*MF, "epochs=4", "optimizer=row_adagrad", "clip_norm=0.1", "loss=sampled_softmax", "sampler=shared")),
-        (2, (*MF, "epochs=2", "similarity=cosine", "candidates=20", "eval_users=60")),
-        (4, ("synthetic/sasrec", "epochs=2", "dropout=0", "optimizer=lazy_adam", *CORRECTED)),
-        (2, ("synthetic/hstu", "epochs=2", "dropout=0", "embedding_dropout=0", "n_time_buckets=8")),
-    ],
-    ids=["bf16", "shared", "cosine", "sasrec", "timed"],
-)
-def test_models_with_divided_tables_are_those_of_one_process(
-    n: int, arguments: tuple[str, ...], tmp_path: Path
-) -> None:
-    settings = (*arguments, *SMALL)
-    require_equal(train(tmp_path / "n", n, *settings, SHARD), train(tmp_path / "1", 1, *settings))
 
 
 FEW_STEPS = tuple("batch_size=300" if each.startswith("batch_size=") else each for each in SMALL)
