@@ -74,7 +74,7 @@ class ShardedTables:
         is_busy: whether other processes may be waiting for a round.
 
     Raises:
-        ConfigError: there is no table to divide, or one is more than rows.
+        ConfigError: there is no table to divide, or one does more than look up rows.
     """
 
     def __init__(self, model: nn.Module, sizes: tuple[int, int], processes: Processes, *, sparse: bool) -> None:
@@ -168,7 +168,8 @@ class ShardedTables:
         parts = [self._unpacked(memory, each) for memory, each in zip(received, for_me, strict=True)]
         for place, table in enumerate(self.tables):
             index_M, rows_MD = (torch.cat(each) for each in zip(*(part[place] for part in parts), strict=True))
-            table.weight.grad = self._summed(table, index_M - table.rows.start, rows_MD)
+            if table.weight.requires_grad:
+                table.weight.grad = self._summed(table, index_M - table.rows.start, rows_MD)
 
     def _packed(
         self, found: Sequence[tuple[Tensor, Tensor]], counts: Sequence[Sequence[int]]

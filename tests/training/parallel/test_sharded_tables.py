@@ -79,6 +79,18 @@ def test_the_gradients_of_all_processes_are_those_of_whole_tables(n: int, sparse
     assert [float(each["loss"]) for each in found] == [float(each.detach()) for each in losses], "look-ups are exact"
 
 
+def test_a_table_that_is_not_trained_gets_no_gradient() -> None:
+    def work(processes: ThreadProcesses) -> list[bool]:
+        model = Model()
+        model.items.weight.requires_grad_(False)
+        tables = divided(processes, model)
+        tables.attempt(lambda: model.loss(*batch(processes.rank))).backward()
+        tables.exchange_gradients()
+        return [each.weight.grad is None for each in tables.tables]
+
+    assert together(2, work) == [[False, True]] * 2
+
+
 def test_small_tables_stay_whole_and_those_of_rows_are_divided() -> None:
     def work(processes: ThreadProcesses) -> dict[str, int]:
         model = Model()
