@@ -2,7 +2,7 @@
 
 A process computes the loss of its rows, weighted by its share of the terms that the loss of the batch is the mean of.
 The weighted losses add up to the loss of the batch, and their gradients to its gradient. That holds for a loss that is
-a mean over rows, and not for one that compares rows with each other.
+a mean over rows, and not for one that compares rows with each other. Of one that draws at random it cannot be told.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from recrun.training.parallel.process_group import Processes, ProcessLost
 from recrun.training.parallel.sharded_tables import tables_of
 
 _NOISE: Final = 0.3
+_REPEATED: Final = 4
+"""How often the loss of the batch is computed, to see whether it draws at random."""
 _TOLERANCE: Final = 1e-4
 """By what fraction the loss of a batch may differ from the sum of its shares: both are rounded."""
 
@@ -113,13 +115,22 @@ def refuse_inseparable(
             seed_torch_for(seed, 0, f"separable {parameter_name}")  # a divided table draws less than a whole one
             parameter.add_(torch.randn_like(parameter), alpha=_NOISE)
         shares = [share_of(batch, model, rank, processes.n) for rank in range(processes.n)]
-        losses = _losses([batch, *(share.batch for share in shares)], model, criterion, processes, device)
-        whole, parts = losses[0], [loss * share.weight for loss, share in zip(losses[1:], shares, strict=True)]
-    if abs(sum(parts) - whole) > _TOLERANCE * max(abs(whole), 1e-3):
+        batches = [*[batch] * _REPEATED, *(share.batch for share in shares)]
+        losses = _losses(batches, model, criterion, processes, device)
+        repeated, whole = losses[:_REPEATED], losses[0]
+        parts = [loss * share.weight for loss, share in zip(losses[_REPEATED:], shares, strict=True)]
+    bound = _TOLERANCE * max(abs(whole), 1e-3)
+    if max(repeated) - min(repeated) > bound:
+        raise ConfigError(
+            f"the loss of {name} with {type(criterion).__name__} draws at random: it is {min(repeated):.6g} to "
+            f"{max(repeated):.6g} for one batch, so that it cannot be checked whether shares add up to it; train it "
+            f"with one process"
+        )
+    if abs(sum(parts) - whole) > bound:
         raise ConfigError(
             f"the loss of {name} with {type(criterion).__name__} is {whole:.6g} for a batch and {sum(parts):.6g} as "
-            f"the sum of its {processes.n} shares: it compares the rows of a batch with each other, or draws at "
-            f"random; train it with one process"
+            f"the sum of its {processes.n} shares: it compares the rows of a batch with each other; train "
+            f"it with one process"
         )
 
 
