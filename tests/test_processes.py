@@ -125,7 +125,7 @@ def test_a_run_goes_on_whichever_process_was_killed(killed: int | str, whole: Va
     assert "Traceback" not in errors
     said = [line for line in errors.splitlines() if line.startswith("error:")]
     assert len(said) == 1, errors
-    assert "recrun train --resume" in said[0]
+    assert "recrun train --resume" in said[0], errors
     run = the_run(tmp_path / "r")
     status = json.loads((run / "run.json").read_text())["status"]
     assert (code, status) == {0: (1, "running"), "SIGINT": (130, "interrupted")}.get(killed, (1, "failed"))
