@@ -226,17 +226,25 @@ def expect_scores(model: nn.Module, scores: Any, shape: Sequence[int]) -> Tensor
     return scores
 
 
-def n_embedded(embedding: nn.Embedding) -> int:
-    """Return how many numbers an embedding has in all."""
-    return embedding.num_embeddings * embedding.embedding_dim
-
-
 @torch.no_grad()
 def n_parameters(model: nn.Module) -> int:
     """Return how many numbers a model learns: those of its parameters, or of its buffers if it has no parameters.
 
     An embedding counts as a whole, though other processes may have a part of its rows.
     """
-    wholes = {id(module.weight): n_embedded(module) for module in model.modules() if isinstance(module, nn.Embedding)}
+    wholes = {id(table.weight): _size(table) for table in _embeddings(model)}
     trained = sum(wholes.get(id(parameter), parameter.numel()) for parameter in model.parameters())
     return trained or sum(buffer.numel() for buffer in model.buffers())
+
+
+def trains_only_embeddings(model: nn.Module) -> bool:
+    """Return whether a model has no parameters besides embeddings."""
+    return sum(map(_size, _embeddings(model))) == n_parameters(model)
+
+
+def _embeddings(model: nn.Module) -> list[nn.Embedding]:
+    return [module for module in model.modules() if isinstance(module, nn.Embedding)]
+
+
+def _size(embedding: nn.Embedding) -> int:
+    return embedding.num_embeddings * embedding.embedding_dim

@@ -104,6 +104,11 @@ def kind_of(metric: Component) -> Component:
     return METRIC_KINDS.describe(kind)
 
 
+def needs_all_scores(monitor: MetricName) -> bool:
+    """Return whether a metric needs the scores of all items, so that it cannot be computed on the first ones."""
+    return monitor.name != LOSS and not kind_of(METRICS.describe(monitor.name)).traits.cutoff
+
+
 def smaller_is_better(metric: MetricName) -> bool:
     """Return whether a lower value of this metric is the better one (losses and errors)."""
     return metric.name == LOSS or bool(METRICS.describe(metric.name).traits.smaller_is_better)

@@ -57,15 +57,24 @@ class Evaluator:
         self.processes: Sharing | None = None
         self._groupings = tuple(groupings)
         self._model, self._base, self._metrics, self._device = model, base, metrics, device
-        self._ranks = family_of_class(type(model)).evaluation == "ranking"
+        family = family_of_class(type(model))
+        self._ranks, self._reads_histories = family.evaluation == "ranking", family.histories
         self._memory_mb = settings.get("eval_memory", 512)
         self.keeps_users: bool = settings.get("per_user", True)
 
-    def histories(self, split: str) -> CSR:
-        """Return the items of users before a split, in the order of time: of the users whose vectors are made here."""
+    def prepare(self, split: str) -> None:
+        """Have a model of histories read what precedes a split: of all users, or of those whose vectors are made here.
+
+        Args:
+            split: "valid" or "test".
+        """
+        if not self._reads_histories:
+            return
         histories: CSR = self._base.histories(check_mode(split))
         divided = None if self.processes is None else self.processes.tables
-        return histories if divided is None else histories.between(divided.users.start, divided.users.stop)
+        if divided is not None:
+            histories = histories.between(divided.users.start, divided.users.stop)
+        self._model.take_histories(histories)
 
     def evaluate(self, split: str, progress: Callable[[int, int], None], *, in_groups: bool = False) -> Evaluation:
         """Evaluate "valid" or "test"; arguments as for `evaluate_split`.

@@ -20,8 +20,7 @@ from recrun.data.interactions import CSR
 from recrun.evaluation.blocks import in_blocks, pairs_of
 from recrun.evaluation.score_tiles import ProductScores, Tiler
 from recrun.evaluation.sharing import Divided, Sharing, collected, part_of
-from recrun.evaluation.top_lists import Lists
-from recrun.metrics.topk import TopK
+from recrun.evaluation.top_lists import Lists, rank_block
 
 Array = NDArray[Any]
 
@@ -105,18 +104,15 @@ class ItemShards:
         scores, n_items = ProductScores(vectors_CD, self._items, self._device), len(self._items)
         k = min(self._k, n_items)
 
-        def rank(places_B: Array, tiler: Tiler) -> tuple[Array, Array]:
+        def rank(places_B: Array, tiler: Tiler) -> Lists:
             users_B = users_C[places_B]
             masked = self._own_pairs(self._seen, users_B)
             only = None if self._candidates is None else self._own_pairs(self._candidates, users_B)
-            best = TopK(len(users_B), k, users_B)
-            for tile in tiler.open(places_B, masked, only):
-                best.update(tile.scores_BW, tile.first)
-            return best.items(), best.scores()
+            return rank_block(tiler, places_B, k, masked, only=only, names_B=users_B)
 
         with in_blocks(rank, scores, n_items, self._device, self._memory) as ranked:
             blocks = list(ranked(np.arange(len(users_C))))
-        items_CK, scores_CK = (np.concatenate([block[place] for block in blocks]) for place in (0, 1))
+        items_CK, scores_CK = (np.concatenate([block[place] for block in blocks]) for place in (1, 2))
         return Lists(users_C, np.where(items_CK >= 0, items_CK + self._divided.items.start, -1), scores_CK)
 
     def _own_pairs(self, rows: CSR, users_B: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

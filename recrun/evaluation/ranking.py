@@ -168,17 +168,20 @@ def evaluate_ranking(
 
 
 def _open(search: IndexSearch, task: _Task, model: Any, memory: int) -> OpenSearch:
-    if "wins" in task.needs:
-        raise ConfigError("eval_index finds the first items, and a metric needs the scores of all; remove one of them")
+    _refuse_wins(task, "eval_index finds")
     return search.open(model, task.seen, task.n_items, task.k, memory)
+
+
+def _refuse_wins(task: _Task, who: str) -> None:
+    if "wins" in task.needs:
+        raise ConfigError(f"{who} the first items, and a metric needs the scores of all; remove one of them")
 
 
 def _shards(task: _Task, sharing: Sharing | None, model: Any, device: torch.device, memory: int) -> ItemShards | None:
     """Return what ranks items that are divided among processes; None if each process has all."""
     if sharing is None or sharing.tables is None:
         return None
-    if "wins" in task.needs:
-        raise ConfigError("processes that divide tables rank the first items, and a metric needs the scores of all")
+    _refuse_wins(task, "processes that divide tables rank")
     return ItemShards(
         model,
         sharing,

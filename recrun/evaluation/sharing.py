@@ -19,13 +19,11 @@ class Divided(Protocol):
         users: the numbers of the users whose vectors are in this process.
         items: the numbers of its items.
         n_users: how many users there are in all.
-        is_busy: whether other processes may be waiting for this one to serve them.
     """
 
     users: slice
     items: slice
     n_users: int
-    is_busy: bool
 
     def vectors(self, model: Any) -> tuple[Tensor, Tensor]:
         """Return the vectors (users, D) and (items, D) of this process; all processes call it at once."""

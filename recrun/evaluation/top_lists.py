@@ -80,6 +80,8 @@ def rank_block(
     k: int,
     masked: Pairs = NO_PAIRS,
     barred: NDArray[np.int64] | None = None,
+    only: Pairs | None = None,
+    names_B: NDArray[np.int64] | None = None,
 ) -> Lists:
     """Return the k best items of the users of one block.
 
@@ -89,11 +91,13 @@ def rank_block(
         k: K, the most items of a list, 1 to I.
         masked: items that are not ranked for one user: rows of the block (N,), items (N,).
         barred: items that are not ranked for anyone, ascending; None for no such items.
+        only: the items that are ranked for each user: rows of the block (N,), items (N,); None for all.
+        names_B: what to call the users in messages; their numbers if None.
 
     Raises:
         TrainingError: as `top_lists`.
     """
-    best = TopK(len(users_B), k, users_B)
-    for tile in tiler.open(users_B, masked, barred=barred):
+    best = TopK(len(users_B), k, users_B if names_B is None else names_B)
+    for tile in tiler.open(users_B, masked, only, barred):
         best.update(tile.scores_BW, tile.first)
     return Lists(users_B, best.items(), best.scores())

@@ -271,8 +271,7 @@ class Coach(RunKeeper):
         self.state.users.pop(split, None)
         self.dataloader = self._loader(split, epoch)
         self.model.eval()
-        if self.settings.family.histories:
-            self.model.take_histories(self.evaluator.histories(split))
+        self.evaluator.prepare(split)
         with torch.no_grad():
             self.evaluate(prefix=split)
         self.state.users.setdefault(split, (self.state.meters.count(split), 0))

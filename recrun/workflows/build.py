@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from recrun.architectures.base import RecSysArch, n_embedded, n_parameters
+from recrun.architectures.base import RecSysArch, n_parameters, trains_only_embeddings
 from recrun.config.config import Config
 from recrun.config.resolve import Resolved
 from recrun.config.settings import AUTO, COMPONENTS
@@ -229,8 +229,8 @@ def portable(resolved: Resolved) -> Config:
 
 
 def _use_sparse_gradients(model: nn.Module, *, layered: bool) -> None:
-    embeddings = [module for module in model.modules() if isinstance(module, nn.Embedding)]
-    if sum(map(n_embedded, embeddings)) != n_parameters(model) and not layered:
+    if not (layered or trains_only_embeddings(model)):
         raise ConfigError(Fault("trains embeddings only, but this model has other parameters", key="optimizer"))
-    for embedding in embeddings:
-        embedding.sparse = True
+    for module in model.modules():
+        if isinstance(module, nn.Embedding):
+            module.sparse = True

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import platform
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from recrun.config.family import family_of_class
-from recrun.config.monitor_names import LOSS, kind_of, parse_monitor
+from recrun.config.monitor_names import needs_all_scores, parse_monitor
+from recrun.data.cache_folder import cache_folder
 from recrun.data.interactions import CSR, TrainingData
-from recrun.errors import ConfigError, Fault, TrainingError
-from recrun.registry import METRICS
+from recrun.errors import ConfigError, DataError, Fault, TrainingError
+from recrun.files import hold
 from recrun.training.parallel.process_group import Processes
 from recrun.training.parallel.sharded_tables import ShardedTables, tables_of
 from recrun.workflows.build import build_model
@@ -47,7 +51,7 @@ def sharded_model(resolved: Resolved, data: TrainingData, processes: Processes) 
     Raises:
         ConfigError: the model has no table that can be divided.
     """
-    with processes.in_turn():
+    with _one_at_a_time():
         model = build_model(resolved, data)
         sparse = resolved.components["optimizer"].traits.sparse
         processes.tables = ShardedTables(model, (data.n_users, data.n_items), processes, sparse=sparse)
@@ -82,6 +86,17 @@ def refuse_other_vectors(model: Any, base: Any, processes: Processes) -> None:
         raise ConfigError(f"{message}; train it without {FLAG}") from error
 
 
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Run the block in one process of this machine at a time; at once where no lock can be had."""
+    with ExitStack() as held:
+        with suppress(OSError, DataError):
+            folder = cache_folder()
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(hold(folder / f".building-{platform.node()}.lock", patience=math.inf))
+        yield
+
+
 def _faults(resolved: Resolved) -> Iterator[Fault]:
     config, model, loss = resolved.config, resolved.components["model"], resolved.components.get("loss")
     traits = model.traits
@@ -98,6 +113,6 @@ def _faults(resolved: Resolved) -> Iterator[Fault]:
     if config.get("compile_model"):
         yield Fault(f"{FLAG} does not work with it; set it to false", key="compile_model")
     for monitor in map(parse_monitor, resolved.config.monitors):
-        if monitor.name != LOSS and not kind_of(METRICS.describe(monitor.name)).traits.cutoff:
+        if needs_all_scores(monitor):
             message = f"{FLAG} ranks the first items, and {monitor} needs the scores of all; remove one of the two"
             yield Fault(message, key="monitors")

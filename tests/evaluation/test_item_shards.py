@@ -35,7 +35,7 @@ class Divided:
 
     def __init__(self, rank: int, n: int) -> None:
         self.users, self.items = part_of(N_USERS, rank, n), part_of(N_ITEMS, rank, n)
-        self.n_users, self.is_busy = N_USERS, False
+        self.n_users = N_USERS
 
     def vectors(self, model: Vectors) -> tuple[Tensor, Tensor]:
         return model.users_UD[self.users], model.items_ID[self.items]

@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from recrun.config.draft import Facts
-from recrun.config.monitor_names import LOSS, MetricName, is_monitor, kind_of, parse_item, parse_monitor
+from recrun.config.monitor_names import (
+    LOSS,
+    MetricName,
+    is_monitor,
+    kind_of,
+    needs_all_scores,
+    parse_item,
+    parse_monitor,
+)
 from recrun.errors import Fault, nearest
 from recrun.group_name import GroupName, GroupNameError, parse_group
 from recrun.registry import METRICS
@@ -102,8 +110,7 @@ def _what_an_index_can_find(facts: Facts) -> Iterator[Fault]:
         message = f"needs scores that are products of vectors, and model {model.name} has no vectors; remove it"
         yield facts.fault(message, "eval_index", "model")
     for monitor in facts.values["monitors"] if facts.has("monitors") else []:
-        name = parse_monitor(monitor)
-        if name.name != LOSS and not kind_of(METRICS.describe(name.name)).traits.cutoff:
+        if needs_all_scores(parse_monitor(monitor)):
             message = (
                 f"{monitor} needs the scores of all items, and an index finds the first ones; remove one of the two"
             )

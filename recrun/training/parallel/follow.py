@@ -91,7 +91,6 @@ class _Follower:
     def _evaluate(self, split: str, *, averaged: bool) -> None:
         coach = self._coach
         coach.model.eval()
-        if coach.settings.family.histories:
-            coach.model.take_histories(coach.evaluator.histories(split))
+        coach.evaluator.prepare(split)
         with coach.parts.as_evaluated() if averaged else nullcontext(), torch.no_grad():
             coach.evaluator.evaluate(split, lambda done, total: None)

@@ -16,11 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from recrun.data.tokenizer import RowEmbedding
+from recrun.training.parallel.packed_rows import Rows, joined, packed, packed_length, summed, unpacked
 from recrun.training.parallel.process_group import Processes
 from recrun.training.parallel.sharded_tables import tables_of
-
-Rows = tuple[Tensor, Tensor]
-"""Numbers of rows, int64 (N,), and these rows (N, D)."""
 
 _NONE: Final = -1
 _DENSE: Final = -2
@@ -94,21 +92,21 @@ class GradientExchange:
         """
         parameters = [self._parameters[number] for number in numbers]
         lengths = [
-            [of_rank[number] * (8 + each[0].nbytes) for number, each in zip(numbers, parameters, strict=True)]
+            [packed_length(of_rank[number], each) for number, each in zip(numbers, parameters, strict=True)]
             for of_rank in sizes
         ]
-        pieces = [part.reshape(-1).view(torch.uint8) for number in numbers for part in mine[number] or ()]
+        pieces = [piece for rows in map(mine.__getitem__, numbers) if rows is not None for piece in packed(rows)]
         sent = torch.zeros(max(map(sum, lengths)), dtype=torch.uint8, device=parameters[0].device)
         if pieces:
-            joined = torch.cat(pieces)
-            sent[: len(joined)] = joined
+            memory = torch.cat(pieces)
+            sent[: len(memory)] = memory
         received = [
             torch.split(buffer[: sum(length)], length)
             for buffer, length in zip(self._processes.gather(sent), lengths, strict=True)
         ]
         for place, (number, parameter) in enumerate(zip(numbers, parameters, strict=True)):
             parts = [
-                _unpacked(of_rank[place], rank_sizes[number], parameter)
+                unpacked(of_rank[place], rank_sizes[number], parameter)
                 for of_rank, rank_sizes in zip(received, sizes, strict=True)
                 if rank_sizes[number]
             ]
@@ -116,9 +114,7 @@ class GradientExchange:
             if table is not None and not table.sparse:
                 table.replace_gradient(parts)
                 continue
-            index_N, rows_ND = (torch.cat(each) for each in zip(*parts, strict=True))
-            summed = torch.sparse_coo_tensor(index_N[None], rows_ND, parameter.shape, check_invariants=False)
-            parameter.grad = summed.coalesce()
+            parameter.grad = summed(joined(parts), parameter.shape)
 
     def _add_dense(self, gradients: list[Tensor], losses: Sequence[Tensor]) -> list[Tensor]:
         """Add up gradients in place, and return the sums of the losses; all that has one type goes at once."""
@@ -131,13 +127,6 @@ class GradientExchange:
             for tensor, part in zip(alike, torch.split(flat, [tensor.numel() for tensor in alike]), strict=True):
                 tensor.copy_(part.view_as(tensor))
         return list(scalars)
-
-
-def _unpacked(memory: Tensor, n_rows: int, parameter: Tensor) -> Rows:
-    """Return numbers (N,) of rows and the rows (N, D) from the bytes that hold one after the other."""
-    numbers, rows = memory[: 8 * n_rows], memory[8 * n_rows :]
-    # What is not aligned cannot be read as wider numbers.
-    return numbers.clone().view(torch.int64), rows.clone().view(parameter.dtype).view(n_rows, *parameter.shape[1:])
 
 
 def _dense(parameter: Tensor) -> Tensor:

@@ -42,12 +42,14 @@ class Processes:
         in_step: whether no exchange was cut short, so that the processes can still agree on what comes next.
         tables: the tables that are divided among them (`recrun.training.parallel.sharded_tables`); None if each has the
             whole model.
+        is_busy: whether another process may wait for this one to serve it rows of them.
     """
 
     def __init__(self, rank: int, n: int) -> None:
         self.rank, self.n = rank, n
         self.in_step = True
         self.tables: Divided | None = None
+        self.is_busy = False
 
     @property
     def leads(self) -> bool:
@@ -57,7 +59,7 @@ class Processes:
     @property
     def is_free(self) -> bool:
         """Whether no process waits for this one in an exchange or in look-ups."""
-        return self.in_step and (self.tables is None or not self.tables.is_busy)
+        return self.in_step and not self.is_busy
 
     @classmethod
     def join(cls) -> Processes:
@@ -189,19 +191,6 @@ class Processes:
             raise error
         rank = next(rank for rank, text in enumerate(texts) if text)
         raise ConfigError(f"process {rank} of {self.n}: {texts[rank]}")
-
-    @contextmanager
-    def in_turn(self) -> Iterator[None]:
-        """Run the block in one process of each machine after the other."""
-        own = torch.tensor([int(os.environ.get("LOCAL_RANK", self.rank))])
-        turns = int(torch.stack(self.gather(own)).max()) + 1
-        for _ in range(int(own)):
-            self.gather(own)
-        try:
-            yield
-        finally:
-            for _ in range(turns - int(own)):
-                self.gather(own)
 
     def _texts(self, text: str) -> list[str]:
         """Return a line of each process, by rank."""

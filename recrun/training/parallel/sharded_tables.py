@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from recrun.errors import ConfigError, TrainingError
 from recrun.evaluation.sharing import part_of
+from recrun.training.parallel.packed_rows import Rows, bytes_of, joined, packed, packed_length, summed, unpacked
 from recrun.training.parallel.process_group import Processes
 
 _DONE: Final = -1
@@ -45,7 +46,7 @@ class Table:
     module: nn.Embedding
     n_rows: int
     rows: slice
-    looked_up: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    looked_up: list[Rows] = field(default_factory=list)
 
     @property
     def weight(self) -> Tensor:
@@ -71,7 +72,6 @@ class ShardedTables:
         tables: the tables.
         users: the numbers of the users whose vectors are ranked from here.
         items: the numbers of the items whose vectors are here.
-        is_busy: whether other processes may be waiting for a round.
 
     Raises:
         ConfigError: there is no table to divide, or one does more than look up rows.
@@ -81,7 +81,6 @@ class ShardedTables:
         self._processes, self._sparse = processes, sparse
         self.users, self.items = (part_of(size, processes.rank, processes.n) for size in sizes)
         self.n_users = sizes[0]
-        self.is_busy = False
         large = [size for size in sizes if size >= processes.n]
         self.tables = [
             self._divided(f"{path}.weight", module)
@@ -101,6 +100,7 @@ class ShardedTables:
         trained = module.weight.requires_grad
         module.weight = nn.Parameter(module.weight.detach()[rows].clone(), requires_grad=trained)
         module.sparse = True  # models then look up rows, where else they might compute with the whole table
+        # A class of its own would not do: the model may hold the module in several places.
         module.forward = partial(self.look_up, table)  # type: ignore[method-assign]
         return table
 
@@ -121,12 +121,12 @@ class ShardedTables:
         """Serve the other processes until none looks up rows any more; all do this after the same work."""
         while self._round(None, torch.zeros(0, dtype=torch.int64)) is not None:
             pass
-        self.is_busy = False
+        self._processes.is_busy = False
 
     def _round(self, table: Table | None, wanted_N: Tensor) -> Any:
         """Return the rows (N, D) of a table; without one, None if no process wants rows any more."""
-        self.is_busy = True
         processes = self._processes
+        processes.is_busy = True
         number = _DONE if table is None else self.tables.index(table)
         counts_P = [0] * processes.n if table is None else _by_owner(wanted_N, table.n_rows, processes.n)
         asked = torch.stack(processes.gather(torch.tensor([number, *counts_P]))).tolist()
@@ -137,7 +137,8 @@ class ShardedTables:
         own = [self.tables[each] for each in numbers]
         requests = processes.deal(wanted_N.to(device), counts_P, counts)
         answers = [
-            _bytes(each.weight.detach(), request - each.rows.start) for each, request in zip(own, requests, strict=True)
+            bytes_of(each.weight.detach().index_select(0, request - each.rows.start))
+            for each, request in zip(own, requests, strict=True)
         ]
         sizes = [0 if table is None else count * table.row_bytes for count in counts_P]
         received = processes.deal(torch.cat(answers), [len(answer) for answer in answers], sizes)
@@ -159,47 +160,28 @@ class ShardedTables:
             _by_owner(index_N, table.n_rows, processes.n)
             for table, (index_N, _) in zip(self.tables, found, strict=True)
         ]
-        for_me = torch.stack(processes.gather(torch.tensor(counts)))[:, :, processes.rank].tolist()
-        sent, lengths = self._packed(found, counts)
-        widths = [8 + table.row_bytes for table in self.tables]
-        received = processes.deal(
-            sent, lengths, [sum(count * width for count, width in zip(each, widths, strict=True)) for each in for_me]
-        )
-        parts = [self._unpacked(memory, each) for memory, each in zip(received, for_me, strict=True)]
+        of_all = torch.stack(processes.gather(torch.tensor(counts)))  # sender, table, receiver
+        by_owner = [
+            list(zip(torch.split(index_N, count), torch.split(rows_ND, count), strict=True))
+            for (index_N, rows_ND), count in zip(found, counts, strict=True)
+        ]
+        sent = [piece for rows in zip(*by_owner, strict=True) for each in rows for piece in packed(each)]
+        for_me = of_all[:, :, processes.rank].tolist()
+        lengths, of_received = self._lengths(of_all[processes.rank].T.tolist()), self._lengths(for_me)
+        received = processes.deal(torch.cat(sent), [*map(sum, lengths)], [*map(sum, of_received)])
+        parts = [torch.split(memory, each) for memory, each in zip(received, of_received, strict=True)]
         for place, table in enumerate(self.tables):
-            index_M, rows_MD = (torch.cat(each) for each in zip(*(part[place] for part in parts), strict=True))
+            index_M, rows_MD = joined(
+                [unpacked(part[place], count[place], table.weight) for part, count in zip(parts, for_me, strict=True)]
+            )
             if table.weight.requires_grad:
                 table.weight.grad = self._summed(table, index_M - table.rows.start, rows_MD)
 
-    def _packed(
-        self, found: Sequence[tuple[Tensor, Tensor]], counts: Sequence[Sequence[int]]
-    ) -> tuple[Tensor, list[int]]:
-        """Return as bytes, by process, the numbers of its rows and the rows, table by table; and how many each has."""
-        split = [
-            (torch.split(_bytes(index_N), [8 * each for each in count]), torch.split(rows_ND, list(count)))
-            for (index_N, rows_ND), count in zip(found, counts, strict=True)
-        ]
-        pieces = [
-            [piece for numbers, rows in split for piece in (numbers[rank], _bytes(rows[rank]))]
-            for rank in range(self._processes.n)
-        ]
-        return torch.cat([piece for each in pieces for piece in each]), [sum(map(len, each)) for each in pieces]
-
-    def _unpacked(self, memory: Tensor, counts: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
-        """Return the numbers (N,) and the rows (N, D) of each table from the bytes that a process packed."""
-        lengths = [
-            length
-            for table, count in zip(self.tables, counts, strict=True)
-            for length in (8 * count, count * table.row_bytes)
-        ]
-        pieces = torch.split(memory, lengths)
-        # What is not aligned cannot be read as wider numbers.
+    def _lengths(self, counts: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Return how many bytes go to or come from each process for each table, with so many rows."""
         return [
-            (
-                pieces[2 * place].clone().view(torch.int64),
-                pieces[2 * place + 1].clone().view(table.weight.dtype).view(-1, table.module.embedding_dim),
-            )
-            for place, table in enumerate(self.tables)
+            [packed_length(n_rows, table.weight) for n_rows, table in zip(count, self.tables, strict=True)]
+            for count in counts
         ]
 
     def norm(self, parameters: Sequence[Tensor]) -> Tensor:
@@ -216,7 +198,7 @@ class ShardedTables:
             self._processes.add_up(squares[0])
         return torch.stack(squares).sum().sqrt()
 
-    def _gradient(self, table: Table) -> tuple[Tensor, Tensor]:
+    def _gradient(self, table: Table) -> Rows:
         """Return the numbers (N,) of the rows that this process has a gradient of, ascending, and these (N, D)."""
         if table.weight.grad is not None:
             raise TrainingError(
@@ -230,16 +212,13 @@ class ShardedTables:
             return torch.zeros(0, dtype=torch.int64, device=weight.device), weight.new_zeros(0, weight.size(1))
         if len(pairs) == 1:
             return pairs[0]
-        index_N, rows_ND = (torch.cat(each) for each in zip(*pairs, strict=True))
-        shape = (table.n_rows, weight.size(1))
-        summed = torch.sparse_coo_tensor(index_N[None], rows_ND, shape, check_invariants=False).coalesce()
-        return summed.indices()[0], summed.values()
+        gradient = summed(joined(pairs), (table.n_rows, weight.size(1)))
+        return gradient.indices()[0], gradient.values()
 
     def _summed(self, table: Table, index_M: Tensor, rows_MD: Tensor) -> Tensor:
         if not self._sparse:
             return torch.zeros_like(table.weight).index_add_(0, index_M, rows_MD)
-        shape = table.weight.shape
-        return torch.sparse_coo_tensor(index_M[None], rows_MD, shape, check_invariants=False).coalesce()
+        return summed((index_M, rows_MD), table.weight.shape)
 
     # --- the vectors of users and items ------------------------------------------------------------------------------
 
@@ -281,9 +260,3 @@ def _by_owner(index_N: Tensor, n_rows: int, n: int) -> list[int]:
     ends = torch.tensor([part_of(n_rows, rank, n).stop for rank in range(n)], device=index_N.device)
     upto = torch.searchsorted(index_N, ends)
     return torch.diff(upto, prepend=upto.new_zeros(1)).tolist()
-
-
-def _bytes(rows: Tensor, index_N: Tensor | None = None) -> Tensor:
-    """Return the bytes of rows (N, D), or of those of some numbers (N,)."""
-    taken = rows if index_N is None else rows.index_select(0, index_N)
-    return taken.contiguous().view(-1).view(torch.uint8)

@@ -72,7 +72,7 @@ class SharedSteps:
         keeper, cfg = self._keeper, self._keeper.cfg
         if self._tables is not None:
             self._follow_signal()
-            self._tables.is_busy = True
+            self._processes.is_busy = True
         seed_torch_for(cfg["seed"], epoch, f"step {step} of process {self._processes.rank}")
         loss = batch_loss(keeper.model, share.batch, keeper.criterion, cfg, keeper.device) * share.weight
         if self._tables is not None:

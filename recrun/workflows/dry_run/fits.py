@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from recrun.architectures.base import n_parameters
+from recrun.architectures.base import trains_only_embeddings
 from recrun.config.resolve import Resolved
 from recrun.errors import ConfigError, Fault
 from recrun.memory import available_memory, is_out_of_memory
@@ -112,8 +112,7 @@ class _Sizes:
         data = self._dataset.training_data()
         with suppress(Exception), torch.device("meta"), _Unfilled():
             model: nn.Module = made(resolved, "model", data)
-            tables = sum(each.weight.numel() for each in model.modules() if isinstance(each, nn.Embedding))
-            self._only_embeddings = tables == n_parameters(model)
+            self._only_embeddings = trains_only_embeddings(model)
             return sum(parameter.numel() for parameter in model.parameters())
         return None
 
