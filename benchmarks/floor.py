@@ -36,6 +36,8 @@ DATA: Final[dict[str, tuple[str, Sequence[str]]]] = {
 """The metric and the settings of each data set."""
 BASELINES: Final = ("random", "popularity")
 LONGER: Final[dict[tuple[str, str], tuple[float, int, int]]] = {
+    ("ml-100k", "bsarec"): (1.04, 180, 50),
+    ("ml-100k", "cl4srec"): (1.01, 106, 99),
     ("ml-100k", "cml"): (1.03, 371, 97),
     ("ml-100k", "diffrec"): (1.42, 15, 49),
     ("ml-100k", "duorec"): (1.01, 68, 40),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import shutil
 import signal
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,22 +45,23 @@ def shared_data() -> Path:
     return root
 
 
-@pytest.fixture
-def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """Return the test's own folder, which is emptied if the test passes: a suite would leave gigabytes.
+_FOLDERS = itertools.count()
 
-    The folder itself stays, so that its name is not given to another test: modules of the tests are known by path.
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the test's own folder, which is removed if the test passes: a suite would leave gigabytes.
+
+    Its number is given to no other test, as modules of the tests are known by path. Pytest's own fixture looks for a
+    free number among all folders there are, which takes longer with each test.
     """
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    folder = tmp_path_factory.getbasetemp().resolve() / f"{name}{next(_FOLDERS)}"
+    folder.mkdir(0o700)
     n_failed = request.session.testsfailed
-    yield tmp_path
-    if request.session.testsfailed > n_failed:
-        return
-    with suppress(OSError):  # what a test has removed or locked away
-        for path in tmp_path.iterdir():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink()
+    yield folder
+    if request.session.testsfailed == n_failed:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

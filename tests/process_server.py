@@ -15,16 +15,15 @@ that the writing of files consists of, the start and the end of an evaluation on
 from __future__ import annotations
 
 import fcntl
+import importlib
 import json
 import os
 import signal
 import stat
 import sys
+import tempfile
 import termios
 from typing import Any
-
-import matplotlib.pyplot  # noqa: F401 - imported here so that no child pays for it
-import tensorboard.summary.writer.record_writer  # noqa: F401
 
 import recrun.data.datasets.file
 import recrun.data.datasets.synthetic
@@ -33,6 +32,8 @@ import recrun.runs.folder
 import recrun.training.coach
 import recrun.workflows.build
 from recrun.cli.main import main
+from recrun.config.resolve import resolve
+from recrun.report.files.course import Courses
 
 _TOUCHES = {
     "open",
@@ -113,8 +114,32 @@ def _run(request: dict[str, Any]) -> None:
         os._exit(end.code if isinstance(end.code, int) else 0)
 
 
+def _warm_up() -> None:
+    """Import what a run needs and draw once, so that no child pays for it.
+
+    Nothing is trained: threads that Polars or OpenMP start here would be missing in the children.
+    """
+    for name in (
+        "polars",
+        "torch.utils.tensorboard",
+        "recrun.cli.train",
+        "recrun.models.bprmf",
+        "recrun.report.files.events",
+    ):
+        importlib.import_module(name)
+    for name in ("board", "console", "live", "monitor_table"):
+        importlib.import_module(f"recrun.report.terminal.{name}")
+    courses = Courses()
+    for epoch in (1, 2):
+        courses.append("train", epoch, {"loss": 1 / epoch})
+    with tempfile.TemporaryDirectory() as folder:
+        recrun.report.files.summary.write_summary(folder, {}, courses, {})
+    resolve("bprmf")
+
+
 def serve() -> None:
     """Answer requests until there are no more."""
+    _warm_up()
     while line := sys.stdin.readline():
         pid = os.fork()
         if pid == 0:

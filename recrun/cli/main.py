@@ -118,19 +118,17 @@ def _run(arguments: list[str], interrupts: Interrupts, debug: bool) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
         # click raises its Abort from the KeyboardInterrupt, whose text says how to continue.
-        _say(str(error) or str(error.__cause__ or "") or "interrupted")
+        text = str(error) or str(error.__cause__ or "")
+        failure = None if text else _failure_behind(error)
+        if failure is not None:
+            return _tell(failure, interrupts, debug)
+        _say(text or "interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of the output has gone (`recrun list models | head`), so nothing more can be printed.
         return 0
     except RecrunError as error:
-        if debug:
-            echo(traceback.format_exc(), err=True, nl=False)
-        for line in map(str, error.faults) if isinstance(error, ConfigError) else [str(error)]:
-            _say(line)
-        return (
-            EXIT_FAILED if isinstance(error, (TrainingError, ExportError, DownloadError, OutputError)) else EXIT_USAGE
-        )
+        return _tell(error, interrupts, debug)
     except PermissionError as error:
         # What a command was given; what cannot be written once it runs is told by the command.
         if debug:
@@ -145,6 +143,24 @@ def _run(arguments: list[str], interrupts: Interrupts, debug: bool) -> int:
             return EXIT_INTERRUPTED
         _say(on_one_line(f"{type(error).__name__}: {error}{_where(error)} (--debug shows the traceback)"))
         return EXIT_FAILED
+
+
+def _tell(error: RecrunError, interrupts: Interrupts, debug: bool) -> int:
+    """Print an error, and return the exit code; a request to stop no longer keeps it from being told."""
+    interrupts.at_once = False
+    if debug:
+        echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    for line in map(str, error.faults) if isinstance(error, ConfigError) else [str(error)]:
+        _say(line)
+    return EXIT_FAILED if isinstance(error, (TrainingError, ExportError, DownloadError, OutputError)) else EXIT_USAGE
+
+
+def _failure_behind(error: BaseException) -> TrainingError | None:
+    """Return the failure of a run that was about to be told when a request to stop came, or None."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, TrainingError):
+        behind = behind.__cause__ or behind.__context__
+    return behind
 
 
 def _show_usage_error(error: click.ClickException, arguments: list[str]) -> None:

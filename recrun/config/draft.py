@@ -78,7 +78,7 @@ class Choice:
         if "model" in self.components and self.components["model"].traits.states == "last":
             defaults["sequence_rows"] = "prefixes"
         own = (each for each in (*RUN, *(TRAINING if self.family.trains else ())) if each.name not in absent)
-        return [replace(each, default=defaults.get(each.name, each.default)) for each in own]
+        return [replace(each, default=defaults[each.name]) if each.name in defaults else each for each in own]
 
     def candidates(self) -> list[Component]:
         """Return every component that the unknown settings might mean, in the same order in every process."""

@@ -6,6 +6,7 @@ Only the syntax is checked here; `recrun.config.parser` checks each setting, `re
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -44,7 +45,7 @@ def find_config(config: str | Path | None) -> Path:
     """
     if config is None:
         here = Path(CONFIG_IN_FOLDER)
-        return here if here.exists() else bundled_configs()[DEFAULT_CONFIG]
+        return here if here.exists() else _bundled_folder() / f"{DEFAULT_CONFIG}.yaml"
     # Unlike Path.exists, os.path.exists returns False for text that cannot be a path.
     is_there, is_folder = os.path.exists(config), os.path.isdir(config)
     if not is_there and _is_denied(str(config)):
@@ -63,15 +64,14 @@ def find_config(config: str | Path | None) -> Path:
             f"is the folder of a run; continue it with --resume {quote(str(config))}, "
             f"or train anew by its config: {os.path.join(config, 'config.yaml')}"
         )
-    bundled = bundled_configs()
     name = str(config).removesuffix(".yaml").removeprefix("configs/")
-    beside = str(config) + ".yaml"
-    is_another = str(config).startswith("configs/") and name in bundled and os.path.isfile(beside)
-    if is_another and not os.path.samefile(beside, bundled[name]):
+    beside, bundled = str(config) + ".yaml", _bundled_config(name)
+    is_another = str(config).startswith("configs/") and bundled is not None and os.path.isfile(beside)
+    if bundled is not None and is_another and not os.path.samefile(beside, bundled):
         raise ConfigError(f"there is no file {str(config)!r}, but {beside!r}; write the whole path, or {name!r}")
     # A folder that happens to have the name of a bundled config does not hide it.
-    if name in bundled:
-        return bundled[name]
+    if bundled is not None:
+        return bundled
     if is_there:
         inside = _config_nearby(str(config))
         raise ConfigError(Fault("is a folder; expected a YAML file", file=str(config), suggestion=inside))
@@ -81,7 +81,10 @@ def find_config(config: str | Path | None) -> Path:
     if is_file_reference(name):
         raise ConfigError(f"{message}; a model of your own is named by a setting: model={name}")
     raise ConfigError(
-        Fault(f"{message} (see recrun list configs)", suggestion=_config_nearby(str(config)) or nearest(name, bundled))
+        Fault(
+            f"{message} (see recrun list configs)",
+            suggestion=_config_nearby(str(config)) or nearest(name, bundled_configs()),
+        )
     )
 
 
@@ -109,8 +112,20 @@ def _config_nearby(path: str) -> str | None:
 
 def bundled_configs() -> dict[str, Path]:
     """Return the paths of the configs that come with recrun, by name (`bprmf`, `gowalla/bprmf`)."""
-    folder = Path(next(iter(import_module("recrun.configs").__path__)))
+    folder = _bundled_folder()
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
+
+
+def _bundled_folder() -> Path:
+    return Path(next(iter(import_module("recrun.configs").__path__)))
+
+
+def _bundled_config(name: str) -> Path | None:
+    """Return the path of a bundled config, or None if there is none of that name; without looking at the others."""
+    if not re.fullmatch(r"\w[\w.-]*(?:/\w[\w.-]*)*", name):
+        return None
+    path = _bundled_folder() / f"{name}.yaml"
+    return path if os.path.isfile(path) else None
 
 
 def read_config(path: str | Path) -> Reading:

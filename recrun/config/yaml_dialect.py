@@ -6,6 +6,7 @@ So `1e-3` is a number, `yes` is text, and the result is always plain data.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 import yaml
@@ -71,8 +72,11 @@ _HINTS: Final = {
 }
 
 
+@lru_cache(maxsize=256)
 def compose(text: str) -> Any:
     """Return the root node of a text, or None if the text is empty.
+
+    The nodes of a text are kept, and must not be changed: the trials of a search read the same file each.
 
     Raises:
         NotYaml: the text is not YAML of this subset.

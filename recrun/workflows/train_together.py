@@ -18,7 +18,7 @@ from recrun.config.settings import AUTO
 from recrun.errors import ConfigError, Fault, TrainingError
 from recrun.runs.folder import RunFolder
 from recrun.training.coach import Coach
-from recrun.training.parallel.environment import stop_after_launcher
+from recrun.training.parallel.environment import DONE_MARK, stop_after_launcher
 from recrun.training.parallel.follow import follow
 from recrun.training.parallel.leading_coach import LeadingCoach
 from recrun.training.parallel.process_group import Processes, device_of_process
@@ -133,6 +133,8 @@ def launch(resolved: Resolved, n: int, arguments: Sequence[str], *, shards: bool
     try:
         # The launcher has handlers of its own, and passes a request to stop on to the processes.
         with StopRequests(), TemporaryDirectory() as logs:
+            done = Path(logs) / "done"
+            os.environ[DONE_MARK] = str(done)
             settings = LaunchConfig(
                 min_nodes=1,
                 max_nodes=1,
@@ -145,20 +147,30 @@ def launch(resolved: Resolved, n: int, arguments: Sequence[str], *, shards: bool
                 monitor_interval=0.1,
                 logs_specs=DefaultLogsSpecs(logs),
             )
-            elastic_launch(settings, sys.executable)("-m", "recrun", *arguments)
+            try:
+                elastic_launch(settings, sys.executable)("-m", "recrun", *arguments)
+            except ChildFailedError as error:
+                codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
+                return _exit_code(codes, n, is_done=done.exists())
     except SignalException:
         return 130
-    except ChildFailedError as error:
-        return _exit_code({rank: failure.exitcode for rank, failure in error.failures.items()}, n)
     return 0
 
 
-def _exit_code(codes: dict[int, int], n: int) -> int:
+def _exit_code(codes: dict[int, int], n: int, *, is_done: bool) -> int:
     """Return the exit code of the leader; it has said why, unless it was killed.
 
+    Args:
+        codes: of the processes that failed first, by rank.
+        n: how many processes there were.
+        is_done: whether the run was done before.
+
     Raises:
-        TrainingError: it was.
+        TrainingError: the leader was killed before.
     """
+    if is_done:
+        logging.getLogger(__name__).warning("the run is done, but not all of its processes ended by themselves")
+        return 0
     code = codes.get(0, 1)
     if code == -signal.SIGTERM and len(codes) > 1:  # another ended first, which the leader has said
         return 1

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -104,6 +106,23 @@ def test_an_error_is_a_line_and_an_exit_code(
     monkeypatch.setattr(module.Commands, "get_command", lambda *_: _raise(error))
     outcome = recrun("show")
     assert (outcome.code, outcome.out, outcome.err.lstrip("\n")) == (code, "", line)
+
+
+def test_a_failure_is_told_though_a_request_to_stop_comes_before_it_is(
+    recrun: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        try:
+            raise TrainingError("the run failed; continue with: recrun train --resume RUN")
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(module.Commands, "get_command", fail)
+    outcome = recrun("show")
+    assert (outcome.code, outcome.err.lstrip("\n")) == (
+        1,
+        "error: the run failed; continue with: recrun train --resume RUN\n",
+    )
 
 
 def test_an_error_that_is_not_ours_says_where_and_how_to_see_more(recrun: Run, monkeypatch: pytest.MonkeyPatch) -> None:

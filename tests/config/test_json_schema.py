@@ -42,7 +42,7 @@ def general() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def known() -> set[str]:
-    """The properties that were checked, as JSON; most of those of a config are those of others too."""
+    """The properties and definitions that were checked, as JSON; most of those of a config are those of others too."""
     return set()
 
 
@@ -51,9 +51,12 @@ def test_every_bundled_config_and_its_resolved_form_are_valid(
     name: str, general: dict[str, Any], known: set[str]
 ) -> None:
     own = config_schema(name)
-    written = {key: json.dumps(each) for key, each in own["properties"].items()}
-    _checked({**own, "properties": {key: own["properties"][key] for key in written if written[key] not in known}})
-    known.update(written.values())
+    unknown: dict[str, Any] = {}
+    for part in ("properties", "$defs"):
+        written = {key: json.dumps(each) for key, each in own[part].items()}
+        unknown[part] = {key: each for key, each in own[part].items() if written[key] not in known}
+        known.update(written.values())
+    _checked({**own, **unknown})
     for document in (_document(bundled_configs()[name]), dict(resolve(name).config)):
         assert _errors(general, document) == []
         assert _errors(own, document) == []

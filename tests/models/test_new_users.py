@@ -11,7 +11,7 @@ from recrun.config.family import can_score_new_users, without_new_users
 from recrun.data.interactions import CSR
 from recrun.errors import ConfigError
 from recrun.registry import MODELS
-from recrun.workflows.checked_subject import Subject
+from recrun.workflows.checked_subject import Subject, train
 
 ABLE = [each.name for each in MODELS if can_score_new_users(each)]
 BY_ROWS = [
@@ -34,6 +34,9 @@ BY_ROWS = [
 @pytest.fixture(scope="module", params=ABLE)
 def subject(request: pytest.FixtureRequest) -> Subject:
     subject = Subject(request.param)
+    if subject.family.histories:  # of which is asked what holds after any training
+        subject.coach = subject.build()
+        train(subject.coach, subject.family, range(1))
     assert subject.scores.isfinite().all()  # trained, and in evaluation mode
     return subject
 

@@ -27,8 +27,8 @@ RANKING = [name for name in MODELS.names() if Subject(name).family.evaluation ==
 
 def _coach(runs: Path, model: str, *options: str, run: RunFolder | None = None) -> Coach:
     given = [*SMALL, *(TRAINED if Subject(model).family.trains else []), *options]
-    if "embedding_dim" in {each.name for each in MODELS.describe(model).parameters}:
-        given.append("embedding_dim=8")
+    known = {each.name for each in MODELS.describe(model).parameters}
+    given += [f"{name}={size}" for name, size in (("embedding_dim", 8), ("max_length", 12)) if name in known]
     return prepare(resolve(model, given), runs=runs, run=run, reporters=lambda run, epoch: [])
 
 
@@ -71,8 +71,16 @@ def test_a_model_is_the_one_trained_on_a_train_part_that_holds_both(tmp_path: Pa
     assert found["valid"] is None
     assert found["users"] == joined["users"]
     assert found["best_epoch"] == found["epochs"] == joined["epochs"]
-    plain = _coach(tmp_path / "plain", model, *files, *parts).fit()
-    assert plain["users"]["test"] == found["users"]["test"]
+
+
+def test_the_users_of_test_are_those_of_a_run_that_is_validated(tmp_path: Path) -> None:
+    files = [*_write_parts(tmp_path), "train_path=train.csv", "valid_path=valid.csv"]
+    users = [
+        _coach(tmp_path / name, "bprmf", *files, *options).fit()["users"]
+        for name, options in (("plain", ()), ("runs", ("train_on=train_valid",)))
+    ]
+    assert users[0]["test"] == users[1]["test"]
+    assert set(users[0]) - set(users[1]) == {"valid"}
 
 
 def test_a_model_of_labels_is_the_one_trained_on_a_train_part_that_holds_both(tmp_path: Path) -> None:

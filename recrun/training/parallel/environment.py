@@ -6,8 +6,12 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
+DONE_MARK: Final = "RECRUN_DONE_MARK"
+"""The environment variable with the file that the leader makes when the run is done, for the launcher."""
 _EVERY: Final = 1.0
 """Seconds between two looks at the launcher."""
 
@@ -20,6 +24,13 @@ def was_launched() -> bool:
 def leads() -> bool:
     """Return whether this process is the only one, or the one that decides and writes."""
     return not was_launched() or os.environ["RANK"] == "0"
+
+
+def mark_done() -> None:
+    """Let the launcher know that the run is done, whatever becomes of the processes."""
+    if DONE_MARK in os.environ:
+        with suppress(OSError):  # the launcher has ended
+            Path(os.environ[DONE_MARK]).touch()
 
 
 def stop_after_launcher() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from recrun.config.monitor_names import LOSS
 from recrun.training.coach import Coach
 from recrun.training.loader import Loader
+from recrun.training.parallel.environment import mark_done
 from recrun.training.parallel.process_group import Processes, ProcessLost
 from recrun.training.parallel.step import SAVE, SharedSteps
 from recrun.training.parallel.table_states import TableStates
@@ -54,7 +55,9 @@ class LeadingCoach(Coach):
             ProcessLost: another process ended.
         """
         try:
-            return super().fit()
+            result = super().fit()
+            mark_done()
+            return result
         finally:
             # Others that still rank when this process ends notice that.
             if self.processes.is_free and not self._is_evaluating:
