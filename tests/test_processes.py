@@ -100,7 +100,7 @@ def test_models_of_several_processes_are_those_of_one(tmp_path: Path) -> None:
 
 
 FEW_STEPS = tuple("batch_size=300" if each.startswith("batch_size=") else each for each in SMALL)
-DROPPED: tuple[str, ...] = (*MF, *FEW_STEPS, "epochs=40", "embedding_dropout=0.2")
+DROPPED: tuple[str, ...] = (*MF, *FEW_STEPS, "epochs=24", "embedding_dropout=0.2")
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Values:
 @pytest.mark.parametrize("killed", [0, 1, 2, "SIGINT"])
 def test_a_run_goes_on_whichever_process_was_killed(killed: int | str, whole: Values, tmp_path: Path) -> None:
     process = start(*DROPPED, "--no-plots", "--runs", str(tmp_path / "r"), "--processes", "3")
-    wait_until(lambda: len(measured(tmp_path / "r")) >= 20)
+    wait_until(lambda: len(measured(tmp_path / "r")) >= 12)
     if isinstance(killed, int):
         os.kill(rank_of(process.pid, killed), signal.SIGKILL)
     else:
@@ -148,7 +148,7 @@ def test_a_run_goes_on_whichever_process_was_killed(killed: int | str, whole: Va
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found by /proc")
 def test_the_processes_stop_when_their_launcher_is_killed(whole: Values, tmp_path: Path) -> None:
     process = start(*DROPPED, "--no-plots", "--runs", str(tmp_path / "r"), "--processes", "3")
-    wait_until(lambda: len(measured(tmp_path / "r")) >= 20)
+    wait_until(lambda: len(measured(tmp_path / "r")) >= 12)
     ranks = [rank_of(process.pid, rank) for rank in range(3)]
     process.kill()
     _, errors = process.communicate(timeout=60)

@@ -16,7 +16,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [80, 60])
 def test_the_table_of_several_configs_that_are_pruned_fits_into_a_terminal(tmp_path: Path, width: int) -> None:
-    axes = ["lr=1e-3,1e-2,5e-2", "embedding_dim=8,16"]
+    axes = ["lr=1e-3,5e-2", "embedding_dim=8,16"]
     options = ["--prune", "asha", "--jobs", "2"]
     command = ["sweep", "bprmf", "lightgcn", *SMALL, *axes, *options]
     written = on_terminal(*command, width=width, folder=tmp_path, stream="stderr", code=0)
@@ -28,7 +28,7 @@ def test_the_table_of_several_configs_that_are_pruned_fits_into_a_terminal(tmp_p
     rows = [line.replace("★", "").split() for line in table if re.match(r"[★ ]*[0-9]+ {2,}", line)]
     assert {row[1] for row in rows} == {"bprmf", "lightgcn"}
     text = "\n".join(table)
-    for shown in ("running", "paused at 1", "done", "/12  0:00:", " left", "best    ndcg@20 "):
+    for shown in ("running", "paused at 1", "done", "/8  0:00:", " left", "best    ndcg@20 "):
         assert shown in text
     assert ("not shown: embedding_dim" in text) == (width == 60)
     # The time is that of training: some hundredths of a second here, however long a process takes to start.
