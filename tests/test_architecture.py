@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import pytest
 
+T = TypeVar("T", bound=ast.AST)
 SOURCES = Path(__file__).resolve().parent.parent / "recrun"
 MODELS = SOURCES.parent / "models"
 
@@ -85,8 +86,19 @@ def _imports(tree: ast.AST, *, only_runtime: bool = True) -> Iterator[str]:
             yield from _imports(node, only_runtime=only_runtime)
 
 
+@cache
+def _all_imports() -> dict[str, frozenset[str]]:
+    return {name: frozenset(_imports(tree)) for name, tree in _modules().items()}
+
+
+@cache
+def _nodes(kind: type[T]) -> list[tuple[str, T]]:
+    """Return all nodes of a kind, each with its file."""
+    return [(name, node) for name, tree in _modules().items() for node in ast.walk(tree) if isinstance(node, kind)]
+
+
 def _importers(package: str) -> set[str]:
-    return {name for name, tree in _modules().items() if any(_within(found, package) for found in _imports(tree))}
+    return {name for name, imports in _all_imports().items() if any(_within(found, package) for found in imports)}
 
 
 def _within(module: str, package: str) -> bool:
@@ -97,18 +109,15 @@ def _room(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
-def _edges() -> Iterator[tuple[str, str]]:
-    """Yield (importer, imported) over all modules of recrun, imports in functions and for type checkers included."""
+@cache
+def _edges() -> list[tuple[str, str]]:
+    """Return (importer, imported) over all modules of recrun, imports in functions and for type checkers included."""
     known = {_dotted(path) for path in _modules()}
-    for path, tree in _modules().items():
-        importer = _dotted(path)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                yield from ((importer, alias.name) for alias in node.names if alias.name in known)
-            elif isinstance(node, ast.ImportFrom) and node.module in known:
-                for alias in node.names:
-                    full = f"{node.module}.{alias.name}"
-                    yield importer, full if full in known else node.module
+    edges = [(_dotted(path), alias.name) for path, node in _nodes(ast.Import) for alias in node.names]
+    for path, node in _nodes(ast.ImportFrom):
+        names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module in known else []
+        edges += [(_dotted(path), full if full in known else str(node.module)) for full in names]
+    return [(importer, imported) for importer, imported in edges if imported in known]
 
 
 def test_every_module_lies_in_a_room() -> None:
@@ -200,14 +209,12 @@ PRINTERS: Final = (
 
 def test_all_output_is_escaped_in_one_place() -> None:
     found = set()
-    for name, tree in _modules().items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call):
-                function = ast.unparse(node.func)
-                is_ours = name == "recrun/report/terminal/console.py"
-                is_drawn = function in ("Console", "Text", "Text.assemble", "Text.from_markup") and not is_ours
-                if function in PRINTERS or is_drawn or function.startswith("traceback.print"):
-                    found.add((name, function))
+    for name, node in _nodes(ast.Call):
+        function = ast.unparse(node.func)
+        is_ours = name == "recrun/report/terminal/console.py"
+        is_drawn = function in ("Console", "Text", "Text.assemble", "Text.from_markup") and not is_ours
+        if function in PRINTERS or is_drawn or function.startswith("traceback.print"):
+            found.add((name, function))
     # A script's parser prints faults, whose text is escaped.
     assert found == {("recrun/config/parser.py", "sys.stderr.write")}
 
@@ -274,10 +281,8 @@ def test_a_model_file_holds_the_mathematics_only() -> None:
 def test_only_the_experiment_and_a_scripts_parser_seed() -> None:
     seeders = {
         name
-        for name, tree in _modules().items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and ast.unparse(node.func)
+        for name, node in _nodes(ast.Call)
+        if ast.unparse(node.func)
         in ("torch.manual_seed", "np.random.seed", "random.seed", "seed_everything", "utils.seed_everything")
     }
     assert seeders <= {"recrun/workflows/build.py", "recrun/config/parser.py", "recrun/randomness.py"}
@@ -285,26 +290,19 @@ def test_only_the_experiment_and_a_scripts_parser_seed() -> None:
 
 @pytest.mark.parametrize("word", ["eval", "exec", "compile"])
 def test_nothing_is_evaluated_as_code(word: str) -> None:
-    for name, tree in _modules().items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                assert node.func.id != word, f"{name}:{node.lineno}"
+    for name, node in _nodes(ast.Call):
+        if isinstance(node.func, ast.Name):
+            assert node.func.id != word, f"{name}:{node.lineno}"
 
 
 def test_nothing_is_pickled_and_no_unsafe_loader_is_used() -> None:
     for package in ("pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"):
         assert _importers(package) == set()
-    for name, tree in _modules().items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call):
-                function = ast.unparse(node.func)
-                assert function not in ("torch.load", "torch.save", "yaml.load", "yaml.unsafe_load"), (
-                    f"{name}:{node.lineno}"
-                )
-                pickles = [
-                    word for word in node.keywords if word.arg == "allow_pickle" and ast.unparse(word.value) != "False"
-                ]
-                assert not pickles, f"{name}:{node.lineno}"
+    for name, node in _nodes(ast.Call):
+        function = ast.unparse(node.func)
+        assert function not in ("torch.load", "torch.save", "yaml.load", "yaml.unsafe_load"), f"{name}:{node.lineno}"
+        pickles = [word for word in node.keywords if word.arg == "allow_pickle" and ast.unparse(word.value) != "False"]
+        assert not pickles, f"{name}:{node.lineno}"
 
 
 HEAVY = ("torch", "polars", "scipy", "matplotlib", "tensorboard", "rich", "numpy", "IPython")

@@ -229,11 +229,11 @@ def _base(
         return None, base.fault(message, EXTENDS, item=item)
     target = path.parent / name
     if not os.path.exists(target):
-        bundled = bundled_configs()
-        if name not in bundled:
+        bundled = _bundled_config(name)
+        if bundled is None:
             message = f"there is no file {str(target)!r}, and no bundled config {name!r}"
-            return None, base.fault(message, EXTENDS, nearest(name, bundled), item)
-        target = bundled[name]
+            return None, base.fault(message, EXTENDS, nearest(name, bundled_configs()), item)
+        target = bundled
     if os.path.isdir(target):
         return None, base.fault(f"{name!r} is a folder; expected a YAML file", EXTENDS, item=item)
     shorter = Path(os.path.normpath(target))  # without "a/../", unless a is a link

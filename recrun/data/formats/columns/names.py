@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -103,12 +104,15 @@ def distinct_names(names: Sequence[str]) -> list[str]:
     >>> distinct_names(["a", "b", "a"])
     ['a', 'b', 'a_2']
     """
+    taken, numbers = set(names), Counter[str]()
     found: list[str] = []
     for name in names:
-        number, other = 1, name
-        while other in found or (number > 1 and other in names):
-            number += 1
-            other = f"{name}_{number}"
+        numbers[name] += 1
+        other = name
+        while numbers[name] > 1 and other in taken:
+            other = f"{name}_{numbers[name]}"
+            numbers[name] += other in taken
+        taken.add(other)
         found.append(other)
     return found
 
