@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recrun.errors import TrainingError
 from recrun.runs.per_user import read_per_user
+from recrun.workflows.train_together import _exit_code
 from tests.process_runs import Values, end, is_running, measured, rank_of, require_equal, start, train, train_all
 from tests.run_server import the_run, wait_until
 

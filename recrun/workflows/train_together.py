@@ -168,15 +168,15 @@ def _exit_code(codes: dict[int, int], n: int, *, is_done: bool) -> int:
     Raises:
         TrainingError: the leader was killed before.
     """
+    code = codes.get(0)
+    if code is not None and code > 0:
+        return code
     if is_done:
         logging.getLogger(__name__).warning("the run is done, but not all of its processes ended by themselves")
         return 0
-    code = codes.get(0, 1)
-    if code == -signal.SIGTERM and len(codes) > 1:  # another ended first, which the leader has said
+    if code is None or (code == -signal.SIGTERM and len(codes) > 1):  # another ended first, which the leader has said
         return 1
-    if code < 0:
-        raise TrainingError(
-            f"the first of the processes was ended by {signal.Signals(-code).name}; continue the run with: "
-            f"recrun train --resume RUN --processes {n}"
-        )
-    return code
+    raise TrainingError(
+        f"the first of the processes was ended by {signal.Signals(-code).name}; continue the run with: "
+        f"recrun train --resume RUN --processes {n}"
+    )
