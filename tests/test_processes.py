@@ -163,6 +163,26 @@ def test_the_processes_stop_when_their_launcher_is_killed(whole: Values, tmp_pat
     assert measured(tmp_path / "r") == whole
 
 
+@pytest.mark.parametrize(
+    ("codes", "is_done", "expected"),
+    [
+        ({0: 1}, True, 1),  # its table could not be printed
+        ({2: -9}, True, 0),
+        ({0: -15, 2: -9}, True, 0),
+        ({2: -9}, False, 1),
+        ({0: -15, 2: -9}, False, 1),
+        ({0: 130, 1: -15}, False, 130),
+    ],
+)
+def test_the_exit_code_is_that_of_the_leader_or_of_the_run(codes: dict[int, int], is_done: bool, expected: int) -> None:
+    assert _exit_code(codes, 3, is_done=is_done) == expected
+
+
+def test_a_leader_that_was_killed_is_told_of() -> None:
+    with pytest.raises(TrainingError, match="ended by SIGKILL; continue the run with: recrun train --resume RUN"):
+        _exit_code({0: -9}, 3, is_done=False)
+
+
 DYING = """
 import atexit, os, signal
 
