@@ -27,8 +27,9 @@ RANKING = [name for name in MODELS.names() if Subject(name).family.evaluation ==
 
 def _coach(runs: Path, model: str, *options: str, run: RunFolder | None = None) -> Coach:
     given = [*SMALL, *(TRAINED if Subject(model).family.trains else []), *options]
-    known = {each.name for each in MODELS.describe(model).parameters}
-    given += [f"{name}={size}" for name, size in (("embedding_dim", 8), ("max_length", 12)) if name in known]
+    defaults = {each.name: each.default for each in MODELS.describe(model).parameters}
+    sizes = {"embedding_dim": 8, "max_length": 12}
+    given += [f"{name}={size}" for name, size in sizes.items() if defaults.get(name, 1) > size]
     return prepare(resolve(model, given), runs=runs, run=run, reporters=lambda run, epoch: [])
 
 
