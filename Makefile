@@ -45,7 +45,7 @@ test: $(VENV)/installed-dev ## install with the developer's extras, and run the 
 
 .PHONY: test-slow
 test-slow: $(VENV)/installed-dev ## run the tests that are marked slow
-	$(PYTEST) --dist load -m slow $$(grep -rl 'mark\.slow' tests --include='test_*.py')
+	$(PYTEST) --dist worksteal -m slow $$(grep -rl 'mark\.slow' tests --include='test_*.py')
 
 # The lowest numpy and scipy have wheels for Python 3.10 and 3.11 only. The lowest engines are tested by
 # `make test-lowest LOWEST_TESTS=tests/engines RECRUN_TEST_ENGINES=1`.
