@@ -5,6 +5,7 @@ Shapes: B users in a batch, K negatives, U users, I items, N = U + I nodes, D em
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recrun.architectures.graph import EdgeWeights, GraphArch, InitialEmbeddings
+from recrun.architectures.graph import EdgeWeights, GraphArch, InitialEmbeddings, UserItemGraph
 from recrun.architectures.prediction import Batch
 from recrun.registry import MODELS
 from recrun.types import Fraction, NonNegativeFloat, PositiveInt
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _SLOPE: Final = 0.2
 """Slope of the leaky ReLU below 0."""
+_FEW: Final = 4
+"""Rows of a batch are few if there are this many times as many nodes."""
 
 
 class _Kept(NamedTuple):
@@ -36,6 +39,45 @@ class _Kept(NamedTuple):
 
 
 _ALL: Final = _Kept(None, None)
+
+
+class _Step:
+    """The nodes of a training step, whose scores and L2 term are of the same embeddings, with the same dropout.
+
+    Rows are put together for the nodes of the batch alone, once for both, unless these are many.
+
+    Args:
+        layers: the embeddings (N, D) of each layer.
+        graph: the graph, which has the users before the items.
+    """
+
+    def __init__(self, layers: Sequence[Tensor], graph: UserItemGraph) -> None:
+        self._layers, self._graph = layers, graph
+        self._of: tuple[Tensor, Tensor] | None = None
+        self._rows: tuple[Tensor, Tensor] | None = None
+        self._vectors: tuple[Tensor, Tensor] | None = None
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """Return the concatenated embeddings of all users (U, V) and items (I, V)."""
+        self._vectors = self._vectors or self._graph.split(_concatenated(self._layers))
+        return self._vectors
+
+    def rows(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Return those of users (B, 1) and items (B, 1 + K), as (B, V) and (B, 1 + K, V); None if they are many."""
+        n_nodes = len(self._layers[0])
+        if (users.numel() + items.numel()) * _FEW > n_nodes:
+            return None
+        if self._of is None or self._of[0] is not users or self._of[1] is not items:
+            nodes = torch.cat([users.flatten(), self._graph.n_users + items.flatten()])
+            rows_MV = _concatenated([F.embedding(nodes, layer_ND) for layer_ND in self._layers])
+            of_users, of_items = rows_MV.split([users.numel(), items.numel()])
+            self._of, self._rows = (users, items), (of_users, of_items.view(*items.shape, -1))
+        return self._rows
+
+
+def _concatenated(layers: Sequence[Tensor]) -> Tensor:
+    """Return the embeddings of the first layer with those of the others at unit length."""
+    return torch.cat([layers[0], *(F.normalize(layer_ND, dim=1) for layer_ND in layers[1:])], dim=1)
 
 
 @MODELS.register("ngcf", loss="bpr", new_users=True, gradients="dense")
@@ -89,37 +131,50 @@ class NGCF(GraphArch):
         degrees_N = np.concatenate([data.csr().lengths, data.item_counts()]).astype(np.float32)
         self.register_buffer("degrees", torch.from_numpy(degrees_N)[:, None], persistent=False)
         self.message_dropout, self.node_dropout = message_dropout, node_dropout
+        self.step: _Step | None = None
         self.initialize_as(**initial)
 
     def training_loss(self, batch: Batch, criterion: BaseCriterion) -> Tensor:
         """Return the loss of a batch; its scores and its L2 term are of the same embeddings, with the same dropout."""
-        with self.hold(self._propagate()):
+        self.step = _Step(self._propagate(), self.graph)
+        try:
             return super().training_loss(batch, criterion)
+        finally:
+            self.step = None
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Return the scores (B, 1 + K) of items (B, 1 + K) for users (B, 1)."""
+        rows = None if self.step is None else self.step.rows(users, items)
+        if rows is None:
+            return super().forward(users, items)
+        users_BV, items_BKV = self.scale(rows)
+        return (items_BKV @ users_BV[:, :, None])[..., 0]
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor | float:
         """Return the L2 term on the batch's concatenated embeddings."""
         if self.embedding_decay == 0:
             return 0.0
-        users_UV, items_IV = self.held or self._propagate()
-        squares = F.embedding(users, users_UV).square().sum() + F.embedding(items, items_IV).square().sum()
-        return self.embedding_decay * 0.5 * squares / len(users)
+        step = self.step or _Step(self._propagate(), self.graph)
+        rows = step.rows(users, items)
+        if rows is None:
+            rows = F.embedding(users, step.vectors()[0]), F.embedding(items, step.vectors()[1])
+        return self.embedding_decay * 0.5 * (rows[0].square().sum() + rows[1].square().sum()) / len(users)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the concatenated embeddings of all layers, of users (U, (1 + L) D) and items (I, (1 + L) D).
 
         For the cosine they are scaled to unit length.
         """
-        return self.scale(self.held or self._propagate())
+        return self.scale((self.step or _Step(self._propagate(), self.graph)).vectors())
 
-    def _propagate(self) -> tuple[Tensor, Tensor]:
-        layer_ND = self.nodes()
-        layers = [layer_ND]
+    def _propagate(self) -> list[Tensor]:
+        """Return the embeddings (N, D) of each layer."""
+        layers = [self.nodes()]
         kept = self._drop_nodes() if self.node_dropout and self.training else _ALL
         for of_sums, of_products in zip(self.sums, self.products, strict=True):
-            layer_ND = self._transform(layer_ND, of_sums, of_products, kept)
-            layer_ND = F.dropout(layer_ND, self.message_dropout, self.training)
-            layers.append(F.normalize(layer_ND, dim=1))
-        return self.graph.split(torch.cat(layers, dim=1))
+            layer_ND = self._transform(layers[-1], of_sums, of_products, kept)
+            layers.append(F.dropout(layer_ND, self.message_dropout, self.training))
+        return layers
 
     def _drop_nodes(self) -> _Kept:
         scale_N1 = F.dropout(torch.ones_like(self.degrees), self.node_dropout)

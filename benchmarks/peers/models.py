@@ -1,4 +1,4 @@
-"""Compare training steps of SASRec, GRU4Rec, BERT4Rec and LightGCN in recrun with those in RecBole, on the same rows.
+"""Compare training steps of models of sequences and of graphs in recrun with those in RecBole, on the same rows.
 
     python benchmarks/peers/models.py --venvs /tmp/peers [--only sasrec/Beauty lightgcn/Gowalla] [--steps 12]
 
@@ -59,10 +59,21 @@ MODELS: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any]]]] = {
         {"embedding_dim": 64, "n_layers": 3, "embedding_decay": 1e-4},
         {"embedding_size": 64, "n_layers": 3, "reg_weight": 1e-4},
     ),
+    "ngcf": (
+        "NGCF",
+        {"embedding_dim": 64, "n_layers": 3, "message_dropout": 0.1, "embedding_decay": 1e-5},
+        {
+            "embedding_size": 64,
+            "hidden_size_list": [64, 64, 64],
+            "node_dropout": 0.0,
+            "message_dropout": 0.1,
+            "reg_weight": 1e-5,
+        },
+    ),
 }
 """RecBole's name of a model, and its settings in recrun and in RecBole."""
 CASES: Final = [f"{model}/{data}" for model in ("sasrec", "gru4rec", "bert4rec") for data in LENGTHS]
-CASES.append("lightgcn/Gowalla")
+CASES += ["lightgcn/Gowalla", "ngcf/Gowalla"]
 
 
 class Ours(NamedTuple):

@@ -12,6 +12,7 @@ from recrun.config.resolve import resolve
 from recrun.criterions import BPRLoss
 from recrun.data.interactions import TrainingData
 from recrun.errors import ConfigError
+from recrun.models import ngcf
 from recrun.models.ngcf import NGCF
 
 
@@ -56,7 +57,29 @@ def test_the_l2_term_is_on_the_concatenated_embeddings_that_are_scored(small_dat
     squares = users[batch["user"]].square().sum() + items[batch["item"]].square().sum()
     torch.manual_seed(4)
     torch.testing.assert_close(model.training_loss(batch, BPRLoss()), scored + 0.3 * squares / 2 / 2)
-    assert model.held is None
+    assert model.step is None
+
+
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
+def test_a_step_on_the_rows_of_a_batch_is_one_on_those_of_all_nodes(
+    small_data: TrainingData, similarity: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = NGCF(small_data, embedding_dim=8, message_dropout=0.5, embedding_decay=0.3, similarity=similarity)
+    batch = {"user": torch.tensor([[3], [7], [3]]), "item": torch.tensor([[1, 2], [5, 1], [1, 9]])}
+    found, looked_up = [], []
+    together = ngcf._concatenated
+    monkeypatch.setattr(ngcf, "_concatenated", lambda layers: (looked_up.append(len(layers[0])), together(layers))[1])
+    for few in (4, 1000):
+        monkeypatch.setattr(ngcf, "_FEW", few)
+        torch.manual_seed(4)
+        model.zero_grad()
+        loss = model.training_loss(batch, BPRLoss())
+        loss.backward()
+        found.append([loss.detach(), *(each.grad.clone() for each in model.parameters() if each.grad is not None)])
+    assert looked_up == [9, 70], "once for scores and L2 term: 3 users and 6 items, and all nodes"
+    assert len(found[0]) == 1 + len(list(model.parameters()))
+    for of_rows, of_all in zip(*found, strict=True):
+        torch.testing.assert_close(of_rows, of_all)
 
 
 def test_the_l2_term_is_of_embeddings_that_are_not_scaled_for_the_cosine(small_data: TrainingData) -> None:

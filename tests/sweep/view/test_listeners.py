@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from recrun.sweep.ledger import Ledger
 from recrun.sweep.run import Listener
 from recrun.sweep.view.listeners import LineView, LiveView, Quiet, view_of
+from tests.run_server import wait_until
 from tests.sweep.view.conftest import console, sweep, text_of
 
 MakeLedger = Callable[..., Ledger]
@@ -33,13 +36,23 @@ def test_plain_lines_tell_how_each_trial_starts_and_ends(ledger: MakeLedger, pro
     assert lines[4] == f"trial 1: lr=0.01: started  [{ours.log_path(ours.rows[1])}]"
 
 
-def test_a_terminal_shows_a_table_that_is_gone_when_the_result_comes(ledger: MakeLedger, program: Any) -> None:
+def test_a_terminal_shows_a_table_that_is_gone_when_the_result_comes(
+    ledger: MakeLedger, program: Any, tmp_path: Path
+) -> None:
     screen = console(force_terminal=True)
-    view = LiveView(screen)
-    slow = "evaluated(3, 0.4567)\ntime.sleep(0.6)\n" + BODY
-    sweep(ledger("lr=1e-3,1e-2"), program(slow), view)
+    view, seen = LiveView(screen), tmp_path / "seen"
+
+    def watch() -> None:
+        wait_until(lambda: "0.4567" in text_of(screen))  # the newest value of the trial that runs
+        seen.touch()
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    wait = f"for _ in range(6000):\n    if os.path.exists({str(seen)!r}):\n        break\n    time.sleep(0.01)\n"
+    sweep(ledger("lr=1e-3,1e-2"), program(f"evaluated(3, 0.4567)\n{wait}{BODY}"), view)
+    watching.join()
     shown = text_of(screen)
-    assert "0.4567" in shown  # the newest value of the trial that runs
+    assert "0.4567" in shown
     assert "1 running, 1 pending" in shown
     assert shown.rstrip().endswith("\x1b[2K")  # the last view is wiped
 
