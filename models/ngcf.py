@@ -44,7 +44,8 @@ _ALL: Final = _Kept(None, None)
 class _Step:
     """The nodes of a training step, whose scores and L2 term are of the same embeddings, with the same dropout.
 
-    Rows are put together for the nodes of the batch alone, once for both, unless these are many.
+    Rows are put together for the nodes of the batch alone, once for both, unless these are many. What is put together
+    where no gradients are kept, to choose negatives, may be scored later, where they are.
 
     Args:
         layers: the embeddings (N, D) of each layer.
@@ -59,7 +60,9 @@ class _Step:
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the concatenated embeddings of all users (U, V) and items (I, V)."""
-        self._vectors = self._vectors or self._graph.split(_concatenated(self._layers))
+        if self._vectors is None:
+            with torch.enable_grad():
+                self._vectors = self._graph.split(_concatenated(self._layers))
         return self._vectors
 
     def rows(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -69,9 +72,10 @@ class _Step:
             return None
         if self._of is None or self._of[0] is not users or self._of[1] is not items:
             nodes = torch.cat([users.flatten(), self._graph.n_users + items.flatten()])
-            rows_MV = _concatenated([F.embedding(nodes, layer_ND) for layer_ND in self._layers])
-            of_users, of_items = rows_MV.split([users.numel(), items.numel()])
-            self._of, self._rows = (users, items), (of_users, of_items.view(*items.shape, -1))
+            with torch.enable_grad():
+                rows_MV = _concatenated([F.embedding(nodes, layer_ND) for layer_ND in self._layers])
+                of_users, of_items = rows_MV.split([users.numel(), items.numel()])
+                self._of, self._rows = (users, items), (of_users, of_items.view(*items.shape, -1))
         return self._rows
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from recrun.config.resolve import resolve
 from recrun.criterions import BPRLoss
 from recrun.data.interactions import TrainingData
+from recrun.data.postprocessing.batch_negatives import CANDIDATES
 from recrun.errors import ConfigError
 from recrun.models import ngcf
 from recrun.models.ngcf import NGCF
@@ -137,3 +138,21 @@ def test_messages_are_dropped_while_training_only(small_data: TrainingData) -> N
     model.eval()
     assert torch.equal(model.vectors()[0], model.vectors()[0])
     assert (model.vectors()[0] != 0).all()
+
+
+@pytest.mark.parametrize("few", [1, 1000])
+def test_the_negatives_that_are_chosen_in_a_step_have_gradients(
+    small_data: TrainingData, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ngcf, "_FEW", few)
+    model = NGCF(small_data, embedding_dim=8, embedding_decay=0.3, message_dropout=0.0)
+    users, items, candidates = torch.tensor([[3], [7]]), torch.tensor([[1], [5]]), torch.arange(12).view(2, 1, 6)
+    batch = {"user": users, "item": items, CANDIDATES: candidates}
+    model.training_loss(batch, BPRLoss()).backward()
+    found = [each.grad.clone() for each in model.parameters() if each.grad is not None]
+    assert len(found) == len(list(model.parameters()))
+    model.zero_grad()
+    chosen = model.choose_hardest(users, candidates)
+    model.training_loss({"user": users, "item": torch.cat([items, chosen], dim=1)}, BPRLoss()).backward()
+    for gradient, each in zip(found, model.parameters(), strict=True):
+        torch.testing.assert_close(gradient, each.grad)
