@@ -58,13 +58,13 @@ class _Step:
         self._rows: tuple[Tensor, Tensor] | None = None
         self._vectors: tuple[Tensor, Tensor] | None = None
 
+    @torch.enable_grad()
     def vectors(self) -> tuple[Tensor, Tensor]:
         """Return the concatenated embeddings of all users (U, V) and items (I, V)."""
-        if self._vectors is None:
-            with torch.enable_grad():
-                self._vectors = self._graph.split(_concatenated(self._layers))
+        self._vectors = self._vectors or self._graph.split(_concatenated(self._layers))
         return self._vectors
 
+    @torch.enable_grad()
     def rows(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor] | None:
         """Return those of users (B, 1) and items (B, 1 + K), as (B, V) and (B, 1 + K, V); None if they are many."""
         n_nodes = len(self._layers[0])
@@ -72,10 +72,9 @@ class _Step:
             return None
         if self._of is None or self._of[0] is not users or self._of[1] is not items:
             nodes = torch.cat([users.flatten(), self._graph.n_users + items.flatten()])
-            with torch.enable_grad():
-                rows_MV = _concatenated([F.embedding(nodes, layer_ND) for layer_ND in self._layers])
-                of_users, of_items = rows_MV.split([users.numel(), items.numel()])
-                self._of, self._rows = (users, items), (of_users, of_items.view(*items.shape, -1))
+            rows_MV = _concatenated([F.embedding(nodes, layer_ND) for layer_ND in self._layers])
+            of_users, of_items = rows_MV.split([users.numel(), items.numel()])
+            self._of, self._rows = (users, items), (of_users, of_items.view(*items.shape, -1))
         return self._rows
 
 

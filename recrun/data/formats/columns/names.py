@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -104,16 +104,15 @@ def distinct_names(names: Sequence[str]) -> list[str]:
     >>> distinct_names(["a", "b", "a"])
     ['a', 'b', 'a_2']
     """
-    taken, numbers = set(names), Counter[str]()
+    taken, numbers = set(names), dict[str, Iterator[int]]()
     found: list[str] = []
     for name in names:
-        numbers[name] += 1
-        other = name
-        while numbers[name] > 1 and other in taken:
-            other = f"{name}_{numbers[name]}"
-            numbers[name] += other in taken
-        taken.add(other)
-        found.append(other)
+        if name not in numbers:
+            numbers[name] = count(2)
+            found.append(name)
+            continue
+        found.append(next(each for number in numbers[name] if (each := f"{name}_{number}") not in taken))
+        taken.add(found[-1])
     return found
 
 
