@@ -61,7 +61,7 @@ def config_and_settings(context: click.Context, incomplete: str) -> list[Complet
 
 def settings(context: click.Context, incomplete: str) -> list[CompletionItem]:
     """Return `KEY=VALUE` of what was named before: a config, a model, or a data set."""
-    from recrun.config.find import bundled_configs
+    from recrun.config.find import bundled_config
     from recrun.registry import DATASETS, MODELS
 
     earlier = _earlier(context)
@@ -75,7 +75,7 @@ def settings(context: click.Context, incomplete: str) -> list[CompletionItem]:
         return _settings(None, [f"model={name}" if name in MODELS else "model=bprmf", *earlier], incomplete)
     if "timeout" in context.params:  # of `data fetch`
         return _settings(None, earlier, incomplete, ("root",))
-    is_config = name in bundled_configs() or name.endswith((".yaml", ".yml"))
+    is_config = bundled_config(name) is not None or name.endswith((".yaml", ".yml"))
     chosen = [] if is_config else [f"dataset={name if name in DATASETS else 'File'}"]
     own = DATASETS.describe(chosen[0].partition("=")[2]).parameters if chosen else ()
     keys = ("root", *(each.name for each in own)) if chosen else ()

@@ -57,7 +57,7 @@ def meant_command(words: Sequence[str]) -> str | None:
             return full_command(*meant.split(), *rest)
     if first in ("predict", "recommend", "infer", "inference"):
         return f"{full_command('eval', '--checkpoint', *(rest or ['RUN']))} to score a model (none writes predictions)"
-    from recrun.config.find import bundled_configs
+    from recrun.config.find import bundled_config
     from recrun.registry import REGISTRIES
 
     plural = next(
@@ -65,7 +65,7 @@ def meant_command(words: Sequence[str]) -> str | None:
     )
     if plural is not None:
         return full_command("list", plural)
-    if "=" in words[0] or words[0].endswith((".yaml", ".yml")) or words[0] in bundled_configs():
+    if "=" in words[0] or words[0].endswith((".yaml", ".yml")) or bundled_config(words[0]) is not None:
         return full_command("train", *words)
     return None
 

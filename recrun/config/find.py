@@ -65,7 +65,7 @@ def find_config(config: str | Path | None) -> Path:
             f"or train anew by its config: {os.path.join(config, 'config.yaml')}"
         )
     name = str(config).removesuffix(".yaml").removeprefix("configs/")
-    beside, bundled = str(config) + ".yaml", _bundled_config(name)
+    beside, bundled = str(config) + ".yaml", bundled_config(name)
     is_another = str(config).startswith("configs/") and bundled is not None and os.path.isfile(beside)
     if bundled is not None and is_another and not os.path.samefile(beside, bundled):
         raise ConfigError(f"there is no file {str(config)!r}, but {beside!r}; write the whole path, or {name!r}")
@@ -116,16 +116,16 @@ def bundled_configs() -> dict[str, Path]:
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
 
 
-def _bundled_folder() -> Path:
-    return Path(next(iter(import_module("recrun.configs").__path__)))
-
-
-def _bundled_config(name: str) -> Path | None:
+def bundled_config(name: str) -> Path | None:
     """Return the path of a bundled config, or None if there is none of that name; without looking at the others."""
     if not re.fullmatch(r"\w[\w.-]*(?:/\w[\w.-]*)*", name):
         return None
     path = _bundled_folder() / f"{name}.yaml"
     return path if os.path.isfile(path) else None
+
+
+def _bundled_folder() -> Path:
+    return Path(next(iter(import_module("recrun.configs").__path__)))
 
 
 def read_config(path: str | Path) -> Reading:
@@ -229,7 +229,7 @@ def _base(
         return None, base.fault(message, EXTENDS, item=item)
     target = path.parent / name
     if not os.path.exists(target):
-        bundled = _bundled_config(name)
+        bundled = bundled_config(name)
         if bundled is None:
             message = f"there is no file {str(target)!r}, and no bundled config {name!r}"
             return None, base.fault(message, EXTENDS, nearest(name, bundled_configs()), item)

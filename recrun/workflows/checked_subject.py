@@ -16,7 +16,7 @@ from torch import Tensor
 
 from recrun.architectures.axes import Sizes, grown
 from recrun.config.family import Family, family_of
-from recrun.config.find import bundled_configs
+from recrun.config.find import bundled_config
 from recrun.config.given.arguments import read_overrides
 from recrun.config.reading import Given
 from recrun.config.resolve import Resolved, resolve, resolve_given
@@ -84,7 +84,7 @@ class Subject:
         data = _DATA[self.family.evaluation] | (_STRONG_TASTES if self.family.histories else {})
         values = {**data, **_MACHINE, **self.quick, "seed": seed}
         bundled = f"{_CONFIGS}/{self.name}"
-        if bundled in bundled_configs():
+        if bundled_config(bundled) is not None:
             given = read_overrides(self.overrides)
             rest = [f"{key}={value}" for key, value in values.items() if key not in given]
             return resolve(bundled, [*self.overrides, *rest])  # theirs first: faults count arguments

@@ -164,11 +164,11 @@ def _split(arguments: tuple[str, ...]) -> tuple[list[str | None], list[str]]:
         click.UsageError: a shell has taken an argument apart at its blanks.
     """
     from recrun.cli._hints import of_scattered_words
-    from recrun.config.find import bundled_configs
+    from recrun.config.find import bundled_config
 
     n_configs = next((n for n, each in enumerate(arguments) if "=" in each), len(arguments))
     configs, settings = list(arguments[:n_configs]), list(arguments[n_configs:])
-    are_there = all(each in bundled_configs() or os.path.exists(each) for each in configs)
+    are_there = all(bundled_config(each) is not None or os.path.exists(each) for each in configs)
     is_apart = bool(settings) and settings[0].startswith("=")
     hint = of_scattered_words(settings if are_there and not is_apart else arguments)
     if hint is not None:

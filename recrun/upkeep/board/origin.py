@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from recrun.config.expected import Expected
-from recrun.config.find import bundled_configs
+from recrun.config.find import bundled_config, bundled_configs
 from recrun.config.resolve import Resolved, resolve
 from recrun.config.same_settings import result_identity
 from recrun.config.yaml_writer import dump_value
@@ -59,8 +59,8 @@ def origin_of(settings: Mapping[str, Any], argv: Sequence[str], folder: str) -> 
         overrides = _overrides(name, settings, wanted)
         if overrides is not None:
             return _origin(name, overrides)
-    for name in bundled_configs():
-        if _may_be(name, settings) and _gives(name, (), wanted):
+    for name, path in bundled_configs().items():
+        if _may_be(name, path, settings) and _gives(name, (), wanted):
             return _origin(name, [])
     return Origin(None)
 
@@ -69,7 +69,7 @@ def _origin(name: str, overrides: Sequence[str]) -> Origin:
     resolved = _resolved(name)
     computes_other = any(each.partition("=")[0] not in REPORTED for each in overrides)
     expected = () if resolved is None or computes_other else resolved.expected
-    shown = f"{_CONFIGS}{name}.yaml" if name in bundled_configs() and not os.path.isfile(name) else name
+    shown = f"{_CONFIGS}{name}.yaml" if bundled_config(name) is not None and not os.path.isfile(name) else name
     settings = {} if resolved is None else resolved.config
     repeats = {key: settings[key] for key in REPEATS if key in settings}
     return Origin(shown, tuple(overrides), tuple(each for each in expected if each.origin == "published"), repeats)
@@ -85,8 +85,7 @@ def _named(argv: Sequence[str], folder: str) -> Iterator[str]:
     if os.path.basename(os.path.dirname(file)) == "trials":
         written = _config_of_sweep(Path(file).parent.parent / LEDGER, Path(file).stem) or written
         file = os.path.join(folder, written)
-    bundled = bundled_configs()
-    for name, path in bundled.items():
+    for name, path in bundled_configs().items():
         if name == written.removeprefix(_CONFIGS).removesuffix(".yaml") or os.path.realpath(file) == str(path):
             yield name
     shorter = os.path.relpath(file)
@@ -168,9 +167,9 @@ def _identity(settings: Mapping[str, Any]) -> dict[str, str]:
     return {key: text for key, text in result_identity(settings).items() if key not in REPEATS}
 
 
-def _may_be(name: str, settings: Mapping[str, Any]) -> bool:
+def _may_be(name: str, path: Path, settings: Mapping[str, Any]) -> bool:
     """Return whether a bundled config is of the model of a run, by its text: reading them all takes seconds."""
-    text = bundled_configs()[name].read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
     return str(settings.get("model")) in f"{name} {text}"
 
 
